@@ -1,0 +1,64 @@
+"""The little of HTTP that the two hot doors share: reading a bounded body, writing an answer."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, TypeAlias
+
+from moorage.errors import BodyIncomplete, RequestTooLarge
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """The request's headers by lower-case name; the last of a repeated one."""
+    return dict(scope["headers"])
+
+
+def content_length(headers: MutableMapping[bytes, bytes]) -> int | None:
+    """The announced length in bytes; None when the body is chunked. ValueError when it is no number."""
+    text = headers.get(b"content-length")
+    if text is None:
+        return None
+    if not text.isdigit():
+        raise ValueError("Content-Length is not a number")
+    return int(text)
+
+
+async def stream_body(receive: Receive, length: int | None) -> AsyncIterator[bytes]:
+    """The body as it arrives. BodyIncomplete when the client leaves, or sends fewer bytes than `length`."""
+    received = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BodyIncomplete
+        chunk = message.get("body", b"")
+        if chunk:
+            received += len(chunk)
+            yield chunk
+        if not message.get("more_body", False):
+            break
+    if length is not None and received < length:
+        raise BodyIncomplete
+
+
+async def read_body(receive: Receive, length: int | None, limit: int) -> bytes:
+    """The whole body; RequestTooLarge as soon as it is known to be over `limit` bytes."""
+    if length is not None and length > limit:
+        raise RequestTooLarge("Request size exceeded")
+    chunks: list[bytes] = []
+    received = 0
+    async for chunk in stream_body(receive, length):
+        received += len(chunk)
+        if received > limit:
+            raise RequestTooLarge("Request size exceeded")
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def respond(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes = b"") -> None:
+    """Send a whole answer."""
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

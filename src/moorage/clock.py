@@ -1,0 +1,20 @@
+"""The only source of time, so that dev mode and tests can set it."""
+
+import time
+
+
+class Clock:
+    """Wall-clock time in seconds since the Unix epoch, shifted by an offset that dev mode may set."""
+
+    __slots__ = ("offset",)
+
+    def __init__(self, offset: float = 0.0) -> None:
+        self.offset = offset
+
+    def now(self) -> float:
+        """Seconds since the Unix epoch, with fraction."""
+        return time.time() + self.offset
+
+    def set(self, now: float) -> None:
+        """From here on the clock runs on from `now` (seconds since the epoch)."""
+        self.offset = now - time.time()

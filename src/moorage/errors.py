@@ -1,0 +1,400 @@
+"""Every error a client can see: one class, code, status and message each.
+
+An ECR error is raised anywhere below the doors and turned into bytes in one place per door: the AWS door writes
+`{"__type": code, "message": message}`, the /v2/ door maps the class to its OCI code (`api/oci/errors.py`).
+Wording and marks of certainty: ecr-behaviour.md (§3.1, §4-§9, §15) and policy-engine.md (§1.3, §7.2).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from moorage.names import AccountId, RepositoryRef
+
+
+class MoorageError(Exception):
+    """A refusal that a client is told of. `str(error)` is the message it reads."""
+
+    code: ClassVar[str] = "ServerException"
+    status: ClassVar[int] = 400
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+
+    def members(self) -> Mapping[str, object]:
+        """Further members of the error's JSON body, by their wire names."""
+        return {}
+
+
+def _in_registry(ref: RepositoryRef) -> str:
+    return f"repository with name '{ref.name}' in the registry with id '{ref.account}'"
+
+
+# --- What every AWS service answers (front end, authentication, authorisation) ---
+
+
+class AccessDenied(MoorageError):
+    """The policy engine said no. `decision_id` names the recorded decision."""
+
+    code = "AccessDeniedException"
+
+    def __init__(self, message: str, decision_id: str = "", *, short: str = "") -> None:
+        super().__init__(message)
+        self.decision_id = decision_id
+        self.short = short or message
+
+
+class MissingAuthenticationToken(MoorageError):
+    code = "MissingAuthenticationTokenException"
+
+    def __init__(self) -> None:
+        super().__init__("Missing Authentication Token")
+
+
+class IncompleteSignature(MoorageError):
+    code = "IncompleteSignatureException"
+
+
+class InvalidSignature(MoorageError):
+    code = "InvalidSignatureException"
+
+
+class UnrecognizedClient(MoorageError):
+    code = "UnrecognizedClientException"
+
+    def __init__(self) -> None:
+        super().__init__("The security token included in the request is invalid.")
+
+
+class ExpiredToken(MoorageError):
+    code = "ExpiredTokenException"
+
+    def __init__(self) -> None:
+        super().__init__("The security token included in the request is expired")
+
+
+class AuthorizationTokenExpired(MoorageError):
+    """A registry password past its life (data plane only)."""
+
+    code = "DENIED"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("Your authorization token has expired. Reauthenticate and try again.")
+
+
+class AuthorizationTokenInvalid(MoorageError):
+    """No credential, or one that is not good (data plane only); ECR answers in plain text."""
+
+    code = "UNAUTHORIZED"
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("Not Authorized")
+
+
+class UnknownOperation(MoorageError):
+    code = "UnknownOperationException"
+
+
+class Serialization(MoorageError):
+    code = "SerializationException"
+
+
+class RequestTooLarge(MoorageError):
+    """The body is longer than the operation takes; it was refused before it was read whole."""
+
+    code = "RequestEntityTooLargeException"
+    status = 413
+
+
+class Throttling(MoorageError):
+    code = "ThrottlingException"
+
+    def __init__(self) -> None:
+        super().__init__("Rate exceeded")
+
+
+class ServerFault(MoorageError):
+    """Something broke on our side; the text says nothing of the inside."""
+
+    code = "ServerException"
+    status = 500
+
+    def __init__(self, message: str = "An internal error occurred. Try again.") -> None:
+        super().__init__(message)
+
+
+class InsufficientStorage(ServerFault):
+    """The disk (or the database's) is full; nothing was changed."""
+
+    status = 507
+
+    def __init__(self) -> None:
+        super().__init__("The registry has no room left to store this. Nothing was changed.")
+
+
+# --- Parameters ---
+
+
+class InvalidParameter(MoorageError):
+    """Family A of ecr-behaviour.md §3.1."""
+
+    code = "InvalidParameterException"
+
+    @classmethod
+    def at(cls, path: str, constraint: str) -> "InvalidParameter":
+        """`path` as the client wrote it (or ECR's capitalised inner name); `constraint` without quotes."""
+        return cls(f"Invalid parameter at '{path}' failed to satisfy constraint: '{constraint}'")
+
+
+class ValidationFailed(MoorageError):
+    """Family B of ecr-behaviour.md §3.1."""
+
+    code = "ValidationException"
+
+
+class InvalidTagParameter(MoorageError):
+    code = "InvalidTagParameterException"
+
+    def __init__(self, message: str = "Tag parameters are invalid") -> None:
+        super().__init__(message)
+
+
+class TooManyTags(MoorageError):
+    code = "TooManyTagsException"
+
+
+class LimitExceeded(MoorageError):
+    code = "LimitExceededException"
+
+
+# --- Repositories and their policies ---
+
+
+class RepositoryNotFound(MoorageError):
+    code = "RepositoryNotFoundException"
+
+    def __init__(self, ref: RepositoryRef) -> None:
+        super().__init__(
+            f"The repository with name '{ref.name}' does not exist in the registry with id '{ref.account}'"
+        )
+
+
+class RepositoryAlreadyExists(MoorageError):
+    code = "RepositoryAlreadyExistsException"
+
+    def __init__(self, ref: RepositoryRef) -> None:
+        super().__init__(
+            f"The repository with name '{ref.name}' already exists in the registry with id '{ref.account}'"
+        )
+
+
+class RepositoryNotEmpty(MoorageError):
+    code = "RepositoryNotEmptyException"
+
+    def __init__(self, ref: RepositoryRef) -> None:
+        super().__init__(
+            f"The repository with name '{ref.name}' in registry with id '{ref.account}' "
+            "cannot be deleted because it still contains images"
+        )
+
+
+class RepositoryPolicyNotFound(MoorageError):
+    code = "RepositoryPolicyNotFoundException"
+
+    def __init__(self, ref: RepositoryRef) -> None:
+        super().__init__(f"Repository policy does not exist for the {_in_registry(ref)}")
+
+
+# --- Layers and uploads ---
+
+
+class LayersNotFound(MoorageError):
+    code = "LayersNotFoundException"
+
+    @classmethod
+    def one(cls, ref: RepositoryRef, layer_digest: str) -> "LayersNotFound":
+        return cls(
+            f"The layer with digest '{layer_digest}' does not exist within the repository with name "
+            f"'{ref.name}' in the registry with id '{ref.account}'"
+        )
+
+    @classmethod
+    def required(cls, ref: RepositoryRef, layer_digests: Sequence[str]) -> "LayersNotFound":
+        return cls(
+            f"Layers with digests '[{', '.join(layer_digests)}]' required for pushing image into "
+            f"{_in_registry(ref)} do not exist"
+        )
+
+
+class LayerInaccessible(MoorageError):
+    code = "LayerInaccessibleException"
+
+    def __init__(self, ref: RepositoryRef, layer_digest: str) -> None:
+        super().__init__(
+            f"The layer with digest '{layer_digest}' in the {_in_registry(ref)} is not accessible "
+            "because no image references it"
+        )
+
+
+class LayerAlreadyExists(MoorageError):
+    code = "LayerAlreadyExistsException"
+
+    def __init__(self, ref: RepositoryRef, layer_digest: str) -> None:
+        super().__init__(f"The layer with digest '{layer_digest}' already exists in the {_in_registry(ref)}")
+
+
+class UploadNotFound(MoorageError):
+    code = "UploadNotFoundException"
+
+    def __init__(self, ref: RepositoryRef, upload_id: str) -> None:
+        super().__init__(f"The upload with id '{upload_id}' could not be found in the {_in_registry(ref)}")
+
+
+class InvalidLayer(MoorageError):
+    """The bytes received are not what the digest says."""
+
+    code = "InvalidLayerException"
+
+
+class InvalidLayerPart(MoorageError):
+    code = "InvalidLayerPartException"
+
+    def __init__(self, ref: RepositoryRef, upload_id: str, last_valid_byte: int, detail: str) -> None:
+        super().__init__(f"Layer part invalid for upload id '{upload_id}': {detail}")
+        self.ref = ref
+        self.upload_id = upload_id
+        self.last_valid_byte = last_valid_byte
+        """Index of the last byte received (inclusive); -1 when there is none."""
+
+    def members(self) -> Mapping[str, object]:
+        return {
+            "registryId": self.ref.account,
+            "repositoryName": self.ref.name,
+            "uploadId": self.upload_id,
+            "lastValidByteReceived": self.last_valid_byte,
+        }
+
+
+class LayerPartTooSmall(MoorageError):
+    code = "LayerPartTooSmallException"
+
+    def __init__(self) -> None:
+        super().__init__("All layer parts except the last part should be at least 5MB")
+
+
+class EmptyUpload(MoorageError):
+    code = "EmptyUploadException"
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"The upload with id '{upload_id}' has received no layer parts")
+
+
+class UploadRangeInvalid(MoorageError):
+    """A chunk that does not start where the upload ends (data plane; 416 with the true Range)."""
+
+    code = "BLOB_UPLOAD_INVALID"
+    status = 416
+
+    def __init__(self, upload_id: str, offset: int) -> None:
+        super().__init__(f"the chunk does not start at byte {offset}, where the upload ends")
+        self.upload_id = upload_id
+        self.offset = offset
+        """Bytes received so far."""
+
+
+class BodyIncomplete(MoorageError):
+    """The client went away, or sent fewer bytes than it announced. What arrived stays in the upload."""
+
+    code = "SIZE_INVALID"
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__("the body ended before the announced length")
+
+
+# --- Images ---
+
+
+class ImageNotFound(MoorageError):
+    code = "ImageNotFoundException"
+
+    @classmethod
+    def one(cls, ref: RepositoryRef, image_digest: str | None, image_tag: str | None) -> "ImageNotFound":
+        return cls(
+            f"The image with imageId {{imageDigest:'{image_digest or 'null'}', imageTag:'{image_tag or 'null'}'}} "
+            f"does not exist within the repository with name '{ref.name}' in the registry with id '{ref.account}'"
+        )
+
+    @classmethod
+    def requested(cls) -> "ImageNotFound":
+        return cls("Requested image not found")
+
+
+class ImageAlreadyExists(MoorageError):
+    code = "ImageAlreadyExistsException"
+
+    def __init__(self, ref: RepositoryRef, image_digest: str, image_tag: str | None) -> None:
+        with_tag = f" and tag '{image_tag}'" if image_tag is not None else ""
+        super().__init__(
+            f"Image with digest '{image_digest}'{with_tag} already exists in the repository with name "
+            f"'{ref.name}' in registry with id '{ref.account}'"
+        )
+
+
+class ImageTagAlreadyExists(MoorageError):
+    code = "ImageTagAlreadyExistsException"
+
+    def __init__(self, ref: RepositoryRef, image_tag: str) -> None:
+        super().__init__(
+            f"The image tag '{image_tag}' already exists in the '{ref.name}' repository and cannot be "
+            "overwritten because the repository is immutable."
+        )
+
+
+class ImageDigestDoesNotMatch(MoorageError):
+    code = "ImageDigestDoesNotMatchException"
+
+    def __init__(self, given: str, actual: str) -> None:
+        super().__init__(f"The provided digest '{given}' does not match the digest of the manifest '{actual}'")
+
+
+class ImageReferencedByManifestList(MoorageError):
+    """Deleting a child of an index; ECR reports it per image (or as 405 UNSUPPORTED on the data plane)."""
+
+    code = "ImageReferencedByManifestListException"
+
+    def __init__(self, parents: Sequence[str]) -> None:
+        super().__init__(f"Requested image referenced by manifest list: [{', '.join(parents)}]")
+
+
+class ReferencedImagesNotFound(MoorageError):
+    code = "ReferencedImagesNotFoundException"
+
+    def __init__(self, ref: RepositoryRef, image_digests: Sequence[str]) -> None:
+        super().__init__(
+            f"Images with digests '[{', '.join(image_digests)}]' required for pushing image into "
+            f"{_in_registry(ref)} do not exist"
+        )
+
+
+# --- IAM and STS (Query protocol; status as those services answer) ---
+
+
+class QueryError(MoorageError):
+    """An error of IAM or STS with its own code, e.g. `NoSuchEntity` (404)."""
+
+    def __init__(self, error_code: str, message: str, error_status: int = 400) -> None:
+        super().__init__(message)
+        self.error_code = error_code
+        self.error_status = error_status
+
+
+class AccountNotFound(MoorageError):
+    """`serve` knows only the accounts that were made."""
+
+    code = "UnrecognizedClientException"
+
+    def __init__(self, account: AccountId) -> None:
+        super().__init__(f"No account with id '{account}' is kept here.")

@@ -1,0 +1,1 @@
+"""Repositories, images, tags, layers, uploads and their policies: rules and state changes; owns transactions."""

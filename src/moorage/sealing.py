@@ -1,0 +1,72 @@
+"""Sealed texts: secrets at rest, registry passwords, download URLs and page tokens, all under one rotatable key.
+
+The key lives outside the database: a file of mode 0600, or an environment variable. The first key of the file seals,
+every key opens, so a new key can be put in front without ending what the old one sealed.
+"""
+
+import base64
+import binascii
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_NONCE = 12
+
+
+class SealBrokenError(ValueError):
+    """The text was not sealed by one of our keys for this purpose, or was changed."""
+
+
+class Sealer:
+    """Seals bytes for a purpose with AES-256-GCM; what was sealed for one purpose opens for no other."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        if not keys or any(len(key) != 32 for key in keys):
+            raise ValueError("sealing keys are 32 bytes each, at least one")
+        self._ciphers = [AESGCM(key) for key in keys]
+
+    def seal(self, purpose: str, content: bytes) -> str:
+        """URL-safe base64 without padding: no colon, no slash, no plus."""
+        nonce = secrets.token_bytes(_NONCE)
+        sealed = self._ciphers[0].encrypt(nonce, content, purpose.encode())
+        return base64.urlsafe_b64encode(nonce + sealed).rstrip(b"=").decode()
+
+    def open(self, purpose: str, text: str) -> bytes:
+        """The content sealed in `text`, or SealBrokenError."""
+        try:
+            raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except (ValueError, binascii.Error) as error:
+            raise SealBrokenError("not base64") from error
+        for cipher in self._ciphers:
+            try:
+                return cipher.decrypt(raw[:_NONCE], raw[_NONCE:], purpose.encode())
+            except (InvalidTag, ValueError):
+                continue
+        raise SealBrokenError("sealed by none of our keys")
+
+
+def new_key() -> str:
+    """A fresh key as the key file keeps it: one line of base64."""
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def parse_keys(text: str) -> list[bytes]:
+    """The keys of a key file: base64, one a line, blank lines ignored."""
+    return [base64.b64decode(line, validate=True) for line in text.split() if line]
+
+
+def load_or_make_keys(file: Path) -> list[bytes]:
+    """The keys in `file`, which is made with one fresh key (mode 0600) when it is not there."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return parse_keys(file.read_text())
+    with os.fdopen(descriptor, "w") as out:
+        out.write(new_key() + "\n")
+        out.flush()
+        os.fsync(out.fileno())
+    return parse_keys(file.read_text())

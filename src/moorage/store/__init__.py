@@ -1,0 +1,1 @@
+"""Where things are kept: metadata in a database, blobs as objects."""

@@ -1,0 +1,40 @@
+"""The contract of the metadata store: `read`, `transaction`, `changed`. SQLite and PostgreSQL fulfil it.
+
+Statements are written once, in SQLAlchemy Core, as plain functions of a `Connection` (one module a noun beside this
+file). A store runs them: SQLite inline on a held read-only connection and through one writer thread with group commit,
+PostgreSQL through asyncpg.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """Where metadata lives. Every method may be called from any task of the event loop that opened it."""
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returns on a consistent snapshot. `work` must not write."""
+        ...
+
+    async def transaction(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+        """Run `work` alone, commit, return what it returned; when it raises, nothing of it stays.
+
+        Transactions are serialisable. `work` may run more than once (a conflict, a failed group), so it must do nothing
+        but talk to its connection. With `durable` the answer comes after the data is on disk; without it the data
+        survives the death of the process but perhaps not of the machine. A full disk raises
+        `moorage.errors.InsufficientStorage`.
+        """
+        ...
+
+    def changed(self) -> int | None:
+        """A number that differs from the last one whenever anybody has committed anything since; about 5 µs.
+
+        None where the database cannot tell that cheaply (PostgreSQL): then ask it, with the row you need.
+        """
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,327 @@
+"""The tables. Account and region are part of every key; times are seconds since the epoch (float).
+
+`deleted_at` marks what is in the trash: the ECR API no longer shows it, `moorage restore` brings it back, the sweep
+destroys it after the retention period. Documents of policies are kept by the SHA-256 of their text.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_BIG_ID = BigInteger().with_variant(Integer, "sqlite")
+_ALIVE = text("deleted_at IS NULL")
+
+# One row: the authorisation epoch, raised by every change of identity or policy in that change's own transaction.
+epoch = Table(
+    "epoch",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+# --- Repositories ---
+
+repositories = Table(
+    "repositories",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("account", String(12), nullable=False),
+    Column("region", String(25), nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("mutability", String(32), nullable=False),
+    Column("exclusion_filters", Text, nullable=False),  # JSON array of wildcard texts
+    Column("scan_on_push", Boolean, nullable=False),
+    Column("encryption_type", String(16), nullable=False),
+    Column("kms_key", Text),
+    Column("policy_hash", String(64), ForeignKey("policy_documents.hash")),  # the repository policy in force
+    Column("deleted_at", Float),
+    Column("deleted_by", Text),
+)
+Index(
+    "uq_repositories_alive",
+    repositories.c.account,
+    repositories.c.region,
+    repositories.c.name,
+    unique=True,
+    sqlite_where=_ALIVE,
+    postgresql_where=_ALIVE,
+)
+Index("ix_repositories_deleted_at", repositories.c.deleted_at)
+
+repository_tags = Table(  # resource tags, not image tags
+    "repository_tags",
+    metadata,
+    Column("repository_id", _BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(128), primary_key=True),
+    Column("value", String(256), nullable=False),
+)
+
+# --- Policies ---
+
+policy_documents = Table(
+    "policy_documents",
+    metadata,
+    Column("hash", String(64), primary_key=True),  # SHA-256 of `text`, hex
+    Column("text", Text, nullable=False),  # canonical; known users in it stand as unique ids
+)
+
+repository_policy_history = Table(
+    "repository_policy_history",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("repository_id", _BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Column("policy_hash", String(64), ForeignKey("policy_documents.hash")),  # null: the policy was deleted
+    Column("at", Float, nullable=False),
+    Column("by", Text, nullable=False),
+    Index("ix_repository_policy_history_repository_id", "repository_id", "id"),
+)
+
+# --- Images ---
+
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("repository_id", _BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Column("digest", String(135), nullable=False),
+    Column("media_type", String(255), nullable=False),
+    Column("body", LargeBinary, nullable=False),  # exactly as pushed
+    Column("image_size", BigInteger, nullable=False),  # bytes, as DescribeImages tells it
+    Column("artifact_type", String(255)),  # artifactType, else config.mediaType (the referrers API's rule)
+    Column("config_media_type", String(255)),
+    Column("subject", String(135)),
+    Column("annotations", Text),  # JSON object, for referrers
+    Column("pushed_at", Float, nullable=False),
+    Column("pushed_by", Text, nullable=False),
+    Column("last_pulled_at", Float),
+    Column("deleted_at", Float),
+    Column("deleted_by", Text),
+)
+Index(
+    "uq_manifests_alive",
+    manifests.c.repository_id,
+    manifests.c.digest,
+    unique=True,
+    sqlite_where=_ALIVE,
+    postgresql_where=_ALIVE,
+)
+Index("ix_manifests_repository_id_id", manifests.c.repository_id, manifests.c.id)
+Index("ix_manifests_repository_id_subject", manifests.c.repository_id, manifests.c.subject)
+Index("ix_manifests_deleted_at", manifests.c.deleted_at)
+
+manifest_references = Table(  # what a manifest names: its config, layers, and (of an index) children
+    "manifest_references",
+    metadata,
+    Column("manifest_id", _BIG_ID, ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("repository_id", _BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(8), nullable=False),  # config | layer | child
+    Column("digest", String(135), nullable=False),
+    Column("media_type", String(255), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Index("ix_manifest_references_digest", "repository_id", "digest"),
+)
+
+tags = Table(  # image tags as they stand
+    "tags",
+    metadata,
+    Column("repository_id", _BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(300), primary_key=True),
+    Column("manifest_id", _BIG_ID, ForeignKey("manifests.id", ondelete="CASCADE"), nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Index("ix_tags_manifest_id", "manifest_id"),
+)
+
+tag_history = Table(
+    "tag_history",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("repository_id", _BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(300), nullable=False),
+    Column("digest", String(135)),  # null: the tag was removed
+    Column("at", Float, nullable=False),
+    Column("by", Text, nullable=False),
+    Index("ix_tag_history_repository_id", "repository_id", "name", "id"),
+)
+
+# --- Blobs: stored once, belonging to repositories ---
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("digest", String(135), primary_key=True),
+    Column("object_key", String(255), nullable=False),  # where the blob store keeps its bytes
+    Column("size", BigInteger, nullable=False),
+    Column("stored_at", Float, nullable=False),
+    # Since when no repository refers to it; null while one does. The sweep frees it after a grace period.
+    Column("orphaned_at", Float),
+    Index("ix_blobs_orphaned_at", "orphaned_at"),
+)
+
+layers = Table(  # membership: this blob belongs to this repository (config blobs are layers too)
+    "layers",
+    metadata,
+    Column("repository_id", _BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", String(135), ForeignKey("blobs.digest"), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("added_at", Float, nullable=False),
+    Index("ix_layers_digest", "digest"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("repository_id", _BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("started_by", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),  # bytes received and kept
+    Column("sha256", String(64)),  # hex digest of those bytes, when known
+    Column("parts", Integer, nullable=False),
+    Column("small_parts", Integer, nullable=False),  # parts under 5 MiB, the last one not counted until another follows
+    Column("last_part_small", Boolean, nullable=False),
+    Index("ix_uploads_updated_at", "updated_at"),
+    Index("ix_uploads_repository_id", "repository_id"),
+)
+
+# --- Registry-wide ---
+
+account_settings = Table(
+    "account_settings",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    Column("region", String(25), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+outbox = Table(  # events of state changes, written in the same transaction; jobs deliver them
+    "outbox",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("account", String(12), nullable=False),
+    Column("region", String(25), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("payload", Text, nullable=False),  # JSON
+)
+
+# --- Identity ---
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", String(32), primary_key=True),  # AIDA…
+    Column("account", String(12), ForeignKey("accounts.id"), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("name_folded", String(64), nullable=False),  # names are unique whatever their case
+    Column("path", String(512), nullable=False),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("account", "name_folded"),
+)
+
+user_policies = Table(  # inline policies
+    "user_policies",
+    metadata,
+    Column("user_id", String(32), ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("policy_hash", String(64), ForeignKey("policy_documents.hash"), nullable=False),
+)
+
+user_policy_history = Table(
+    "user_policy_history",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("account", String(12), nullable=False),
+    Column("user_id", String(32), nullable=False),  # kept after the user is gone
+    Column("name", String(128), nullable=False),
+    Column("policy_hash", String(64), ForeignKey("policy_documents.hash")),  # null: the policy was deleted
+    Column("at", Float, nullable=False),
+    Column("by", Text, nullable=False),
+)
+
+access_keys = Table(
+    "access_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),  # AKIA…
+    Column("account", String(12), ForeignKey("accounts.id"), nullable=False),
+    Column("user_id", String(32), ForeignKey("users.id")),  # null: a key of the account's root
+    Column("secret", Text, nullable=False),  # sealed
+    Column("active", Boolean, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("deleted_at", Float),  # a deleted key's id stays known, so that it stays dead
+    Index("ix_access_keys_user_id", "user_id"),
+)
+
+sessions = Table(  # temporary credentials
+    "sessions",
+    metadata,
+    Column("id", String(32), primary_key=True),  # ASIA…
+    Column("account", String(12), ForeignKey("accounts.id"), nullable=False),
+    Column("user_id", String(32), ForeignKey("users.id", ondelete="CASCADE")),  # null: of the account's root
+    Column("secret", Text, nullable=False),  # sealed
+    Column("token_hash", String(64), nullable=False),  # SHA-256 of the session token, hex
+    Column("issued_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Index("ix_sessions_expires_at", "expires_at"),
+)
+
+# --- The audit record of decisions: its own database file on SQLite ---
+
+audit_metadata = MetaData(naming_convention=metadata.naming_convention)
+
+decisions = Table(
+    "decisions",
+    audit_metadata,
+    Column("id", String(36), primary_key=True),  # the decision id: random, told to the client
+    Column("at", Float, nullable=False),
+    Column("count", Integer, nullable=False),  # how many equal allowed decisions this row stands for
+    Column("account", String(12), nullable=False),  # of the resource
+    Column("region", String(25), nullable=False),
+    Column("principal", Text, nullable=False),  # ARN, or "anonymous"
+    Column("principal_account", String(12)),
+    Column("principal_id", Text, nullable=False),  # aws:userid
+    Column("action", String(128), nullable=False),
+    Column("resource", Text, nullable=False),  # ARN or "*"
+    Column("allowed", Boolean, nullable=False),
+    Column("rule", String(64), nullable=False),  # stable id of the step that decided
+    Column("message", Text),  # AWS's sentence, when denied
+    Column("context", Text, nullable=False),  # JSON: condition keys and the values they had
+    Column("policies", Text, nullable=False),  # JSON: set -> list of {name, hash}
+    Index("ix_decisions_at", "at"),
+    Index("ix_decisions_resource", "resource", "at"),
+    Index("ix_decisions_principal", "principal", "at"),
+)

@@ -1,0 +1,152 @@
+"""Every setting: name, default, environment variable, meaning, in one frozen object."""
+
+import dataclasses
+import os
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any, Literal
+
+from moorage.names import AccountId, Region, account_id, region
+
+DAY = 86_400.0
+MIB = 1 << 20
+
+Network = IPv4Network | IPv6Network
+
+
+class SettingError(ValueError):
+    """A setting's value cannot be used; the message names the setting."""
+
+
+def _setting(default: Any, meaning: str) -> Any:
+    return field(default=default, metadata={"meaning": meaning})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Each field is also read from the environment variable `MOORAGE_` + its name in capitals."""
+
+    mode: Literal["dev", "serve"] = _setting("serve", "dev: open keys, loopback only; serve: nothing is open")
+    host: str = _setting("127.0.0.1", "address to listen on")
+    port: int = _setting(4580, "port to listen on")
+    data: Path = _setting(Path("moorage-data"), "directory of the database, the blobs and the keys")
+    ephemeral: bool = _setting(False, "keep the data in a temporary directory that goes with the process")
+    workers: int = _setting(1, "worker processes")
+    database_url: str | None = _setting(None, "postgresql://… ; SQLite in the data directory when unset")
+    sealing_keys: str | None = _setting(None, "keys that seal secrets at rest; the file sealing.key when unset")
+
+    default_account: AccountId = _setting(AccountId("000000000000"), "account of a host name that names none")
+    default_region: Region = _setting(Region("us-east-1"), "region of a host name that names none")
+    public_url: str | None = _setting(None, "how clients reach this server, e.g. https://registry.example.com")
+    hosts: tuple[str, ...] = _setting((), "further host names to answer to (comma-separated)")
+    uri_style: Literal["request", "aws", "host", "path"] | None = _setting(
+        None, "form of repositoryUri: request (dev's default), aws, host or path (serve's default)"
+    )
+    profile: Literal["oci", "aws"] = _setting("oci", "data plane: the OCI specification, or ECR's deviations")
+    create_on_push: bool | None = _setting(None, "a push makes its repository (default: only in dev mode)")
+
+    tls_cert: Path | None = _setting(None, "certificate chain, PEM")
+    tls_key: Path | None = _setting(None, "private key, PEM (PKCS#8)")
+    insecure: bool = _setting(False, "allow plain HTTP on an address that is not loopback")
+    trusted_proxies: tuple[Network, ...] = _setting((), "networks whose X-Forwarded-* headers count")
+    metrics_public: bool = _setting(False, "answer /metrics to callers that are not on loopback")
+
+    access_log: bool = _setting(False, "one log line a request")
+    log_format: Literal["text", "json"] = _setting("text", "how log lines are written")
+
+    clock_skew_seconds: float = _setting(300.0, "how far a request's signing time may be off")
+    password_seconds: float = _setting(12 * 3600.0, "life of a registry password")
+    download_url_seconds: float = _setting(900.0, "life of a download URL; 900 at most")
+    page_token_seconds: float = _setting(DAY, "life of a nextToken")
+    root_recovers: bool = _setting(True, "the verified root may always get, set and delete repository policies")
+
+    trash_seconds: float = _setting(7 * DAY, "how long what was deleted can be restored")
+    upload_seconds: float = _setting(DAY, "how long an upload may rest before it is ended")
+    blob_grace_seconds: float = _setting(3600.0, "how long an unreferenced blob is kept")
+    sweep_interval_seconds: float = _setting(60.0, "how often expired things are swept away")
+    outbox_seconds: float = _setting(7 * DAY, "how long events wait in the outbox")
+    audit_seconds: float = _setting(90 * DAY, "how long decisions are kept")
+    audit_queue: int = _setting(100_000, "decisions that may wait to be written; more are dropped and counted")
+
+    repositories_per_registry: int = _setting(100_000, "quota")
+    images_per_repository: int = _setting(100_000, "quota")
+    tags_per_image: int = _setting(1_000, "quota")
+    max_manifest_bytes: int = _setting(4 * MIB, "longest manifest taken")
+    max_layer_bytes: int = _setting(52_000 * MIB, "longest layer taken")
+    part_uploads_at_once: int = _setting(4, "UploadLayerPart bodies held in memory at once, per worker")
+
+    @property
+    def dev(self) -> bool:
+        return self.mode == "dev"
+
+    @property
+    def creates_on_push(self) -> bool:
+        return self.dev if self.create_on_push is None else self.create_on_push
+
+    @property
+    def style_of_uris(self) -> str:
+        return self.uri_style or ("request" if self.dev else "path")
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.tls_cert else "http"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None, **given: Any) -> "Settings":
+        """The defaults, over them the environment's `MOORAGE_*`, over these what is `given` and not None."""
+        environment = os.environ if environment is None else environment
+        types = typing.get_type_hints(cls)
+        values: dict[str, Any] = {}
+        for each in dataclasses.fields(cls):
+            text = environment.get(f"MOORAGE_{each.name.upper()}")
+            if text is not None:
+                values[each.name] = _parse(each.name, types[each.name], text)
+        values.update({name: value for name, value in given.items() if value is not None})
+        settings = cls(**values)
+        settings._check()
+        return settings
+
+    def _check(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise SettingError("tls_cert and tls_key go together")
+        if not 0 < self.download_url_seconds <= 900:
+            raise SettingError("download_url_seconds must be between 1 and 900")
+        if self.workers < 1:
+            raise SettingError("workers must be 1 or more")
+
+
+def _parse(name: str, kind: Any, text: str) -> Any:
+    """The value of the setting `name` of type `kind` written as `text`, or SettingError."""
+    arguments = typing.get_args(kind)
+    if typing.get_origin(kind) is not Literal and type(None) in arguments:
+        if text == "":
+            return None
+        inner = [argument for argument in arguments if argument is not type(None)]
+        return _parse(name, inner[0], text)
+    try:
+        return _read(name, kind, arguments, text)
+    except ValueError as error:
+        raise SettingError(f"MOORAGE_{name.upper()}: {error}") from error
+
+
+def _read(name: str, kind: Any, arguments: tuple[Any, ...], text: str) -> Any:
+    if typing.get_origin(kind) is Literal:
+        if text not in arguments:
+            raise ValueError(f"{text!r} is none of {', '.join(map(str, arguments))}")
+        return text
+    if kind is bool:
+        if text.lower() not in {"1", "0", "true", "false", "yes", "no"}:
+            raise ValueError(f"{text!r} is neither true nor false")
+        return text.lower() in {"1", "true", "yes"}
+    if name == "default_account":
+        return account_id(text)
+    if name == "default_region":
+        return region(text)
+    if name == "trusted_proxies":
+        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    if typing.get_origin(kind) is tuple:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return kind(text)

@@ -1,0 +1,48 @@
+# make run: a registry on this machine · make test: everything that proves it · make bench: how fast, against whom
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+.PHONY: setup setup-dev run test lint format bench shapes clean
+
+setup: .venv/.runtime
+setup-dev: .venv/.dev
+
+.venv/.runtime: requirements/runtime.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	  || { echo 'Moorage needs Python 3.11 or newer with venv. On Debian or Ubuntu: apt-get install -y make python3-venv'; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo 'Installing Moorage into .venv (once) …'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: .venv/.runtime requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+run: setup
+	@$(BIN)/moorage dev $(ARGS)
+
+test: setup-dev
+	@tools/test-machine
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup-dev
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+shapes: setup-dev
+	@$(BIN)/python tools/generate_shapes.py
+
+bench: setup-dev
+	@$(BIN)/python bench/run.py $(ARGS)
+
+clean:
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,1 +1,52 @@
-"""cli"""
+"""The `moorage` command: one module a command."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from moorage import __version__
+from moorage.cli import ca, dev, env, init, serve, trash, why
+from moorage.cli.client import ServerSaidNoError
+from moorage.server import CannotServeError
+from moorage.settings import SettingError
+
+app = typer.Typer(
+    name="moorage",
+    help="A self-hosted container registry that speaks Amazon ECR and enforces its repository policies.\n\n"
+    "Start one here with: moorage dev",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(dev.dev)
+app.command()(serve.serve)
+app.command()(init.init)
+app.command()(env.env)
+app.command()(ca.ca)
+app.command()(why.why)
+app.command()(trash.restore)
+app.command()(trash.purge)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"moorage {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_print_version, is_eager=True),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; what a person did wrong is one line, not a traceback."""
+    try:
+        app()
+    except (CannotServeError, ServerSaidNoError, SettingError) as error:
+        Console(stderr=True).print(f"[bold red]moorage:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)

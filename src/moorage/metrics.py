@@ -1,0 +1,41 @@
+"""What Prometheus reads at /metrics. No label carries an account, a repository or a principal.
+
+With several workers the server sets PROMETHEUS_MULTIPROC_DIR before this module is imported, and `exposition` adds the
+workers' figures together.
+"""
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_registry = CollectorRegistry()
+
+REQUESTS = Counter("moorage_requests_total", "Requests answered", ["door", "method", "status"], registry=_registry)
+SECONDS = Histogram(
+    "moorage_request_seconds",
+    "Time from a request's headers to the end of its answer",
+    ["door"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600),
+    registry=_registry,
+)
+RECEIVED = Counter("moorage_received_bytes_total", "Bytes of request bodies", ["door"], registry=_registry)
+SENT = Counter("moorage_sent_bytes_total", "Bytes of response bodies", ["door"], registry=_registry)
+DECISIONS = Counter("moorage_decisions_total", "Decisions of the policy engine", ["verdict"], registry=_registry)
+AUDIT_DROPPED = Counter(
+    "moorage_audit_dropped_total", "Decisions that found the audit queue full and were not recorded", registry=_registry
+)
+STORED = Gauge(
+    "moorage_stored", "What the store holds", ["what"], registry=_registry, multiprocess_mode="mostrecent"
+)  # repositories, images, blobs, blob_bytes
+
+
+def exposition() -> bytes:
+    """Every figure in Prometheus' text format, of all workers."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(_registry)
+    together = CollectorRegistry()
+    MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+    return generate_latest(together)

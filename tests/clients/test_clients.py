@@ -1,0 +1,53 @@
+"""Every client pushes, pulls, and is told why when a repository policy denies it."""
+
+import json
+
+from tests.clients.commands import Client
+from tests.running import RunningServer
+
+DENIED = "with an explicit deny in a resource-based policy"
+
+
+def deny(server: RunningServer, repository: str, *actions: str) -> None:
+    statement = {"Effect": "Deny", "Principal": "*", "Action": list(actions)}
+    server.client("ecr").set_repository_policy(
+        repositoryName=repository, policyText=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    )
+
+
+def tag_of(client: Client) -> str:
+    return "0.1.0" if client.program == "helm" else "v1"
+
+
+def test_pushes_and_pulls(client: Client, server: RunningServer) -> None:
+    repository = f"{client.program}/works/app"
+    reference = f"{server.registry}/{repository}:{tag_of(client)}"
+    client.push(reference)
+    images = server.client("ecr").describe_images(repositoryName=repository)["imageDetails"]
+    assert [image["imageTags"] for image in images] == [[tag_of(client)]]
+    client.pull(reference)
+
+
+def test_a_denied_pull_says_why(client: Client, server: RunningServer) -> None:
+    repository = f"{client.program}/no-pull/app"
+    reference = f"{server.registry}/{repository}:{tag_of(client)}"
+    client.push(reference)
+    deny(server, repository, "ecr:BatchGetImage")
+    denied = client.pull(reference, check=False)
+    assert denied.returncode != 0
+    said = denied.stdout + denied.stderr
+    log = server.log.read_text()
+    assert DENIED in said or "403" in said or "denied" in said.lower(), said
+    assert "ecr:BatchGetImage" in said or "ecr:BatchGetImage" in log
+
+
+def test_a_denied_push_says_why(client: Client, server: RunningServer) -> None:
+    repository = f"{client.program}/no-push/app"
+    reference = f"{server.registry}/{repository}:{tag_of(client)}"
+    server.client("ecr").create_repository(repositoryName=repository)
+    deny(server, repository, "ecr:InitiateLayerUpload", "ecr:PutImage")
+    denied = client.push(reference, check=False)
+    assert denied.returncode != 0
+    said = denied.stdout + denied.stderr
+    assert DENIED in said, said
+    assert server.client("ecr").list_images(repositoryName=repository)["imageIds"] == []

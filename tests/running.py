@@ -1,0 +1,136 @@
+"""A Moorage server as a process of its own, for the tests that come through its public doors."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.client
+from botocore.config import Config
+
+MOORAGE = str(Path(sys.executable).with_name("moorage"))
+_PATIENCE = 30.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class RunningServer:
+    """`moorage dev` (or another command line) on a free loopback port, its log kept beside its data."""
+
+    def __init__(self, data: Path, *options: str, command: str = "dev", port: int | None = None) -> None:
+        self.data = data
+        self.port = port or free_port()
+        self.options = options
+        self.command = command
+        self.log = data.parent / f"{data.name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def scheme(self) -> str:
+        return "https" if "--tls-cert" in self.options else "http"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def registry(self) -> str:
+        """Host and port as image references have them."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, *, environment: dict[str, str] | None = None, wait: bool = True) -> "RunningServer":
+        arguments = [MOORAGE, self.command, "--port", str(self.port), "--data", str(self.data), *self.options]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                arguments,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+            )
+        if wait:
+            self.wait_until_ready()
+        return self
+
+    def wait_until_ready(self) -> None:
+        assert self._process is not None
+        end = time.monotonic() + _PATIENCE
+        while time.monotonic() < end:
+            if self._process.poll() is not None:
+                raise AssertionError(f"the server ended with {self._process.returncode}: {self.log.read_text()}")
+            if self.scheme == "https":
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                        return
+            else:
+                try:
+                    with urllib.request.urlopen(f"{self.url}/_moorage/ready", timeout=5):
+                        return
+                except OSError:
+                    pass
+            time.sleep(0.02)
+        raise AssertionError(f"the server was not ready in {_PATIENCE} s: {self.log.read_text()}")
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.terminate()
+        try:
+            return self._process.wait(_PATIENCE)
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL to the whole process group: no chance to tidy up."""
+        assert self._process is not None
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._process.wait(_PATIENCE)
+
+    def client(
+        self, service: str, key: str = "test", secret: str = "test", *, region: str = "us-east-1", **more: Any
+    ) -> Any:
+        """A boto3 client of this server; no retries, so that every answer is seen."""
+        config = Config(
+            retries={"total_max_attempts": 1}, parameter_validation=False, **more.pop("config", {})
+        )
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=region,
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            config=config,
+            **more,
+        )
+
+
+def run(arguments: Sequence[str], *, check: bool = True, **more: Any) -> "subprocess.CompletedProcess[str]":
+    """A command with its output captured; when it fails the assertion shows what it said."""
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=more.pop("timeout", 120), **more)
+    assert not check or done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+Error = botocore.client.ClientError

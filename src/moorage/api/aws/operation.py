@@ -1,0 +1,102 @@
+"""What an operation of an AWS service declares: its name, what must be allowed before it runs, its body limit.
+
+An operation is one small async function `(call, request) -> response` that never sees HTTP. Its action and its
+resource are declared beside its name, so a body that runs undecided cannot be written:
+
+    @ECR.operation("DeleteRepository", action="ecr:DeleteRepository", resource=named_repository)
+    async def delete_repository(call: EcrCall, request: DeleteRepositoryRequest) -> DeleteRepositoryResponse: ...
+"""
+
+import typing
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from moorage.access.authorize import Resource
+from moorage.access.caller import Caller, Connection
+from moorage.names import AccountId, Region
+
+S = TypeVar("S")
+F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
+
+MIB = 1 << 20
+BODY_LIMIT = MIB
+"""Bytes a request body may have where the operation does not say otherwise."""
+
+Conditions: TypeAlias = Mapping[str, str | tuple[str, ...]]
+
+
+class Call(msgspec.Struct, Generic[S], frozen=True, gc=False):
+    """Who calls, from where, and what the operation may use. `services` is what the service was opened with."""
+
+    services: S
+    caller: Caller
+    connection: Connection
+    account: AccountId
+    """The caller's own account."""
+    region: Region
+    """The region of the signature's scope."""
+    request_id: str
+    scheme: str
+    """`http` or `https`, as the client sees it."""
+    host: str
+    """The Host header."""
+
+
+def no_conditions(call: Call[Any], request: Any) -> Conditions:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`resources` names everything `action` must be allowed on; each is decided on its own, one denial denies all.
+
+    `action` None: every authenticated caller may (sts:GetCallerIdentity is the only such operation).
+    `request` is the type the body is decoded into (`query.Parameters` for the Query protocol).
+    """
+
+    name: str
+    action: str | None
+    resources: Callable[[Any, Any], Sequence[Resource]]
+    conditions: Callable[[Any, Any], Conditions]
+    body_limit: int
+    request: Any
+    run: Callable[[Any, Any], Awaitable[Any]]
+
+
+class Service(Generic[S]):
+    """One AWS service: its signing name, protocol and operations.
+
+    `version` is the prefix of X-Amz-Target for `json`, the API version (`2010-05-08`) for `query`.
+    """
+
+    def __init__(
+        self, name: str, protocol: Literal["json", "query"], version: str, not_built: frozenset[str] = frozenset()
+    ) -> None:
+        self.name = name
+        self.protocol = protocol
+        self.version = version
+        self.not_built = not_built
+        self.operations: dict[str, Operation] = {}
+
+    def operation(
+        self,
+        name: str,
+        *,
+        action: str | None,
+        resource: Callable[[Call[S], Any], Sequence[Resource]],
+        conditions: Callable[[Call[S], Any], Conditions] = no_conditions,
+        body_limit: int = BODY_LIMIT,
+    ) -> Callable[[F], F]:
+        """Register the decorated function under AWS's name. Its parameter `request` must be annotated."""
+
+        def register(function: F) -> F:
+            if name in self.operations:
+                raise ValueError(f"{self.name} has two operations {name}")
+            request = typing.get_type_hints(function)["request"]
+            self.operations[name] = Operation(name, action, resource, conditions, body_limit, request, function)
+            return function
+
+        return register

@@ -1,0 +1,119 @@
+"""The AWS Query protocol of IAM and STS: form in, XML out (policy-engine.md §8.1)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TypeAlias
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
+
+from moorage.errors import QueryError
+
+Value: TypeAlias = "str | int | float | bool | Mapping[str, Value] | Sequence[Value] | None"
+"""A list becomes `<member>` elements; None is left out; a bool is `true` or `false`."""
+
+_CONTROL = {code: None for code in range(0x20) if code not in {0x09, 0x0A, 0x0D}}
+"""Characters XML 1.0 cannot carry."""
+
+
+class Parameters:
+    """The form fields of one request. A missing required field, or one of the wrong form, is a ValidationError."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = fields
+
+    @classmethod
+    def parse(cls, body: bytes, query_string: bytes = b"") -> "Parameters":
+        """From the body and the query string; QueryError `MalformedQueryString` when they are no form."""
+        try:
+            pairs = parse_qsl(
+                (query_string + b"&" + body).decode("ascii"),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=1000,
+            )
+        except ValueError as error:
+            raise QueryError("MalformedQueryString", "The request's form fields could not be read.") from error
+        return cls(dict(pairs))
+
+    def get(self, name: str) -> str | None:
+        return self._fields.get(name)
+
+    def required(self, name: str) -> str:
+        value = self._fields.get(name)
+        if value is None:
+            raise invalid(name, None, "Member must not be null")
+        return value
+
+    def integer(self, name: str) -> int | None:
+        text = self._fields.get(name)
+        if text is None:
+            return None
+        if not text.removeprefix("-").isascii() or not text.removeprefix("-").isdigit() or len(text) > 18:
+            raise QueryError("MalformedInput", f"{text} is not a number")
+        return int(text)
+
+    def members(self, name: str) -> list[str]:
+        """The values of `Name.member.1`, `Name.member.2`, … up to the first one missing."""
+        values = []
+        while (value := self._fields.get(f"{name}.member.{len(values) + 1}")) is not None:
+            values.append(value)
+        return values
+
+
+def invalid(name: str, value: str | None, constraint: str) -> QueryError:
+    """IAM's ValidationError for the form field `name`, e.g. constraint `Member must not be null`."""
+    member = name[:1].lower() + name[1:]
+    shown = "null" if value is None else f"'{value}'"
+    return QueryError(
+        "ValidationError",
+        f"1 validation error detected: Value {shown} at '{member}' failed to satisfy constraint: {constraint}",
+    )
+
+
+def instant(seconds: float) -> str:
+    """A time as the Query protocol writes it: `2026-01-31T08:15:00Z`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def namespace(service: str, version: str) -> str:
+    return f"https://{service}.amazonaws.com/doc/{version}/"
+
+
+def answer(operation: str, xmlns: str, result: Mapping[str, Value] | None, request_id: str) -> bytes:
+    """The response document; operations without a result (DeleteUser) have None."""
+    inner = "" if result is None else f"<{operation}Result>{_elements(result)}</{operation}Result>"
+    return (
+        f'<{operation}Response xmlns="{xmlns}">{inner}'
+        f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{operation}Response>"
+    ).encode()
+
+
+def error_answer(xmlns: str, code: str, message: str, status: int, request_id: str) -> bytes:
+    """The error document."""
+    kind = "Receiver" if status >= 500 else "Sender"
+    return (
+        f'<ErrorResponse xmlns="{xmlns}"><Error><Type>{kind}</Type><Code>{_text(code)}</Code>'
+        f"<Message>{_text(message)}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+    ).encode()
+
+
+def _elements(members: Mapping[str, Value]) -> str:
+    return "".join(f"<{name}>{_content(value)}</{name}>" for name, value in members.items() if value is not None)
+
+
+def _content(value: Value) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, Mapping):
+        return _elements(value)
+    if isinstance(value, Sequence):
+        return "".join(f"<member>{_content(each)}</member>" for each in value)
+    return str(value)
+
+
+def _text(text: str) -> str:
+    return escape(text.translate(_CONTROL))

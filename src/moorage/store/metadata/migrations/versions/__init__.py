@@ -1,1 +1,1 @@
-"""store/metadata/migrations/versions"""
+"""Migrations of the metadata, oldest first by their `down_revision`."""

@@ -1,0 +1,1 @@
+"""Migrations of the audit record, oldest first by their `down_revision`."""

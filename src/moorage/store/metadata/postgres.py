@@ -1,0 +1,119 @@
+"""Metadata in PostgreSQL through asyncpg: serialisable transactions, run again when they collide."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+import asyncpg
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from moorage.errors import InsufficientStorage
+from moorage.store.metadata.migrations import History, is_current, upgrade
+
+T = TypeVar("T")
+
+ATTEMPTS = 20  # of one transaction that keeps colliding; the waits add up to about 5 s
+UNIQUE_ATTEMPTS = 3
+CONNECTIONS = 10  # per worker process
+
+_COLLISIONS = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
+_UNIQUE_VIOLATION = "23505"
+_NO_ROOM = frozenset({"53100"})  # disk_full
+_MIGRATION_LOCK = 0x6D6F6F72  # "moor"; the key of an advisory lock
+_ASYNCHRONOUS = text("SET LOCAL synchronous_commit = off")
+
+
+class PostgresDatabase:
+    """A `Database` on a PostgreSQL server. The schema must be there already (`migrated` sees to that)."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._reading = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._writing = engine.execution_options(isolation_level="SERIALIZABLE")
+
+    @classmethod
+    def open(cls, url: str) -> "PostgresDatabase":
+        """The database at `url` (`postgresql://…`, with libpq's parameters such as sslmode)."""
+
+        async def connect() -> asyncpg.Connection:
+            return await asyncpg.connect(url)
+
+        return cls(
+            create_async_engine(
+                "postgresql+asyncpg://", async_creator=connect, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=30
+            )
+        )
+
+    @classmethod
+    async def migrated(cls, url: str, history: History) -> "PostgresDatabase":
+        """The database at `url`, its schema brought up to date by whichever worker comes first."""
+        database = cls.open(url)
+        try:
+            async with database._engine.connect() as conn:
+                current = await conn.run_sync(is_current, history)
+            if not current:
+                await database._migrate(history)
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def _migrate(self, history: History) -> None:
+        lock = text(f"SELECT pg_advisory_lock({_MIGRATION_LOCK})")
+        async with self._engine.connect() as conn:
+            guard = await conn.execution_options(isolation_level="AUTOCOMMIT")
+            await guard.execute(lock)  # freed with the connection, whatever happens
+            try:
+                async with self._engine.connect() as probe:
+                    current = await probe.run_sync(is_current, history)
+                if not current:
+                    async with self._engine.begin() as conn:
+                        await conn.run_sync(upgrade, history)
+            finally:
+                await guard.execute(text(f"SELECT pg_advisory_unlock({_MIGRATION_LOCK})"))
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        for attempt in range(2):
+            try:
+                async with self._reading.connect() as conn:
+                    return await conn.run_sync(work)
+            except DBAPIError as error:
+                # A restarted server kills the pooled connections; the pool is fresh after the first such error.
+                if attempt or not error.connection_invalidated:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def transaction(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                async with self._writing.begin() as conn:
+                    if not durable:
+                        await conn.execute(_ASYNCHRONOUS)
+                    return await conn.run_sync(work)
+            except DBAPIError as error:
+                code = getattr(error.orig, "sqlstate", None)
+                if code in _NO_ROOM:
+                    raise InsufficientStorage from error
+                if not _worth_another(code, attempt):
+                    raise
+            await asyncio.sleep(random.uniform(0, min(0.5, 0.002 * 2**attempt)))  # noqa: S311 - only spreads retries
+
+    def changed(self) -> int | None:
+        return None
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def _worth_another(code: str | None, attempt: int) -> bool:
+    """Whether to run a failed transaction again.
+
+    A row that another transaction inserted in between shows as a unique violation before it shows as a serialization
+    failure; the next run sees that row, and so says what it has to say about it.
+    """
+    return (code in _COLLISIONS and attempt < ATTEMPTS) or (code == _UNIQUE_VIOLATION and attempt < UNIQUE_ATTEMPTS)

@@ -55,25 +55,11 @@ class PostgresDatabase:
             async with database._engine.connect() as conn:
                 current = await conn.run_sync(is_current, history)
             if not current:
-                await database._migrate(history)
+                await asyncio.to_thread(lambda: asyncio.run(_migrate(url, history)))
         except BaseException:
             await database.close()
             raise
         return database
-
-    async def _migrate(self, history: History) -> None:
-        lock = text(f"SELECT pg_advisory_lock({_MIGRATION_LOCK})")
-        async with self._engine.connect() as conn:
-            guard = await conn.execution_options(isolation_level="AUTOCOMMIT")
-            await guard.execute(lock)  # freed with the connection, whatever happens
-            try:
-                async with self._engine.connect() as probe:
-                    current = await probe.run_sync(is_current, history)
-                if not current:
-                    async with self._engine.begin() as conn:
-                        await conn.run_sync(upgrade, history)
-            finally:
-                await guard.execute(text(f"SELECT pg_advisory_unlock({_MIGRATION_LOCK})"))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         for attempt in range(2):
@@ -108,6 +94,20 @@ class PostgresDatabase:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+async def _migrate(url: str, history: History) -> None:
+    database = PostgresDatabase.open(url)
+    try:
+        # The lock is of the transaction, so it goes with it whatever happens; the check runs on a later snapshot.
+        async with database._engine.begin() as conn:
+            await conn.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            async with database._engine.connect() as other:
+                current = await other.run_sync(is_current, history)
+            if not current:
+                await conn.run_sync(upgrade, history)
+    finally:
+        await database.close()
 
 
 def _worth_another(code: str | None, attempt: int) -> bool:

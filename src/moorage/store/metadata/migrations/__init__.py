@@ -5,6 +5,7 @@ live in one database, on SQLite each in its own file. The newest revisions are n
 nothing to do need not import alembic.
 """
 
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ class History(NamedTuple):
 METADATA = History("versions", "alembic_version", "0001")
 AUDIT = History("audit_versions", "alembic_version_audit", "audit0001")
 
+_alembic = threading.Lock()  # alembic keeps what it works on in globals
+
 
 def is_current(conn: Connection, history: History) -> bool:
     """Whether nothing is to be done. A failed statement may leave a PostgreSQL transaction to be rolled back."""
@@ -34,7 +37,10 @@ def is_current(conn: Connection, history: History) -> bool:
 
 
 def upgrade(conn: Connection, history: History) -> None:
-    """Bring the database to the newest revision within the connection's transaction; the caller holds a lock."""
+    """Bring the database to the newest revision within the connection's transaction.
+
+    Called in a thread, never on the event loop, by one process at a time.
+    """
     from alembic import command  # noqa: PLC0415 - a third of a second that an ordinary start can do without
     from alembic.config import Config  # noqa: PLC0415
 
@@ -45,4 +51,5 @@ def upgrade(conn: Connection, history: History) -> None:
     config.set_main_option("version_locations", str(here / history.folder).replace("%", "%%"))
     config.attributes["connection"] = conn
     config.attributes["history"] = history
-    command.upgrade(config, "head")
+    with _alembic:
+        command.upgrade(config, "head")

@@ -215,6 +215,10 @@ class Docker(Client):
 
     def push(self, reference: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":
         self.call("tag", "local/app:v1", reference)
+        return self.push_reference(reference, check=check)
+
+    def push_reference(self, reference: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Push an image that is held under `reference` already."""
         return self.call("push", reference, check=check)
 
     def pull(self, reference: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":

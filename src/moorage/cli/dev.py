@@ -16,7 +16,7 @@ def dev(
     host: options.Host = None,
     port: options.Port = None,
     data: options.Data = None,
-    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing: the data goes with the process.")] = False,
+    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing when the process ends.")] = False,
     workers: options.Workers = None,
     profile: options.Profile = None,
     uri_style: options.UriStyle = None,

@@ -1,4 +1,4 @@
-"""What `moorage init` leaves in the data directory: which account and region are the default ones, and the first key."""
+"""What `moorage init` leaves in the data directory: the default account and region, and the first key."""
 
 import configparser
 import dataclasses

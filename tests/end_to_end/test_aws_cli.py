@@ -1,0 +1,36 @@
+"""The AWS CLI, as a person types it after `eval "$(moorage env)"`."""
+
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+from tests.running import MOORAGE, RunningServer, run
+
+
+def environment(server: RunningServer, tmp_path: Path) -> dict[str, str]:
+    said = run([MOORAGE, "env", "--port", str(server.port)]).stdout
+    values = dict(shlex.split(line)[1].split("=", 1) for line in said.splitlines() if line.startswith("export "))
+    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_PAGER": "", **values}
+
+
+def aws(env: dict[str, str], *arguments: str) -> str:
+    program = str(Path(MOORAGE).with_name("aws"))
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, env=env, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_repository_and_its_policy(server: RunningServer, tmp_path: Path) -> None:
+    env = environment(server, tmp_path)
+    made = json.loads(aws(env, "ecr", "create-repository", "--repository-name", "cli/app"))
+    assert made["repository"]["repositoryName"] == "cli/app"
+    statement = {"Effect": "Allow", "Principal": {"AWS": "111122223333"}, "Action": "ecr:BatchGetImage"}
+    (tmp_path / "policy.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    policy = f"file://{tmp_path}/policy.json"
+    aws(env, "ecr", "set-repository-policy", "--repository-name", "cli/app", "--policy-text", policy)
+    shown = json.loads(aws(env, "ecr", "get-repository-policy", "--repository-name", "cli/app"))
+    assert "arn:aws:iam::111122223333:root" in shown["policyText"]
+    assert aws(env, "ecr", "get-login-password").strip()
+    assert json.loads(aws(env, "sts", "get-caller-identity"))["Account"] == "000000000000"

@@ -16,6 +16,7 @@ import msgspec
 
 from moorage.access.authorize import Resource
 from moorage.access.caller import Caller, Connection
+from moorage.api.aws.json11 import Violation, constraint
 from moorage.names import AccountId, Region
 
 S = TypeVar("S")
@@ -69,16 +70,24 @@ class Operation:
 class Service(Generic[S]):
     """One AWS service: its signing name, protocol and operations.
 
-    `version` is the prefix of X-Amz-Target for `json`, the API version (`2010-05-08`) for `query`.
+    `version` is the prefix of X-Amz-Target for `json`, the API version (`2010-05-08`) for `query`. Operations named in
+    `joins_violations` report all violated constraints in a ValidationException, the others the first, by `wording`.
     """
 
     def __init__(
-        self, name: str, protocol: Literal["json", "query"], version: str, not_built: frozenset[str] = frozenset()
+        self,
+        name: str,
+        protocol: Literal["json", "query"],
+        version: str,
+        *,
+        joins_violations: frozenset[str] = frozenset(),
+        wording: Callable[[Violation], str] = constraint,
     ) -> None:
         self.name = name
         self.protocol = protocol
         self.version = version
-        self.not_built = not_built
+        self.joins_violations = joins_violations
+        self.wording = wording
         self.operations: dict[str, Operation] = {}
 
     def operation(

@@ -1,0 +1,230 @@
+"""The AWS door: one ASGI application that tells the services apart, and carries each request through the same steps.
+
+Operation found → key, scope, clock → body read → signature → body decoded → constraints → decision → the operation.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import structlog
+
+from moorage.access.authorize import Access
+from moorage.access.caller import Caller, Connection
+from moorage.api.asgi import Receive, Scope, Send, content_length, headers_of, read_body, respond
+from moorage.api.aws import errors, json11, query
+from moorage.api.aws.operation import BODY_LIMIT, Call, Operation, Service
+from moorage.api.aws.sigv4 import Claim, Verifier, scope_service
+from moorage.errors import (
+    AccessDenied,
+    MissingAuthenticationToken,
+    MoorageError,
+    ServerFault,
+    Throttling,
+    UnknownOperation,
+)
+from moorage.names import AccountId
+from moorage.settings import Settings
+
+_log = structlog.get_logger()
+_LARGE_BODY = 8 << 20
+"""Bodies that may be longer than this are capped in number at once."""
+_BODY_SECONDS = 300.0
+"""A body must have arrived by then."""
+_encode = msgspec.json.Encoder().encode
+_FORM = b"application/x-www-form-urlencoded"
+
+
+class Opened(NamedTuple):
+    """A service and what its operations are handed as `call.services`."""
+
+    service: Service[Any]
+    services: Any
+
+
+class Exchange:
+    """One request on its way through the door."""
+
+    __slots__ = ("headers", "receive", "request_id", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.headers = headers_of(scope)
+        self.request_id = str(uuid.uuid4())
+
+
+class AwsDoor:
+    """Answers `POST /` (and, for Query services, presigned GETs) as the given services."""
+
+    def __init__(
+        self,
+        opened: Sequence[tuple[Service[Any], Any]],
+        verifier: Verifier,
+        access: Access,
+        settings: Settings,
+    ) -> None:
+        self._services = {service.name: Opened(service, services) for service, services in opened}
+        self._targets = {
+            service.version: self._services[service.name] for service, _ in opened if service.protocol == "json"
+        }
+        self._verifier = verifier
+        self._access = access
+        self._large_bodies = asyncio.Semaphore(settings.part_uploads_at_once)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive)
+        opened = self._opened(exchange)
+        try:
+            if opened is not None and opened.service.protocol == "query":
+                body = await self._query(exchange, opened)
+            else:
+                body = await self._json(exchange)
+        except MoorageError as error:
+            await self._refuse(exchange, opened, error, send)
+        except TimeoutError:
+            await self._refuse(exchange, opened, Throttling(), send)
+        except Exception as error:
+            _log.error("request failed", request_id=exchange.request_id, exc_info=error)
+            await self._refuse(exchange, opened, ServerFault(), send)
+        else:
+            is_query = opened is not None and opened.service.protocol == "query"
+            await _answer(send, 200, errors.XML if is_query else errors.JSON, exchange.request_id, body)
+
+    def _opened(self, exchange: Exchange) -> Opened | None:
+        """The service a request is for: by X-Amz-Target, else by the signature's scope, else by the form of its body."""
+        target = exchange.headers.get(b"x-amz-target")
+        if target is not None:
+            return self._targets.get(target.decode("latin-1").partition(".")[0])
+        named = scope_service(exchange.headers, exchange.scope["query_string"])
+        if named is not None:
+            return self._services.get(named)
+        if exchange.headers.get(b"content-type", b"").startswith(_FORM):
+            return self._services.get("iam")
+        return None
+
+    async def _json(self, exchange: Exchange) -> bytes:
+        opened, operation = self._target(exchange)
+        claim = await self._verifier.begin(exchange.scope, exchange.headers, opened.service.name)
+        if operation.body_limit <= _LARGE_BODY:
+            return await self._json_claimed(exchange, opened, operation, claim)
+        async with self._large_bodies:
+            return await self._json_claimed(exchange, opened, operation, claim)
+
+    async def _json_claimed(self, exchange: Exchange, opened: Opened, operation: Operation, claim: Claim) -> bytes:
+        body = await _body(exchange, operation.body_limit)
+        caller = await self._verifier.finish(claim, body)
+        request = json11.decode(
+            operation.request,
+            body,
+            joins_all=operation.name in opened.service.joins_violations,
+            wording=opened.service.wording,
+        )
+        return _encode(await self._decided(exchange, opened, operation, claim, caller, request))
+
+    def _target(self, exchange: Exchange) -> tuple[Opened, Operation]:
+        """The service and operation that X-Amz-Target names, or UnknownOperation."""
+        prefix, _, name = exchange.headers.get(b"x-amz-target", b"").decode("latin-1").partition(".")
+        opened = self._targets.get(prefix)
+        operation = None if opened is None else opened.service.operations.get(name)
+        if opened is None or operation is None or exchange.scope["method"] != "POST":
+            if not prefix and b"authorization" not in exchange.headers:
+                raise MissingAuthenticationToken
+            raise UnknownOperation
+        return opened, operation
+
+    async def _query(self, exchange: Exchange, opened: Opened) -> bytes:
+        service = opened.service
+        claim = await self._verifier.begin(exchange.scope, exchange.headers, service.name)
+        body = await _body(exchange, BODY_LIMIT)
+        caller = await self._verifier.finish(claim, body)
+        request = query.Parameters.parse(body, exchange.scope["query_string"])
+        name, version = request.get("Action") or "", request.get("Version")
+        operation = service.operations.get(name)
+        if operation is None or version not in {None, service.version}:
+            raise UnknownOperation(f"Could not find operation {name} for version {version}")
+        response: Mapping[str, query.Value] | None = await self._decided(
+            exchange, opened, operation, claim, caller, request
+        )
+        return query.answer(name, query.namespace(service.name, service.version), response, exchange.request_id)
+
+    async def _decided(
+        self, exchange: Exchange, opened: Opened, operation: Operation, claim: Claim, caller: Caller, request: Any
+    ) -> Any:
+        """What the operation answers, once everything it touches is allowed."""
+        region = claim.signed.region
+        connection = _connection(exchange, region)
+        call = Call(
+            opened.services,
+            caller,
+            connection,
+            AccountId(caller.principal.account),
+            region,
+            exchange.request_id,
+            exchange.scope.get("scheme", "http"),
+            connection.host,
+        )
+        if operation.action is not None:
+            resources = operation.resources(call, request)
+            conditions = operation.conditions(call, request)
+            # An id names one decision; of several, the one that denies becomes the request's id.
+            decision_id = exchange.request_id if len(resources) == 1 else None
+            for resource in resources:
+                await self._access.require(
+                    caller, connection, operation.action, resource, extra=conditions, decision_id=decision_id
+                )
+        return await operation.run(call, request)
+
+    async def _refuse(self, exchange: Exchange, opened: Opened | None, error: MoorageError, send: Send) -> None:
+        request_id = exchange.request_id
+        if isinstance(error, AccessDenied) and error.decision_id:
+            request_id = error.decision_id
+        if opened is not None and opened.service.protocol == "query":
+            xmlns = query.namespace(opened.service.name, opened.service.version)
+            status, body = errors.query_body(error, xmlns, request_id)
+            await _answer(send, status, errors.XML, request_id, body)
+        else:
+            await _answer(send, error.status, errors.JSON, request_id, errors.json_body(error))
+
+
+async def _body(exchange: Exchange, limit: int) -> bytes:
+    """The body of at most `limit` bytes; TimeoutError when it is too slow."""
+    try:
+        length = content_length(exchange.headers)
+    except ValueError:
+        raise Serialization("Content-Length is not a number") from None
+    async with asyncio.timeout(_BODY_SECONDS):
+        return await read_body(exchange.receive, length, limit)
+
+
+def _connection(exchange: Exchange, region: str) -> Connection:
+    headers = exchange.headers
+    client = exchange.scope.get("client")
+    return Connection(
+        source_ip=client[0] if client else "",
+        secure=exchange.scope.get("scheme") == "https",
+        user_agent=_header(headers, b"user-agent"),
+        referer=_header(headers, b"referer"),
+        host=_header(headers, b"host") or "",
+        region=region,
+    )
+
+
+def _header(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")
+
+
+async def _answer(send: Send, status: int, content_type: bytes, request_id: str, body: bytes) -> None:
+    await respond(
+        send,
+        status,
+        (
+            (b"content-type", content_type),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-amzn-requestid", request_id.encode()),
+        ),
+        body,
+    )

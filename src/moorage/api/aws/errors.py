@@ -1,0 +1,66 @@
+"""Errors as bytes: JSON 1.1 (`__type` and message) for ECR, XML for the Query services, one place for both."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from moorage.api.aws import query
+from moorage.errors import (
+    AccessDenied,
+    ExpiredToken,
+    IncompleteSignature,
+    InvalidSignature,
+    MissingAuthenticationToken,
+    MoorageError,
+    QueryError,
+    RequestTooLarge,
+    Serialization,
+    ServerFault,
+    Throttling,
+    UnknownOperation,
+    UnrecognizedClient,
+)
+
+JSON = b"application/x-amz-json-1.1"
+XML = b"text/xml"
+
+_QUALIFIED = (UnknownOperation, Serialization)
+"""The protocol's own front end raises these: the type is qualified, the message key capitalised (ecr-behaviour §15)."""
+
+_QUERY: Mapping[type[MoorageError], tuple[str, int]] = {
+    AccessDenied: ("AccessDenied", 403),
+    ExpiredToken: ("ExpiredToken", 403),
+    IncompleteSignature: ("IncompleteSignature", 400),
+    InvalidSignature: ("SignatureDoesNotMatch", 403),
+    MissingAuthenticationToken: ("MissingAuthenticationToken", 403),
+    RequestTooLarge: ("RequestEntityTooLarge", 413),
+    Throttling: ("Throttling", 400),
+    UnknownOperation: ("InvalidAction", 400),
+    UnrecognizedClient: ("InvalidClientTokenId", 403),
+    ServerFault: ("InternalFailure", 500),
+}
+"""The same refusals as IAM and STS name them (policy-engine.md §7.2)."""
+
+
+def json_body(error: MoorageError) -> bytes:
+    """`{"__type": …, "message": …}` and the error's further members."""
+    body: dict[str, object]
+    if isinstance(error, _QUALIFIED):
+        body = {"__type": f"com.amazon.coral.service#{error.code}"}
+        if error.message:
+            body["Message"] = error.message
+    else:
+        body = {"__type": error.code, "message": error.message, **error.members()}
+    return msgspec.json.encode(body)
+
+
+def query_body(error: MoorageError, xmlns: str, request_id: str) -> tuple[int, bytes]:
+    """Status and document of an error of a Query service."""
+    if isinstance(error, QueryError):
+        code, status = error.error_code, error.error_status
+    else:
+        code, status = next(
+            (_QUERY[each] for each in type(error).__mro__ if each in _QUERY),
+            (error.code.removesuffix("Exception"), error.status),
+        )
+    return status, query.error_answer(xmlns, code, error.message, status, request_id)

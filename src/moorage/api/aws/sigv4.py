@@ -1,0 +1,385 @@
+"""AWS Signature Version 4, verified: in the Authorization header or presigned in the query (policy-engine.md §8.4).
+
+Two steps, so that nobody makes us read a body for nothing: `begin` checks key, scope and clock from the headers alone,
+`finish` checks the signature over headers and body.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import re
+from datetime import UTC, datetime
+from typing import NamedTuple, Protocol
+from urllib.parse import quote, unquote_to_bytes
+
+import msgspec
+
+from moorage.access.caller import Caller
+from moorage.api.asgi import Receive, Scope, content_length, headers_of, read_body
+from moorage.clock import Clock
+from moorage.errors import (
+    ExpiredToken,
+    IncompleteSignature,
+    InvalidSignature,
+    MissingAuthenticationToken,
+    UnrecognizedClient,
+)
+from moorage.identity.credentials import Credential
+from moorage.names import InvalidNameError, Region, region
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+MISMATCH = (
+    "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
+    "and signing method. Consult the service documentation for details."
+)
+_EMPTY_HASH = hashlib.sha256(b"").hexdigest()
+_HASH_INLINE = 1 << 18
+"""Bytes that are hashed on the event loop; longer bodies in a thread."""
+_KEYS_KEPT = 4096
+_LONGEST_PRESIGNED = 604_800
+_INSTANT = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_SIGNATURE = re.compile(r"[0-9a-f]{64}")
+_MUST_BE_SIGNED = (b"x-amz-target", b"x-amz-date", b"x-amz-security-token", b"x-amz-content-sha256")
+"""Headers that decide what a request means: unsigned, they could have been put there by anybody."""
+
+
+class Keys(Protocol):
+    """What the verifier asks of `access`."""
+
+    async def credential(self, key_id: str) -> Credential:
+        """The access key or session with that id, or UnrecognizedClient."""
+        ...
+
+    async def caller_of(self, credential: Credential) -> Caller: ...
+
+    async def open_caller(self, key_id: str) -> Caller | None:
+        """Dev mode: who an unverified key stands for; None when keys of this form must be verified."""
+        ...
+
+
+class Signed(NamedTuple):
+    """The parts of a signature, wherever they stood."""
+
+    key_id: str
+    date: str
+    """YYYYMMDD of the scope."""
+    region: Region
+    service: str
+    signed_headers: str
+    signature: str
+    instant: str
+    """When it was signed: YYYYMMDDTHHMMSSZ."""
+    token: str | None
+    expires: int | None
+    """Seconds a presigned request lives; None for one signed in its headers."""
+
+
+class Claim(msgspec.Struct, frozen=True, gc=False):
+    """A request whose key is known and whose scope and clock are right; its signature is yet to be verified."""
+
+    caller: Caller
+    signed: Signed
+    secret: bytes | None
+    """None: an open key of dev mode, never verified."""
+    canonical: str
+    """The canonical request up to the payload's hash."""
+    payload: str | None
+    """x-amz-content-sha256, when given."""
+    secure: bool
+
+
+def scope_service(headers: dict[bytes, bytes], query_string: bytes) -> str | None:
+    """The service a request claims to be signed for, unverified; for routing."""
+    text = headers.get(b"authorization", b"")
+    if text.startswith(b"AWS4-"):
+        scope = _authorization_parts(text.decode("latin-1")).get("Credential", "")
+    elif b"X-Amz-Credential=" in query_string:
+        scope = dict(_query_pairs(query_string)).get("X-Amz-Credential", "")
+    else:
+        return None
+    parts = scope.rsplit("/", 4)
+    return parts[3] if len(parts) == 5 else None
+
+
+class Verifier:
+    """Verifies signatures of the keys that `keys` knows; `skew` is how far a clock may be off, in seconds."""
+
+    def __init__(self, keys: Keys, clock: Clock, skew: float) -> None:
+        self._keys = keys
+        self._clock = clock
+        self._skew = skew
+        self._derived: dict[tuple[str, bytes, str, str, str], bytes] = {}
+
+    async def begin(self, scope: Scope, headers: dict[bytes, bytes], service: str) -> Claim:
+        """Check key, scope and clock. `headers` by lower-case name; `service` is what must be signed for."""
+        query: bytes = scope["query_string"]
+        signed = _read(headers, query)
+        caller = await self._keys.open_caller(signed.key_id)
+        secret = None
+        if caller is None:
+            credential = await self._keys.credential(signed.key_id)
+            self._check_token(credential, signed.token)
+            caller = await self._keys.caller_of(credential)
+            secret = credential.secret
+        if signed.service != service:
+            raise InvalidSignature(f"Credential should be scoped to correct service: '{service}'. ")
+        if secret is None:
+            return Claim(caller, signed, None, "", None, False)
+        self._check_clock(signed)
+        _check_signed_headers(headers, signed)
+        canonical = _canonical(scope, signed)
+        payload = headers.get(b"x-amz-content-sha256")
+        return Claim(
+            caller,
+            signed,
+            secret,
+            canonical,
+            None if payload is None else payload.decode("latin-1"),
+            scope.get("scheme") == "https",
+        )
+
+    async def finish(self, claim: Claim, body: bytes) -> Caller:
+        """Check the signature over headers and body; who signed."""
+        if claim.secret is None:
+            return claim.caller
+        signed = claim.signed
+        payload = await self._payload_hash(claim, body)
+        scope = f"{signed.date}/{signed.region}/{signed.service}/aws4_request"
+        digest = hashlib.sha256(f"{claim.canonical}{payload}".encode("utf-8", "surrogateescape")).hexdigest()
+        to_sign = f"{ALGORITHM}\n{signed.instant}\n{scope}\n{digest}"
+        expected = hmac.digest(self._key(signed, claim.secret), to_sign.encode(), "sha256").hex()
+        if not hmac.compare_digest(expected, signed.signature):
+            raise InvalidSignature(MISMATCH)
+        return claim.caller
+
+    async def verify(self, scope: Scope, receive: Receive, *, service: str, limit: int) -> tuple[Caller, Region, bytes]:
+        """Both steps for a request with a body of at most `limit` bytes: who signed, the scope's region, the body."""
+        headers = headers_of(scope)
+        claim = await self.begin(scope, headers, service)
+        body = await read_body(receive, content_length(headers), limit)
+        return await self.finish(claim, body), claim.signed.region, body
+
+    def _check_token(self, credential: Credential, token: str | None) -> None:
+        if credential.session_token_hash is None:
+            if token is not None:
+                raise UnrecognizedClient
+            return
+        given = hashlib.sha256((token or "").encode("utf-8", "surrogateescape")).hexdigest()
+        if not hmac.compare_digest(given, credential.session_token_hash):
+            raise UnrecognizedClient
+        if credential.expires_at is not None and credential.expires_at <= self._clock.now():
+            raise ExpiredToken
+
+    def _check_clock(self, signed: Signed) -> None:
+        if signed.instant[:8] != signed.date:
+            raise InvalidSignature(
+                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
+                f"'{signed.date}' != '{signed.instant[:8]}', from '{signed.instant}'."
+            )
+        at, now, skew = _seconds(signed.instant), self._clock.now(), self._skew
+        minutes = f"{skew / 60:g} min."
+        if at > now + skew:
+            raise InvalidSignature(
+                f"Signature not yet current: {signed.instant} is still later than {_written(now + skew)} "
+                f"({_written(now)} + {minutes})"
+            )
+        if signed.expires is not None:
+            if at + signed.expires < now:
+                ended = _written(at + signed.expires)
+                raise InvalidSignature(f"Signature expired: {ended} is now earlier than {_written(now)}")
+        elif at < now - skew:
+            raise InvalidSignature(
+                f"Signature expired: {signed.instant} is now earlier than {_written(now - skew)} "
+                f"({_written(now)} - {minutes})"
+            )
+
+    async def _payload_hash(self, claim: Claim, body: bytes) -> str:
+        if claim.payload == "UNSIGNED-PAYLOAD":
+            if not claim.secure:
+                raise InvalidSignature(MISMATCH)
+            return claim.payload
+        if not body:
+            actual = _EMPTY_HASH
+        elif len(body) <= _HASH_INLINE:
+            actual = hashlib.sha256(body).hexdigest()
+        else:
+            actual = (await asyncio.to_thread(hashlib.sha256, body)).hexdigest()
+        if claim.payload is not None and not hmac.compare_digest(
+            claim.payload.encode("utf-8", "surrogateescape"), actual.encode()
+        ):
+            raise InvalidSignature(MISMATCH)
+        return actual
+
+    def _key(self, signed: Signed, secret: bytes) -> bytes:
+        """The signing key of (secret, day, region, service); kept, for a client signs with it all day."""
+        name = (signed.key_id, secret, signed.date, signed.region, signed.service)
+        key = self._derived.get(name)
+        if key is None:
+            key = b"AWS4" + secret
+            for part in (signed.date, signed.region, signed.service, "aws4_request"):
+                key = hmac.digest(key, part.encode(), "sha256")
+            if len(self._derived) >= _KEYS_KEPT:
+                self._derived.clear()
+            self._derived[name] = key
+        return key
+
+
+def _read(headers: dict[bytes, bytes], query: bytes) -> Signed:
+    """The signature's parts, or MissingAuthenticationToken, IncompleteSignature, InvalidSignature."""
+    raw = headers.get(b"authorization")
+    if raw is not None:
+        return _read_header(raw.decode("latin-1"), headers)
+    if b"X-Amz-Algorithm=" in query:
+        return _read_presigned(dict(_query_pairs(query)))
+    raise MissingAuthenticationToken
+
+
+def _read_header(text: str, headers: dict[bytes, bytes]) -> Signed:
+    algorithm = text.split(" ", 1)[0]
+    if algorithm != ALGORITHM:
+        raise IncompleteSignature(f"Unsupported AWS 'algorithm': '{algorithm}'.")
+    parts = _authorization_parts(text)
+    instant = _instant_of(headers)
+    missing = [
+        f"Authorization header requires '{name}' parameter."
+        for name in ("Credential", "Signature", "SignedHeaders")
+        if not parts.get(name)
+    ]
+    if instant is None:
+        missing.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
+    if missing or instant is None:
+        raise IncompleteSignature(f"{' '.join(missing)} Authorization={text}")
+    token = headers.get(b"x-amz-security-token")
+    return _signed(parts, instant, None if token is None else token.decode("latin-1"), None)
+
+
+def _read_presigned(query: dict[str, str]) -> Signed:
+    if query["X-Amz-Algorithm"] != ALGORITHM:
+        raise IncompleteSignature(f"Unsupported AWS 'algorithm': '{query['X-Amz-Algorithm']}'.")
+    names = ("Credential", "Signature", "SignedHeaders", "Date", "Expires")
+    parts = {name: query.get(f"X-Amz-{name}", "") for name in names}
+    missing = [name for name, value in parts.items() if not value]
+    if missing:
+        wanted = " ".join(f"AWS query-string parameters must include 'X-Amz-{name}'." for name in missing)
+        raise IncompleteSignature(f"{wanted} Re-examine the query-string parameters.")
+    expires = parts["Expires"]
+    if not (expires.isascii() and expires.isdigit() and len(expires) < 8 and 1 <= int(expires) <= _LONGEST_PRESIGNED):
+        raise IncompleteSignature(f"X-Amz-Expires must be a number between 1 and {_LONGEST_PRESIGNED}")
+    return _signed(parts, parts["Date"], query.get("X-Amz-Security-Token"), int(expires))
+
+
+def _signed(parts: dict[str, str], instant: str, token: str | None, expires: int | None) -> Signed:
+    """Check the forms: credential scope, instant, signature."""
+    if _INSTANT.fullmatch(instant) is None:
+        raise IncompleteSignature(f"Date must be in ISO-8601 'basic format'. Got '{instant}'.")
+    try:
+        _seconds(instant)
+    except ValueError:
+        raise IncompleteSignature(f"Date must be in ISO-8601 'basic format'. Got '{instant}'.") from None
+    scope = parts["Credential"].rsplit("/", 4)
+    if len(scope) != 5 or scope[4] != "aws4_request":
+        raise IncompleteSignature(
+            f"Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, "
+            f"got '{parts['Credential']}'"
+        )
+    try:
+        where = region(scope[2])
+    except InvalidNameError:
+        raise InvalidSignature("Credential should be scoped to a valid region. ") from None
+    if _SIGNATURE.fullmatch(parts["Signature"]) is None:
+        raise InvalidSignature(MISMATCH)
+    return Signed(
+        scope[0], scope[1], where, scope[3], parts["SignedHeaders"], parts["Signature"], instant, token, expires
+    )
+
+
+def _authorization_parts(text: str) -> dict[str, str]:
+    """`Credential`, `SignedHeaders` and `Signature` of an Authorization header, as far as they are there."""
+    pairs = (part.strip().partition("=") for part in text.partition(" ")[2].split(","))
+    return {name: value for name, _, value in pairs}
+
+
+def _instant_of(headers: dict[bytes, bytes]) -> str | None:
+    """The signing time from X-Amz-Date, else from Date (ISO 8601 basic, or the form of HTTP)."""
+    raw = headers.get(b"x-amz-date")
+    if raw is not None:
+        return raw.decode("latin-1").strip()
+    raw = headers.get(b"date")
+    if raw is None:
+        return None
+    text = raw.decode("latin-1").strip()
+    try:
+        return _written(datetime.strptime(text, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        return text
+
+
+def _check_signed_headers(headers: dict[bytes, bytes], signed: Signed) -> None:
+    names = signed.signed_headers.split(";")
+    if "host" not in names:
+        raise InvalidSignature("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
+    for name in _MUST_BE_SIGNED:
+        if name in headers and name.decode() not in names:
+            raise InvalidSignature(f"'{name.decode()}' must be a 'SignedHeader' in the AWS Authorization.")
+
+
+def _canonical(scope: Scope, signed: Signed) -> str:
+    """The canonical request without its last line, the payload's hash."""
+    names = signed.signed_headers.split(";")
+    wanted = {name.encode("latin-1") for name in names}
+    values: dict[bytes, str] = {}
+    for name, value in scope["headers"]:
+        if name in wanted:
+            text = " ".join(value.decode("utf-8", "surrogateescape").split())
+            values[name] = f"{values[name]},{text}" if name in values else text
+    lines = "".join(f"{name}:{values.get(name.encode('latin-1'), '')}\n" for name in names)
+    query = scope["query_string"]
+    path = scope.get("raw_path") or quote(scope["path"]).encode()
+    return (
+        f"{scope['method']}\n{_canonical_path(path)}\n{_canonical_query(query) if query else ''}\n"
+        f"{lines}\n{signed.signed_headers}\n"
+    )
+
+
+def _canonical_path(raw: bytes) -> str:
+    """The path as sent, dot segments and empty ones removed, each segment encoded once more."""
+    if raw == b"/":
+        return "/"
+    raw = raw.split(b"?", 1)[0]
+    kept: list[bytes] = []
+    for segment in raw.split(b"/"):
+        if segment == b"..":
+            kept[-1:] = []
+        elif segment not in {b"", b"."}:
+            kept.append(segment)
+    trailing = "/" if kept and raw.endswith(b"/") else ""
+    return "/" + "/".join(quote(segment, safe="~") for segment in kept) + trailing
+
+
+def _canonical_query(raw: bytes) -> str:
+    """Names and values encoded by RFC 3986, sorted, without the signature itself."""
+    pairs = sorted(
+        (quote(unquote_to_bytes(name), safe="~"), quote(unquote_to_bytes(value), safe="~"))
+        for name, _, value in (pair.partition(b"=") for pair in raw.split(b"&") if pair)
+    )
+    return "&".join(f"{name}={value}" for name, value in pairs if name != "X-Amz-Signature")
+
+
+def _query_pairs(raw: bytes) -> list[tuple[str, str]]:
+    """Decoded names and values of a query string."""
+    return [
+        (unquote_to_bytes(name).decode("latin-1"), unquote_to_bytes(value).decode("latin-1"))
+        for name, _, value in (pair.partition(b"=") for pair in raw.split(b"&"))
+    ]
+
+
+def _seconds(instant: str) -> float:
+    """Seconds since the epoch of YYYYMMDDTHHMMSSZ; ValueError when there is no such time."""
+    return datetime(
+        int(instant[:4]), int(instant[4:6]), int(instant[6:8]),
+        int(instant[9:11]), int(instant[11:13]), int(instant[13:15]), tzinfo=UTC,
+    ).timestamp()  # fmt: skip
+
+
+def _written(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%dT%H%M%SZ")

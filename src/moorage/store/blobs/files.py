@@ -28,6 +28,8 @@ T = TypeVar("T")
 BATCH = 1 << 20  # bytes hashed and written at a time
 READ_CHUNK = 1 << 20
 THREADS = 16  # most of them wait for the disk; many at once let the file system share a flush among them
+FLUSH_AHEAD = 32 << 20  # bytes after which the disk is set to work, so that `commit` finds little left to flush
+FLUSHES = 4  # at once
 RUNNING_HASHES = 1024  # uploads whose running hash is kept
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:=-]{2,249}")  # no separator, no dot: cannot lead out of its folder
@@ -63,11 +65,14 @@ class FileBlobStore:
         self._uploads.mkdir(parents=True, exist_ok=True)
         self._objects.mkdir(exist_ok=True)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
+        # Pools of their own: what a thread of the first waits for must not queue behind others of its kind.
+        self._hashing = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hash")
+        self._flushing = ThreadPoolExecutor(FLUSHES, thread_name_prefix="flush")
         self._running: OrderedDict[str, _Running] = OrderedDict()
 
     async def append(self, upload: str, offset: int, body: AsyncIterator[bytes]) -> Appended:
         """See `BlobStore`. LookupError also when another append to this upload is under way."""
-        transfer = _Transfer(self._upload_path(upload), offset, self._running.pop(upload, None))
+        transfer = _Transfer(self, self._upload_path(upload), offset, self._running.pop(upload, None))
         in_flight: asyncio.Future[None] | None = None
         chunks: list[bytes] = []
         held = 0
@@ -183,6 +188,12 @@ class FileBlobStore:
 
     # --- in a thread ---
 
+    def hash(self, hasher: Any, batch: bytes) -> Future[None]:
+        return self._hashing.submit(hasher.update, batch)
+
+    def flush(self, file: FileIO) -> Future[None]:
+        return self._flushing.submit(_flush_and_close, os.dup(file.fileno()))
+
     def _commit(self, upload: Path, target: Path) -> None:
         with _translated(), _open(upload) as file:
             os.fsync(file.fileno())
@@ -217,8 +228,11 @@ class FileBlobStore:
 class _Transfer:
     """One append: `write` batch after batch, then `finish`, each in a thread and never two at once."""
 
-    def __init__(self, path: Path, offset: int, running: _Running | None) -> None:
+    def __init__(self, store: FileBlobStore, path: Path, offset: int, running: _Running | None) -> None:
         self.size = offset
+        self._store = store
+        self._flushed = offset
+        self._flushes: list[Future[None]] = []
         self._path = path
         self._start = offset
         self._running = running
@@ -229,20 +243,37 @@ class _Transfer:
         batch = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
         file = self._opened()
+        hashed = self._hash(batch)
         try:
             with _translated():
                 _write(file, batch)
         except InsufficientStorage:
             file.truncate(self._start)
             raise
+        finally:
+            if hashed is not None:
+                hashed.result()
         self.size += len(batch)
-        if self._sha256 is not None:
+        if self.size - self._flushed >= FLUSH_AHEAD:
+            self._flushed = self.size
+            self._flushes.append(self._store.flush(file))
+
+    def _hash(self, batch: bytes) -> Future[None] | None:
+        """Hash beside the writing; a small batch at once, which is quicker than asking another thread."""
+        if self._sha256 is None:
+            return None
+        if len(batch) < BATCH // 4:
             self._sha256.update(batch)
+            return None
+        return self._store.hash(self._sha256, batch)
 
     def finish(self, chunks: list[bytes]) -> _Running | None:
         """Write the last batch and close. The running hash, when it covers the whole upload."""
         try:
             self.write(chunks)
+            with _translated():
+                for flush in self._flushes:  # a failure told here is not told again to the flush of `commit`
+                    flush.result()
             stamp = _Stamp.of(self._opened().fileno())
             return None if self._sha256 is None else _Running(stamp, self._sha256)
         finally:
@@ -332,6 +363,13 @@ def _digest(path: Path, algorithm: str, running: _Running | None) -> tuple[str, 
         while count := file.readinto(buffer):
             hasher.update(buffer[:count])
         return hasher.hexdigest(), _Running(stamp, hasher) if algorithm == "sha256" else None
+
+
+def _flush_and_close(descriptor: int) -> None:
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _flush_directory(path: Path) -> None:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ from typing import Any
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from competitors import POLICY, REGION, Moorage, Server, clean_environment, client, docker_registry, missing, moto
 from rich.console import Console
 from rich.table import Table
+
+from competitors import POLICY, REGION, Moorage, Server, clean_environment, client, docker_registry, missing, moto
 
 HERE = Path(__file__).resolve().parent
 ROUNDS = 3
@@ -49,7 +51,17 @@ class Row:
 
 def wrk(url: str, script: str, *arguments: str, threads: int = 1, connections: int = 16) -> dict[str, float]:
     """The figures that a script's `done` prints."""
-    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{SECONDS}s", "-s", str(HERE / script), url, "--", *arguments]
+    command = [
+        "wrk",
+        f"-t{threads}",
+        f"-c{connections}",
+        f"-d{SECONDS}s",
+        "-s",
+        str(HERE / script),
+        url,
+        "--",
+        *arguments,
+    ]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     figures = {name: float(value) for name, value in re.findall(r"(\w+)=([\d.]+)", said)}
     if figures["failed"]:
@@ -122,7 +134,13 @@ def data_plane(work: Path, ours: Moorage, theirs: Server, groups: set[str]) -> l
         files.append((one, whole))
     if "pull" in groups:
         rows.append(
-            compare("manifest GET by tag", "requests/s", 8.5, lambda: replay(ours, files[0][0]), lambda: replay(theirs, files[1][0]))
+            compare(
+                "manifest GET by tag",
+                "requests/s",
+                8.5,
+                lambda: replay(ours, files[0][0]),
+                lambda: replay(theirs, files[1][0]),
+            )
         )
         rows.append(
             compare(
@@ -150,7 +168,9 @@ def data_plane(work: Path, ours: Moorage, theirs: Server, groups: set[str]) -> l
 def large(work: Path, sides: list[tuple[Any, str]]) -> list[Row]:
     """One blob of 256 MiB, PUT and GET with curl."""
     file = work / "large"
-    subprocess.run(["dd", "if=/dev/urandom", f"of={file}", "bs=1M", f"count={LARGE >> 20}"], check=True, capture_output=True)
+    subprocess.run(
+        ["dd", "if=/dev/urandom", f"of={file}", "bs=1M", f"count={LARGE >> 20}"], check=True, capture_output=True
+    )
     serial = iter(range(1_000_000))
     last: dict[int, str] = {}
 
@@ -211,8 +231,6 @@ def signed(server: Server, key: tuple[str, str], operation: str, parameters: dic
 
 def fill(server: Server, key: tuple[str, str], names: list[str], *, images: int = 100) -> None:
     """Make repositories with the policy, and an image in the first `images` of them."""
-    from concurrent.futures import ThreadPoolExecutor
-
     ecr = client(server, "ecr", key)
     policy = json.dumps(POLICY)
 
@@ -239,7 +257,9 @@ def put_image(ecr: Any, name: str) -> None:
         )
         digest = "sha256:" + hashlib.sha256(content).hexdigest()
         ecr.complete_layer_upload(repositoryName=name, uploadId=upload, layerDigests=[digest])
-        described.append({"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest, "size": len(content)})
+        described.append(
+            {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest, "size": len(content)}
+        )
     config = described.pop() | {"mediaType": "application/vnd.oci.image.config.v1+json"}
     manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": described}
     ecr.put_image(
@@ -283,7 +303,15 @@ def ecr_api(work: Path, ours: Moorage, theirs: Server) -> list[Row]:
         # spread over all repositories where the operation works on any, over those with images for BatchGetImage
         of = few if operation == "BatchGetImage" else names[:: len(names) // 1000]
         many = statistics.median(rate(ours, ours.key, operation, of) for _ in range(ROUNDS))
-        rows.append(Row(f"{operation}, 10,000 repositories against Moorage with 100", "requests/s", many, with_few[operation], 0.8))
+        rows.append(
+            Row(
+                f"{operation}, 10,000 repositories against Moorage with 100",
+                "requests/s",
+                many,
+                with_few[operation],
+                0.8,
+            )
+        )
     return rows
 
 
@@ -302,13 +330,18 @@ def memory(work: Path, ours: Moorage) -> None:
     where = began if began.startswith("http") else ours.url + began
     where += ("&" if "?" in where else "?") + f"digest={name}"
     transfer = subprocess.Popen(
-        ["curl", "-sS", "-f", "-o", "/dev/null", "-H", f"Authorization: {ours.authorization}"]
-        + ["-H", "Content-Type: application/octet-stream", "-H", "Expect:", "-T", str(file), where]
+        [
+            *("curl", "-sS", "-f", "-o", "/dev/null", "-H", f"Authorization: {ours.authorization}"),
+            *("-H", "Content-Type: application/octet-stream", "-H", "Expect:", "-T", str(file), where),
+        ]
     )
     while transfer.poll() is None:
         peak.append(ours.memory())
     assert transfer.returncode == 0
-    console.print(f"  memory of one worker: {idle:.0f} MiB idle (at most 120), {max(peak) - idle:+.0f} MiB while 1 GiB is pushed (at most 32)")
+    console.print(
+        f"  memory of one worker: {idle:.0f} MiB idle (at most 120), "
+        f"{max(peak) - idle:+.0f} MiB while 1 GiB is pushed (at most 32)"
+    )
 
 
 GROUPS = ("pull", "push", "large", "ecr", "memory")

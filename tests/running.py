@@ -1,5 +1,6 @@
 """A Moorage server as a process of its own, for the tests that come through its public doors."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -102,19 +103,15 @@ class RunningServer:
     def kill(self) -> None:
         """SIGKILL to the whole process group: no chance to tidy up."""
         assert self._process is not None
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait(_PATIENCE)
 
     def client(
         self, service: str, key: str = "test", secret: str = "test", *, region: str = "us-east-1", **more: Any
     ) -> Any:
         """A boto3 client of this server; no retries, so that every answer is seen."""
-        config = Config(
-            retries={"total_max_attempts": 1}, parameter_validation=False, **more.pop("config", {})
-        )
+        config = Config(retries={"total_max_attempts": 1}, parameter_validation=False, **more.pop("config", {}))
         return boto3.client(
             service,
             endpoint_url=self.url,
@@ -128,7 +125,9 @@ class RunningServer:
 
 def run(arguments: Sequence[str], *, check: bool = True, **more: Any) -> "subprocess.CompletedProcess[str]":
     """A command with its output captured; when it fails the assertion shows what it said."""
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=more.pop("timeout", 120), **more)
+    done = subprocess.run(
+        arguments, capture_output=True, text=True, check=False, timeout=more.pop("timeout", 120), **more
+    )
     assert not check or done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
     return done
 

@@ -1,4 +1,4 @@
-"""The real clients, each as a small object that can log in, push and pull. Flags: what works on a machine without TLS."""
+"""The real clients, each as a small object that can log in, push and pull, with the flags that work without TLS."""
 
 import os
 import shutil
@@ -21,7 +21,12 @@ class Client:
     shows_reason: ClassVar[bool] = True  # does it print the body of a 403?
 
     def call(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        environment = {**os.environ, "HOME": str(self.work), "DOCKER_CONFIG": str(self.work / "docker"), **self.environment}
+        environment = {
+            **os.environ,
+            "HOME": str(self.work),
+            "DOCKER_CONFIG": str(self.work / "docker"),
+            **self.environment,
+        }
         return run([self.program, *arguments], check=check, env=environment, cwd=self.work, timeout=180)
 
     def prepare(self) -> None:

@@ -1,5 +1,6 @@
-"""Amazon's credential helper on a real ECR host name: TLS on 127.0.0.1:443, the name known in one mount namespace only."""
+"""Amazon's credential helper on a real ECR host name: TLS on 127.0.0.1:443, the name known in one namespace only."""
 
+import json
 import os
 import shutil
 import socket
@@ -27,7 +28,7 @@ def test_crane_pushes_through_the_helper(tmp_path: Path, layout: Path) -> None:
     api = RunningServer(data, port=free_port()).start()
     try:
         (tmp_path / "docker").mkdir()
-        (tmp_path / "docker" / "config.json").write_text('{"credHelpers": {"%s": "ecr-login"}}' % HOST)
+        (tmp_path / "docker" / "config.json").write_text(json.dumps({"credHelpers": {HOST: "ecr-login"}}))
         hosts = tmp_path / "hosts"
         hosts.write_text(f"127.0.0.1 localhost {HOST}\n")
         environment = os.environ | {
@@ -41,7 +42,8 @@ def test_crane_pushes_through_the_helper(tmp_path: Path, layout: Path) -> None:
             "SSL_CERT_FILE": str(tmp_path / "tls" / "ca.crt"),
         }
         crane = shutil.which("crane")
-        inside = f"mount --bind {hosts} /etc/hosts; {crane} push {layout} {HOST}/helper/app:v1 && {crane} digest {HOST}/helper/app:v1"
+        image = f"{HOST}/helper/app:v1"
+        inside = f"mount --bind {hosts} /etc/hosts; {crane} push {layout} {image} && {crane} digest {image}"
         done = run(["unshare", "-m", "--propagation", "private", "bash", "-c", inside], env=environment)
         assert "sha256:" in done.stdout
         described = api.client("ecr", "123456789012").describe_images(repositoryName="helper/app")

@@ -1,4 +1,4 @@
-"""Manifests of the shapes that newer builders push: attestations, zstd layers, registry caches, artifacts of a subject."""
+"""Manifests of the shapes that newer builders push: attestations, zstd layers, build caches, referrers."""
 
 import base64
 import json
@@ -23,7 +23,9 @@ class Plain:
         self.base = f"{server.url}/v2/{repository}"
         self.headers = {"Authorization": "Basic " + base64.b64encode(f"AWS:{password(server)}".encode()).decode()}
 
-    def send(self, method: str, url: str, body: bytes | None = None, **headers: str) -> tuple[int, Mapping[str, str], bytes]:
+    def send(
+        self, method: str, url: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, Mapping[str, str], bytes]:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         request = urllib.request.Request(url, data=body, method=method, headers=self.headers | named)
         with urllib.request.urlopen(request) as answer:

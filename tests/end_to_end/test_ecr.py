@@ -38,7 +38,9 @@ def test_a_repository_from_creation_to_deletion(ecr: Any) -> None:
         "Message": f"The repository with name 'life/cycle' in registry with id '{ACCOUNT}' "
         "cannot be deleted because it still contains images",
     }
-    assert ecr.delete_repository(repositoryName="life/cycle", force=True)["repository"]["repositoryName"] == "life/cycle"
+    assert (
+        ecr.delete_repository(repositoryName="life/cycle", force=True)["repository"]["repositoryName"] == "life/cycle"
+    )
     assert refused(ecr.describe_repositories, repositoryNames=["life/cycle"])["Code"] == "RepositoryNotFoundException"
 
 
@@ -123,7 +125,9 @@ def test_layers_must_be_in_the_repository_itself(ecr: Any) -> None:
 def test_parts_that_leave_a_gap_are_refused(ecr: Any) -> None:
     ecr.create_repository(repositoryName="parts")
     upload = ecr.initiate_layer_upload(repositoryName="parts")["uploadId"]
-    ecr.upload_layer_part(repositoryName="parts", uploadId=upload, partFirstByte=0, partLastByte=3, layerPartBlob=b"abcd")
+    ecr.upload_layer_part(
+        repositoryName="parts", uploadId=upload, partFirstByte=0, partLastByte=3, layerPartBlob=b"abcd"
+    )
     with pytest.raises(Error) as error:
         ecr.upload_layer_part(
             repositoryName="parts", uploadId=upload, partFirstByte=10, partLastByte=12, layerPartBlob=b"xyz"

@@ -21,6 +21,7 @@ from moorage.errors import (
     AccessDenied,
     MissingAuthenticationToken,
     MoorageError,
+    Serialization,
     ServerFault,
     Throttling,
     UnknownOperation,
@@ -33,7 +34,7 @@ _LARGE_BODY = 8 << 20
 """Bodies that may be longer than this are capped in number at once."""
 _BODY_SECONDS = 300.0
 """A body must have arrived by then."""
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(order="sorted").encode  # AWS sends the members of an answer in alphabetical order
 _FORM = b"application/x-www-form-urlencoded"
 
 
@@ -86,7 +87,7 @@ class AwsDoor:
             await self._refuse(exchange, opened, error, send)
         except TimeoutError:
             await self._refuse(exchange, opened, Throttling(), send)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a fault of ours must still be answered, and is logged
             _log.error("request failed", request_id=exchange.request_id, exc_info=error)
             await self._refuse(exchange, opened, ServerFault(), send)
         else:
@@ -94,7 +95,7 @@ class AwsDoor:
             await _answer(send, 200, errors.XML if is_query else errors.JSON, exchange.request_id, body)
 
     def _opened(self, exchange: Exchange) -> Opened | None:
-        """The service a request is for: by X-Amz-Target, else by the signature's scope, else by the form of its body."""
+        """The service a request is for: by X-Amz-Target, else by the signature's scope, else by its Content-Type."""
         target = exchange.headers.get(b"x-amz-target")
         if target is not None:
             return self._targets.get(target.decode("latin-1").partition(".")[0])

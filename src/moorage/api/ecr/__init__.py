@@ -1,1 +1,29 @@
-"""api/ecr"""
+"""Amazon ECR's API: the operations, one module a capability, and the types generated from its service model."""
+
+from moorage.api.ecr import (  # registers the operations
+    authorization,
+    image_lists,
+    images,
+    layers,
+    registry,
+    repositories,
+    repository_policy,
+    tags,
+    uploads,
+)
+from moorage.api.ecr.service import ECR, NOT_BUILT, EcrServices
+
+__all__ = [
+    "ECR",
+    "NOT_BUILT",
+    "EcrServices",
+    "authorization",
+    "image_lists",
+    "images",
+    "layers",
+    "registry",
+    "repositories",
+    "repository_policy",
+    "tags",
+    "uploads",
+]

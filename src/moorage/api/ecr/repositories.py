@@ -1,0 +1,147 @@
+"""CreateRepository, DescribeRepositories, DeleteRepository, PutImageTagMutability (ecr-behaviour.md §4)."""
+
+from collections.abc import Mapping, Sequence
+
+from moorage.access.authorize import Registry as RegistryResource
+from moorage.access.authorize import Resource
+from moorage.api.aws.operation import Conditions
+from moorage.api.ecr import shapes
+from moorage.api.ecr.pages import DEFAULT_PAGE, after_token, next_token
+from moorage.api.ecr.service import ECR, EcrCall, by, ref_of, the_repository
+from moorage.errors import InvalidParameter, InvalidTagParameter
+from moorage.names import AccountId, RepositoryName, RepositoryRef
+from moorage.registry.repositories import Encryption, Repository
+
+
+def tags_of(tags: Sequence[shapes.Tag] | None) -> Mapping[str, str]:
+    """Tags of a request by key; a key given twice is InvalidTagParameter."""
+    by_key = {tag.key: tag.value for tag in tags or ()}
+    if len(by_key) != len(tags or ()):
+        raise InvalidTagParameter
+    return by_key
+
+
+def request_tags(tags: Sequence[shapes.Tag] | None) -> Conditions:
+    """The condition keys aws:RequestTag/KEY and aws:TagKeys of a request with `tags`."""
+    if not tags:
+        return {}
+    values: dict[str, str | tuple[str, ...]] = {f"aws:requesttag/{tag.key.lower()}": tag.value for tag in tags}
+    return {**values, "aws:tagkeys": tuple(tag.key for tag in tags)}
+
+
+def _created_tags(_call: EcrCall, request: shapes.CreateRepositoryRequest) -> Conditions:
+    return request_tags(request.tags)
+
+
+@ECR.operation("CreateRepository", action="ecr:CreateRepository", resource=the_repository, conditions=_created_tags)
+async def create_repository(call: EcrCall, request: shapes.CreateRepositoryRequest) -> shapes.CreateRepositoryResponse:
+    ref = ref_of(call, request)
+    if call.services.locations.is_path_form(ref.name):
+        raise InvalidParameter.at("repositoryName", "must not begin with an account id and a region")
+    scanning, encryption = request.image_scanning_configuration, request.encryption_configuration
+    repository = await call.services.registry.repositories.create(
+        ref,
+        mutability=request.image_tag_mutability or "MUTABLE",
+        exclusion_filters=_filters(request.image_tag_mutability_exclusion_filters),
+        scan_on_push=bool(scanning and scanning.scan_on_push),
+        encryption=Encryption() if encryption is None else Encryption(encryption.encryption_type, encryption.kms_key),
+        tags=tags_of(request.tags),
+        by=by(call),
+    )
+    return shapes.CreateRepositoryResponse(repository=_shown(call, repository))
+
+
+def _described(call: EcrCall, request: shapes.DescribeRepositoriesRequest) -> Sequence[Resource]:
+    account = AccountId(request.registry_id or call.account)
+    if not request.repository_names:
+        return (RegistryResource(account, call.region, all_repositories=True),)
+    names = dict.fromkeys(request.repository_names)
+    return [RepositoryRef(account, call.region, RepositoryName(name)) for name in names]
+
+
+@ECR.operation("DescribeRepositories", action="ecr:DescribeRepositories", resource=_described)
+async def describe_repositories(
+    call: EcrCall, request: shapes.DescribeRepositoriesRequest
+) -> shapes.DescribeRepositoriesResponse:
+    repositories = call.services.registry.repositories
+    account = AccountId(request.registry_id or call.account)
+    if request.repository_names:
+        for member, value in (("nextToken", request.next_token), ("maxResults", request.max_results)):
+            if value is not None:
+                raise InvalidParameter.at(member, f"{member} cannot be used with repositoryNames")
+        named = await repositories.named(account, call.region, list(dict.fromkeys(request.repository_names)))
+        return shapes.DescribeRepositoriesResponse(repositories=[_shown(call, each) for each in named])
+    after = after_token(call, "DescribeRepositories", (account,), request.next_token)
+    limit = request.max_results or DEFAULT_PAGE
+    page = await repositories.page(account, call.region, after=int(after or 0), limit=limit + 1)
+    more = str(page[limit - 1].id) if len(page) > limit else None
+    return shapes.DescribeRepositoriesResponse(
+        repositories=[_shown(call, each) for each in page[:limit]],
+        next_token=next_token(call, "DescribeRepositories", (account,), more),
+    )
+
+
+@ECR.operation("DeleteRepository", action="ecr:DeleteRepository", resource=the_repository)
+async def delete_repository(call: EcrCall, request: shapes.DeleteRepositoryRequest) -> shapes.DeleteRepositoryResponse:
+    deleted = await call.services.registry.repositories.delete(
+        ref_of(call, request), force=bool(request.force), by=by(call)
+    )
+    shown = _shown(call, deleted)
+    return shapes.DeleteRepositoryResponse(
+        repository=shapes.Repository(
+            repository_arn=shown.repository_arn,
+            registry_id=shown.registry_id,
+            repository_name=shown.repository_name,
+            repository_uri=shown.repository_uri,
+            created_at=shown.created_at,
+            image_tag_mutability=shown.image_tag_mutability,
+        )
+    )
+
+
+@ECR.operation("PutImageTagMutability", action="ecr:PutImageTagMutability", resource=the_repository)
+async def put_image_tag_mutability(
+    call: EcrCall, request: shapes.PutImageTagMutabilityRequest
+) -> shapes.PutImageTagMutabilityResponse:
+    repository = await call.services.registry.repositories.set_mutability(
+        ref_of(call, request),
+        request.image_tag_mutability,
+        _filters(request.image_tag_mutability_exclusion_filters),
+        by=by(call),
+    )
+    return shapes.PutImageTagMutabilityResponse(
+        registry_id=repository.ref.account,
+        repository_name=repository.ref.name,
+        image_tag_mutability=repository.mutability,
+        image_tag_mutability_exclusion_filters=_shown_filters(repository),
+    )
+
+
+def _filters(filters: Sequence[shapes.ImageTagMutabilityExclusionFilter] | None) -> tuple[str, ...]:
+    return tuple(each.filter for each in filters or ())
+
+
+def _shown_filters(repository: Repository) -> list[shapes.ImageTagMutabilityExclusionFilter] | None:
+    if not repository.exclusion_filters:
+        return None
+    return [
+        shapes.ImageTagMutabilityExclusionFilter(filter_type="WILDCARD", filter=each)
+        for each in repository.exclusion_filters
+    ]
+
+
+def _shown(call: EcrCall, repository: Repository) -> shapes.Repository:
+    ref = repository.ref
+    return shapes.Repository(
+        repository_arn=ref.arn,
+        registry_id=ref.account,
+        repository_name=ref.name,
+        repository_uri=call.services.locations.repository_uri(ref, call.scheme, call.host),
+        created_at=repository.created_at,
+        image_tag_mutability=repository.mutability,
+        image_tag_mutability_exclusion_filters=_shown_filters(repository),
+        image_scanning_configuration=shapes.ImageScanningConfiguration(scan_on_push=repository.scan_on_push),
+        encryption_configuration=shapes.EncryptionConfiguration(
+            encryption_type=repository.encryption.type, kms_key=repository.encryption.kms_key
+        ),
+    )

@@ -1,0 +1,43 @@
+"""SetRepositoryPolicy, GetRepositoryPolicy, DeleteRepositoryPolicy (policy-engine.md §1, §5)."""
+
+from moorage.api.ecr import shapes
+from moorage.api.ecr.service import ECR, EcrCall, by, ref_of, the_repository
+
+
+@ECR.operation("SetRepositoryPolicy", action="ecr:SetRepositoryPolicy", resource=the_repository)
+async def set_repository_policy(
+    call: EcrCall, request: shapes.SetRepositoryPolicyRequest
+) -> shapes.SetRepositoryPolicyResponse:
+    """That the repository exists is checked before its policy is read (policy-engine.md §1.3)."""
+    ref = ref_of(call, request)
+    services = call.services
+    await services.registry.repositories.get(ref)
+    stored = await services.policy_check.check_and_canonicalise(
+        call.caller, call.connection, ref, request.policy_text, bool(request.force)
+    )
+    await services.registry.policies.set(ref, stored, by=by(call))
+    return shapes.SetRepositoryPolicyResponse(
+        registry_id=ref.account, repository_name=ref.name, policy_text=await services.policy_check.shown(stored)
+    )
+
+
+@ECR.operation("GetRepositoryPolicy", action="ecr:GetRepositoryPolicy", resource=the_repository)
+async def get_repository_policy(
+    call: EcrCall, request: shapes.GetRepositoryPolicyRequest
+) -> shapes.GetRepositoryPolicyResponse:
+    ref = ref_of(call, request)
+    stored = await call.services.registry.policies.get(ref)
+    return shapes.GetRepositoryPolicyResponse(
+        registry_id=ref.account, repository_name=ref.name, policy_text=await call.services.policy_check.shown(stored)
+    )
+
+
+@ECR.operation("DeleteRepositoryPolicy", action="ecr:DeleteRepositoryPolicy", resource=the_repository)
+async def delete_repository_policy(
+    call: EcrCall, request: shapes.DeleteRepositoryPolicyRequest
+) -> shapes.DeleteRepositoryPolicyResponse:
+    ref = ref_of(call, request)
+    stored = await call.services.registry.policies.delete(ref, by=by(call))
+    return shapes.DeleteRepositoryPolicyResponse(
+        registry_id=ref.account, repository_name=ref.name, policy_text=await call.services.policy_check.shown(stored)
+    )

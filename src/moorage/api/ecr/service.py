@@ -1,0 +1,144 @@
+"""The ECR service: what its operations may use, and the resources they are decided on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from moorage.access.authenticate import Authenticator
+from moorage.access.authorize import Registry as RegistryResource
+from moorage.access.authorize import Resource
+from moorage.access.download import Downloads
+from moorage.access.repository_policy import RepositoryPolicyCheck
+from moorage.api.aws.operation import Call, Service
+from moorage.api.ecr.shapes import OPERATIONS
+from moorage.api.ecr.wording import wording
+from moorage.clock import Clock
+from moorage.errors import InvalidParameter
+from moorage.locations import Locations
+from moorage.names import AccountId, InvalidNameError, RepositoryName, RepositoryRef, parse_repository_arn
+from moorage.registry.registry import Registry
+from moorage.sealing import Sealer
+from moorage.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class EcrServices:
+    """Everything an ECR operation may use, as `call.services`."""
+
+    registry: Registry
+    authenticator: Authenticator
+    policy_check: RepositoryPolicyCheck
+    downloads: Downloads
+    locations: Locations
+    settings: Settings
+    clock: Clock
+    sealer: Sealer
+
+
+EcrCall: TypeAlias = Call[EcrServices]
+
+ECR: Service[EcrServices] = Service(
+    "ecr",
+    "json",
+    "AmazonEC2ContainerRegistry_V20150921",
+    joins_violations=frozenset(
+        name for name, declared in OPERATIONS.items() if "ValidationException" in declared.errors
+    ),
+    wording=wording,
+)
+
+NOT_BUILT = frozenset(
+    {
+        "BatchGetRepositoryScanningConfiguration",
+        "CreatePullThroughCacheRule",
+        "CreateRepositoryCreationTemplate",
+        "DeleteLifecyclePolicy",
+        "DeletePullThroughCacheRule",
+        "DeleteRegistryPolicy",
+        "DeleteRepositoryCreationTemplate",
+        "DeleteSigningConfiguration",
+        "DeregisterPullTimeUpdateExclusion",
+        "DescribeImageReplicationStatus",
+        "DescribeImageScanFindings",
+        "DescribeImageSigningStatus",
+        "DescribePullThroughCacheRules",
+        "DescribeRepositoryCreationTemplates",
+        "GetLifecyclePolicy",
+        "GetLifecyclePolicyPreview",
+        "GetRegistryPolicy",
+        "GetRegistryScanningConfiguration",
+        "GetSigningConfiguration",
+        "ListImageReferrers",
+        "ListPullTimeUpdateExclusions",
+        "PutImageScanningConfiguration",
+        "PutLifecyclePolicy",
+        "PutRegistryPolicy",
+        "PutRegistryScanningConfiguration",
+        "PutReplicationConfiguration",
+        "PutSigningConfiguration",
+        "RegisterPullTimeUpdateExclusion",
+        "StartImageScan",
+        "StartLifecyclePolicyPreview",
+        "UpdateImageStorageClass",
+        "UpdatePullThroughCacheRule",
+        "UpdateRepositoryCreationTemplate",
+        "ValidatePullThroughCacheRule",
+    }
+)
+"""Operations of the model that answer UnknownOperationException until they are built. It may only shrink."""
+
+
+class NamesRepository(Protocol):
+    """A request that names one repository."""
+
+    @property
+    def registry_id(self) -> str | None: ...
+
+    @property
+    def repository_name(self) -> str: ...
+
+
+class NamesArn(Protocol):
+    """A request that names a repository by its ARN."""
+
+    @property
+    def resource_arn(self) -> str: ...
+
+
+def ref_of(call: EcrCall, request: NamesRepository) -> RepositoryRef:
+    """The repository a request names; the model has checked the form of name and registry id."""
+    return RepositoryRef(
+        AccountId(request.registry_id or call.account), call.region, RepositoryName(request.repository_name)
+    )
+
+
+def ref_of_arn(request: NamesArn) -> RepositoryRef:
+    """The repository that `resourceArn` names, or InvalidParameter."""
+    try:
+        return parse_repository_arn(request.resource_arn)
+    except InvalidNameError:
+        raise InvalidParameter.at("resourceArn", "Invalid ARN") from None
+
+
+def by(call: EcrCall) -> str:
+    """Who acts, for the records."""
+    return call.caller.principal.arn
+
+
+# What operations are decided on: for `resource=` of an operation's declaration.
+
+
+def the_repository(call: EcrCall, request: NamesRepository) -> Sequence[Resource]:
+    return (ref_of(call, request),)
+
+
+def the_arn(call: EcrCall, request: NamesArn) -> Sequence[Resource]:
+    ref = ref_of_arn(request)
+    if ref.region != call.region:
+        raise InvalidParameter.at("resourceArn", "Invalid ARN")
+    return (ref,)
+
+
+def no_resource(call: EcrCall, request: Any) -> Sequence[Resource]:
+    """`*` actions: the caller's own registry, whatever the request says (policy-engine.md §4.1)."""
+    return (RegistryResource(call.account, call.region, all_repositories=False),)

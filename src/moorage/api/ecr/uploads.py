@@ -1,0 +1,51 @@
+"""InitiateLayerUpload, UploadLayerPart, CompleteLayerUpload (ecr-behaviour.md §5)."""
+
+from moorage.api.aws.operation import MIB
+from moorage.api.ecr import shapes
+from moorage.api.ecr.service import ECR, EcrCall, by, ref_of, the_repository
+from moorage.errors import InvalidParameter
+
+PART_SIZE = 10 * MIB
+"""Bytes a part should have, as InitiateLayerUpload says."""
+_PART_BODY_LIMIT = 20 * MIB * 4 // 3 + (64 << 10)
+"""The longest part in base64, and the other members."""
+
+
+@ECR.operation("InitiateLayerUpload", action="ecr:InitiateLayerUpload", resource=the_repository)
+async def initiate_layer_upload(
+    call: EcrCall, request: shapes.InitiateLayerUploadRequest
+) -> shapes.InitiateLayerUploadResponse:
+    upload = await call.services.registry.uploads.begin(ref_of(call, request), by(call))
+    return shapes.InitiateLayerUploadResponse(upload_id=upload.id, part_size=PART_SIZE)
+
+
+@ECR.operation("UploadLayerPart", action="ecr:UploadLayerPart", resource=the_repository, body_limit=_PART_BODY_LIMIT)
+async def upload_layer_part(call: EcrCall, request: shapes.UploadLayerPartRequest) -> shapes.UploadLayerPartResponse:
+    ref = ref_of(call, request)
+    await call.services.registry.uploads.part(
+        ref, request.upload_id, request.part_first_byte, request.part_last_byte, request.layer_part_blob
+    )
+    return shapes.UploadLayerPartResponse(
+        registry_id=ref.account,
+        repository_name=ref.name,
+        upload_id=request.upload_id,
+        last_byte_received=request.part_last_byte,
+    )
+
+
+@ECR.operation("CompleteLayerUpload", action="ecr:CompleteLayerUpload", resource=the_repository)
+async def complete_layer_upload(
+    call: EcrCall, request: shapes.CompleteLayerUploadRequest
+) -> shapes.CompleteLayerUploadResponse:
+    ref = ref_of(call, request)
+    if len(request.layer_digests) > 1:
+        raise InvalidParameter.at("layerDigests", "Member must have length less than or equal to 1")
+    layer = await call.services.registry.uploads.finish(
+        ref, request.upload_id, request.layer_digests[0], by=by(call), door="ecr"
+    )
+    return shapes.CompleteLayerUploadResponse(
+        registry_id=ref.account,
+        repository_name=ref.name,
+        upload_id=request.upload_id,
+        layer_digest=layer.digest,
+    )

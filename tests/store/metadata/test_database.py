@@ -116,7 +116,7 @@ async def test_the_migrations_make_exactly_the_tables(
 ) -> None:
     opened = await (open_database if history is METADATA else open_audit_database)(database_settings)
 
-    def difference(conn: Connection) -> list[Any]:
+    def difference(conn: Connection) -> Any:
         return compare_metadata(MigrationContext.configure(conn, opts={"version_table": history.version_table}), tables)
 
     assert await opened.read(difference) == []

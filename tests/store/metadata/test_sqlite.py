@@ -1,0 +1,164 @@
+"""What only SQLite promises: `changed`, one COMMIT for many, a crash that loses nothing, a full disk told as such."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, func, insert, select, text
+
+from moorage.errors import InsufficientStorage
+from moorage.settings import Settings
+from moorage.store.metadata import epoch
+from moorage.store.metadata.open import open_database
+from moorage.store.metadata.sqlite import SqliteDatabase
+from moorage.store.metadata.tables import accounts
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+    database = await open_database(Settings(data=tmp_path))
+    assert isinstance(database, SqliteDatabase)
+    yield database
+    await database.close()
+
+
+async def test_changed_stands_still_until_we_commit(sqlite: SqliteDatabase) -> None:
+    first = sqlite.changed()
+    await sqlite.read(epoch.current)
+    assert sqlite.changed() == first
+    await sqlite.transaction(epoch.advance)
+    second = sqlite.changed()
+    assert second != first
+    assert sqlite.changed() == second
+
+
+async def test_changed_sees_what_another_process_commits(sqlite: SqliteDatabase) -> None:
+    first = sqlite.changed()
+    program = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('UPDATE epoch SET value = 7'); c.commit()"
+    )
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program, str(sqlite.path)], check=True)
+    assert sqlite.changed() != first
+    assert await sqlite.read(epoch.current) == 7
+
+
+async def test_works_that_wait_together_share_commits(sqlite: SqliteDatabase) -> None:
+    before = sqlite.changed()
+    seen = set()
+
+    async def one() -> None:
+        await sqlite.transaction(epoch.advance)
+        seen.add(sqlite.changed())
+
+    await asyncio.gather(*(one() for _ in range(64)))
+    assert await sqlite.read(epoch.current) == 65
+    assert before not in seen
+    assert len(seen) < 32, "64 works that waited together took 32 or more commits"
+
+
+async def test_a_read_sees_one_snapshot(sqlite: SqliteDatabase) -> None:
+    other = sqlite3.connect(sqlite.path, isolation_level=None)
+
+    def work(conn: Connection) -> tuple[int, int]:
+        first = epoch.current(conn)
+        other.execute("UPDATE epoch SET value = value + 1")
+        return first, epoch.current(conn)
+
+    assert await sqlite.read(work) == (1, 1)
+    assert await sqlite.read(epoch.current) == 2
+    other.close()
+
+
+async def test_a_read_that_raises_leaves_the_connection_usable(sqlite: SqliteDatabase) -> None:
+    def fail(conn: Connection) -> None:
+        epoch.current(conn)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await sqlite.read(fail)
+    assert await sqlite.read(epoch.current) == 1
+
+
+async def test_a_cancelled_caller_takes_no_other_with_it(sqlite: SqliteDatabase) -> None:
+    tasks = [asyncio.create_task(sqlite.transaction(epoch.advance)) for _ in range(3)]
+    await asyncio.sleep(0)
+    tasks[1].cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [type(None), asyncio.CancelledError, type(None)]
+    await sqlite.transaction(epoch.advance)
+
+
+async def test_a_full_disk_is_told_by_name_and_changes_nothing(sqlite: SqliteDatabase) -> None:
+    def fill(conn: Connection) -> None:
+        pages = conn.execute(text("PRAGMA page_count")).scalar_one()
+        conn.execute(text(f"PRAGMA max_page_count = {pages + 10}"))
+        for number in range(1000):
+            conn.execute(insert(accounts).values(id=f"{number:012}", name="x" * 4000, created_at=1.0))
+
+    results = await asyncio.gather(sqlite.transaction(fill), sqlite.transaction(epoch.advance), return_exceptions=True)
+    assert isinstance(results[0], InsufficientStorage)
+    assert await sqlite.read(lambda conn: conn.execute(select(func.count()).select_from(accounts)).scalar_one()) == 0
+    assert await sqlite.read(epoch.current) == (1 if isinstance(results[1], Exception) else 2)
+    await sqlite.transaction(epoch.advance)
+
+
+async def test_two_databases_on_one_file_lose_no_update(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    first, second = await open_database(settings), await open_database(settings)
+    await asyncio.gather(*(each.transaction(epoch.advance) for each in (first, second) for _ in range(40)))
+    assert await first.read(epoch.current) == await second.read(epoch.current) == 81
+    await first.close()
+    await second.close()
+
+
+async def test_closing_finishes_what_waits_and_refuses_more(sqlite: SqliteDatabase) -> None:
+    waiting = [asyncio.create_task(sqlite.transaction(epoch.advance)) for _ in range(5)]
+    await asyncio.sleep(0)
+    await sqlite.close()
+    await asyncio.gather(*waiting)
+    with pytest.raises(RuntimeError, match="closed"):
+        await sqlite.transaction(epoch.advance)
+
+
+_CRASHING = """
+import asyncio, sys
+from pathlib import Path
+from sqlalchemy import insert
+from moorage.settings import Settings
+from moorage.store.metadata.open import open_database
+from moorage.store.metadata.tables import accounts
+
+async def main():
+    database = await open_database(Settings(data=Path(sys.argv[1])))
+    async def one(number):
+        work = lambda conn: conn.execute(insert(accounts).values(id=str(number), name="a", created_at=1.0)) and None
+        await database.transaction(work, durable=number % 2 == 0)
+        print(number, flush=True)
+    number = 0
+    while True:
+        await asyncio.gather(*(one(number + each) for each in range(8)))
+        number += 8
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_process_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _CRASHING, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    lines = [await process.stdout.readline() for _ in range(100)]
+    process.kill()
+    lines += (await process.stdout.read()).splitlines(keepends=True)
+    await process.wait()
+    acknowledged = {line.decode().strip() for line in lines if line.endswith(b"\n")}
+    database = await open_database(Settings(data=tmp_path))
+    kept = await database.read(lambda conn: set(conn.execute(select(accounts.c.id)).scalars()))
+    await database.close()
+    assert len(acknowledged) >= 100
+    assert acknowledged <= kept

@@ -17,6 +17,7 @@ from moorage.api.asgi import Receive, Scope, Send, content_length, headers_of, r
 from moorage.api.aws import errors, json11, query
 from moorage.api.aws.operation import BODY_LIMIT, Call, Operation, Service
 from moorage.api.aws.sigv4 import Claim, Verifier, scope_service
+from moorage.api.visit import Visits
 from moorage.errors import (
     AccessDenied,
     MissingAuthenticationToken,
@@ -48,7 +49,9 @@ class Opened(NamedTuple):
 class Exchange:
     """One request on its way through the door."""
 
-    __slots__ = ("headers", "receive", "request_id", "scope")
+    __slots__ = ("connection", "headers", "receive", "request_id", "scope")
+
+    connection: Connection
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
@@ -65,6 +68,7 @@ class AwsDoor:
         opened: Sequence[tuple[Service[Any], Any]],
         verifier: Verifier,
         access: Access,
+        visits: Visits,
         settings: Settings,
     ) -> None:
         self._services = {service.name: Opened(service, services) for service, services in opened}
@@ -73,12 +77,14 @@ class AwsDoor:
         }
         self._verifier = verifier
         self._access = access
+        self._visits = visits
         self._large_bodies = asyncio.Semaphore(settings.part_uploads_at_once)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive)
         opened = self._opened(exchange)
         try:
+            exchange.connection = self._visits.connection(scope, exchange.headers)
             if opened is not None and opened.service.protocol == "query":
                 body = await self._query(exchange, opened)
             else:
@@ -108,7 +114,9 @@ class AwsDoor:
 
     async def _json(self, exchange: Exchange) -> bytes:
         opened, operation = self._target(exchange)
-        claim = await self._verifier.begin(exchange.scope, exchange.headers, opened.service.name)
+        claim = await self._verifier.begin(
+            exchange.scope, exchange.headers, opened.service.name, host=exchange.connection.host
+        )
         if operation.body_limit <= _LARGE_BODY:
             return await self._json_claimed(exchange, opened, operation, claim)
         async with self._large_bodies:
@@ -138,7 +146,9 @@ class AwsDoor:
 
     async def _query(self, exchange: Exchange, opened: Opened) -> bytes:
         service = opened.service
-        claim = await self._verifier.begin(exchange.scope, exchange.headers, service.name)
+        claim = await self._verifier.begin(
+            exchange.scope, exchange.headers, service.name, host=exchange.connection.host
+        )
         body = await _body(exchange, BODY_LIMIT)
         caller = await self._verifier.finish(claim, body)
         request = query.Parameters.parse(body, exchange.scope["query_string"])
@@ -156,7 +166,9 @@ class AwsDoor:
     ) -> Any:
         """What the operation answers, once everything it touches is allowed."""
         region = claim.signed.region
-        connection = _connection(exchange, region)
+        connection = exchange.connection
+        if connection.region != region:
+            connection = msgspec.structs.replace(connection, region=region)
         call = Call(
             opened.services,
             caller,
@@ -164,7 +176,7 @@ class AwsDoor:
             AccountId(caller.principal.account),
             region,
             exchange.request_id,
-            exchange.scope.get("scheme", "http"),
+            "https" if connection.secure else "http",
             connection.host,
         )
         if operation.action is not None:
@@ -198,24 +210,6 @@ async def _body(exchange: Exchange, limit: int) -> bytes:
         raise Serialization("Content-Length is not a number") from None
     async with asyncio.timeout(_BODY_SECONDS):
         return await read_body(exchange.receive, length, limit)
-
-
-def _connection(exchange: Exchange, region: str) -> Connection:
-    headers = exchange.headers
-    client = exchange.scope.get("client")
-    return Connection(
-        source_ip=client[0] if client else "",
-        secure=exchange.scope.get("scheme") == "https",
-        user_agent=_header(headers, b"user-agent"),
-        referer=_header(headers, b"referer"),
-        host=_header(headers, b"host") or "",
-        region=region,
-    )
-
-
-def _header(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
-    value = headers.get(name)
-    return None if value is None else value.decode("latin-1")
 
 
 async def _answer(send: Send, status: int, content_type: bytes, request_id: str, body: bytes) -> None:

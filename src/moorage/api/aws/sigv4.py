@@ -110,8 +110,11 @@ class Verifier:
         self._skew = skew
         self._derived: dict[tuple[str, bytes, str, str, str], bytes] = {}
 
-    async def begin(self, scope: Scope, headers: dict[bytes, bytes], service: str) -> Claim:
-        """Check key, scope and clock. `headers` by lower-case name; `service` is what must be signed for."""
+    async def begin(self, scope: Scope, headers: dict[bytes, bytes], service: str, *, host: str) -> Claim:
+        """Check key, scope and clock. `headers` by lower-case name; `service` is what must be signed for.
+
+        `host` is the Host header as the client sent it, which a proxy may have changed since.
+        """
         query: bytes = scope["query_string"]
         signed = _read(headers, query)
         caller = await self._keys.open_caller(signed.key_id)
@@ -127,7 +130,7 @@ class Verifier:
             return Claim(caller, signed, None, "", None, False)
         self._check_clock(signed)
         _check_signed_headers(headers, signed)
-        canonical = _canonical(scope, signed)
+        canonical = _canonical(scope, signed, host)
         payload = headers.get(b"x-amz-content-sha256")
         return Claim(
             caller,
@@ -152,10 +155,12 @@ class Verifier:
             raise InvalidSignature(MISMATCH)
         return claim.caller
 
-    async def verify(self, scope: Scope, receive: Receive, *, service: str, limit: int) -> tuple[Caller, Region, bytes]:
+    async def verify(
+        self, scope: Scope, receive: Receive, *, service: str, limit: int, host: str
+    ) -> tuple[Caller, Region, bytes]:
         """Both steps for a request with a body of at most `limit` bytes: who signed, the scope's region, the body."""
         headers = headers_of(scope)
-        claim = await self.begin(scope, headers, service)
+        claim = await self.begin(scope, headers, service, host=host)
         body = await read_body(receive, content_length(headers), limit)
         return await self.finish(claim, body), claim.signed.region, body
 
@@ -323,7 +328,7 @@ def _check_signed_headers(headers: dict[bytes, bytes], signed: Signed) -> None:
             raise InvalidSignature(f"'{name.decode()}' must be a 'SignedHeader' in the AWS Authorization.")
 
 
-def _canonical(scope: Scope, signed: Signed) -> str:
+def _canonical(scope: Scope, signed: Signed, host: str) -> str:
     """The canonical request without its last line, the payload's hash."""
     names = signed.signed_headers.split(";")
     wanted = {name.encode("latin-1") for name in names}
@@ -332,6 +337,7 @@ def _canonical(scope: Scope, signed: Signed) -> str:
         if name in wanted:
             text = " ".join(value.decode("utf-8", "surrogateescape").split())
             values[name] = f"{values[name]},{text}" if name in values else text
+    values[b"host"] = host
     lines = "".join(f"{name}:{values.get(name.encode('latin-1'), '')}\n" for name in names)
     query = scope["query_string"]
     path = scope.get("raw_path") or quote(scope["path"]).encode()

@@ -39,7 +39,8 @@ async def get_download_url_for_layer(
         raise LayersNotFound.one(ref, request.layer_digest) from None
     services = call.services
     layer = await services.registry.layers.download(ref, layer_digest)
-    base = services.locations.base_url(call.scheme, call.host)
+    token = services.downloads.seal(call.caller, ref, layer.digest)
+    base, path = services.locations.base_url(call.scheme, call.host), services.locations.data_path(ref, call.host)
     return shapes.GetDownloadUrlForLayerResponse(
-        download_url=base + services.downloads.path(call.caller, ref, layer.digest), layer_digest=layer.digest
+        download_url=f"{base}/v2/{path}/blobs/{layer.digest}?token={token}", layer_digest=layer.digest
     )

@@ -4,6 +4,7 @@ from moorage.api.aws.operation import MIB
 from moorage.api.ecr import shapes
 from moorage.api.ecr.service import ECR, EcrCall, by, ref_of, the_repository
 from moorage.errors import InvalidParameter
+from moorage.names import InvalidNameError, digest
 
 PART_SIZE = 10 * MIB
 """Bytes a part should have, as InitiateLayerUpload says."""
@@ -40,9 +41,11 @@ async def complete_layer_upload(
     ref = ref_of(call, request)
     if len(request.layer_digests) > 1:
         raise InvalidParameter.at("layerDigests", "Member must have length less than or equal to 1")
-    layer = await call.services.registry.uploads.finish(
-        ref, request.upload_id, request.layer_digests[0], by=by(call), door="ecr"
-    )
+    try:
+        layer_digest = digest(request.layer_digests[0])
+    except InvalidNameError:
+        raise InvalidParameter.at("layerDigests", "Member must be a sha256 or sha512 digest") from None
+    layer = await call.services.registry.uploads.finish(ref, request.upload_id, layer_digest, by=by(call), door="ecr")
     return shapes.CompleteLayerUploadResponse(
         registry_id=ref.account,
         repository_name=ref.name,

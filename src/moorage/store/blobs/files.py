@@ -171,6 +171,11 @@ class FileBlobStore:
             for leftover in await self._do(_listing, folder, "object"):
                 yield leftover
 
+    async def close(self) -> None:
+        """Wait for what the threads still do, and end them."""
+        for pool in (self._threads, self._flushing, self._hashing):
+            await asyncio.to_thread(pool.shutdown)
+
     # --- paths and threads ---
 
     def _upload_path(self, upload: str) -> Path:

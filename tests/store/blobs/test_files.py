@@ -1,0 +1,312 @@
+"""Blobs as files: what is appended is what is read, whatever broke off in between."""
+
+import asyncio
+import errno
+import hashlib
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from io import FileIO
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from moorage.errors import BodyIncomplete, InsufficientStorage
+from moorage.store.blobs import files
+from moorage.store.blobs.files import BATCH, FileBlobStore
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[FileBlobStore]:
+    opened = FileBlobStore(tmp_path)
+    yield opened
+    await opened.close()
+
+
+async def stream(*chunks: bytes, then: Exception | None = None) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+    if then is not None:
+        raise then
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+async def whole(store: FileBlobStore, key: str, length: int) -> bytes:
+    return b"".join([chunk async for chunk in store.read(key, 0, length)])
+
+
+@pytest.mark.parametrize("length", [0, 1, 65_536, BATCH - 1, BATCH, BATCH + 1, 5 * MIB + 7])
+async def test_what_is_appended_is_what_is_read(store: FileBlobStore, length: int) -> None:
+    content = os.urandom(length)
+    chunks = [content[start : start + 70_000] for start in range(0, length, 70_000)]
+    assert await store.append("upload", 0, stream(*chunks)) == (length, sha256(content))
+    assert await store.size("upload") == length
+    await store.commit("upload", "key-ab")
+    assert await whole(store, "key-ab", length) == content
+    assert await store.size("upload") == 0
+
+
+async def test_appends_follow_one_another_and_the_hash_runs_on(store: FileBlobStore) -> None:
+    assert await store.append("upload", 0, stream(b"one ")) == (4, sha256(b"one "))
+    assert await store.append("upload", 4, stream(b"two")) == (7, sha256(b"one two"))
+
+
+async def test_another_process_goes_on_without_the_running_hash_and_can_make_it_again(
+    store: FileBlobStore, tmp_path: Path
+) -> None:
+    await store.append("upload", 0, stream(b"one "))
+    other = FileBlobStore(tmp_path)
+    assert await other.append("upload", 4, stream(b"two ")) == (8, None)
+    assert await other.digest("upload", "sha256") == sha256(b"one two ")
+    assert await other.append("upload", 8, stream(b"three")) == (13, sha256(b"one two three"))
+    # The first store's running hash is of a file that has changed since.
+    assert await store.digest("upload", "sha256") == sha256(b"one two three")
+    await other.close()
+
+
+async def test_a_stale_running_hash_is_not_believed(store: FileBlobStore, tmp_path: Path) -> None:
+    await store.append("upload", 0, stream(b"one "))
+    other = FileBlobStore(tmp_path)
+    await other.append("upload", 0, stream(b"ONE "))
+    assert await store.append("upload", 4, stream(b"two")) == (7, None)
+    assert await store.digest("upload", "sha256") == sha256(b"ONE two")
+    await other.close()
+
+
+async def test_digest_of_either_algorithm(store: FileBlobStore) -> None:
+    await store.append("upload", 0, stream(b"content"))
+    assert await store.digest("upload", "sha256") == sha256(b"content")
+    assert await store.digest("upload", "sha512") == hashlib.sha512(b"content").hexdigest()
+
+
+@pytest.mark.parametrize("arrived", [b"", b"part", bytes(BATCH * 3 + 5)])
+async def test_a_body_that_breaks_off_leaves_what_arrived_and_can_be_resumed(
+    store: FileBlobStore, arrived: bytes
+) -> None:
+    with pytest.raises(BodyIncomplete):
+        await store.append("upload", 0, stream(arrived, then=BodyIncomplete()))
+    assert await store.size("upload") == len(arrived)
+    resumed = await store.append("upload", len(arrived), stream(b" and the rest"))
+    assert resumed == (len(arrived) + 13, sha256(arrived + b" and the rest"))
+
+
+async def test_a_cancelled_append_leaves_what_arrived(store: FileBlobStore) -> None:
+    arrived = asyncio.Event()
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield bytes(BATCH)
+        yield b"part"
+        arrived.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(store.append("upload", 0, stalling()))
+    await arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await store.size("upload") == BATCH + 4
+    assert await store.append("upload", BATCH, stream(b"s")) == (BATCH + 1, None)
+
+
+async def test_appending_further_back_drops_what_lay_beyond(store: FileBlobStore) -> None:
+    await store.append("upload", 0, stream(b"0123456789"))
+    assert await store.append("upload", 4, stream(b"x")) == (5, None)
+    assert await store.digest("upload", "sha256") == sha256(b"0123x")
+    assert await store.append("upload", 0, stream(b"anew")) == (4, sha256(b"anew"))
+
+
+async def test_appending_beyond_the_end_is_refused_and_changes_nothing(store: FileBlobStore) -> None:
+    await store.append("upload", 0, stream(b"0123"))
+    with pytest.raises(LookupError):
+        await store.append("upload", 5, stream(b"x"))
+    assert await store.size("upload") == 4
+    with pytest.raises(LookupError):
+        await store.append("absent", 1, stream(b"x"))
+
+
+async def test_a_second_append_at_once_is_refused_and_harms_nothing(store: FileBlobStore) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield bytes(BATCH)
+        yield bytes(BATCH)
+        yield bytes(BATCH)
+        begun.set()
+        await go.wait()
+
+    first = asyncio.create_task(store.append("upload", 0, slow()))
+    await begun.wait()
+    with pytest.raises(LookupError):
+        await store.append("upload", 0, stream(b"x"))
+    go.set()
+    assert await first == (3 * BATCH, sha256(bytes(3 * BATCH)))
+
+
+@pytest.mark.parametrize("length", [10, BATCH * 4])
+async def test_a_full_disk_is_told_by_name_and_frees_what_was_written(
+    store: FileBlobStore, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    await store.append("upload", 0, stream(b"before"))
+    write = files._write
+
+    def full(file: FileIO, content: bytes) -> None:
+        write(file, content[: len(content) // 2])
+        if file.tell() > length // 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "_write", full)
+    with pytest.raises(InsufficientStorage):
+        await store.append("upload", 6, stream(*[bytes(length // 10)] * 40))
+    with pytest.raises(InsufficientStorage):
+        await store.put("key", bytes(length * 4))
+    monkeypatch.undo()
+    assert await store.size("upload") == 6
+    assert [each.name async for each in store.leftovers()] == ["upload"]
+    assert (await store.append("upload", 6, stream(b" after"))).size == 12
+    assert await store.digest("upload", "sha256") == sha256(b"before after")
+
+
+async def test_ranges(store: FileBlobStore) -> None:
+    content = os.urandom(3 * MIB + 100)
+    await store.put("key", content)
+    for start, end in [
+        (0, 0),
+        (0, 1),
+        (5, 10),
+        (MIB - 1, MIB + 1),
+        (100, len(content)),
+        (len(content) - 1, len(content)),
+    ]:
+        assert b"".join([chunk async for chunk in store.read("key", start, end)]) == content[start:end]
+    path = store.local_path("key")
+    assert path is not None
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("length", [10, 3 * MIB])
+async def test_reading_what_is_gone_or_shorter_than_asked_raises_lookup_error(
+    store: FileBlobStore, length: int
+) -> None:
+    with pytest.raises(LookupError):
+        await whole(store, "key", length)
+    await store.put("key", bytes(length - 1))
+    with pytest.raises(LookupError):
+        await whole(store, "key", length)
+
+
+async def test_a_reader_may_leave_half_way(store: FileBlobStore) -> None:
+    await store.put("key", bytes(4 * MIB))
+    reading = store.read("key", 0, 4 * MIB)
+    assert len(await anext(reading)) > 0
+    await reading.aclose()  # type: ignore[attr-defined]
+    assert store.local_path("key") not in {each.resolve() for each in Path("/proc/self/fd").iterdir()}
+
+
+async def test_committing_again_replaces_by_equal_bytes(store: FileBlobStore) -> None:
+    for upload in ("first", "second"):
+        await store.append(upload, 0, stream(b"same"))
+        await store.commit(upload, "key")
+    assert await whole(store, "key", 4) == b"same"
+
+
+async def test_commit_and_digest_of_an_upload_that_has_not_begun_raise_lookup_error(store: FileBlobStore) -> None:
+    await store.put("key", b"kept")
+    with pytest.raises(LookupError):
+        await store.commit("absent", "key")
+    with pytest.raises(LookupError):
+        await store.digest("absent", "sha256")
+    assert await whole(store, "key", 4) == b"kept"
+
+
+async def test_delete_and_abort_may_be_repeated(store: FileBlobStore) -> None:
+    await store.put("key", b"x")
+    await store.append("upload", 0, stream(b"x"))
+    for _ in range(2):
+        await store.delete("key")
+        await store.abort("upload")
+    assert [each async for each in store.leftovers()] == []
+
+
+async def test_leftovers_are_all_uploads_and_objects(store: FileBlobStore) -> None:
+    await store.put("key1", b"x")
+    await store.put("key2", b"x")
+    await store.append("upload", 0, stream(b"x"))
+    found = [each async for each in store.leftovers()]
+    assert {(each.kind, each.name) for each in found} == {("object", "key1"), ("object", "key2"), ("upload", "upload")}
+    assert all(abs(each.modified_at - time.time()) < 60 for each in found)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(
+    name=st.text(alphabet=st.characters(codec="utf-8"), max_size=20)
+    | st.sampled_from(["..", "../x", "a/b", "x.y", "a\0b", ""])
+)
+def test_a_name_never_leads_out_of_its_folder(tmp_path: Path, name: str) -> None:
+    store = FileBlobStore(tmp_path)
+    try:
+        path = store.local_path(name)
+    except ValueError:
+        return
+    assert path is not None
+    assert path.parent.parent == tmp_path / "objects"
+    assert path == Path(os.path.normpath(path))
+
+
+_CRASHING = """
+import asyncio, sys
+from pathlib import Path
+from moorage.store.blobs.files import FileBlobStore
+
+async def body(content):
+    yield content
+
+async def main():
+    store = FileBlobStore(Path(sys.argv[1]))
+    number = 0
+    while True:
+        content = str(number).encode() * 50_000
+        await store.append(f"upload-{number}", 0, body(content))
+        await store.commit(f"upload-{number}", f"key-{number}")
+        print(number, flush=True)
+        number += 1
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_process_loses_no_object_it_acknowledged(store: FileBlobStore, tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _CRASHING, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    lines = [await process.stdout.readline() for _ in range(20)]
+    process.kill()
+    lines += (await process.stdout.read()).splitlines(keepends=True)
+    await process.wait()
+    acknowledged = [line.decode().strip() for line in lines if line.endswith(b"\n")]
+    assert len(acknowledged) >= 20
+    for number in acknowledged:
+        content = number.encode() * 50_000
+        assert await whole(store, f"key-{number}", len(content)) == content
+
+
+async def test_a_transfer_holds_a_few_mib_however_large_it_is(store: FileBlobStore) -> None:
+    import tracemalloc
+
+    async def long() -> AsyncIterator[bytes]:
+        for _ in range(64 * 16):
+            yield bytes(65_536)
+
+    tracemalloc.start()
+    await store.append("upload", 0, long())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5 * MIB

@@ -1,0 +1,75 @@
+"""Blobs: HEAD, GET (whole, ranges, conditional, by download URL), delete."""
+
+from moorage.api.asgi import Headers
+from moorage.api.oci import ranges
+from moorage.api.oci.errors import Unsupported
+from moorage.api.oci.exchange import VERSION, Exchange, names_etag, parse_digest
+from moorage.registry.layers import Layer
+
+
+async def head(exchange: Exchange) -> None:
+    """HEAD /v2/<name>/blobs/<digest>."""
+    digest = parse_digest(exchange.route.argument)
+    await exchange.require("ecr:BatchCheckLayerAvailability")
+    layer = await exchange.services.registry.layers.stat(exchange.ref, digest)
+    await exchange.answer_head(200, _headers(layer, layer.size))
+
+
+async def get(exchange: Exchange) -> None:
+    """GET /v2/<name>/blobs/<digest>, also with a download URL's token."""
+    digest = parse_digest(exchange.route.argument)
+    await exchange.require("ecr:GetDownloadUrlForLayer")
+    layers = exchange.services.registry.layers
+    layer = await (layers.download if exchange.services.aws else layers.stat)(exchange.ref, digest)
+    if names_etag(exchange.headers, b"if-none-match", layer.digest):
+        await exchange.answer_head(304, [(b"etag", b'"%s"' % layer.digest.encode()), VERSION])
+        return
+    span = None
+    if b"if-range" not in exchange.headers or names_etag(exchange.headers, b"if-range", layer.digest):
+        span = ranges.wanted(exchange.headers.get(b"range"), layer.size)
+    if span is None:
+        await _send_whole(exchange, layer)
+    else:
+        content_range = b"bytes %d-%d/%d" % (span.start, span.end - 1, layer.size)
+        headers = _headers(layer, span.end - span.start)
+        headers.append((b"content-range", content_range))
+        await _send_part(exchange, layer, 206, headers, span)
+
+
+async def _send_whole(exchange: Exchange, layer: Layer) -> None:
+    headers = _headers(layer, layer.size)
+    if "http.response.pathsend" in exchange.scope.get("extensions", {}):
+        path = exchange.services.registry.layers.local_path(layer)
+        if path is not None:
+            send = await exchange.begin(200, headers)
+            await send({"type": "http.response.pathsend", "path": str(path)})
+            return
+    await _send_part(exchange, layer, 200, headers, ranges.Span(0, layer.size))
+
+
+async def _send_part(exchange: Exchange, layer: Layer, status: int, headers: Headers, span: ranges.Span) -> None:
+    send = await exchange.begin(status, headers)
+    async for chunk in exchange.services.registry.layers.read(layer, span.start, span.end):
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _headers(layer: Layer, length: int) -> Headers:
+    return [
+        (b"content-type", b"application/octet-stream"),
+        (b"content-length", b"%d" % length),
+        (b"docker-content-digest", layer.digest.encode()),
+        (b"etag", b'"%s"' % layer.digest.encode()),
+        (b"accept-ranges", b"bytes"),
+        VERSION,
+    ]
+
+
+async def delete(exchange: Exchange) -> None:
+    """DELETE /v2/<name>/blobs/<digest>; ECR has no such thing."""
+    digest = parse_digest(exchange.route.argument)
+    if exchange.services.aws:
+        raise Unsupported("GET, HEAD")
+    await exchange.require("ecr:BatchDeleteImage")
+    await exchange.services.registry.layers.delete(exchange.ref, digest, exchange.by)
+    await exchange.answer(202, [])

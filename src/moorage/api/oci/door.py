@@ -1,0 +1,137 @@
+"""The door of the data plane: a plain ASGI application for /v2/, thin because every pull goes through it.
+
+In this order, each before the next: the host is one of ours, the caller is known, the path and the repository's name
+can be read. What the request needs is decided by its handler, before it does anything. Errors become bytes here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+
+import structlog
+
+from moorage.access.authenticate import Authenticator
+from moorage.access.authorize import Access
+from moorage.access.caller import Caller, Connection
+from moorage.access.download import Downloads
+from moorage.api.asgi import Headers, Receive, Scope, Send, respond
+from moorage.api.oci import blobs, catalog, errors, manifests, ping, referrers, routes, tags, uploads
+from moorage.api.oci.exchange import VERSION, Exchange, Services, parse_digest
+from moorage.api.visit import Visits
+from moorage.errors import AuthorizationTokenInvalid, MoorageError, ServerFault, UnrecognizedClient
+from moorage.locations import Locations
+from moorage.names import InvalidNameError, RepositoryRef
+from moorage.registry.registry import Registry
+from moorage.settings import Settings
+
+Handler: TypeAlias = Callable[[Exchange], Awaitable[None]]
+
+_HANDLERS: Mapping[str, Mapping[str, Handler]] = {
+    routes.PING: {"GET": ping.get, "HEAD": ping.get},
+    routes.CATALOG: {"GET": catalog.get},
+    routes.MANIFESTS: {"GET": manifests.get, "HEAD": manifests.get, "PUT": manifests.put, "DELETE": manifests.delete},
+    routes.BLOBS: {"GET": blobs.get, "HEAD": blobs.head, "DELETE": blobs.delete},
+    routes.UPLOADS: {
+        "POST": uploads.begin,
+        "PATCH": uploads.append,
+        "PUT": uploads.finish,
+        "GET": uploads.status,
+        "DELETE": uploads.cancel,
+    },
+    routes.TAGS: {"GET": tags.get},
+    routes.REFERRERS: {"GET": referrers.get},
+}
+
+_log = structlog.get_logger(__name__)
+
+
+class OciDoor:
+    """Serves every path under /v2/."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        access: Access,
+        authenticator: Authenticator,
+        downloads: Downloads,
+        locations: Locations,
+        visits: Visits,
+        settings: Settings,
+    ) -> None:
+        self._services = Services(registry, access, locations, settings)
+        self._authenticator = authenticator
+        self._downloads = downloads
+        self._locations = locations
+        self._visits = visits
+        self._profile = settings.profile
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        exchange: Exchange | None = None
+        try:
+            connection = self._visits.connection(scope, headers)
+            route = routes.parse(scope["path"])
+            caller, ref = await self._admit(scope, headers, connection, route)
+            if route is None:
+                raise errors.PathUnknown
+            handler = _HANDLERS[route.kind].get(scope["method"])
+            if handler is None:
+                raise errors.Unsupported(", ".join(_HANDLERS[route.kind]))
+            exchange = Exchange(self._services, scope, receive, send, headers, route, caller, connection, ref)
+            await handler(exchange)
+        except MoorageError as error:
+            if exchange is not None and exchange.started:
+                raise
+            await self._refuse(scope, headers, send, error)
+        except Exception:
+            _log.exception("request failed", method=scope["method"], path=scope["path"])
+            if exchange is not None and exchange.started:
+                raise
+            await self._refuse(scope, headers, send, ServerFault())
+
+    async def _admit(
+        self, scope: Scope, headers: Mapping[bytes, bytes], connection: Connection, route: routes.Route | None
+    ) -> tuple[Caller, RepositoryRef | None]:
+        """Who calls, and the repository of the path. A download URL's token stands for the one who was given it."""
+        if route is not None and route.kind == routes.BLOBS and b"token=" in scope.get("query_string", b""):
+            return await self._admit_download(scope, connection, route)
+        caller = await self._caller(headers, connection)
+        return caller, self._repository(connection, route) if route is not None and route.name else None
+
+    async def _admit_download(
+        self, scope: Scope, connection: Connection, route: routes.Route
+    ) -> tuple[Caller, RepositoryRef]:
+        ref = self._repository(connection, route)
+        parts: list[bytes] = scope["query_string"].split(b"&")
+        token = next((part[6:] for part in parts if part.startswith(b"token=")), b"")
+        return await self._downloads.open(token.decode("latin-1"), ref, parse_digest(route.argument)), ref
+
+    async def _caller(self, headers: Mapping[bytes, bytes], connection: Connection) -> Caller:
+        authorization = headers.get(b"authorization")
+        if authorization is None:
+            raise AuthorizationTokenInvalid
+        region = connection.region if self._profile == "aws" else None
+        return await self._authenticator.caller_of_basic(authorization.decode("latin-1"), region)
+
+    def _repository(self, connection: Connection, route: routes.Route) -> RepositoryRef:
+        try:
+            return self._locations.repository(connection.host, route.name)
+        except InvalidNameError as error:
+            raise errors.NameInvalid(route.name) from error
+
+    async def _refuse(self, scope: Scope, given: Mapping[bytes, bytes], send: Send, error: MoorageError) -> None:
+        """Answer an error: the specification's JSON, or ECR's plain challenge."""
+        status, code = errors.shape(error, self._profile)
+        headers: Headers = [VERSION, *errors.headers(error)]
+        if isinstance(error, (AuthorizationTokenInvalid, UnrecognizedClient)):
+            scheme, host = scope.get("scheme", "http"), given.get(b"host", b"").decode("latin-1")
+            challenge = f'Basic realm="{scheme}://{host}/",service="ecr.amazonaws.com"'
+            headers += [
+                (b"www-authenticate", challenge.encode("latin-1")),
+                (b"content-type", b"text/plain; charset=utf-8"),
+            ]
+            body = b"Not Authorized\n"
+        else:
+            headers.append((b"content-type", b"application/json; charset=utf-8"))
+            body = errors.body(code, errors.message(error, self._profile))
+        headers.append((b"content-length", b"%d" % len(body)))
+        await respond(send, status, headers, b"" if scope["method"] == "HEAD" else body)

@@ -1,0 +1,136 @@
+"""One request to the data plane and its answer: what every handler is given."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import parse_qsl
+
+from moorage.access.authorize import Access
+from moorage.access.caller import Caller, Connection
+from moorage.api.asgi import Headers, Receive, Scope, Send, respond
+from moorage.api.oci.errors import DigestInvalid
+from moorage.api.oci.routes import Route
+from moorage.locations import Locations
+from moorage.names import Digest, InvalidNameError, RepositoryRef, digest
+from moorage.registry.registry import Registry
+from moorage.settings import Settings
+
+VERSION = (b"docker-distribution-api-version", b"registry/2.0")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the handlers may use."""
+
+    registry: Registry
+    access: Access
+    locations: Locations
+    settings: Settings
+
+    @property
+    def aws(self) -> bool:
+        """Profile `aws`: ECR's own deviations from the specification."""
+        return self.settings.profile == "aws"
+
+
+class Exchange:
+    """A request whose host, caller, route and repository name are already known; nothing is decided yet.
+
+    A handler asks `require` before it does anything.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        headers: dict[bytes, bytes],
+        route: Route,
+        caller: Caller,
+        connection: Connection,
+        ref: RepositoryRef | None,
+    ) -> None:
+        self.services = services
+        self.scope = scope
+        self.receive = receive
+        self._send = send
+        self.headers = headers
+        self.route = route
+        self.caller = caller
+        self.connection = connection
+        self._ref = ref
+        self.started = False
+        """The answer has begun: an error can no longer be told, only the connection be broken."""
+
+    @property
+    def ref(self) -> RepositoryRef:
+        """The repository; only the routes below a name have one."""
+        if self._ref is None:
+            raise LookupError("this route names no repository")
+        return self._ref
+
+    @property
+    def by(self) -> str:
+        """Who acts, as the history keeps it."""
+        return self.caller.principal.arn
+
+    @property
+    def head(self) -> bool:
+        return bool(self.scope["method"] == "HEAD")
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        """The query's parameters; the last of a repeated one."""
+        text = self.scope.get("query_string", b"")
+        return dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)) if text else {}
+
+    async def require(self, action: str) -> None:
+        """Go on only if the caller may `action` on the repository; AccessDenied otherwise."""
+        await self.services.access.require(self.caller, self.connection, action, self.ref)
+
+    async def allows(self, action: str, ref: RepositoryRef) -> bool:
+        return await self.services.access.allows(self.caller, self.connection, action, ref)
+
+    def path(self, *parts: str) -> str:
+        """The URL of something in this repository, under the name by which the client knows it."""
+        return self.url("/".join((f"/v2/{self.route.name}", *parts)))
+
+    def url(self, path: str) -> str:
+        """Profile `oci`: relative to the host, so that it holds behind any proxy; profile `aws`: absolute, as ECR's."""
+        if not self.services.aws:
+            return path
+        scheme = "https" if self.connection.secure else "http"
+        return self.services.locations.base_url(scheme, self.connection.host) + path
+
+    async def answer(self, status: int, headers: Headers, body: bytes = b"") -> None:
+        """A whole answer; a HEAD gets its length and no body."""
+        headers.append(VERSION)
+        if status != 204:
+            headers.append((b"content-length", b"%d" % len(body)))
+        self.started = True
+        await respond(self._send, status, headers, b"" if self.head else body)
+
+    async def answer_head(self, status: int, headers: Headers) -> None:
+        """An answer without a body whose headers say everything, Content-Length too."""
+        self.started = True
+        await respond(self._send, status, headers)
+
+    async def begin(self, status: int, headers: Headers) -> Send:
+        """Begin an answer whose body the caller sends through what is returned."""
+        self.started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        return self._send
+
+
+def parse_digest(text: str) -> Digest:
+    """The digest in a path or query, or DigestInvalid."""
+    try:
+        return digest(text)
+    except InvalidNameError as error:
+        raise DigestInvalid(text) from error
+
+
+def names_etag(headers: dict[bytes, bytes], name: bytes, value: Digest) -> bool:
+    """Does a conditional header (`if-none-match`, `if-range`) name the content `value`?"""
+    given = headers.get(name)
+    return given is not None and (given == b"*" or b'"%s"' % value.encode() in given)

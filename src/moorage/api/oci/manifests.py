@@ -1,0 +1,120 @@
+"""Manifests: pull (the hottest path of all), push, delete."""
+
+from functools import lru_cache
+
+from moorage.api.asgi import Headers, content_length, read_body
+from moorage.api.oci.creation import create_on_push
+from moorage.api.oci.errors import ChunkInvalid, ManifestBlobUnknown, TagInvalid
+from moorage.api.oci.exchange import VERSION, Exchange, names_etag, parse_digest
+from moorage.errors import (
+    ImageNotFound,
+    ImageReferencedByManifestList,
+    InvalidParameter,
+    LayersNotFound,
+    MoorageError,
+)
+from moorage.names import Digest, InvalidNameError, Tag, tag
+from moorage.registry.images import Failure, ImageId
+
+
+async def get(exchange: Exchange) -> None:
+    """GET and HEAD /v2/<name>/manifests/<reference>: the bytes as they were pushed."""
+    reference = exchange.route.argument
+    if ":" in reference:
+        parse_digest(reference)
+    await exchange.require("ecr:BatchGetImage")
+    if ":" not in reference:
+        _readable_tag(exchange, reference)
+    images = exchange.services.registry.images
+    manifest = await images.find(exchange.ref, reference)
+    headers = _headers(manifest.digest, manifest.media_type, len(manifest.body))
+    if b"if-none-match" in exchange.headers and names_etag(exchange.headers, b"if-none-match", manifest.digest):
+        await exchange.answer_head(304, [header for header in headers if not header[0].startswith(b"content-")])
+    elif exchange.head:
+        await exchange.answer_head(200, headers)
+    else:
+        images.record_pull(manifest.id)
+        send = await exchange.begin(200, headers)
+        await send({"type": "http.response.body", "body": manifest.body})
+
+
+def _readable_tag(exchange: Exchange, text: str) -> None:
+    """Refuse a reference that can be no tag: nothing is there (oci), or ECR's invalid parameter."""
+    try:
+        tag(text)
+    except InvalidNameError as error:
+        raise (TagInvalid(text) if exchange.services.aws else ImageNotFound.requested()) from error
+
+
+@lru_cache(maxsize=8192)
+def _headers(of: Digest, media_type: str, length: int) -> Headers:
+    """Made once an image: whoever gets the list only reads it."""
+    return [
+        (b"content-type", media_type.encode()),
+        (b"content-length", b"%d" % length),
+        (b"docker-content-digest", of.encode()),
+        (b"etag", b'"%s"' % of.encode()),
+        VERSION,
+    ]
+
+
+async def put(exchange: Exchange) -> None:
+    """PUT /v2/<name>/manifests/<reference>."""
+    as_tag, as_digest = _written_reference(exchange.route.argument)
+    await exchange.require("ecr:PutImage")
+    try:
+        length = content_length(exchange.headers)
+    except ValueError as error:
+        raise ChunkInvalid(str(error)) from error
+    body = await read_body(exchange.receive, length, exchange.services.settings.max_manifest_bytes)
+    await create_on_push(exchange)
+    # Parameters after the media type say nothing about the manifest (specification: SHOULD ignore).
+    media_type = exchange.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip() or None
+    try:
+        put = await exchange.services.registry.images.put(
+            exchange.ref, body, media_type=media_type, tag=as_tag, digest=as_digest, by=exchange.by, door="oci"
+        )
+    except LayersNotFound as error:
+        raise ManifestBlobUnknown(error.message) from error
+    stored = put.manifest.digest
+    headers = [
+        (b"location", exchange.path("manifests", stored).encode()),
+        (b"docker-content-digest", stored.encode()),
+    ]
+    if put.subject is not None:
+        headers.append((b"oci-subject", put.subject.encode()))
+    await exchange.answer(201, headers)
+
+
+def _written_reference(text: str) -> tuple[Tag | None, Digest | None]:
+    if ":" in text:
+        return None, parse_digest(text)
+    try:
+        return tag(text), None
+    except InvalidNameError as error:
+        raise TagInvalid(text) from error
+
+
+async def delete(exchange: Exchange) -> None:
+    """DELETE /v2/<name>/manifests/<reference>: an image by digest, a tag by name."""
+    as_tag, as_digest = _written_reference(exchange.route.argument)
+    await exchange.require("ecr:BatchDeleteImage")
+    deleted, failures = await exchange.services.registry.images.batch_delete(
+        exchange.ref, [ImageId(as_digest, as_tag)], by=exchange.by, door="oci"
+    )
+    if failures:
+        raise _refusal(failures[0])
+    if not deleted:
+        raise ImageNotFound.requested()
+    await exchange.answer(202, [])
+
+
+def _refusal(failure: Failure) -> MoorageError:
+    """What the API reports for one image of many, as the error of a request about one."""
+    if failure.code == "ImageNotFound":
+        return ImageNotFound(failure.reason)
+    if failure.code == "ImageReferencedByManifestList":
+        refusal = ImageReferencedByManifestList(())
+        refusal.message = failure.reason
+        return refusal
+    return InvalidParameter(failure.reason)

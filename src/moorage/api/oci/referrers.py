@@ -1,0 +1,70 @@
+"""GET /v2/<name>/referrers/<digest>: the manifests whose subject is this one."""
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+import msgspec
+
+from moorage.api.asgi import Headers
+from moorage.api.oci.errors import PageInvalid
+from moorage.api.oci.exchange import Exchange, parse_digest
+from moorage.errors import RepositoryNotFound
+from moorage.registry.images import Referrer
+
+MEDIA_TYPE = "application/vnd.oci.image.index.v1+json"
+PAGE = 250
+"""Referrers in one answer; each may carry annotations."""
+
+
+class Descriptor(msgspec.Struct, rename="camel", omit_defaults=True):
+    media_type: str
+    digest: str
+    size: int
+    artifact_type: str | None = None
+    annotations: Mapping[str, str] | None = None
+
+
+class Index(msgspec.Struct, rename="camel"):
+    manifests: list[Descriptor]
+    schema_version: int = 2
+    media_type: str = MEDIA_TYPE
+
+
+async def get(exchange: Exchange) -> None:
+    """An image index of the referrers; an empty one when there are none, the subject being there or not.
+
+    Profile `oci`: also when the repository is not there, for a 404 would send clients to the fallback tag.
+    """
+    subject = parse_digest(exchange.route.argument)
+    artifact_type = exchange.query.get("artifactType") or None
+    after = exchange.query.get("after", "0")
+    if not (after.isascii() and after.isdigit() and len(after) < 19):
+        raise PageInvalid("Invalid parameter at 'nextToken' failed to satisfy constraint: 'Invalid next token'")
+    await exchange.require("ecr:BatchGetImage")
+    following: int | None = None
+    found: list[Referrer] = []
+    try:
+        found, following = await exchange.services.registry.images.referrers(
+            exchange.ref, subject, artifact_type=artifact_type, after=int(after), limit=PAGE
+        )
+    except RepositoryNotFound:
+        if exchange.services.aws:
+            raise
+    headers: Headers = [(b"content-type", MEDIA_TYPE.encode())]
+    if artifact_type is not None:
+        headers.append((b"oci-filters-applied", b"artifactType"))
+    if following is not None:
+        query = {"after": str(following)} | ({"artifactType": artifact_type} if artifact_type else {})
+        url = f"{exchange.path('referrers', subject)}?{urlencode(query)}"
+        headers.append((b"link", f'<{url}>; rel="next"'.encode()))
+    await exchange.answer(200, headers, msgspec.json.encode(Index([_descriptor(each) for each in found])))
+
+
+def _descriptor(referrer: Referrer) -> Descriptor:
+    return Descriptor(
+        referrer.media_type,
+        referrer.digest,
+        referrer.size,
+        referrer.artifact_type or None,
+        referrer.annotations or None,
+    )

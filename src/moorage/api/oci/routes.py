@@ -1,0 +1,50 @@
+"""The paths of /v2/: which kind of thing a request names, of which repository, and which one."""
+
+from typing import NamedTuple
+
+PING = "ping"
+CATALOG = "catalog"
+MANIFESTS = "manifests"
+BLOBS = "blobs"
+UPLOADS = "uploads"
+TAGS = "tags"
+REFERRERS = "referrers"
+
+_OF_A_REPOSITORY = frozenset({MANIFESTS, BLOBS, REFERRERS})
+
+
+class Route(NamedTuple):
+    """A path taken apart. Name and argument are as the client wrote them: the handler parses them."""
+
+    kind: str
+    name: str = ""
+    argument: str = ""
+
+
+_PING = Route(PING)
+_CATALOG = Route(CATALOG)
+
+
+def parse(path: str) -> Route | None:
+    """The route of a decoded path, None when /v2/ has no such path.
+
+    Read from the right, since a repository may be called `manifests` or `a/blobs`.
+    """
+    if not path.startswith("/v2/"):
+        return _PING if path == "/v2" else None
+    rest = path[4:]
+    left, _, last = rest.rpartition("/")
+    name, _, kind = left.rpartition("/")
+    if kind in _OF_A_REPOSITORY and name and last:
+        if kind == BLOBS and last == "uploads":
+            return Route(UPLOADS, name)
+        return Route(kind, name, last)
+    if kind == "uploads" and name.endswith("/blobs"):
+        return Route(UPLOADS, name[: -len("/blobs")], last)
+    if kind == "tags" and last == "list" and name:
+        return Route(TAGS, name)
+    if rest == "":
+        return _PING
+    if rest == "_catalog":
+        return _CATALOG
+    return None

@@ -1,0 +1,28 @@
+"""GET /v2/<name>/tags/list."""
+
+import msgspec
+
+from moorage.api.asgi import Headers
+from moorage.api.oci import pages
+from moorage.api.oci.exchange import Exchange
+
+
+class TagList(msgspec.Struct):
+    """The specification's answer."""
+
+    name: str
+    tags: list[str]
+
+
+async def get(exchange: Exchange) -> None:
+    """The repository's tags in ASCII order, a page at a time."""
+    page = pages.asked(exchange)
+    await exchange.require("ecr:ListImages")
+    # One more than asked for tells whether there is a next page.
+    names = await exchange.services.registry.images.tag_names(exchange.ref, after=page.after, limit=page.limit + 1)
+    given = names[: page.limit]
+    media_type = b"text/plain; charset=utf-8" if exchange.services.aws else b"application/json"
+    headers: Headers = [(b"content-type", media_type)]
+    if given and len(names) > len(given):
+        headers += pages.link(exchange, exchange.path("tags", "list"), page, given[-1])
+    await exchange.answer(200, headers, msgspec.json.encode(TagList(exchange.route.name, given)))

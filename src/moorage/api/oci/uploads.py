@@ -1,0 +1,151 @@
+"""Blob uploads: begin, append, resume, finish, cancel; in one request or in many."""
+
+import re
+from collections.abc import AsyncIterator
+
+from moorage.api.asgi import Headers, Message, Receive, content_length, stream_body
+from moorage.api.oci import mounts, ranges
+from moorage.api.oci.creation import create_on_push
+from moorage.api.oci.errors import ChunkInvalid
+from moorage.api.oci.exchange import Exchange, parse_digest
+from moorage.errors import UploadNotFound
+from moorage.names import Digest
+from moorage.registry.uploads import Upload
+
+_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+
+async def begin(exchange: Exchange) -> None:
+    """POST /v2/<name>/blobs/uploads/, with `mount` (and `from`), or with `digest` and the whole blob, or plain."""
+    if exchange.route.argument:
+        raise UploadNotFound(exchange.ref, exchange.route.argument)
+    query = exchange.query
+    if "digest" in query and "mount" not in query:
+        await _put_at_once(exchange, parse_digest(query["digest"]))
+        return
+    mount = parse_digest(query["mount"]) if "mount" in query else None
+    await exchange.require("ecr:InitiateLayerUpload")
+    await create_on_push(exchange)
+    if mount is not None and await mounts.mounted(exchange, mount, query.get("from")):
+        await _answer_stored(exchange, mount)
+        return
+    upload = await exchange.services.registry.uploads.begin(exchange.ref, exchange.by)
+    await _answer_upload(exchange, 202, upload)
+
+
+async def _put_at_once(exchange: Exchange, digest: Digest) -> None:
+    length = _length(exchange)
+    for action in ("ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload"):
+        await exchange.require(action)
+    await create_on_push(exchange)
+    body = stream_body(exchange.receive, length)
+    await exchange.services.registry.uploads.put(exchange.ref, digest, body, length=length, by=exchange.by)
+    await _answer_stored(exchange, digest)
+
+
+async def append(exchange: Exchange) -> None:
+    """PATCH: a chunk with Content-Range, which must begin where the upload ends, or a stream without."""
+    upload_id = _upload_id(exchange)
+    span = ranges.chunk(exchange.headers.get(b"content-range"))
+    length = _chunk_length(exchange, span)
+    await exchange.require("ecr:UploadLayerPart")
+    upload = await exchange.services.registry.uploads.append(
+        exchange.ref,
+        upload_id,
+        stream_body(exchange.receive, length),
+        start=span.start if span is not None else None,
+        length=length,
+    )
+    # ECR says 201 here, against the specification; its clients know both (ecr-behaviour.md §9.5).
+    await _answer_upload(exchange, 201 if exchange.services.aws else 202, upload)
+
+
+async def finish(exchange: Exchange) -> None:
+    """PUT ?digest=: the upload, with a last chunk if there is a body, becomes a blob of the repository."""
+    upload_id = _upload_id(exchange)
+    digest = parse_digest(exchange.query.get("digest", ""))
+    span = ranges.chunk(exchange.headers.get(b"content-range"))
+    length = _chunk_length(exchange, span)
+    await exchange.require("ecr:CompleteLayerUpload")
+    uploads = exchange.services.registry.uploads
+    body = await _body_if_any(exchange.receive, length)
+    if body is not None:
+        await exchange.require("ecr:UploadLayerPart")
+        start = span.start if span is not None else None
+        await uploads.append(exchange.ref, upload_id, body, start=start, length=length)
+    await uploads.finish(exchange.ref, upload_id, digest, by=exchange.by, door="oci")
+    await _answer_stored(exchange, digest)
+
+
+async def status(exchange: Exchange) -> None:
+    """GET: how far the upload is, so that a client can go on there."""
+    upload_id = _upload_id(exchange)
+    await exchange.require("ecr:UploadLayerPart")
+    await _answer_upload(exchange, 204, await exchange.services.registry.uploads.status(exchange.ref, upload_id))
+
+
+async def cancel(exchange: Exchange) -> None:
+    """DELETE: forget the upload and what arrived of it."""
+    upload_id = _upload_id(exchange)
+    await exchange.require("ecr:CompleteLayerUpload")
+    await exchange.services.registry.uploads.cancel(exchange.ref, upload_id)
+    await exchange.answer(204, [])
+
+
+def _upload_id(exchange: Exchange) -> str:
+    text = exchange.route.argument
+    if _ID.fullmatch(text) is None:
+        raise UploadNotFound(exchange.ref, text)
+    return text
+
+
+def _length(exchange: Exchange) -> int | None:
+    try:
+        return content_length(exchange.headers)
+    except ValueError as error:
+        raise ChunkInvalid(str(error)) from error
+
+
+def _chunk_length(exchange: Exchange, span: ranges.Span | None) -> int | None:
+    """Bytes that the body must have: by Content-Length, by Content-Range, and the same by both; None: a stream."""
+    length = _length(exchange)
+    if span is None:
+        return length
+    if length is not None and length != span.end - span.start:
+        raise ChunkInvalid("Content-Range and Content-Length disagree")
+    return span.end - span.start
+
+
+async def _body_if_any(receive: Receive, length: int | None) -> AsyncIterator[bytes] | None:
+    """The body; None when the request has none. A client that announces no length is asked by its first bytes."""
+    if length is not None:
+        return stream_body(receive, length) if length > 0 else None
+    first: Message | None = await receive()
+    if first is not None and first["type"] == "http.request" and not first.get("body") and not first.get("more_body"):
+        return None
+
+    async def from_first() -> Message:
+        nonlocal first
+        if first is None:
+            return await receive()
+        message, first = first, None
+        return message
+
+    return stream_body(from_first, None)
+
+
+async def _answer_upload(exchange: Exchange, status_code: int, upload: Upload) -> None:
+    headers: Headers = [
+        (b"location", exchange.path("blobs", "uploads", upload.id).encode()),
+        (b"docker-upload-uuid", upload.id.encode()),
+        (b"range", b"0-%d" % max(upload.size - 1, 0)),
+    ]
+    await exchange.answer(status_code, headers)
+
+
+async def _answer_stored(exchange: Exchange, digest: Digest) -> None:
+    headers: Headers = [
+        (b"location", exchange.path("blobs", digest).encode()),
+        (b"docker-content-digest", digest.encode()),
+    ]
+    await exchange.answer(201, headers)

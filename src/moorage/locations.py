@@ -1,0 +1,183 @@
+"""Which registry (account and region) a host name or path speaks of, and the URIs that lead back to it.
+
+Taken by Host header: `<acct>.dkr.ecr.<region>.amazonaws.com[:port]`, `<acct>.dkr-ecr.<region>.on.aws`, the same forms
+under `localhost` and under the configured hosts (`<acct>.dkr.ecr.<region>.localhost:4580`); every other known host is
+the default account and region. Taken in a path: `<acct>/<region>/<repository>`, on any host; it wins over the host's.
+"""
+
+import ipaddress
+import re
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from moorage.names import (
+    AccountId,
+    InvalidNameError,
+    Region,
+    RepositoryRef,
+    account_id,
+    partition,
+    region,
+    repository_name,
+)
+from moorage.settings import Settings
+
+_REGISTRY_HOST = re.compile(r"([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(.+)")
+_API_HOST = re.compile(r"(?:(?:api\.)?ecr|sts)\.[a-z0-9-]+\.(amazonaws\.com|amazonaws\.com\.cn|localhost)")
+_GLOBAL_API_HOSTS = frozenset({"iam.amazonaws.com", "sts.amazonaws.com"})
+_AWS_SUFFIXES = frozenset({"amazonaws.com", "amazonaws.com.cn", "on.aws", "on.amazonwebservices.com.cn"})
+_PATH_FORM = re.compile(r"([0-9]{12})/([a-z]{2,}(?:-[a-z0-9]+)*-[0-9]{1,2})/(.+)")
+
+
+class Location(NamedTuple):
+    """A registry: one account's in one region."""
+
+    account: AccountId
+    region: Region
+
+
+class Locations:
+    """Reads every host and path form of one deployment; made from its settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._default = Location(settings.default_account, settings.default_region)
+        self._style = settings.style_of_uris
+        self._public_url = settings.public_url.rstrip("/") if settings.public_url else None
+        public_host = urlsplit(self._public_url).netloc if self._public_url else None
+        self._public_host = public_host or None
+        own = {_without_port(host.lower()) for host in settings.hosts}
+        if self._public_host is not None:
+            own.add(_without_port(self._public_host.lower()))
+        if not _is_any_address(settings.host):
+            own.add(settings.host.lower())
+        self._own = frozenset(own)
+        # Hosts come from the network: what is remembered of them is bounded.
+        self._read = lru_cache(maxsize=1024)(self._read_host)
+
+    def known_host(self, host: str) -> bool:
+        """Is this Host header (with or without a port) one we answer to?"""
+        return self._read(host) is not None
+
+    def of_host(self, host: str) -> Location:
+        """The registry that a Host header means; the default one when the host names none."""
+        return self._read(host) or self._default
+
+    def repository(self, host: str, path_name: str) -> RepositoryRef:
+        """The repository that `/v2/<path_name>/…` on `host` means, or InvalidNameError."""
+        match = _PATH_FORM.fullmatch(path_name)
+        if match is not None:
+            return RepositoryRef(account_id(match[1]), region(match[2]), repository_name(match[3]))
+        location = self._read(host) or self._default
+        return RepositoryRef(location.account, location.region, repository_name(path_name))
+
+    def source(self, host: str, text: str) -> RepositoryRef:
+        """The repository that a mount's `from` means: as a path on `host`, or with a host name of ours in front.
+
+        Raises InvalidNameError.
+        """
+        first, slash, rest = text.partition("/")
+        # `a.b/c` is a repository's name too: what stands in front is a host only when it is one of ours.
+        if slash and self.known_host(first):
+            return self.repository(first, rest)
+        return self.repository(host, text)
+
+    @staticmethod
+    def is_path_form(name: str) -> bool:
+        """Would this repository name be read as `<acct>/<region>/<repository>`? Such names cannot be created."""
+        return _PATH_FORM.fullmatch(name) is not None
+
+    def repository_uri(self, ref: RepositoryRef, scheme: str, host: str) -> str:
+        """What a client gives to `docker push`: host and path without a scheme, in the deployment's URI style."""
+        if self._style == "aws":
+            return f"{_aws_host(ref.account, ref.region)}/{ref.name}"
+        if self._style == "host":
+            return f"{self._named_host(ref.account, ref.region, host)}/{ref.name}"
+        served = self._served_host(host)
+        return f"{served}/{self.data_path(ref, served)}"
+
+    def proxy_endpoint(self, account: AccountId, in_region: Region, scheme: str, host: str) -> str:
+        """The URL that `docker login` is given for a registry."""
+        if self._style == "aws":
+            return f"https://{_aws_host(account, in_region)}"
+        if self._style == "host":
+            return f"{self._scheme(scheme)}://{self._named_host(account, in_region, host)}"
+        return self.base_url(scheme, host)
+
+    def base_url(self, scheme: str, host: str) -> str:
+        """Scheme and host that URLs handed to clients begin with: the public ones, or the request's own."""
+        if self._style == "request" or self._public_url is None:
+            return f"{scheme}://{host}"
+        return self._public_url
+
+    def data_path(self, ref: RepositoryRef, host: str) -> str:
+        """The `<name>` of `/v2/<name>/…` that means `ref` on `host`: plain there, else in path form."""
+        if self.of_host(host) == (ref.account, ref.region):
+            return ref.name
+        return f"{ref.account}/{ref.region}/{ref.name}"
+
+    def _served_host(self, host: str) -> str:
+        if self._style == "request" or self._public_host is None:
+            return host
+        return self._public_host
+
+    def _scheme(self, scheme: str) -> str:
+        return urlsplit(self._public_url).scheme if self._public_url else scheme
+
+    def _named_host(self, account: str, in_region: str, host: str) -> str:
+        """`<acct>.dkr.ecr.<region>.` in front of the host we are reached by; loopback addresses become localhost."""
+        served = self._public_host or host
+        name = _without_port(served)
+        port = served[len(name) :]
+        match = _REGISTRY_HOST.fullmatch(name)
+        if match is not None:
+            name = match[3]
+        if _is_loopback(name):
+            name = "localhost"
+        return f"{account}.dkr.ecr.{in_region}.{name}{port}"
+
+    def _read_host(self, host: str) -> Location | None:
+        """The registry of a known host; None for an unknown one."""
+        name = _without_port(host.lower())
+        if name in self._own or _is_loopback(name):
+            return self._default
+        if name in _GLOBAL_API_HOSTS or _API_HOST.fullmatch(name) is not None:
+            return self._default
+        match = _REGISTRY_HOST.fullmatch(name)
+        if match is None:
+            return None
+        suffix = match[3]
+        if suffix not in _AWS_SUFFIXES and suffix != "localhost" and suffix not in self._own:
+            return None
+        try:
+            return Location(account_id(match[1]), region(match[2]))
+        except InvalidNameError:
+            return None
+
+
+def _without_port(host: str) -> str:
+    """The name of a Host header: `[::1]:4580` → `[::1]`, `localhost:4580` → `localhost`."""
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_any_address(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_unspecified
+    except ValueError:
+        return False
+
+
+def _aws_host(account: str, in_region: str) -> str:
+    suffix = "amazonaws.com.cn" if partition(Region(in_region)) == "aws-cn" else "amazonaws.com"
+    return f"{account}.dkr.ecr.{in_region}.{suffix}"

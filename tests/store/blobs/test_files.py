@@ -35,6 +35,10 @@ async def stream(*chunks: bytes, then: Exception | None = None) -> AsyncIterator
         raise then
 
 
+def open_files() -> set[Path]:
+    return {each.resolve() for each in Path("/proc/self/fd").iterdir()}
+
+
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
@@ -207,7 +211,7 @@ async def test_a_reader_may_leave_half_way(store: FileBlobStore) -> None:
     reading = store.read("key", 0, 4 * MIB)
     assert len(await anext(reading)) > 0
     await reading.aclose()  # type: ignore[attr-defined]
-    assert store.local_path("key") not in {each.resolve() for each in Path("/proc/self/fd").iterdir()}
+    assert store.local_path("key") not in open_files()
 
 
 async def test_committing_again_replaces_by_equal_bytes(store: FileBlobStore) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from moorage.settings import Settings
 from moorage.store.metadata.database import Database
 from moorage.store.metadata.migrations import AUDIT, METADATA, History, is_current, upgrade
-from moorage.store.metadata.sqlite import SqliteDatabase, connect, core_connection
+from moorage.store.metadata.sqlite import SqliteDatabase, connect, core_connection, open_gate
 
 
 async def open_database(settings: Settings) -> Database:
@@ -32,8 +32,8 @@ async def open_sqlite(path: Path, history: History) -> SqliteDatabase:
 
 def _migrate_sqlite(path: Path, history: History) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with Path(f"{path}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with open_gate(path) as gate:
+        fcntl.flock(gate, fcntl.LOCK_EX)
         raw = connect(path)
         try:
             conn = core_connection(raw)

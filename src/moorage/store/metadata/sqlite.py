@@ -1,16 +1,17 @@
 """Metadata in one SQLite file: reads inline on a held connection, writes through one thread with group commit.
 
 The two connections are apart so that `changed` (PRAGMA data_version: what *other* connections committed) sees this
-process's own commits too. Several worker processes may share the file; SQLite's lock lets one write at a time.
+process's own commits too. Several worker processes may share the file; they take turns to write.
 """
 
 import asyncio
+import fcntl
 import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TextIO, TypeVar
 
 from sqlalchemy import Connection, StaticPool, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -20,7 +21,7 @@ from moorage.errors import InsufficientStorage
 T = TypeVar("T")
 
 GROUP = 64  # transactions that share one COMMIT at most
-BUSY_SECONDS = 30.0  # how long to wait for another process's transaction
+BUSY_SECONDS = 30.0  # how long to wait for the transaction of another program (sqlite3, a backup)
 
 # What SQLite answers when the file system has no room: writing a page, and growing the WAL's shared memory.
 _NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
@@ -34,6 +35,15 @@ def connect(path: Path) -> sqlite3.Connection:
     raw.execute("PRAGMA temp_store = MEMORY")
     raw.execute("PRAGMA journal_size_limit = 67108864")
     return raw
+
+
+def open_gate(path: Path) -> TextIO:
+    """The file whose lock (flock) a process holds while it writes.
+
+    SQLite's own lock is polled with growing pauses, so that of several busy workers one waits for seconds; this one
+    wakes the next. It goes with its process, however that ends.
+    """
+    return Path(f"{path}.lock").open("w")
 
 
 def core_connection(raw: sqlite3.Connection) -> Connection:
@@ -110,6 +120,7 @@ class _Writer:
         self._raw = connect(path)
         self._connection = core_connection(self._raw)
         self._synchronous = ""
+        self._gate = open_gate(path)
         self._closed = False
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"writer of {path.name}", daemon=True)
@@ -132,6 +143,7 @@ class _Writer:
             group[0].future.get_loop().call_soon_threadsafe(_deliver, outcomes)
         self._connection.close()
         self._raw.close()
+        self._gate.close()
 
     def _next_group(self) -> list[_Job]:
         """The jobs that wait, at least one; none when it is time to end."""
@@ -152,6 +164,13 @@ class _Writer:
 
     def _commit(self, group: list[_Job]) -> list[_Outcome]:
         """Run the group in one transaction. A job that raises loses its own changes; a failed COMMIT all of them."""
+        fcntl.flock(self._gate, fcntl.LOCK_EX)
+        try:
+            return self._commit_alone(group)
+        finally:
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
+
+    def _commit_alone(self, group: list[_Job]) -> list[_Outcome]:
         try:
             self._begin(durable=any(job.durable for job in group))
             outcomes = [self._run_one(job) for job in group]

@@ -72,7 +72,7 @@ class Visits:
         return any(ip in network for network in self._trusted)
 
     def _forwarded_for(self, headers: Mapping[bytes, bytes], peer: str) -> str:
-        """The nearest address of the chain that is no trusted proxy: what stands left of it anybody may have written."""
+        """The nearest address of the chain that is no trusted proxy; what stands left of it anybody can write."""
         chain = [part.strip() for part in headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")]
         for address in reversed([part for part in chain if part]):
             try:

@@ -1,4 +1,4 @@
-"""Create on push: a push to a repository that is not there makes it, when the setting and the caller's rights say so."""
+"""Create on push: a push to a repository that is not there makes it, when the setting and the caller's rights allow."""
 
 from contextlib import suppress
 

@@ -66,6 +66,7 @@ class OciDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        connection: Connection | None = None
         exchange: Exchange | None = None
         try:
             connection = self._visits.connection(scope, headers)
@@ -81,12 +82,12 @@ class OciDoor:
         except MoorageError as error:
             if exchange is not None and exchange.started:
                 raise
-            await self._refuse(scope, headers, send, error)
+            await self._refuse(scope, connection, send, error)
         except Exception:
             _log.exception("request failed", method=scope["method"], path=scope["path"])
             if exchange is not None and exchange.started:
                 raise
-            await self._refuse(scope, headers, send, ServerFault())
+            await self._refuse(scope, connection, send, ServerFault())
 
     async def _admit(
         self, scope: Scope, headers: Mapping[bytes, bytes], connection: Connection, route: routes.Route | None
@@ -118,13 +119,13 @@ class OciDoor:
         except InvalidNameError as error:
             raise errors.NameInvalid(route.name) from error
 
-    async def _refuse(self, scope: Scope, given: Mapping[bytes, bytes], send: Send, error: MoorageError) -> None:
+    async def _refuse(self, scope: Scope, connection: Connection | None, send: Send, error: MoorageError) -> None:
         """Answer an error: the specification's JSON, or ECR's plain challenge."""
         status, code = errors.shape(error, self._profile)
         headers: Headers = [VERSION, *errors.headers(error)]
-        if isinstance(error, (AuthorizationTokenInvalid, UnrecognizedClient)):
-            scheme, host = scope.get("scheme", "http"), given.get(b"host", b"").decode("latin-1")
-            challenge = f'Basic realm="{scheme}://{host}/",service="ecr.amazonaws.com"'
+        if connection is not None and isinstance(error, (AuthorizationTokenInvalid, UnrecognizedClient)):
+            scheme = "https" if connection.secure else "http"
+            challenge = f'Basic realm="{scheme}://{connection.host}/",service="ecr.amazonaws.com"'
             headers += [
                 (b"www-authenticate", challenge.encode("latin-1")),
                 (b"content-type", b"text/plain; charset=utf-8"),

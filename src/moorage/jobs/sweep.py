@@ -1,0 +1,208 @@
+"""The sweep: ends what is past its time, while serving. Any number of workers may sweep at once.
+
+Everything is looked up first and checked again in the transaction that removes it, so a push at that moment wins or
+finds it gone, never half of it. Rows go first, bytes after: what a crash leaves between is a leftover.
+"""
+
+import asyncio
+
+import structlog
+from sqlalchemy import Connection
+
+from moorage.clock import Clock
+from moorage.registry.images import Images
+from moorage.settings import Settings
+from moorage.store.blobs.store import BlobStore, Leftover
+from moorage.store.metadata import blobs as blob_rows
+from moorage.store.metadata import images as image_rows
+from moorage.store.metadata import layers as layer_rows
+from moorage.store.metadata import sweeping
+from moorage.store.metadata import uploads as upload_rows
+from moorage.store.metadata.database import Database
+
+BATCH = 500
+"""Rows looked at or removed at a time: a few milliseconds."""
+EXPIRED_SESSION_SECONDS = 86_400.0
+"""How long an expired session is kept, so that it is told from one that never was."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Sweep:
+    """Expired uploads, old trash, unused layers, orphan blobs, leftovers, expired sessions, old events."""
+
+    def __init__(self, db: Database, blobs: BlobStore, images: Images, clock: Clock, settings: Settings) -> None:
+        self._db = db
+        self._blobs = blobs
+        self._images = images
+        self._clock = clock
+        self._settings = settings
+        self._suspects: dict[tuple[str, str], float] = {}
+        """Leftovers that no row knows, and since when: bytes of a push may come before their row."""
+        self._searched_at: float | None = None
+
+    async def run_forever(self) -> None:
+        """`run_once` again and again until cancelled. A failed sweep is logged, the next one tries again."""
+        while True:
+            await asyncio.sleep(self._settings.sweep_interval_seconds)
+            try:
+                await self.run_once(search=self._search_is_due())
+            except Exception as error:  # noqa: BLE001 - whatever broke this sweep must not end all later ones
+                _log.error("the sweep failed", exc_info=error)
+
+    async def run_once(self, *, search: bool = True) -> None:
+        """Sweep once. With `search` also look through every layer, blob and file for what nobody uses."""
+        await self._images.flush_pulls()
+        await self._end_uploads()
+        await self._destroy_trash()
+        await self._end_sessions()
+        await self._drop_events()
+        if search:
+            self._searched_at = self._clock.now()
+            await self._detach_unused_layers()
+            await self._mark_orphans()
+        await self._free_orphans()
+        if search:
+            await self._delete_leftovers()
+
+    def _search_is_due(self) -> bool:
+        if self._searched_at is None:
+            return True
+        return self._clock.now() - self._searched_at >= self._settings.blob_grace_seconds / 2
+
+    def _before(self, seconds: float) -> float:
+        return self._clock.now() - seconds
+
+    async def _end_uploads(self) -> None:
+        before = self._before(self._settings.upload_seconds)
+        while ids := await self._db.read(lambda conn: upload_rows.rested(conn, before, BATCH)):
+
+            def work(conn: Connection, ids: list[str] = ids) -> list[str]:
+                return [upload_id for upload_id in ids if upload_rows.end_rested(conn, upload_id, before)]
+
+            for upload_id in await self._db.transaction(work):
+                await self._blobs.abort(upload_id)
+
+    async def _destroy_trash(self) -> None:
+        now = self._clock.now()
+        before = self._before(self._settings.trash_seconds)
+        while manifests := await self._db.read(lambda conn: image_rows.expired(conn, before, BATCH)):
+
+            def destroy(conn: Connection, manifests: list[int] = manifests) -> None:
+                layer_rows.renew_of_manifests(conn, manifests, now)
+                image_rows.destroy_expired(conn, manifests, before)
+
+            await self._db.transaction(destroy)
+        while ids := await self._db.read(lambda conn: sweeping.expired_repositories(conn, before, 1)):
+
+            def destroy_all(conn: Connection, ids: list[int] = ids) -> None:
+                sweeping.destroy_expired_repositories(conn, ids, before)
+
+            await self._db.transaction(destroy_all)
+
+    async def _end_sessions(self) -> None:
+        before = self._before(EXPIRED_SESSION_SECONDS)
+        if await self._db.read(lambda conn: sweeping.has_expired_sessions(conn, before)):
+            await self._db.transaction(lambda conn: sweeping.end_expired_sessions(conn, before))
+
+    async def _drop_events(self) -> None:
+        before = self._before(self._settings.outbox_seconds)
+        while ids := await self._db.read(lambda conn: sweeping.old_events(conn, before, BATCH)):
+
+            def work(conn: Connection, ids: list[int] = ids) -> None:
+                sweeping.drop_events(conn, ids)
+
+            await self._db.transaction(work)
+
+    async def _detach_unused_layers(self) -> None:
+        """End memberships that no manifest, living or in the trash, has used for the period of grace."""
+        before = self._before(self._settings.blob_grace_seconds)
+        after = (0, "")
+        while page := await self._page_of_layers(after, before):
+            after = page[-1][:2]
+            unused = [(repository_id, digest) for repository_id, digest, unused in page if unused]
+            if unused:
+                await self._detach(unused, before)
+            await asyncio.sleep(0)
+
+    async def _page_of_layers(self, after: tuple[int, str], before: float) -> list[tuple[int, str, bool]]:
+        return await self._db.read(lambda conn: layer_rows.page(conn, after, BATCH, before))
+
+    async def _detach(self, unused: list[tuple[int, str]], before: float) -> None:
+        def work(conn: Connection) -> None:
+            gone = [
+                digest
+                for repository_id, digest in unused
+                if layer_rows.detach_unused(conn, repository_id, digest, before)
+            ]
+            blob_rows.orphan(conn, gone, self._clock.now())
+
+        await self._db.transaction(work)
+
+    async def _mark_orphans(self) -> None:
+        """Blobs whose last repository was destroyed."""
+        after = ""
+        while page := await self._page_of_blobs(after):
+            after = page[-1][0]
+            alone = [digest for digest, orphaned in page if orphaned]
+            if alone:
+
+                def work(conn: Connection, alone: list[str] = alone) -> None:
+                    blob_rows.orphan(conn, alone, self._clock.now())
+
+                await self._db.transaction(work)
+            await asyncio.sleep(0)
+
+    async def _page_of_blobs(self, after: str) -> list[tuple[str, bool]]:
+        return await self._db.read(lambda conn: blob_rows.page(conn, after, BATCH))
+
+    async def _free_orphans(self) -> None:
+        before = self._before(self._settings.blob_grace_seconds)
+        while digests := await self._db.read(lambda conn: blob_rows.orphans(conn, before, BATCH)):
+
+            def work(conn: Connection, digests: list[str] = digests) -> list[str]:
+                keys = [blob_rows.free(conn, digest, before) for digest in digests]
+                blob_rows.unmark_held(conn, digests)
+                return [key for key in keys if key is not None]
+
+            for key in await self._db.transaction(work):
+                await self._blobs.delete(key)
+
+    async def _delete_leftovers(self) -> None:
+        """Uploads and objects that no row knew at two searches at least the period of grace apart."""
+        seen: dict[tuple[str, str], float] = {}
+        batch: list[Leftover] = []
+        async for leftover in self._blobs.leftovers():
+            batch.append(leftover)
+            if len(batch) == BATCH:
+                seen.update(await self._suspect(batch))
+                batch = []
+        seen.update(await self._suspect(batch))
+        self._suspects = seen
+
+    async def _suspect(self, batch: list[Leftover]) -> dict[tuple[str, str], float]:
+        """Delete those of the batch suspected for long enough; the others that no row knows, and since when."""
+        uploads = [each.name for each in batch if each.kind == "upload"]
+        objects = [each.name for each in batch if each.kind == "object"]
+
+        def work(conn: Connection) -> set[tuple[str, str]]:
+            known = {("upload", name) for name in upload_rows.known(conn, uploads)}
+            return known | {("object", name) for name in blob_rows.object_keys(conn, objects)}
+
+        known = await self._db.read(work) if batch else set()
+        now = self._clock.now()
+        grace = self._settings.blob_grace_seconds
+        suspects: dict[tuple[str, str], float] = {}
+        for each in batch:
+            name = (each.kind, each.name)
+            if name in known:
+                continue
+            # Files carry the machine's time, from which dev mode may have set the clock apart.
+            since = max(self._suspects.get(name, now), each.modified_at + self._clock.offset)
+            if name not in self._suspects or now - since < grace:
+                suspects[name] = self._suspects.get(name, now)
+            elif each.kind == "upload":
+                await self._blobs.abort(each.name)
+            else:
+                await self._blobs.delete(each.name)
+        return suspects

@@ -1,0 +1,169 @@
+"""Layers: the blobs that belong to a repository. A blob that is only elsewhere is not here."""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Connection
+
+from moorage.clock import Clock
+from moorage.errors import LayerInaccessible, LayersNotFound, RepositoryNotFound
+from moorage.names import Digest, RepositoryRef
+from moorage.registry.recent import Recent
+from moorage.settings import Settings
+from moorage.store.blobs.store import BlobStore
+from moorage.store.metadata import blobs as blob_rows
+from moorage.store.metadata import images as image_rows
+from moorage.store.metadata import layers as layer_rows
+from moorage.store.metadata import repositories as repository_rows
+from moorage.store.metadata import settings as setting_rows
+from moorage.store.metadata.database import Database
+
+_WELL_FORMED = re.compile(r"[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+")  # the service model's LayerDigest
+
+
+class Layer(msgspec.Struct, frozen=True, gc=False):
+    """A blob in a repository."""
+
+    digest: Digest
+    size: int
+    object_key: str
+    media_type: str | None = None
+    """What a manifest of the repository calls it; None when none does, or nobody asked."""
+
+
+class Availability(msgspec.Struct, frozen=True, gc=False):
+    """Whether a repository has a layer. Size and media type (once a manifest references it) only when it does."""
+
+    digest: str
+    available: bool
+    size: int | None = None
+    media_type: str | None = None
+
+
+class LayerFailure(msgspec.Struct, frozen=True, gc=False):
+    """A text that is no digest; `code` is one of the model's LayerFailureCode."""
+
+    digest: str
+    code: str
+    reason: str
+
+
+class Layers:
+    """What repositories hold, and its bytes."""
+
+    def __init__(self, db: Database, blobs: BlobStore, clock: Clock, settings: Settings) -> None:
+        self._db = db
+        self._blobs = blobs
+        self._clock = clock
+        self._settings = settings
+        self._recent: Recent[tuple[RepositoryRef, str], Layer] = Recent(db, lambda layer: 1024)
+
+    async def availability(
+        self, ref: RepositoryRef, digests: Sequence[str]
+    ) -> tuple[list[Availability], list[LayerFailure]]:
+        """Each digest once, in the order asked for; texts that are no digest apart (ecr-behaviour.md §5)."""
+        asked = list(dict.fromkeys(digests))
+        failures = [_malformed(digest) for digest in asked if _WELL_FORMED.fullmatch(digest) is None]
+        wanted = [digest for digest in asked if _WELL_FORMED.fullmatch(digest) is not None]
+
+        def work(conn: Connection) -> list[Availability]:
+            repository = repository_rows.find(conn, ref)
+            if repository is None:
+                raise RepositoryNotFound(ref)
+            sizes = layer_rows.sizes(conn, repository.id, wanted)
+            types = layer_rows.media_types(conn, repository.id, list(sizes))
+            return [Availability(digest, digest in sizes, sizes.get(digest), types.get(digest)) for digest in wanted]
+
+        return await self._db.read(work), failures
+
+    async def stat(self, ref: RepositoryRef, digest: Digest) -> Layer:
+        """The layer, without its media type; LayersNotFound when the repository does not hold it."""
+        return await self._recent.get((ref, digest), lambda conn: _find(conn, ref, digest)[0])
+
+    async def download(self, ref: RepositoryRef, digest: Digest) -> Layer:
+        """As `stat`, but LayerInaccessible while no image references the layer (ECR's GetDownloadUrlForLayer)."""
+
+        def work(conn: Connection) -> Layer:
+            layer, repository_id = _find(conn, ref, digest)
+            if not image_rows.is_referenced(conn, repository_id, digest):
+                raise LayerInaccessible(ref, digest)
+            return layer
+
+        return await self._db.read(work)
+
+    def read(self, layer: Layer, start: int, end: int) -> AsyncIterator[bytes]:
+        """The bytes `start` (inclusive) to `end` (exclusive), in chunks."""
+        return self._blobs.read(layer.object_key, start, end)
+
+    def local_path(self, layer: Layer) -> Path | None:
+        """The file with the layer's bytes, where there is one."""
+        return self._blobs.local_path(layer.object_key)
+
+    async def mount(self, ref: RepositoryRef, digest: Digest, source: RepositoryRef, by: str) -> Layer | None:
+        """Let `ref` hold what `source` holds, without a transfer; None when that is not possible.
+
+        Within one account and region only. In profile `aws` as ECR has it: BLOB_MOUNTING is ENABLED, both are
+        encrypted alike, and an image in the source references the layer. The caller has seen to it that `by` may
+        read the source.
+        """
+        if (ref.account, ref.region) != (source.account, source.region):
+            return None
+
+        def work(conn: Connection) -> Layer | None:
+            repository = repository_rows.find(conn, ref)
+            if repository is None:
+                raise RepositoryNotFound(ref)
+            row = layer_rows.find(conn, source, digest)
+            if row is None or (self._settings.profile == "aws" and not _ecr_mounts(conn, ref, source, digest)):
+                return None
+            layer_rows.attach(conn, repository.id, digest, row.size, self._clock.now())
+            blob_rows.keep(conn, digest)
+            return Layer(digest, row.size, row.object_key)
+
+        return await self._db.transaction(work)
+
+    async def sources(self, ref: RepositoryRef, digest: Digest, limit: int) -> list[RepositoryRef]:
+        """Other repositories of the same account and region that hold the blob; at most `limit`."""
+        names = await self._db.read(lambda conn: layer_rows.holders(conn, ref, digest, limit))
+        return [ref._replace(name=name) for name in names]
+
+    async def delete(self, ref: RepositoryRef, digest: Digest, by: str) -> None:
+        """The repository holds the blob no longer; its bytes go when no repository does, after the grace period."""
+
+        def work(conn: Connection) -> None:
+            _, repository_id = _find(conn, ref, digest)
+            layer_rows.detach(conn, repository_id, digest)
+            blob_rows.orphan(conn, [digest], self._clock.now())
+
+        await self._db.transaction(work)
+
+
+def _find(conn: Connection, ref: RepositoryRef, digest: Digest) -> tuple[Layer, int]:
+    """The layer and the id of its repository."""
+    row = layer_rows.find(conn, ref, digest)
+    if row is not None:
+        return Layer(digest, row.size, row.object_key), row.repository_id
+    if repository_rows.find(conn, ref) is None:
+        raise RepositoryNotFound(ref)
+    raise LayersNotFound.one(ref, digest)
+
+
+def _ecr_mounts(conn: Connection, ref: RepositoryRef, source: RepositoryRef, digest: Digest) -> bool:
+    if setting_rows.get(conn, ref.account, ref.region, "BLOB_MOUNTING") != "ENABLED":
+        return False
+    to, of = repository_rows.find(conn, ref), repository_rows.find(conn, source)
+    if to is None or of is None or (to.encryption_type, to.kms_key) != (of.encryption_type, of.kms_key):
+        return False
+    return image_rows.is_referenced(conn, of.id, digest)
+
+
+def _malformed(digest: str) -> LayerFailure:
+    if not digest:
+        return LayerFailure(digest, "MissingLayerDigest", "Layer digest missing")  # [guess] both texts
+    return LayerFailure(
+        digest,
+        "InvalidLayerDigest",
+        "Invalid layer digest: the digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'",
+    )

@@ -1,0 +1,158 @@
+"""A push of a manifest: every check and every row of it in one transaction."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row
+
+from moorage.errors import (
+    ImageAlreadyExists,
+    ImageTagAlreadyExists,
+    LayersNotFound,
+    LimitExceeded,
+    ReferencedImagesNotFound,
+    RepositoryNotFound,
+)
+from moorage.names import Digest, RepositoryRef
+from moorage.registry import events
+from moorage.registry.image import Manifest, Put
+from moorage.registry.manifest_document import MANIFESTS, ManifestDocument, Reference
+from moorage.registry.tags import may_move
+from moorage.settings import Settings
+from moorage.store.metadata import images as image_rows
+from moorage.store.metadata import layers as layer_rows
+from moorage.store.metadata import repositories as repository_rows
+from moorage.store.metadata import tags as tag_rows
+
+_LARGEST = 2**63 - 1
+
+
+class Push(NamedTuple):
+    """A manifest on its way into a repository."""
+
+    ref: RepositoryRef
+    body: bytes
+    document: ManifestDocument
+    digest: Digest
+    tag: str | None
+    by: str
+    at: float
+    ecr: bool
+    """By ECR's rules, not the OCI specification's."""
+    refuses_again: bool
+    """Pushing what is there already is ImageAlreadyExists, as the ECR API has it."""
+
+
+def push(conn: Connection, given: Push, settings: Settings) -> Put:
+    """Make the manifest, and its tag, visible in the repository. Runs in a transaction."""
+    repository = repository_rows.find(conn, given.ref)
+    if repository is None:
+        raise RepositoryNotFound(given.ref)
+    stored = image_rows.stored(conn, repository.id, given.digest)
+    living = stored is not None and stored.deleted_at is None
+    tagged = None if given.tag is None else tag_rows.find(conn, repository.id, given.tag)
+    same_tag = given.tag is None or (tagged is not None and tagged.digest == given.digest)
+    if stored is not None and living and same_tag:
+        if given.refuses_again:
+            raise ImageAlreadyExists(given.ref, given.digest, given.tag)
+        return _put(given, stored.id, created=False)
+    _check_tag(given, repository, tagged)
+    manifest_id = stored.id if stored is not None and living else _store(conn, given, repository, stored, settings)
+    if given.tag is not None:
+        if tag_rows.count(conn, manifest_id) >= settings.tags_per_image:
+            raise _over_quota(f"an image may have {settings.tags_per_image} tags")
+        tag_rows.point(conn, repository.id, given.tag, manifest_id, given.digest, given.at, given.by)
+    events.record(conn, given.ref, "image.pushed", _event(given), at=given.at)
+    return _put(given, manifest_id, created=not living)
+
+
+def _put(given: Push, manifest_id: int, *, created: bool) -> Put:
+    manifest = Manifest(manifest_id, given.digest, given.document.media_type, given.body, given.tag)
+    return Put(manifest, given.document.subject, created)
+
+
+def _check_tag(given: Push, repository: Row[Any], tagged: Row[Any] | None) -> None:
+    if given.tag is None or tagged is None or tagged.digest == given.digest:
+        return
+    if not may_move(repository.mutability, json.loads(repository.exclusion_filters), given.tag):
+        raise ImageTagAlreadyExists(given.ref, given.tag)
+
+
+def _store(conn: Connection, given: Push, repository: Row[Any], trashed: Row[Any] | None, settings: Settings) -> int:
+    """The id of the manifest, new or back from the trash, after its references were found."""
+    if image_rows.reaches(conn, repository.id, settings.images_per_repository):
+        raise _over_quota(f"a repository may have {settings.images_per_repository} images")
+    document = given.document
+    references, size = _resolve(conn, given, repository.id)
+    values: dict[str, Any] = {
+        "repository_id": repository.id,
+        "digest": given.digest,
+        "media_type": document.media_type,
+        "body": given.body,
+        "image_size": min(size, _LARGEST),
+        "artifact_type": document.artifact_type,
+        "config_media_type": document.config_media_type,
+        "subject": document.subject,
+        "annotations": None if document.annotations is None else json.dumps(document.annotations),
+        "pushed_at": given.at,
+        "pushed_by": given.by,
+    }
+    rows = [
+        {"kind": each.kind, "digest": each.digest, "media_type": each.media_type, "size": each.size}
+        for each in references
+    ]
+    if trashed is None:
+        return image_rows.add(conn, values, rows)
+    image_rows.revive(conn, trashed.id, values, rows)
+    return int(trashed.id)
+
+
+def _resolve(conn: Connection, given: Push, repository_id: int) -> tuple[list[Reference], int]:
+    """The references, every one of which the repository has, and the size of the image as DescribeImages tells it.
+
+    Raises LayersNotFound, ReferencedImagesNotFound. By the OCI rules an index may name blobs too (BuildKit's cache).
+    """
+    references = given.document.references
+    children = {each.digest for each in references if each.kind == "child"}
+    child_sizes = image_rows.sizes(conn, repository_id, children) if children else {}
+    blobs = {each.digest for each in references if each.kind != "child" or each.digest not in child_sizes}
+    blob_sizes = layer_rows.sizes(conn, repository_id, blobs) if blobs else {}
+
+    resolved: list[Reference] = []
+    missing_layers: list[str] = []
+    missing_images: list[str] = []
+    for each in references:
+        if each.kind != "child":
+            if each.digest not in blob_sizes and not each.foreign:
+                missing_layers.append(each.digest)
+            resolved.append(each)
+        elif each.digest in child_sizes:
+            resolved.append(each)
+        elif each.digest in blob_sizes and not given.ecr and each.media_type not in MANIFESTS:
+            resolved.append(Reference("layer", each.digest, each.media_type, each.size, foreign=False))
+        else:
+            missing_images.append(each.digest)
+    if missing_layers:
+        raise LayersNotFound.required(given.ref, list(dict.fromkeys(missing_layers)))
+    if missing_images:
+        raise ReferencedImagesNotFound(given.ref, list(dict.fromkeys(missing_images)))
+    if given.document.is_index:
+        return resolved, max(child_sizes.values(), default=0)
+    return resolved, sum(each.size or blob_sizes.get(each.digest, 0) for each in resolved)
+
+
+def _event(given: Push) -> Mapping[str, object]:
+    document = given.document
+    return {
+        "repository": given.ref.name,
+        "digest": given.digest,
+        "tag": given.tag,
+        "mediaType": document.media_type,
+        "artifactType": document.artifact_type,
+        "subject": document.subject,
+    }
+
+
+def _over_quota(rule: str) -> LimitExceeded:
+    return LimitExceeded(f"The operation did not succeed because it would have exceeded a service limit: {rule}")

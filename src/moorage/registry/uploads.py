@@ -1,0 +1,275 @@
+"""Uploads: bytes on their way to become a layer. They arrive in pieces, resume after a cut, and end with a digest."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+from weakref import WeakValueDictionary
+
+import msgspec
+from sqlalchemy import Connection, Row
+
+from moorage.clock import Clock
+from moorage.errors import (
+    EmptyUpload,
+    InsufficientStorage,
+    InvalidLayer,
+    InvalidLayerPart,
+    LayerAlreadyExists,
+    LayerPartTooSmall,
+    LimitExceeded,
+    RepositoryNotFound,
+    UploadNotFound,
+    UploadRangeInvalid,
+)
+from moorage.names import Digest, RepositoryRef, digest_algorithm
+from moorage.registry.doors import Door, follows_ecr
+from moorage.registry.incoming import Incoming, nothing, whole
+from moorage.registry.layers import Layer
+from moorage.settings import Settings
+from moorage.store.blobs.store import BlobStore
+from moorage.store.metadata import blobs as blob_rows
+from moorage.store.metadata import layers as layer_rows
+from moorage.store.metadata import repositories as repository_rows
+from moorage.store.metadata import uploads as upload_rows
+from moorage.store.metadata.database import Database
+
+SMALLEST_PART = 5 << 20  # bytes; every part but the last
+MOST_PARTS = 4_200
+
+
+class Upload(msgspec.Struct, frozen=True, gc=False):
+    """An upload under way; `size` bytes of it are here."""
+
+    id: str
+    ref: RepositoryRef
+    size: int
+
+
+class Uploads:
+    """Begin, append, finish. One append or finish of an upload at a time; another waits, then finds it changed.
+
+    A failed append leaves the upload as long as what arrived of it, to be resumed there. Sizes and running digests
+    are written without waiting for the disk: what a crash of the machine takes back was never said to be stored.
+    """
+
+    def __init__(self, db: Database, blobs: BlobStore, clock: Clock, settings: Settings) -> None:
+        self._db = db
+        self._blobs = blobs
+        self._clock = clock
+        self._settings = settings
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        # A digest noted before this process began may be of bytes that a crash of the machine took.
+        self._began = clock.now()
+
+    async def begin(self, ref: RepositoryRef, by: str) -> Upload:
+        """A new, empty upload; RepositoryNotFound."""
+        upload_id = str(uuid.uuid4())
+
+        def work(conn: Connection) -> None:
+            upload_rows.begin(conn, upload_id, _repository_id(conn, ref), self._clock.now(), by)
+
+        await self._db.transaction(work, durable=False)
+        return Upload(upload_id, ref, 0)
+
+    async def status(self, ref: RepositoryRef, upload_id: str) -> Upload:
+        """How far the upload is; UploadNotFound also when it is another repository's."""
+        return Upload(upload_id, ref, (await self._row(ref, upload_id)).size)
+
+    async def append(
+        self,
+        ref: RepositoryRef,
+        upload_id: str,
+        body: AsyncIterator[bytes],
+        *,
+        start: int | None = None,
+        length: int | None = None,
+    ) -> Upload:
+        """Add `body` at the upload's end, which `start` names when given (UploadRangeInvalid when it does not).
+
+        When `body` raises, or ends before `length` bytes (BodyIncomplete), what arrived is kept; when it goes on after
+        them or makes the layer too long (LimitExceeded), nothing of it is.
+        """
+        async with self._lock(upload_id):
+            row = await self._row(ref, upload_id)
+            if start is not None and start != row.size:
+                raise UploadRangeInvalid(upload_id, row.size)
+            return await self._append(ref, row, Incoming(body, length, self._room(row)))
+
+    async def part(self, ref: RepositoryRef, upload_id: str, first: int, last: int, data: bytes) -> Upload:
+        """Add the bytes `first` to `last` (inclusive), which must follow on what is there (InvalidLayerPart)."""
+        async with self._lock(upload_id):
+            row = await self._row(ref, upload_id)
+            if first != row.size:
+                raise InvalidLayerPart(ref, upload_id, row.size - 1, f"it does not begin at byte {row.size}")
+            if last - first + 1 != len(data) or not data:
+                raise InvalidLayerPart(ref, upload_id, row.size - 1, f"it does not hold the bytes {first} to {last}")
+            if row.parts >= MOST_PARTS:
+                raise LimitExceeded(f"A layer may have at most {MOST_PARTS} parts")
+            return await self._append(ref, row, Incoming(whole(data), len(data), self._room(row)))
+
+    async def finish(self, ref: RepositoryRef, upload_id: str, digest: Digest, *, by: str, door: Door) -> Layer:
+        """The upload, whose bytes have this digest (else InvalidLayer), becomes a layer of the repository.
+
+        By ECR's rules also EmptyUpload and LayerPartTooSmall; at the ECR door LayerAlreadyExists. After an error the
+        upload is as it was.
+        """
+        async with self._lock(upload_id):
+            row = await self._row(ref, upload_id)
+            if follows_ecr(door, self._settings):
+                if row.size == 0:
+                    raise EmptyUpload(upload_id)
+                if row.small_parts:
+                    raise LayerPartTooSmall
+            noted = row.sha256 if row.updated_at >= self._began else None
+            await self._settle(ref, row)
+            await self._verify(upload_id, digest, noted, row.size)
+            if door == "ecr" and await self._db.read(lambda conn: layer_rows.find(conn, ref, digest)) is not None:
+                raise LayerAlreadyExists(ref, digest)
+            return await self._store(ref, upload_id, digest, row.size)
+
+    async def put(
+        self, ref: RepositoryRef, digest: Digest, body: AsyncIterator[bytes], *, length: int | None, by: str
+    ) -> Layer:
+        """A layer in one request. It leaves nothing to resume: a body cut short is BodyIncomplete and forgotten."""
+        await self._db.read(lambda conn: _repository_id(conn, ref))
+        upload_id = str(uuid.uuid4())
+        incoming = Incoming(body, length, self._settings.max_layer_bytes)
+        try:
+            appended = await self._blobs.append(upload_id, 0, incoming.chunks())
+            incoming.check()
+            if follows_ecr("oci", self._settings) and appended.size == 0:
+                raise EmptyUpload(upload_id)
+            await self._verify(upload_id, digest, appended.sha256, appended.size)
+            return await self._store(ref, upload_id, digest, appended.size)
+        except BaseException:
+            await self._blobs.abort(upload_id)
+            raise
+
+    async def cancel(self, ref: RepositoryRef, upload_id: str) -> None:
+        """Forget the upload and its bytes; UploadNotFound."""
+        async with self._lock(upload_id):
+
+            def work(conn: Connection) -> None:
+                _found(conn, ref, upload_id)
+                upload_rows.end(conn, upload_id)
+
+            await self._db.transaction(work, durable=False)
+            await self._blobs.abort(upload_id)
+
+    def _lock(self, upload_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(upload_id, asyncio.Lock())
+
+    async def _row(self, ref: RepositoryRef, upload_id: str) -> Row[Any]:
+        return await self._db.read(lambda conn: _found(conn, ref, upload_id))
+
+    def _room(self, row: Row[Any]) -> int:
+        return self._settings.max_layer_bytes - int(row.size)
+
+    async def _append(self, ref: RepositoryRef, row: Row[Any], incoming: Incoming) -> Upload:
+        upload_id: str = row.id
+        try:
+            appended = await self._blobs.append(upload_id, row.size, incoming.chunks())
+        except LookupError as error:
+            # Another process appends to it, or the machine's crash took bytes that are not coming back.
+            raise UploadNotFound(ref, upload_id) from error
+        except (LimitExceeded, InsufficientStorage):
+            raise  # the upload is as it was, and the next append drops what came
+        except BaseException:
+            await asyncio.shield(self._keep(ref, row, await self._blobs.size(upload_id), None))
+            raise
+        size = await self._keep(ref, row, appended.size, appended.sha256)
+        incoming.check()
+        return Upload(upload_id, ref, size)
+
+    async def _keep(self, ref: RepositoryRef, row: Row[Any], size: int, sha256: str | None) -> int:
+        """Note that the upload has grown to `size`; UploadRangeInvalid when it was not what `row` says any more."""
+        if size <= row.size:
+            return int(row.size)
+        small = size - row.size < SMALLEST_PART
+
+        def work(conn: Connection) -> None:
+            now = self._clock.now()
+            if not upload_rows.grow(conn, row.id, row.size, size, sha256, now, small=small):
+                raise UploadRangeInvalid(row.id, _found(conn, ref, row.id).size)
+
+        await self._db.transaction(work, durable=False)
+        return size
+
+    async def _settle(self, ref: RepositoryRef, row: Row[Any]) -> None:
+        """Make the store hold exactly the bytes that `row` counts: a process that died may have left more."""
+        held = await self._blobs.size(row.id)
+        if held == row.size:
+            return
+        try:
+            await self._blobs.append(row.id, row.size, nothing())
+        except LookupError as error:
+            raise UploadNotFound(ref, row.id) from error
+
+    async def _verify(self, upload_id: str, digest: Digest, sha256: str | None, size: int) -> None:
+        algorithm = digest_algorithm(digest)
+        if algorithm != "sha256" or sha256 is None:
+            if size == 0:
+                await self._blobs.append(upload_id, 0, nothing())  # an upload begins with its first append
+            sha256 = await self._blobs.digest(upload_id, algorithm)
+        if f"{algorithm}:{sha256}" != digest:
+            raise _mismatch(digest, f"{algorithm}:{sha256}")
+
+    async def _store(self, ref: RepositoryRef, upload_id: str, digest: Digest, size: int) -> Layer:
+        """Bytes first, durably, then the rows that make them visible."""
+        if await self._db.read(lambda conn: blob_rows.find(conn, digest)) is not None:
+            layer = await self._db.transaction(lambda conn: self._attach(conn, ref, upload_id, digest, size))
+            if layer is not None:
+                await self._blobs.abort(upload_id)
+                return layer
+        if size == 0:
+            await self._blobs.put(upload_id, b"")
+            await self._blobs.abort(upload_id)
+        else:
+            await self._blobs.commit(upload_id, upload_id)
+
+        def work(conn: Connection) -> Layer:
+            layer = self._attach(conn, ref, upload_id, digest, size)
+            if layer is None:
+                blob_rows.add(conn, digest, upload_id, size, self._clock.now())
+                layer = self._attach(conn, ref, upload_id, digest, size)
+            assert layer is not None  # noqa: S101 - the blob's row was added in this transaction
+            return layer
+
+        layer = await self._db.transaction(work)
+        if layer.object_key != upload_id:  # somebody stored the same bytes meanwhile; ours are not needed
+            await self._blobs.delete(upload_id)
+        return layer
+
+    def _attach(self, conn: Connection, ref: RepositoryRef, upload_id: str, digest: Digest, size: int) -> Layer | None:
+        """The stored blob becomes a layer of the repository, and the upload ends; None when no such blob is stored.
+
+        In one transaction: the sweep frees a blob by deleting its row in one of its own, so either it is gone here, or
+        it is no orphan when the sweep looks.
+        """
+        blob = blob_rows.find(conn, digest)
+        if blob is None:
+            return None
+        layer_rows.attach(conn, _repository_id(conn, ref), digest, size, self._clock.now())
+        blob_rows.keep(conn, digest)
+        upload_rows.end(conn, upload_id)
+        return Layer(digest, size, blob.object_key)
+
+
+def _repository_id(conn: Connection, ref: RepositoryRef) -> int:
+    repository = repository_rows.find(conn, ref)
+    if repository is None:
+        raise RepositoryNotFound(ref)
+    return int(repository.id)
+
+
+def _found(conn: Connection, ref: RepositoryRef, upload_id: str) -> Row[Any]:
+    row = upload_rows.find(conn, ref, upload_id)
+    if row is None:
+        _repository_id(conn, ref)
+        raise UploadNotFound(ref, upload_id)
+    return row
+
+
+def _mismatch(given: Digest, actual: str) -> InvalidLayer:
+    return InvalidLayer(f"The layer's digest is '{actual}', not '{given}'")  # [guess] ECR's wording is not known

@@ -1,0 +1,211 @@
+"""Statements about manifests: the images of a repository."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+
+from moorage.names import RepositoryRef
+from moorage.store.metadata.tables import manifest_references, manifests, repositories, tags
+
+_ALIVE = manifests.c.deleted_at.is_(None)
+_PULL = (manifests.c.id, manifests.c.digest, manifests.c.media_type, manifests.c.body)
+_DETAIL = tuple(column for column in manifests.c if column.name not in {"body", "annotations"})
+
+
+def _within(ref: RepositoryRef) -> tuple[Any, ...]:
+    return (
+        repositories.c.account == ref.account,
+        repositories.c.region == ref.region,
+        repositories.c.name == ref.name,
+        repositories.c.deleted_at.is_(None),
+    )
+
+
+def by_digest(conn: Connection, ref: RepositoryRef, digest: str) -> Row[Any] | None:
+    """The manifest to pull (id, digest, media_type, body), or None."""
+    statement = select(*_PULL).join(repositories, repositories.c.id == manifests.c.repository_id)
+    return conn.execute(statement.where(*_within(ref), manifests.c.digest == digest, _ALIVE)).one_or_none()
+
+
+def by_tag(conn: Connection, ref: RepositoryRef, tag: str) -> Row[Any] | None:
+    """The manifest to pull (id, digest, media_type, body), or None."""
+    statement = (
+        select(*_PULL)
+        .select_from(repositories)
+        .join(tags, tags.c.repository_id == repositories.c.id)
+        .join(manifests, manifests.c.id == tags.c.manifest_id)
+        .where(*_within(ref), tags.c.name == tag, _ALIVE)
+    )
+    return conn.execute(statement).one_or_none()
+
+
+def stored(conn: Connection, repository_id: int, digest: str) -> Row[Any] | None:
+    """The manifest (id, deleted_at) of that digest, alive or in the trash, the living one first; or None."""
+    return conn.execute(
+        select(manifests.c.id, manifests.c.deleted_at)
+        .where(manifests.c.repository_id == repository_id, manifests.c.digest == digest)
+        .order_by(manifests.c.deleted_at.is_not(None), manifests.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def sizes(conn: Connection, repository_id: int, digests: Iterable[str]) -> dict[str, int]:
+    """Image sizes of those of `digests` that the repository has."""
+    statement = select(manifests.c.digest, manifests.c.image_size).where(
+        manifests.c.repository_id == repository_id, manifests.c.digest.in_(list(digests)), _ALIVE
+    )
+    return {row.digest: row.image_size for row in conn.execute(statement)}
+
+
+def reaches(conn: Connection, repository_id: int, count: int) -> bool:
+    """Whether the repository has `count` images or more."""
+    statement = select(manifests.c.digest).where(manifests.c.repository_id == repository_id, _ALIVE)
+    return count <= 0 or conn.execute(statement.offset(count - 1).limit(1)).first() is not None
+
+
+def add(conn: Connection, values: dict[str, Any], references: Sequence[dict[str, Any]]) -> int:
+    """A new manifest from the columns of `manifests`, and what it references (kind, digest, media_type, size)."""
+    manifest_id = int(conn.execute(insert(manifests).values(**values).returning(manifests.c.id)).scalar_one())
+    _refer(conn, manifest_id, values["repository_id"], references)
+    return manifest_id
+
+
+def revive(conn: Connection, manifest_id: int, values: dict[str, Any], references: Sequence[dict[str, Any]]) -> None:
+    """Bring a manifest back from the trash as if it had just been pushed with these `values`."""
+    fresh = {**values, "deleted_at": None, "deleted_by": None}
+    conn.execute(update(manifests).where(manifests.c.id == manifest_id).values(**fresh))
+    conn.execute(delete(manifest_references).where(manifest_references.c.manifest_id == manifest_id))
+    _refer(conn, manifest_id, values["repository_id"], references)
+
+
+def _refer(conn: Connection, manifest_id: int, repository_id: int, references: Sequence[dict[str, Any]]) -> None:
+    rows = [
+        {"manifest_id": manifest_id, "position": position, "repository_id": repository_id, **reference}
+        for position, reference in enumerate(references)
+    ]
+    if rows:
+        conn.execute(insert(manifest_references), rows)
+
+
+def trash(conn: Connection, manifest_id: int, at: float, by: str) -> None:
+    statement = update(manifests).where(manifests.c.id == manifest_id)
+    conn.execute(statement.values(deleted_at=at, deleted_by=by))
+
+
+def parents(conn: Connection, repository_id: int, digests: Iterable[str]) -> dict[str, list[str]]:
+    """Of each of `digests` that living indexes name as a child: their digests, oldest first."""
+    statement = (
+        select(manifest_references.c.digest, manifests.c.digest.label("parent"))
+        .join(manifests, manifests.c.id == manifest_references.c.manifest_id)
+        .where(
+            manifest_references.c.repository_id == repository_id,
+            manifest_references.c.kind == "child",
+            manifest_references.c.digest.in_(list(digests)),
+            _ALIVE,
+        )
+        .order_by(manifests.c.id)
+    )
+    found: dict[str, list[str]] = {}
+    for row in conn.execute(statement):
+        if row.parent not in found.setdefault(row.digest, []):
+            found[row.digest].append(row.parent)
+    return found
+
+
+def is_referenced(conn: Connection, repository_id: int, digest: str) -> bool:
+    """Whether a living manifest of the repository names `digest` as its config or a layer."""
+    statement = (
+        select(manifest_references.c.manifest_id)
+        .join(manifests, manifests.c.id == manifest_references.c.manifest_id)
+        .where(
+            manifest_references.c.repository_id == repository_id,
+            manifest_references.c.digest == digest,
+            manifest_references.c.kind != "child",
+            _ALIVE,
+        )
+        .limit(1)
+    )
+    return conn.execute(statement).first() is not None
+
+
+def _of_status(statement: Select[Any], tag_status: str | None) -> Select[Any]:
+    tagged = select(tags.c.name).where(tags.c.manifest_id == manifests.c.id).exists()
+    if tag_status == "TAGGED":
+        return statement.where(tagged)
+    return statement.where(~tagged) if tag_status == "UNTAGGED" else statement
+
+
+def page(conn: Connection, repository_id: int, tag_status: str | None, after: int, limit: int) -> list[Row[Any]]:
+    """The next images (all of `manifests` but the bodies) after the manifest id `after`, in order of their push."""
+    statement = select(*_DETAIL).where(manifests.c.repository_id == repository_id, manifests.c.id > after, _ALIVE)
+    return list(conn.execute(_of_status(statement, tag_status).order_by(manifests.c.id).limit(limit)))
+
+
+def details(conn: Connection, repository_id: int, digests: Iterable[str]) -> dict[str, Row[Any]]:
+    """Those of `digests` that the repository has, as `page` gives them."""
+    statement = select(*_DETAIL).where(
+        manifests.c.repository_id == repository_id, manifests.c.digest.in_(list(digests)), _ALIVE
+    )
+    return {row.digest: row for row in conn.execute(statement)}
+
+
+def page_ids(
+    conn: Connection, repository_id: int, tag_status: str | None, after: tuple[int, str], limit: int
+) -> list[Row[Any]]:
+    """The next (manifest id, digest, tag or None), a row a tag, after (manifest id, tag)."""
+    manifest_id, tag = after
+    statement = (
+        select(manifests.c.id, manifests.c.digest, tags.c.name)
+        .select_from(manifests)
+        .outerjoin(tags, tags.c.manifest_id == manifests.c.id)
+        .where(
+            manifests.c.repository_id == repository_id,
+            manifests.c.id >= manifest_id,
+            (manifests.c.id > manifest_id) | (tags.c.name > tag),
+            _ALIVE,
+        )
+    )
+    if tag_status == "TAGGED":
+        statement = statement.where(tags.c.name.is_not(None))
+    elif tag_status == "UNTAGGED":
+        statement = statement.where(tags.c.name.is_(None))
+    return list(conn.execute(statement.order_by(manifests.c.id, tags.c.name).limit(limit)))
+
+
+def referrers(
+    conn: Connection, repository_id: int, subject: str, artifact_type: str | None, after: int, limit: int
+) -> list[Row[Any]]:
+    """The next manifests (id, digest, media_type, size, artifact_type, annotations) whose subject is `subject`."""
+    statement = select(
+        manifests.c.id,
+        manifests.c.digest,
+        manifests.c.media_type,
+        func.length(manifests.c.body).label("size"),
+        manifests.c.artifact_type,
+        manifests.c.annotations,
+    ).where(manifests.c.repository_id == repository_id, manifests.c.subject == subject, manifests.c.id > after, _ALIVE)
+    if artifact_type is not None:
+        statement = statement.where(manifests.c.artifact_type == artifact_type)
+    return list(conn.execute(statement.order_by(manifests.c.id).limit(limit)))
+
+
+def pulled(conn: Connection, manifest_id: int, at: float, unless_since: float) -> None:
+    """The manifest was pulled at `at`; not written when it is known to have been pulled since `unless_since`."""
+    known = manifests.c.last_pulled_at
+    conn.execute(
+        update(manifests)
+        .where(manifests.c.id == manifest_id, known.is_(None) | (known < unless_since))
+        .values(last_pulled_at=at)
+    )
+
+
+def expired(conn: Connection, before: float, limit: int) -> list[int]:
+    """Ids of manifests in the trash since before `before`."""
+    statement = select(manifests.c.id).where(manifests.c.deleted_at < before).order_by(manifests.c.deleted_at)
+    return list(conn.execute(statement.limit(limit)).scalars())
+
+
+def destroy_expired(conn: Connection, manifest_ids: Sequence[int], before: float) -> None:
+    """Destroy those of the manifests that are still in the trash since before `before`."""
+    conn.execute(delete(manifests).where(manifests.c.id.in_(manifest_ids), manifests.c.deleted_at < before))

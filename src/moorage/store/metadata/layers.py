@@ -1,0 +1,126 @@
+"""Statements about layers: which blob belongs to which repository."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, exists, insert, select, update
+
+from moorage.names import RepositoryRef
+from moorage.store.metadata.tables import blobs, layers, manifest_references, manifests, repositories
+
+_REFERENCED = exists().where(
+    manifest_references.c.repository_id == layers.c.repository_id, manifest_references.c.digest == layers.c.digest
+)
+
+
+def find(conn: Connection, ref: RepositoryRef, digest: str) -> Row[Any] | None:
+    """The layer (digest, size, object_key, repository_id) of the repository, or None."""
+    return conn.execute(
+        _held_layers().where(
+            repositories.c.account == ref.account,
+            repositories.c.region == ref.region,
+            repositories.c.name == ref.name,
+            repositories.c.deleted_at.is_(None),
+            layers.c.digest == digest,
+        )
+    ).one_or_none()
+
+
+def _held_layers() -> Select[Any]:
+    return (
+        select(layers.c.repository_id, layers.c.digest, layers.c.size, blobs.c.object_key)
+        .join(repositories, repositories.c.id == layers.c.repository_id)
+        .join(blobs, blobs.c.digest == layers.c.digest)
+    )
+
+
+def sizes(conn: Connection, repository_id: int, digests: Iterable[str]) -> dict[str, int]:
+    """Sizes of those of `digests` that belong to the repository."""
+    statement = select(layers.c.digest, layers.c.size).where(
+        layers.c.repository_id == repository_id, layers.c.digest.in_(list(digests))
+    )
+    return {row.digest: row.size for row in conn.execute(statement)}
+
+
+def media_types(conn: Connection, repository_id: int, digests: Sequence[str]) -> dict[str, str]:
+    """What the repository's manifests call those of `digests` that they reference."""
+    statement = (
+        select(manifest_references.c.digest, manifest_references.c.media_type)
+        .join(manifests, manifests.c.id == manifest_references.c.manifest_id)
+        .where(
+            manifest_references.c.repository_id == repository_id,
+            manifest_references.c.digest.in_(digests),
+            manifest_references.c.kind != "child",
+            manifests.c.deleted_at.is_(None),
+        )
+    )
+    return {row.digest: row.media_type for row in conn.execute(statement)}
+
+
+def attach(conn: Connection, repository_id: int, digest: str, size: int, at: float) -> bool:
+    """The blob belongs to the repository from `at` on (anew, if it did); whether it did not before."""
+    renewed = conn.execute(
+        update(layers).where(layers.c.repository_id == repository_id, layers.c.digest == digest).values(added_at=at)
+    )
+    if renewed.rowcount:
+        return False
+    conn.execute(insert(layers).values(repository_id=repository_id, digest=digest, size=size, added_at=at))
+    return True
+
+
+def detach(conn: Connection, repository_id: int, digest: str) -> bool:
+    """The blob no longer belongs to the repository; whether it did."""
+    statement = delete(layers).where(layers.c.repository_id == repository_id, layers.c.digest == digest)
+    return bool(conn.execute(statement).rowcount)
+
+
+def holders(conn: Connection, ref: RepositoryRef, digest: str, limit: int) -> list[str]:
+    """Names of other repositories of the same account and region that hold the blob, oldest first."""
+    statement = (
+        select(repositories.c.name)
+        .join(layers, layers.c.repository_id == repositories.c.id)
+        .where(
+            layers.c.digest == digest,
+            repositories.c.account == ref.account,
+            repositories.c.region == ref.region,
+            repositories.c.name != ref.name,
+            repositories.c.deleted_at.is_(None),
+        )
+        .order_by(repositories.c.id)
+        .limit(limit)
+    )
+    return list(conn.execute(statement).scalars())
+
+
+def page(conn: Connection, after: tuple[int, str], limit: int, before: float) -> list[tuple[int, str, bool]]:
+    """The next layers after (repository id, digest): both, and whether it was added before `before` for nothing."""
+    repository_id, digest = after
+    rows = conn.execute(
+        select(layers.c.repository_id, layers.c.digest, layers.c.added_at, _REFERENCED.label("referenced"))
+        .where(
+            layers.c.repository_id >= repository_id,
+            (layers.c.repository_id > repository_id) | (layers.c.digest > digest),
+        )
+        .order_by(layers.c.repository_id, layers.c.digest)
+        .limit(limit)
+    )
+    return [(row.repository_id, row.digest, not row.referenced and row.added_at < before) for row in rows]
+
+
+def detach_unused(conn: Connection, repository_id: int, digest: str, before: float) -> bool:
+    """`detach`, if no manifest (deleted ones count) references it still and it was added before `before`."""
+    statement = delete(layers).where(
+        layers.c.repository_id == repository_id, layers.c.digest == digest, layers.c.added_at < before, ~_REFERENCED
+    )
+    return bool(conn.execute(statement).rowcount)
+
+
+def renew_of_manifests(conn: Connection, manifest_ids: Sequence[int], at: float) -> None:
+    """What these manifests reference counts as added at `at`: it is about to lose them, and keeps a period of grace."""
+    mine = exists().where(
+        manifest_references.c.manifest_id.in_(manifest_ids),
+        manifest_references.c.repository_id == layers.c.repository_id,
+        manifest_references.c.digest == layers.c.digest,
+    )
+    of = select(manifests.c.repository_id).where(manifests.c.id.in_(manifest_ids))
+    conn.execute(update(layers).where(layers.c.repository_id.in_(of), mine).values(added_at=at))

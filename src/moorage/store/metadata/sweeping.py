@@ -1,0 +1,36 @@
+"""Statements about what is past its time and no other module here keeps: trash, sessions, events."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, select
+
+from moorage.store.metadata.tables import outbox, repositories, sessions
+
+
+def expired_repositories(conn: Connection, before: float, limit: int) -> list[int]:
+    """Ids of repositories in the trash since before `before`."""
+    statement = select(repositories.c.id).where(repositories.c.deleted_at < before).order_by(repositories.c.deleted_at)
+    return list(conn.execute(statement.limit(limit)).scalars())
+
+
+def destroy_expired_repositories(conn: Connection, ids: Sequence[int], before: float) -> None:
+    """Destroy those of the repositories that are still in the trash since before `before`, with all they hold."""
+    conn.execute(delete(repositories).where(repositories.c.id.in_(ids), repositories.c.deleted_at < before))
+
+
+def has_expired_sessions(conn: Connection, before: float) -> bool:
+    return conn.execute(select(sessions.c.id).where(sessions.c.expires_at < before).limit(1)).first() is not None
+
+
+def end_expired_sessions(conn: Connection, before: float) -> None:
+    conn.execute(delete(sessions).where(sessions.c.expires_at < before))
+
+
+def old_events(conn: Connection, before: float, limit: int) -> list[int]:
+    """Ids of events older than `before`, the oldest first; ids grow with time."""
+    rows = conn.execute(select(outbox.c.id, outbox.c.at).order_by(outbox.c.id).limit(limit))
+    return [row.id for row in rows if row.at < before]
+
+
+def drop_events(conn: Connection, ids: Sequence[int]) -> None:
+    conn.execute(delete(outbox).where(outbox.c.id.in_(ids)))

@@ -78,6 +78,8 @@ def _fault(
 ) -> MoorageError:
     try:
         raw = msgspec.json.decode(body or b"{}")
+        if raw is None:
+            return Serialization("Unexpected token: null where a structure was expected")
         described = _described(request)
         mistyped = next(_mistyped(described, raw), None)
         if mistyped is not None:

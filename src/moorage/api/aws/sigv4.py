@@ -363,7 +363,11 @@ def _canonical_path(raw: bytes) -> str:
 
 
 def _canonical_query(raw: bytes) -> str:
-    """Names and values encoded by RFC 3986, sorted, without the signature itself."""
+    """Names and values encoded by RFC 3986, sorted, without the signature itself.
+
+    A plus sign is a space: SDKs sign `%20` and send `+`.
+    """
+    raw = raw.replace(b"+", b"%20")
     pairs = sorted(
         (quote(unquote_to_bytes(name), safe="~"), quote(unquote_to_bytes(value), safe="~"))
         for name, _, value in (pair.partition(b"=") for pair in raw.split(b"&") if pair)

@@ -1,0 +1,38 @@
+"""shapes.py is what the generator makes, and every operation of the newest model is built or listed as not built."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from moorage.api.ecr import ECR, NOT_BUILT
+from moorage.api.ecr.shapes import OPERATIONS
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_shapes_are_what_the_generator_makes() -> None:
+    run = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "generate_shapes.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_every_operation_is_built_or_listed() -> None:
+    built = set(ECR.operations)
+    assert built.isdisjoint(NOT_BUILT)
+    assert built | NOT_BUILT == set(OPERATIONS)
+    assert len(NOT_BUILT) <= 38  # it may only shrink
+
+
+def test_operations_take_the_models_requests() -> None:
+    for name, operation in ECR.operations.items():
+        assert operation.request is OPERATIONS[name].request
+
+
+def test_actions_are_named_as_the_operations() -> None:
+    assert {name: operation.action for name, operation in ECR.operations.items()} == {
+        name: f"ecr:{name}" for name in ECR.operations
+    }

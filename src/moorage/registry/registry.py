@@ -1,0 +1,41 @@
+"""The registry as one object: its nouns, made over one database and one blob store."""
+
+from dataclasses import dataclass
+
+from moorage.clock import Clock
+from moorage.registry.account_settings import AccountSettings
+from moorage.registry.images import Images
+from moorage.registry.layers import Layers
+from moorage.registry.policies import RepositoryPolicies
+from moorage.registry.repositories import Repositories
+from moorage.registry.trash import Trash
+from moorage.registry.uploads import Uploads
+from moorage.settings import Settings
+from moorage.store.blobs.store import BlobStore
+from moorage.store.metadata.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Every rule and every state change goes through one of these."""
+
+    repositories: Repositories
+    images: Images
+    layers: Layers
+    uploads: Uploads
+    policies: RepositoryPolicies
+    settings: AccountSettings
+    trash: Trash
+
+
+def make_registry(db: Database, blobs: BlobStore, clock: Clock, settings: Settings) -> Registry:
+    """The registry over `db` and `blobs`."""
+    return Registry(
+        repositories=Repositories(db, clock, settings),
+        images=Images(db, clock, settings),
+        layers=Layers(db, blobs, clock, settings),
+        uploads=Uploads(db, blobs, clock, settings),
+        policies=RepositoryPolicies(db, clock),
+        settings=AccountSettings(db),
+        trash=Trash(db, clock),
+    )

@@ -1,0 +1,271 @@
+"""Repositories: made, described, tagged, deleted (ecr-behaviour.md §4)."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row
+
+from moorage.clock import Clock
+from moorage.errors import (
+    InvalidParameter,
+    InvalidTagParameter,
+    LimitExceeded,
+    RepositoryAlreadyExists,
+    RepositoryNotEmpty,
+    RepositoryNotFound,
+    TooManyTags,
+)
+from moorage.locations import Locations
+from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
+from moorage.registry import events
+from moorage.registry.recent import Recent
+from moorage.settings import Settings
+from moorage.store.metadata import epoch
+from moorage.store.metadata import repositories as rows
+from moorage.store.metadata.database import Database
+
+TAGS_AT_MOST = 50
+FILTERS_AT_MOST = 5
+_FILTER = re.compile(r"[0-9a-zA-Z._*-]{1,128}")
+_WITH_EXCLUSION = ("IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION")
+_STATE_WEIGHT = 512  # bytes that a kept state takes, roughly
+
+
+class Encryption(msgspec.Struct, frozen=True, gc=False):
+    """Accepted and given back; `kms_key` only with a KMS type."""
+
+    type: str = "AES256"
+    kms_key: str | None = None
+
+
+class Repository(msgspec.Struct, frozen=True, gc=False):
+    """A repository as it stands."""
+
+    id: int
+    ref: RepositoryRef
+    created_at: float
+    mutability: str
+    exclusion_filters: tuple[str, ...]
+    scan_on_push: bool
+    encryption: Encryption
+
+
+class State(msgspec.Struct, frozen=True, gc=False):
+    """What a decision about a repository needs to know of it."""
+
+    repository_id: int
+    policy_hash: str | None
+    tags: Mapping[str, str]
+
+
+class Repositories:
+    """The repositories of every registry."""
+
+    def __init__(self, db: Database, clock: Clock, settings: Settings) -> None:
+        self._db = db
+        self._clock = clock
+        self._settings = settings
+        self._states: Recent[RepositoryRef, tuple[int, State | None]] = Recent(db, lambda _: _STATE_WEIGHT)
+
+    async def create(
+        self,
+        ref: RepositoryRef,
+        *,
+        mutability: str = "MUTABLE",
+        exclusion_filters: Sequence[str] = (),
+        scan_on_push: bool = False,
+        encryption: Encryption | None = None,
+        tags: Mapping[str, str] | None = None,
+        by: str,
+    ) -> Repository:
+        """Make it. RepositoryAlreadyExists, LimitExceeded, InvalidParameter, InvalidTagParameter, TooManyTags."""
+        if Locations.is_path_form(ref.name):
+            raise InvalidParameter.at("repositoryName", "must not begin with an account id and a region")
+        _check_filters(mutability, exclusion_filters)
+        tags = tags or {}
+        _check_tags(tags)
+        encryption = _resolved(encryption or Encryption(), ref)
+
+        def work(conn: Connection) -> Repository:
+            if rows.find(conn, ref) is not None:
+                raise RepositoryAlreadyExists(ref)
+            limit = self._settings.repositories_per_registry
+            if rows.count(conn, ref.account, ref.region) >= limit:
+                raise LimitExceeded(
+                    f"The registry with id '{ref.account}' already has the maximum allowed number of "
+                    f"repositories which is '{limit}'"
+                )
+            now = self._clock.now()
+            repository_id = rows.add(
+                conn,
+                account=ref.account,
+                region=ref.region,
+                name=ref.name,
+                created_at=now,
+                created_by=by,
+                mutability=mutability,
+                exclusion_filters=msgspec.json.encode(list(exclusion_filters)).decode(),
+                scan_on_push=scan_on_push,
+                encryption_type=encryption.type,
+                kms_key=encryption.kms_key,
+            )
+            rows.set_tags(conn, repository_id, tags)
+            epoch.advance(conn)
+            events.record(conn, ref, "repository.created", {"by": by}, at=now)
+            return _read(_row(conn, ref))
+
+        return await self._db.transaction(work)
+
+    async def get(self, ref: RepositoryRef) -> Repository:
+        """It, or RepositoryNotFound."""
+        return _read(await self._db.read(partial(_row, ref=ref)))
+
+    async def named(self, account: AccountId, region: Region, names: Sequence[str]) -> list[Repository]:
+        """Those of these names, in their order; RepositoryNotFound when one is missing."""
+        found = await self._db.read(lambda conn: rows.named(conn, account, region, names))
+        by_name = {row.name: _read(row) for row in found}
+        for name in names:
+            if name not in by_name:
+                raise RepositoryNotFound(RepositoryRef(account, region, RepositoryName(name)))
+        return [by_name[name] for name in names]
+
+    async def page(self, account: AccountId, region: Region, *, after: int = 0, limit: int) -> list[Repository]:
+        """The next `limit` after the one of id `after`, in order of creation."""
+        found = await self._db.read(lambda conn: rows.page(conn, account, region, after, limit))
+        return [_read(row) for row in found]
+
+    async def names(self, account: AccountId, region: Region, *, after: str = "", limit: int) -> list[str]:
+        """The next `limit` names after `after`, in ASCII order."""
+        return await self._db.read(lambda conn: rows.names(conn, account, region, after, limit))
+
+    async def delete(self, ref: RepositoryRef, *, force: bool, by: str) -> Repository:
+        """Into the trash with it and all it holds; without `force` RepositoryNotEmpty when it holds an image."""
+
+        def work(conn: Connection) -> Repository:
+            row = _row(conn, ref)
+            if not force and rows.has_images(conn, row.id):
+                raise RepositoryNotEmpty(ref)
+            now = self._clock.now()
+            rows.change(conn, row.id, deleted_at=now, deleted_by=by)
+            epoch.advance(conn)
+            events.record(conn, ref, "repository.deleted", {"by": by}, at=now)
+            return _read(row)
+
+        return await self._db.transaction(work)
+
+    async def set_mutability(
+        self, ref: RepositoryRef, mutability: str, exclusion_filters: Sequence[str], *, by: str
+    ) -> Repository:
+        """From now on tags may (not) be moved; those that exist stay. RepositoryNotFound, InvalidParameter."""
+        _check_filters(mutability, exclusion_filters)
+
+        def work(conn: Connection) -> Repository:
+            filters = msgspec.json.encode(list(exclusion_filters)).decode()
+            rows.change(conn, _row(conn, ref).id, mutability=mutability, exclusion_filters=filters)
+            events.record(conn, ref, "repository.changed", {"by": by}, at=self._clock.now())
+            return _read(_row(conn, ref))
+
+        return await self._db.transaction(work)
+
+    async def tag(self, ref: RepositoryRef, tags: Mapping[str, str], *, by: str) -> None:
+        """Put resource tags over those of the same keys. RepositoryNotFound, InvalidTagParameter, TooManyTags."""
+        _check_tags(tags)
+
+        def work(conn: Connection) -> None:
+            repository_id = _row(conn, ref).id
+            rows.set_tags(conn, repository_id, tags)
+            _check_tags(rows.tags(conn, repository_id))
+            epoch.advance(conn)
+            events.record(conn, ref, "repository.tagged", {"by": by}, at=self._clock.now())
+
+        await self._db.transaction(work)
+
+    async def untag(self, ref: RepositoryRef, keys: Sequence[str], *, by: str) -> None:
+        """Remove resource tags; keys that are not there do no harm. RepositoryNotFound."""
+
+        def work(conn: Connection) -> None:
+            rows.remove_tags(conn, _row(conn, ref).id, keys)
+            epoch.advance(conn)
+            events.record(conn, ref, "repository.tagged", {"by": by}, at=self._clock.now())
+
+        await self._db.transaction(work)
+
+    async def tags(self, ref: RepositoryRef) -> dict[str, str]:
+        """Its resource tags. RepositoryNotFound."""
+        return await self._db.read(lambda conn: rows.tags(conn, _row(conn, ref).id))
+
+    async def state(self, ref: RepositoryRef) -> tuple[int, State | None]:
+        """The authorisation epoch, and what a decision needs of the repository; None when there is none."""
+        return await self._states.get(ref, partial(_state, ref=ref))
+
+
+def _row(conn: Connection, ref: RepositoryRef) -> Row[Any]:
+    row = rows.find(conn, ref)
+    if row is None:
+        raise RepositoryNotFound(ref)
+    return row
+
+
+def _read(row: Row[Any]) -> Repository:
+    return Repository(
+        id=row.id,
+        ref=RepositoryRef(row.account, row.region, row.name),
+        created_at=row.created_at,
+        mutability=row.mutability,
+        exclusion_filters=tuple(msgspec.json.decode(row.exclusion_filters)),
+        scan_on_push=row.scan_on_push,
+        encryption=Encryption(row.encryption_type, row.kms_key),
+    )
+
+
+def _state(conn: Connection, ref: RepositoryRef) -> tuple[int, State | None]:
+    found = rows.state(conn, ref)
+    first = found[0]
+    if first.id is None:
+        return first.epoch, None
+    tags = {row.key: row.value for row in found if row.key is not None}
+    return first.epoch, State(first.id, first.policy_hash, tags)
+
+
+def _resolved(encryption: Encryption, ref: RepositoryRef) -> Encryption:
+    """With KMS and no key, AWS takes its managed key; a key id or alias comes back as an ARN [recall]."""
+    if encryption.type == "AES256":
+        return Encryption()
+    key = encryption.kms_key or "alias/aws/ecr"
+    if not key.startswith("arn:"):
+        kind = key if key.startswith("alias/") else f"key/{key}"
+        key = f"arn:aws:kms:{ref.region}:{ref.account}:{kind}"
+    return Encryption(encryption.type, key)
+
+
+def _check_filters(mutability: str, filters: Sequence[str]) -> None:
+    """Exclusion filters go with the two WITH_EXCLUSION values, and with these only."""
+    path = "imageTagMutabilityExclusionFilters"
+    if mutability in _WITH_EXCLUSION and not filters:
+        raise InvalidParameter.at(
+            path, f"ImageTagMutabilityExclusionFilters can't be null when imageTagMutability is set as {mutability}"
+        )
+    if filters and mutability not in _WITH_EXCLUSION:
+        raise InvalidParameter.at(
+            path,
+            f"ImageTagMutabilityExclusionFilters can't be specified when imageTagMutability is set as {mutability}",
+        )
+    if len(filters) > FILTERS_AT_MOST:
+        raise InvalidParameter.at(path, f"Member must have length less than or equal to {FILTERS_AT_MOST}")
+    for position, each in enumerate(filters, 1):
+        if _FILTER.fullmatch(each) is None or each.count("*") > 2:
+            raise InvalidParameter.at(
+                f"{path}.{position}.member.filter", "must satisfy regular expression '^[0-9a-zA-Z._*-]{1,128}$'"
+            )
+
+
+def _check_tags(tags: Mapping[str, str]) -> None:
+    """ECR's rules for resource tags (ecr-behaviour.md §4)."""
+    for key, value in tags.items():
+        if not 1 <= len(key) <= 128 or len(value) > 256 or key.lower().startswith("aws:"):
+            raise InvalidTagParameter
+    if len(tags) > TAGS_AT_MOST:
+        raise TooManyTags(f"The maximum number of tags of a repository is {TAGS_AT_MOST}")

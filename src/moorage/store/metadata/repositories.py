@@ -1,0 +1,154 @@
+"""Statements about repositories and their resource tags."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
+
+from moorage.names import RepositoryRef
+from moorage.store.metadata.tables import epoch, manifests, repositories, repository_tags
+
+_ALIVE = repositories.c.deleted_at.is_(None)
+_BY_NAME = select(repositories).where(
+    repositories.c.account == bindparam("account"),
+    repositories.c.region == bindparam("region"),
+    repositories.c.name == bindparam("name"),
+    _ALIVE,
+)
+_STATE = (
+    select(
+        epoch.c.value.label("epoch"),
+        repositories.c.id,
+        repositories.c.policy_hash,
+        repository_tags.c.key,
+        repository_tags.c.value,
+    )
+    .select_from(epoch)
+    .outerjoin(
+        repositories,
+        (repositories.c.account == bindparam("account"))
+        & (repositories.c.region == bindparam("region"))
+        & (repositories.c.name == bindparam("name"))
+        & _ALIVE,
+    )
+    .outerjoin(repository_tags, repository_tags.c.repository_id == repositories.c.id)
+    .where(epoch.c.id == 1)
+)
+
+
+def find(conn: Connection, ref: RepositoryRef) -> Row[Any] | None:
+    """The repository's row, or None when there is none alive."""
+    return conn.execute(_BY_NAME, ref._asdict()).one_or_none()
+
+
+def state(conn: Connection, ref: RepositoryRef) -> Sequence[Row[Any]]:
+    """Rows (epoch, id, policy_hash, tag key, tag value): one a tag, at least one; id is None without a repository."""
+    return conn.execute(_STATE, ref._asdict()).all()
+
+
+def named(conn: Connection, account: str, region: str, names: Sequence[str]) -> Sequence[Row[Any]]:
+    """The living repositories of these names, in order of creation."""
+    return conn.execute(
+        select(repositories)
+        .where(
+            repositories.c.account == account,
+            repositories.c.region == region,
+            repositories.c.name.in_(names),
+            _ALIVE,
+        )
+        .order_by(repositories.c.id)
+    ).all()
+
+
+def page(conn: Connection, account: str, region: str, after: int, limit: int) -> Sequence[Row[Any]]:
+    """The next living repositories after the one of id `after`, in order of creation."""
+    return conn.execute(
+        select(repositories)
+        .where(
+            repositories.c.account == account,
+            repositories.c.region == region,
+            repositories.c.id > after,
+            _ALIVE,
+        )
+        .order_by(repositories.c.id)
+        .limit(limit)
+    ).all()
+
+
+def names(conn: Connection, account: str, region: str, after: str, limit: int) -> list[str]:
+    """The next names after `after`, in ASCII order."""
+    name = repositories.c.name.collate("C") if conn.dialect.name == "postgresql" else repositories.c.name
+    return list(
+        conn.execute(
+            select(repositories.c.name)
+            .where(repositories.c.account == account, repositories.c.region == region, name > after, _ALIVE)
+            .order_by(name)
+            .limit(limit)
+        ).scalars()
+    )
+
+
+def count(conn: Connection, account: str, region: str) -> int:
+    """How many living repositories the registry has."""
+    return conn.execute(
+        select(func.count()).where(repositories.c.account == account, repositories.c.region == region, _ALIVE)
+    ).scalar_one()
+
+
+def add(conn: Connection, **values: Any) -> int:
+    """Insert a repository; its id."""
+    return int(conn.execute(insert(repositories).values(**values).returning(repositories.c.id)).scalar_one())
+
+
+def change(conn: Connection, repository_id: int, **values: Any) -> None:
+    """Set columns of a repository."""
+    conn.execute(update(repositories).where(repositories.c.id == repository_id).values(**values))
+
+
+def has_images(conn: Connection, repository_id: int) -> bool:
+    """Does it hold an image that is not in the trash?"""
+    found = select(exists().where(manifests.c.repository_id == repository_id, manifests.c.deleted_at.is_(None)))
+    return bool(conn.execute(found).scalar_one())
+
+
+def tags(conn: Connection, repository_id: int) -> dict[str, str]:
+    """Its resource tags."""
+    statement = select(repository_tags.c.key, repository_tags.c.value).where(
+        repository_tags.c.repository_id == repository_id
+    )
+    return {row.key: row.value for row in conn.execute(statement.order_by(repository_tags.c.key))}
+
+
+def set_tags(conn: Connection, repository_id: int, values: Mapping[str, str]) -> None:
+    """Put these resource tags, over those of the same keys."""
+    remove_tags(conn, repository_id, list(values))
+    if values:
+        rows = [{"repository_id": repository_id, "key": key, "value": value} for key, value in values.items()]
+        conn.execute(insert(repository_tags), rows)
+
+
+def remove_tags(conn: Connection, repository_id: int, keys: Sequence[str]) -> None:
+    """Remove the resource tags of these keys."""
+    conn.execute(
+        delete(repository_tags).where(repository_tags.c.repository_id == repository_id, repository_tags.c.key.in_(keys))
+    )
+
+
+def latest_in_trash(conn: Connection, ref: RepositoryRef) -> Row[Any] | None:
+    """The repository of that name that was deleted last, or None."""
+    return conn.execute(
+        select(repositories)
+        .where(
+            repositories.c.account == ref.account,
+            repositories.c.region == ref.region,
+            repositories.c.name == ref.name,
+            repositories.c.deleted_at.is_not(None),
+        )
+        .order_by(repositories.c.deleted_at.desc(), repositories.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def destroy(conn: Connection, repository_id: int) -> None:
+    """Delete the row, and with it everything that hangs on it."""
+    conn.execute(delete(repositories).where(repositories.c.id == repository_id))

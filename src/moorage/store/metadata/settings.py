@@ -1,0 +1,28 @@
+"""Statements about account settings."""
+
+from sqlalchemy import Connection, delete, insert, select
+
+from moorage.store.metadata.tables import account_settings
+
+
+def get(conn: Connection, account: str, region: str, name: str) -> str | None:
+    """What was put for that setting; None when nothing was."""
+    return conn.execute(
+        select(account_settings.c.value).where(
+            account_settings.c.account == account,
+            account_settings.c.region == region,
+            account_settings.c.name == name,
+        )
+    ).scalar_one_or_none()
+
+
+def put(conn: Connection, account: str, region: str, name: str, value: str) -> None:
+    """Set it."""
+    conn.execute(
+        delete(account_settings).where(
+            account_settings.c.account == account,
+            account_settings.c.region == region,
+            account_settings.c.name == name,
+        )
+    )
+    conn.execute(insert(account_settings).values(account=account, region=region, name=name, value=value))

@@ -1,0 +1,68 @@
+"""Statements about what was deleted and can still come back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, select, update
+
+from moorage.store.metadata.tables import manifests, repositories, tag_history
+
+
+def repositories_of(conn: Connection, account: str, region: str) -> Sequence[Row[Any]]:
+    """The registry's repositories in the trash (id, name, deleted_at, deleted_by), the last deleted first."""
+    return conn.execute(
+        select(repositories.c.id, repositories.c.name, repositories.c.deleted_at, repositories.c.deleted_by)
+        .where(
+            repositories.c.account == account, repositories.c.region == region, repositories.c.deleted_at.is_not(None)
+        )
+        .order_by(repositories.c.deleted_at.desc())
+    ).all()
+
+
+def image(conn: Connection, repository_id: int, digest: str) -> Row[Any] | None:
+    """The image of that digest that was deleted last (id, deleted_at), or None."""
+    return conn.execute(
+        select(manifests.c.id, manifests.c.deleted_at)
+        .where(
+            manifests.c.repository_id == repository_id,
+            manifests.c.digest == digest,
+            manifests.c.deleted_at.is_not(None),
+        )
+        .order_by(manifests.c.deleted_at.desc(), manifests.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def revive_image(conn: Connection, manifest_id: int) -> None:
+    """The image is there again."""
+    conn.execute(update(manifests).where(manifests.c.id == manifest_id).values(deleted_at=None, deleted_by=None))
+
+
+def destroy_image(conn: Connection, manifest_id: int) -> None:
+    """Delete the row, and with it what hangs on it."""
+    conn.execute(delete(manifests).where(manifests.c.id == manifest_id))
+
+
+def living_image(conn: Connection, repository_id: int, digest: str) -> int | None:
+    """The id of the image of that digest that is not deleted, or None."""
+    return conn.execute(
+        select(manifests.c.id).where(
+            manifests.c.repository_id == repository_id, manifests.c.digest == digest, manifests.c.deleted_at.is_(None)
+        )
+    ).scalar_one_or_none()
+
+
+def tags_lost_at(conn: Connection, repository_id: int, at: float) -> list[str]:
+    """The tags that were removed at that very moment."""
+    table = tag_history
+    statement = select(table.c.name).where(
+        table.c.repository_id == repository_id, table.c.at == at, table.c.digest.is_(None)
+    )
+    return list(conn.execute(statement).scalars())
+
+
+def past_of_tag(conn: Connection, repository_id: int, name: str) -> list[str | None]:
+    """What the tag stood for, the latest first; None where it was removed."""
+    table = tag_history
+    statement = select(table.c.digest).where(table.c.repository_id == repository_id, table.c.name == name)
+    return list(conn.execute(statement.order_by(table.c.id.desc())).scalars())

@@ -122,7 +122,7 @@ class Generator:
     def _structure(self, name: str, shape: dict[str, Any]) -> Iterator[str]:
         yield ""
         yield ""
-        yield f"class {name}(Shape, kw_only=True):"
+        yield f"class {name}(Shape, frozen=True, kw_only=True):"
         if not shape["members"]:
             yield '    """No members."""'
         required = set(shape.get("required", ()))

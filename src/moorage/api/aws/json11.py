@@ -20,6 +20,10 @@ from moorage.errors import InvalidParameter, MoorageError, Serialization, Valida
 T = TypeVar("T")
 
 
+_DECODERS: dict[type, msgspec.json.Decoder[Any]] = {}
+"""One for each request type: making one costs far more than using it."""
+
+
 class Violation(NamedTuple):
     """A constraint that a member violates."""
 
@@ -58,14 +62,16 @@ def decode(
     Raises Serialization, or InvalidParameter for the first violation, or with `joins_all` ValidationFailed for all.
     """
     try:
-        return decoder(request).decode(body or b"{}")
+        return _decoder(request).decode(body or b"{}")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _fault(request, body, joins_all, wording, error) from None
 
 
-@functools.cache
-def decoder(request: type[T]) -> msgspec.json.Decoder[T]:
-    return msgspec.json.Decoder(request)
+def _decoder(request: type[T]) -> msgspec.json.Decoder[T]:
+    decoder: msgspec.json.Decoder[T] | None = _DECODERS.get(request)
+    if decoder is None:
+        decoder = _DECODERS[request] = msgspec.json.Decoder(request)
+    return decoder
 
 
 @functools.cache

@@ -7,7 +7,7 @@ resource are declared beside its name, so a body that runs undecided cannot be w
     async def delete_repository(call: EcrCall, request: DeleteRepositoryRequest) -> DeleteRepositoryResponse: ...
 """
 
-import typing
+import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
@@ -104,7 +104,7 @@ class Service(Generic[S]):
         def register(function: F) -> F:
             if name in self.operations:
                 raise ValueError(f"{self.name} has two operations {name}")
-            request = typing.get_type_hints(function)["request"]
+            request = inspect.get_annotations(function, eval_str=True)["request"]
             self.operations[name] = Operation(name, action, resource, conditions, body_limit, request, function)
             return function
 

@@ -56,7 +56,7 @@ class Parameters:
 
     def members(self, name: str) -> list[str]:
         """The values of `Name.member.1`, `Name.member.2`, … up to the first one missing."""
-        values = []
+        values: list[str] = []
         while (value := self._fields.get(f"{name}.member.{len(values) + 1}")) is not None:
             values.append(value)
         return values

@@ -126,7 +126,8 @@ def ref_of_arn(request: NamesArn) -> RepositoryRef:
 
 def by(call: EcrCall) -> str:
     """Who acts, for the records."""
-    return call.caller.principal.arn
+    arn: str = call.caller.principal.arn
+    return arn
 
 
 # What operations are decided on: for `resource=` of an operation's declaration.

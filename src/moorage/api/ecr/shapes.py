@@ -19,7 +19,7 @@ BatchedOperationLayerDigest: TypeAlias = Annotated[str, Meta(min_length=0, max_l
 BatchedOperationLayerDigestList: TypeAlias = Annotated[list[BatchedOperationLayerDigest], Meta(min_length=1, max_length=100)]
 
 
-class BatchCheckLayerAvailabilityRequest(Shape, kw_only=True):
+class BatchCheckLayerAvailabilityRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     layer_digests: BatchedOperationLayerDigestList
@@ -29,7 +29,7 @@ LayerDigest: TypeAlias = Annotated[str, Meta(pattern="(?a)^(?:[a-zA-Z0-9-_+.]+:[
 LayerAvailability: TypeAlias = Annotated[str, Meta(pattern="^(?:AVAILABLE|UNAVAILABLE|ARCHIVED)\\Z", extra={"enum": ["AVAILABLE", "UNAVAILABLE", "ARCHIVED"]})]
 
 
-class Layer(Shape, kw_only=True):
+class Layer(Shape, frozen=True, kw_only=True):
     layer_digest: LayerDigest | None = None
     layer_availability: LayerAvailability | None = None
     layer_size: int | None = None
@@ -40,7 +40,7 @@ LayerList: TypeAlias = list[Layer]
 LayerFailureCode: TypeAlias = Annotated[str, Meta(pattern="^(?:InvalidLayerDigest|MissingLayerDigest)\\Z", extra={"enum": ["InvalidLayerDigest", "MissingLayerDigest"]})]
 
 
-class LayerFailure(Shape, kw_only=True):
+class LayerFailure(Shape, frozen=True, kw_only=True):
     layer_digest: BatchedOperationLayerDigest | None = None
     failure_code: LayerFailureCode | None = None
     failure_reason: str | None = None
@@ -49,7 +49,7 @@ class LayerFailure(Shape, kw_only=True):
 LayerFailureList: TypeAlias = list[LayerFailure]
 
 
-class BatchCheckLayerAvailabilityResponse(Shape, kw_only=True):
+class BatchCheckLayerAvailabilityResponse(Shape, frozen=True, kw_only=True):
     layers: LayerList | None = None
     failures: LayerFailureList | None = None
 
@@ -57,7 +57,7 @@ class BatchCheckLayerAvailabilityResponse(Shape, kw_only=True):
 ImageTag: TypeAlias = Annotated[str, Meta(min_length=1, max_length=300)]
 
 
-class ImageIdentifier(Shape, kw_only=True):
+class ImageIdentifier(Shape, frozen=True, kw_only=True):
     image_digest: str | None = None
     image_tag: ImageTag | None = None
 
@@ -65,7 +65,7 @@ class ImageIdentifier(Shape, kw_only=True):
 ImageIdentifierList: TypeAlias = Annotated[list[ImageIdentifier], Meta(min_length=1, max_length=100)]
 
 
-class BatchDeleteImageRequest(Shape, kw_only=True):
+class BatchDeleteImageRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     image_ids: ImageIdentifierList
@@ -74,7 +74,7 @@ class BatchDeleteImageRequest(Shape, kw_only=True):
 ImageFailureCode: TypeAlias = Annotated[str, Meta(pattern="^(?:InvalidImageDigest|InvalidImageTag|ImageTagDoesNotMatchDigest|ImageNotFound|MissingDigestAndTag|ImageReferencedByManifestList|KmsError|UpstreamAccessDenied|UpstreamTooManyRequests|UpstreamUnavailable|ImageInaccessible)\\Z", extra={"enum": ["InvalidImageDigest", "InvalidImageTag", "ImageTagDoesNotMatchDigest", "ImageNotFound", "MissingDigestAndTag", "ImageReferencedByManifestList", "KmsError", "UpstreamAccessDenied", "UpstreamTooManyRequests", "UpstreamUnavailable", "ImageInaccessible"]})]
 
 
-class ImageFailure(Shape, kw_only=True):
+class ImageFailure(Shape, frozen=True, kw_only=True):
     image_id: ImageIdentifier | None = None
     failure_code: ImageFailureCode | None = None
     failure_reason: str | None = None
@@ -83,7 +83,7 @@ class ImageFailure(Shape, kw_only=True):
 ImageFailureList: TypeAlias = list[ImageFailure]
 
 
-class BatchDeleteImageResponse(Shape, kw_only=True):
+class BatchDeleteImageResponse(Shape, frozen=True, kw_only=True):
     image_ids: ImageIdentifierList | None = None
     failures: ImageFailureList | None = None
 
@@ -91,7 +91,7 @@ class BatchDeleteImageResponse(Shape, kw_only=True):
 MediaTypeList: TypeAlias = Annotated[list[str], Meta(min_length=1, max_length=100)]
 
 
-class BatchGetImageRequest(Shape, kw_only=True):
+class BatchGetImageRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     image_ids: ImageIdentifierList
@@ -101,7 +101,7 @@ class BatchGetImageRequest(Shape, kw_only=True):
 ImageManifest: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4194304)]
 
 
-class Image(Shape, kw_only=True):
+class Image(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     image_id: ImageIdentifier | None = None
@@ -112,7 +112,7 @@ class Image(Shape, kw_only=True):
 ImageList: TypeAlias = list[Image]
 
 
-class BatchGetImageResponse(Shape, kw_only=True):
+class BatchGetImageResponse(Shape, frozen=True, kw_only=True):
     images: ImageList | None = None
     failures: ImageFailureList | None = None
 
@@ -120,7 +120,7 @@ class BatchGetImageResponse(Shape, kw_only=True):
 ScanningConfigurationRepositoryNameList: TypeAlias = Annotated[list[RepositoryName], Meta(min_length=1, max_length=25)]
 
 
-class BatchGetRepositoryScanningConfigurationRequest(Shape, kw_only=True):
+class BatchGetRepositoryScanningConfigurationRequest(Shape, frozen=True, kw_only=True):
     repository_names: ScanningConfigurationRepositoryNameList
 
 
@@ -129,7 +129,7 @@ ScanningRepositoryFilterValue: TypeAlias = Annotated[str, Meta(min_length=1, max
 ScanningRepositoryFilterType: TypeAlias = Annotated[str, Meta(pattern="^(?:WILDCARD)\\Z", extra={"enum": ["WILDCARD"]})]
 
 
-class ScanningRepositoryFilter(Shape, kw_only=True):
+class ScanningRepositoryFilter(Shape, frozen=True, kw_only=True):
     filter: ScanningRepositoryFilterValue
     filter_type: ScanningRepositoryFilterType
 
@@ -137,7 +137,7 @@ class ScanningRepositoryFilter(Shape, kw_only=True):
 ScanningRepositoryFilterList: TypeAlias = Annotated[list[ScanningRepositoryFilter], Meta(min_length=0, max_length=100)]
 
 
-class RepositoryScanningConfiguration(Shape, kw_only=True):
+class RepositoryScanningConfiguration(Shape, frozen=True, kw_only=True):
     repository_arn: str | None = None
     repository_name: RepositoryName | None = None
     scan_on_push: bool | None = None
@@ -149,7 +149,7 @@ RepositoryScanningConfigurationList: TypeAlias = list[RepositoryScanningConfigur
 ScanningConfigurationFailureCode: TypeAlias = Annotated[str, Meta(pattern="^(?:REPOSITORY_NOT_FOUND)\\Z", extra={"enum": ["REPOSITORY_NOT_FOUND"]})]
 
 
-class RepositoryScanningConfigurationFailure(Shape, kw_only=True):
+class RepositoryScanningConfigurationFailure(Shape, frozen=True, kw_only=True):
     repository_name: RepositoryName | None = None
     failure_code: ScanningConfigurationFailureCode | None = None
     failure_reason: str | None = None
@@ -158,7 +158,7 @@ class RepositoryScanningConfigurationFailure(Shape, kw_only=True):
 RepositoryScanningConfigurationFailureList: TypeAlias = list[RepositoryScanningConfigurationFailure]
 
 
-class BatchGetRepositoryScanningConfigurationResponse(Shape, kw_only=True):
+class BatchGetRepositoryScanningConfigurationResponse(Shape, frozen=True, kw_only=True):
     scanning_configurations: RepositoryScanningConfigurationList | None = None
     failures: RepositoryScanningConfigurationFailureList | None = None
 
@@ -167,14 +167,14 @@ UploadId: TypeAlias = Annotated[str, Meta(pattern="(?a)^(?:[0-9a-fA-F]{8}-[0-9a-
 LayerDigestList: TypeAlias = Annotated[list[LayerDigest], Meta(min_length=1, max_length=100)]
 
 
-class CompleteLayerUploadRequest(Shape, kw_only=True):
+class CompleteLayerUploadRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     upload_id: UploadId
     layer_digests: LayerDigestList
 
 
-class CompleteLayerUploadResponse(Shape, kw_only=True):
+class CompleteLayerUploadResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     upload_id: UploadId | None = None
@@ -187,7 +187,7 @@ CredentialArn: TypeAlias = Annotated[str, Meta(min_length=50, max_length=612, pa
 CustomRoleArn: TypeAlias = Annotated[str, Meta(max_length=2048)]
 
 
-class CreatePullThroughCacheRuleRequest(Shape, kw_only=True):
+class CreatePullThroughCacheRuleRequest(Shape, frozen=True, kw_only=True):
     ecr_repository_prefix: PullThroughCacheRuleRepositoryPrefix
     upstream_registry_url: str
     registry_id: RegistryId | None = None
@@ -197,7 +197,7 @@ class CreatePullThroughCacheRuleRequest(Shape, kw_only=True):
     upstream_repository_prefix: PullThroughCacheRuleRepositoryPrefix | None = None
 
 
-class CreatePullThroughCacheRuleResponse(Shape, kw_only=True):
+class CreatePullThroughCacheRuleResponse(Shape, frozen=True, kw_only=True):
     ecr_repository_prefix: PullThroughCacheRuleRepositoryPrefix | None = None
     upstream_registry_url: str | None = None
     created_at: float | None = None
@@ -208,7 +208,7 @@ class CreatePullThroughCacheRuleResponse(Shape, kw_only=True):
     upstream_repository_prefix: PullThroughCacheRuleRepositoryPrefix | None = None
 
 
-class Tag(Shape, kw_only=True):
+class Tag(Shape, frozen=True, kw_only=True):
     key: str = field(name="Key")
     value: str = field(name="Value")
 
@@ -219,7 +219,7 @@ ImageTagMutabilityExclusionFilterType: TypeAlias = Annotated[str, Meta(pattern="
 ImageTagMutabilityExclusionFilterValue: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128, pattern="(?a)^(?:^[0-9a-zA-Z._*-]{1,128}$)\\Z", extra={"pattern": "^[0-9a-zA-Z._*-]{1,128}$"})]
 
 
-class ImageTagMutabilityExclusionFilter(Shape, kw_only=True):
+class ImageTagMutabilityExclusionFilter(Shape, frozen=True, kw_only=True):
     filter_type: ImageTagMutabilityExclusionFilterType
     filter: ImageTagMutabilityExclusionFilterValue
 
@@ -227,7 +227,7 @@ class ImageTagMutabilityExclusionFilter(Shape, kw_only=True):
 ImageTagMutabilityExclusionFilters: TypeAlias = Annotated[list[ImageTagMutabilityExclusionFilter], Meta(min_length=1, max_length=5)]
 
 
-class ImageScanningConfiguration(Shape, kw_only=True):
+class ImageScanningConfiguration(Shape, frozen=True, kw_only=True):
     scan_on_push: bool | None = None
 
 
@@ -235,12 +235,12 @@ EncryptionType: TypeAlias = Annotated[str, Meta(pattern="^(?:AES256|KMS|KMS_DSSE
 KmsKey: TypeAlias = Annotated[str, Meta(min_length=1, max_length=2048)]
 
 
-class EncryptionConfiguration(Shape, kw_only=True):
+class EncryptionConfiguration(Shape, frozen=True, kw_only=True):
     encryption_type: EncryptionType
     kms_key: KmsKey | None = None
 
 
-class CreateRepositoryRequest(Shape, kw_only=True):
+class CreateRepositoryRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     tags: TagList | None = None
@@ -250,7 +250,7 @@ class CreateRepositoryRequest(Shape, kw_only=True):
     encryption_configuration: EncryptionConfiguration | None = None
 
 
-class Repository(Shape, kw_only=True):
+class Repository(Shape, frozen=True, kw_only=True):
     repository_arn: str | None = None
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
@@ -262,7 +262,7 @@ class Repository(Shape, kw_only=True):
     encryption_configuration: EncryptionConfiguration | None = None
 
 
-class CreateRepositoryResponse(Shape, kw_only=True):
+class CreateRepositoryResponse(Shape, frozen=True, kw_only=True):
     repository: Repository | None = None
 
 
@@ -271,7 +271,7 @@ RepositoryTemplateDescription: TypeAlias = Annotated[str, Meta(max_length=256)]
 KmsKeyForRepositoryCreationTemplate: TypeAlias = Annotated[str, Meta(min_length=0, max_length=2048, pattern="(?a)^(?:^$|arn:aws[a-z0-9-]*:kms:[a-z0-9-]+:[0-9]{12}:key\\/[a-z0-9-]+)\\Z", extra={"pattern": "^$|arn:aws[a-z0-9-]*:kms:[a-z0-9-]+:[0-9]{12}:key\\/[a-z0-9-]+"})]
 
 
-class EncryptionConfigurationForRepositoryCreationTemplate(Shape, kw_only=True):
+class EncryptionConfigurationForRepositoryCreationTemplate(Shape, frozen=True, kw_only=True):
     encryption_type: EncryptionType
     kms_key: KmsKeyForRepositoryCreationTemplate | None = None
 
@@ -282,7 +282,7 @@ RCTAppliedFor: TypeAlias = Annotated[str, Meta(pattern="^(?:REPLICATION|PULL_THR
 RCTAppliedForList: TypeAlias = list[RCTAppliedFor]
 
 
-class CreateRepositoryCreationTemplateRequest(Shape, kw_only=True):
+class CreateRepositoryCreationTemplateRequest(Shape, frozen=True, kw_only=True):
     prefix: Prefix
     description: RepositoryTemplateDescription | None = None
     encryption_configuration: EncryptionConfigurationForRepositoryCreationTemplate | None = None
@@ -295,7 +295,7 @@ class CreateRepositoryCreationTemplateRequest(Shape, kw_only=True):
     custom_role_arn: CustomRoleArn | None = None
 
 
-class RepositoryCreationTemplate(Shape, kw_only=True):
+class RepositoryCreationTemplate(Shape, frozen=True, kw_only=True):
     prefix: Prefix | None = None
     description: RepositoryTemplateDescription | None = None
     encryption_configuration: EncryptionConfigurationForRepositoryCreationTemplate | None = None
@@ -310,12 +310,12 @@ class RepositoryCreationTemplate(Shape, kw_only=True):
     updated_at: float | None = None
 
 
-class CreateRepositoryCreationTemplateResponse(Shape, kw_only=True):
+class CreateRepositoryCreationTemplateResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_creation_template: RepositoryCreationTemplate | None = None
 
 
-class DeleteLifecyclePolicyRequest(Shape, kw_only=True):
+class DeleteLifecyclePolicyRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
 
@@ -323,19 +323,19 @@ class DeleteLifecyclePolicyRequest(Shape, kw_only=True):
 LifecyclePolicyText: TypeAlias = Annotated[str, Meta(min_length=100, max_length=30720)]
 
 
-class DeleteLifecyclePolicyResponse(Shape, kw_only=True):
+class DeleteLifecyclePolicyResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     lifecycle_policy_text: LifecyclePolicyText | None = None
     last_evaluated_at: float | None = None
 
 
-class DeletePullThroughCacheRuleRequest(Shape, kw_only=True):
+class DeletePullThroughCacheRuleRequest(Shape, frozen=True, kw_only=True):
     ecr_repository_prefix: PullThroughCacheRuleRepositoryPrefix
     registry_id: RegistryId | None = None
 
 
-class DeletePullThroughCacheRuleResponse(Shape, kw_only=True):
+class DeletePullThroughCacheRuleResponse(Shape, frozen=True, kw_only=True):
     ecr_repository_prefix: PullThroughCacheRuleRepositoryPrefix | None = None
     upstream_registry_url: str | None = None
     created_at: float | None = None
@@ -345,49 +345,49 @@ class DeletePullThroughCacheRuleResponse(Shape, kw_only=True):
     upstream_repository_prefix: PullThroughCacheRuleRepositoryPrefix | None = None
 
 
-class DeleteRegistryPolicyRequest(Shape, kw_only=True):
+class DeleteRegistryPolicyRequest(Shape, frozen=True, kw_only=True):
     """No members."""
 
 
 RegistryPolicyText: TypeAlias = Annotated[str, Meta(min_length=0, max_length=10240)]
 
 
-class DeleteRegistryPolicyResponse(Shape, kw_only=True):
+class DeleteRegistryPolicyResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     policy_text: RegistryPolicyText | None = None
 
 
-class DeleteRepositoryRequest(Shape, kw_only=True):
+class DeleteRepositoryRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     force: bool | None = None
 
 
-class DeleteRepositoryResponse(Shape, kw_only=True):
+class DeleteRepositoryResponse(Shape, frozen=True, kw_only=True):
     repository: Repository | None = None
 
 
-class DeleteRepositoryCreationTemplateRequest(Shape, kw_only=True):
+class DeleteRepositoryCreationTemplateRequest(Shape, frozen=True, kw_only=True):
     prefix: Prefix
 
 
-class DeleteRepositoryCreationTemplateResponse(Shape, kw_only=True):
+class DeleteRepositoryCreationTemplateResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_creation_template: RepositoryCreationTemplate | None = None
 
 
-class DeleteRepositoryPolicyRequest(Shape, kw_only=True):
+class DeleteRepositoryPolicyRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
 
 
-class DeleteRepositoryPolicyResponse(Shape, kw_only=True):
+class DeleteRepositoryPolicyResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     policy_text: RepositoryPolicyText | None = None
 
 
-class DeleteSigningConfigurationRequest(Shape, kw_only=True):
+class DeleteSigningConfigurationRequest(Shape, frozen=True, kw_only=True):
     """No members."""
 
 
@@ -396,7 +396,7 @@ SigningRepositoryFilterValue: TypeAlias = Annotated[str, Meta(min_length=1, max_
 SigningRepositoryFilterType: TypeAlias = Annotated[str, Meta(pattern="^(?:WILDCARD_MATCH)\\Z", extra={"enum": ["WILDCARD_MATCH"]})]
 
 
-class SigningRepositoryFilter(Shape, kw_only=True):
+class SigningRepositoryFilter(Shape, frozen=True, kw_only=True):
     filter: SigningRepositoryFilterValue
     filter_type: SigningRepositoryFilterType
 
@@ -404,7 +404,7 @@ class SigningRepositoryFilter(Shape, kw_only=True):
 SigningRepositoryFilterList: TypeAlias = Annotated[list[SigningRepositoryFilter], Meta(min_length=1, max_length=100)]
 
 
-class SigningRule(Shape, kw_only=True):
+class SigningRule(Shape, frozen=True, kw_only=True):
     signing_profile_arn: SigningProfileArn
     repository_filters: SigningRepositoryFilterList | None = None
 
@@ -412,11 +412,11 @@ class SigningRule(Shape, kw_only=True):
 SigningRuleList: TypeAlias = Annotated[list[SigningRule], Meta(min_length=0, max_length=10)]
 
 
-class SigningConfiguration(Shape, kw_only=True):
+class SigningConfiguration(Shape, frozen=True, kw_only=True):
     rules: SigningRuleList
 
 
-class DeleteSigningConfigurationResponse(Shape, kw_only=True):
+class DeleteSigningConfigurationResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     signing_configuration: SigningConfiguration | None = None
 
@@ -424,15 +424,15 @@ class DeleteSigningConfigurationResponse(Shape, kw_only=True):
 PrincipalArn: TypeAlias = Annotated[str, Meta(max_length=200, pattern="(?a)^(?:^arn:aws(-[a-z]+)*:iam::[0-9]{12}:(role|user)/[\\w+=,.@-]+(/[\\w+=,.@-]+)*$)\\Z", extra={"pattern": "^arn:aws(-[a-z]+)*:iam::[0-9]{12}:(role|user)/[\\w+=,.@-]+(/[\\w+=,.@-]+)*$"})]
 
 
-class DeregisterPullTimeUpdateExclusionRequest(Shape, kw_only=True):
+class DeregisterPullTimeUpdateExclusionRequest(Shape, frozen=True, kw_only=True):
     principal_arn: PrincipalArn
 
 
-class DeregisterPullTimeUpdateExclusionResponse(Shape, kw_only=True):
+class DeregisterPullTimeUpdateExclusionResponse(Shape, frozen=True, kw_only=True):
     principal_arn: PrincipalArn | None = None
 
 
-class DescribeImageReplicationStatusRequest(Shape, kw_only=True):
+class DescribeImageReplicationStatusRequest(Shape, frozen=True, kw_only=True):
     repository_name: RepositoryName
     image_id: ImageIdentifier
     registry_id: RegistryId | None = None
@@ -442,7 +442,7 @@ Region: TypeAlias = Annotated[str, Meta(min_length=2, max_length=25, pattern="(?
 ReplicationStatus: TypeAlias = Annotated[str, Meta(pattern="^(?:IN_PROGRESS|COMPLETE|FAILED)\\Z", extra={"enum": ["IN_PROGRESS", "COMPLETE", "FAILED"]})]
 
 
-class ImageReplicationStatus(Shape, kw_only=True):
+class ImageReplicationStatus(Shape, frozen=True, kw_only=True):
     region: Region | None = None
     registry_id: RegistryId | None = None
     status: ReplicationStatus | None = None
@@ -452,7 +452,7 @@ class ImageReplicationStatus(Shape, kw_only=True):
 ImageReplicationStatusList: TypeAlias = list[ImageReplicationStatus]
 
 
-class DescribeImageReplicationStatusResponse(Shape, kw_only=True):
+class DescribeImageReplicationStatusResponse(Shape, frozen=True, kw_only=True):
     repository_name: RepositoryName | None = None
     image_id: ImageIdentifier | None = None
     replication_statuses: ImageReplicationStatusList | None = None
@@ -461,7 +461,7 @@ class DescribeImageReplicationStatusResponse(Shape, kw_only=True):
 MaxResults: TypeAlias = Annotated[int, Meta(ge=1, le=1000)]
 
 
-class DescribeImageScanFindingsRequest(Shape, kw_only=True):
+class DescribeImageScanFindingsRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     image_id: ImageIdentifier
@@ -472,7 +472,7 @@ class DescribeImageScanFindingsRequest(Shape, kw_only=True):
 ScanStatus: TypeAlias = Annotated[str, Meta(pattern="^(?:IN_PROGRESS|COMPLETE|FAILED|UNSUPPORTED_IMAGE|ACTIVE|PENDING|SCAN_ELIGIBILITY_EXPIRED|FINDINGS_UNAVAILABLE|LIMIT_EXCEEDED|IMAGE_ARCHIVED|IMAGE_SIZE_EXCEEDED)\\Z", extra={"enum": ["IN_PROGRESS", "COMPLETE", "FAILED", "UNSUPPORTED_IMAGE", "ACTIVE", "PENDING", "SCAN_ELIGIBILITY_EXPIRED", "FINDINGS_UNAVAILABLE", "LIMIT_EXCEEDED", "IMAGE_ARCHIVED", "IMAGE_SIZE_EXCEEDED"]})]
 
 
-class ImageScanStatus(Shape, kw_only=True):
+class ImageScanStatus(Shape, frozen=True, kw_only=True):
     status: ScanStatus | None = None
     description: str | None = None
 
@@ -484,7 +484,7 @@ AttributeKey: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
 AttributeValue: TypeAlias = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
-class Attribute(Shape, kw_only=True):
+class Attribute(Shape, frozen=True, kw_only=True):
     key: AttributeKey
     value: AttributeValue | None = None
 
@@ -492,7 +492,7 @@ class Attribute(Shape, kw_only=True):
 AttributeList: TypeAlias = Annotated[list[Attribute], Meta(min_length=0, max_length=50)]
 
 
-class ImageScanFinding(Shape, kw_only=True):
+class ImageScanFinding(Shape, frozen=True, kw_only=True):
     name: str | None = None
     description: str | None = None
     uri: str | None = None
@@ -503,7 +503,7 @@ class ImageScanFinding(Shape, kw_only=True):
 ImageScanFindingList: TypeAlias = list[ImageScanFinding]
 
 
-class CvssScore(Shape, kw_only=True):
+class CvssScore(Shape, frozen=True, kw_only=True):
     base_score: float | None = None
     scoring_vector: str | None = None
     source: str | None = None
@@ -515,7 +515,7 @@ ReferenceUrlsList: TypeAlias = list[str]
 RelatedVulnerabilitiesList: TypeAlias = list[str]
 
 
-class VulnerablePackage(Shape, kw_only=True):
+class VulnerablePackage(Shape, frozen=True, kw_only=True):
     arch: str | None = None
     epoch: int | None = None
     file_path: str | None = None
@@ -530,7 +530,7 @@ class VulnerablePackage(Shape, kw_only=True):
 VulnerablePackagesList: TypeAlias = list[VulnerablePackage]
 
 
-class PackageVulnerabilityDetails(Shape, kw_only=True):
+class PackageVulnerabilityDetails(Shape, frozen=True, kw_only=True):
     cvss: CvssScoreList | None = None
     reference_urls: ReferenceUrlsList | None = None
     related_vulnerabilities: RelatedVulnerabilitiesList | None = None
@@ -543,12 +543,12 @@ class PackageVulnerabilityDetails(Shape, kw_only=True):
     vulnerable_packages: VulnerablePackagesList | None = None
 
 
-class Recommendation(Shape, kw_only=True):
+class Recommendation(Shape, frozen=True, kw_only=True):
     url: str | None = None
     text: str | None = None
 
 
-class Remediation(Shape, kw_only=True):
+class Remediation(Shape, frozen=True, kw_only=True):
     recommendation: Recommendation | None = None
 
 
@@ -556,7 +556,7 @@ ImageTagsList: TypeAlias = list[ImageTag]
 InUseCount: TypeAlias = Annotated[int, Meta(ge=0)]
 
 
-class AwsEcrContainerImageDetails(Shape, kw_only=True):
+class AwsEcrContainerImageDetails(Shape, frozen=True, kw_only=True):
     architecture: str | None = None
     author: str | None = None
     image_hash: str | None = None
@@ -569,14 +569,14 @@ class AwsEcrContainerImageDetails(Shape, kw_only=True):
     repository_name: RepositoryName | None = None
 
 
-class ResourceDetails(Shape, kw_only=True):
+class ResourceDetails(Shape, frozen=True, kw_only=True):
     aws_ecr_container_image: AwsEcrContainerImageDetails | None = None
 
 
 Tags: TypeAlias = dict[str, str]
 
 
-class Resource(Shape, kw_only=True):
+class Resource(Shape, frozen=True, kw_only=True):
     details: ResourceDetails | None = None
     id: str | None = None
     tags: Tags | None = None
@@ -586,7 +586,7 @@ class Resource(Shape, kw_only=True):
 ResourceList: TypeAlias = list[Resource]
 
 
-class CvssScoreAdjustment(Shape, kw_only=True):
+class CvssScoreAdjustment(Shape, frozen=True, kw_only=True):
     metric: str | None = None
     reason: str | None = None
 
@@ -594,7 +594,7 @@ class CvssScoreAdjustment(Shape, kw_only=True):
 CvssScoreAdjustmentList: TypeAlias = list[CvssScoreAdjustment]
 
 
-class CvssScoreDetails(Shape, kw_only=True):
+class CvssScoreDetails(Shape, frozen=True, kw_only=True):
     adjustments: CvssScoreAdjustmentList | None = None
     score: float | None = None
     score_source: str | None = None
@@ -602,11 +602,11 @@ class CvssScoreDetails(Shape, kw_only=True):
     version: str | None = None
 
 
-class ScoreDetails(Shape, kw_only=True):
+class ScoreDetails(Shape, frozen=True, kw_only=True):
     cvss: CvssScoreDetails | None = None
 
 
-class EnhancedImageScanFinding(Shape, kw_only=True):
+class EnhancedImageScanFinding(Shape, frozen=True, kw_only=True):
     aws_account_id: RegistryId | None = None
     description: str | None = None
     finding_arn: str | None = None
@@ -629,7 +629,7 @@ class EnhancedImageScanFinding(Shape, kw_only=True):
 EnhancedImageScanFindingList: TypeAlias = list[EnhancedImageScanFinding]
 
 
-class ImageScanFindings(Shape, kw_only=True):
+class ImageScanFindings(Shape, frozen=True, kw_only=True):
     image_scan_completed_at: float | None = None
     vulnerability_source_updated_at: float | None = None
     finding_severity_counts: FindingSeverityCounts | None = None
@@ -637,7 +637,7 @@ class ImageScanFindings(Shape, kw_only=True):
     enhanced_findings: EnhancedImageScanFindingList | None = None
 
 
-class DescribeImageScanFindingsResponse(Shape, kw_only=True):
+class DescribeImageScanFindingsResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     image_id: ImageIdentifier | None = None
@@ -646,7 +646,7 @@ class DescribeImageScanFindingsResponse(Shape, kw_only=True):
     next_token: str | None = None
 
 
-class DescribeImageSigningStatusRequest(Shape, kw_only=True):
+class DescribeImageSigningStatusRequest(Shape, frozen=True, kw_only=True):
     repository_name: RepositoryName
     image_id: ImageIdentifier
     registry_id: RegistryId | None = None
@@ -655,7 +655,7 @@ class DescribeImageSigningStatusRequest(Shape, kw_only=True):
 SigningStatus: TypeAlias = Annotated[str, Meta(pattern="^(?:IN_PROGRESS|COMPLETE|FAILED)\\Z", extra={"enum": ["IN_PROGRESS", "COMPLETE", "FAILED"]})]
 
 
-class ImageSigningStatus(Shape, kw_only=True):
+class ImageSigningStatus(Shape, frozen=True, kw_only=True):
     signing_profile_arn: SigningProfileArn | None = None
     failure_code: str | None = None
     failure_reason: str | None = None
@@ -665,7 +665,7 @@ class ImageSigningStatus(Shape, kw_only=True):
 ImageSigningStatusList: TypeAlias = list[ImageSigningStatus]
 
 
-class DescribeImageSigningStatusResponse(Shape, kw_only=True):
+class DescribeImageSigningStatusResponse(Shape, frozen=True, kw_only=True):
     repository_name: RepositoryName | None = None
     image_id: ImageIdentifier | None = None
     registry_id: RegistryId | None = None
@@ -676,12 +676,12 @@ TagStatus: TypeAlias = Annotated[str, Meta(pattern="^(?:TAGGED|UNTAGGED|ANY)\\Z"
 ImageStatusFilter: TypeAlias = Annotated[str, Meta(pattern="^(?:ACTIVE|ARCHIVED|ACTIVATING|ANY)\\Z", extra={"enum": ["ACTIVE", "ARCHIVED", "ACTIVATING", "ANY"]})]
 
 
-class DescribeImagesFilter(Shape, kw_only=True):
+class DescribeImagesFilter(Shape, frozen=True, kw_only=True):
     tag_status: TagStatus | None = None
     image_status: ImageStatusFilter | None = None
 
 
-class DescribeImagesRequest(Shape, kw_only=True):
+class DescribeImagesRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     image_ids: ImageIdentifierList | None = None
@@ -693,7 +693,7 @@ class DescribeImagesRequest(Shape, kw_only=True):
 ImageTagList: TypeAlias = list[ImageTag]
 
 
-class ImageScanFindingsSummary(Shape, kw_only=True):
+class ImageScanFindingsSummary(Shape, frozen=True, kw_only=True):
     image_scan_completed_at: float | None = None
     vulnerability_source_updated_at: float | None = None
     finding_severity_counts: FindingSeverityCounts | None = None
@@ -702,7 +702,7 @@ class ImageScanFindingsSummary(Shape, kw_only=True):
 ImageStatus: TypeAlias = Annotated[str, Meta(pattern="^(?:ACTIVE|ARCHIVED|ACTIVATING)\\Z", extra={"enum": ["ACTIVE", "ARCHIVED", "ACTIVATING"]})]
 
 
-class ImageDetail(Shape, kw_only=True):
+class ImageDetail(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     image_digest: str | None = None
@@ -723,7 +723,7 @@ class ImageDetail(Shape, kw_only=True):
 ImageDetailList: TypeAlias = list[ImageDetail]
 
 
-class DescribeImagesResponse(Shape, kw_only=True):
+class DescribeImagesResponse(Shape, frozen=True, kw_only=True):
     image_details: ImageDetailList | None = None
     next_token: str | None = None
 
@@ -731,14 +731,14 @@ class DescribeImagesResponse(Shape, kw_only=True):
 PullThroughCacheRuleRepositoryPrefixList: TypeAlias = Annotated[list[PullThroughCacheRuleRepositoryPrefix], Meta(min_length=1, max_length=100)]
 
 
-class DescribePullThroughCacheRulesRequest(Shape, kw_only=True):
+class DescribePullThroughCacheRulesRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     ecr_repository_prefixes: PullThroughCacheRuleRepositoryPrefixList | None = None
     next_token: str | None = None
     max_results: MaxResults | None = None
 
 
-class PullThroughCacheRule(Shape, kw_only=True):
+class PullThroughCacheRule(Shape, frozen=True, kw_only=True):
     ecr_repository_prefix: PullThroughCacheRuleRepositoryPrefix | None = None
     upstream_registry_url: str | None = None
     created_at: float | None = None
@@ -753,16 +753,16 @@ class PullThroughCacheRule(Shape, kw_only=True):
 PullThroughCacheRuleList: TypeAlias = list[PullThroughCacheRule]
 
 
-class DescribePullThroughCacheRulesResponse(Shape, kw_only=True):
+class DescribePullThroughCacheRulesResponse(Shape, frozen=True, kw_only=True):
     pull_through_cache_rules: PullThroughCacheRuleList | None = None
     next_token: str | None = None
 
 
-class DescribeRegistryRequest(Shape, kw_only=True):
+class DescribeRegistryRequest(Shape, frozen=True, kw_only=True):
     """No members."""
 
 
-class ReplicationDestination(Shape, kw_only=True):
+class ReplicationDestination(Shape, frozen=True, kw_only=True):
     region: Region
     registry_id: RegistryId
 
@@ -772,7 +772,7 @@ RepositoryFilterValue: TypeAlias = Annotated[str, Meta(min_length=2, max_length=
 RepositoryFilterType: TypeAlias = Annotated[str, Meta(pattern="^(?:PREFIX_MATCH)\\Z", extra={"enum": ["PREFIX_MATCH"]})]
 
 
-class RepositoryFilter(Shape, kw_only=True):
+class RepositoryFilter(Shape, frozen=True, kw_only=True):
     filter: RepositoryFilterValue
     filter_type: RepositoryFilterType
 
@@ -780,11 +780,11 @@ class RepositoryFilter(Shape, kw_only=True):
 RepositoryFilterList: TypeAlias = Annotated[list[RepositoryFilter], Meta(min_length=1, max_length=100)]
 
 
-class DeleteReplication(Shape, kw_only=True):
+class DeleteReplication(Shape, frozen=True, kw_only=True):
     enabled: bool
 
 
-class ReplicationRule(Shape, kw_only=True):
+class ReplicationRule(Shape, frozen=True, kw_only=True):
     destinations: ReplicationDestinationList
     repository_filters: RepositoryFilterList | None = None
     delete_replication: DeleteReplication | None = None
@@ -793,11 +793,11 @@ class ReplicationRule(Shape, kw_only=True):
 ReplicationRuleList: TypeAlias = Annotated[list[ReplicationRule], Meta(min_length=0, max_length=25)]
 
 
-class ReplicationConfiguration(Shape, kw_only=True):
+class ReplicationConfiguration(Shape, frozen=True, kw_only=True):
     rules: ReplicationRuleList
 
 
-class DescribeRegistryResponse(Shape, kw_only=True):
+class DescribeRegistryResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     replication_configuration: ReplicationConfiguration | None = None
 
@@ -806,7 +806,7 @@ ReplicationBackfillId: TypeAlias = Annotated[str, Meta(pattern="(?a)^(?:[0-9a-fA
 ReplicationBackfillResultStatus: TypeAlias = Annotated[str, Meta(pattern="^(?:COMPLETE|FAILED)\\Z", extra={"enum": ["COMPLETE", "FAILED"]})]
 
 
-class DescribeReplicationBackfillResultsRequest(Shape, kw_only=True):
+class DescribeReplicationBackfillResultsRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     replication_backfill_id: ReplicationBackfillId
     result_status_filter: ReplicationBackfillResultStatus | None = None
@@ -819,14 +819,14 @@ NonNegativeInteger: TypeAlias = Annotated[int, Meta(ge=0)]
 ReplicationErrorList: TypeAlias = list[str]
 
 
-class ReplicationBackfillProgress(Shape, kw_only=True):
+class ReplicationBackfillProgress(Shape, frozen=True, kw_only=True):
     total_replication_count: NonNegativeInteger
     completed_replication_count: NonNegativeInteger
     failed_replication_count: NonNegativeInteger
     failure_codes: ReplicationErrorList
 
 
-class ReplicationBackfillResult(Shape, kw_only=True):
+class ReplicationBackfillResult(Shape, frozen=True, kw_only=True):
     repository_name: RepositoryName
     image_id: ImageIdentifier
     status: ReplicationBackfillResultStatus
@@ -837,7 +837,7 @@ class ReplicationBackfillResult(Shape, kw_only=True):
 ReplicationBackfillResultList: TypeAlias = list[ReplicationBackfillResult]
 
 
-class DescribeReplicationBackfillResultsResponse(Shape, kw_only=True):
+class DescribeReplicationBackfillResultsResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     replication_backfill_id: ReplicationBackfillId | None = None
     destination: ReplicationDestination | None = None
@@ -853,7 +853,7 @@ class DescribeReplicationBackfillResultsResponse(Shape, kw_only=True):
 RepositoryNameList: TypeAlias = Annotated[list[RepositoryName], Meta(min_length=1, max_length=100)]
 
 
-class DescribeRepositoriesRequest(Shape, kw_only=True):
+class DescribeRepositoriesRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_names: RepositoryNameList | None = None
     next_token: str | None = None
@@ -863,7 +863,7 @@ class DescribeRepositoriesRequest(Shape, kw_only=True):
 RepositoryList: TypeAlias = list[Repository]
 
 
-class DescribeRepositoriesResponse(Shape, kw_only=True):
+class DescribeRepositoriesResponse(Shape, frozen=True, kw_only=True):
     repositories: RepositoryList | None = None
     next_token: str | None = None
 
@@ -871,7 +871,7 @@ class DescribeRepositoriesResponse(Shape, kw_only=True):
 PrefixList: TypeAlias = list[Prefix]
 
 
-class DescribeRepositoryCreationTemplatesRequest(Shape, kw_only=True):
+class DescribeRepositoryCreationTemplatesRequest(Shape, frozen=True, kw_only=True):
     prefixes: PrefixList | None = None
     next_token: str | None = None
     max_results: MaxResults | None = None
@@ -880,7 +880,7 @@ class DescribeRepositoryCreationTemplatesRequest(Shape, kw_only=True):
 RepositoryCreationTemplateList: TypeAlias = list[RepositoryCreationTemplate]
 
 
-class DescribeRepositoryCreationTemplatesResponse(Shape, kw_only=True):
+class DescribeRepositoryCreationTemplatesResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_creation_templates: RepositoryCreationTemplateList | None = None
     next_token: str | None = None
@@ -889,11 +889,11 @@ class DescribeRepositoryCreationTemplatesResponse(Shape, kw_only=True):
 AccountSettingName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
-class GetAccountSettingRequest(Shape, kw_only=True):
+class GetAccountSettingRequest(Shape, frozen=True, kw_only=True):
     name: AccountSettingName
 
 
-class GetAccountSettingResponse(Shape, kw_only=True):
+class GetAccountSettingResponse(Shape, frozen=True, kw_only=True):
     name: AccountSettingName | None = None
     value: AccountSettingName | None = None
 
@@ -901,14 +901,14 @@ class GetAccountSettingResponse(Shape, kw_only=True):
 GetAuthorizationTokenRegistryIdList: TypeAlias = Annotated[list[RegistryId], Meta(min_length=1, max_length=10)]
 
 
-class GetAuthorizationTokenRequest(Shape, kw_only=True):
+class GetAuthorizationTokenRequest(Shape, frozen=True, kw_only=True):
     registry_ids: GetAuthorizationTokenRegistryIdList | None = None
 
 
 Base64: TypeAlias = Annotated[str, Meta(pattern="(?a)^(?:^\\S+$)\\Z", extra={"pattern": "^\\S+$"})]
 
 
-class AuthorizationData(Shape, kw_only=True):
+class AuthorizationData(Shape, frozen=True, kw_only=True):
     authorization_token: Base64 | None = None
     expires_at: float | None = None
     proxy_endpoint: str | None = None
@@ -917,27 +917,27 @@ class AuthorizationData(Shape, kw_only=True):
 AuthorizationDataList: TypeAlias = list[AuthorizationData]
 
 
-class GetAuthorizationTokenResponse(Shape, kw_only=True):
+class GetAuthorizationTokenResponse(Shape, frozen=True, kw_only=True):
     authorization_data: AuthorizationDataList | None = None
 
 
-class GetDownloadUrlForLayerRequest(Shape, kw_only=True):
+class GetDownloadUrlForLayerRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     layer_digest: LayerDigest
 
 
-class GetDownloadUrlForLayerResponse(Shape, kw_only=True):
+class GetDownloadUrlForLayerResponse(Shape, frozen=True, kw_only=True):
     download_url: str | None = None
     layer_digest: LayerDigest | None = None
 
 
-class GetLifecyclePolicyRequest(Shape, kw_only=True):
+class GetLifecyclePolicyRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
 
 
-class GetLifecyclePolicyResponse(Shape, kw_only=True):
+class GetLifecyclePolicyResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     lifecycle_policy_text: LifecyclePolicyText | None = None
@@ -947,11 +947,11 @@ class GetLifecyclePolicyResponse(Shape, kw_only=True):
 LifecyclePreviewMaxResults: TypeAlias = Annotated[int, Meta(ge=1, le=100)]
 
 
-class LifecyclePolicyPreviewFilter(Shape, kw_only=True):
+class LifecyclePolicyPreviewFilter(Shape, frozen=True, kw_only=True):
     tag_status: TagStatus | None = None
 
 
-class GetLifecyclePolicyPreviewRequest(Shape, kw_only=True):
+class GetLifecyclePolicyPreviewRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     image_ids: ImageIdentifierList | None = None
@@ -965,7 +965,7 @@ ImageActionType: TypeAlias = Annotated[str, Meta(pattern="^(?:EXPIRE|TRANSITION)
 LifecyclePolicyTargetStorageClass: TypeAlias = Annotated[str, Meta(pattern="^(?:ARCHIVE)\\Z", extra={"enum": ["ARCHIVE"]})]
 
 
-class LifecyclePolicyRuleAction(Shape, kw_only=True):
+class LifecyclePolicyRuleAction(Shape, frozen=True, kw_only=True):
     type: ImageActionType | None = None
     target_storage_class: LifecyclePolicyTargetStorageClass | None = None
 
@@ -974,7 +974,7 @@ LifecyclePolicyRulePriority: TypeAlias = Annotated[int, Meta(ge=1)]
 LifecyclePolicyStorageClass: TypeAlias = Annotated[str, Meta(pattern="^(?:ARCHIVE|STANDARD)\\Z", extra={"enum": ["ARCHIVE", "STANDARD"]})]
 
 
-class LifecyclePolicyPreviewResult(Shape, kw_only=True):
+class LifecyclePolicyPreviewResult(Shape, frozen=True, kw_only=True):
     image_tags: ImageTagList | None = None
     image_digest: str | None = None
     image_pushed_at: float | None = None
@@ -987,7 +987,7 @@ LifecyclePolicyPreviewResultList: TypeAlias = list[LifecyclePolicyPreviewResult]
 ImageCount: TypeAlias = Annotated[int, Meta(ge=0)]
 
 
-class TransitioningImageTotalCount(Shape, kw_only=True):
+class TransitioningImageTotalCount(Shape, frozen=True, kw_only=True):
     target_storage_class: LifecyclePolicyTargetStorageClass | None = None
     image_total_count: ImageCount | None = None
 
@@ -995,12 +995,12 @@ class TransitioningImageTotalCount(Shape, kw_only=True):
 TransitioningImageTotalCounts: TypeAlias = list[TransitioningImageTotalCount]
 
 
-class LifecyclePolicyPreviewSummary(Shape, kw_only=True):
+class LifecyclePolicyPreviewSummary(Shape, frozen=True, kw_only=True):
     expiring_image_total_count: ImageCount | None = None
     transitioning_image_total_counts: TransitioningImageTotalCounts | None = None
 
 
-class GetLifecyclePolicyPreviewResponse(Shape, kw_only=True):
+class GetLifecyclePolicyPreviewResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     lifecycle_policy_text: LifecyclePolicyText | None = None
@@ -1010,23 +1010,23 @@ class GetLifecyclePolicyPreviewResponse(Shape, kw_only=True):
     summary: LifecyclePolicyPreviewSummary | None = None
 
 
-class GetRegistryPolicyRequest(Shape, kw_only=True):
+class GetRegistryPolicyRequest(Shape, frozen=True, kw_only=True):
     """No members."""
 
 
-class GetRegistryPolicyResponse(Shape, kw_only=True):
+class GetRegistryPolicyResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     policy_text: RegistryPolicyText | None = None
 
 
-class GetRegistryScanningConfigurationRequest(Shape, kw_only=True):
+class GetRegistryScanningConfigurationRequest(Shape, frozen=True, kw_only=True):
     """No members."""
 
 
 ScanType: TypeAlias = Annotated[str, Meta(pattern="^(?:BASIC|ENHANCED)\\Z", extra={"enum": ["BASIC", "ENHANCED"]})]
 
 
-class RegistryScanningRule(Shape, kw_only=True):
+class RegistryScanningRule(Shape, frozen=True, kw_only=True):
     scan_frequency: ScanFrequency
     repository_filters: ScanningRepositoryFilterList
 
@@ -1034,37 +1034,37 @@ class RegistryScanningRule(Shape, kw_only=True):
 RegistryScanningRuleList: TypeAlias = Annotated[list[RegistryScanningRule], Meta(min_length=0, max_length=2)]
 
 
-class RegistryScanningConfiguration(Shape, kw_only=True):
+class RegistryScanningConfiguration(Shape, frozen=True, kw_only=True):
     scan_type: ScanType | None = None
     rules: RegistryScanningRuleList | None = None
 
 
-class GetRegistryScanningConfigurationResponse(Shape, kw_only=True):
+class GetRegistryScanningConfigurationResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     scanning_configuration: RegistryScanningConfiguration | None = None
 
 
-class GetRepositoryPolicyRequest(Shape, kw_only=True):
+class GetRepositoryPolicyRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
 
 
-class GetRepositoryPolicyResponse(Shape, kw_only=True):
+class GetRepositoryPolicyResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     policy_text: RepositoryPolicyText | None = None
 
 
-class GetSigningConfigurationRequest(Shape, kw_only=True):
+class GetSigningConfigurationRequest(Shape, frozen=True, kw_only=True):
     """No members."""
 
 
-class GetSigningConfigurationResponse(Shape, kw_only=True):
+class GetSigningConfigurationResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     signing_configuration: SigningConfiguration | None = None
 
 
-class InitiateLayerUploadRequest(Shape, kw_only=True):
+class InitiateLayerUploadRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
 
@@ -1072,12 +1072,12 @@ class InitiateLayerUploadRequest(Shape, kw_only=True):
 PartSize: TypeAlias = Annotated[int, Meta(ge=0)]
 
 
-class InitiateLayerUploadResponse(Shape, kw_only=True):
+class InitiateLayerUploadResponse(Shape, frozen=True, kw_only=True):
     upload_id: UploadId | None = None
     part_size: PartSize | None = None
 
 
-class SubjectIdentifier(Shape, kw_only=True):
+class SubjectIdentifier(Shape, frozen=True, kw_only=True):
     image_digest: str
 
 
@@ -1086,7 +1086,7 @@ ArtifactTypeList: TypeAlias = Annotated[list[ArtifactType], Meta(min_length=0, m
 ArtifactStatusFilter: TypeAlias = Annotated[str, Meta(pattern="^(?:ACTIVE|ARCHIVED|ACTIVATING|ANY)\\Z", extra={"enum": ["ACTIVE", "ARCHIVED", "ACTIVATING", "ANY"]})]
 
 
-class ListImageReferrersFilter(Shape, kw_only=True):
+class ListImageReferrersFilter(Shape, frozen=True, kw_only=True):
     artifact_types: ArtifactTypeList | None = None
     artifact_status: ArtifactStatusFilter | None = None
 
@@ -1094,7 +1094,7 @@ class ListImageReferrersFilter(Shape, kw_only=True):
 FiftyMaxResults: TypeAlias = Annotated[int, Meta(ge=1, le=50)]
 
 
-class ListImageReferrersRequest(Shape, kw_only=True):
+class ListImageReferrersRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     subject_id: SubjectIdentifier
@@ -1107,7 +1107,7 @@ Annotations: TypeAlias = dict[str, str]
 ArtifactStatus: TypeAlias = Annotated[str, Meta(pattern="^(?:ACTIVE|ARCHIVED|ACTIVATING)\\Z", extra={"enum": ["ACTIVE", "ARCHIVED", "ACTIVATING"]})]
 
 
-class ImageReferrer(Shape, kw_only=True):
+class ImageReferrer(Shape, frozen=True, kw_only=True):
     digest: str
     media_type: str
     artifact_type: ArtifactType | None = None
@@ -1119,17 +1119,17 @@ class ImageReferrer(Shape, kw_only=True):
 ImageReferrerList: TypeAlias = list[ImageReferrer]
 
 
-class ListImageReferrersResponse(Shape, kw_only=True):
+class ListImageReferrersResponse(Shape, frozen=True, kw_only=True):
     referrers: ImageReferrerList | None = None
     next_token: str | None = None
 
 
-class ListImagesFilter(Shape, kw_only=True):
+class ListImagesFilter(Shape, frozen=True, kw_only=True):
     tag_status: TagStatus | None = None
     image_status: ImageStatusFilter | None = None
 
 
-class ListImagesRequest(Shape, kw_only=True):
+class ListImagesRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     next_token: str | None = None
@@ -1137,12 +1137,12 @@ class ListImagesRequest(Shape, kw_only=True):
     filter: ListImagesFilter | None = None
 
 
-class ListImagesResponse(Shape, kw_only=True):
+class ListImagesResponse(Shape, frozen=True, kw_only=True):
     image_ids: ImageIdentifierList | None = None
     next_token: str | None = None
 
 
-class ListPullTimeUpdateExclusionsRequest(Shape, kw_only=True):
+class ListPullTimeUpdateExclusionsRequest(Shape, frozen=True, kw_only=True):
     max_results: MaxResults | None = None
     next_token: str | None = None
 
@@ -1150,18 +1150,18 @@ class ListPullTimeUpdateExclusionsRequest(Shape, kw_only=True):
 PullTimeUpdateExclusionList: TypeAlias = Annotated[list[PrincipalArn], Meta(min_length=0, max_length=100)]
 
 
-class ListPullTimeUpdateExclusionsResponse(Shape, kw_only=True):
+class ListPullTimeUpdateExclusionsResponse(Shape, frozen=True, kw_only=True):
     pull_time_update_exclusions: PullTimeUpdateExclusionList | None = None
     next_token: str | None = None
 
 
-class ListReplicationBackfillsRequest(Shape, kw_only=True):
+class ListReplicationBackfillsRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     max_results: FiftyMaxResults | None = None
     next_token: str | None = None
 
 
-class ReplicationBackfillSummary(Shape, kw_only=True):
+class ReplicationBackfillSummary(Shape, frozen=True, kw_only=True):
     replication_backfill_id: ReplicationBackfillId
     destination: ReplicationDestination
     status: ReplicationBackfillStatus
@@ -1174,31 +1174,31 @@ class ReplicationBackfillSummary(Shape, kw_only=True):
 ReplicationBackfillSummaryList: TypeAlias = list[ReplicationBackfillSummary]
 
 
-class ListReplicationBackfillsResponse(Shape, kw_only=True):
+class ListReplicationBackfillsResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     backfills: ReplicationBackfillSummaryList | None = None
     next_token: str | None = None
 
 
-class ListTagsForResourceRequest(Shape, kw_only=True):
+class ListTagsForResourceRequest(Shape, frozen=True, kw_only=True):
     resource_arn: str
 
 
-class ListTagsForResourceResponse(Shape, kw_only=True):
+class ListTagsForResourceResponse(Shape, frozen=True, kw_only=True):
     tags: TagList | None = None
 
 
-class PutAccountSettingRequest(Shape, kw_only=True):
+class PutAccountSettingRequest(Shape, frozen=True, kw_only=True):
     name: AccountSettingName
     value: str
 
 
-class PutAccountSettingResponse(Shape, kw_only=True):
+class PutAccountSettingResponse(Shape, frozen=True, kw_only=True):
     name: AccountSettingName | None = None
     value: str | None = None
 
 
-class PutImageRequest(Shape, kw_only=True):
+class PutImageRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     image_manifest: ImageManifest
@@ -1207,136 +1207,136 @@ class PutImageRequest(Shape, kw_only=True):
     image_digest: str | None = None
 
 
-class PutImageResponse(Shape, kw_only=True):
+class PutImageResponse(Shape, frozen=True, kw_only=True):
     image: Image | None = None
 
 
-class PutImageScanningConfigurationRequest(Shape, kw_only=True):
+class PutImageScanningConfigurationRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     image_scanning_configuration: ImageScanningConfiguration
 
 
-class PutImageScanningConfigurationResponse(Shape, kw_only=True):
+class PutImageScanningConfigurationResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     image_scanning_configuration: ImageScanningConfiguration | None = None
 
 
-class PutImageTagMutabilityRequest(Shape, kw_only=True):
+class PutImageTagMutabilityRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     image_tag_mutability: ImageTagMutability
     image_tag_mutability_exclusion_filters: ImageTagMutabilityExclusionFilters | None = None
 
 
-class PutImageTagMutabilityResponse(Shape, kw_only=True):
+class PutImageTagMutabilityResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     image_tag_mutability: ImageTagMutability | None = None
     image_tag_mutability_exclusion_filters: ImageTagMutabilityExclusionFilters | None = None
 
 
-class PutLifecyclePolicyRequest(Shape, kw_only=True):
+class PutLifecyclePolicyRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     lifecycle_policy_text: LifecyclePolicyText
 
 
-class PutLifecyclePolicyResponse(Shape, kw_only=True):
+class PutLifecyclePolicyResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     lifecycle_policy_text: LifecyclePolicyText | None = None
 
 
-class PutRegistryPolicyRequest(Shape, kw_only=True):
+class PutRegistryPolicyRequest(Shape, frozen=True, kw_only=True):
     policy_text: RegistryPolicyText
 
 
-class PutRegistryPolicyResponse(Shape, kw_only=True):
+class PutRegistryPolicyResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     policy_text: RegistryPolicyText | None = None
 
 
-class PutRegistryScanningConfigurationRequest(Shape, kw_only=True):
+class PutRegistryScanningConfigurationRequest(Shape, frozen=True, kw_only=True):
     scan_type: ScanType | None = None
     rules: RegistryScanningRuleList | None = None
 
 
-class PutRegistryScanningConfigurationResponse(Shape, kw_only=True):
+class PutRegistryScanningConfigurationResponse(Shape, frozen=True, kw_only=True):
     registry_scanning_configuration: RegistryScanningConfiguration | None = None
 
 
-class PutReplicationConfigurationRequest(Shape, kw_only=True):
+class PutReplicationConfigurationRequest(Shape, frozen=True, kw_only=True):
     replication_configuration: ReplicationConfiguration
 
 
-class PutReplicationConfigurationResponse(Shape, kw_only=True):
+class PutReplicationConfigurationResponse(Shape, frozen=True, kw_only=True):
     replication_configuration: ReplicationConfiguration | None = None
 
 
-class PutSigningConfigurationRequest(Shape, kw_only=True):
+class PutSigningConfigurationRequest(Shape, frozen=True, kw_only=True):
     signing_configuration: SigningConfiguration
 
 
-class PutSigningConfigurationResponse(Shape, kw_only=True):
+class PutSigningConfigurationResponse(Shape, frozen=True, kw_only=True):
     signing_configuration: SigningConfiguration | None = None
 
 
-class RegisterPullTimeUpdateExclusionRequest(Shape, kw_only=True):
+class RegisterPullTimeUpdateExclusionRequest(Shape, frozen=True, kw_only=True):
     principal_arn: PrincipalArn
 
 
-class RegisterPullTimeUpdateExclusionResponse(Shape, kw_only=True):
+class RegisterPullTimeUpdateExclusionResponse(Shape, frozen=True, kw_only=True):
     principal_arn: PrincipalArn | None = None
     created_at: float | None = None
 
 
-class SetRepositoryPolicyRequest(Shape, kw_only=True):
+class SetRepositoryPolicyRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     policy_text: RepositoryPolicyText
     force: bool | None = None
 
 
-class SetRepositoryPolicyResponse(Shape, kw_only=True):
+class SetRepositoryPolicyResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     policy_text: RepositoryPolicyText | None = None
 
 
-class StartImageScanRequest(Shape, kw_only=True):
+class StartImageScanRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     image_id: ImageIdentifier
 
 
-class StartImageScanResponse(Shape, kw_only=True):
+class StartImageScanResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     image_id: ImageIdentifier | None = None
     image_scan_status: ImageScanStatus | None = None
 
 
-class StartLifecyclePolicyPreviewRequest(Shape, kw_only=True):
+class StartLifecyclePolicyPreviewRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     lifecycle_policy_text: LifecyclePolicyText | None = None
 
 
-class StartLifecyclePolicyPreviewResponse(Shape, kw_only=True):
+class StartLifecyclePolicyPreviewResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     lifecycle_policy_text: LifecyclePolicyText | None = None
     status: LifecyclePolicyPreviewStatus | None = None
 
 
-class StartReplicationBackfillRequest(Shape, kw_only=True):
+class StartReplicationBackfillRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     destination: ReplicationDestination
 
 
-class StartReplicationBackfillResponse(Shape, kw_only=True):
+class StartReplicationBackfillResponse(Shape, frozen=True, kw_only=True):
     replication_backfill_id: ReplicationBackfillId | None = None
     registry_id: RegistryId | None = None
     destination: ReplicationDestination | None = None
@@ -1344,12 +1344,12 @@ class StartReplicationBackfillResponse(Shape, kw_only=True):
     started_at: float | None = None
 
 
-class StopReplicationBackfillRequest(Shape, kw_only=True):
+class StopReplicationBackfillRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     replication_backfill_id: ReplicationBackfillId
 
 
-class StopReplicationBackfillResponse(Shape, kw_only=True):
+class StopReplicationBackfillResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     replication_backfill_id: ReplicationBackfillId | None = None
     destination: ReplicationDestination | None = None
@@ -1357,52 +1357,52 @@ class StopReplicationBackfillResponse(Shape, kw_only=True):
     started_at: float | None = None
 
 
-class TagResourceRequest(Shape, kw_only=True):
+class TagResourceRequest(Shape, frozen=True, kw_only=True):
     resource_arn: str
     tags: TagList
 
 
-class TagResourceResponse(Shape, kw_only=True):
+class TagResourceResponse(Shape, frozen=True, kw_only=True):
     """No members."""
 
 
 TagKeyList: TypeAlias = list[str]
 
 
-class UntagResourceRequest(Shape, kw_only=True):
+class UntagResourceRequest(Shape, frozen=True, kw_only=True):
     resource_arn: str
     tag_keys: TagKeyList
 
 
-class UntagResourceResponse(Shape, kw_only=True):
+class UntagResourceResponse(Shape, frozen=True, kw_only=True):
     """No members."""
 
 
 TargetStorageClass: TypeAlias = Annotated[str, Meta(pattern="^(?:STANDARD|ARCHIVE)\\Z", extra={"enum": ["STANDARD", "ARCHIVE"]})]
 
 
-class UpdateImageStorageClassRequest(Shape, kw_only=True):
+class UpdateImageStorageClassRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     image_id: ImageIdentifier
     target_storage_class: TargetStorageClass
 
 
-class UpdateImageStorageClassResponse(Shape, kw_only=True):
+class UpdateImageStorageClassResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     image_id: ImageIdentifier | None = None
     image_status: ImageStatus | None = None
 
 
-class UpdatePullThroughCacheRuleRequest(Shape, kw_only=True):
+class UpdatePullThroughCacheRuleRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     ecr_repository_prefix: PullThroughCacheRuleRepositoryPrefix
     credential_arn: CredentialArn | None = None
     custom_role_arn: CustomRoleArn | None = None
 
 
-class UpdatePullThroughCacheRuleResponse(Shape, kw_only=True):
+class UpdatePullThroughCacheRuleResponse(Shape, frozen=True, kw_only=True):
     ecr_repository_prefix: PullThroughCacheRuleRepositoryPrefix | None = None
     registry_id: RegistryId | None = None
     updated_at: float | None = None
@@ -1411,7 +1411,7 @@ class UpdatePullThroughCacheRuleResponse(Shape, kw_only=True):
     upstream_repository_prefix: PullThroughCacheRuleRepositoryPrefix | None = None
 
 
-class UpdateRepositoryCreationTemplateRequest(Shape, kw_only=True):
+class UpdateRepositoryCreationTemplateRequest(Shape, frozen=True, kw_only=True):
     prefix: Prefix
     description: RepositoryTemplateDescription | None = None
     encryption_configuration: EncryptionConfigurationForRepositoryCreationTemplate | None = None
@@ -1424,7 +1424,7 @@ class UpdateRepositoryCreationTemplateRequest(Shape, kw_only=True):
     custom_role_arn: CustomRoleArn | None = None
 
 
-class UpdateRepositoryCreationTemplateResponse(Shape, kw_only=True):
+class UpdateRepositoryCreationTemplateResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_creation_template: RepositoryCreationTemplate | None = None
 
@@ -1432,7 +1432,7 @@ class UpdateRepositoryCreationTemplateResponse(Shape, kw_only=True):
 LayerPartBlob: TypeAlias = Annotated[bytes, Meta(min_length=0, max_length=20971520)]
 
 
-class UploadLayerPartRequest(Shape, kw_only=True):
+class UploadLayerPartRequest(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName
     upload_id: UploadId
@@ -1441,19 +1441,19 @@ class UploadLayerPartRequest(Shape, kw_only=True):
     layer_part_blob: LayerPartBlob
 
 
-class UploadLayerPartResponse(Shape, kw_only=True):
+class UploadLayerPartResponse(Shape, frozen=True, kw_only=True):
     registry_id: RegistryId | None = None
     repository_name: RepositoryName | None = None
     upload_id: UploadId | None = None
     last_byte_received: PartSize | None = None
 
 
-class ValidatePullThroughCacheRuleRequest(Shape, kw_only=True):
+class ValidatePullThroughCacheRuleRequest(Shape, frozen=True, kw_only=True):
     ecr_repository_prefix: PullThroughCacheRuleRepositoryPrefix
     registry_id: RegistryId | None = None
 
 
-class ValidatePullThroughCacheRuleResponse(Shape, kw_only=True):
+class ValidatePullThroughCacheRuleResponse(Shape, frozen=True, kw_only=True):
     ecr_repository_prefix: PullThroughCacheRuleRepositoryPrefix | None = None
     registry_id: RegistryId | None = None
     upstream_registry_url: str | None = None

@@ -1,0 +1,320 @@
+"""The door's steps and their order, the errors' bytes, and both protocols, with small made-up services behind it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from moorage.access.caller import Connection
+
+from moorage.api.asgi import Message, Scope
+from moorage.api.aws import query
+from moorage.api.aws.door import AwsDoor
+from moorage.api.aws.operation import Call, Service
+from moorage.api.aws.sigv4 import Claim
+from moorage.errors import (
+    AccessDenied,
+    InvalidLayerPart,
+    InvalidSignature,
+    MoorageError,
+    QueryError,
+    UnrecognizedClient,
+)
+from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
+from moorage.settings import Settings
+
+REF = RepositoryRef(AccountId("111122223333"), Region("us-east-1"), RepositoryName("team/app"))
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    name: str
+    fails_with: str | None = None
+
+
+class Granted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    zulu: str
+    alpha: str
+    absent: str | None = None
+
+
+THING: Service[list[str]] = Service("thing", "json", "Thing_V1")
+FOLK: Service[list[str]] = Service("folk", "query", "2010-05-08")
+
+
+def _named(call: Call[list[str]], request: Wish) -> Sequence[Any]:
+    return [REF._replace(name=RepositoryName(name)) for name in request.name.split(",")]
+
+
+@THING.operation("Wish", action="thing:Wish", resource=_named, body_limit=200)
+async def wish(call: Call[list[str]], request: Wish) -> Granted:
+    call.services.append("ran")
+    if request.fails_with == "part":
+        raise InvalidLayerPart(REF, "an-upload", 9, "it is not there")
+    if request.fails_with == "fault":
+        raise RuntimeError("secret inside")
+    return Granted(zulu=request.name, alpha=call.account)
+
+
+def _nobody(call: Call[list[str]], request: query.Parameters) -> Sequence[Any]:
+    return ()
+
+
+@FOLK.operation("Greet", action=None, resource=_nobody)
+async def greet(call: Call[list[str]], request: query.Parameters) -> Mapping[str, query.Value]:
+    if request.required("Name") == "nobody":
+        raise QueryError("NoSuchEntity", "no <one>", 404)
+    return {"Greeting": f"hello {request.required('Name')} & co", "Friends": request.members("Friends"), "Old": True}
+
+
+class FakeVerifier:
+    """Lets everybody in, except where a test says otherwise; writes down what it is asked."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        self.begins: MoorageError | None = None
+        self.finishes: MoorageError | None = None
+
+    async def begin(self, scope: Scope, headers: dict[bytes, bytes], service: str, *, host: str) -> Claim:
+        self.log.append(f"begin {service}")
+        if self.begins is not None:
+            raise self.begins
+        caller: Any = SimpleNamespace(principal=SimpleNamespace(account="111122223333"))
+        signed: Any = SimpleNamespace(region=Region("eu-west-1"))
+        return Claim(caller, signed, None, "", None, False)
+
+    async def finish(self, claim: Claim, body: bytes) -> Any:
+        self.log.append("finish")
+        if self.finishes is not None:
+            raise self.finishes
+        return claim.caller
+
+
+class FakeAccess:
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        self.denied: str | None = None
+
+    async def require(
+        self, caller: Any, connection: Connection, action: str, resource: Any, *, extra: Any, decision_id: str | None
+    ) -> None:
+        self.log.append(f"decide {action} {resource.name} in {connection.region}")
+        if resource.name == self.denied:
+            raise AccessDenied("User: x is not authorized", decision_id or "the-decision")
+
+
+class FakeVisits:
+    def connection(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Connection:
+        return Connection(
+            source_ip="127.0.0.1", secure=False, user_agent="", referer="", host="localhost", region=Region("us-east-1")
+        )
+
+
+class House:
+    """A door with its fakes."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.verifier: Any = FakeVerifier(self.log)
+        self.access: Any = FakeAccess(self.log)
+        visits: Any = FakeVisits()
+        self.door = AwsDoor([(THING, self.log), (FOLK, self.log)], self.verifier, self.access, visits, Settings())
+
+    async def send(
+        self, body: bytes, headers: Mapping[str, str], method: str = "POST", query_string: bytes = b""
+    ) -> "Answer":
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            self.log.append("body")
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "method": method,
+            "scheme": "http",
+            "path": "/",
+            "query_string": query_string,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        }
+        await self.door(scope, receive, send)
+        return Answer(sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"])
+
+    async def wish(self, body: Any, **headers: str) -> "Answer":
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await self.send(
+            raw, {"X-Amz-Target": "Thing_V1.Wish", "Authorization": "x", "Content-Length": str(len(raw)), **headers}
+        )
+
+    async def folk(self, body: bytes) -> "Answer":
+        scope = "AWS4-HMAC-SHA256 Credential=A/20260101/us-east-1/folk/aws4_request"
+        return await self.send(
+            body, {"Authorization": scope, "Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+        )
+
+
+class Answer:
+    def __init__(self, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def json(self) -> Any:
+        assert self.headers[b"content-type"] == b"application/x-amz-json-1.1"
+        return json.loads(self.body)
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+async def test_the_steps_of_a_request(house: House) -> None:
+    answer = await house.wish({"name": "a"})
+    assert house.log == ["begin thing", "body", "finish", "decide thing:Wish a in eu-west-1", "ran"]
+    assert answer.status == 200
+    assert answer.body == b'{"alpha":"111122223333","zulu":"a"}'
+    assert answer.headers[b"content-length"] == b"35"
+    assert len(answer.headers[b"x-amzn-requestid"]) == 36
+
+
+async def test_a_bad_key_is_refused_before_the_body_is_read(house: House) -> None:
+    house.verifier.begins = UnrecognizedClient()
+    answer = await house.wish({"name": "a"})
+    assert (answer.status, answer.json) == (
+        400,
+        {
+            "__type": "UnrecognizedClientException",
+            "message": "The security token included in the request is invalid.",
+        },
+    )
+    assert house.log == ["begin thing"]
+
+
+async def test_a_bad_signature_comes_before_a_bad_body(house: House) -> None:
+    house.verifier.finishes = InvalidSignature("no")
+    assert (await house.wish(b"{")).json["__type"] == "InvalidSignatureException"
+    assert house.log == ["begin thing", "body", "finish"]
+
+
+async def test_a_bad_body_comes_before_the_decision(house: House) -> None:
+    house.access.denied = "a"
+    answer = await house.wish(b"{")
+    assert answer.json["__type"] == "com.amazon.coral.service#SerializationException"
+    assert answer.json["Message"]
+    assert (await house.wish({})).json["__type"] == "InvalidParameterException"
+    assert "ran" not in house.log
+
+
+async def test_a_denial_keeps_the_body_from_running(house: House) -> None:
+    house.access.denied = "a"
+    answer = await house.wish({"name": "a"})
+    assert (answer.status, answer.json) == (
+        400,
+        {"__type": "AccessDeniedException", "message": "User: x is not authorized"},
+    )
+    assert "ran" not in house.log
+
+
+async def test_each_of_several_resources_is_decided_and_the_denials_id_is_the_requests(house: House) -> None:
+    house.access.denied = "b"
+    answer = await house.wish({"name": "a,b,c"})
+    assert [line for line in house.log if line.startswith("decide")] == [
+        "decide thing:Wish a in eu-west-1",
+        "decide thing:Wish b in eu-west-1",
+    ]
+    assert answer.headers[b"x-amzn-requestid"] == b"the-decision"
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_body_over_its_limit_is_refused_unread(house: House, announced: bool) -> None:
+    body = b'{"name":"' + b"a" * 200 + b'"}'
+    answer = await (house.wish(body) if announced else house.send(body, {"X-Amz-Target": "Thing_V1.Wish"}))
+    assert answer.status == 413
+    assert ("body" in house.log) is not announced
+    assert "finish" not in house.log
+
+
+@pytest.mark.parametrize("target", ["Thing_V1.Unknown", "Thing_V2.Wish", "Thing_V1", "", "\xff"])
+async def test_an_unknown_operation(house: House, target: str) -> None:
+    answer = await house.wish({"name": "a"}, **{"X-Amz-Target": target})
+    assert answer.status == 400
+    assert answer.json == {"__type": "com.amazon.coral.service#UnknownOperationException"}
+    assert house.log == []
+
+
+async def test_nothing_at_all_is_a_missing_token(house: House) -> None:
+    assert (await house.send(b"", {})).json["__type"] == "MissingAuthenticationTokenException"
+
+
+async def test_further_members_of_an_error(house: House) -> None:
+    answer = await house.wish({"name": "a", "failsWith": "part"})
+    assert answer.json == {
+        "__type": "InvalidLayerPartException",
+        "message": "Layer part invalid for upload id 'an-upload': it is not there",
+        "registryId": "111122223333",
+        "repositoryName": "team/app",
+        "uploadId": "an-upload",
+        "lastValidByteReceived": 9,
+    }
+
+
+async def test_a_fault_of_ours_tells_nothing_of_the_inside(house: House) -> None:
+    answer = await house.wish({"name": "a", "failsWith": "fault"})
+    assert answer.status == 500
+    assert answer.json["__type"] == "ServerException"
+    assert b"secret" not in answer.body
+
+
+async def test_a_content_length_that_is_no_number(house: House) -> None:
+    answer = await house.wish({"name": "a"}, **{"Content-Length": "many"})
+    assert answer.status == 400
+
+
+async def test_query_answers_xml(house: House) -> None:
+    answer = await house.folk(b"Action=Greet&Version=2010-05-08&Name=a%3Cb&Friends.member.1=x&Friends.member.2=y")
+    request_id = answer.headers[b"x-amzn-requestid"].decode()
+    assert answer.headers[b"content-type"] == b"text/xml"
+    assert answer.body.decode() == (
+        '<GreetResponse xmlns="https://folk.amazonaws.com/doc/2010-05-08/"><GreetResult>'
+        "<Greeting>hello a&lt;b &amp; co</Greeting><Friends><member>x</member><member>y</member></Friends>"
+        "<Old>true</Old>"
+        f"</GreetResult><ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></GreetResponse>"
+    )
+
+
+async def test_a_presigned_query_needs_no_body(house: House) -> None:
+    answer = await house.send(
+        b"", {}, "GET", b"Action=Greet&Name=a&X-Amz-Credential=A%2F20260101%2Fus-east-1%2Ffolk%2Faws4_request"
+    )
+    assert answer.status == 200
+    assert b"hello a" in answer.body
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"Action=Greet&Name=nobody", 404, b"NoSuchEntity"),
+        (b"Action=Greet", 400, b"ValidationError"),
+        (b"Action=Dance", 400, b"InvalidAction"),
+        (b"Action=Greet&Version=1999-01-01&Name=a", 400, b"InvalidAction"),
+        (b"Name=%ff", 400, b"MalformedQueryString"),
+        (b"\xff", 400, b"MalformedQueryString"),
+    ],
+)
+async def test_query_errors(house: House, body: bytes, status: int, code: bytes) -> None:
+    answer = await house.folk(body)
+    assert answer.status == status
+    assert b"<Error><Type>Sender</Type><Code>" + code + b"</Code>" in answer.body
+
+
+async def test_query_names_authentication_errors_its_own_way(house: House) -> None:
+    house.verifier.begins = UnrecognizedClient()
+    answer = await house.folk(b"Action=Greet&Name=a")
+    assert answer.status == 403
+    assert b"<Code>InvalidClientTokenId</Code>" in answer.body

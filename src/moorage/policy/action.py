@@ -1,0 +1,49 @@
+"""What an Action or NotAction element lists, ready to be compared with a request's action (policy-engine.md §2.2)."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from moorage.policy.wildcard import Matcher, matcher, tokens
+
+EVERYTHING: Final = "*"
+
+
+class Actions:
+    """Case-insensitive. `*` alone is every action; else `service:name`, with wildcards in the name only.
+
+    Nothing is trimmed and nothing is guessed: an entry that is not of that form matches no action.
+    """
+
+    __slots__ = ("everything", "names", "negated", "patterns")
+
+    def __init__(self, entries: Iterable[str], *, negated: bool) -> None:
+        lowered = [entry.lower() for entry in entries]
+        self.negated = negated
+        self.everything = EVERYTHING in lowered
+        self.names = frozenset(entry for entry in lowered if not _is_pattern(entry))
+        self.patterns: tuple[Matcher, ...] = tuple(
+            matcher(tokens(entry)) for entry in lowered if _is_pattern(entry) and _may_match(entry)
+        )
+
+    def match(self, action: str) -> bool:
+        """Whether the element covers `action` (in lower case, `service:name`)."""
+        return self.lists(action) is not self.negated
+
+    def lists(self, action: str) -> bool:
+        """Whether an entry matches `action` (in lower case), be the element Action or NotAction."""
+        if self.everything or action in self.names:
+            return True
+        for pattern in self.patterns:  # noqa: SIM110 - a generator costs more than the comparison
+            if pattern(action):
+                return True
+        return False
+
+
+def _is_pattern(entry: str) -> bool:
+    return "*" in entry or "?" in entry
+
+
+def _may_match(entry: str) -> bool:
+    """A wildcard in the service prefix is not honoured, except the bare `*` (policy-engine.md §2.2)."""
+    service, colon, name = entry.partition(":")
+    return bool(colon and name) and (service == EVERYTHING or not _is_pattern(service))

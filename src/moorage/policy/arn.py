@@ -1,0 +1,54 @@
+"""ARN patterns: six parts, each a wildcard pattern of its own, so that a star never reaches over a colon it should not.
+
+Only the last part (the resource) may itself hold colons and slashes (policy-engine.md §2.5, §3.2).
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from moorage.policy.wildcard import Matcher, Token, Wild, matcher
+
+PARTS: Final = 6
+
+
+def split(pattern: Sequence[Token]) -> list[list[Token]]:
+    """The pattern's tokens, cut at the first five colons of its literal text. Fewer than six parts if it has fewer."""
+    parts: list[list[Token]] = [[]]
+    for token in pattern:
+        if isinstance(token, Wild):
+            parts[-1].append(token)
+            continue
+        head, *rest = token.split(":", PARTS - len(parts))
+        for piece in (head, *rest):
+            if piece:
+                parts[-1].append(piece)
+            parts.append([])
+        parts.pop()
+    return parts
+
+
+def is_arn(text: str) -> bool:
+    """Whether the text has an ARN's six parts."""
+    return text.count(":") >= PARTS - 1
+
+
+def arn_matcher(parts: Sequence[Sequence[Token]]) -> Matcher:
+    """A function that matches a whole ARN against six part patterns; anything that is not an ARN does not match."""
+    if len(parts) != PARTS:
+        return _never
+    resource = matcher(parts[-1])
+    if not any(isinstance(token, Wild) for part in parts[:-1] for token in part):
+        prefix = ":".join("".join(str(token) for token in part) for part in parts[:-1]) + ":"
+        length = len(prefix)
+        return lambda text: text.startswith(prefix) and resource(text[length:])
+    segments = tuple(matcher(part) for part in parts)
+
+    def match(text: str) -> bool:
+        values = text.split(":", PARTS - 1)
+        return len(values) == PARTS and all(segment(value) for segment, value in zip(segments, values, strict=True))
+
+    return match
+
+
+def _never(_text: str) -> bool:
+    return False

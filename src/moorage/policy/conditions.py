@@ -1,0 +1,162 @@
+"""Condition elements: operator, key and values, which hold or not, and why (policy-engine.md §3)."""
+
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+from moorage.policy.operators import FOUND, NOT_FOUND, OPERATORS, UNPARSABLE, UNRESOLVED, Comparison, Operator
+from moorage.policy.variables import Context, Template, shown
+
+Because = Literal[
+    "equal",
+    "no-value-matched",
+    "key-present",
+    "key-missing",
+    "key-missing-negated",
+    "key-missing-ifexists",
+    "multivalued-without-set-operator",
+    "variable-unresolved",
+    "type-unparsable",
+    "empty-set",
+]
+
+
+class Outcome(NamedTuple):
+    """Whether a test holds, and why."""
+
+    matched: bool
+    because: Because
+
+
+class UnfitRequestError(Exception):
+    """The request holds something that is not text where text must be; it is denied as a whole."""
+
+
+_OUTCOMES: Final = {
+    FOUND: Outcome(True, "equal"),
+    NOT_FOUND: Outcome(False, "no-value-matched"),
+    UNRESOLVED: Outcome(False, "variable-unresolved"),
+    UNPARSABLE: Outcome(False, "type-unparsable"),
+}
+_NEGATED_OUTCOMES: Final = {
+    FOUND: Outcome(False, "equal"),
+    NOT_FOUND: Outcome(True, "no-value-matched"),
+    UNRESOLVED: Outcome(True, "variable-unresolved"),
+    UNPARSABLE: Outcome(False, "type-unparsable"),
+}
+_MULTIVALUED: Final = Outcome(False, "multivalued-without-set-operator")
+_EMPTY_HOLDS: Final = Outcome(True, "empty-set")
+_EMPTY_FAILS: Final = Outcome(False, "empty-set")
+
+Qualifier = Literal["", "ForAllValues:", "ForAnyValue:"]
+_QUALIFIERS: Final[tuple[Qualifier, ...]] = ("ForAllValues:", "ForAnyValue:")
+_IF_EXISTS: Final = "ifexists"
+_NULL: Final = "null"
+
+
+class OperatorName(NamedTuple):
+    """A full operator name, taken apart. `base` is None for Null."""
+
+    qualifier: Qualifier
+    base: Operator | None
+    if_exists: bool
+
+    @property
+    def text(self) -> str:
+        """In AWS's spelling."""
+        name = "Null" if self.base is None else self.base.name
+        return f"{self.qualifier}{name}{'IfExists' if self.if_exists else ''}"
+
+
+def operator_name(text: str) -> OperatorName | None:
+    """`[ForAllValues:|ForAnyValue:]Base[IfExists]` in any case, or None. Null has no IfExists form."""
+    rest = text.lower()
+    qualifier: Qualifier = ""
+    for one in _QUALIFIERS:
+        if rest.startswith(one.lower()):
+            qualifier, rest = one, rest[len(one) :]
+            break
+    if rest == _NULL:
+        return OperatorName(qualifier, None, if_exists=False)
+    if rest.endswith(_IF_EXISTS):
+        base = OPERATORS.get(rest[: -len(_IF_EXISTS)])
+        return None if base is None else OperatorName(qualifier, base, if_exists=True)
+    base = OPERATORS.get(rest)
+    return None if base is None else OperatorName(qualifier, base, if_exists=False)
+
+
+class Test:
+    """One key under one operator."""
+
+    __slots__ = ("_compare", "_missing", "_outcomes", "_qualifier", "_variables", "key", "name", "operator", "values")
+    __test__ = False
+
+    def __init__(self, operator: OperatorName, key: str, values: Sequence[str], *, variables: bool) -> None:
+        """`key` as written (compared without regard to case); `values` as text."""
+        self.operator = operator.text
+        self.name = key
+        self.key = key.lower()
+        self.values = tuple(values)
+        self._variables = variables
+        self._qualifier = operator.qualifier
+        self._compare: Comparison | None = None
+        self._outcomes = _OUTCOMES
+        if operator.base is None:
+            self._missing = self._null(present=False)
+        else:
+            self._compare = operator.base.build(self.values, variables)
+            self._outcomes = _NEGATED_OUTCOMES if operator.base.negated else _OUTCOMES
+            self._missing = _missing(operator)
+
+    def check(self, context: Context) -> Outcome:
+        """Whether the test holds. Raises UnfitRequestError for a value that is not text."""
+        value = context.get(self.key)
+        if value is None or value == ():
+            return self._missing
+        compare = self._compare
+        if compare is None:
+            return self._null(present=True)
+        if isinstance(value, str):
+            if not self._qualifier:
+                return self._outcomes[compare(value, context)]
+            value = (value,)
+        elif not (isinstance(value, tuple) and all(isinstance(one, str) for one in value)):
+            raise UnfitRequestError(f"the value of {self.key} is neither text nor a tuple of texts")
+        if not self._qualifier:
+            return _MULTIVALUED
+        return self._check_set(value, compare, context)
+
+    def _check_set(self, values: tuple[str, ...], compare: Comparison, context: Context) -> Outcome:
+        every = self._qualifier == "ForAllValues:"
+        if every:
+            # A list of nothing but empty texts counts as an empty one (policy-engine.md §3.3).
+            values = tuple(value for value in values if value)
+        outcome = _EMPTY_HOLDS if every else _EMPTY_FAILS
+        for value in values:
+            outcome = self._outcomes[compare(value, context)]
+            if outcome.matched is not every:
+                break
+        return outcome
+
+    def _null(self, *, present: bool) -> Outcome:
+        wanted = "false" if present else "true"
+        return Outcome(wanted in map(str.lower, self.values), "key-present" if present else "key-missing")
+
+    def resolved(self, context: Context) -> tuple[str | None, ...]:
+        """The policy's values with their variables filled in; None for one that has no value."""
+        return tuple(self._resolve(value, context) for value in self.values)
+
+    def _resolve(self, value: str, context: Context) -> str | None:
+        if not self._variables or "${" not in value:
+            return value
+        pattern = Template(value, variables=True, wildcards=False).resolve(context)
+        return None if pattern is None else shown(pattern)
+
+
+def _missing(operator: OperatorName) -> Outcome:
+    if operator.if_exists:
+        return Outcome(True, "key-missing-ifexists")
+    if operator.qualifier:
+        return Outcome(operator.qualifier == "ForAllValues:", "empty-set")
+    if operator.base is not None and operator.base.negated:
+        return Outcome(True, "key-missing-negated")
+    return Outcome(False, "key-missing")

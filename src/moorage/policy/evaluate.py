@@ -1,0 +1,162 @@
+"""The decision: every policy set is read against the request, then combined as IAM does (policy-engine.md §2.3)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from moorage.policy.conditions import UnfitRequestError
+from moorage.policy.decision import DecidedBy, Decision, PolicyTrace, SetName, SetTrace, Verdict
+from moorage.policy.principal import ACCOUNT, ANY, LIMITED, NONE, STRENGTHS
+from moorage.policy.request import Named, Policies, Request
+from moorage.policy.statement import Inquiry
+
+_STRENGTH: Final = {name: strength for strength, name in enumerate(STRENGTHS)}
+_KINDS: Final = frozenset({"root", "user", "role", "federated", "service", "anonymous"})
+_WITH_IDENTITY: Final = frozenset({"root", "user", "role", "federated"})
+_EXPLICIT_ORDER: Final[tuple[SetName, ...]] = ("scp", "rcp", "resource", "identity", "boundary", "session")
+
+
+class _Ruling(NamedTuple):
+    allowed: bool
+    decided_by: DecidedBy
+    rule: str
+    explicit: bool = False
+
+
+def evaluate(request: Request, policies: Policies, *, detail: bool = False) -> Decision:
+    """Whether `request` is allowed by `policies`, with the trace of every statement. Never raises.
+
+    `detail` fills each finding's `detail`: the same evaluation, which then looks at every element of a statement
+    rather than stopping at the first that fails. A request that cannot be read (an unknown kind of principal, a
+    context value that is not text) is denied.
+    """
+    if not _is_fit(request):
+        return Decision(request, False, False, "request", "0-unfit-request", ())
+    try:
+        trace = _read_all(request, policies, detail)
+    except UnfitRequestError:
+        return Decision(request, False, False, "request", "0-unfit-request", ())
+    ruling = _explicit_deny(trace) or _missing_level(trace) or _combine(request, policies, trace)
+    return Decision(request, ruling.allowed, ruling.explicit, ruling.decided_by, ruling.rule, trace)
+
+
+def _is_fit(request: Request) -> bool:
+    return (
+        isinstance(request.action, str)
+        and isinstance(request.resource, str)
+        and isinstance(request.resource_account, str)
+        and isinstance(request.context, Mapping)
+        and request.principal.kind in _KINDS
+    )
+
+
+def _read_all(request: Request, policies: Policies, detail: bool) -> tuple[SetTrace, ...]:
+    """The trace of every set that is attached and applies to this kind of caller."""
+    caller = request.principal
+    inquiry = Inquiry(
+        caller, request.action.lower(), request.resource, request.context, policies.boundary is not None, detail
+    )
+    trace: list[SetTrace] = []
+    if policies.resource is not None:
+        trace.append(_read("resource", policies.resource, inquiry, by_principal=True))
+    if caller.kind in _WITH_IDENTITY:
+        if caller.kind != "root":
+            if policies.identity is not None:
+                trace.append(_read("identity", policies.identity, inquiry))
+            if policies.boundary is not None:
+                trace.append(_read("boundary", policies.boundary, inquiry))
+            if policies.session is not None:
+                trace.append(_read("session", policies.session, inquiry))
+        for level, scps in enumerate(policies.scp or ()):
+            trace.append(_read("scp", scps, inquiry, level=level))
+    for level, rcps in enumerate(policies.rcp or ()):
+        trace.append(_read("rcp", rcps, inquiry, by_principal=True, level=level))
+    return tuple(trace)
+
+
+def _read(
+    name: SetName, policies: Sequence[Named], inquiry: Inquiry, *, by_principal: bool = False, level: int = 0
+) -> SetTrace:
+    denied = allowed = False
+    strength = "none"
+    traces = []
+    for policy in policies:
+        findings = []
+        for statement in policy.document.statements:
+            finding = statement.find(inquiry, by_principal=by_principal)
+            findings.append(finding)
+            if finding.matched:
+                if not statement.allow:
+                    denied = True
+                else:
+                    allowed = True
+                    if by_principal and _STRENGTH[finding.strength] > _STRENGTH[strength]:
+                        strength = finding.strength
+        traces.append(PolicyTrace(policy.name, policy.hash, tuple(findings)))
+    result: Verdict = "deny" if denied else "allow" if allowed else "none"
+    return SetTrace(name, result, tuple(traces), strength, level)
+
+
+def _explicit_deny(trace: tuple[SetTrace, ...]) -> _Ruling | None:
+    """Step 1. The order is that in which AWS names one cause when several deny (policy-engine.md §7.2)."""
+    denying = [one.set for one in trace if one.result == "deny"]
+    if not denying:
+        return None
+    return _Ruling(False, min(denying, key=_EXPLICIT_ORDER.index), "1-explicit-deny", explicit=True)
+
+
+def _missing_level(trace: tuple[SetTrace, ...]) -> _Ruling | None:
+    """Step 2: every level of SCPs and RCPs must allow."""
+    if any(one.set == "scp" and one.result != "allow" for one in trace):
+        return _Ruling(False, "scp", "2-no-scp-allow")
+    if any(one.set == "rcp" and one.result != "allow" for one in trace):
+        return _Ruling(False, "rcp", "2-no-rcp-allow")
+    return None
+
+
+def _combine(request: Request, policies: Policies, trace: tuple[SetTrace, ...]) -> _Ruling:
+    """Steps 3 to 6 and A, when nothing denies explicitly."""
+    kind = request.principal.kind
+    allowing: dict[SetName, str] = {one.set: one.strength for one in trace if one.result == "allow"}
+    grant = _STRENGTH[allowing.get("resource", "none")]
+    if kind == "anonymous":
+        return _Ruling(grant >= ANY, "resource", "A-anonymous-grant" if grant >= ANY else "A-no-anonymous-grant")
+    if kind == "service":
+        allowed = grant >= ANY
+        return _Ruling(allowed, "resource", "4-service-grant" if allowed else "4-no-service-grant")
+    same_account = request.principal.account == request.resource_account
+    identity = kind == "root" or "identity" in allowing
+    limits = _Limits(
+        # Root has neither; a federated session without a session policy has no rights of its user's.
+        boundary=kind == "root" or policies.boundary is None or "boundary" in allowing,
+        session=kind == "root" or "session" in allowing or (policies.session is None and kind != "federated"),
+    )
+    if not same_account:
+        if grant == NONE:
+            return _Ruling(False, "resource", "6-no-resource-grant")
+        if not identity:
+            return _Ruling(False, "identity", "6-no-identity-grant")
+        return limits.ruling("6") or _Ruling(True, "resource", "6-both-sides")
+    if kind == "root":
+        return _Ruling(True, "root", "3-account-root")
+    if grant > LIMITED:
+        return _Ruling(True, "resource", "5a-direct-resource-grant")
+    if grant > ACCOUNT:
+        return limits.ruling("5b") or _Ruling(True, "resource", "5b-limited-resource-grant")
+    if not identity:
+        return _Ruling(False, "identity", "5c-no-identity-grant")
+    return limits.ruling("5c") or _Ruling(True, "identity", "5c-identity-grant")
+
+
+class _Limits(NamedTuple):
+    """Whether boundary and session policy let the request through."""
+
+    boundary: bool
+    session: bool
+
+    def ruling(self, step: str) -> _Ruling | None:
+        """The denial by the first limit that is not met, if one is not."""
+        if not self.boundary:
+            return _Ruling(False, "boundary", f"{step}-no-boundary-allow")
+        if not self.session:
+            return _Ruling(False, "session", f"{step}-no-session-allow")
+        return None

@@ -1,0 +1,61 @@
+"""The kinds of policy, and what each kind's statements must, may and must not say (policy-engine.md §1.1, §2.1)."""
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Needs(Enum):
+    """Whether an element is there."""
+
+    REQUIRED = "required"
+    FORBIDDEN = "forbidden"
+
+
+class Scope(Enum):
+    """Which actions may be named."""
+
+    REPOSITORY = "actions on an ECR repository"
+    REGISTRY = "actions of ECR"
+    ANY = "actions of any service"
+
+
+class Rules(NamedTuple):
+    """What a kind asks of its statements."""
+
+    principal: Needs
+    resource: Needs
+    scope: Scope
+    federated: bool = False
+    """Whether `Federated` principals may be named."""
+    everyone_only: bool = False
+    """Whether the Principal can only be `*`."""
+    plain_sids: bool = False
+    """Whether a Sid is `[A-Za-z0-9]*` and unique (IAM), not any text (ECR)."""
+
+
+_ATTACHED = Rules(Needs.FORBIDDEN, Needs.REQUIRED, Scope.ANY, plain_sids=True)
+
+
+class Kind(Enum):
+    """What a document is attached to."""
+
+    REPOSITORY = "repository"
+    REGISTRY = "registry"
+    IDENTITY = "identity"
+    BOUNDARY = "boundary"
+    SESSION = "session"
+    SCP = "scp"
+    RCP = "rcp"
+    TRUST = "trust"
+
+    @property
+    def rules(self) -> Rules:
+        return _RULES.get(self, _ATTACHED)
+
+
+_RULES = {
+    Kind.REPOSITORY: Rules(Needs.REQUIRED, Needs.FORBIDDEN, Scope.REPOSITORY),
+    Kind.REGISTRY: Rules(Needs.REQUIRED, Needs.REQUIRED, Scope.REGISTRY),
+    Kind.RCP: Rules(Needs.REQUIRED, Needs.REQUIRED, Scope.ANY, everyone_only=True, plain_sids=True),
+    Kind.TRUST: Rules(Needs.REQUIRED, Needs.FORBIDDEN, Scope.ANY, federated=True, plain_sids=True),
+}

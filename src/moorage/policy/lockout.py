@@ -1,0 +1,30 @@
+"""Whether a repository policy would keep a whole account from ever setting another (policy-engine.md §5, step 4)."""
+
+from typing import Final
+
+from moorage.policy.document import Document
+from moorage.policy.principal import NONE, Principal
+from moorage.policy.statement import Statement
+
+_ACTION: Final = "ecr:setrepositorypolicy"
+
+
+def locks_out(document: Document, account: str) -> bool:
+    """Whether some Deny, without a condition, stops `ecr:SetRepositoryPolicy` for every principal of `account`.
+
+    Symbolic: it covers the account's root too, whom nothing but an explicit Deny can stop. `account` (12 digits) owns
+    the repository. Whether the caller itself would still be allowed is a question for `evaluate`.
+    """
+    root = Principal("root", account, f"arn:aws:iam::{account}:root", account)
+    return any(_stops(statement, root) for statement in document.statements)
+
+
+def _stops(statement: Statement, root: Principal) -> bool:
+    # Only `*`, the account itself, or a NotPrincipal without it can name a root user, and each means the account.
+    return (
+        not statement.allow
+        and not statement.conditions
+        and statement.principals is not None
+        and statement.principals.strength(root) != NONE
+        and statement.actions.match(_ACTION)
+    )

@@ -1,0 +1,261 @@
+"""Condition operators: how one value of a request is compared with a policy's values (policy-engine.md §3.2).
+
+Each operator is built once into a `Comparison`. Negated operators are the same comparison read the other way round,
+which `conditions` does. Values that cannot be read as the operator's type hold for neither.
+"""
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from functools import lru_cache, partial
+from operator import eq, ge, gt, le, lt
+from typing import Final, NamedTuple, TypeVar
+
+from moorage.policy.arn import arn_matcher, is_arn, split
+from moorage.policy.variables import Context, Template
+from moorage.policy.wildcard import Matcher, Token, matcher
+
+# What a comparison finds.
+NOT_FOUND: Final = 0
+FOUND: Final = 1
+UNRESOLVED: Final = 2
+UNPARSABLE: Final = 3
+
+Comparison = Callable[[str, Context], int]
+"""(the request's value, the context) → one of the four above."""
+
+Build = Callable[[Sequence[str], bool], Comparison]
+"""(the policy's values, whether the document has variables) → the comparison."""
+
+_V = TypeVar("_V")
+
+
+class Operator(NamedTuple):
+    """A base operator, without qualifier and IfExists."""
+
+    name: str
+    build: Build
+    negated: bool = False
+
+
+def _templated(
+    make: Callable[[Sequence[Token]], Matcher], values: Sequence[str], variables: bool, *, wildcards: bool
+) -> Comparison:
+    templates = [Template(value, variables=variables, wildcards=wildcards) for value in values]
+    fixed = tuple(make(template.fixed) for template in templates if template.fixed is not None)
+    moving = tuple(template for template in templates if template.fixed is None)
+
+    def compare(value: str, context: Context) -> int:
+        for matches in fixed:
+            if matches(value):
+                return FOUND
+        found = NOT_FOUND
+        for template in moving:
+            pattern = template.resolve(context)
+            if pattern is None:
+                found = UNRESOLVED
+            elif make(pattern)(value):
+                return FOUND
+        return found
+
+    return compare
+
+
+def _joined(pattern: Iterable[Token]) -> str:
+    return "".join(str(token) for token in pattern)
+
+
+def _equal(pattern: Sequence[Token]) -> Matcher:
+    return _joined(pattern).__eq__
+
+
+def _equal_ignoring_case(pattern: Sequence[Token]) -> Matcher:
+    wanted = _joined(pattern).casefold()
+    return lambda value: value.casefold() == wanted
+
+
+def _equal_boolean(pattern: Sequence[Token]) -> Matcher:
+    wanted = _joined(pattern).lower()
+    return lambda value: value.lower() == wanted
+
+
+def _equal_arn(pattern: Sequence[Token]) -> Matcher:
+    return arn_matcher(split(pattern))
+
+
+def _string_equals(values: Sequence[str], variables: bool) -> Comparison:
+    if variables and any("${" in value for value in values):
+        return _templated(_equal, values, variables, wildcards=False)
+    wanted = frozenset(values)
+    return lambda value, _context: FOUND if value in wanted else NOT_FOUND
+
+
+def _string_equals_ignore_case(values: Sequence[str], variables: bool) -> Comparison:
+    return _templated(_equal_ignoring_case, values, variables, wildcards=False)
+
+
+def _string_like(values: Sequence[str], variables: bool) -> Comparison:
+    return _templated(matcher, values, variables, wildcards=True)
+
+
+def _bool(values: Sequence[str], variables: bool) -> Comparison:
+    among = _templated(_equal_boolean, values, variables, wildcards=False)
+    return lambda value, context: among(value, context) if value.lower() in {"true", "false"} else UNPARSABLE
+
+
+def _arn_like(values: Sequence[str], variables: bool) -> Comparison:
+    among = _templated(_equal_arn, values, variables, wildcards=True)
+    malformed = any("${" not in value and not is_arn(value) for value in values)
+
+    def compare(value: str, context: Context) -> int:
+        if not is_arn(value):
+            return UNPARSABLE
+        found = among(value, context)
+        return UNPARSABLE if malformed and found != FOUND else found
+
+    return compare
+
+
+def _typed(read: Callable[[str], _V | None], holds: Callable[[_V, _V], bool]) -> Build:
+    """An operator on values of one type. `holds(request's value, policy's value)`; no variables."""
+
+    def build(values: Sequence[str], _variables: bool) -> Comparison:
+        wanted = [read(value) for value in values]
+        readable = tuple(value for value in wanted if value is not None)
+        otherwise = NOT_FOUND if len(readable) == len(wanted) else UNPARSABLE
+
+        def compare(value: str, _context: Context) -> int:
+            given = read(value)
+            if given is None:
+                return UNPARSABLE
+            return FOUND if any(holds(given, one) for one in readable) else otherwise
+
+        return compare
+
+    return build
+
+
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]{1,64}(?:\.[0-9]{0,64})?|\.[0-9]{1,64})(?:[eE][+-]?[0-9]{1,3})?")
+
+
+def number(text: str) -> Decimal | None:
+    """A decimal number, or None."""
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
+
+
+_DATE: Final = re.compile(
+    r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2})"
+    r"(?:T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?(?:Z|([+-])([0-9]{2}):?([0-9]{2})))?)?)?"
+)
+_EPOCH: Final = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,9}))?")
+
+
+@lru_cache(maxsize=1024)
+def instant(text: str) -> int | None:
+    """Nanoseconds since 1970 of an ISO 8601 date (W3C profile; a bare date is its start, UTC) or of Unix seconds.
+
+    Four digits are a year.
+    """
+    date = _DATE.fullmatch(text)
+    if date is None:
+        epoch = _EPOCH.fullmatch(text)
+        return None if epoch is None else int(epoch[1]) * 10**9 + _nanoseconds(epoch[2])
+    zone = UTC if date[8] is None else _offset(date[8], int(date[9]), int(date[10]))
+    year, month, day, hour, minute, second = (
+        int(date[group] or least) for group, least in enumerate((0, 1, 1, 0, 0, 0), 1)
+    )
+    if zone is None:
+        return None
+    try:
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=zone)
+    except ValueError:
+        return None
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86400 + since.seconds) * 10**9 + _nanoseconds(date[7])
+
+
+def _nanoseconds(fraction: str | None) -> int:
+    return int((fraction or "").ljust(9, "0"))
+
+
+def _offset(sign: str, hours: int, minutes: int) -> timezone | None:
+    if hours > 23 or minutes > 59:
+        return None
+    offset = timedelta(hours=hours, minutes=minutes)
+    return timezone(-offset if sign == "-" else offset)
+
+
+def _bytes(text: str) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+class _Network(NamedTuple):
+    version: int
+    first: int
+    mask: int
+
+
+@lru_cache(maxsize=4096)
+def _network(text: str) -> _Network | None:
+    """An address (as a network of one) or CIDR range; host bits are masked; IPv4 inside IPv6 is read as IPv4."""
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+    if isinstance(network, ipaddress.IPv6Network):
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None and network.prefixlen >= 96:
+            network = ipaddress.ip_network((mapped, network.prefixlen - 96))
+    return _Network(network.version, int(network.network_address), int(network.netmask))
+
+
+def _within(address: _Network, network: _Network) -> bool:
+    return address.version == network.version and address.first & network.mask == network.first
+
+
+def _ip_address(values: Sequence[str], variables: bool) -> Comparison:
+    among = _typed(_network, _within)(values, variables)
+    return lambda value, context: UNPARSABLE if "/" in value else among(value, context)
+
+
+_NUMERIC: Final = partial(_typed, number)
+_DATES: Final = partial(_typed, instant)
+
+_OPERATORS: Final = (
+    Operator("StringEquals", _string_equals),
+    Operator("StringNotEquals", _string_equals, negated=True),
+    Operator("StringEqualsIgnoreCase", _string_equals_ignore_case),
+    Operator("StringNotEqualsIgnoreCase", _string_equals_ignore_case, negated=True),
+    Operator("StringLike", _string_like),
+    Operator("StringNotLike", _string_like, negated=True),
+    Operator("NumericEquals", _NUMERIC(eq)),
+    Operator("NumericNotEquals", _NUMERIC(eq), negated=True),
+    Operator("NumericLessThan", _NUMERIC(lt)),
+    Operator("NumericLessThanEquals", _NUMERIC(le)),
+    Operator("NumericGreaterThan", _NUMERIC(gt)),
+    Operator("NumericGreaterThanEquals", _NUMERIC(ge)),
+    Operator("DateEquals", _DATES(eq)),
+    Operator("DateNotEquals", _DATES(eq), negated=True),
+    Operator("DateLessThan", _DATES(lt)),
+    Operator("DateLessThanEquals", _DATES(le)),
+    Operator("DateGreaterThan", _DATES(gt)),
+    Operator("DateGreaterThanEquals", _DATES(ge)),
+    Operator("Bool", _bool),
+    Operator("BinaryEquals", _typed(_bytes, eq)),
+    Operator("IpAddress", _ip_address),
+    Operator("NotIpAddress", _ip_address, negated=True),
+    Operator("ArnEquals", _arn_like),
+    Operator("ArnLike", _arn_like),
+    Operator("ArnNotEquals", _arn_like, negated=True),
+    Operator("ArnNotLike", _arn_like, negated=True),
+)
+
+OPERATORS: Final = {operator.name.lower(): operator for operator in _OPERATORS}
+"""Every base operator but Null, by its name in lower case."""

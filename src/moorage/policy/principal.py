@@ -1,0 +1,131 @@
+"""Who calls, who a policy names, and by what strength the one names the other (policy-engine.md §2.4)."""
+
+import re
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import msgspec
+
+PrincipalKind = Literal["root", "user", "role", "federated", "service", "anonymous"]
+
+
+class Principal(msgspec.Struct, frozen=True, gc=False):
+    """The caller of a request. Empty strings where a kind has no such thing."""
+
+    kind: PrincipalKind
+    account: str
+    """12 digits; empty for anonymous callers and services."""
+    arn: str
+    """User, root, assumed-role session or federated-user ARN; a service's name; `anonymous`."""
+    id: str
+    """`aws:userid`: account id (root), `AIDA…`, `AROA…:SESSION`, `ACCOUNT:NAME`, `anonymous`."""
+    role_arn: str | None = None
+    """Of a role session: the role, with its path."""
+    role_id: str | None = None
+    """Of a role session: `AROA…`."""
+    user_name: str | None = None
+    """Of a user: the friendly name."""
+    user_arn: str | None = None
+    """Of a federated session: the user that made it."""
+    user_id: str | None = None
+    """Of a federated session: that user's `AIDA…`."""
+
+
+ANONYMOUS: Final = Principal("anonymous", "", "anonymous", "anonymous")
+
+# Strengths of a grant, weakest first; 0 is no match.
+NONE: Final = 0
+ACCOUNT: Final = 1
+LIMITED: Final = 2
+DIRECT: Final = 3
+ANY: Final = 4
+SERVICE: Final = 5
+STRENGTHS: Final = ("none", "account", "limited", "direct", "any", "service")
+
+_ACCOUNT_ID: Final = re.compile(r"[0-9]{12}")
+_ROOT: Final = re.compile(r"arn:aws[a-z-]{0,16}:iam::([0-9]{12}):root")
+_ENTITY: Final = re.compile(
+    r"arn:aws[a-z-]{0,16}:(?:iam::[0-9]{12}:(?:user|role)/(?:[!-)+->@-~]{1,510}/)?[A-Za-z0-9+=,.@_-]{1,64}"
+    r"|sts::[0-9]{12}:(?:assumed-role/[A-Za-z0-9+=,.@_-]{1,64}/[A-Za-z0-9+=,.@_-]{1,64}"
+    r"|federated-user/[A-Za-z0-9+=,.@_-]{1,32}))"
+)
+_UNIQUE_ID: Final = re.compile(r"A(?:IDA|ROA)[A-Z0-9]{12,124}")
+_SERVICE: Final = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8}")
+
+
+def account_named(text: str) -> str | None:
+    """The account id that an `AWS` principal of the account form names (12 digits or the root ARN)."""
+    if _ACCOUNT_ID.fullmatch(text):
+        return text
+    root = _ROOT.fullmatch(text)
+    return root[1] if root else None
+
+
+def is_aws_principal(text: str) -> bool:
+    """Whether `text` may stand under `AWS`: `*`, an account, a user, a role, a session, or a unique id.
+
+    No wildcard inside an ARN, no group (policy-engine.md §2.4).
+    """
+    return (
+        text == "*"
+        or account_named(text) is not None
+        or _ENTITY.fullmatch(text) is not None
+        or _UNIQUE_ID.fullmatch(text) is not None
+    )
+
+
+def is_service_principal(text: str) -> bool:
+    """Whether `text` may stand under `Service`: a host name such as `replication.ecr.amazonaws.com`."""
+    return _SERVICE.fullmatch(text) is not None
+
+
+def is_unique_id(text: str) -> bool:
+    """Whether `text` is a unique id (`AIDA…`, `AROA…`), as stored policies name users and roles."""
+    return _UNIQUE_ID.fullmatch(text) is not None
+
+
+class Principals:
+    """What a Principal or NotPrincipal element lists, ready to be compared."""
+
+    __slots__ = ("accounts", "anyone", "entities", "negated", "services")
+
+    def __init__(self, aws: Iterable[str], services: Iterable[str], *, negated: bool) -> None:
+        """`aws` and `services` have been checked by `is_aws_principal` and `is_service_principal`."""
+        named = set(aws)
+        self.negated = negated
+        self.anyone = "*" in named
+        accounts = {text: account_named(text) for text in named}
+        self.accounts = frozenset(account for account in accounts.values() if account is not None)
+        self.entities = frozenset(text for text, account in accounts.items() if account is None)
+        self.services = frozenset(services)
+
+    def strength(self, caller: Principal) -> int:
+        """How strongly the element matches the caller; NONE when it does not."""
+        named = self.named(caller)
+        if self.negated:
+            return NONE if named else ANY
+        return named
+
+    def named(self, caller: Principal) -> int:
+        """How strongly the entries name the caller, whether the element is Principal or NotPrincipal."""
+        kind = caller.kind
+        if kind == "service":
+            return SERVICE if caller.arn in self.services else ANY if self.anyone else NONE
+        if self.anyone:
+            return ANY
+        entities = self.entities
+        if entities:
+            if kind == "user":
+                if caller.arn in entities or caller.id in entities:
+                    return DIRECT
+            elif kind == "role":
+                if caller.arn in entities:
+                    return DIRECT
+                if caller.role_arn in entities or caller.role_id in entities:
+                    return LIMITED
+            elif kind == "federated":
+                if caller.arn in entities:
+                    return DIRECT
+                if caller.user_arn in entities or caller.user_id in entities:
+                    return LIMITED
+        return ACCOUNT if caller.account in self.accounts else NONE

@@ -1,0 +1,194 @@
+"""One compiled statement: matched against a request, element after element (policy-engine.md §2.2)."""
+
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from moorage.policy.action import Actions
+from moorage.policy.conditions import Because, Outcome, Test
+from moorage.policy.principal import ANY, NONE, STRENGTHS, Principal, Principals
+from moorage.policy.resource import Resources
+from moorage.policy.variables import Context
+
+Effect = Literal["Allow", "Deny"]
+Element = Literal["principal", "action", "resource", "condition"]
+
+
+class TestDetail(msgspec.Struct, frozen=True):
+    """One condition test, in full."""
+
+    __test__ = False
+
+    operator: str
+    key: str
+    policy_values: tuple[str, ...]
+    resolved_values: tuple[str | None, ...]
+    """With variables filled in; null where a variable has no value."""
+    context_values: tuple[str, ...] | None
+    """Null: the key is not in the request."""
+    matched: bool
+    because: Because
+
+
+class Detail(msgspec.Struct, frozen=True):
+    """Every element of a statement, matched or not. Null: the statement has no such element, or none is needed."""
+
+    principal: bool | None
+    action: bool
+    resource: bool | None
+    conditions: tuple[TestDetail, ...]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """How a request met a statement."""
+
+    index: int
+    """Place in the document, from 0."""
+    sid: str | None
+    effect: Effect
+    matched: bool
+    first_failed: Element | None = None
+    strength: str = "none"
+    """How its Principal named the caller: account, limited, direct, any, service; `none` without one."""
+    operator: str | None = None
+    """Of the condition test that failed first, with its key and reason."""
+    key: str | None = None
+    because: Because | None = None
+    detail: Detail | None = None
+
+
+class Inquiry(NamedTuple):
+    """What a statement is asked."""
+
+    caller: Principal
+    action: str
+    """In lower case."""
+    resource: str
+    context: Context
+    bounded: bool
+    """Whether the caller has a permissions boundary."""
+    detail: bool
+    """Whether to look at every element and keep what was seen."""
+
+
+class Statement:
+    """A statement, compiled once; `find` allocates nothing for what it has found before."""
+
+    __slots__ = (
+        "_conditions_failed",
+        "_failed",
+        "_matched",
+        "actions",
+        "allow",
+        "conditions",
+        "effect",
+        "index",
+        "principals",
+        "resources",
+        "sid",
+    )
+
+    def __init__(
+        self,
+        index: int,
+        sid: str | None,
+        effect: Effect,
+        principals: Principals | None,
+        actions: Actions,
+        resources: Resources | None,
+        conditions: tuple[Test, ...],
+    ) -> None:
+        self.index = index
+        self.sid = sid
+        self.effect: Effect = effect
+        self.allow = effect == "Allow"
+        self.principals = principals
+        self.actions = actions
+        self.resources = resources
+        self.conditions = conditions
+        self._failed: Final = {
+            element: Finding(index, sid, effect, matched=False, first_failed=element)
+            for element in ("principal", "action", "resource")
+        }
+        self._matched: Final = tuple(
+            Finding(index, sid, effect, matched=True, strength=strength) for strength in STRENGTHS
+        )
+        self._conditions_failed: Final[dict[tuple[Test, Outcome], Finding]] = {}
+
+    def find(self, inquiry: Inquiry, *, by_principal: bool) -> Finding:
+        """How the request meets this statement: the first element that fails, or a match and its strength.
+
+        `by_principal`: the statement stands in a set whose statements need a Principal.
+        Raises UnfitRequestError (`conditions`) for a context value that is not text.
+        """
+        finding = self._find(inquiry, by_principal)
+        if inquiry.detail:
+            return msgspec.structs.replace(finding, detail=self._look(inquiry, by_principal))
+        return finding
+
+    def _find(self, inquiry: Inquiry, by_principal: bool) -> Finding:
+        strength = NONE
+        if by_principal:
+            strength = self._strength(inquiry)
+            if strength == NONE:
+                return self._failed["principal"]
+        elif self.principals is not None:
+            return self._failed["principal"]
+        if not self.actions.match(inquiry.action):
+            return self._failed["action"]
+        resources = self.resources
+        if resources is not None and not resources.match(inquiry.resource, inquiry.context, allow=self.allow):
+            return self._failed["resource"]
+        for test in self.conditions:
+            outcome = test.check(inquiry.context)
+            if not outcome.matched:
+                return self._condition_failed(test, outcome)
+        return self._matched[strength]
+
+    def _strength(self, inquiry: Inquiry) -> int:
+        principals = self.principals
+        if principals is None:
+            return NONE
+        if principals.negated and inquiry.bounded and not self.allow:
+            # AWS: a Deny with NotPrincipal hits whoever has a permissions boundary, listed or not.
+            return ANY
+        return principals.strength(inquiry.caller)
+
+    def _condition_failed(self, test: Test, outcome: Outcome) -> Finding:
+        known = self._conditions_failed.get((test, outcome))
+        if known is None:
+            known = Finding(
+                self.index,
+                self.sid,
+                self.effect,
+                matched=False,
+                first_failed="condition",
+                operator=test.operator,
+                key=test.name,
+                because=outcome.because,
+            )
+            self._conditions_failed[test, outcome] = known
+        return known
+
+    def _look(self, inquiry: Inquiry, by_principal: bool) -> Detail:
+        resources = self.resources
+        return Detail(
+            self._strength(inquiry) != NONE if by_principal else None,
+            self.actions.match(inquiry.action),
+            None if resources is None else resources.match(inquiry.resource, inquiry.context, allow=self.allow),
+            tuple(_test_detail(test, inquiry.context) for test in self.conditions),
+        )
+
+
+def _test_detail(test: Test, context: Context) -> TestDetail:
+    outcome = test.check(context)
+    value = context.get(test.key)
+    return TestDetail(
+        test.operator,
+        test.name,
+        test.values,
+        test.resolved(context),
+        (value,) if isinstance(value, str) else value,
+        outcome.matched,
+        outcome.because,
+    )

@@ -63,7 +63,7 @@ def delete(conn: Connection, given: Deletion) -> tuple[list[ImageId], list[Failu
             image_rows.trash(conn, target.manifest_id, given.at, given.by)
             gone.add(target.manifest_id)
         deleted += [ImageId(target.digest, tag) for tag in doomed] or [ImageId(target.digest)]
-        payload = {"repository": given.ref.name, "digest": target.digest, "tags": doomed, "image": whole}
+        payload = {"digest": target.digest, "tags": doomed, "image": whole}
         events.record(conn, given.ref, "image.deleted", payload, at=given.at)
     return deleted, failures
 

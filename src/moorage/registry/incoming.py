@@ -29,12 +29,7 @@ class Incoming:
             raise BodyIncomplete
 
 
-async def nothing() -> AsyncIterator[bytes]:
-    """An empty body."""
-    return
-    yield b""
-
-
-async def whole(content: bytes) -> AsyncIterator[bytes]:
-    """A body at hand."""
-    yield content
+async def pieces(*contents: bytes) -> AsyncIterator[bytes]:
+    """A body at hand; without contents an empty one."""
+    for content in contents:
+        yield content

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from moorage.clock import Clock
 from moorage.errors import LayerInaccessible, LayersNotFound, RepositoryNotFound
-from moorage.names import Digest, RepositoryRef
+from moorage.names import Digest, RepositoryName, RepositoryRef
 from moorage.registry.recent import Recent
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore
@@ -127,7 +127,7 @@ class Layers:
     async def sources(self, ref: RepositoryRef, digest: Digest, limit: int) -> list[RepositoryRef]:
         """Other repositories of the same account and region that hold the blob; at most `limit`."""
         names = await self._db.read(lambda conn: layer_rows.holders(conn, ref, digest, limit))
-        return [ref._replace(name=name) for name in names]
+        return [ref._replace(name=RepositoryName(name)) for name in names]
 
     async def delete(self, ref: RepositoryRef, digest: Digest, by: str) -> None:
         """The repository holds the blob no longer; its bytes go when no repository does, after the grace period."""

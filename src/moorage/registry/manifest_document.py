@@ -102,6 +102,7 @@ def read_manifest(body: bytes, media_type: str | None) -> ManifestDocument:
     read as two types at once.
     """
     try:
+        body.decode()  # the decoder skips what it does not know without looking at its bytes
         text = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise unacceptable() from error

@@ -145,7 +145,6 @@ def _resolve(conn: Connection, given: Push, repository_id: int) -> tuple[list[Re
 def _event(given: Push) -> Mapping[str, object]:
     document = given.document
     return {
-        "repository": given.ref.name,
         "digest": given.digest,
         "tag": given.tag,
         "mediaType": document.media_type,

@@ -24,7 +24,7 @@ from moorage.errors import (
 )
 from moorage.names import Digest, RepositoryRef, digest_algorithm
 from moorage.registry.doors import Door, follows_ecr
-from moorage.registry.incoming import Incoming, nothing, whole
+from moorage.registry.incoming import Incoming, pieces
 from moorage.registry.layers import Layer
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore
@@ -106,7 +106,7 @@ class Uploads:
                 raise InvalidLayerPart(ref, upload_id, row.size - 1, f"it does not hold the bytes {first} to {last}")
             if row.parts >= MOST_PARTS:
                 raise LimitExceeded(f"A layer may have at most {MOST_PARTS} parts")
-            return await self._append(ref, row, Incoming(whole(data), len(data), self._room(row)))
+            return await self._append(ref, row, Incoming(pieces(data), len(data), self._room(row)))
 
     async def finish(self, ref: RepositoryRef, upload_id: str, digest: Digest, *, by: str, door: Door) -> Layer:
         """The upload, whose bytes have this digest (else InvalidLayer), becomes a layer of the repository.
@@ -202,7 +202,7 @@ class Uploads:
         if held == row.size:
             return
         try:
-            await self._blobs.append(row.id, row.size, nothing())
+            await self._blobs.append(row.id, row.size, pieces())
         except LookupError as error:
             raise UploadNotFound(ref, row.id) from error
 
@@ -210,7 +210,7 @@ class Uploads:
         algorithm = digest_algorithm(digest)
         if algorithm != "sha256" or sha256 is None:
             if size == 0:
-                await self._blobs.append(upload_id, 0, nothing())  # an upload begins with its first append
+                await self._blobs.append(upload_id, 0, pieces())  # an upload begins with its first append
             sha256 = await self._blobs.digest(upload_id, algorithm)
         if f"{algorithm}:{sha256}" != digest:
             raise _mismatch(digest, f"{algorithm}:{sha256}")

@@ -1,0 +1,108 @@
+"""A registry of one repository over a real database and real files, and what tests push into it."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from moorage.clock import Clock
+from moorage.names import AccountId, Digest, Region, RepositoryName, RepositoryRef
+from moorage.registry.image import Put
+from moorage.registry.images import Images
+from moorage.registry.layers import Layer, Layers
+from moorage.registry.manifest_document import OCI_INDEX, OCI_MANIFEST
+from moorage.registry.repositories import Repositories
+from moorage.registry.uploads import Uploads
+from moorage.settings import Settings
+from moorage.store.blobs.files import FileBlobStore
+from moorage.store.metadata.database import Database
+
+BY = "arn:aws:iam::123456789012:root"
+REF = RepositoryRef(AccountId("123456789012"), Region("eu-west-1"), RepositoryName("team/app"))
+OTHER = REF._replace(name=RepositoryName("team/other"))
+
+
+def digest_of(content: bytes, algorithm: str = "sha256") -> Digest:
+    return Digest(f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}")
+
+
+async def stream(*chunks: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+
+
+async def cut(*chunks: bytes) -> AsyncIterator[bytes]:
+    """A body whose client goes away."""
+    for chunk in chunks:
+        yield chunk
+    raise ConnectionError
+
+
+@dataclass
+class Bench:
+    """The parts under test."""
+
+    db: Database
+    blobs: FileBlobStore
+    clock: Clock
+    settings: Settings
+    repositories: Repositories
+    images: Images
+    layers: Layers
+    uploads: Uploads
+
+    @classmethod
+    def over(cls, db: Database, directory: Path, **changes: Any) -> "Bench":
+        settings = replace(Settings(data=directory), **changes)
+        blobs, clock = FileBlobStore(directory / "blobs"), Clock()
+        return cls(
+            db,
+            blobs,
+            clock,
+            settings,
+            Repositories(db, clock, settings),
+            Images(db, clock, settings),
+            Layers(db, blobs, clock, settings),
+            Uploads(db, blobs, clock, settings),
+        )
+
+    async def layer(self, content: bytes, ref: RepositoryRef = REF) -> Layer:
+        return await self.uploads.put(ref, digest_of(content), stream(content), length=len(content), by=BY)
+
+    async def push(self, body: bytes, *, tag: str | None = None, ref: RepositoryRef = REF, door: Any = "ecr") -> Put:
+        return await self.images.put(ref, body, media_type=None, tag=tag, digest=None, by=BY, door=door)
+
+    async def image(self, seed: str, *, tag: str | None = None, **more: Any) -> Digest:
+        """Push an image of a config and one layer; its digest."""
+        config, layer = f"config {seed}".encode(), f"layer {seed}".encode()
+        await self.layer(config)
+        await self.layer(layer)
+        put = await self.push(manifest(config, layer, **more), tag=tag)
+        return put.manifest.digest
+
+
+def descriptor(content: bytes, media_type: str) -> dict[str, object]:
+    return {"mediaType": media_type, "digest": digest_of(content), "size": len(content)}
+
+
+def manifest(config: bytes, *layers: bytes, **more: object) -> bytes:
+    document = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": descriptor(config, "application/vnd.oci.image.config.v1+json"),
+        "layers": [descriptor(layer, "application/vnd.oci.image.layer.v1.tar+gzip") for layer in layers],
+        **more,
+    }
+    return json.dumps(document).encode()
+
+
+def index(*children: tuple[str, int], media_type: str = OCI_MANIFEST, **more: object) -> bytes:
+    document = {
+        "schemaVersion": 2,
+        "mediaType": OCI_INDEX,
+        "manifests": [{"mediaType": media_type, "digest": digest, "size": size} for digest, size in children],
+        **more,
+    }
+    return json.dumps(document).encode()

@@ -1,0 +1,212 @@
+"""Uploads: pieces, cuts, digests, and the same bytes twice."""
+
+import asyncio
+
+import pytest
+
+from moorage.errors import (
+    BodyIncomplete,
+    EmptyUpload,
+    InvalidLayer,
+    InvalidLayerPart,
+    LayerAlreadyExists,
+    LayerPartTooSmall,
+    LayersNotFound,
+    LimitExceeded,
+    RepositoryNotFound,
+    UploadNotFound,
+    UploadRangeInvalid,
+)
+from moorage.names import RepositoryName
+from moorage.registry.layers import Layer
+from moorage.registry.uploads import SMALLEST_PART
+from moorage.store.metadata.database import Database
+from tests.registry.pushing import BY, OTHER, REF, Bench, cut, digest_of, stream
+
+
+async def _bytes(bench: Bench, layer: Layer) -> bytes:
+    return b"".join([chunk async for chunk in bench.layers.read(layer, 0, layer.size)])
+
+
+async def _begun(bench: Bench, *chunks: bytes) -> str:
+    upload = await bench.uploads.begin(REF, BY)
+    for chunk in chunks:
+        await bench.uploads.append(REF, upload.id, stream(chunk))
+    return upload.id
+
+
+async def _objects(bench: Bench) -> list[str]:
+    return sorted([each.kind async for each in bench.blobs.leftovers()])
+
+
+async def test_pieces_become_a_layer(bench: Bench) -> None:
+    upload_id = await _begun(bench, b"one ", b"two")
+    assert (await bench.uploads.status(REF, upload_id)).size == 7
+    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"one two"), by=BY, door="oci")
+    assert await bench.layers.stat(REF, layer.digest) == layer
+    assert await _bytes(bench, layer) == b"one two"
+    with pytest.raises(UploadNotFound):
+        await bench.uploads.status(REF, upload_id)
+
+
+async def test_sha512_and_no_bytes_at_all(bench: Bench) -> None:
+    upload_id = await _begun(bench, b"content")
+    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"content", "sha512"), by=BY, door="oci")
+    assert await _bytes(bench, layer) == b"content"
+    empty = await bench.uploads.finish(REF, await _begun(bench), digest_of(b""), by=BY, door="oci")
+    assert (empty.size, await _bytes(bench, empty)) == (0, b"")
+
+
+async def test_a_wrong_digest_changes_nothing(bench: Bench) -> None:
+    upload_id = await _begun(bench, b"content")
+    with pytest.raises(InvalidLayer):
+        await bench.uploads.finish(REF, upload_id, digest_of(b"other"), by=BY, door="oci")
+    with pytest.raises(LayersNotFound):
+        await bench.layers.stat(REF, digest_of(b"content"))
+    await bench.uploads.finish(REF, upload_id, digest_of(b"content"), by=BY, door="oci")
+
+
+async def test_a_body_cut_short_is_resumed_where_it_ended(bench: Bench) -> None:
+    upload_id = await _begun(bench, b"12")
+    with pytest.raises(ConnectionError):
+        await bench.uploads.append(REF, upload_id, cut(b"34", b"5"))
+    assert (await bench.uploads.status(REF, upload_id)).size == 5
+    with pytest.raises(BodyIncomplete):
+        await bench.uploads.append(REF, upload_id, stream(b"6"), length=3)
+    await bench.uploads.append(REF, upload_id, stream(b"789"), start=6)
+    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"123456789"), by=BY, door="oci")
+    assert await _bytes(bench, layer) == b"123456789"
+
+
+async def test_a_chunk_begins_where_the_upload_ends(bench: Bench) -> None:
+    upload_id = await _begun(bench, b"12345")
+    for start in (0, 4, 6):
+        with pytest.raises(UploadRangeInvalid) as raised:
+            await bench.uploads.append(REF, upload_id, stream(b"x"), start=start)
+        assert raised.value.offset == 5
+
+
+async def test_more_than_announced_or_allowed_is_dropped(database: Database, bench: Bench) -> None:
+    small = Bench.over(database, bench.settings.data, max_layer_bytes=10)
+    upload_id = await _begun(small, b"12345")
+    for body, length in ((stream(b"67890", b"1"), None), (stream(b"67"), 1)):
+        with pytest.raises(LimitExceeded):
+            await small.uploads.append(REF, upload_id, body, length=length)
+    assert (await small.uploads.status(REF, upload_id)).size == 5
+    layer = await small.uploads.finish(REF, upload_id, digest_of(b"12345"), by=BY, door="oci")
+    assert await _bytes(small, layer) == b"12345"
+
+
+async def test_bytes_that_a_dead_process_left_are_no_part_of_the_layer(bench: Bench) -> None:
+    upload_id = await _begun(bench, b"known")
+    await bench.blobs.append(upload_id, 5, stream(b" and not noted"))
+    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"known"), by=BY, door="oci")
+    assert await _bytes(bench, layer) == b"known"
+
+
+async def test_a_digest_noted_before_this_process_began_is_not_believed(database: Database, bench: Bench) -> None:
+    upload_id = await _begun(bench, b"as it was sent")
+    later = Bench.over(database, bench.settings.data)
+    (bench.settings.data / "blobs" / "uploads" / upload_id).write_bytes(b"\0" * 14)  # as a crash of the machine may
+    with pytest.raises(InvalidLayer):
+        await later.uploads.finish(REF, upload_id, digest_of(b"as it was sent"), by=BY, door="oci")
+
+
+async def test_two_chunks_at_once(bench: Bench) -> None:
+    upload_id = await _begun(bench)
+    results = await asyncio.gather(
+        bench.uploads.append(REF, upload_id, stream(b"aa"), start=0),
+        bench.uploads.append(REF, upload_id, stream(b"bb"), start=0),
+        return_exceptions=True,
+    )
+    assert [type(result).__name__ for result in results] == ["Upload", "UploadRangeInvalid"]
+    await bench.uploads.finish(REF, upload_id, digest_of(b"aa"), by=BY, door="oci")
+
+
+async def test_another_repositorys_upload_is_not_found(bench: Bench) -> None:
+    upload_id = await _begun(bench, b"x")
+    for attempt in (
+        bench.uploads.status(OTHER, upload_id),
+        bench.uploads.append(OTHER, upload_id, stream(b"x")),
+        bench.uploads.finish(OTHER, upload_id, digest_of(b"x"), by=BY, door="oci"),
+        bench.uploads.cancel(OTHER, upload_id),
+        bench.uploads.part(OTHER, upload_id, 1, 1, b"x"),
+    ):
+        with pytest.raises(UploadNotFound):
+            await attempt
+    with pytest.raises(RepositoryNotFound):
+        await bench.uploads.begin(REF._replace(name=RepositoryName("nowhere")), BY)
+    assert (await bench.uploads.status(REF, upload_id)).size == 1
+
+
+async def test_cancel_leaves_nothing(bench: Bench) -> None:
+    upload_id = await _begun(bench, b"x")
+    await bench.uploads.cancel(REF, upload_id)
+    with pytest.raises(UploadNotFound):
+        await bench.uploads.append(REF, upload_id, stream(b"y"))
+    assert await _objects(bench) == []
+
+
+async def test_the_same_bytes_are_kept_once_and_belong_to_both(bench: Bench) -> None:
+    first = await bench.layer(b"shared")
+    with pytest.raises(LayersNotFound):
+        await bench.layers.stat(OTHER, first.digest)
+    second = await bench.layer(b"shared", OTHER)
+    assert second.object_key == first.object_key
+    upload_id = await _begun(bench, b"shared")
+    assert (await bench.uploads.finish(REF, upload_id, first.digest, by=BY, door="oci")).object_key == first.object_key
+    assert await _objects(bench) == ["object"]
+
+
+async def test_the_same_bytes_at_once(bench: Bench) -> None:
+    layers = await asyncio.gather(*(bench.layer(b"same", ref) for ref in (REF, OTHER, REF, OTHER)))
+    assert len({layer.object_key for layer in layers}) == 1
+    assert await _objects(bench) == ["object"]
+
+
+async def test_a_failed_put_leaves_nothing(bench: Bench) -> None:
+    with pytest.raises(BodyIncomplete):
+        await bench.uploads.put(REF, digest_of(b"abc"), stream(b"ab"), length=3, by=BY)
+    with pytest.raises(ConnectionError):
+        await bench.uploads.put(REF, digest_of(b"abc"), cut(b"ab"), length=3, by=BY)
+    with pytest.raises(InvalidLayer):
+        await bench.uploads.put(REF, digest_of(b"abc"), stream(b"abd"), length=3, by=BY)
+    assert await _objects(bench) == []
+
+
+async def test_parts_are_consecutive(bench: Bench) -> None:
+    upload_id = await _begun(bench)
+    await bench.uploads.part(REF, upload_id, 0, 3, b"0123")
+    for first, last, data in ((0, 3, b"0123"), (5, 6, b"56"), (4, 6, b"45"), (4, 3, b"")):
+        with pytest.raises(InvalidLayerPart) as raised:
+            await bench.uploads.part(REF, upload_id, first, last, data)
+        assert raised.value.last_valid_byte == 3
+
+
+async def test_ecr_wants_parts_of_five_mebibytes_but_for_the_last(bench: Bench) -> None:
+    big, small = b"x" * SMALLEST_PART, b"y"
+    upload_id = await _begun(bench)
+    await bench.uploads.part(REF, upload_id, 0, len(big) - 1, big)
+    await bench.uploads.part(REF, upload_id, len(big), len(big), small)
+    await bench.uploads.finish(REF, upload_id, digest_of(big + small), by=BY, door="ecr")
+
+    upload_id = await _begun(bench)
+    await bench.uploads.part(REF, upload_id, 0, 0, small)
+    await bench.uploads.part(REF, upload_id, 1, len(big), big)
+    with pytest.raises(LayerPartTooSmall):
+        await bench.uploads.finish(REF, upload_id, digest_of(small + big), by=BY, door="ecr")
+    await bench.uploads.finish(REF, upload_id, digest_of(small + big), by=BY, door="oci")
+
+
+async def test_what_only_ecr_refuses(database: Database, bench: Bench) -> None:
+    with pytest.raises(EmptyUpload):
+        await bench.uploads.finish(REF, await _begun(bench), digest_of(b""), by=BY, door="ecr")
+    await bench.layer(b"known")
+    with pytest.raises(LayerAlreadyExists):
+        await bench.uploads.finish(REF, await _begun(bench, b"known"), digest_of(b"known"), by=BY, door="ecr")
+    aws = Bench.over(database, bench.settings.data, profile="aws")
+    with pytest.raises(EmptyUpload):
+        await aws.uploads.finish(REF, await _begun(aws), digest_of(b""), by=BY, door="oci")
+    with pytest.raises(EmptyUpload):
+        await aws.uploads.put(REF, digest_of(b""), stream(), length=0, by=BY)
+    await aws.uploads.finish(REF, await _begun(aws, b"known"), digest_of(b"known"), by=BY, door="oci")

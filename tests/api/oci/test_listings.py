@@ -107,7 +107,7 @@ async def refer(plane: Plane, subject: str, kind: str, **given: Any) -> str:
     descriptor = {"mediaType": MANIFEST, "digest": subject, "size": 1}
     pushed = await plane.push(
         "app",
-        f"t-{kind.rpartition('.')[2]}",
+        f"t-{len(kind)}{kind[-5:].replace('+', '-')}",
         subject=descriptor,
         artifactType=kind,
         annotations={"kind": kind},

@@ -93,9 +93,9 @@ class OciDoor:
         self, scope: Scope, headers: Mapping[bytes, bytes], connection: Connection, route: routes.Route | None
     ) -> tuple[Caller, RepositoryRef | None]:
         """Who calls, and the repository of the path. A download URL's token stands for the one who was given it."""
-        if b"token=" in scope.get("query_string", b"") and route is not None:
-            if route.kind == routes.BLOBS and scope["method"] == "GET":
-                return await self._admit_download(scope, connection, route)
+        asks_by_url = b"token=" in scope.get("query_string", b"") and scope["method"] == "GET"
+        if asks_by_url and route is not None and route.kind == routes.BLOBS:
+            return await self._admit_download(scope, connection, route)
         caller = await self._caller(headers, connection)
         return caller, self._repository(connection, route) if route is not None and route.name else None
 

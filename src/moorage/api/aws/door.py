@@ -31,7 +31,7 @@ from moorage.names import AccountId
 from moorage.settings import Settings
 
 _log = structlog.get_logger()
-_LARGE_BODY = 8 << 20
+_LARGE_BODY = 16 << 20
 """Bodies that may be longer than this are capped in number at once."""
 _BODY_SECONDS = 300.0
 """A body must have arrived by then."""

@@ -35,12 +35,9 @@ def _created_tags(_call: EcrCall, request: shapes.CreateRepositoryRequest) -> Co
 
 @ECR.operation("CreateRepository", action="ecr:CreateRepository", resource=the_repository, conditions=_created_tags)
 async def create_repository(call: EcrCall, request: shapes.CreateRepositoryRequest) -> shapes.CreateRepositoryResponse:
-    ref = ref_of(call, request)
-    if call.services.locations.is_path_form(ref.name):
-        raise InvalidParameter.at("repositoryName", "must not begin with an account id and a region")
     scanning, encryption = request.image_scanning_configuration, request.encryption_configuration
     repository = await call.services.registry.repositories.create(
-        ref,
+        ref_of(call, request),
         mutability=request.image_tag_mutability or "MUTABLE",
         exclusion_filters=_filters(request.image_tag_mutability_exclusion_filters),
         scan_on_push=bool(scanning and scanning.scan_on_push),

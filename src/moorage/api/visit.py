@@ -58,8 +58,8 @@ class Visits:
         return Connection(
             source_ip=source_ip,
             secure=secure,
-            user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
-            referer=headers.get(b"referer", b"").decode("latin-1"),
+            user_agent=_text(headers.get(b"user-agent")),
+            referer=_text(headers.get(b"referer")),
             host=host,
             region=self._locations.of_host(host).region,
         )
@@ -83,6 +83,10 @@ class Visits:
                 return address
             peer = address
         return peer
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
 
 
 def _authority(scope: Scope) -> str:

@@ -1,0 +1,174 @@
+"""Credentials become callers: access keys, sessions, dev mode's open keys, and registry passwords.
+
+A registry password is a sealed text that names a key and an end; who that key is, and whether it still lives, is asked
+at every use, so the password dies with its key, session or user.
+"""
+
+import base64
+import binascii
+import re
+from typing import TypeVar
+
+import msgspec
+
+from moorage import policy
+from moorage.access import context
+from moorage.access.caller import Caller
+from moorage.clock import Clock
+from moorage.errors import AuthorizationTokenExpired, AuthorizationTokenInvalid, UnrecognizedClient
+from moorage.identity.credentials import Credential
+from moorage.identity.identity import Identity
+from moorage.identity.user import root_arn
+from moorage.names import AccountId, Region
+from moorage.sealing import SealBrokenError, Sealer
+from moorage.settings import Settings
+
+T = TypeVar("T")
+
+USER = "AWS"
+"""The user name that goes with a registry password."""
+
+_PURPOSE = "registry password"
+_MINTED = re.compile(r"(AKIA|ASIA)", re.IGNORECASE)
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_KEPT = 4096
+"""Headers and callers remembered at most; past it the cache starts anew."""
+
+
+class Grant(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What a sealed text stands for: a key (an open one of dev mode or a verified one) until a moment, in a region."""
+
+    key_id: str
+    is_open: bool
+    expires_at: float
+    region: Region
+
+
+class Authenticator:
+    """The only place where a credential becomes a `Caller`."""
+
+    def __init__(self, identity: Identity, sealer: Sealer, clock: Clock, settings: Settings) -> None:
+        self._credentials = identity.credentials
+        self._sealer = sealer
+        self._clock = clock
+        self._settings = settings
+        self._callers: dict[str, tuple[Credential, Caller]] = {}
+        self._open: dict[str, Caller] = {}
+        self._grants: dict[str, Grant | Caller] = {}
+
+    async def credential(self, key_id: str) -> Credential:
+        """The living key or session of that id, or UnrecognizedClient."""
+        _, found = await self._credentials.find(key_id)
+        if found is None:
+            raise UnrecognizedClient
+        return found
+
+    async def caller_of(self, credential: Credential) -> Caller:
+        """Who holds that credential. The same object for as long as the credential is the same."""
+        return self._caller(credential)
+
+    def _caller(self, credential: Credential) -> Caller:
+        known = self._callers.get(credential.key_id)
+        if known is not None and known[0] is credential:
+            return known[1]
+        principal = _principal(credential)
+        caller = Caller(
+            principal=principal,
+            credential="key" if credential.session_token_hash is None else "session",
+            key_id=credential.key_id,
+            identity=credential.policies,
+            context=context.of_credential(principal, credential.user, credential.issued_at),
+            expires_at=credential.expires_at,
+        )
+        _remember(self._callers, credential.key_id, (credential, caller))
+        return caller
+
+    async def open_caller(self, key_id: str) -> Caller | None:
+        """Dev mode: the root that an unverified key stands for. None when a key of this form must be verified."""
+        if not self._settings.dev or _MINTED.match(key_id) is not None:
+            return None
+        known = self._open.get(key_id)
+        if known is None:
+            is_account = _ACCOUNT.fullmatch(key_id) is not None
+            account = AccountId(key_id) if is_account else self._settings.default_account
+            principal = policy.Principal("root", account, root_arn(account), account)
+            known = Caller(principal, "open", key_id, (), context.of_credential(principal, None, None))
+            _remember(self._open, key_id, known)
+        return known
+
+    async def issue_password(self, caller: Caller, account: AccountId, region: Region) -> tuple[str, float]:
+        """A registry password for `caller` and when it ends (seconds since the epoch)."""
+        expires_at = self._clock.now() + self._settings.password_seconds
+        return self.seal(_PURPOSE, caller, expires_at, region), expires_at
+
+    def seal(self, purpose: str, caller: Caller, expires_at: float, region: Region) -> str:
+        """A text that stands for `caller` until `expires_at`, for that purpose."""
+        grant = Grant(caller.key_id, not caller.verified, expires_at, region)
+        return self._sealer.seal(purpose, msgspec.msgpack.encode(grant))
+
+    async def redeem(self, grant: Grant) -> Caller:
+        """Who a grant stands for now. AuthorizationTokenExpired, AuthorizationTokenInvalid."""
+        now = self._clock.now()
+        if grant.expires_at <= now:
+            raise AuthorizationTokenExpired
+        if grant.is_open:
+            opened = await self.open_caller(grant.key_id)
+            if opened is None:
+                raise AuthorizationTokenInvalid
+            return opened
+        _, found = await self._credentials.find(grant.key_id)
+        if found is None:
+            raise AuthorizationTokenInvalid
+        if found.expires_at is not None and found.expires_at <= now:
+            raise AuthorizationTokenExpired
+        return self._caller(found)
+
+    async def caller_of_basic(self, header: str, region: Region | None = None) -> Caller:
+        """Who an `Authorization: Basic …` header of the data plane stands for.
+
+        With `region` the password must have been made there. AuthorizationTokenExpired, AuthorizationTokenInvalid.
+        """
+        known = self._grants.get(header)
+        if known is None:
+            known = await self._read_basic(header)
+            _remember(self._grants, header, known)
+        if isinstance(known, Caller):
+            return known
+        if region is not None and known.region != region:
+            raise AuthorizationTokenInvalid
+        return await self.redeem(known)
+
+    async def _read_basic(self, header: str) -> Grant | Caller:
+        scheme, _, encoded = header.partition(" ")
+        try:
+            user, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+        except (binascii.Error, ValueError) as error:
+            raise AuthorizationTokenInvalid from error
+        if scheme.lower() != "basic" or not colon:
+            raise AuthorizationTokenInvalid
+        if user != USER:
+            opened = await self.open_caller(user)
+            if opened is None:
+                raise AuthorizationTokenInvalid
+            return opened
+        return self.read_grant(_PURPOSE, password)
+
+    def read_grant(self, purpose: str, text: str) -> Grant:
+        """What a sealed text of that purpose says, or AuthorizationTokenInvalid."""
+        try:
+            return msgspec.msgpack.decode(self._sealer.open(purpose, text), type=Grant)
+        except (SealBrokenError, msgspec.DecodeError) as error:
+            raise AuthorizationTokenInvalid from error
+
+
+def _principal(credential: Credential) -> policy.Principal:
+    user = credential.user
+    if user is None:
+        return policy.Principal("root", credential.account, root_arn(credential.account), credential.account)
+    return policy.Principal("user", user.account, user.arn, user.id, user_name=user.name)
+
+
+def _remember(kept: dict[str, T], key: str, value: T) -> None:
+    if len(kept) >= _KEPT:
+        kept.clear()
+    kept[key] = value

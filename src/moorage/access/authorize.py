@@ -1,0 +1,208 @@
+"""Every decision: the caller's identity policies and the repository's, on every request, before anything is done."""
+
+import uuid
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+import structlog
+
+from moorage import metrics, policy
+from moorage.access import context
+from moorage.access.audit import Entry, Recorder
+from moorage.access.caller import Caller, Connection
+from moorage.clock import Clock
+from moorage.errors import AccessDenied
+from moorage.names import AccountId, Region, RepositoryRef, repository_arn
+from moorage.registry.policies import RepositoryPolicies
+from moorage.registry.repositories import Repositories
+from moorage.settings import Settings
+
+RECOVERING = frozenset({"ecr:GetRepositoryPolicy", "ecr:SetRepositoryPolicy", "ecr:DeleteRepositoryPolicy"})
+RECOVERY_RULE = "0-root-recovers"
+_KEPT = 4096
+_NO_TAGS: Mapping[str, str] = {}
+_log = structlog.get_logger()
+
+
+class Registry(NamedTuple):
+    """An action on a registry as a whole: on all its repositories, or (`*`) on no resource."""
+
+    account: AccountId
+    region: Region
+    all_repositories: bool = False
+
+
+class NamedResource(NamedTuple):
+    """A resource of another service, by its ARN."""
+
+    account: AccountId
+    arn: str
+
+
+Resource: TypeAlias = RepositoryRef | Registry | NamedResource
+
+
+class Access:
+    """Decides, records, and refuses."""
+
+    def __init__(
+        self,
+        repositories: Repositories,
+        documents: RepositoryPolicies,
+        recorder: Recorder,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._repositories = repositories
+        self._documents = documents
+        self._recorder = recorder
+        self._clock = clock
+        self._settings = settings
+        self._compiled: dict[tuple[str, policy.Kind], policy.Document] = {}
+        self._policies: dict[tuple[tuple[tuple[str, str], ...], str | None], policy.Policies] = {}
+        self._allowed = metrics.DECISIONS.labels("allow")
+        self._denied = metrics.DECISIONS.labels("deny")
+
+    async def require(
+        self,
+        caller: Caller,
+        connection: Connection,
+        action: str,
+        resource: Resource,
+        *,
+        extra: Mapping[str, str | tuple[str, ...]] = _NO_TAGS,
+        decision_id: str | None = None,
+    ) -> None:
+        """Go on only if `caller` may `action` on `resource`; else AccessDenied with AWS's sentence.
+
+        `extra`: condition keys of the operation, in lower case. `decision_id`: under which it is recorded.
+        """
+        entry = await self._decide(caller, connection, action, resource, extra, decision_id)
+        decision = entry.decision
+        if decision.allowed:
+            return
+        reason = policy.short(decision)
+        _log.warning(
+            "denied",
+            decision=entry.id,
+            principal=caller.principal.arn,
+            action=action,
+            resource=decision.request.resource,
+            reason=reason,
+        )
+        raise AccessDenied(policy.sentence(decision.request, decision), entry.id, short=reason)
+
+    async def allows(
+        self,
+        caller: Caller,
+        connection: Connection,
+        action: str,
+        resource: Resource,
+        *,
+        extra: Mapping[str, str | tuple[str, ...]] = _NO_TAGS,
+    ) -> bool:
+        """The same decision, recorded too, as a value."""
+        entry = await self._decide(caller, connection, action, resource, extra, None)
+        return entry.decision.allowed
+
+    async def would_allow(
+        self, caller: Caller, connection: Connection, action: str, ref: RepositoryRef, document: policy.Document
+    ) -> bool:
+        """Would `caller` be allowed if `document` were the repository's policy? Not recorded, no way out for root."""
+        _, state = await self._repositories.state(ref)
+        tags = _NO_TAGS if state is None else state.tags
+        now = self._clock.now()
+        values = context.of_request(caller, connection, now, ref.account, tags, _NO_TAGS)
+        request = policy.Request(caller.principal, action, ref.arn, ref.account, values)
+        attached = await self._of_identity(caller)
+        named = policy.Named("RepositoryPolicy", "", document)
+        return policy.evaluate(request, policy.Policies(identity=attached, resource=(named,))).allowed
+
+    async def _decide(
+        self,
+        caller: Caller,
+        connection: Connection,
+        action: str,
+        resource: Resource,
+        extra: Mapping[str, str | tuple[str, ...]],
+        decision_id: str | None,
+    ) -> Entry:
+        policy_hash: str | None = None
+        tags = _NO_TAGS
+        region = connection.region
+        if isinstance(resource, RepositoryRef):
+            account, region, _ = resource
+            arn = resource.arn
+            _, state = await self._repositories.state(resource)
+            if state is not None:
+                policy_hash, tags = state.policy_hash, state.tags
+            elif extra:
+                tags = _requested_tags(extra)
+        elif isinstance(resource, Registry):
+            account, region = resource.account, resource.region
+            arn = repository_arn(account, region, "*") if resource.all_repositories else "*"
+        else:
+            account, arn = resource
+        now = self._clock.now()
+        policies = self._policies.get((caller.identity, policy_hash)) or await self._attached(caller, policy_hash)
+        values = context.of_request(caller, connection, now, account, tags, extra)
+        decision = policy.evaluate(policy.Request(caller.principal, action, arn, account, values), policies)
+        if not decision.allowed and self._recovers(caller, action, account):
+            decision = msgspec.structs.replace(
+                decision, allowed=True, explicit=False, decided_by="root", rule=RECOVERY_RULE
+            )
+        entry = Entry(decision_id or str(uuid.uuid4()), now, region, decision, policies)
+        self._recorder.record(entry)
+        (self._allowed if decision.allowed else self._denied).inc()
+        return entry
+
+    def _recovers(self, caller: Caller, action: str, account: AccountId) -> bool:
+        """The way out of a lock-out: the verified root of the owning account (design §4)."""
+        return (
+            action in RECOVERING
+            and self._settings.root_recovers
+            and caller.verified
+            and caller.principal.kind == "root"
+            and caller.principal.account == account
+        )
+
+    async def _attached(self, caller: Caller, policy_hash: str | None) -> policy.Policies:
+        """The policies that apply, compiled; kept, as their texts never change."""
+        resource = None
+        if policy_hash is not None:
+            document = await self.compiled(policy_hash, policy.Kind.REPOSITORY)
+            resource = (policy.Named("RepositoryPolicy", policy_hash, document),)
+        policies = policy.Policies(identity=await self._of_identity(caller), resource=resource)
+        if len(self._policies) >= _KEPT:
+            self._policies.clear()
+        self._policies[caller.identity, policy_hash] = policies
+        return policies
+
+    async def _of_identity(self, caller: Caller) -> tuple[policy.Named, ...]:
+        return tuple(
+            [
+                policy.Named(name, each, await self.compiled(each, policy.Kind.IDENTITY))
+                for name, each in caller.identity
+            ]
+        )
+
+    async def compiled(self, name: str, kind: policy.Kind) -> policy.Document:
+        """The policy document of that hash, ready to be evaluated. LookupError when there is none."""
+        found = self._compiled.get((name, kind))
+        if found is None:
+            found = policy.parse(await self._documents.document(name), kind)
+            if len(self._compiled) >= _KEPT:
+                self._compiled.clear()
+            self._compiled[name, kind] = found
+        return found
+
+
+def _requested_tags(extra: Mapping[str, str | tuple[str, ...]]) -> Mapping[str, str]:
+    """A repository to be made has the tags that the request gives it."""
+    prefix = "aws:requesttag/"
+    return {
+        key.removeprefix(prefix): value
+        for key, value in extra.items()
+        if key.startswith(prefix) and isinstance(value, str)
+    }

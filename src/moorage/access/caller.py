@@ -1,0 +1,38 @@
+"""Who calls and over which connection: what every decision is made about."""
+
+import msgspec
+
+from moorage import policy
+from moorage.names import Region
+
+
+class Connection(msgspec.Struct, frozen=True, gc=False):
+    """What belongs to the connection rather than to the credential (policy-engine.md §3.6)."""
+
+    source_ip: str
+    secure: bool
+    user_agent: str | None
+    referer: str | None
+    host: str
+    region: Region
+    """The region that is spoken to: of the signature's scope, or of the host name."""
+
+
+class Caller(msgspec.Struct, frozen=True, gc=False):
+    """A principal as it authenticated."""
+
+    principal: policy.Principal
+    credential: str
+    """How: `key`, `session`, `open` (dev mode, unverified)."""
+    key_id: str
+    identity: tuple[tuple[str, str], ...]
+    """Name and document hash of its identity policies."""
+    context: dict[str, str | tuple[str, ...]]
+    """Condition keys that belong to the credential, in lower case."""
+    expires_at: float | None = None
+    """Of a session: seconds since the epoch."""
+
+    @property
+    def verified(self) -> bool:
+        """Did it prove to hold a secret? Open keys did not."""
+        return self.credential != "open"

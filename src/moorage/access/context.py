@@ -1,0 +1,75 @@
+"""The condition keys of a request and where their values come from (policy-engine.md §3.6)."""
+
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+
+from moorage import policy
+from moorage.access.caller import Caller, Connection
+from moorage.identity.user import User
+
+Values = dict[str, str | tuple[str, ...]]
+
+_TYPES: Mapping[str, str] = {
+    "root": "Account",
+    "user": "User",
+    "role": "AssumedRole",
+    "federated": "FederatedUser",
+    "anonymous": "Anonymous",
+}
+
+
+def of_credential(principal: policy.Principal, user: User | None, issued_at: float | None) -> Values:
+    """The keys that stay the same for as long as the credential lives. `issued_at`: of a session, else None."""
+    values: Values = {
+        "aws:principaltype": _TYPES[principal.kind],
+        "aws:userid": principal.id,
+        "aws:principalarn": principal.role_arn or principal.arn,
+        "aws:principalaccount": principal.account,
+        "aws:principalisawsservice": "false",
+        "aws:viaawsservice": "false",
+    }
+    if user is not None:
+        values["aws:username"] = user.name
+    if issued_at is not None:
+        values["aws:tokenissuetime"] = instant(int(issued_at))
+        values["aws:multifactorauthpresent"] = "false"
+    return values
+
+
+def of_request(
+    caller: Caller,
+    connection: Connection,
+    now: float,
+    resource_account: str,
+    resource_tags: Mapping[str, str],
+    extra: Mapping[str, str | tuple[str, ...]],
+) -> Values:
+    """All keys of one request. `extra`: what the operation adds (lower-case keys)."""
+    second = int(now)
+    values: Values = {
+        **caller.context,
+        "aws:sourceip": connection.source_ip,
+        "aws:securetransport": "true" if connection.secure else "false",
+        "aws:currenttime": instant(second),
+        "aws:epochtime": str(second),
+        "aws:requestedregion": connection.region,
+        "aws:resourceaccount": resource_account,
+    }
+    if connection.user_agent:
+        values["aws:useragent"] = connection.user_agent
+    if connection.referer:
+        values["aws:referer"] = connection.referer
+    for key, value in resource_tags.items():
+        folded = key.lower()
+        values[f"aws:resourcetag/{folded}"] = value
+        values[f"ecr:resourcetag/{folded}"] = value
+    if extra:
+        values.update(extra)
+    return values
+
+
+@lru_cache(maxsize=4)
+def instant(second: int) -> str:
+    """ISO 8601 with Z."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))

@@ -116,10 +116,12 @@ class House:
 
     def __init__(self) -> None:
         self.log: list[str] = []
-        self.verifier: Any = FakeVerifier(self.log)
-        self.access: Any = FakeAccess(self.log)
+        self.verifier = FakeVerifier(self.log)
+        self.access = FakeAccess(self.log)
         visits: Any = FakeVisits()
-        self.door = AwsDoor([(THING, self.log), (FOLK, self.log)], self.verifier, self.access, visits, Settings())
+        verifier: Any = self.verifier
+        access: Any = self.access
+        self.door = AwsDoor([(THING, self.log), (FOLK, self.log)], verifier, access, visits, Settings())
 
     async def send(
         self, body: bytes, headers: Mapping[str, str], method: str = "POST", query_string: bytes = b""

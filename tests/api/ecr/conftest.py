@@ -16,26 +16,27 @@ from moorage.api.ecr import ECR, EcrServices
 from moorage.clock import Clock
 from moorage.errors import AccessDenied, InvalidParameter
 from moorage.locations import Locations
-from moorage.names import Region
+from moorage.names import AccountId, Region
 from moorage.registry.registry import make_registry
 from moorage.sealing import Sealer
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
 from moorage.store.metadata.open import open_database
 
-ACCOUNT = "111122223333"
+ACCOUNT = AccountId("111122223333")
+REGION = Region("us-east-1")
 
 
 class Caller:
     """Signs for nobody: the account of the caller is what a test says."""
 
     def __init__(self) -> None:
-        self.account = ACCOUNT
+        self.account: str = ACCOUNT
 
     async def begin(self, scope: Scope, headers: dict[bytes, bytes], service: str, *, host: str) -> Claim:
         principal = SimpleNamespace(account=self.account, arn=f"arn:aws:iam::{self.account}:user/tester")
         caller: Any = SimpleNamespace(principal=principal)
-        signed: Any = SimpleNamespace(region=Region("us-east-1"))
+        signed: Any = SimpleNamespace(region=REGION)
         return Claim(caller, signed, None, "", None, False)
 
     async def finish(self, claim: Claim, body: bytes) -> Any:
@@ -77,7 +78,7 @@ class Visits:
             user_agent="",
             referer="",
             host="localhost:4580",
-            region=Region("us-east-1"),
+            region=REGION,
         )
 
 

@@ -126,8 +126,7 @@ def ref_of_arn(request: NamesArn) -> RepositoryRef:
 
 def by(call: EcrCall) -> str:
     """Who acts, for the records."""
-    arn: str = call.caller.principal.arn
-    return arn
+    return call.caller.principal.arn
 
 
 # What operations are decided on: for `resource=` of an operation's declaration.

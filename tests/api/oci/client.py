@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -54,12 +54,13 @@ class Client:
         cut: bool = False,
         pathsend: bool = False,
         streamed: bool = False,
+        extra: Mapping[str, str] | None = None,
         **headers: str,
     ) -> Answer:
         """One request. `cut`: the client leaves after the body given. `streamed`: no Content-Length."""
         chunks = [body] if isinstance(body, bytes) else list(body)
         path, _, query = url.partition("?")
-        sent = {name.lower().replace("_", "-"): value for name, value in headers.items()}
+        sent = {name.lower().replace("_", "-"): value for name, value in (headers | dict(extra or {})).items()}
         sent.setdefault("host", self.host)
         if self.user is not None:
             sent["authorization"] = "Basic " + base64.b64encode(f"AWS:{self.user}".encode()).decode()

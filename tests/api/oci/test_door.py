@@ -69,10 +69,10 @@ async def test_hosts_and_pages_of_others(plane: Plane) -> None:
     assert answer.status == 421
     for headers in ({"origin": "http://evil.example"}, {"origin": "http://localhost:3000"}, {"origin": "null"},
                     {"sec_fetch_site": "cross-site"}, {"sec_fetch_site": "same-site"}):  # fmt: skip
-        answer = await plane.client("GET", "/v2/", **headers)
+        answer = await plane.client("GET", "/v2/", extra=headers)
         assert (answer.status, answer.code) == (403, "DENIED"), headers
     for headers in ({"origin": "http://localhost:4580"}, {"sec_fetch_site": "none"}, {"sec_fetch_site": "same-origin"}):
-        assert (await plane.client("GET", "/v2/", **headers)).status == 200
+        assert (await plane.client("GET", "/v2/", extra=headers)).status == 200
 
 
 async def test_the_host_names_the_registry(plane: Plane) -> None:
@@ -88,10 +88,10 @@ async def test_the_challenge_behind_a_trusted_proxy(make_plane: MakePlane) -> No
     forwarded = {"x_forwarded_proto": "https", "x_forwarded_host": "registry.example"}
     trusting: Plane = await make_plane(trusted_proxies=(ip_network("127.0.0.0/8"),),
                                        hosts=("registry.example",))  # fmt: skip
-    answer = await trusting.client.as_user(None)("GET", "/v2/", **forwarded)
+    answer = await trusting.client.as_user(None)("GET", "/v2/", extra=forwarded)
     assert 'realm="https://registry.example/"' in answer.headers["www-authenticate"]
     plain: Plane = await make_plane(hosts=("registry.example",))
-    answer = await plain.client.as_user(None)("GET", "/v2/", **forwarded)
+    answer = await plain.client.as_user(None)("GET", "/v2/", extra=forwarded)
     assert 'realm="http://localhost:4580/"' in answer.headers["www-authenticate"]
 
 

@@ -5,12 +5,12 @@ from typing import Final, NamedTuple
 
 from moorage.policy.conditions import UnfitRequestError
 from moorage.policy.decision import DecidedBy, Decision, PolicyTrace, SetName, SetTrace, Verdict
-from moorage.policy.principal import ACCOUNT, ANY, LIMITED, NONE, STRENGTHS
+from moorage.policy.principal import ACCOUNT, ANY, LIMITED, NONE, STRENGTHS, Principal
 from moorage.policy.request import Named, Policies, Request
 from moorage.policy.statement import Inquiry
 
 _STRENGTH: Final = {name: strength for strength, name in enumerate(STRENGTHS)}
-_KINDS: Final = frozenset({"root", "user", "role", "federated", "service", "anonymous"})
+_KINDS: Final = ("root", "user", "role", "federated", "service", "anonymous")
 _WITH_IDENTITY: Final = frozenset({"root", "user", "role", "federated"})
 _EXPLICIT_ORDER: Final[tuple[SetName, ...]] = ("scp", "rcp", "resource", "identity", "boundary", "session")
 
@@ -45,6 +45,7 @@ def _is_fit(request: Request) -> bool:
         and isinstance(request.resource, str)
         and isinstance(request.resource_account, str)
         and isinstance(request.context, Mapping)
+        and isinstance(request.principal, Principal)
         and request.principal.kind in _KINDS
     )
 

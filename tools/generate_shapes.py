@@ -1,4 +1,4 @@
-"""Writes src/moorage/api/ecr/shapes.py from botocore's ECR model. Run it when botocore is newer: `make shapes`."""
+"""Writes src/moorage/api/ecr/shapes.py from botocore's ECR model. Run it when botocore is newer."""
 
 import gzip
 import json

@@ -3,7 +3,6 @@
 from typing import Any
 
 from moorage.access.authorize import Registry
-
 from tests.api.ecr.conftest import ACCOUNT, REGION, Ecr
 
 NOT_FOUND = (

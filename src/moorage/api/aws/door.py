@@ -131,6 +131,7 @@ class AwsDoor:
             joins_all=operation.name in opened.service.joins_violations,
             wording=opened.service.wording,
         )
+        del body  # a layer part's is long, and decoded now
         return _encode(await self._decided(exchange, opened, operation, claim, caller, request))
 
     def _target(self, exchange: Exchange) -> tuple[Opened, Operation]:

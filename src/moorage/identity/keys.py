@@ -1,0 +1,92 @@
+"""Long-term access keys of users and of an account's root."""
+
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from moorage.clock import Clock
+from moorage.identity import faults
+from moorage.identity.unique_ids import ACCESS_KEY, new_key_id, new_secret, secret_purpose
+from moorage.names import AccountId
+from moorage.sealing import Sealer
+from moorage.store.metadata import epoch, identities
+from moorage.store.metadata.database import Database
+
+KEYS_PER_USER: Final = 2
+
+
+class AccessKey(NamedTuple):
+    """Without its secret, which is told once."""
+
+    id: str
+    user_name: str | None
+    """None: a key of the root."""
+    active: bool
+    created_at: float
+
+
+class AccessKeys:
+    """Keys by owner: `user_name` None is the account's root. Unknown users and keys raise NoSuchEntity."""
+
+    def __init__(self, db: Database, sealer: Sealer, clock: Clock) -> None:
+        self._db = db
+        self._sealer = sealer
+        self._clock = clock
+
+    async def create(self, account: AccountId, user_name: str | None) -> tuple[AccessKey, str]:
+        """A new active key and its secret. LimitExceeded when the owner has two, active or not."""
+        key_id, secret, at = new_key_id(ACCESS_KEY), new_secret(), self._clock.now()
+        sealed = self._sealer.seal(secret_purpose(key_id), secret.encode())
+
+        def work(conn: Connection) -> str | None:
+            user_id, name = _owner(conn, account, user_name)
+            if len(identities.keys(conn, account, user_id)) >= KEYS_PER_USER:
+                raise faults.limit_exceeded("AccessKeysPerUser", KEYS_PER_USER)
+            identities.ensure_account(conn, account, "", at)
+            identities.add_key(conn, key_id, account, user_id, sealed, at)
+            epoch.advance(conn)
+            return name
+
+        return AccessKey(key_id, await self._db.transaction(work), True, at), secret
+
+    async def list(self, account: AccountId, user_name: str | None) -> list[AccessKey]:
+        """The owner's keys, oldest first."""
+
+        def work(conn: Connection) -> list[AccessKey]:
+            user_id, name = _owner(conn, account, user_name)
+            return [AccessKey(key, name, active, at) for key, active, at in identities.keys(conn, account, user_id)]
+
+        return await self._db.read(work)
+
+    async def set_active(self, account: AccountId, user_name: str | None, key_id: str, active: bool) -> None:
+        """An inactive key is refused until it is made active again."""
+
+        def work(conn: Connection) -> None:
+            user_id, _ = _owner(conn, account, user_name)
+            if not identities.set_key_active(conn, account, user_id, key_id, active):
+                raise faults.no_key(key_id)
+            epoch.advance(conn)
+
+        await self._db.transaction(work)
+
+    async def delete(self, account: AccountId, user_name: str | None, key_id: str) -> None:
+        """The key is refused for ever; its id is given to no other."""
+        at = self._clock.now()
+
+        def work(conn: Connection) -> None:
+            user_id, _ = _owner(conn, account, user_name)
+            if not identities.remove_key(conn, account, user_id, key_id, at):
+                raise faults.no_key(key_id)
+            epoch.advance(conn)
+
+        await self._db.transaction(work)
+
+
+def _owner(conn: Connection, account: AccountId, user_name: str | None) -> tuple[str | None, str | None]:
+    """Id and name of the user, None twice for the root."""
+    if user_name is None:
+        return None, None
+    row = identities.user_named(conn, account, user_name)
+    if row is None:
+        raise faults.no_user(user_name)
+    return row.id, row.name

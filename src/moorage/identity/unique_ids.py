@@ -1,0 +1,42 @@
+"""Ids and secrets as IAM makes them (policy-engine.md §8.3)."""
+
+import base64
+import secrets
+from typing import Final
+
+USER: Final = "AIDA"
+ACCESS_KEY: Final = "AKIA"
+SESSION: Final = "ASIA"
+
+_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_SECRET_BYTES: Final = 30
+_TOKEN_BYTES: Final = 96
+
+
+def new_key_id(prefix: str) -> str:
+    """The prefix and 16 characters of base32."""
+    return prefix + _random(16)
+
+
+def new_user_id() -> str:
+    """`AIDA` and 17 characters of base32."""
+    return USER + _random(17)
+
+
+def new_secret() -> str:
+    """40 characters of base64."""
+    return base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+
+
+def new_token() -> str:
+    """An opaque session token: 128 characters of base64, nothing in it."""
+    return base64.b64encode(secrets.token_bytes(_TOKEN_BYTES)).decode()
+
+
+def secret_purpose(key_id: str) -> str:
+    """What the secret of a key or session is sealed for: no sealed secret opens as another key's."""
+    return f"secret of {key_id}"
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))

@@ -36,8 +36,8 @@ def test_the_api_references_policy_comes_back_byte_for_byte() -> None:
 
 def test_canonical_text_is_stable_and_keeps_forms() -> None:
     source = """{"Statement": {"Condition": {"StringLike": {"aws:b": ["x", 1.50, true], "aws:a": "\\u0007\\"é/\\\\"},
-        "Bool": {}}, "NotAction": ["ecr:PutImage"], "NotPrincipal": {"Service": ["a.amazonaws.com"], "AWS": ["%s",
-        "arn:aws:iam::%s:user/x"]}, "Effect": "Deny"}, "Id": "my policy"}""" % (OWNER, OTHER)
+        "Bool": {}}, "NotAction": ["ecr:PutImage"], "NotPrincipal": {"Service": ["a.amazonaws.com"],
+        "AWS": ["111122223333", "arn:aws:iam::444455556666:user/x"]}, "Effect": "Deny"}, "Id": "my policy"}"""
     expected = """{
   "Id" : "my policy",
   "Statement" : {

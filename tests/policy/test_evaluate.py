@@ -111,10 +111,12 @@ def test_a_service_needs_to_be_named() -> None:
 
 @pytest.mark.parametrize("set_name", ["identity", "boundary", "session", "resource", "scp"])
 def test_a_deny_in_any_set_wins(set_name: str) -> None:
-    deny = named(Kind.REPOSITORY, grant("*", "Deny")) if set_name == "resource" else None
-    base = {"identity": attached(Kind.IDENTITY, "y")}
-    other = named(Kind.IDENTITY, right(), right("Deny", "ecr:Batch*"))
-    given = {**base, set_name: deny or ([other] if set_name == "scp" else other)}
+    deny: object = named(Kind.IDENTITY, right(), right("Deny", "ecr:Batch*"))
+    if set_name == "resource":
+        deny = named(Kind.REPOSITORY, grant("*", "Deny"))
+    if set_name == "scp":
+        deny = [deny]
+    given = {"identity": attached(Kind.IDENTITY, "y"), set_name: deny}
     decision = evaluate(ask(role()), Policies(**given))  # type: ignore[arg-type]
     assert (decision.allowed, decision.explicit, decision.decided_by) == (False, True, set_name)
 

@@ -61,7 +61,7 @@ def policies(identity: Statements, resource: Statements, boundary: Statements | 
     return Policies(
         identity=[Named("i", "", parse(text(*identity), Kind.IDENTITY))],
         resource=[Named("r", "", parse(text(*resource), Kind.REPOSITORY))],
-        boundary=boundary and [Named("b", "", parse(text(*boundary), Kind.BOUNDARY))],
+        boundary=None if boundary is None else [Named("b", "", parse(text(*boundary), Kind.BOUNDARY))],
     )
 
 

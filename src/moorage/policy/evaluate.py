@@ -99,7 +99,10 @@ def _read(
 
 def _explicit_deny(trace: tuple[SetTrace, ...]) -> _Ruling | None:
     """Step 1. The order is that in which AWS names one cause when several deny (policy-engine.md §7.2)."""
-    denying = [one.set for one in trace if one.result == "deny"]
+    denying: list[SetName] = []
+    for one in trace:
+        if one.result == "deny":
+            denying.append(one.set)  # noqa: PERF401 - almost always empty; a comprehension would cost more
     if not denying:
         return None
     return _Ruling(False, min(denying, key=_EXPLICIT_ORDER.index), "1-explicit-deny", explicit=True)
@@ -107,9 +110,10 @@ def _explicit_deny(trace: tuple[SetTrace, ...]) -> _Ruling | None:
 
 def _missing_level(trace: tuple[SetTrace, ...]) -> _Ruling | None:
     """Step 2: every level of SCPs and RCPs must allow."""
-    if any(one.set == "scp" and one.result != "allow" for one in trace):
+    silent = {one.set for one in trace if one.result != "allow"}
+    if "scp" in silent:
         return _Ruling(False, "scp", "2-no-scp-allow")
-    if any(one.set == "rcp" and one.result != "allow" for one in trace):
+    if "rcp" in silent:
         return _Ruling(False, "rcp", "2-no-rcp-allow")
     return None
 

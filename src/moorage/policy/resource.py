@@ -5,7 +5,7 @@ from typing import Final
 
 from moorage.policy.arn import PARTS, arn_matcher
 from moorage.policy.variables import Context, Template
-from moorage.policy.wildcard import Matcher, Wild, matches_everything, tokens
+from moorage.policy.wildcard import Matcher, Token, Wild, matcher, matches_everything, tokens
 
 NO_RESOURCE: Final = "*"
 """The resource of a request whose action has no resource type; only a pattern of stars matches it."""
@@ -69,10 +69,12 @@ class _Moving:
 
     __slots__ = ("_head", "_last")
 
-    def __init__(self, head: list[tuple[str | Wild, ...]], last: Template) -> None:
-        self._head = head
+    def __init__(self, head: list[tuple[Token, ...]], last: Template) -> None:
+        self._head = arn_matcher([*head, (Wild.ANY,)])
         self._last = last
 
     def match(self, resource: str, context: Context) -> bool | None:
         last = self._last.resolve(context)
-        return None if last is None else arn_matcher([*self._head, last])(resource)
+        if last is None:
+            return None
+        return self._head(resource) and matcher(last)(resource.split(":", PARTS - 1)[-1])

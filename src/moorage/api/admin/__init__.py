@@ -1,1 +1,1 @@
-"""api/admin"""
+"""Moorage's own calls under `/_moorage/`: readiness, metrics, explanations, the trash, and dev mode's reset and clock."""

@@ -1,0 +1,224 @@
+"""The one place where the parts are joined: settings in, ASGI application out."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from moorage import logs, metrics
+from moorage.access.audit import Recorder
+from moorage.access.authenticate import Authenticator
+from moorage.access.authorize import Access
+from moorage.access.download import Downloads
+from moorage.access.repository_policy import RepositoryPolicyCheck
+from moorage.access.why import Why
+from moorage.api.admin.door import AdminServices, admin_door
+from moorage.api.asgi import Message, Receive, Scope, Send
+from moorage.api.aws.door import AwsDoor
+from moorage.api.aws.sigv4 import Verifier
+from moorage.api.ecr import ECR, EcrServices
+from moorage.api.iam import IAM, IamServices
+from moorage.api.oci.door import OciDoor
+from moorage.api.sts import STS, StsServices
+from moorage.api.visit import Visits
+from moorage.clock import Clock
+from moorage.identity.identity import make_identity
+from moorage.jobs.sweep import Sweep
+from moorage.locations import Locations
+from moorage.registry.registry import make_registry
+from moorage.sealing import Sealer, load_or_make_keys, parse_keys
+from moorage.settings import Settings
+from moorage.store.blobs.files import FileBlobStore
+from moorage.store.metadata import measuring, reset
+from moorage.store.metadata.audit import AuditStore
+from moorage.store.metadata.database import Database
+from moorage.store.metadata.open import open_database
+
+_log = structlog.get_logger()
+
+
+def build(settings: Settings) -> "Application":
+    """The application; it opens its stores when the server starts it."""
+    logs.configure(settings.log_format)
+    return Application(settings)
+
+
+def sealer_of(settings: Settings) -> Sealer:
+    """The sealer over the configured keys, or those of the data directory's key file (made when there is none)."""
+    if settings.sealing_keys is not None:
+        return Sealer(parse_keys(settings.sealing_keys))
+    return Sealer(load_or_make_keys(settings.data / "sealing.key"))
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The doors of a started application and what must be ended with it."""
+
+    aws: AwsDoor
+    oci: OciDoor
+    admin: Any
+    database: Database
+    blobs: FileBlobStore
+    recorder: Recorder
+    sweeping: asyncio.Task[None]
+
+    async def stop(self) -> None:
+        self.sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.sweeping
+        await self.recorder.stop()
+        await self.database.close()
+        await self.blobs.close()
+
+
+async def start(settings: Settings) -> Running:
+    """Open the stores and join the parts over them."""
+    clock = Clock()
+    sealer = sealer_of(settings)
+    database = await open_database(settings)
+    audit = await AuditStore.open(settings)
+    blobs = FileBlobStore(settings.data / "blobs")
+
+    registry = make_registry(database, blobs, clock, settings)
+    identity = make_identity(database, sealer, clock)
+    recorder = Recorder(audit, clock, settings, metrics.AUDIT_DROPPED.inc)
+    authenticator = Authenticator(identity, sealer, clock, settings)
+    access = Access(registry.repositories, registry.policies, recorder, clock, settings)
+    downloads = Downloads(authenticator, clock, settings)
+    locations = Locations(settings)
+    visits = Visits(locations, settings.trusted_proxies)
+    verifier = Verifier(authenticator, clock, settings.clock_skew_seconds)
+    sweep = Sweep(database, blobs, registry.images, clock, settings)
+
+    async def empty() -> None:
+        await database.transaction(reset.empty)
+        await recorder.clear()
+
+    async def measure() -> None:
+        for what, number in (await database.read(measuring.stored)).items():
+            metrics.STORED.labels(what).set(number)
+
+    policy_check = RepositoryPolicyCheck(access, identity.users, registry.policies)
+    ecr = EcrServices(registry, authenticator, policy_check, downloads, locations, settings, clock, sealer)
+    services = [(ECR, ecr), (IAM, IamServices(identity, clock)), (STS, StsServices(identity, clock))]
+    recorder.start()
+    return Running(
+        aws=AwsDoor(services, verifier, access, visits, settings),
+        oci=OciDoor(registry, access, authenticator, downloads, locations, visits, settings),
+        admin=admin_door(
+            AdminServices(registry, access, Why(recorder, access), verifier, visits, clock, settings, empty, measure)
+        ),
+        database=database,
+        blobs=blobs,
+        recorder=recorder,
+        sweeping=asyncio.create_task(sweep.run_forever()),
+    )
+
+
+class Application:
+    """The ASGI application: sends each request to its door, counts it, and logs it when asked to."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._running: Running | None = None
+        self._counted: dict[tuple[str, str, int], Any] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        running = self._running
+        if running is None:
+            raise RuntimeError("the application has not been started")
+        path: str = scope["path"]
+        if path.startswith("/v2/") or path == "/v2":
+            name, door = "oci", running.oci
+        elif path == "/":
+            name, door = "aws", running.aws  # type: ignore[assignment]
+        else:
+            name, door = "admin", running.admin
+        traffic = _Traffic(receive, send)
+        started = time.perf_counter()
+        try:
+            await door(scope, traffic.receive, traffic.send)
+        finally:
+            self._count(name, scope, traffic, time.perf_counter() - started)
+
+    def _count(self, door: str, scope: Scope, traffic: "_Traffic", seconds: float) -> None:
+        key = (door, scope["method"], traffic.status)
+        counted = self._counted.get(key)
+        if counted is None:
+            labels = (door, scope["method"] if scope["method"] in _METHODS else "other", str(traffic.status))
+            counted = self._counted[key] = (
+                metrics.REQUESTS.labels(*labels),
+                metrics.SECONDS.labels(door),
+                metrics.RECEIVED.labels(door),
+                metrics.SENT.labels(door),
+            )
+        requests, latency, received, sent = counted
+        requests.inc()
+        latency.observe(seconds)
+        if traffic.received:
+            received.inc(traffic.received)
+        if traffic.sent:
+            sent.inc(traffic.sent)
+        if self._settings.access_log:
+            client = scope.get("client")
+            _log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=traffic.status,
+                milliseconds=round(seconds * 1000, 2),
+                received=traffic.received,
+                sent=traffic.sent,
+                client=client[0] if client else None,
+            )
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            self._running = await start(self._settings)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server is told, and a person reads it
+            _log.error("could not start", exc_info=error)
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._running.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+
+
+class _Traffic:
+    """Passes a request's messages on and notes what the metrics want of them."""
+
+    __slots__ = ("_receive", "_send", "received", "sent", "status")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self.status = 0
+        self.received = 0
+        self.sent = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.received += len(message.get("body", b""))
+        return message
+
+    def send(self, message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        else:
+            self.sent += len(message.get("body", b""))
+        return self._send(message)

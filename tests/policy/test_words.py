@@ -49,6 +49,13 @@ def test_short() -> None:
     assert short(evaluate(ask(user()), policies("*"))) == "resource: allowed by statement 1"
 
 
+def test_short_without_the_deciding_set_still_says_what_happened() -> None:
+    denied = evaluate(ask(user()), Policies(resource=named(Kind.REPOSITORY, grant("*", "Deny", Sid="NoPull"))))
+    hidden = msgspec.structs.replace(denied, trace=())
+    assert short(hidden) == "resource: explicit deny (1-explicit-deny)"
+    assert "no policy was read" not in render(hidden)
+
+
 def test_render_says_why() -> None:
     condition = {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
     resource = named(Kind.REPOSITORY, grant("*", Sid="Inside", Condition=condition), grant({"AWS": OTHER}))

@@ -23,8 +23,6 @@ def _lines(decision: Decision) -> Iterator[str]:
     missing = decision.missing_keys()
     if missing:
         yield f"  missing {', '.join(missing)}"
-    if not decision.trace:
-        yield "  no policy was read"
     for one in decision.trace:
         yield from _set_lines(one)
 

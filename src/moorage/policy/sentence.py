@@ -33,7 +33,9 @@ def short(decision: Decision) -> str:
     """One line for a header or a log, e.g. `resource: explicit deny by statement 'NoPull'`."""
     deciding = decision.deciding_statement()
     if deciding is None:
-        reason = "allowed" if decision.allowed else "no statement allows it"
+        # No statement allowed it, the caller's nature did, or the deciding set was taken out of the trace.
+        denied = "explicit deny" if decision.explicit else "no statement allows it"
+        reason = "allowed" if decision.allowed else denied
         return f"{decision.decided_by}: {reason} ({decision.rule})"
     _, finding = deciding
     how = "explicit deny" if decision.explicit else "allowed"

@@ -1,5 +1,6 @@
 """The door's steps and their order, the errors' bytes, and both protocols, with small made-up services behind it."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
@@ -7,8 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from moorage.access.caller import Connection
 
+from moorage.access.caller import Connection
 from moorage.api.asgi import Message, Scope
 from moorage.api.aws import query
 from moorage.api.aws.door import AwsDoor
@@ -54,6 +55,13 @@ async def wish(call: Call[list[str]], request: Wish) -> Granted:
         raise InvalidLayerPart(REF, "an-upload", 9, "it is not there")
     if request.fails_with == "fault":
         raise RuntimeError("secret inside")
+    return Granted(zulu=request.name, alpha=call.account)
+
+
+@THING.operation("Carry", action="thing:Carry", resource=_named, body_limit=32 << 20)
+async def carry(call: Call[list[str]], request: Wish) -> Granted:
+    await asyncio.sleep(0)
+    call.services.append("carried")
     return Granted(zulu=request.name, alpha=call.account)
 
 
@@ -121,7 +129,9 @@ class House:
         visits: Any = FakeVisits()
         verifier: Any = self.verifier
         access: Any = self.access
-        self.door = AwsDoor([(THING, self.log), (FOLK, self.log)], verifier, access, visits, Settings())
+        self.door = AwsDoor(
+            [(THING, self.log), (FOLK, self.log)], verifier, access, visits, Settings(part_uploads_at_once=1)
+        )
 
     async def send(
         self, body: bytes, headers: Mapping[str, str], method: str = "POST", query_string: bytes = b""
@@ -320,3 +330,9 @@ async def test_query_names_authentication_errors_its_own_way(house: House) -> No
     answer = await house.folk(b"Action=Greet&Name=a")
     assert answer.status == 403
     assert b"<Code>InvalidClientTokenId</Code>" in answer.body
+
+
+async def test_long_bodies_are_held_one_after_the_other(house: House) -> None:
+    carrying = {"X-Amz-Target": "Thing_V1.Carry"}
+    await asyncio.gather(*(house.wish({"name": "a"}, **carrying) for _ in range(3)))
+    assert [line for line in house.log if line in {"body", "carried"}] == ["body", "carried"] * 3

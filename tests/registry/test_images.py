@@ -224,8 +224,8 @@ def test_which_tags_may_move() -> None:
 async def test_batch_get(bench: Bench) -> None:
     a, b = await bench.image("a", tag="a"), await bench.image("b", tag="b")
     ids = [
-        ImageId(None, "a"), ImageId(b), ImageId(a, "a"), ImageId(a, "b"), ImageId(None, "none"), ImageId(), ImageId("x"),
-        ImageId(None, "a"), ImageId("sha256:abc"),
+        ImageId(None, "a"), ImageId(b), ImageId(a, "a"), ImageId(a, "b"), ImageId(None, "none"), ImageId(),
+        ImageId("x"), ImageId(None, "a"), ImageId("sha256:abc"),
     ]  # fmt: skip
     found, failures = await bench.images.batch_get(REF, ids)
     assert [(each.digest, each.tag) for each in found] == [(a, "a"), (b, None), (a, "a")]
@@ -292,7 +292,9 @@ async def test_lists_by_tag_status(bench: Bench) -> None:
 async def test_describe(bench: Bench) -> None:
     a = await bench.image("a", tag="a", artifactType="application/x")
     all_of_it = (await bench.push(index((a, 1)), tag="all")).manifest.digest
-    image, whole = await bench.images.describe(REF, [ImageId(None, "a"), ImageId(a, "a"), ImageId(all_of_it), ImageId(a)])
+    image, whole = await bench.images.describe(
+        REF, [ImageId(None, "a"), ImageId(a, "a"), ImageId(all_of_it), ImageId(a)]
+    )
     assert (image.digest, image.tags, image.size) == (a, ("a",), len(b"config a") + len(b"layer a"))
     assert (image.artifact_type, image.config_media_type) == (
         "application/x",

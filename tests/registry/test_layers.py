@@ -21,7 +21,9 @@ async def test_availability(bench: Bench) -> None:
     asked = [digest_of(layer), digest_of(lone), "no digest", digest_of(elsewhere), "", digest_of(layer), "sha256:abc"]
     found, failures = await bench.layers.availability(REF, asked)
     assert found == [
-        Availability(digest_of(layer), available=True, size=7, media_type="application/vnd.oci.image.layer.v1.tar+gzip"),
+        Availability(
+            digest_of(layer), available=True, size=7, media_type="application/vnd.oci.image.layer.v1.tar+gzip"
+        ),
         Availability(digest_of(lone), available=True, size=4),
         Availability(digest_of(elsewhere), available=False),
         Availability("sha256:abc", available=False),

@@ -35,7 +35,11 @@ def test_an_image() -> None:
         ("layer", digest_of(b"one"), 3),
         ("layer", digest_of(b"two"), 3),
     ]
-    assert (document.media_type, document.subject, document.annotations) == (OCI_MANIFEST, SUBJECT["digest"], {"a": "b"})
+    assert (document.media_type, document.subject, document.annotations) == (
+        OCI_MANIFEST,
+        SUBJECT["digest"],
+        {"a": "b"},
+    )
     assert document.artifact_type == document.config_media_type == "application/vnd.oci.image.config.v1+json"
     assert not document.is_index
     assert document.layer_count == 2

@@ -5,6 +5,7 @@ finds it gone, never half of it. Rows go first, bytes after: what a crash leaves
 """
 
 import asyncio
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Connection
@@ -24,8 +25,17 @@ BATCH = 500
 """Rows looked at or removed at a time: a few milliseconds."""
 EXPIRED_SESSION_SECONDS = 86_400.0
 """How long an expired session is kept, so that it is told from one that never was."""
+LEFTOVER_SECONDS = 3600.0
+"""How long bytes without a row rest before they are deleted, whatever the settings: their push may be under way."""
 
 _log = structlog.get_logger(__name__)
+
+
+class _Suspect(NamedTuple):
+    """A leftover that no row knows: perhaps the bytes of a push whose row is still to come."""
+
+    since: float
+    modified_at: float  # by the machine's clock; when it changes, somebody is writing
 
 
 class Sweep:
@@ -37,8 +47,7 @@ class Sweep:
         self._images = images
         self._clock = clock
         self._settings = settings
-        self._suspects: dict[tuple[str, str], float] = {}
-        """Leftovers that no row knows, and since when: bytes of a push may come before their row."""
+        self._suspects: dict[tuple[str, str], _Suspect] = {}
         self._searched_at: float | None = None
 
     async def run_forever(self) -> None:
@@ -169,8 +178,8 @@ class Sweep:
                 await self._blobs.delete(key)
 
     async def _delete_leftovers(self) -> None:
-        """Uploads and objects that no row knew at two searches at least the period of grace apart."""
-        seen: dict[tuple[str, str], float] = {}
+        """Uploads and objects that no row knew, and nobody wrote, at two searches `LEFTOVER_SECONDS` apart."""
+        seen: dict[tuple[str, str], _Suspect] = {}
         batch: list[Leftover] = []
         async for leftover in self._blobs.leftovers():
             batch.append(leftover)
@@ -180,8 +189,8 @@ class Sweep:
         seen.update(await self._suspect(batch))
         self._suspects = seen
 
-    async def _suspect(self, batch: list[Leftover]) -> dict[tuple[str, str], float]:
-        """Delete those of the batch suspected for long enough; the others that no row knows, and since when."""
+    async def _suspect(self, batch: list[Leftover]) -> dict[tuple[str, str], _Suspect]:
+        """Delete those of the batch suspected for long enough; returns the others that no row knows."""
         uploads = [each.name for each in batch if each.kind == "upload"]
         objects = [each.name for each in batch if each.kind == "object"]
 
@@ -191,16 +200,16 @@ class Sweep:
 
         known = await self._db.read(work) if batch else set()
         now = self._clock.now()
-        grace = self._settings.blob_grace_seconds
-        suspects: dict[tuple[str, str], float] = {}
+        suspects: dict[tuple[str, str], _Suspect] = {}
         for each in batch:
             name = (each.kind, each.name)
             if name in known:
                 continue
-            # Files carry the machine's time, from which dev mode may have set the clock apart.
-            since = max(self._suspects.get(name, now), each.modified_at + self._clock.offset)
-            if name not in self._suspects or now - since < grace:
-                suspects[name] = self._suspects.get(name, now)
+            suspect = self._suspects.get(name)
+            if suspect is None or suspect.modified_at != each.modified_at:
+                suspects[name] = _Suspect(now, each.modified_at)
+            elif now - suspect.since < LEFTOVER_SECONDS:
+                suspects[name] = suspect
             elif each.kind == "upload":
                 await self._blobs.abort(each.name)
             else:

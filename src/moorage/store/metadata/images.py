@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Column, Connection, Row, Select, delete, func, insert, select, update
 
 from moorage.names import RepositoryRef
 from moorage.store.metadata.tables import manifest_references, manifests, repositories, tags
 
 _ALIVE = manifests.c.deleted_at.is_(None)
-_PULL = (manifests.c.id, manifests.c.digest, manifests.c.media_type, manifests.c.body)
+_PULL: tuple[Column[Any], ...] = (manifests.c.id, manifests.c.digest, manifests.c.media_type, manifests.c.body)
+_STORED: tuple[Column[Any], ...] = (manifests.c.id, manifests.c.deleted_at)
 _DETAIL = tuple(column for column in manifests.c if column.name not in {"body", "annotations"})
 
 
@@ -43,7 +44,7 @@ def by_tag(conn: Connection, ref: RepositoryRef, tag: str) -> Row[Any] | None:
 def stored(conn: Connection, repository_id: int, digest: str) -> Row[Any] | None:
     """The manifest (id, deleted_at) of that digest, alive or in the trash, the living one first; or None."""
     return conn.execute(
-        select(manifests.c.id, manifests.c.deleted_at)
+        select(*_STORED)
         .where(manifests.c.repository_id == repository_id, manifests.c.digest == digest)
         .order_by(manifests.c.deleted_at.is_not(None), manifests.c.id.desc())
         .limit(1)

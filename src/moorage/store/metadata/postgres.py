@@ -16,7 +16,7 @@ from moorage.store.metadata.migrations import History, is_current, upgrade
 T = TypeVar("T")
 
 ATTEMPTS = 20  # of one transaction that keeps colliding; the waits add up to about 5 s
-UNIQUE_ATTEMPTS = 3
+UNIQUE_ATTEMPTS = 12  # statements look before they insert, so it is nearly always a collision
 CONNECTIONS = 10  # per worker process
 
 _COLLISIONS = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, collate, delete, func, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Row, collate, delete, func, insert, select, update
 
 from moorage.store.metadata.tables import manifests, tag_history, tags
+
+_FOUND: tuple[Column[Any], ...] = (tags.c.manifest_id, manifests.c.digest)
 
 
 def find(conn: Connection, repository_id: int, name: str) -> Row[Any] | None:
     """What the tag stands for (manifest_id, digest), or None."""
     return conn.execute(
-        select(tags.c.manifest_id, manifests.c.digest)
+        select(*_FOUND)
         .join(manifests, manifests.c.id == tags.c.manifest_id)
         .where(tags.c.repository_id == repository_id, tags.c.name == name)
     ).one_or_none()

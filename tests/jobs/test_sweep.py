@@ -1,0 +1,239 @@
+"""The sweep: what it ends, what it must leave, and pushes of the same bytes at that moment."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, insert, select
+
+from moorage.errors import ImageNotFound, LayersNotFound, UploadNotFound
+from moorage.jobs.sweep import Sweep
+from moorage.registry.image import ImageId
+from moorage.store.metadata.tables import accounts, blobs, outbox, repositories, sessions
+from tests.registry.pushing import BY, OTHER, REF, Bench, digest_of, stream
+
+HOUR, DAY = 3600.0, 86400.0
+
+
+def _sweep(bench: Bench) -> Sweep:
+    return Sweep(bench.db, bench.blobs, bench.images, bench.clock, bench.settings)
+
+
+def _later(bench: Bench, seconds: float) -> None:
+    bench.clock.set(bench.clock.now() + seconds)
+
+
+async def _kept(bench: Bench) -> set[str]:
+    """Digests of the blobs that there are rows of, each of which must have its bytes."""
+
+    def work(conn: Connection) -> list[tuple[str, str]]:
+        return [(row.digest, row.object_key) for row in conn.execute(select(blobs))]
+
+    rows = await bench.db.read(work)
+    objects = {each.name async for each in bench.blobs.leftovers() if each.kind == "object"}
+    assert {key for _, key in rows} == objects
+    return {digest for digest, _ in rows}
+
+
+async def test_nothing_to_sweep(bench: Bench) -> None:
+    digest = await bench.image("a", tag="v1")
+    upload = await bench.uploads.begin(REF, BY)
+    await bench.uploads.append(REF, upload.id, stream(b"half"))
+    sweep = _sweep(bench)
+    await sweep.run_once()
+    _later(bench, 2 * HOUR)
+    await sweep.run_once()
+    assert (await bench.images.find(REF, "v1")).digest == digest
+    assert len(await _kept(bench)) == 2
+    assert (await bench.uploads.status(REF, upload.id)).size == 4
+
+
+async def test_a_resting_upload_ends(bench: Bench) -> None:
+    resting, busy = await bench.uploads.begin(REF, BY), await bench.uploads.begin(REF, BY)
+    await bench.uploads.append(REF, resting.id, stream(b"half"))
+    _later(bench, DAY - HOUR)
+    await bench.uploads.append(REF, busy.id, stream(b"more"))
+    _later(bench, 2 * HOUR)
+    await _sweep(bench).run_once()
+    with pytest.raises(UploadNotFound):
+        await bench.uploads.status(REF, resting.id)
+    assert (await bench.uploads.status(REF, busy.id)).size == 4
+    assert [each.name async for each in bench.blobs.leftovers()] == [busy.id]
+
+
+async def test_a_blob_goes_when_no_repository_holds_it(bench: Bench) -> None:
+    digest = (await bench.layer(b"shared")).digest
+    await bench.layer(b"shared", OTHER)
+    await bench.layers.delete(REF, digest, BY)
+    await bench.layers.delete(OTHER, digest, BY)
+    sweep = _sweep(bench)
+    await sweep.run_once()
+    assert await _kept(bench) == {digest}
+    _later(bench, 2 * HOUR)
+    await sweep.run_once()
+    assert await _kept(bench) == set()
+
+
+async def test_a_blob_stays_while_one_repository_holds_it(bench: Bench) -> None:
+    await bench.image("a")
+    digest = digest_of(b"layer a")
+    await bench.layer(b"layer a", OTHER)
+    await bench.layers.delete(OTHER, digest, BY)
+    for _ in range(3):
+        _later(bench, 2 * HOUR)
+        await _sweep(bench).run_once()
+    assert digest in await _kept(bench)
+    assert (await bench.layers.stat(REF, digest)).size == 7
+
+
+async def test_a_layer_that_no_image_uses_goes(bench: Bench) -> None:
+    lone = (await bench.layer(b"lone")).digest
+    await bench.image("a")
+    _later(bench, 2 * HOUR)
+    await _sweep(bench).run_once()
+    with pytest.raises(LayersNotFound):
+        await bench.layers.stat(REF, lone)
+    _later(bench, 2 * HOUR)
+    await _sweep(bench).run_once()
+    assert await _kept(bench) == {digest_of(b"config a"), digest_of(b"layer a")}
+
+
+async def test_a_deleted_image_is_kept_whole_until_the_trash_is_emptied(bench: Bench) -> None:
+    digest = await bench.image("a", tag="v1")
+    await bench.images.batch_delete(REF, [ImageId(digest)], by=BY, door="ecr")
+    sweep = _sweep(bench)
+    _later(bench, 6 * DAY)
+    await sweep.run_once()
+    assert len(await _kept(bench)) == 2
+    _later(bench, 2 * DAY)
+    await sweep.run_once()
+    assert (await bench.layers.stat(REF, digest_of(b"layer a"))).size == 7  # for a client that has just asked
+    for _ in range(2):
+        _later(bench, 2 * HOUR)
+        await sweep.run_once()
+    assert await _kept(bench) == set()
+    with pytest.raises(ImageNotFound):
+        await bench.images.find(REF, digest)
+
+
+async def test_a_deleted_repository_goes_with_all_it_holds(bench: Bench) -> None:
+    await bench.image("a")
+    await bench.layer(b"layer a", OTHER)
+    await bench.uploads.begin(REF, BY)
+    await bench.repositories.delete(REF, force=True, by=BY)
+    sweep = _sweep(bench)
+    _later(bench, 8 * DAY)
+    await bench.layer(b"layer a", OTHER)
+    await sweep.run_once()
+    _later(bench, HOUR / 2)
+    await sweep.run_once()
+    _later(bench, HOUR / 2 + 1)
+    await bench.layer(b"layer a", OTHER)
+    await sweep.run_once()
+    assert await _kept(bench) == {digest_of(b"layer a")}
+
+    def work(conn: Connection) -> list[str]:
+        return list(conn.execute(select(repositories.c.name)).scalars())
+
+    assert await bench.db.read(work) == [OTHER.name]
+
+
+async def test_leftovers_without_a_row_go_after_two_looks(bench: Bench) -> None:
+    kept = await bench.image("a")
+    await bench.blobs.put("left-object", b"x")
+    await bench.blobs.append("left-upload", 0, stream(b"x"))
+    sweep = _sweep(bench)
+    _later(bench, 2 * HOUR)
+    await sweep.run_once()
+    _later(bench, HOUR / 2)
+    await sweep.run_once()
+    assert {"left-object", "left-upload"} <= {each.name async for each in bench.blobs.leftovers()}
+    _later(bench, HOUR / 2 + 1)
+    await sweep.run_once()
+    assert len(await _kept(bench)) == 2
+    assert [each.name async for each in bench.blobs.leftovers() if each.kind == "upload"] == []
+    assert (await bench.images.find(REF, kept)).digest == kept
+
+
+async def test_expired_sessions_and_old_events_go(bench: Bench) -> None:
+    now = bench.clock.now()
+
+    def prepare(conn: Connection) -> None:
+        conn.execute(insert(accounts).values(id=REF.account, name="a", created_at=now))
+        for session, expires_at in (("ASIAOLD", now - 2 * DAY), ("ASIANEW", now + HOUR)):
+            conn.execute(
+                insert(sessions).values(
+                    id=session, account=REF.account, secret="", token_hash="", issued_at=now, expires_at=expires_at
+                )
+            )
+        values = {"account": REF.account, "region": REF.region, "kind": "test.old", "payload": "{}"}
+        conn.execute(insert(outbox).values(at=now - 8 * DAY, **values))
+        conn.execute(insert(outbox).values(at=now, **{**values, "kind": "test.new"}))
+
+    await bench.db.transaction(prepare)
+    # Events made when the repositories were come before: the clock of an outbox runs one way.
+    await bench.db.transaction(lambda conn: None)
+    await _sweep(bench).run_once()
+
+    def left(conn: Connection) -> tuple[list[str], list[str]]:
+        kinds = conn.execute(select(outbox.c.kind).where(outbox.c.kind.like("test.%"))).scalars()
+        return list(conn.execute(select(sessions.c.id)).scalars()), list(kinds)
+
+    assert await bench.db.read(left) == (["ASIANEW"], ["test.new"])
+
+
+async def test_pulls_are_written(bench: Bench) -> None:
+    digest = await bench.image("a")
+    bench.images.record_pull((await bench.images.find(REF, digest)).id)
+    await _sweep(bench).run_once()
+    (image,) = await bench.images.describe(REF, [ImageId(digest)])
+    assert image.last_pulled_at is not None
+
+
+async def test_pushes_while_sweeps_free_the_same_bytes(bench: Bench, tmp_path: Path) -> None:
+    """With no grace at all: every push either finds the blob or stores it again; none is left without its bytes."""
+    eager = Bench.over(bench.db, tmp_path)
+    eager.settings = replace(eager.settings, blob_grace_seconds=0.0)
+    sweeps = [_sweep(eager), _sweep(eager)]
+    pushed = 0
+
+    async def push_and_delete(ref_number: int) -> None:
+        nonlocal pushed
+        ref = (REF, OTHER)[ref_number % 2]
+        for _ in range(8):
+            layer = await eager.layer(b"wanted and not", ref)
+            try:
+                assert b"".join([c async for c in eager.layers.read(layer, 0, layer.size)]) == b"wanted and not"
+                await eager.layers.delete(ref, layer.digest, BY)
+            except (LayersNotFound, LookupError):
+                pass  # without grace the sweep may be as quick as that
+            pushed += 1
+
+    async def sweep_often(sweep: Sweep) -> None:
+        for _ in range(8):
+            await sweep.run_once()
+
+    await asyncio.gather(*(push_and_delete(number) for number in range(4)), *(sweep_often(each) for each in sweeps))
+    assert pushed == 32
+    await eager.image("wanted")
+    assert {digest_of(b"config wanted"), digest_of(b"layer wanted")} <= await _kept(eager)
+
+
+async def test_sweeping_goes_on_after_a_failure(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.settings = replace(bench.settings, sweep_interval_seconds=0.01)
+    sweep, done, calls = _sweep(bench), asyncio.Event(), 0
+
+    async def run_once(*, search: bool = True) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise OSError("no luck")
+        done.set()
+
+    monkeypatch.setattr(sweep, "run_once", run_once)
+    task = asyncio.create_task(sweep.run_forever())
+    await asyncio.wait_for(done.wait(), 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moorage.errors import BodyIncomplete, InsufficientStorage
-from moorage.store.blobs import files
-from moorage.store.blobs.files import BATCH, FileBlobStore
+from moorage.store.blobs import files, transfer
+from moorage.store.blobs.files import FileBlobStore
+from moorage.store.blobs.transfer import BATCH
 
 MIB = 1 << 20
 
@@ -91,6 +92,63 @@ async def test_digest_of_either_algorithm(store: FileBlobStore) -> None:
     assert await store.digest("upload", "sha512") == hashlib.sha512(b"content").hexdigest()
 
 
+async def test_another_process_knows_the_digest_without_reading_the_file(
+    store: FileBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.append("upload", 0, stream(b"content"))
+    upload = tmp_path / "uploads" / "upload"
+    if "user.moorage" not in os.listxattr(upload):
+        pytest.skip("this file system keeps no extended attributes")
+    other = FileBlobStore(tmp_path)
+    monkeypatch.setattr(hashlib, "new", None)  # what reading again would call
+    assert await other.digest("upload", "sha256") == sha256(b"content")
+    await other.commit("upload", "key", digest=f"sha256:{sha256(b'content')}")
+    assert await whole(store, "key", 7) == b"content"
+    await other.close()
+
+
+async def test_a_commit_takes_only_the_bytes_that_were_checked(store: FileBlobStore, tmp_path: Path) -> None:
+    """Another worker may replace them between the check and the commit, by as many bytes."""
+    other = FileBlobStore(tmp_path)
+    for algorithm in ("sha256", "sha512"):
+        await store.append("upload", 0, stream(b"good"))
+        digest = f"{algorithm}:{await store.digest('upload', algorithm)}"
+        await other.append("upload", 0, stream(b"evil"))
+        for each in (store, other):
+            with pytest.raises(LookupError):
+                await each.commit("upload", "key", digest=digest)
+        await store.append("upload", 0, stream(b"good"))
+        await store.commit("upload", "key", digest=digest)
+        assert await whole(store, "key", 4) == b"good"
+    await other.close()
+
+
+async def test_a_commit_during_an_append_is_refused_and_so_is_an_append_after_it(
+    store: FileBlobStore, tmp_path: Path
+) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield bytes(BATCH)
+        yield bytes(BATCH)
+        yield bytes(BATCH)
+        begun.set()
+        await go.wait()
+
+    appending = asyncio.create_task(store.append("upload", 0, slow()))
+    await begun.wait()
+    other = FileBlobStore(tmp_path)
+    with pytest.raises(LookupError):
+        await other.commit("upload", "key")
+    go.set()
+    await appending
+    await other.commit("upload", "key")
+    with pytest.raises(LookupError):
+        await store.append("upload", 3 * BATCH, stream(b"more"))
+    assert [each.kind async for each in store.leftovers()] == ["object"]
+    await other.close()
+
+
 @pytest.mark.parametrize("arrived", [b"", b"part", bytes(BATCH * 3 + 5)])
 async def test_a_body_that_breaks_off_leaves_what_arrived_and_can_be_resumed(
     store: FileBlobStore, arrived: bytes
@@ -159,14 +217,15 @@ async def test_a_full_disk_is_told_by_name_and_frees_what_was_written(
     store: FileBlobStore, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
     await store.append("upload", 0, stream(b"before"))
-    write = files._write
+    write = transfer.write_all
 
     def full(file: FileIO, content: bytes) -> None:
         write(file, content[: len(content) // 2])
         if file.tell() > length // 2:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files, "_write", full)
+    monkeypatch.setattr(files, "write_all", full)
+    monkeypatch.setattr(transfer, "write_all", full)
     with pytest.raises(InsufficientStorage):
         await store.append("upload", 6, stream(*[bytes(length // 10)] * 40))
     with pytest.raises(InsufficientStorage):

@@ -5,55 +5,39 @@ next is received, so a transfer holds a few MiB however fast its client is.
 """
 
 import asyncio
-import errno
-import fcntl
-import hashlib
 import os
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
-from moorage.errors import InsufficientStorage
 from moorage.store.blobs.store import Appended, Leftover
+from moorage.store.blobs.transfer import (
+    BATCH,
+    Beside,
+    Running,
+    Transfer,
+    digest_in,
+    digest_of,
+    lock,
+    open_file,
+    translated,
+    write_all,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-BATCH = 1 << 20  # bytes hashed and written at a time
 READ_CHUNK = 1 << 20
 THREADS = 16  # most of them wait for the disk; many at once let the file system share a flush among them
-FLUSH_AHEAD = 32 << 20  # bytes after which the disk is set to work, so that `commit` finds little left to flush
-FLUSHES = 4  # at once
 RUNNING_HASHES = 1024  # uploads whose running hash is kept
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:=-]{2,249}")  # no separator, no dot: cannot lead out of its folder
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-class _Stamp(NamedTuple):
-    """Tells whether a file is still as we left it."""
-
-    inode: int
-    size: int
-    modified_ns: int
-
-    @classmethod
-    def of(cls, file: int) -> "_Stamp":
-        status = os.fstat(file)
-        return cls(status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-class _Running(NamedTuple):
-    """The SHA-256 of an upload as far as it goes, and the file it was computed for."""
-
-    stamp: _Stamp
-    sha256: Any  # a hashlib object
 
 
 class FileBlobStore:
@@ -65,14 +49,12 @@ class FileBlobStore:
         self._uploads.mkdir(parents=True, exist_ok=True)
         self._objects.mkdir(exist_ok=True)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
-        # Pools of their own: what a thread of the first waits for must not queue behind others of its kind.
-        self._hashing = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hash")
-        self._flushing = ThreadPoolExecutor(FLUSHES, thread_name_prefix="flush")
-        self._running: OrderedDict[str, _Running] = OrderedDict()
+        self._beside = Beside()
+        self._running: OrderedDict[str, Running] = OrderedDict()
 
     async def append(self, upload: str, offset: int, body: AsyncIterator[bytes]) -> Appended:
         """See `BlobStore`. LookupError also when another append to this upload is under way."""
-        transfer = _Transfer(self, self._upload_path(upload), offset, self._running.pop(upload, None))
+        transfer = Transfer(self._beside, self._upload_path(upload), offset, self._running.pop(upload, None))
         in_flight: asyncio.Future[None] | None = None
         chunks: list[bytes] = []
         held = 0
@@ -92,8 +74,8 @@ class FileBlobStore:
         return Appended(transfer.size, running.sha256.hexdigest() if running else None)
 
     async def _finish(
-        self, transfer: "_Transfer", in_flight: asyncio.Future[None] | None, chunks: list[bytes]
-    ) -> _Running | None:
+        self, transfer: Transfer, in_flight: asyncio.Future[None] | None, chunks: list[bytes]
+    ) -> Running | None:
         try:
             if in_flight is not None:
                 await in_flight
@@ -102,7 +84,7 @@ class FileBlobStore:
             raise
         return await self._do(transfer.finish, chunks)
 
-    def _keep(self, upload: str, running: _Running | None) -> None:
+    def _keep(self, upload: str, running: Running | None) -> None:
         if running is not None:
             self._running[upload] = running
             if len(self._running) > RUNNING_HASHES:
@@ -118,15 +100,14 @@ class FileBlobStore:
     async def digest(self, upload: str, algorithm: str) -> str:
         """See `BlobStore`. LookupError when the upload has not begun."""
         running = self._running.get(upload) if algorithm == "sha256" else None
-        digest, again = await self._do(_digest, self._upload_path(upload), algorithm, running)
+        digest, again = await self._do(digest_of, self._upload_path(upload), algorithm, running)
         if again is not None:
             self._keep(upload, again)
         return digest
 
-    async def commit(self, upload: str, key: str) -> None:
-        """See `BlobStore`. LookupError when the upload has not begun, or is an object already."""
-        self._running.pop(upload, None)
-        await self._do(self._commit, self._upload_path(upload), self._object_path(key))
+    async def commit(self, upload: str, key: str, *, digest: str | None = None) -> None:
+        running = self._running.pop(upload, None)
+        await self._do(self._commit, self._upload_path(upload), self._object_path(key), digest, running)
 
     async def abort(self, upload: str) -> None:
         self._running.pop(upload, None)
@@ -142,7 +123,7 @@ class FileBlobStore:
             if start < end:
                 yield await self._do(_read_once, path, start, end - start)
             return
-        file = await self._do(_open, path)
+        file = await self._do(open_file, path)
         coming: asyncio.Future[bytes] | None = None
         try:
             coming = self._start(_read_at, file, start, min(READ_CHUNK, end - start))
@@ -173,8 +154,8 @@ class FileBlobStore:
 
     async def close(self) -> None:
         """Wait for what the threads still do, and end them."""
-        for pool in (self._threads, self._flushing, self._hashing):
-            await asyncio.to_thread(pool.shutdown)
+        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._beside.shutdown)
 
     # --- paths and threads ---
 
@@ -193,23 +174,22 @@ class FileBlobStore:
 
     # --- in a thread ---
 
-    def hash(self, hasher: Any, batch: bytes) -> Future[None]:
-        return self._hashing.submit(hasher.update, batch)
-
-    def flush(self, file: FileIO) -> Future[None]:
-        return self._flushing.submit(_flush_and_close, os.dup(file.fileno()))
-
-    def _commit(self, upload: Path, target: Path) -> None:
-        with _translated(), _open(upload) as file:
+    def _commit(self, upload: Path, target: Path, digest: str | None, running: Running | None) -> None:
+        with translated(), open_file(upload) as file:
+            lock(file, upload)
+            if digest is not None:
+                algorithm, _, expected = digest.partition(":")
+                if digest_in(file, algorithm, running)[0] != expected:
+                    raise LookupError(f"{upload.name} does not hold {digest} any more")
             os.fsync(file.fileno())
             self._settle(upload, target)
 
     def _put(self, target: Path, content: bytes) -> None:
         temporary = self._uploads / f"put-{secrets.token_hex(16)}"
         try:
-            with _translated():
+            with translated():
                 with FileIO(temporary, "x") as file:
-                    _write(file, content)
+                    write_all(file, content)
                     os.fsync(file.fileno())
                 self._settle(temporary, target)
         except BaseException:
@@ -230,116 +210,11 @@ class FileBlobStore:
         _flush_directory(target.parent)
 
 
-class _Transfer:
-    """One append: `write` batch after batch, then `finish`, each in a thread and never two at once."""
-
-    def __init__(self, store: FileBlobStore, path: Path, offset: int, running: _Running | None) -> None:
-        self.size = offset
-        self._store = store
-        self._flushed = offset
-        self._flushes: list[Future[None]] = []
-        self._path = path
-        self._start = offset
-        self._running = running
-        self._file: FileIO | None = None
-        self._sha256: Any = None
-
-    def write(self, chunks: list[bytes]) -> None:
-        batch = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        file = self._opened()
-        hashed = self._hash(batch)
-        try:
-            with _translated():
-                _write(file, batch)
-        except InsufficientStorage:
-            file.truncate(self._start)
-            raise
-        finally:
-            if hashed is not None:
-                hashed.result()
-        self.size += len(batch)
-        if self.size - self._flushed >= FLUSH_AHEAD:
-            self._flushed = self.size
-            self._flushes.append(self._store.flush(file))
-
-    def _hash(self, batch: bytes) -> Future[None] | None:
-        """Hash beside the writing; a small batch at once, which is quicker than asking another thread."""
-        if self._sha256 is None:
-            return None
-        if len(batch) < BATCH // 4:
-            self._sha256.update(batch)
-            return None
-        return self._store.hash(self._sha256, batch)
-
-    def finish(self, chunks: list[bytes]) -> _Running | None:
-        """Write the last batch and close. The running hash, when it covers the whole upload."""
-        try:
-            self.write(chunks)
-            with _translated():
-                for flush in self._flushes:  # a failure told here is not told again to the flush of `commit`
-                    flush.result()
-            stamp = _Stamp.of(self._opened().fileno())
-            return None if self._sha256 is None else _Running(stamp, self._sha256)
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def _opened(self) -> FileIO:
-        if self._file is not None:
-            return self._file
-        with _translated():
-            file = FileIO(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
-        self._file = file
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LookupError(f"{self._path.name} is being appended to") from error
-        stamp = _Stamp.of(file.fileno())
-        if stamp.size < self._start:
-            raise LookupError(f"{self._path.name} holds {stamp.size} bytes, not {self._start}")
-        if stamp.size > self._start:
-            file.truncate(self._start)
-        file.seek(self._start)
-        if self._start == 0:
-            self._sha256 = hashlib.sha256()
-        elif self._running is not None and self._running.stamp == stamp and stamp.size == self._start:
-            self._sha256 = self._running.sha256
-        return file
-
-
 def _checked(name: str) -> str:
     """`name`, or ValueError when it could be anything but a plain file name of ours."""
     if _NAME.fullmatch(name) is None:
         raise ValueError(f"not the name of an upload or object: {name!r}")
     return name
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """A full disk as InsufficientStorage."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise InsufficientStorage from error
-        raise
-
-
-def _write(file: FileIO, content: bytes) -> None:
-    written = file.write(content) or 0
-    while written < len(content):  # the file system took a part: the next call says why
-        written += file.write(memoryview(content)[written:]) or 0
-
-
-def _open(path: Path) -> FileIO:
-    try:
-        return FileIO(path, "r")
-    except FileNotFoundError as error:
-        raise LookupError(path.name) from error
 
 
 def _read_at(file: FileIO, start: int, length: int) -> bytes:
@@ -350,31 +225,11 @@ def _read_at(file: FileIO, start: int, length: int) -> bytes:
 
 
 def _read_once(path: Path, start: int, length: int) -> bytes:
-    with _open(path) as file:
+    with open_file(path) as file:
         chunk = _read_at(file, start, length)
         while len(chunk) < length:
             chunk += _read_at(file, start + len(chunk), length - len(chunk))
         return chunk
-
-
-def _digest(path: Path, algorithm: str, running: _Running | None) -> tuple[str, _Running | None]:
-    """The hex digest of the file, from the running hash when that is of the file as it stands, else read again."""
-    with _open(path) as file:
-        stamp = _Stamp.of(file.fileno())
-        if running is not None and running.stamp == stamp:
-            return running.sha256.hexdigest(), None
-        hasher = hashlib.new(algorithm)
-        buffer = memoryview(bytearray(BATCH))
-        while count := file.readinto(buffer):
-            hasher.update(buffer[:count])
-        return hasher.hexdigest(), _Running(stamp, hasher) if algorithm == "sha256" else None
-
-
-def _flush_and_close(descriptor: int) -> None:
-    try:
-        os.fdatasync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _flush_directory(path: Path) -> None:

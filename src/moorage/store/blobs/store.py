@@ -37,7 +37,7 @@ class BlobStore(Protocol):
         Hashes and writes off the event loop in batches of about 1 MiB. When `body` raises, what arrived before stays
         (the caller sees the exception and may ask `size`). Not durable until `commit`.
         Raises `moorage.errors.InsufficientStorage` when there is no room, LookupError when the upload holds fewer than
-        `offset` bytes.
+        `offset` bytes, and while another append to it is under way.
         """
         ...
 
@@ -46,11 +46,19 @@ class BlobStore(Protocol):
         ...
 
     async def digest(self, upload: str, algorithm: str) -> str:
-        """The hex digest of the whole upload, read again; `algorithm` is `sha256` or `sha512`."""
+        """The hex digest of the whole upload, read again unless it is known; `algorithm` is `sha256` or `sha512`.
+
+        LookupError when the upload has not begun.
+        """
         ...
 
-    async def commit(self, upload: str, key: str) -> None:
-        """Make the upload the object `key`, durably; an object already there is replaced by equal bytes."""
+    async def commit(self, upload: str, key: str, *, digest: str | None = None) -> None:
+        """Make the upload the object `key`, durably; an object already there is replaced by equal bytes.
+
+        With `digest` (`sha256:…`, `sha512:…`) the upload must hold exactly those bytes at that moment, whatever another
+        process did to it since they were checked. LookupError when it does not, when it has not begun (or is an object
+        already), and while it is being appended to.
+        """
         ...
 
     async def abort(self, upload: str) -> None:

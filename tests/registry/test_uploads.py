@@ -104,12 +104,22 @@ async def test_bytes_that_a_dead_process_left_are_no_part_of_the_layer(bench: Be
     assert await _bytes(bench, layer) == b"known"
 
 
-async def test_a_digest_noted_before_this_process_began_is_not_believed(database: Database, bench: Bench) -> None:
+async def test_bytes_that_a_crash_of_the_machine_took_are_missed(bench: Bench) -> None:
     upload_id = await _begun(bench, b"as it was sent")
-    later = Bench.over(database, bench.settings.data)
-    (bench.settings.data / "blobs" / "uploads" / upload_id).write_bytes(b"\0" * 14)  # as a crash of the machine may
-    with pytest.raises(InvalidLayer):
-        await later.uploads.finish(REF, upload_id, digest_of(b"as it was sent"), by=BY, door="oci")
+    (bench.settings.data / "blobs" / "uploads" / upload_id).write_bytes(b"as it")
+    with pytest.raises(UploadNotFound):
+        await bench.uploads.finish(REF, upload_id, digest_of(b"as it was sent"), by=BY, door="oci")
+    with pytest.raises(UploadNotFound):
+        await bench.uploads.append(REF, upload_id, stream(b" and more"))
+
+
+async def test_another_process_finishes_the_upload(database: Database, bench: Bench) -> None:
+    upload_id = await _begun(bench, b"shared work")
+    other = Bench.over(database, bench.settings.data)
+    layer = await other.uploads.finish(REF, upload_id, digest_of(b"shared work"), by=BY, door="oci")
+    assert await _bytes(bench, layer) == b"shared work"
+    with pytest.raises(UploadNotFound):
+        await bench.uploads.finish(REF, upload_id, digest_of(b"shared work"), by=BY, door="oci")
 
 
 async def test_two_chunks_at_once(bench: Bench) -> None:

@@ -59,8 +59,6 @@ class Uploads:
         self._clock = clock
         self._settings = settings
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        # A digest noted before this process began may be of bytes that a crash of the machine took.
-        self._began = clock.now()
 
     async def begin(self, ref: RepositoryRef, by: str) -> Upload:
         """A new, empty upload; RepositoryNotFound."""
@@ -121,9 +119,8 @@ class Uploads:
                     raise EmptyUpload(upload_id)
                 if row.small_parts:
                     raise LayerPartTooSmall
-            noted = row.sha256 if row.updated_at >= self._began else None
             await self._settle(ref, row)
-            await self._verify(upload_id, digest, noted, row.size)
+            await self._verify(upload_id, digest, None, row.size)
             if door == "ecr" and await self._db.read(lambda conn: layer_rows.find(conn, ref, digest)) is not None:
                 raise LayerAlreadyExists(ref, digest)
             return await self._store(ref, upload_id, digest, row.size)
@@ -226,7 +223,10 @@ class Uploads:
             await self._blobs.put(upload_id, b"")
             await self._blobs.abort(upload_id)
         else:
-            await self._blobs.commit(upload_id, upload_id)
+            try:
+                await self._blobs.commit(upload_id, upload_id, digest=digest)
+            except LookupError as error:  # another process appended to it, or finished it, since it was verified
+                raise UploadNotFound(ref, upload_id) from error
 
         def work(conn: Connection) -> Layer:
             layer = self._attach(conn, ref, upload_id, digest, size)

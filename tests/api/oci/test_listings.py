@@ -98,6 +98,32 @@ async def test_a_caller_that_may_see_nothing_is_told(plane: Plane, aws: Plane) -
     assert (await aws.client("GET", "/v2/_catalog")).status == 403
 
 
+async def test_pages_of_a_catalog_with_little_to_see(plane: Plane, monkeypatch: Any) -> None:
+    monkeypatch.setattr("moorage.api.oci.catalog.MOST_LOOKED_AT", 3)
+    names = [f"zz/{number}" for number in range(7)]
+    for name in names:
+        await plane.create(name)
+    plane.rights.denied = {("DescribeRepositories", name) for name in (*names[:6], "*")}
+    url, seen, pages = "/v2/_catalog?n=1", [], 0
+    while url:
+        answer = await plane.client("GET", url)
+        assert answer.status == 200
+        seen += answer.json["repositories"]
+        pages += 1
+        url = following(answer) if "link" in answer.headers else ""
+    assert seen == ["app", "zz/6"]
+    assert pages < 10
+
+
+async def test_the_last_page_of_a_catalog_may_be_empty(plane: Plane) -> None:
+    await plane.create("secret")
+    plane.rights.denied = {("DescribeRepositories", "secret"), ("DescribeRepositories", "*")}
+    first = await plane.client("GET", "/v2/_catalog?n=1")
+    assert first.json == {"repositories": ["app"]}
+    last = await plane.client("GET", following(first))
+    assert (last.status, last.json) == (200, {"repositories": []})
+
+
 async def test_the_catalog_is_the_hosts(plane: Plane) -> None:
     other = plane.client.as_user("tester", "111122223333.dkr.ecr.us-east-1.localhost:4580")
     assert (await other("GET", "/v2/_catalog")).json == {"repositories": []}

@@ -9,7 +9,7 @@ from moorage.api.oci.exchange import Exchange
 from moorage.names import RepositoryName, RepositoryRef
 
 ACTION = "ecr:DescribeRepositories"
-MOST_LOOKED_AT = 2000
+MOST_LOOKED_AT = 1001
 """Names decided on for one answer; when fewer are visible than asked for, the answer is short and has a Link."""
 
 
@@ -42,7 +42,7 @@ async def get(exchange: Exchange) -> None:
             ref = RepositoryRef(location.account, location.region, RepositoryName(name))
             if await exchange.allows(ACTION, ref):
                 visible.append(name)
-    if not visible and page.limit > 0 and not more:
+    if not visible and not more and page.limit > 0 and not page.after:
         await services.access.require(exchange.caller, exchange.connection, ACTION, everything)
     headers: Headers = [(b"content-type", b"application/json")]
     if more:

@@ -72,7 +72,7 @@ def wrk(url: str, script: str, *arguments: str, threads: int = 1, connections: i
 def compare(what: str, unit: str, goal: float, ours: Callable[[], float], theirs: Callable[[], float]) -> Row:
     """Both in turn, `ROUNDS` times; the medians."""
     pairs = [(ours(), theirs()) for _ in range(ROUNDS)]
-    row = Row(what, unit, *(statistics.median(side) for side in zip(*pairs, strict=True)), goal)
+    row = Row(what, unit, statistics.median(us for us, _ in pairs), statistics.median(them for _, them in pairs), goal)
     console.print(f"  {what}: {row.ours:,.1f} against {row.theirs:,.1f} {unit}: [bold]{row.ratio:.2f}×[/]")
     return row
 

@@ -19,6 +19,7 @@ from moorage.access.why import Why
 from moorage.api.admin.door import AdminServices, admin_door
 from moorage.api.asgi import Message, Receive, Scope, Send
 from moorage.api.aws.door import AwsDoor
+from moorage.api.aws.operation import Service
 from moorage.api.aws.sigv4 import Verifier
 from moorage.api.ecr import ECR, EcrServices
 from moorage.api.iam import IAM, IamServices
@@ -104,7 +105,11 @@ async def start(settings: Settings) -> Running:
 
     policy_check = RepositoryPolicyCheck(access, identity.users, registry.policies)
     ecr = EcrServices(registry, authenticator, policy_check, downloads, locations, settings, clock, sealer)
-    services = [(ECR, ecr), (IAM, IamServices(identity, clock)), (STS, StsServices(identity, clock))]
+    services: list[tuple[Service[Any], Any]] = [
+        (ECR, ecr),
+        (IAM, IamServices(identity, clock)),
+        (STS, StsServices(identity, clock)),
+    ]
     recorder.start()
     return Running(
         aws=AwsDoor(services, verifier, access, visits, settings),

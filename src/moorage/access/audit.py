@@ -151,12 +151,18 @@ class Recorder:
             if self._writing is entries:
                 self._writing = {}
 
+    async def _forget(self) -> None:
+        """Delete in batches what is past its time, with a breath between them."""
+        before = self._clock.now() - self._settings.audit_seconds
+        gone = await self._store.forget(before)
+        while gone:
+            await asyncio.sleep(0.1)
+            gone = await self._store.forget(before)
+
     async def _forget_on(self) -> None:
         while True:
             try:
-                before = self._clock.now() - self._settings.audit_seconds
-                while await self._store.forget(before):
-                    await asyncio.sleep(0.1)  # noqa: ASYNC110 - a breath between batches, not a wait for something
+                await self._forget()
             except Exception:  # noqa: BLE001 - tried again in an hour
                 _log.exception("old decisions not deleted")
             await asyncio.sleep(_FORGET_SECONDS)

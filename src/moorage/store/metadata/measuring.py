@@ -16,5 +16,5 @@ def stored(conn: Connection) -> dict[str, int]:
     }
 
 
-def _count(conn: Connection, statement: Select[tuple[int]]) -> int:
+def _count(conn: Connection, statement: Select[int]) -> int:
     return int(conn.execute(statement).scalar_one())

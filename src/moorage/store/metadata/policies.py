@@ -28,7 +28,7 @@ def set_of_repository(conn: Connection, repository_id: int, name: str | None, at
     conn.execute(insert(repository_policy_history).values(repository_id=repository_id, policy_hash=name, at=at, by=by))
 
 
-def history(conn: Connection, repository_id: int) -> Sequence[Row[Any]]:
+def history(conn: Connection, repository_id: int) -> Sequence[Row[*tuple[Any, ...]]]:
     """Every policy the repository had (policy_hash, at, by), oldest first; a null hash: it was deleted."""
     table = repository_policy_history
     statement = select(table.c.policy_hash, table.c.at, table.c.by).where(table.c.repository_id == repository_id)

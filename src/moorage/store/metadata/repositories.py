@@ -36,17 +36,17 @@ _STATE = (
 )
 
 
-def find(conn: Connection, ref: RepositoryRef) -> Row[Any] | None:
+def find(conn: Connection, ref: RepositoryRef) -> Row[*tuple[Any, ...]] | None:
     """The repository's row, or None when there is none alive."""
     return conn.execute(_BY_NAME, ref._asdict()).one_or_none()
 
 
-def state(conn: Connection, ref: RepositoryRef) -> Sequence[Row[Any]]:
+def state(conn: Connection, ref: RepositoryRef) -> Sequence[Row[*tuple[Any, ...]]]:
     """Rows (epoch, id, policy_hash, tag key, tag value): one a tag, at least one; id is None without a repository."""
     return conn.execute(_STATE, ref._asdict()).all()
 
 
-def named(conn: Connection, account: str, region: str, names: Sequence[str]) -> Sequence[Row[Any]]:
+def named(conn: Connection, account: str, region: str, names: Sequence[str]) -> Sequence[Row[*tuple[Any, ...]]]:
     """The living repositories of these names, in order of creation."""
     return conn.execute(
         select(repositories)
@@ -60,7 +60,7 @@ def named(conn: Connection, account: str, region: str, names: Sequence[str]) -> 
     ).all()
 
 
-def page(conn: Connection, account: str, region: str, after: int, limit: int) -> Sequence[Row[Any]]:
+def page(conn: Connection, account: str, region: str, after: int, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
     """The next living repositories after the one of id `after`, in order of creation."""
     return conn.execute(
         select(repositories)
@@ -134,7 +134,7 @@ def remove_tags(conn: Connection, repository_id: int, keys: Sequence[str]) -> No
     )
 
 
-def latest_in_trash(conn: Connection, ref: RepositoryRef) -> Row[Any] | None:
+def latest_in_trash(conn: Connection, ref: RepositoryRef) -> Row[*tuple[Any, ...]] | None:
     """The repository of that name that was deleted last, or None."""
     return conn.execute(
         select(repositories)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, delete, select, update
 from moorage.store.metadata.tables import manifests, repositories, tag_history
 
 
-def repositories_of(conn: Connection, account: str, region: str) -> Sequence[Row[Any]]:
+def repositories_of(conn: Connection, account: str, region: str) -> Sequence[Row[*tuple[Any, ...]]]:
     """The registry's repositories in the trash (id, name, deleted_at, deleted_by), the last deleted first."""
     return conn.execute(
         select(repositories.c.id, repositories.c.name, repositories.c.deleted_at, repositories.c.deleted_by)
@@ -19,7 +19,7 @@ def repositories_of(conn: Connection, account: str, region: str) -> Sequence[Row
     ).all()
 
 
-def image(conn: Connection, repository_id: int, digest: str) -> Row[Any] | None:
+def image(conn: Connection, repository_id: int, digest: str) -> Row[*tuple[Any, ...]] | None:
     """The image of that digest that was deleted last (id, deleted_at), or None."""
     return conn.execute(
         select(manifests.c.id, manifests.c.deleted_at)

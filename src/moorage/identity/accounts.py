@@ -27,3 +27,7 @@ class Accounts:
 
     async def exists(self, account: AccountId) -> bool:
         return await self._db.read(lambda conn: identities.account_exists(conn, account))
+
+    async def created_at(self, account: AccountId) -> float | None:
+        """When the account was made; None when it is not kept here (dev mode's open accounts)."""
+        return await self._db.read(lambda conn: identities.account_made_at(conn, account))

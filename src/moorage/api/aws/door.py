@@ -5,7 +5,7 @@ Operation found → key, scope, clock → body read → signature → body decod
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -181,7 +181,8 @@ class AwsDoor:
             connection.host,
         )
         if operation.action is not None:
-            resources = operation.resources(call, request)
+            named = operation.resources(call, request)
+            resources = await named if isinstance(named, Awaitable) else named
             conditions = operation.conditions(call, request)
             # An id names one decision; of several, the one that denies becomes the request's id.
             decision_id = exchange.request_id if len(resources) == 1 else None

@@ -28,6 +28,9 @@ BODY_LIMIT = MIB
 
 Conditions: TypeAlias = Mapping[str, str | tuple[str, ...]]
 
+Resources: TypeAlias = Sequence[Resource] | Awaitable[Sequence[Resource]]
+"""What an action is decided on; awaited where it has to be looked up (the path in a user's ARN)."""
+
 
 class Call(msgspec.Struct, Generic[S], frozen=True, gc=False):
     """Who calls, from where, and what the operation may use. `services` is what the service was opened with."""
@@ -60,7 +63,7 @@ class Operation:
 
     name: str
     action: str | None
-    resources: Callable[[Any, Any], Sequence[Resource]]
+    resources: Callable[[Any, Any], Resources]
     conditions: Callable[[Any, Any], Conditions]
     body_limit: int
     request: Any
@@ -95,7 +98,7 @@ class Service(Generic[S]):
         name: str,
         *,
         action: str | None,
-        resource: Callable[[Call[S], Any], Sequence[Resource]],
+        resource: Callable[[Call[S], Any], Resources],
         conditions: Callable[[Call[S], Any], Conditions] = no_conditions,
         body_limit: int = BODY_LIMIT,
     ) -> Callable[[F], F]:

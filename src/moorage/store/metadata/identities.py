@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, collate, delete, func, insert, null, select, update
 
-from moorage.store.metadata import policy_documents
+from moorage.store.metadata import policies as documents_of_policies
 from moorage.store.metadata.tables import (
     access_keys,
     accounts,
@@ -36,7 +36,11 @@ def record(conn: Connection, account: str, kind: str, payload: Mapping[str, str]
 
 
 def account_exists(conn: Connection, account: str) -> bool:
-    return conn.execute(select(accounts.c.id).where(accounts.c.id == account)).first() is not None
+    return account_made_at(conn, account) is not None
+
+
+def account_made_at(conn: Connection, account: str) -> float | None:
+    return conn.execute(select(accounts.c.created_at).where(accounts.c.id == account)).scalar_one_or_none()
 
 
 def ensure_account(conn: Connection, account: str, name: str, at: float) -> bool:
@@ -97,7 +101,7 @@ def remove_user(conn: Connection, user_id: str) -> None:
 
 def put_policy(conn: Connection, user: Row[Any], name: str, text: str, at: float, by: str) -> None:
     """The user's policy `name` says `text` from now on; its history says so."""
-    digest = policy_documents.keep(conn, text)
+    digest = documents_of_policies.keep(conn, text)
     here = (user_policies.c.user_id == user.id, user_policies.c.name == name)
     changed = conn.execute(update(user_policies).where(*here).values(policy_hash=digest))
     if not changed.rowcount:

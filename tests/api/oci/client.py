@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -58,20 +58,16 @@ class Client:
         **headers: str,
     ) -> Answer:
         """One request. `cut`: the client leaves after the body given. `streamed`: no Content-Length."""
-        chunks = [body] if isinstance(body, bytes) else list(body)
         path, _, query = url.partition("?")
         sent = {name.lower().replace("_", "-"): value for name, value in (headers | dict(extra or {})).items()}
         sent.setdefault("host", self.host)
         if self.user is not None:
             sent["authorization"] = "Basic " + base64.b64encode(f"AWS:{self.user}".encode()).decode()
-        if any(chunks) and not streamed:
-            sent.setdefault("content-length", str(sum(map(len, chunks))))
-        messages: list[Message] = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
-        if cut:
-            messages.append({"type": "http.disconnect"})
-        else:
-            messages[-1]["more_body"] = False
-        pending = iter(messages)
+        if isinstance(body, bytes):
+            if body and not streamed:
+                sent.setdefault("content-length", str(len(body)))
+            body = [body]
+        pending = _messages(iter(body), cut=cut)
 
         async def receive() -> Message:
             return next(pending, {"type": "http.disconnect"})
@@ -89,6 +85,14 @@ class Client:
             "extensions": {"http.response.pathsend": {}} if pathsend else {},
         }
         return await _run(self._application, scope, receive)
+
+
+def _messages(chunks: Iterator[bytes], *, cut: bool) -> Iterator[Message]:
+    """The chunks, each taken only when it is asked for, and an end unless the client is cut off."""
+    for chunk in chunks:
+        yield {"type": "http.request", "body": chunk, "more_body": True}
+    if not cut:
+        yield {"type": "http.request", "body": b"", "more_body": False}
 
 
 async def _run(application: Any, scope: Scope, receive: Receive) -> Answer:

@@ -1,6 +1,9 @@
 """Uploads in one request and in many, resumed, cancelled, cut off; mounts."""
 
 import hashlib
+from collections.abc import Iterator
+
+import pytest
 
 from tests.api.oci.client import Answer
 from tests.api.oci.conftest import MakePlane, Plane, ref, sha256
@@ -251,3 +254,20 @@ async def test_without_create_on_push(plane: Plane) -> None:
     for query in ("", f"?digest={sha256(CONTENT)}", f"?mount={sha256(CONTENT)}&from=app"):
         answer = await plane.client("POST", "/v2/none/blobs/uploads/" + query, CONTENT)
         assert (answer.status, answer.code) == (404, "NAME_UNKNOWN")
+
+
+async def test_a_refused_body_is_read_on_a_little(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moorage.api.oci.door.LINGER_BYTES", 2500)
+    location = await begin(plane)
+    taken = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal taken
+        for _ in range(10):
+            taken += 1
+            yield b"x" * 1000
+
+    client = plane.client
+    answer = await client("PATCH", location, pieces(), content_range="5-10004")
+    assert answer.status == 416
+    assert taken == 3

@@ -4,6 +4,8 @@ In this order, each before the next: the host is one of ours, the caller is know
 can be read. What the request needs is decided by its handler, before it does anything. Errors become bytes here.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
@@ -40,6 +42,9 @@ _HANDLERS: Mapping[str, Mapping[str, Handler]] = {
     routes.TAGS: {"GET": tags.get},
     routes.REFERRERS: {"GET": referrers.get},
 }
+
+LINGER_SECONDS = 2.0
+LINGER_BYTES = 32 << 20
 
 _log = structlog.get_logger(__name__)
 
@@ -83,11 +88,13 @@ class OciDoor:
             if exchange is not None and exchange.started:
                 raise
             await self._refuse(scope, connection, send, error)
+            await _read_on(scope, receive)
         except Exception:
             _log.exception("request failed", method=scope["method"], path=scope["path"])
             if exchange is not None and exchange.started:
                 raise
             await self._refuse(scope, connection, send, ServerFault())
+            await _read_on(scope, receive)
 
     async def _admit(
         self, scope: Scope, headers: Mapping[bytes, bytes], connection: Connection, route: routes.Route | None
@@ -137,3 +144,20 @@ class OciDoor:
             body = errors.body(code, errors.message(error, self._profile))
         headers.append((b"content-length", b"%d" % len(body)))
         await respond(send, status, headers, b"" if scope["method"] == "HEAD" else body)
+
+
+async def _read_on(scope: Scope, receive: Receive) -> None:
+    """Take in a little more of a refused body, and throw it away.
+
+    A connection closed under a client that is still sending is reset, and the client never reads why it was refused.
+    """
+    if scope["method"] not in {"PATCH", "POST", "PUT"}:
+        return
+    read = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while read < LINGER_BYTES:
+                message = await receive()
+                read += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return

@@ -120,9 +120,11 @@ async def _body_if_any(receive: Receive, length: int | None) -> AsyncIterator[by
     """The body; None when the request has none. A client that announces no length is asked by its first bytes."""
     if length is not None:
         return stream_body(receive, length) if length > 0 else None
-    first: Message | None = await receive()
-    if first is not None and first["type"] == "http.request" and not first.get("body") and not first.get("more_body"):
-        return None
+    first: Message | None = None
+    while first is None or (first["type"] == "http.request" and not first.get("body")):
+        if first is not None and not first.get("more_body"):
+            return None
+        first = await receive()
 
     async def from_first() -> Message:
         nonlocal first

@@ -24,7 +24,7 @@ class Session(NamedTuple):
 
 
 class Sessions:
-    """Makes sessions and forgets those that ended."""
+    """Makes sessions; the sweep forgets those that ended."""
 
     def __init__(self, db: Database, sealer: Sealer, clock: Clock) -> None:
         self._db = db
@@ -51,11 +51,6 @@ class Sessions:
 
         await self._db.transaction(work)
         return Session(key_id, secret, token, at + seconds)
-
-    async def forget_expired(self) -> int:
-        """Forget the sessions that have ended; how many. They were refused already, so the epoch stands still."""
-        before = self._clock.now()
-        return await self._db.transaction(lambda conn: identities.remove_expired_sessions(conn, before))
 
 
 def token_hash(token: str) -> str:

@@ -189,11 +189,6 @@ def add_session(conn: Connection, row: Mapping[str, object]) -> None:
     conn.execute(insert(sessions).values(row))
 
 
-def remove_expired_sessions(conn: Connection, before: float) -> int:
-    """Forget the sessions that ended before that time; how many."""
-    return conn.execute(delete(sessions).where(sessions.c.expires_at < before)).rowcount
-
-
 # --- Credentials: key or session, its user, that user's policies, and the epoch, in one statement ---
 
 _USER = (users.c.name, users.c.path, users.c.created_at.label("user_created_at"))

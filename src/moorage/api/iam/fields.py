@@ -5,7 +5,8 @@ from typing import Final
 
 from moorage.api.aws.query import Parameters, invalid
 
-_NAME: Final = re.compile(r"[\w+=,.@-]+", re.ASCII)
+NAME: Final = re.compile(r"[\w+=,.@-]+", re.ASCII)
+"""What names of users and policies, and ids of keys, are made of."""
 _PATH: Final = re.compile(r"/|/[!-~]+/")
 _PREFIX: Final = re.compile(r"/[!-\x7f]*")
 _KEY_ID: Final = re.compile(r"\w+", re.ASCII)
@@ -14,12 +15,12 @@ _STATUSES: Final = ("Active", "Inactive")
 
 
 def new_user_name(request: Parameters) -> str:
-    return _checked("UserName", request.required("UserName"), _NAME, 1, 64)
+    return _checked("UserName", request.required("UserName"), NAME, 1, 64)
 
 
 def name(request: Parameters, field: str) -> str:
     """The name of a user or policy that must be given."""
-    return _checked(field, request.required(field), _NAME, 1, 128)
+    return _checked(field, request.required(field), NAME, 1, 128)
 
 
 def optional_name(request: Parameters, field: str) -> str | None:

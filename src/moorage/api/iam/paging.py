@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from moorage.api.aws.query import Parameters, Value, invalid
+from moorage.api.iam import fields
 
 T = TypeVar("T")
 
@@ -31,9 +32,12 @@ def after(request: Parameters) -> str:
     if marker is None:
         return ""
     try:
-        return base64.urlsafe_b64decode(marker.encode("ascii")).decode()
+        name = base64.b64decode(marker.encode("ascii"), altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError):
-        raise invalid("Marker", marker, "Member must be a marker of an earlier answer") from None
+        name = ""
+    if fields.NAME.fullmatch(name) is None:
+        raise invalid("Marker", marker, "Member must be a marker of an earlier answer")
+    return name
 
 
 def page(

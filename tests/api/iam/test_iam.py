@@ -15,6 +15,7 @@ from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.api.asgi import Message
 from moorage.api.aws.door import AwsDoor
+from moorage.api.aws.operation import Service
 from moorage.api.aws.sigv4 import Verifier
 from moorage.api.iam import IAM, IamServices
 from moorage.api.sts import STS, StsServices
@@ -109,7 +110,10 @@ async def root(tmp_path: Path) -> AsyncIterator[Client]:
     recorder = Recorder(audit, clock, settings, lambda: None)
     access = Access(registry.repositories, registry.policies, recorder, clock, settings)
     verifier = Verifier(authenticator, clock, settings.clock_skew_seconds)
-    services = [(IAM, IamServices(identity, clock)), (STS, StsServices(identity, clock))]
+    services: list[tuple[Service[Any], Any]] = [
+        (IAM, IamServices(identity, clock)),
+        (STS, StsServices(identity, clock)),
+    ]
     door = AwsDoor(services, verifier, access, Visits(Locations(settings), ()), settings)
     await identity.accounts.ensure(OWNER)
     key, secret = await identity.keys.create(OWNER, None)

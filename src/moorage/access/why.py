@@ -47,6 +47,8 @@ class Why:
         seen = tuple(each for each in decision.trace if (resource if each.set in {"resource", "rcp"} else own))
         text = policy.render(msgspec.structs.replace(decision, trace=seen))
         notes = []
+        if resource and not any(each.set == "resource" for each in decision.trace):
+            notes.append("  resource: no policy is attached")
         if len(seen) < len(decision.trace):
             hidden = ", ".join(dict.fromkeys(each.set for each in decision.trace if each not in seen))
             notes.append(f"  (not shown, as you may not read it: {hidden} policy)")

@@ -30,8 +30,8 @@ test: setup-dev
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: setup-dev
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check --no-cache .
+	@$(BIN)/ruff format --no-cache --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 

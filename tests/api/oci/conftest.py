@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from moorage.access.authorize import Registry as WholeRegistry
 
+from moorage.access.authorize import Registry as WholeRegistry
 from moorage.api.oci.door import OciDoor
 from moorage.api.visit import Visits
 from moorage.clock import Clock

@@ -122,7 +122,7 @@ class Regctl(Client):
     program = "regctl"
 
     def login(self, registry: str, user: str, password: str) -> None:
-        self.call("registry", "set", "--tls", "disabled", registry)
+        self.call("registry", "set", "--skip-check", "--tls", "disabled", registry)
         self.call("registry", "login", registry, "-u", user, "-p", password)
 
     def push(self, reference: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":
@@ -157,6 +157,7 @@ class Helm(Client):
 
 class Containerd(Client):
     program = "ctr"
+    shows_reason = False
 
     def prepare(self) -> None:
         configuration = self.work / "containerd.toml"
@@ -168,7 +169,8 @@ class Containerd(Client):
         with (self.work / "containerd.log").open("wb") as log:
             self._daemon = subprocess.Popen(["containerd", "--config", str(configuration)], stdout=log, stderr=log)
         run(["timeout", "20", "sh", "-c", f"until ctr -a {self.work}/containerd.sock version; do sleep 0.1; done"])
-        run(["skopeo", "copy", f"oci:{self.layout}:v1", f"oci-archive:{self.work}/image.tar:local/app:v1"])
+        run(["skopeo", "copy", f"oci:{self.layout}:v1", f"docker-archive:{self.work}/image.tar:local/app:v1"])
+        self.call("images", "import", "--snapshotter", "native", str(self.work / "image.tar"))
 
     def call(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         return super().call("-a", str(self.work / "containerd.sock"), *arguments, check=check)
@@ -177,13 +179,11 @@ class Containerd(Client):
         self._user = f"{user}:{password}"
 
     def push(self, reference: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        self.call("images", "import", "--base-name", reference.rpartition(":")[0], str(self.work / "image.tar"))
-        names = self.call("images", "ls", "-q").stdout.split()
-        return self.call("images", "push", "--plain-http", "--user", self._user, reference, names[0], check=check)
+        source = "docker.io/local/app:v1"
+        return self.call("images", "push", "--plain-http", "--user", self._user, reference, source, check=check)
 
     def pull(self, reference: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        for name in self.call("images", "ls", "-q").stdout.split():
-            self.call("images", "rm", "--sync", name)
+        self.call("images", "rm", "--sync", reference, check=False)
         options = ["--snapshotter", "native", "--plain-http", "--user", self._user]
         return self.call("images", "pull", *options, reference, check=check)
 

@@ -25,7 +25,8 @@ def test_crane_pushes_through_the_helper(tmp_path: Path, layout: Path) -> None:
     tls = ("--tls-cert", str(tmp_path / "tls" / "server.crt"), "--tls-key", str(tmp_path / "tls" / "server.key"))
     data = tmp_path / "data"
     secure = RunningServer(data, *tls, port=443).start()
-    api = RunningServer(data, port=free_port()).start()
+    # The helper takes only a proxyEndpoint that is an ECR host name.
+    api = RunningServer(data, "--uri-style", "aws", port=free_port()).start()
     try:
         (tmp_path / "docker").mkdir()
         (tmp_path / "docker" / "config.json").write_text(json.dumps({"credHelpers": {HOST: "ecr-login"}}))

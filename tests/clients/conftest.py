@@ -41,8 +41,8 @@ def client(
     kind: type[Client] = request.param
     need(kind.program)
     made = kind(tmp_path_factory.mktemp(kind.program), layout)
-    made.prepare()
     try:
+        made.prepare()
         made.login(server.registry, "AWS", password(server))
         yield made
     finally:

@@ -15,8 +15,8 @@ def docker(server: RunningServer, layout: Path, tmp_path_factory: pytest.TempPat
     need("dockerd")
     need("docker")
     made = Docker(tmp_path_factory.mktemp("docker-build"), layout)
-    made.prepare()
     try:
+        made.prepare()
         made.login(server.registry, "AWS", password(server))
         yield made
     finally:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Column, Connection, Row, Select, bindparam, delete, func, insert, select, update
 
 from moorage.names import RepositoryRef
 from moorage.store.metadata.tables import manifest_references, manifests, repositories, tags
@@ -14,31 +14,35 @@ _STORED: tuple[Column[Any], ...] = (manifests.c.id, manifests.c.deleted_at)
 _DETAIL = tuple(column for column in manifests.c if column.name not in {"body", "annotations"})
 
 
-def _within(ref: RepositoryRef) -> tuple[Any, ...]:
-    return (
-        repositories.c.account == ref.account,
-        repositories.c.region == ref.region,
-        repositories.c.name == ref.name,
-        repositories.c.deleted_at.is_(None),
-    )
+# Built once: building a statement takes longer than running it.
+_WITHIN = (
+    repositories.c.account == bindparam("account"),
+    repositories.c.region == bindparam("region"),
+    repositories.c.name == bindparam("name"),
+    repositories.c.deleted_at.is_(None),
+)
+_BY_DIGEST = (
+    select(*_PULL)
+    .join(repositories, repositories.c.id == manifests.c.repository_id)
+    .where(*_WITHIN, manifests.c.digest == bindparam("digest"), _ALIVE)
+)
+_BY_TAG = (
+    select(*_PULL)
+    .select_from(repositories)
+    .join(tags, tags.c.repository_id == repositories.c.id)
+    .join(manifests, manifests.c.id == tags.c.manifest_id)
+    .where(*_WITHIN, tags.c.name == bindparam("tag"), _ALIVE)
+)
 
 
 def by_digest(conn: Connection, ref: RepositoryRef, digest: str) -> Row[Any] | None:
     """The manifest to pull (id, digest, media_type, body), or None."""
-    statement = select(*_PULL).join(repositories, repositories.c.id == manifests.c.repository_id)
-    return conn.execute(statement.where(*_within(ref), manifests.c.digest == digest, _ALIVE)).one_or_none()
+    return conn.execute(_BY_DIGEST, {**ref._asdict(), "digest": digest}).one_or_none()
 
 
 def by_tag(conn: Connection, ref: RepositoryRef, tag: str) -> Row[Any] | None:
     """The manifest to pull (id, digest, media_type, body), or None."""
-    statement = (
-        select(*_PULL)
-        .select_from(repositories)
-        .join(tags, tags.c.repository_id == repositories.c.id)
-        .join(manifests, manifests.c.id == tags.c.manifest_id)
-        .where(*_within(ref), tags.c.name == tag, _ALIVE)
-    )
-    return conn.execute(statement).one_or_none()
+    return conn.execute(_BY_TAG, {**ref._asdict(), "tag": tag}).one_or_none()
 
 
 def stored(conn: Connection, repository_id: int, digest: str) -> Row[Any] | None:

@@ -15,6 +15,16 @@ _BY_NAME = select(repositories).where(
     repositories.c.name == bindparam("name"),
     _ALIVE,
 )
+_NAMED = (
+    select(repositories)
+    .where(
+        repositories.c.account == bindparam("account"),
+        repositories.c.region == bindparam("region"),
+        repositories.c.name.in_(bindparam("names", expanding=True)),
+        _ALIVE,
+    )
+    .order_by(repositories.c.id)
+)
 _STATE = (
     select(
         epoch.c.value.label("epoch"),
@@ -48,16 +58,7 @@ def state(conn: Connection, ref: RepositoryRef) -> Sequence[Row[*tuple[Any, ...]
 
 def named(conn: Connection, account: str, region: str, names: Sequence[str]) -> Sequence[Row[*tuple[Any, ...]]]:
     """The living repositories of these names, in order of creation."""
-    return conn.execute(
-        select(repositories)
-        .where(
-            repositories.c.account == account,
-            repositories.c.region == region,
-            repositories.c.name.in_(names),
-            _ALIVE,
-        )
-        .order_by(repositories.c.id)
-    ).all()
+    return conn.execute(_NAMED, {"account": account, "region": region, "names": list(names)}).all()
 
 
 def page(conn: Connection, account: str, region: str, after: int, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:

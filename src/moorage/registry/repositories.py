@@ -82,8 +82,7 @@ class Repositories:
         by: str,
     ) -> Repository:
         """Make it. RepositoryAlreadyExists, LimitExceeded, InvalidParameter, InvalidTagParameter, TooManyTags."""
-        if Locations.is_path_form(ref.name):
-            raise InvalidParameter.at("repositoryName", "must not begin with an account id and a region")
+        check_creatable(ref)
         _check_filters(mutability, exclusion_filters)
         tags = tags or {}
         _check_tags(tags)
@@ -200,6 +199,12 @@ class Repositories:
     async def state(self, ref: RepositoryRef) -> tuple[int, State | None]:
         """The authorisation epoch, and what a decision needs of the repository; None when there is none."""
         return await self._states.get(ref, partial(_state, ref=ref))
+
+
+def check_creatable(ref: RepositoryRef) -> None:
+    """InvalidParameter for a name that reads as a repository of another registry (design §4)."""
+    if Locations.is_path_form(ref.name):
+        raise InvalidParameter.at("repositoryName", "must not begin with an account id and a region")
 
 
 def _row(conn: Connection, ref: RepositoryRef) -> Row[Any]:

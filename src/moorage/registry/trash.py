@@ -8,6 +8,7 @@ from moorage.clock import Clock
 from moorage.errors import ImageNotFound, RepositoryAlreadyExists, RepositoryNotFound
 from moorage.names import AccountId, Digest, Region, RepositoryName, RepositoryRef
 from moorage.registry import events
+from moorage.registry.repositories import check_creatable
 from moorage.store.metadata import epoch
 from moorage.store.metadata import repositories as repository_rows
 from moorage.store.metadata import tags as tag_rows
@@ -38,9 +39,11 @@ class Trash:
     async def restore_repository(self, ref: RepositoryRef, *, as_name: RepositoryName | None, by: str) -> RepositoryRef:
         """The deleted repository is there again, with all it held, under `as_name` when given.
 
-        RepositoryNotFound when none of that name is in the trash, RepositoryAlreadyExists when the name is in use.
+        RepositoryNotFound when none of that name is in the trash, RepositoryAlreadyExists when the name is in use,
+        InvalidParameter when no repository may have that name.
         """
         target = ref if as_name is None else ref._replace(name=as_name)
+        check_creatable(target)
 
         def work(conn: Connection) -> None:
             row = repository_rows.latest_in_trash(conn, ref)

@@ -39,8 +39,16 @@ _BODY_LIMIT = 1 << 16
 _log = structlog.get_logger()
 
 
-class TrashRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What `restore` and `purge` are asked for."""
+class PurgeRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """What `purge` destroys: a deleted repository, or one image of a living one. It takes nothing it would ignore."""
+
+    repository: str
+    account: str | None = None
+    digest: str | None = None
+
+
+class RestoreRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """What `restore` brings back: a repository, one image, or one tag."""
 
     repository: str
     account: str | None = None
@@ -127,7 +135,7 @@ class _Door:
 
     async def restore(self, request: Request) -> Response:
         signed = await self._signed(request)
-        asked = _decoded(signed.body, TrashRequest)
+        asked: RestoreRequest = _decoded(signed.body, RestoreRequest)
         ref = await self._permitted(signed, asked, "moorage:Restore")
         trash, by = self._services.registry.trash, signed.caller.principal.arn
         with _names():
@@ -139,13 +147,16 @@ class _Door:
                 text = f"{ref.name}@{asked.digest} is back{', tagged ' + ', '.join(tags) if tags else ''}"
             else:
                 as_name = None if asked.as_name is None else repository_name(asked.as_name)
+                if as_name is not None:
+                    target = ref._replace(name=as_name)
+                    await self._services.access.require(signed.caller, signed.connection, "moorage:Restore", target)
                 back = await trash.restore_repository(ref, as_name=as_name, by=by)
                 text = f"repository {back.name} is back"
         return JSONResponse({"text": text})
 
     async def purge(self, request: Request) -> Response:
         signed = await self._signed(request)
-        asked = _decoded(signed.body, TrashRequest)
+        asked: PurgeRequest = _decoded(signed.body, PurgeRequest)
         ref = await self._permitted(signed, asked, "moorage:Purge")
         trash, by = self._services.registry.trash, signed.caller.principal.arn
         with _names():
@@ -176,7 +187,7 @@ class _Door:
         )
         return Signed(caller, connection, region, body)
 
-    async def _permitted(self, signed: Signed, asked: TrashRequest, action: str) -> RepositoryRef:
+    async def _permitted(self, signed: Signed, asked: PurgeRequest | RestoreRequest, action: str) -> RepositoryRef:
         """The repository asked about, if the caller may `action` on it."""
         with _names():
             account = AccountId(signed.caller.principal.account)

@@ -1,0 +1,122 @@
+"""What was deleted comes back with `moorage restore`, or is destroyed with `moorage purge`."""
+
+import json
+import os
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.pushing import push_image
+from tests.running import MOORAGE, RunningServer
+
+ACCOUNT = "121212121212"
+
+
+@pytest.fixture
+def owner(server: RunningServer) -> Any:
+    return server.client("ecr", ACCOUNT)
+
+
+def moorage(server: RunningServer, *arguments: str, key: str = ACCOUNT, secret: str = "test") -> tuple[int, str]:
+    environment = os.environ | {
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SECRET_ACCESS_KEY": secret,
+    }
+    done = subprocess.run(
+        [MOORAGE, *arguments], capture_output=True, text=True, env=environment, timeout=60, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def images(ecr: Any, repository: str) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = ecr.list_images(repositoryName=repository)["imageIds"]
+    return found
+
+
+def test_a_repository_comes_back_with_its_images(server: RunningServer, owner: Any) -> None:
+    owner.create_repository(repositoryName="trash/whole")
+    digest = push_image(owner, "trash/whole", "v1")
+    owner.delete_repository(repositoryName="trash/whole", force=True)
+    assert moorage(server, "restore", "trash/whole") == (0, "repository trash/whole is back\n")
+    assert images(owner, "trash/whole") == [{"imageDigest": digest, "imageTag": "v1"}]
+
+
+def test_a_name_in_use_is_not_taken_but_another_one_is(server: RunningServer, owner: Any) -> None:
+    owner.create_repository(repositoryName="trash/twice")
+    digest = push_image(owner, "trash/twice", "v1")
+    owner.delete_repository(repositoryName="trash/twice", force=True)
+    owner.create_repository(repositoryName="trash/twice")
+    status, said = moorage(server, "restore", "trash/twice")
+    assert status == 1
+    assert "already exists" in said
+    assert moorage(server, "restore", "trash/twice", "--as", "trash/older")[0] == 0
+    assert images(owner, "trash/older") == [{"imageDigest": digest, "imageTag": "v1"}]
+    assert images(owner, "trash/twice") == []
+
+
+def test_an_image_and_a_tag_come_back(server: RunningServer, owner: Any) -> None:
+    owner.create_repository(repositoryName="trash/image")
+    first = push_image(owner, "trash/image", "v1", content=b"one")
+    owner.batch_delete_image(repositoryName="trash/image", imageIds=[{"imageDigest": first}])
+    assert moorage(server, "restore", "trash/image", "--digest", first)[0] == 0
+    assert images(owner, "trash/image") == [{"imageDigest": first, "imageTag": "v1"}]
+    push_image(owner, "trash/image", "v1", content=b"two")
+    assert moorage(server, "restore", "trash/image", "--tag", "v1")[0] == 0
+    asked = owner.batch_get_image(repositoryName="trash/image", imageIds=[{"imageTag": "v1"}])
+    assert asked["images"][0]["imageId"]["imageDigest"] == first
+
+
+def test_what_was_purged_is_gone(server: RunningServer, owner: Any) -> None:
+    owner.create_repository(repositoryName="trash/gone")
+    owner.delete_repository(repositoryName="trash/gone")
+    assert moorage(server, "purge", "trash/gone", "--yes") == (0, "repository trash/gone is destroyed\n")
+    assert moorage(server, "restore", "trash/gone")[0] == 1
+
+
+def test_a_purge_that_names_a_tag_destroys_nothing(server: RunningServer, owner: Any) -> None:
+    owner.create_repository(repositoryName="trash/kept")
+    owner.delete_repository(repositoryName="trash/kept")
+    program = (
+        "from moorage.cli.client import ServerSaidNoError, call; "
+        "from moorage.settings import Settings\n"
+        "try: call(Settings(), 'POST', '/_moorage/purge', {'repository': 'trash/kept', 'tag': 'v1'})\n"
+        "except ServerSaidNoError as error: print(error)"
+    )
+    environment = os.environ | {
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": ACCOUNT,
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    python = MOORAGE.replace("/moorage", "/python")
+    done = subprocess.run(
+        [python, "-c", program], capture_output=True, text=True, env=environment, timeout=60, check=True
+    )
+    assert "tag" in done.stdout
+    assert moorage(server, "restore", "trash/kept")[0] == 0
+
+
+def test_restoring_under_another_name_needs_the_right_to_that_name(server: RunningServer, owner: Any) -> None:
+    iam = server.client("iam", ACCOUNT)
+    iam.create_user(UserName="restorer")
+    key = iam.create_access_key(UserName="restorer")["AccessKey"]
+    arn = f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/trash/mine*"
+    allow = {"Effect": "Allow", "Action": "moorage:*", "Resource": arn}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    iam.put_user_policy(UserName="restorer", PolicyName="restore", PolicyDocument=document)
+    owner.create_repository(repositoryName="trash/mine")
+    owner.delete_repository(repositoryName="trash/mine")
+    by = {"key": key["AccessKeyId"], "secret": key["SecretAccessKey"]}
+    status, said = moorage(server, "restore", "trash/mine", "--as", "trash/foreign", **by)
+    assert status == 1
+    assert "repository/trash/foreign because no identity-based policy allows the moorage:Restore action" in said
+    assert moorage(server, "restore", "trash/mine", "--as", "trash/mine-again", **by)[0] == 0
+
+
+def test_a_name_that_reads_as_another_registrys_cannot_be_restored_to(server: RunningServer, owner: Any) -> None:
+    owner.create_repository(repositoryName="trash/form")
+    owner.delete_repository(repositoryName="trash/form")
+    status, said = moorage(server, "restore", "trash/form", "--as", "123456789012/us-east-1/app")
+    assert status == 1
+    assert "must not begin with an account id and a region" in said

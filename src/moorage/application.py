@@ -16,7 +16,8 @@ from moorage.access.authorize import Access
 from moorage.access.download import Downloads
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.access.why import Why
-from moorage.api.admin.door import AdminServices, admin_door
+from moorage.api.admin.door import admin_door
+from moorage.api.admin.service import AdminServices
 from moorage.api.asgi import Message, Receive, Scope, Send
 from moorage.api.aws.door import AwsDoor
 from moorage.api.aws.operation import Service

@@ -1,0 +1,17 @@
+"""Why a request was allowed or denied."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from moorage.api.admin.service import AdminServices
+
+
+def routes(services: AdminServices) -> list[Route]:
+    async def explain(request: Request) -> Response:
+        signed = await services.signed(request)
+        decision = request.path_params.get("decision")
+        text = await services.why.explain(decision, signed.caller, signed.connection)
+        return JSONResponse({"text": text})
+
+    return [Route("/_moorage/explain", explain), Route("/_moorage/explain/{decision}", explain)]

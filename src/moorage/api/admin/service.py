@@ -1,0 +1,102 @@
+"""What every administration call shares: what it may use, who signed it, and how its body and names are read."""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import msgspec
+from starlette.requests import Request
+
+from moorage.access.authorize import Access
+from moorage.access.caller import Caller, Connection
+from moorage.access.why import Why
+from moorage.api.asgi import headers_of
+from moorage.api.aws.sigv4 import Verifier
+from moorage.api.visit import Visits
+from moorage.clock import Clock
+from moorage.errors import InvalidParameter, Serialization
+from moorage.names import AccountId, InvalidNameError, Region, RepositoryRef, account_id, repository_name
+from moorage.registry.registry import Registry
+from moorage.settings import Settings
+
+T = TypeVar("T")
+
+BODY_LIMIT: Final = 1 << 16
+"""Bytes that the body of an administration call may have where it does not say otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signed call, verified."""
+
+    caller: Caller
+    connection: Connection
+    region: Region
+    body: bytes
+
+    @property
+    def by(self) -> str:
+        """Who acts, for the records."""
+        return self.caller.principal.arn
+
+    @property
+    def account(self) -> AccountId:
+        """The caller's own."""
+        return AccountId(self.caller.principal.account)
+
+    def decoded(self, kind: type[T]) -> T:
+        """The body as JSON of that type, or Serialization."""
+        return decoded(self.body, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class AdminServices:
+    """Everything the administration door may use. `reset` empties everything; `measure` counts what is stored."""
+
+    registry: Registry
+    access: Access
+    why: Why
+    verifier: Verifier
+    visits: Visits
+    clock: Clock
+    settings: Settings
+    reset: Callable[[], Awaitable[None]]
+    measure: Callable[[], Awaitable[None]]
+
+    def connection(self, request: Request) -> Connection:
+        """The request's connection; UnknownHost or CrossSite when it may not come in at all."""
+        return self.visits.connection(request.scope, headers_of(request.scope))
+
+    async def signed(self, request: Request, *, limit: int = BODY_LIMIT) -> Signed:
+        """The call with its body of at most `limit` bytes, once its signature (service `moorage`) is verified."""
+        connection = self.connection(request)
+        caller, region, body = await self.verifier.verify(
+            request.scope, request.receive, service="moorage", limit=limit, host=connection.host
+        )
+        return Signed(caller, connection, region, body)
+
+    async def permitted(self, signed: Signed, action: str, repository: str, account: str | None) -> RepositoryRef:
+        """The repository named, of that account or the caller's own, if the caller may `action` on it."""
+        with names():
+            owner = signed.account if account is None else account_id(account)
+            ref = RepositoryRef(owner, signed.region, repository_name(repository))
+        await self.access.require(signed.caller, signed.connection, action, ref)
+        return ref
+
+
+@contextlib.contextmanager
+def names() -> Iterator[None]:
+    """A name that does not parse is the client's mistake."""
+    try:
+        yield
+    except InvalidNameError as error:
+        raise InvalidParameter(str(error)) from error
+
+
+def decoded(body: bytes, kind: type[T]) -> T:
+    """A JSON body of that type, or Serialization."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise Serialization(str(error)) from error

@@ -1,8 +1,5 @@
 """How commands talk to a running server: its `/_moorage/` calls, signed like any AWS call (service `moorage`)."""
 
-import datetime
-import hashlib
-import hmac
 import http.client
 import json
 import os
@@ -10,7 +7,9 @@ import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
-from moorage.cli.home import Home, Key, read_key
+from moorage.cli.home import Home, read_key
+from moorage.login.keys import Key
+from moorage.login.signing import sign
 from moorage.settings import Settings
 
 _TIMEOUT = 60.0  # seconds
@@ -22,12 +21,14 @@ class ServerSaidNoError(Exception):
 
 def call(settings: Settings, method: str, path: str, content: dict[str, Any] | None = None) -> Any:
     """The decoded JSON answer of `path`. Raises ServerSaidNoError with the server's own words."""
-    url = os.environ.get("AWS_ENDPOINT_URL") or settings.public_url or f"http://{settings.host}:{settings.port}"
+    served = f"{settings.scheme}://{settings.host}:{settings.port}"
+    url = os.environ.get("AWS_ENDPOINT_URL") or settings.public_url or served
     home = Home.read(settings.data)
     region = os.environ.get("AWS_REGION") or (home.region if home is not None else settings.default_region)
     body = b"" if content is None else json.dumps(content).encode()
     parts = urlsplit(url)
-    headers = _sign(_key(settings, home), method, parts.netloc, path, body, region)
+    signed_url = f"{parts.scheme}://{parts.netloc}{path}"
+    headers = sign(_key(settings, home), method, signed_url, body, region=region, service="moorage")
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
         trust = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE"))
@@ -38,7 +39,7 @@ def call(settings: Settings, method: str, path: str, content: dict[str, Any] | N
         connection.request(method, path, body=body, headers=headers)
         answer = connection.getresponse()
         text = answer.read()
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise ServerSaidNoError(f"no answer from {url} ({error}). Is Moorage running?") from error
     finally:
         connection.close()
@@ -58,26 +59,3 @@ def _key(settings: Settings, home: Home | None) -> Key:
         return Key(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], token)
     kept = read_key(settings.data, None) if home is not None else None
     return kept or Key("test", "test")
-
-
-def _sign(key: Key, method: str, host: str, path: str, body: bytes, region: str) -> dict[str, str]:
-    """Signature Version 4 over host, date and body; `path` is plain ASCII without a query."""
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-    payload = hashlib.sha256(body).hexdigest()
-    signed = {"host": host, "x-amz-content-sha256": payload, "x-amz-date": now}
-    if key.token is not None:
-        signed["x-amz-security-token"] = key.token
-    names = ";".join(sorted(signed))
-    lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
-    canonical = "\n".join([method, path, "", lines, names, payload])
-    scope = f"{now[:8]}/{region}/moorage/aws4_request"
-    to_sign = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    secret = f"AWS4{key.secret}".encode()
-    for part in scope.split("/"):
-        secret = hmac.digest(secret, part.encode(), "sha256")
-    signature = hmac.digest(secret, to_sign.encode(), "sha256").hex()
-    headers = {name: value for name, value in signed.items() if name != "host"}
-    headers["Authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={key.id}/{scope}, SignedHeaders={names}, Signature={signature}"
-    )
-    return headers

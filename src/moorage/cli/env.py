@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from moorage.cli import options
-from moorage.cli.home import Home, Key, read_key
+from moorage.cli.home import Home, read_key
+from moorage.login.keys import Key
 from moorage.settings import Settings
 
 

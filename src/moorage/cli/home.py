@@ -6,6 +6,8 @@ import json
 import os
 from pathlib import Path
 
+from moorage.login import keys
+from moorage.login.keys import Key
 from moorage.names import AccountId, Region
 from moorage.settings import Settings
 
@@ -38,15 +40,6 @@ class Home:
         return dataclasses.replace(settings, default_account=self.account, default_region=self.region)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Key:
-    """An access key as clients use it."""
-
-    id: str
-    secret: str
-    token: str | None = None
-
-
 def write_key(data: Path, account: str, key: Key) -> Path:
     """Add `key` to the data directory's credentials file (AWS's format, mode 0600) under the account's profile."""
     path = data / _CREDENTIALS
@@ -65,9 +58,4 @@ def write_key(data: Path, account: str, key: Key) -> Path:
 
 def read_key(data: Path, account: str | None) -> Key | None:
     """The key that `init` made for `account` (or its first one); None when there is none."""
-    parser = configparser.RawConfigParser()
-    parser.read(data / _CREDENTIALS)
-    section = account or "default"
-    if not parser.has_section(section):
-        return None
-    return Key(parser.get(section, "aws_access_key_id"), parser.get(section, "aws_secret_access_key"))
+    return keys.read_key(data / _CREDENTIALS, account or "default")

@@ -8,9 +8,10 @@ from rich.console import Console
 
 from moorage.application import sealer_of
 from moorage.cli import banner, options
-from moorage.cli.home import Home, Key, read_key, write_key
+from moorage.cli.home import Home, read_key, write_key
 from moorage.clock import Clock
 from moorage.identity.identity import make_identity
+from moorage.login.keys import Key
 from moorage.names import AccountId, InvalidNameError, account_id
 from moorage.names import region as parse_region
 from moorage.server import CannotServeError

@@ -1,18 +1,17 @@
 """A policy document: parsed, checked against its kind, compiled; and its canonical text."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
 
-from moorage.policy.canonical import ELEMENTS, Json, canonical_text
-from moorage.policy.elements import statement
-from moorage.policy.fault import PolicyError
+from moorage.policy.action import Actions
+from moorage.policy.canonical import Json, canonical_text
+from moorage.policy.conditions import Test
+from moorage.policy.elements import WITH_VARIABLES, Listed, StatementElements, elements
+from moorage.policy.fault import Faults
 from moorage.policy.kind import Kind
-from moorage.policy.principal import account_named
-from moorage.policy.reading import as_list, as_text, member, read
+from moorage.policy.principal import Principals, account_named
+from moorage.policy.reading import as_list, read
+from moorage.policy.resource import Resources
 from moorage.policy.statement import Statement
-
-VERSIONS: Final = ("2008-10-17", "2012-10-17")
-_WITH_VARIABLES: Final = "2012-10-17"
 
 
 class Document:
@@ -22,39 +21,15 @@ class Document:
 
     def __init__(self, document: Mapping[str, Json], kind: Kind, text: str) -> None:
         """Raises PolicyError when `document` is not a policy of that kind. `text` is what it was read from."""
+        found = elements(document, kind.rules, Faults(keep=False))
+        variables = found.version == WITH_VARIABLES
         self._json = document
         self.kind = kind
         self.text = text
-        self.version: str | None = None
+        self.version: str | None = found.version
         """As written; None (no Version) has the rules of 2008-10-17."""
-        self.id: str | None = None
-        self.statements: tuple[Statement, ...] = ()
-        self._check()
-
-    def _check(self) -> None:
-        document = self._json
-        for key in document:
-            if key not in ELEMENTS:
-                raise PolicyError(f"the policy element {key} is not valid", member("", key))
-        if "Version" in document:
-            self.version = as_text(document["Version"], "/Version")
-            if self.version not in VERSIONS:
-                raise PolicyError(f"the version is not one of {', '.join(VERSIONS)}", "/Version")
-        if "Id" in document:
-            self.id = as_text(document["Id"], "/Id")
-        if "Statement" not in document:
-            raise PolicyError("the policy has no Statement")
-        elements = as_list(document["Statement"], "/Statement")
-        if not elements:
-            raise PolicyError("must not be empty", "/Statement")
-        rules, variables = self.kind.rules, self.version == _WITH_VARIABLES
-        self.statements = tuple(
-            statement(index, element, at, rules, variables=variables) for index, (element, at) in enumerate(elements)
-        )
-        if rules.plain_sids:
-            sids = [one.sid for one in self.statements if one.sid]
-            if len(set(sids)) != len(sids):
-                raise PolicyError("statement ids must be unique", "/Statement")
+        self.id: str | None = found.id
+        self.statements: tuple[Statement, ...] = tuple(_compiled(one, variables) for one in found.statements)
 
     def canonical(self) -> str:
         """The text as ECR gives it back: canonical order and spacing, accounts as root ARNs (policy-engine.md §1.4)."""
@@ -75,7 +50,30 @@ class Document:
 
 def parse(text: str, kind: Kind) -> Document:
     """The policy that `text` holds, compiled. Raises PolicyError, and nothing else, when it is none of that kind."""
-    return Document(read(text), kind, text)
+    return Document(read(text, {}, Faults(keep=False)), kind, text)
+
+
+def _compiled(one: StatementElements, variables: bool) -> Statement:
+    principal, action, resource = one.principal, one.action, one.resource
+    return Statement(
+        one.number,
+        one.sid,
+        "Allow" if one.effect == "Allow" else "Deny",
+        None if principal is None else _named(principal),
+        Actions(action.texts, negated=action.negated),
+        None if resource is None else Resources(resource.texts, negated=resource.negated, variables=variables),
+        tuple(
+            Test(test.operator, test.key, [value.text for value in test.values], variables=variables)
+            for test in one.tests
+        ),
+    )
+
+
+def _named(principal: Listed) -> Principals:
+    # A federated provider is no principal of a decision: its sessions come as roles.
+    aws = [entry.text for entry in principal.entries if entry.key == "AWS"]
+    services = [entry.text for entry in principal.entries if entry.key == "Service"]
+    return Principals(aws, services, negated=principal.negated)
 
 
 def _as_root_arn(principal: str) -> str:

@@ -1,21 +1,27 @@
-"""From the JSON of one statement to a compiled `Statement`, or a PolicyError that says what is wrong and where."""
+"""The grammar: from a policy's JSON to its elements, each text with its place, or what is wrong and where.
+
+`parse` compiles the elements; `lint` looks at them. Every check stands under `with faults`, so that one reading serves
+both: the first fault ends it, or all are kept and what is sound is read on (policy-engine.md §1.1).
+"""
 
 import re
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
-from moorage.policy.action import EVERYTHING, Actions
-from moorage.policy.actions import may_stand_in_registry_policy, may_stand_in_repository_policy
+from moorage.policy.action import EVERYTHING
+from moorage.policy.actions import ecr_action, may_stand_in_registry_policy, may_stand_in_repository_policy
 from moorage.policy.arn import is_arn
-from moorage.policy.canonical import STATEMENT_ELEMENTS, Json, Number
-from moorage.policy.conditions import OperatorName, Test, operator_name
-from moorage.policy.fault import PolicyError
+from moorage.policy.canonical import ELEMENTS, STATEMENT_ELEMENTS, Json, Number
+from moorage.policy.conditions import OperatorName, operator_name
+from moorage.policy.fault import Faults, PolicyError
 from moorage.policy.kind import Needs, Rules, Scope
-from moorage.policy.principal import Principals, is_aws_principal, is_service_principal
-from moorage.policy.reading import as_list, as_object, as_text, as_texts, member
-from moorage.policy.resource import Resources
-from moorage.policy.statement import Effect, Statement
+from moorage.policy.principal import is_aws_principal, is_service_principal
+from moorage.policy.reading import as_list, as_object, as_text, member
+from moorage.policy.services import is_service
+from moorage.policy.statement import Effect
 
+VERSIONS: Final = ("2008-10-17", "2012-10-17")
+WITH_VARIABLES: Final = "2012-10-17"
 MAX_PATTERN: Final = 2048
 """Characters of one action, resource or condition value; longer patterns would be slow to match and name nothing."""
 
@@ -23,93 +29,270 @@ _PLAIN_SID: Final = re.compile(r"[A-Za-z0-9]*")
 _ECR_PATTERN: Final = re.compile(r"[A-Za-z*?]+")
 
 
-def statement(index: int, element: Json, pointer: str, rules: Rules, *, variables: bool) -> Statement:
-    """The compiled statement. `variables`: whether the document's version has them."""
-    members = as_object(element, pointer)
+class Entry(NamedTuple):
+    """One text of the policy. `key` is what a principal stands under: `AWS`, `Service`, `Federated`."""
+
+    text: str
+    at: str
+    key: str = ""
+
+
+class Listed(NamedTuple):
+    """A Principal, Action or Resource element, or its Not form."""
+
+    name: str
+    at: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def negated(self) -> bool:
+        return self.name.startswith("Not")
+
+    @property
+    def texts(self) -> list[str]:
+        return [entry.text for entry in self.entries]
+
+
+class ConditionTest(NamedTuple):
+    """One key under one operator."""
+
+    operator: OperatorName
+    operator_text: str
+    operator_at: str
+    key: str
+    at: str
+    values: tuple[Entry, ...]
+
+
+class StatementElements(NamedTuple):
+    """A statement. In a parsed one nothing that its kind needs is missing; in a linted one, what is unsound is."""
+
+    number: int
+    """From 0."""
+    at: str
+    sid: str | None
+    effect: Effect | None
+    principal: Listed | None
+    action: Listed
+    resource: Listed | None
+    tests: tuple[ConditionTest, ...]
+
+
+class PolicyElements(NamedTuple):
+    """A whole policy. `version` None: it has none, or none that is valid."""
+
+    version: str | None
+    id: str | None
+    statements: tuple[StatementElements, ...]
+
+
+class _Grammar(NamedTuple):
+    """What a statement is held to."""
+
+    rules: Rules
+    variables: bool
+    """Whether the document's version has variables."""
+    faults: Faults
+
+
+def elements(document: Mapping[str, Json], rules: Rules, faults: Faults) -> PolicyElements:
+    """The elements of `document`. Raises PolicyError, or keeps every one in `faults`."""
+    _only(document, "", ELEMENTS, faults)
+    version = identifier = None
+    if "Version" in document:
+        with faults:
+            version = _version(document["Version"])
+    if "Id" in document:
+        with faults:
+            identifier = as_text(document["Id"], "/Id")
+    statements: list[StatementElements] = []
+    grammar = _Grammar(rules, version == WITH_VARIABLES, faults)
+    with faults:
+        if "Statement" not in document:
+            raise PolicyError("MISSING_STATEMENT", "the policy has no Statement")
+        items = as_list(document["Statement"], "/Statement")
+        if not items:
+            raise PolicyError("MISSING_STATEMENT", "must not be empty", "/Statement")
+        for index, (item, at) in enumerate(items):
+            with faults:
+                statements.append(_statement(index, as_object(item, at), at, grammar))
+    if rules.plain_sids:
+        _check_unique(statements, faults)
+    return PolicyElements(version, identifier, tuple(statements))
+
+
+def _only(members: Mapping[str, Json], at: str, known: tuple[str, ...], faults: Faults) -> None:
     for key in members:
-        if key not in STATEMENT_ELEMENTS:
-            raise PolicyError(f"the policy element {key} is not valid", member(pointer, key))
-    return Statement(
-        index,
-        _sid(members, pointer, rules),
-        _effect(members, pointer),
-        _principals(members, pointer, rules),
-        _actions(members, pointer, rules),
-        _resources(members, pointer, rules, variables),
-        _conditions(members, pointer, variables),
-    )
+        if key not in known:
+            with faults:
+                raise PolicyError("INVALID_POLICY_ELEMENT", f"the policy element {key} is not valid", member(at, key))
 
 
-def _sid(members: Mapping[str, Json], pointer: str, rules: Rules) -> str | None:
-    if "Sid" not in members:
-        return None
-    at = member(pointer, "Sid")
-    sid = as_text(members["Sid"], at)
+def _version(value: Json) -> str:
+    version = as_text(value, "/Version")
+    if version not in VERSIONS:
+        raise PolicyError("INVALID_VERSION", f"the version is not one of {', '.join(VERSIONS)}", "/Version")
+    return version
+
+
+def _check_unique(statements: list[StatementElements], faults: Faults) -> None:
+    seen: set[str] = set()
+    for one in statements:
+        if one.sid and one.sid in seen:
+            with faults:
+                raise PolicyError("DUPLICATE_SID", "statement ids must be unique", member(one.at, "Sid"))
+        seen.add(one.sid or "")
+
+
+def _statement(index: int, members: Mapping[str, Json], at: str, grammar: _Grammar) -> StatementElements:
+    rules, faults = grammar.rules, grammar.faults
+    _only(members, at, STATEMENT_ELEMENTS, faults)
+    sid: str | None = None
+    effect: Effect | None = None
+    if "Sid" in members:
+        with faults:
+            sid = _sid(members["Sid"], member(at, "Sid"), rules)
+    with faults:
+        effect = _effect(members, at)
+    principal = _principal(members, at, rules, faults)
+    action = _actions(members, at, rules, faults)
+    resource = _resources(members, at, rules, faults)
+    tests: list[ConditionTest] = []
+    if "Condition" in members:
+        with faults:
+            tests = _conditions(members["Condition"], member(at, "Condition"), grammar)
+    return StatementElements(index, at, sid, effect, principal, action, resource, tuple(tests))
+
+
+def _sid(value: Json, at: str, rules: Rules) -> str:
+    sid = as_text(value, at)
     if rules.plain_sids and _PLAIN_SID.fullmatch(sid) is None:
-        raise PolicyError("a statement id is made of A-Z, a-z and 0-9", at)
+        raise PolicyError("UNSUPPORTED_SID", "a statement id is made of A-Z, a-z and 0-9", at)
     return sid
 
 
-def _effect(members: Mapping[str, Json], pointer: str) -> Effect:
-    effect = members.get("Effect")
+def _effect(members: Mapping[str, Json], at: str) -> Effect:
+    if "Effect" not in members:
+        raise PolicyError("MISSING_EFFECT", "the statement has no Effect", at)
+    effect = members["Effect"]
     if effect == "Allow":
         return "Allow"
     if effect == "Deny":
         return "Deny"
-    if effect is None:
-        raise PolicyError("the statement has no Effect", pointer)
-    raise PolicyError("the effect is not valid: use Allow or Deny", member(pointer, "Effect"))
+    raise PolicyError("INVALID_EFFECT", "the effect is not valid: use Allow or Deny", member(at, "Effect"))
 
 
-def _one_of(members: Mapping[str, Json], pointer: str, name: str, needs: Needs) -> str | None:
-    """Which of `name` and `Not<name>` the statement has; None when it has neither and need not."""
+def _one_of(members: Mapping[str, Json], at: str, name: str, faults: Faults) -> str | None:
+    """Which of `name` and `Not<name>`, one of which is needed, the statement has."""
     there = [one for one in (name, f"Not{name}") if one in members]
-    if needs is Needs.FORBIDDEN:
-        if there:
-            raise PolicyError(f"a policy of this kind has no {there[0]}", member(pointer, there[0]))
+    with faults:
+        if not there:
+            raise PolicyError(f"MISSING_{name.upper()}", f"the statement has no {name}", at)
+        if len(there) > 1:
+            raise PolicyError(
+                "UNSUPPORTED_ELEMENT_COMBINATION", f"{name} and Not{name} stand side by side", member(at, there[1])
+            )
+    return there[0] if there else None
+
+
+def _forbid(members: Mapping[str, Json], at: str, name: str, code: str, faults: Faults) -> None:
+    for one in (name, f"Not{name}"):
+        if one in members:
+            with faults:
+                raise PolicyError(code, f"a policy of this kind has no {one}", member(at, one))
+
+
+def _texts(
+    value: Json, at: str, what: str, faults: Faults, check: Callable[[str, str], None], key: str = ""
+) -> tuple[Entry, ...]:
+    """A string or a non-empty array of non-empty strings, each of which passes `check(text, at)`."""
+    items = as_list(value, at)
+    if not items:
+        with faults:
+            raise PolicyError(f"EMPTY_ARRAY_{what.upper()}", "must not be empty", at)
+    entries = []
+    for item, item_at in items:
+        with faults:
+            text = as_text(item, item_at)
+            if not text:
+                raise PolicyError("EMPTY_TEXT", "must not be empty", item_at)
+            check(text, item_at)
+            entries.append(Entry(text, item_at, key))
+    return tuple(entries)
+
+
+def _principal(members: Mapping[str, Json], at: str, rules: Rules, faults: Faults) -> Listed | None:
+    if rules.principal is Needs.FORBIDDEN:
+        _forbid(members, at, "Principal", "UNSUPPORTED_PRINCIPAL", faults)
         return None
-    if len(there) != 1:
-        raise PolicyError(f"a statement needs exactly one of {name} and Not{name}", pointer)
-    return there[0]
-
-
-def _principals(members: Mapping[str, Json], pointer: str, rules: Rules) -> Principals | None:
-    name = _one_of(members, pointer, "Principal", rules.principal)
+    name = _one_of(members, at, "Principal", faults)
     if name is None:
         return None
-    at, negated, value = member(pointer, name), name == "NotPrincipal", members[name]
-    if rules.everyone_only and (negated or value != "*"):
-        raise PolicyError("the Principal of a policy of this kind is *", at)
-    if isinstance(value, str):
-        if value != "*":
-            raise PolicyError('a Principal is * or an object such as {"AWS": …}', at)
-        return Principals(("*",), (), negated=negated)
-    named: dict[str, list[str]] = {"AWS": [], "Service": []}
-    if rules.federated:
-        named["Federated"] = []
-    for key, entries in as_object(value, at).items():
-        if key not in named:
-            raise PolicyError(f"{key} principals cannot be named here", member(at, key))
-        for text, entry_at in as_texts(entries, member(at, key)):
-            if key == "AWS" and not is_aws_principal(text):
-                raise PolicyError(f"not an AWS principal: {text}", entry_at)
-            if key == "Service" and not is_service_principal(text):
-                raise PolicyError(f"not a service principal: {text}", entry_at)
-            named[key].append(text)
-    if not any(named.values()):
-        raise PolicyError("names nobody", at)
-    return Principals(named["AWS"], named["Service"], negated=negated)
+    at, value = member(at, name), members[name]
+    entries: tuple[Entry, ...] = ()
+    with faults:
+        if rules.everyone_only and (name == "NotPrincipal" or value != "*"):
+            raise PolicyError("PRINCIPAL_NOT_EVERYONE", "the Principal of a policy of this kind is *", at)
+        if value == "*":
+            entries = (Entry("*", at, "AWS"),)
+        elif isinstance(value, str):
+            raise PolicyError("INVALID_PRINCIPAL_FORMAT", 'a Principal is * or an object such as {"AWS": …}', at)
+        else:
+            entries = _principals(as_object(value, at), at, rules, faults)
+    return Listed(name, at, entries)
 
 
-def _actions(members: Mapping[str, Json], pointer: str, rules: Rules) -> Actions:
-    name = _one_of(members, pointer, "Action", Needs.REQUIRED)
+def _principals(members: Mapping[str, Json], at: str, rules: Rules, faults: Faults) -> tuple[Entry, ...]:
+    if not members:
+        raise PolicyError("EMPTY_OBJECT_PRINCIPAL", "names nobody", at)
+    entries: list[Entry] = []
+    for key, value in members.items():
+        here = member(at, key)
+        with faults:
+            if key == "Federated" and not rules.federated:
+                raise PolicyError(
+                    "FEDERATED_PRINCIPAL_NOT_SUPPORTED", "Federated principals cannot be named here", here
+                )
+            if key not in _PRINCIPAL_CHECKS:
+                raise PolicyError("INVALID_PRINCIPAL_KEY", f"{key} principals cannot be named here", here)
+            entries += _texts(value, here, "Principal", faults, _PRINCIPAL_CHECKS[key], key)
+    return tuple(entries)
+
+
+def _check_aws(text: str, at: str) -> None:
+    if is_aws_principal(text):
+        return
+    if "*" in text or "?" in text:
+        raise PolicyError("UNSUPPORTED_WILDCARD_IN_PRINCIPAL", f"wildcards inside a principal are not read: {text}", at)
+    raise PolicyError("INVALID_PRINCIPAL_FORMAT", f"not an AWS principal: {text}", at)
+
+
+def _check_service(text: str, at: str) -> None:
+    if not is_service_principal(text):
+        raise PolicyError("INVALID_SERVICE_PRINCIPAL_FORMAT", f"not a service principal: {text}", at)
+
+
+def _take(_text: str, _at: str) -> None:
+    pass
+
+
+_PRINCIPAL_CHECKS: Final[Mapping[str, Callable[[str, str], None]]] = {
+    "AWS": _check_aws,
+    "Service": _check_service,
+    "Federated": _take,
+}
+
+
+def _actions(members: Mapping[str, Json], at: str, rules: Rules, faults: Faults) -> Listed:
+    name = _one_of(members, at, "Action", faults)
     if name is None:
-        raise PolicyError("the statement has no Action", pointer)
-    entries = as_texts(members[name], member(pointer, name))
-    for text, at in entries:
-        _check_length(text, at)
-        _check_action(text, at, rules.scope)
-    return Actions([text for text, _ in entries], negated=name == "NotAction")
+        return Listed("Action", at, ())
+
+    def check(text: str, text_at: str) -> None:
+        _check_length(text, text_at)
+        _check_action(text, text_at, rules.scope)
+
+    return Listed(name, member(at, name), _texts(members[name], member(at, name), "Action", faults, check))
 
 
 def _check_action(text: str, at: str, scope: Scope) -> None:
@@ -117,55 +300,75 @@ def _check_action(text: str, at: str, scope: Scope) -> None:
         return
     service, colon, name = text.partition(":")
     if not colon or not service:
-        raise PolicyError(f"an action is * or service:name, not {text}", at)
+        raise PolicyError("INVALID_ACTION", f"an action is * or service:name, not {text}", at)
     if scope is Scope.ANY:
         return
     if service.lower() != "ecr":
-        raise PolicyError(f"not an action of ECR: {text}", at)
+        code = "UNSUPPORTED_ACTION_IN_POLICY" if is_service(service) else "INVALID_SERVICE_IN_ACTION"
+        raise PolicyError(code, f"not an action of ECR: {text}", at)
     if ("*" in name or "?" in name) and _ECR_PATTERN.fullmatch(name):
         return
     known = may_stand_in_repository_policy if scope is Scope.REPOSITORY else may_stand_in_registry_policy
     if not known(name):
-        raise PolicyError(f"{text} is not among the {scope.value}", at)
+        code = "INVALID_ACTION" if ecr_action(name) is None else "UNSUPPORTED_ACTION_IN_POLICY"
+        raise PolicyError(code, f"{text} is not among the {scope.value}", at)
 
 
-def _resources(members: Mapping[str, Json], pointer: str, rules: Rules, variables: bool) -> Resources | None:
-    name = _one_of(members, pointer, "Resource", rules.resource)
+def _resources(members: Mapping[str, Json], at: str, rules: Rules, faults: Faults) -> Listed | None:
+    if rules.resource is Needs.FORBIDDEN:
+        _forbid(members, at, "Resource", "RESOURCE_NOT_ALLOWED", faults)
+        return None
+    name = _one_of(members, at, "Resource", faults)
     if name is None:
         return None
-    entries = as_texts(members[name], member(pointer, name))
-    for text, at in entries:
-        _check_length(text, at)
-        if not text.startswith(("arn:", "*")) or (rules.scope is Scope.REGISTRY and not is_arn(text) and text != "*"):
-            raise PolicyError(f"a resource is an ARN or *, not {text}", at)
-    return Resources([text for text, _ in entries], negated=name == "NotResource", variables=variables)
+
+    def check(text: str, text_at: str) -> None:
+        _check_length(text, text_at)
+        if not text.startswith(("arn:", "*")):
+            raise PolicyError("INVALID_ARN_PREFIX", f"a resource is an ARN or *, not {text}", text_at)
+        if rules.scope is Scope.REGISTRY and not is_arn(text) and text != "*":
+            raise PolicyError("MISSING_ARN_FIELD", f"an ARN has six fields, not as in {text}", text_at)
+
+    return Listed(name, member(at, name), _texts(members[name], member(at, name), "Resource", faults, check))
 
 
-def _conditions(members: Mapping[str, Json], pointer: str, variables: bool) -> tuple[Test, ...]:
-    if "Condition" not in members:
-        return ()
-    at = member(pointer, "Condition")
-    tests: list[Test] = []
-    for operator_text, keys in as_object(members["Condition"], at).items():
-        operator_at = member(at, operator_text)
-        operator = operator_name(operator_text)
-        if operator is None:
-            raise PolicyError(f"the condition operator {operator_text} is not valid", operator_at)
-        tests += _tests(operator, as_object(keys, operator_at), operator_at, variables)
-    return tuple(tests)
+def _conditions(value: Json, at: str, grammar: _Grammar) -> list[ConditionTest]:
+    tests: list[ConditionTest] = []
+    for text, keys in as_object(value, at).items():
+        here = member(at, text)
+        with grammar.faults:
+            operator = operator_name(text)
+            if operator is None:
+                code = "NULL_WITH_IF_EXISTS" if text.lower().endswith("nullifexists") else "INVALID_CONDITION_OPERATOR"
+                raise PolicyError(code, f"the condition operator {text} is not valid", here)
+            tests += _tests(operator, text, as_object(keys, here), here, grammar)
+    return tests
 
 
-def _tests(operator: OperatorName, keys: Mapping[str, Json], pointer: str, variables: bool) -> list[Test]:
-    if len({key.lower() for key in keys}) != len(keys):
-        raise PolicyError("the same condition key is there twice, in different case", pointer)
+def _tests(
+    operator: OperatorName, operator_text: str, keys: Mapping[str, Json], at: str, grammar: _Grammar
+) -> list[ConditionTest]:
+    faults = grammar.faults
     tests = []
+    seen: set[str] = set()
     for key, value in keys.items():
-        at = member(pointer, key)
-        prefix, colon, name = as_text(key, at).partition(":")
-        if not (prefix and colon and name):
-            raise PolicyError(f"a condition key is prefix:name, not {key}", at)
-        values = [_condition_value(item, item_at, operator, variables) for item, item_at in as_list(value, at)]
-        tests.append(Test(operator, key, values, variables=variables))
+        here = member(at, key)
+        with faults:
+            prefix, colon, name = as_text(key, here).partition(":")
+            if not (prefix and colon and name):
+                raise PolicyError("INVALID_CONDITION_KEY_FORMAT", f"a condition key is prefix:name, not {key}", here)
+            if key.lower() in seen:
+                raise PolicyError(
+                    "DUPLICATE_KEYS_WITH_DIFFERENT_CASE",
+                    f"the condition key {key} is there twice, in different case",
+                    here,
+                )
+            seen.add(key.lower())
+            values = []
+            for item, item_at in as_list(value, here):
+                with faults:
+                    values.append(Entry(_condition_value(item, item_at, operator, grammar.variables), item_at))
+            tests.append(ConditionTest(operator, operator_text, at, key, here, tuple(values)))
     return tests
 
 
@@ -180,10 +383,10 @@ def _condition_value(item: Json, at: str, operator: OperatorName, variables: boo
     negated_arn = base is not None and base.negated and base.name.startswith("Arn")
     if negated_arn and not is_arn(text) and not (variables and "${" in text):
         # In evaluation such a value could only make the whole condition fail.
-        raise PolicyError(f"not an ARN pattern: {text}", at)
+        raise PolicyError("MISSING_ARN_FIELD", f"not an ARN pattern: {text}", at)
     return text
 
 
 def _check_length(text: str, at: str) -> None:
     if len(text) > MAX_PATTERN:
-        raise PolicyError(f"longer than {MAX_PATTERN} characters", at)
+        raise PolicyError("VALUE_TOO_LONG", f"longer than {MAX_PATTERN} characters", at)

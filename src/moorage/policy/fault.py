@@ -1,14 +1,46 @@
-"""Why a text is not a policy: the one exception of this package."""
+"""Why a text is not a policy: the one exception of this package, and whether the first is raised or all are kept."""
+
+from types import TracebackType
+from typing import Self
 
 
 class PolicyError(Exception):
     """The text is not a policy of the kind asked for.
 
-    `reason` is for people (a log, a lint page); what a client reads is chosen by the door (policy-engine.md §1.3).
-    `pointer` is the JSON pointer (RFC 6901) of the element at fault; empty for the whole document.
+    `code` is the finding's of `lint` (docs/lint.md). `reason` is for people (a log, a lint page); what a client reads
+    is chosen by the door (policy-engine.md §1.3). `pointer` is the JSON pointer (RFC 6901) of the element at fault;
+    empty for the whole document. `at` is the place in the text, in characters from its start, where that is not the
+    pointer's own: a syntax error, a key that is there twice.
     """
 
-    def __init__(self, reason: str, pointer: str = "") -> None:
+    def __init__(self, code: str, reason: str, pointer: str = "", *, at: int | None = None) -> None:
         super().__init__(f"{pointer or '/'}: {reason}")
+        self.code = code
         self.reason = reason
         self.pointer = pointer
+        self.at = at
+
+
+class Faults:
+    """Guards the checks of a document: `with faults: check()`.
+
+    To parse, the first PolicyError leaves the block as usual. To lint, it is kept in `found` and the text is read on,
+    so both know the same grammar and can never disagree about what is a policy.
+    """
+
+    __slots__ = ("found", "keep")
+
+    def __init__(self, *, keep: bool) -> None:
+        self.keep = keep
+        self.found: list[PolicyError] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _at: TracebackType | None
+    ) -> bool:
+        if not (self.keep and isinstance(error, PolicyError)):
+            return False
+        self.found.append(error)
+        return True

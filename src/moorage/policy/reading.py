@@ -1,80 +1,186 @@
-"""The JSON of a policy, read strictly: no duplicate key, bounded depth, numbers kept as written, no broken Unicode."""
+"""The JSON of a policy, read strictly and in one pass, with the place of every value.
 
-import json
+Strictly: RFC 8259 and nothing more, no key twice in an object, bounded depth, numbers kept as written. There is no
+other reader of policies: what lint points at is what the parser saw.
+"""
+
+import re
 from collections.abc import Mapping
-from typing import Final, NoReturn
+from json import JSONDecodeError, JSONDecoder
+from typing import Final, NamedTuple
 
 from moorage.policy.canonical import Json, Number
-from moorage.policy.fault import PolicyError
+from moorage.policy.fault import Faults, PolicyError
 
 MAX_TEXT: Final = 131_072
 """Characters; a ceiling for every kind. The limit of each kind (10240 for ECR) belongs to its request's shape."""
 MAX_DEPTH: Final = 16
 """Nested objects and arrays. The grammar itself needs six."""
 
+MAX_POINTER: Final = 512
+"""Characters of a JSON pointer. Every value under a long key repeats it, so its length must not be the sender's."""
 
-def read(text: str) -> Mapping[str, Json]:
-    """The object that `text` holds. Raises PolicyError."""
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
+_STRING: Final = re.compile(r'"([^"\\\x00-\x1f]*)"')
+_KEY: Final = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
+_NEXT: Final = re.compile(r"[ \t\n\r]*([,\]}])[ \t\n\r]*")
+_SCALAR: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null")
+_WORDS: Final[Mapping[str, bool | None]] = {"true": True, "false": False, "null": None}
+_with_escapes: Final = JSONDecoder().raw_decode  # at a double quote it reads just the string
+
+
+class Place(NamedTuple):
+    """Where a value stands in the text: characters from its start, `end` after the last."""
+
+    start: int
+    end: int
+    key: int
+    """Where the member's key begins, for a member of an object; else `start`."""
+
+
+Places = dict[str, Place]
+"""By JSON pointer."""
+
+
+def read(text: str, places: Places, faults: Faults) -> Mapping[str, Json]:
+    """The object that `text` holds; where everything stands is added to `places`.
+
+    Raises PolicyError. A key that is there twice is left to `faults`; its last value counts.
+    """
     if len(text) > MAX_TEXT:
-        raise PolicyError(f"the text is longer than {MAX_TEXT} characters")
-    _check_depth(text)
-    try:
-        document = json.loads(
-            text, object_pairs_hook=_object, parse_int=Number, parse_float=Number, parse_constant=_no_constant
-        )
-    except (ValueError, RecursionError) as error:
-        raise PolicyError(f"not JSON: {error}") from error
+        raise PolicyError("POLICY_TOO_LARGE", f"the text is longer than {MAX_TEXT} characters", at=MAX_TEXT)
+    reader = _Reader(text, places, faults)
+    start = reader.space(0)
+    document, end = reader.value(start, "", 0, start)
+    end = reader.space(end)
+    if end != len(text):
+        raise reader.wrong(end, "nothing more", "")
     if not isinstance(document, dict):
-        raise PolicyError("a policy is a JSON object")
+        raise PolicyError("DATA_TYPE_MISMATCH", "a policy is a JSON object")
     return document
 
 
-def _check_depth(text: str) -> None:
-    depth, inside, escaped = 0, False, False
-    for character in text:
-        if inside:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                inside = False
-        elif character == '"':
-            inside = True
-        elif character in "[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise PolicyError(f"nested deeper than {MAX_DEPTH}")
-        elif character in "]}":
-            depth -= 1
+class _Reader:
+    """One pass over a text. Every method takes the index it starts at and returns the index after what it read."""
 
+    __slots__ = ("_faults", "_places", "_text")
 
-def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        names = [key for key, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise PolicyError(f"the element {twice} is there twice")
-    return members
+    def __init__(self, text: str, places: Places, faults: Faults) -> None:
+        self._text = text
+        self._places = places
+        self._faults = faults
 
+    def space(self, at: int) -> int:
+        found = _SPACE.match(self._text, at)
+        return at if found is None else found.end()
 
-def _no_constant(name: str) -> NoReturn:
-    raise PolicyError(f"{name} is not JSON")
+    def value(self, at: int, pointer: str, depth: int, key_at: int) -> tuple[Json, int]:
+        text = self._text
+        start = text[at : at + 1]
+        value: Json
+        if start == '"':
+            value, end = self._string(at)
+        elif start in {"{", "["} and start:
+            if depth == MAX_DEPTH:
+                raise PolicyError("NESTED_TOO_DEEPLY", f"nested deeper than {MAX_DEPTH}", pointer, at=at)
+            read_inside = self._object if start == "{" else self._array
+            value, end = read_inside(self.space(at + 1), pointer, depth + 1)
+        else:
+            scalar = _SCALAR.match(text, at)
+            if scalar is None:
+                raise self.wrong(at, "a value", pointer)
+            word = scalar[0]
+            value, end = _WORDS[word] if word in _WORDS else Number(word), scalar.end()
+        self._places[pointer] = Place(at, end, key_at)
+        return value, end
+
+    def _object(self, at: int, pointer: str, depth: int) -> tuple[dict[str, Json], int]:
+        members: dict[str, Json] = {}
+        if self._text[at : at + 1] == "}":
+            return members, at + 1
+        more = True
+        while more:
+            key, value_at = self._key(at, pointer)
+            here = member(pointer, key)
+            if len(here) > MAX_POINTER:
+                raise PolicyError("VALUE_TOO_LONG", f"no path is longer than {MAX_POINTER} characters", pointer, at=at)
+            if key in members:
+                with self._faults:
+                    raise PolicyError("DUPLICATE_ELEMENT", f"the element {key} is there twice", here, at=at)
+            members[key], end = self.value(value_at, here, depth, at)
+            more, at = self._next(end, pointer, "}")
+        return members, at
+
+    def _array(self, at: int, pointer: str, depth: int) -> tuple[list[Json], int]:
+        items: list[Json] = []
+        if self._text[at : at + 1] == "]":
+            return items, at + 1
+        more = True
+        while more:
+            item, end = self.value(at, f"{pointer}/{len(items)}", depth, at)
+            items.append(item)
+            more, at = self._next(end, pointer, "]")
+        return items, at
+
+    def _next(self, at: int, pointer: str, close: str) -> tuple[bool, int]:
+        """Past a comma to what follows it, or past `close`; whether it was a comma."""
+        found = _NEXT.match(self._text, at)
+        if found is None or (found[1] != close and found[1] != ","):
+            raise self.wrong(self.space(at), f"a comma or {close}", pointer)
+        if found[1] == close:
+            return False, found.end(1)
+        if self._text[found.end() : found.end() + 1] == close:
+            reason = f"not JSON: the comma before {close} has nothing after it"
+            raise PolicyError("JSON_SYNTAX_ERROR", reason, pointer, at=found.start(1))
+        return True, found.end()
+
+    def _key(self, at: int, pointer: str) -> tuple[str, int]:
+        """A key, and past its colon."""
+        found = _KEY.match(self._text, at)
+        if found is not None:
+            return found[1], found.end()
+        if self._text[at : at + 1] != '"':
+            raise self.wrong(at, "a key in double quotes", pointer)
+        key, at = self._string(at)
+        at = self.space(at)
+        if self._text[at : at + 1] != ":":
+            raise self.wrong(at, "a colon", pointer)
+        return key, self.space(at + 1)
+
+    def _string(self, at: int) -> tuple[str, int]:
+        plain = _STRING.match(self._text, at)
+        if plain is not None:
+            return plain[1], plain.end()
+        try:
+            text, end = _with_escapes(self._text, at)
+        except JSONDecodeError as error:
+            reason = f"not JSON: {error.msg.removesuffix(' at').lower()}"
+            raise PolicyError("JSON_SYNTAX_ERROR", reason, at=error.pos) from None
+        return str(text), end
+
+    def wrong(self, at: int, expected: str, pointer: str) -> PolicyError:
+        there = self._text[at : at + 1]
+        found = "the text ends here" if not there else f"here is {there}"
+        if there == "'":
+            found = "here is a single quote; JSON has double quotes only"
+        elif there == "\ufeff":
+            found = "here is a byte order mark"
+        return PolicyError("JSON_SYNTAX_ERROR", f"not JSON: expected {expected}, but {found}", pointer, at=at)
 
 
 def as_text(value: Json, pointer: str) -> str:
     """`value`, which must be a JSON string of whole characters."""
     if not isinstance(value, str) or isinstance(value, Number):
-        raise PolicyError("must be a string", pointer)
+        raise PolicyError("DATA_TYPE_MISMATCH", "must be a string", pointer)
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-        raise PolicyError("holds half a character", pointer)
+        raise PolicyError("INVALID_TEXT", "holds half a character", pointer)
     return value
 
 
 def as_object(value: Json, pointer: str) -> Mapping[str, Json]:
     """`value`, which must be a JSON object."""
     if not isinstance(value, Mapping):
-        raise PolicyError("must be an object", pointer)
+        raise PolicyError("DATA_TYPE_MISMATCH", "must be an object", pointer)
     return value
 
 
@@ -85,17 +191,8 @@ def as_list(value: Json, pointer: str) -> list[tuple[Json, str]]:
     return [(value, pointer)]
 
 
-def as_texts(value: Json, pointer: str) -> list[tuple[str, str]]:
-    """A string or a non-empty array of non-empty strings, each with its pointer."""
-    texts = [(as_text(item, at), at) for item, at in as_list(value, pointer)]
-    if not texts:
-        raise PolicyError("must not be empty", pointer)
-    for text, at in texts:
-        if not text:
-            raise PolicyError("must not be empty", at)
-    return texts
-
-
 def member(pointer: str, key: str) -> str:
     """The JSON pointer of a member."""
-    return f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
+    if "~" in key or "/" in key:
+        key = key.replace("~", "~0").replace("/", "~1")
+    return f"{pointer}/{key}"

@@ -14,6 +14,7 @@ from moorage.access.audit import Recorder
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.download import Downloads
+from moorage.access.recorded import Records
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.access.why import Why
 from moorage.api.admin.door import admin_door
@@ -116,7 +117,17 @@ async def start(settings: Settings) -> Running:
         aws=AwsDoor(services, verifier, access, visits, settings),
         oci=OciDoor(registry, access, authenticator, downloads, locations, visits, settings),
         admin=admin_door(
-            AdminServices(registry, access, Why(recorder, access), verifier, visits, clock, settings, empty, measure)
+            AdminServices(
+                registry,
+                access,
+                Why(recorder, Records(audit, access), access),
+                verifier,
+                visits,
+                clock,
+                settings,
+                empty,
+                measure,
+            )
         ),
         database=database,
         blobs=blobs,

@@ -1,25 +1,39 @@
-"""The record of decisions: off the hot path, in batches, never lost without being counted.
+"""The record of decisions and events: off the hot path, in batches, never lost without being counted.
 
-Denials stand for themselves. Equal allowed decisions (same caller, action, resource, policies and connection) that fall
-into one batch become one row with their count.
+Denials stand for themselves. Equal allowed decisions (same caller, action, resource, policies, rule and condition-key
+values but the clock's) of an hour are one row a worker with their count; equal successful reads that are answered
+within a moment are one event with theirs.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from typing import Any
+import secrets
+import uuid
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+from typing import Any, Final
 
 import msgspec
 import structlog
 
 from moorage import policy
+from moorage.access.caller import Caller
+from moorage.access.parts import Parts
 from moorage.clock import Clock
 from moorage.names import Region
 from moorage.settings import Settings
-from moorage.store.metadata.audit import AuditStore
+from moorage.store.metadata.audit import DAY, AuditStore, Batch, Row
 
-FLUSH_SECONDS = 0.05
-_FORGET_SECONDS = 3600.0
+FLUSH_SECONDS: Final = 0.05
+_FORGET_SECONDS: Final = 3600.0
+_SAY_SECONDS: Final = 10.0
+_HOUR: Final = 3600.0
+_ATTEMPTS: Final = 3
+_RETRY_SECONDS: Final = 1.0
+_HOPELESS: Final = 20
+"""Rows refused one after the other, after which the rest of a batch is given up: it is not the rows."""
+_DECISIONS_NAMED: Final = 100
+_DENIALS: Final = frozenset({"AccessDenied", "AccessDeniedException"})
 _log = structlog.get_logger()
 
 
@@ -27,50 +41,87 @@ class Entry(msgspec.Struct, gc=False):
     """A decision on its way to the record."""
 
     id: str
+    """Told to the client of a denial; of allowed ones empty until it is written."""
     at: float
+    last: float
     region: Region
     decision: policy.Decision
     policies: policy.Policies
+    caller: Caller
     count: int = 1
 
-    def row(self) -> dict[str, Any]:
-        """As `tables.decisions` keeps it."""
-        decision, request = self.decision, self.decision.request
-        sets = {
-            name: [{"name": each.name, "hash": each.hash} for each in named]
-            for name, named in (("identity", self.policies.identity), ("resource", self.policies.resource))
-            if named is not None
-        }
-        return {
-            "id": self.id,
-            "at": self.at,
-            "count": self.count,
-            "account": request.resource_account,
-            "region": self.region,
-            "principal": request.principal.arn,
-            "principal_account": request.principal.account or None,
-            "principal_id": request.principal.id,
-            "action": request.action,
-            "resource": request.resource,
-            "allowed": decision.allowed,
-            "rule": decision.rule,
-            "message": None if decision.allowed else policy.sentence(request, decision),
-            "context": msgspec.json.encode(request.context).decode(),
-            "policies": msgspec.json.encode(sets).decode(),
-        }
+
+class Event(msgspec.Struct, gc=False):
+    """A request and its outcome on its way to the record, in the terms of CloudTrail."""
+
+    id: str
+    """The request's, where the client was told one; else empty."""
+    at: float
+    source: str
+    """E.g. `ecr.amazonaws.com`."""
+    name: str
+    """The API operation; of /v2/ the one that the request stands for."""
+    region: Region
+    caller: Caller
+    account: str
+    """Of the resource; the caller's own when there is none."""
+    resource: str
+    """ARN, or `*`."""
+    source_ip: str
+    user_agent: str | None
+    read_only: bool
+    request: bytes
+    """requestParameters: JSON, without secrets and without the bytes of images."""
+    response: bytes
+    """responseElements, likewise; `null` for reads."""
+    decisions: tuple[Entry, ...]
+    error_code: str | None = None
+    error_message: str | None = None
+    more: dict[str, Any] = {}
+    """Further members of additionalEventData."""
+    last: float = 0.0
+    count: int = 1
+
+
+class EventDetail(msgspec.Struct, omit_defaults=True):
+    """What an event's row keeps as JSON: everything that nobody searches by."""
+
+    user_agent: str | None = None
+    read_only: bool = False
+    error_message: str | None = None
+    request: msgspec.Raw = msgspec.Raw(b"null")
+    response: msgspec.Raw = msgspec.Raw(b"null")
+    decisions: list[str] = []
+    """Ids, the first of them."""
+    decided: int = 0
+    """How many there were."""
+    shared: bool = False
+    """Another account has this event, too."""
+    more: dict[str, Any] = {}
+
+
+def _verdict(error_code: str | None) -> str:
+    if error_code is None:
+        return "allowed"
+    return "denied" if error_code in _DENIALS else "failed"
 
 
 class Recorder:
-    """Collects entries and writes them a moment later. `dropped` is called for each that found the queue full."""
+    """Collects entries and events and writes them a moment later. `dropped` is called for each that is lost."""
 
     def __init__(self, store: AuditStore, clock: Clock, settings: Settings, dropped: Callable[[], None]) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
         self._dropped = dropped
-        self._waiting: dict[object, Entry] = {}
-        self._writing: dict[object, Entry] = {}
+        self._lost = 0
+        self._said_at: float | None = None
+        self._salt = secrets.token_bytes(16)
+        self._parts = Parts()
+        self._entries: dict[object, Entry] = {}
+        self._events: dict[object, Event] = {}
         self._something = asyncio.Event()
+        self._flushing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -83,73 +134,207 @@ class Recorder:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await self._flush()
+        await self.flush()
         await self._store.close()
 
-    def record(self, entry: Entry) -> None:
-        """Take a decision into the record."""
-        request = entry.decision.request
-        key: object = entry.id
-        if entry.decision.allowed:
-            context = request.context
+    def record(self, entry: Entry) -> Entry:
+        """Take a decision into the record. Returns the entry that stands for it: of equal allowed ones, the first."""
+        key: object = id(entry)
+        decision = entry.decision
+        if decision.allowed:
+            request = decision.request
+            key = (id(entry.caller), request.action, request.resource, id(entry.policies))
+            same = self._entries.get(key)
+            if same is not None:
+                # The context is the clock's, too: the second they fall into is the same.
+                if same.decision.request.context == request.context and same.decision.rule == decision.rule:
+                    same.count += 1
+                    same.last = entry.at
+                    return same
+                key = id(entry)
+        if self._take(self._entries, key, entry):
+            self._wake()
+        return entry
+
+    def note(self, event: Event) -> None:
+        """Take a request's outcome into the record."""
+        key: object = id(event)
+        if event.read_only and event.error_code is None:
             key = (
-                request.principal.id,
-                request.action,
-                request.resource,
-                id(entry.policies),
-                context.get("aws:sourceip"),
-                context.get("aws:useragent"),
+                id(event.caller),
+                event.name,
+                event.resource,
+                event.request,
+                event.source_ip,
+                event.user_agent,
+                tuple([id(each) for each in event.decisions]),
             )
-            same = self._waiting.get(key)
+            same = self._events.get(key)
             if same is not None:
                 same.count += 1
+                same.last = event.at
                 return
-        if len(self._waiting) >= self._settings.audit_queue:
-            self._dropped()
-            return
-        self._waiting[key] = entry
+        event.last = event.at
+        if self._take(self._events, key, event):
+            self._wake()
+
+    def _take(self, waiting: dict[object, Any], key: object, one: Entry | Event) -> bool:
+        if len(self._entries) + len(self._events) >= self._settings.audit_queue:
+            self._lose(1)
+            return False
+        waiting[key] = one
+        return True
+
+    def _wake(self) -> None:
         if not self._something.is_set():
             self._something.set()
 
-    async def find(self, decision_id: str) -> dict[str, Any] | None:
-        """The recorded decision of that id, also when it is not written yet."""
-        for entries in (self._waiting, self._writing):
-            for entry in entries.values():
-                if entry.id == decision_id:
-                    return entry.row()
+    def _lose(self, number: int) -> None:
+        """Count what is lost, and say so, at most once in a while."""
+        for _ in range(number):
+            self._dropped()
+        self._lost += number
+        now = asyncio.get_running_loop().time()
+        if self._said_at is None or now - self._said_at >= _SAY_SECONDS:
+            _log.error("audit records lost", lost=self._lost, queue=self._settings.audit_queue)
+            self._said_at, self._lost = now, 0
+
+    async def find(self, decision_id: str) -> Row | None:
+        """The recorded decision of that id (or of the request of that id), also when it is not written yet."""
+        await self.flush()
         return await self._store.find(decision_id)
 
-    async def last_denial(self, principal: str) -> dict[str, Any] | None:
+    async def last_denial(self, principal: str) -> Row | None:
         """The newest denial of the principal with that ARN."""
-        await self._flush()
+        await self.flush()
         return await self._store.last_denial(principal)
 
     async def clear(self) -> None:
         """Forget everything (dev mode's reset)."""
-        self._waiting.clear()
-        await self._store.clear()
+        async with self._flushing:
+            self._entries.clear()
+            self._events.clear()
+            await self._store.clear()
+
+    async def flush(self) -> None:
+        """Write what waits now. What cannot be written waits on, if there is room for it."""
+        async with self._flushing:
+            if not (self._entries or self._events):
+                return
+            entries, self._entries = self._entries, {}
+            events, self._events = self._events, {}
+            batch = await asyncio.to_thread(self._batch, entries.values(), events.values())
+            for _ in range(_ATTEMPTS):
+                if await self._written(batch):
+                    self._parts.written()
+                    return
+                await asyncio.sleep(_RETRY_SECONDS)
+            await self._write_singly(batch)
+
+    async def _write_singly(self, batch: Batch) -> None:
+        """Leave out the row that the database will not take; what is lost is counted and said."""
+        singles = [batch._replace(decisions=[row], events=[]) for row in batch.decisions]
+        singles += [batch._replace(decisions=[], events=[row]) for row in batch.events]
+        lost = 0
+        for number, single in enumerate(singles):
+            if not await self._written(single):
+                lost += 1
+                if lost == number + 1 == _HOPELESS:
+                    lost = len(singles)
+                    break
+        if lost:
+            self._lose(lost)
+
+    async def _written(self, batch: Batch) -> bool:
+        try:
+            await self._store.append(batch)
+        except Exception as error:  # noqa: BLE001 - the record must not end with one bad write; the caller counts it
+            _log.warning("audit record not written", records=len(batch.decisions) + len(batch.events), error=str(error))
+            return False
+        return True
+
+    def _batch(self, entries: Iterable[Entry], events: Iterable[Event]) -> Batch:
+        """The rows of what waited; in a thread, for there may be many."""
+        day = int(self._clock.now() // DAY)
+        self._parts.begin(day)
+        decided: dict[str, Row] = {}
+        for entry in entries:
+            row = self._decision_row(entry)
+            same = decided.get(row["id"])
+            if same is None:
+                decided[row["id"]] = row
+            else:
+                same["count"] += row["count"]
+                same["last"] = row["last"]
+        told = [row for event in events for row in self._event_rows(event)]
+        return Batch(list(decided.values()), told, self._parts.new, day)
+
+    def _decision_row(self, entry: Entry) -> Row:
+        decision, request = entry.decision, entry.decision.request
+        caller, context = self._parts.caller(entry.caller), self._parts.context(request.context)
+        policies = self._parts.policies(entry.policies)
+        if not entry.id:
+            hour = str(int(entry.at // _HOUR))
+            says = (hour, caller, context, policies, entry.region, request.action, request.resource, decision.rule)
+            # Salted, so that ids cannot be guessed and no two workers write one row.
+            entry.id = str(uuid.UUID(bytes=blake2b("\n".join(says).encode(), digest_size=16, key=self._salt).digest()))
+        return {
+            "id": entry.id,
+            "at": entry.at,
+            "last": entry.last,
+            "count": entry.count,
+            "account": request.resource_account,
+            "region": entry.region,
+            "principal": request.principal.arn,
+            "action": request.action,
+            "resource": request.resource,
+            "allowed": decision.allowed,
+            "rule": decision.rule,
+            "message": None if decision.allowed else policy.sentence(request, decision),
+            "caller": caller,
+            "context": context,
+            "policies": policies,
+        }
+
+    def _event_rows(self, event: Event) -> list[Row]:
+        """One row for the account that called and one for the account that owns the resource."""
+        own = event.caller.principal.account
+        recipients = dict.fromkeys(account for account in (own, event.account) if account)
+        detail = EventDetail(
+            user_agent=event.user_agent,
+            read_only=event.read_only,
+            error_message=event.error_message,
+            request=msgspec.Raw(event.request),
+            response=msgspec.Raw(event.response),
+            decisions=[each.id for each in event.decisions[:_DECISIONS_NAMED] if each.id],
+            decided=len(event.decisions),
+            shared=len(recipients) > 1,
+            more=event.more,
+        )
+        row = {
+            "id": event.id or str(uuid.uuid4()),
+            "at": event.at,
+            "last": event.last,
+            "count": event.count,
+            "source": event.source,
+            "name": event.name,
+            "region": event.region,
+            "principal": event.caller.principal.arn,
+            "resource": event.resource,
+            "source_ip": event.source_ip,
+            "verdict": _verdict(event.error_code),
+            "error_code": event.error_code,
+            "caller": self._parts.caller(event.caller),
+            "detail": msgspec.json.encode(detail).decode(),
+        }
+        return [{**row, "recipient": account} for account in recipients]
 
     async def _write_on(self) -> None:
         while True:
             await self._something.wait()
             await asyncio.sleep(FLUSH_SECONDS)
             self._something.clear()
-            await self._flush()
-
-    async def _flush(self) -> None:
-        if not self._waiting:
-            return
-        entries, self._waiting = self._waiting, {}
-        self._writing = entries
-        try:
-            await self._store.append([entry.row() for entry in entries.values()])
-        except Exception:  # noqa: BLE001 - the record must not end with one bad write: what is lost is counted and said
-            _log.exception("audit record not written", decisions=len(entries))
-            for _ in entries:
-                self._dropped()
-        finally:
-            if self._writing is entries:
-                self._writing = {}
+            await self.flush()
 
     async def _forget(self) -> None:
         """Delete in batches what is past its time, with a breath between them."""

@@ -152,8 +152,9 @@ class Access:
             decision = msgspec.structs.replace(
                 decision, allowed=True, explicit=False, decided_by="root", rule=RECOVERY_RULE
             )
-        entry = Entry(decision_id or str(uuid.uuid4()), now, region, decision, policies)
-        self._recorder.record(entry)
+        told = "" if decision.allowed else decision_id or str(uuid.uuid4())
+        entry = self._recorder.record(Entry(told, now, now, region, decision, policies, caller))
+        connection.decisions.append(entry)
         (self._allowed if decision.allowed else self._denied).inc()
         return entry
 

@@ -1,9 +1,14 @@
 """Who calls and over which connection: what every decision is made about."""
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from moorage import policy
 from moorage.names import Region
+
+if TYPE_CHECKING:
+    from moorage.access.audit import Entry
 
 
 class Connection(msgspec.Struct, frozen=True, gc=False):
@@ -16,6 +21,8 @@ class Connection(msgspec.Struct, frozen=True, gc=False):
     host: str
     region: Region
     """The region that is spoken to: of the signature's scope, or of the host name."""
+    decisions: "list[Entry]" = msgspec.field(default_factory=list)
+    """What was decided for the request so far ; its event in the audit record refers to them."""
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):

@@ -8,10 +8,10 @@ from moorage import policy
 from moorage.access.audit import Recorder
 from moorage.access.authorize import RECOVERY_RULE, Access
 from moorage.access.caller import Caller, Connection
+from moorage.access.recorded import Recorded, Records
 from moorage.errors import MoorageError
 from moorage.names import InvalidNameError, parse_repository_arn
-
-_KINDS: dict[str, policy.PrincipalKind] = {"Account": "root", "User": "user", "Anonymous": "anonymous"}
+from moorage.store.metadata.audit import Decided
 
 
 class DecisionNotFound(MoorageError):
@@ -27,8 +27,9 @@ class DecisionNotFound(MoorageError):
 class Why:
     """Explains decisions. A principal sees its own side; the repository policy only who may read it."""
 
-    def __init__(self, recorder: Recorder, access: Access) -> None:
+    def __init__(self, recorder: Recorder, records: Records, access: Access) -> None:
         self._recorder = recorder
+        self._records = records
         self._access = access
 
     async def explain(self, decision_id: str | None, caller: Caller, connection: Connection) -> str:
@@ -39,11 +40,14 @@ class Why:
             row = await self._recorder.find(decision_id)
         if row is None:
             raise DecisionNotFound
-        own = _is_own(row, caller)
+        found = await self._records.whole([Decided(*(row[name] for name in Decided.__struct_fields__))])
+        if not found:
+            raise DecisionNotFound
+        own = _is_own(found[0], caller)
         resource = await self._may_read_resource_side(row, caller, connection)
         if not own and not resource:
             raise DecisionNotFound
-        decision = await self._again(row)
+        decision = await self._again(found[0])
         seen = tuple(each for each in decision.trace if (resource if each.set in {"resource", "rcp"} else own))
         text = policy.render(msgspec.structs.replace(decision, trace=seen))
         notes = []
@@ -63,48 +67,19 @@ class Why:
             return bool(caller.principal.account == row["account"] and caller.principal.kind == "root")
         return await self._access.allows(caller, connection, "ecr:GetRepositoryPolicy", ref)
 
-    async def _again(self, row: dict[str, Any]) -> policy.Decision:
+    async def _again(self, recorded: Recorded) -> policy.Decision:
         """The same evaluation on the recorded request and policies, now with every detail."""
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in msgspec.json.decode(row["context"]).items()
-        }
-        principal = policy.Principal(
-            _KINDS[values["aws:principaltype"]],
-            row["principal_account"] or "",
-            row["principal"],
-            row["principal_id"],
-            user_name=values.get("aws:username"),
-        )
-        sets = msgspec.json.decode(row["policies"])
-        policies = policy.Policies(
-            identity=await self._named(sets, "identity", policy.Kind.IDENTITY),
-            resource=await self._named(sets, "resource", policy.Kind.REPOSITORY),
-        )
-        request = policy.Request(principal, row["action"], row["resource"], row["account"], values)
-        decision = policy.evaluate(request, policies, detail=True)
-        if row["rule"] == RECOVERY_RULE:
+        decision = policy.evaluate(recorded.request, await self._records.policies(recorded.policies), detail=True)
+        if recorded.rule == RECOVERY_RULE:
             decision = msgspec.structs.replace(
                 decision, allowed=True, explicit=False, decided_by="root", rule=RECOVERY_RULE
             )
         return decision
 
-    async def _named(
-        self, sets: dict[str, list[dict[str, str]]], name: str, kind: policy.Kind
-    ) -> tuple[policy.Named, ...] | None:
-        if name not in sets:
-            return None
-        return tuple(
-            [
-                policy.Named(each["name"], each["hash"], await self._access.compiled(each["hash"], kind))
-                for each in sets[name]
-            ]
-        )
 
-
-def _is_own(row: dict[str, Any], caller: Caller) -> bool:
+def _is_own(recorded: Recorded, caller: Caller) -> bool:
     """The principal itself, or the root of its account."""
-    principal = caller.principal
-    if principal.kind == "root" and principal.account == row["principal_account"]:
+    principal, theirs = caller.principal, recorded.request.principal
+    if principal.kind == "root" and principal.account == theirs.account:
         return True
-    return bool(principal.id == row["principal_id"])
+    return principal.id == theirs.id

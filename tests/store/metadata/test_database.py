@@ -11,10 +11,11 @@ from sqlalchemy.exc import IntegrityError
 
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
+from moorage.store.metadata.audit_tables import audit_metadata
 from moorage.store.metadata.database import Database
 from moorage.store.metadata.migrations import AUDIT, METADATA, History
 from moorage.store.metadata.open import open_audit_database, open_database
-from moorage.store.metadata.tables import accounts, audit_metadata, metadata
+from moorage.store.metadata.tables import accounts, metadata
 
 
 def add_account(account: str) -> Any:

@@ -1,30 +1,99 @@
-"""The audit record of decisions: written in batches, asked by id, by principal, by resource, by time.
+"""Statements of the audit record: decisions and events written in batches, asked by id, by principal, by time.
 
-Rows are dictionaries with every column of `tables.decisions`. On SQLite they are in a file of their own, so that
-writing them neither waits for pushes nor shows in the metadata's `changed`.
+Rows are dictionaries with every column of their table. On SQLite they are in a file of their own.
 """
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, Select, delete, insert, select
-from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
+import msgspec
+from sqlalchemy import Connection, Select, Table, delete, func, select, text, tuple_
+from sqlalchemy.sql import ColumnElement
 
 from moorage.settings import Settings
+from moorage.store.metadata.audit_tables import audit_parts, decisions, events
 from moorage.store.metadata.database import Database
 from moorage.store.metadata.open import open_audit_database
-from moorage.store.metadata.tables import decisions
 
 Row: TypeAlias = dict[str, Any]
+Position: TypeAlias = tuple[float, str]
+"""Where a reader is in a record that is ordered by time: `at` and `id` of the last row it had."""
 
-_INSERT = insert(decisions)
-# Core's own insert converts every row first; our rows need none of it.
-_INSERT_SQLITE = str(_INSERT.compile(dialect=sqlite_dialect(paramstyle="named")))
+DAY = 86_400.0
+LOOKED_AT = 50_000
+"""Events looked at for one page; when too few of them match, the page is short and the next one goes on there."""
+
+
+class Batch(NamedTuple):
+    """What is written together. `parts`: text by hash, with everything that the rows refer to and may not be there."""
+
+    decisions: Sequence[Row]
+    events: Sequence[Row]
+    parts: Mapping[str, str]
+    day: int
+    """Since the epoch: when the parts were referred to."""
+
+
+class Decided(msgspec.Struct, frozen=True, gc=False):
+    """A row of `tables.decisions` without its message: what a replay needs."""
+
+    id: str
+    at: float
+    last: float
+    count: int
+    account: str
+    region: str
+    principal: str
+    action: str
+    resource: str
+    allowed: bool
+    rule: str
+    caller: str
+    context: str
+    policies: str
+
+
+class EventFilter(NamedTuple):
+    """What an event must be; None: anything. `*` and `?` in a text are wildcards, then case does not matter."""
+
+    id: str | None = None
+    principal: str | None = None
+    name: str | None = None
+    source: str | None = None
+    resource: str | None = None
+    region: str | None = None
+    source_ip: str | None = None
+    verdict: str | None = None
+    error_code: str | None = None
+
+
+class Page(NamedTuple):
+    """Some rows, where the reader now is, and whether there may be more."""
+
+    rows: list[Row]
+    position: Position | None
+    more: bool
+
+
+def _statement(table: Table, conflict: str) -> str:
+    """The same text in SQLite's and PostgreSQL's SQL; Core's own insert converts every row first, ours need none."""
+    names = [column.name for column in table.columns]
+    values = ", ".join(f":{name}" for name in names)
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values}) ON CONFLICT {conflict}"  # noqa: S608
+
+
+_ADD = " SET count = {0}.count + excluded.count, last = excluded.last"
+_WRITE_PARTS = _statement(
+    audit_parts, "(hash) DO UPDATE SET seen = excluded.seen WHERE audit_parts.seen < excluded.seen"
+)
+_WRITE_DECISIONS = _statement(decisions, "(id) DO UPDATE" + _ADD.format("decisions"))
+_WRITE_EVENTS = _statement(events, "(id, recipient) DO NOTHING")
+_DECIDED = [decisions.c[name] for name in Decided.__struct_fields__]
 
 
 class AuditStore:
-    """Decisions over a database that `open_audit_database` made."""
+    """The record over a database that `open_audit_database` made."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -33,53 +102,132 @@ class AuditStore:
     async def open(cls, settings: Settings) -> "AuditStore":
         return cls(await open_audit_database(settings))
 
-    async def append(self, rows: Sequence[Row]) -> None:
-        """Record `rows`, each with a fresh id. They survive the process's death, perhaps not the machine's."""
-        if rows:
-            await self._database.transaction(lambda conn: _insert(conn, rows), durable=False)
+    async def append(self, batch: Batch) -> None:
+        """Record a batch. It survives the process's death, perhaps not the machine's.
+
+        A decision whose id is there adds its count and takes its `last`; an event that is there is left as it is.
+        """
+
+        def work(conn: Connection) -> None:
+            parts = [{"hash": name, "text": batch.parts[name], "seen": batch.day} for name in sorted(batch.parts)]
+            _execute(conn, _WRITE_PARTS, parts)
+            _execute(conn, _WRITE_DECISIONS, batch.decisions)
+            _execute(conn, _WRITE_EVENTS, batch.events)
+
+        await self._database.transaction(work, durable=False)
 
     async def find(self, id: str) -> Row | None:  # noqa: A002 - what it is
         """The decision `id`."""
         return await self._first(select(decisions).where(decisions.c.id == id))
 
-    async def last_denial(self, principal: str | None = None) -> Row | None:
-        """The newest denial, of `principal` (ARN) when given."""
-        found = await self.select(principal=principal, allowed=False, limit=1)
-        return found[0] if found else None
+    async def last_denial(self, principal: str) -> Row | None:
+        """The newest denial of `principal` (ARN)."""
+        mine = decisions.c.principal == principal
+        newest = select(decisions).where(mine, decisions.c.allowed.is_(False))
+        return await self._first(newest.order_by(decisions.c.at.desc(), decisions.c.id).limit(1))
 
-    async def select(
+    async def event(self, id: str) -> Row | None:  # noqa: A002 - what it is
+        """The event `id`, as any of its accounts has it."""
+        return await self._first(select(events).where(events.c.id == id).limit(1))
+
+    async def parts(self, names: Collection[str]) -> dict[str, str]:
+        """The texts of the parts with those hashes; those that are no longer kept are left out. At most 500."""
+        query = select(audit_parts.c.hash, audit_parts.c.text).where(audit_parts.c.hash.in_(list(names)))
+        return await self._database.read(lambda conn: {each[0]: each[1] for each in conn.execute(query)})
+
+    async def decided(
         self,
         *,
-        principal: str | None = None,
-        resource: str | None = None,
         account: str | None = None,
-        action: str | None = None,
-        allowed: bool | None = None,
-        since: float | None = None,
+        resource: str | None = None,
+        principal: str | None = None,
+        since: float,
         until: float | None = None,
-        limit: int = 100,
-    ) -> list[Row]:
-        """The newest decisions that match everything given, newest first. `since` is inclusive, `until` exclusive."""
-        query = select(decisions).order_by(decisions.c.at.desc(), decisions.c.id).limit(limit)
-        equal = {"principal": principal, "resource": resource, "account": account, "action": action, "allowed": allowed}
-        for name, value in equal.items():
+        after: Position | None = None,
+        limit: int = 10_000,
+    ) -> list[Decided]:
+        """Decisions in order of (at, id), after that position. Give an account, a resource's or a principal's ARN.
+
+        `since` is inclusive, `until` exclusive, both by when a decision was first made.
+        """
+        query = select(*_DECIDED).where(decisions.c.at >= since)
+        for column, value in (
+            (decisions.c.account, account),
+            (decisions.c.resource, resource),
+            (decisions.c.principal, principal),
+        ):
             if value is not None:
-                query = query.where(decisions.c[name] == value)
-        if since is not None:
-            query = query.where(decisions.c.at >= since)
+                query = query.where(column == value)
         if until is not None:
             query = query.where(decisions.c.at < until)
-        return await self._database.read(lambda conn: [dict(row) for row in conn.execute(query).mappings()])
+        if after is not None:
+            query = query.where(tuple_(decisions.c.at, decisions.c.id) > after)
+        query = query.order_by(decisions.c.at, decisions.c.id).limit(limit)
+        return await self._database.read(lambda conn: [Decided(*row) for row in conn.execute(query)])
+
+    async def events(
+        self,
+        recipient: str,
+        wanted: EventFilter,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        after: Position | None = None,
+        newest_first: bool = False,
+        limit: int = 100,
+    ) -> Page:
+        """A page of an account's events in order of time. `since` is inclusive, `until` exclusive."""
+        place = tuple_(events.c.at, events.c.id)
+        there: list[ColumnElement[bool]] = [events.c.recipient == recipient]
+        if since is not None:
+            there.append(events.c.at >= since)
+        if until is not None:
+            there.append(events.c.at < until)
+        if after is not None:
+            there.append(place < after if newest_first else place > after)
+        order = (events.c.at.desc(), events.c.id.desc()) if newest_first else (events.c.at, events.c.id)
+        far = select(events.c.at, events.c.id).where(*there).order_by(*order).offset(LOOKED_AT).limit(1)
+
+        def work(conn: Connection) -> Page:
+            found = conn.execute(far).first()
+            boundary = None if found is None else (found[0], found[1])
+            query = select(events).where(*there, *_matching(wanted))
+            if boundary is not None:
+                query = query.where(place >= boundary if newest_first else place <= boundary)
+            rows = [dict(row) for row in conn.execute(query.order_by(*order).limit(limit)).mappings()]
+            if len(rows) == limit:
+                return Page(rows, (rows[-1]["at"], rows[-1]["id"]), more=True)
+            if boundary is not None:
+                return Page(rows, boundary, more=True)
+            return Page(rows, (rows[-1]["at"], rows[-1]["id"]) if rows else after, more=False)
+
+        return await self._database.read(work)
 
     async def forget(self, before: float, *, limit: int = 10_000) -> int:
-        """Delete up to `limit` decisions made before that time, the oldest first; how many went."""
-        oldest = select(decisions.c.id).where(decisions.c.at < before).order_by(decisions.c.at).limit(limit)
-        statement = delete(decisions).where(decisions.c.id.in_(oldest))
-        return await self._database.transaction(lambda conn: conn.execute(statement).rowcount, durable=False)
+        """Delete up to `limit` decisions and as many events of before that time, oldest first; how many went.
+
+        When none is left, the parts that nothing has referred to since go.
+        """
+
+        def work(conn: Connection) -> int:
+            gone = 0
+            for table in (decisions, events):
+                oldest = select(table.c.id).where(table.c.at < before).order_by(table.c.at).limit(limit)
+                gone += conn.execute(delete(table).where(table.c.id.in_(oldest), table.c.at < before)).rowcount
+            if not gone:
+                conn.execute(delete(audit_parts).where(audit_parts.c.seen < int(before // DAY) - 1))
+            return gone
+
+        return await self._database.transaction(work, durable=False)
 
     async def clear(self) -> None:
-        """Delete every decision (dev mode's reset)."""
-        await self._database.transaction(lambda conn: conn.execute(delete(decisions)), durable=False)
+        """Delete every decision and event (dev mode's reset). Parts stay: a worker may count on those it has seen."""
+
+        def work(conn: Connection) -> None:
+            conn.execute(delete(decisions))
+            conn.execute(delete(events))
+
+        await self._database.transaction(work, durable=False)
 
     async def close(self) -> None:
         await self._database.close()
@@ -92,9 +240,30 @@ class AuditStore:
         return await self._database.read(work)
 
 
-def _insert(conn: Connection, rows: Sequence[Row]) -> None:
+def _execute(conn: Connection, statement: str, rows: Sequence[Row]) -> None:
+    if not rows:
+        return
     driver = conn.connection.driver_connection
     if isinstance(driver, sqlite3.Connection):
-        driver.executemany(_INSERT_SQLITE, rows)
+        driver.executemany(statement, rows)
     else:
-        conn.execute(_INSERT, rows)
+        conn.execute(text(statement), rows)
+
+
+def _matching(wanted: EventFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    for name, value in wanted._asdict().items():
+        if value is None:
+            continue
+        column = events.c[name]
+        if "*" in value or "?" in value:
+            conditions.append(func.lower(column).like(_like(value.lower()), escape="\\"))
+        else:
+            conditions.append(column == value)
+    return conditions
+
+
+def _like(pattern: str) -> str:
+    for special in ("\\", "%", "_"):
+        pattern = pattern.replace(special, "\\" + special)
+    return pattern.replace("*", "%").replace("?", "_")

@@ -298,30 +298,3 @@ sessions = Table(  # temporary credentials
     Column("expires_at", Float, nullable=False),
     Index("ix_sessions_expires_at", "expires_at"),
 )
-
-# --- The audit record of decisions: its own database file on SQLite ---
-
-audit_metadata = MetaData(naming_convention=metadata.naming_convention)
-
-decisions = Table(
-    "decisions",
-    audit_metadata,
-    Column("id", String(36), primary_key=True),  # the decision id: random, told to the client
-    Column("at", Float, nullable=False),
-    Column("count", Integer, nullable=False),  # how many equal allowed decisions this row stands for
-    Column("account", String(12), nullable=False),  # of the resource
-    Column("region", String(25), nullable=False),
-    Column("principal", Text, nullable=False),  # ARN, or "anonymous"
-    Column("principal_account", String(12)),
-    Column("principal_id", Text, nullable=False),  # aws:userid
-    Column("action", String(128), nullable=False),
-    Column("resource", Text, nullable=False),  # ARN or "*"
-    Column("allowed", Boolean, nullable=False),
-    Column("rule", String(64), nullable=False),  # stable id of the step that decided
-    Column("message", Text),  # AWS's sentence, when denied
-    Column("context", Text, nullable=False),  # JSON: condition keys and the values they had
-    Column("policies", Text, nullable=False),  # JSON: set -> list of {name, hash}
-    Index("ix_decisions_at", "at"),
-    Index("ix_decisions_resource", "resource", "at"),
-    Index("ix_decisions_principal", "principal", "at"),
-)

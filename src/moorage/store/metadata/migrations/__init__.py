@@ -22,7 +22,7 @@ class History(NamedTuple):
 
 
 METADATA = History("versions", "alembic_version", "0001")
-AUDIT = History("audit_versions", "alembic_version_audit", "audit0001")
+AUDIT = History("audit_versions", "alembic_version_audit", "audit0002")
 
 _alembic = threading.Lock()  # alembic keeps what it works on in globals
 

@@ -1,0 +1,147 @@
+"""What many records share (a caller, condition-key values, a policy set): its text, and the hash it is kept by."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from moorage import policy
+from moorage.access.caller import Caller
+
+T = TypeVar("T")
+
+CLOCK_KEYS: Final = frozenset({"aws:currenttime", "aws:epochtime"})
+"""Condition keys that are not kept, as they follow from the time of the decision."""
+
+_KEPT: Final = 16_384
+"""Texts remembered; past it the memory starts anew."""
+_SETS: Final = ("identity", "resource", "boundary", "session")
+_LEVELS: Final = ("scp", "rcp")
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class KeptCaller(msgspec.Struct, frozen=True):
+    """A caller as the record keeps it: the whole principal, and how it proved who it is."""
+
+    principal: policy.Principal
+    credential: str
+    key_id: str
+    context: dict[str, str | tuple[str, ...]]
+    """Condition keys that belong to the credential."""
+
+
+class KeptPolicy(msgspec.Struct, frozen=True):
+    """A policy that a decision was made on."""
+
+    name: str
+    hash: str
+    kind: str
+
+
+class KeptPolicies(msgspec.Struct, frozen=True):
+    """The policy sets of a decision; None: there was no such set. Of SCPs and RCPs, one tuple a level."""
+
+    identity: tuple[KeptPolicy, ...] | None = None
+    resource: tuple[KeptPolicy, ...] | None = None
+    boundary: tuple[KeptPolicy, ...] | None = None
+    session: tuple[KeptPolicy, ...] | None = None
+    scp: tuple[tuple[KeptPolicy, ...], ...] | None = None
+    rcp: tuple[tuple[KeptPolicy, ...], ...] | None = None
+
+
+class Parts:
+    """Names what rows refer to, and knows which texts are not in the database yet."""
+
+    def __init__(self) -> None:
+        self._callers: dict[int, tuple[Caller, str, str]] = {}
+        self._policies: dict[int, tuple[policy.Policies, str, str]] = {}
+        self._written: set[str] = set()
+        self._day = 0
+        self.new: dict[str, str] = {}
+        """Text by hash: what the rows of this batch refer to and nobody has written today."""
+
+    def begin(self, day: int) -> None:
+        """A batch of that day follows. What was written on another day is written again, so that it does not age."""
+        if day != self._day or len(self._written) > _KEPT:
+            self._written.clear()
+            self._day = day
+        self.new = {}
+
+    def written(self) -> None:
+        """The batch is in the database."""
+        self._written.update(self.new)
+
+    def caller(self, caller: Caller) -> str:
+        """The hash of a caller."""
+        known = self._callers.get(id(caller))
+        if known is None:
+            text = _text(KeptCaller(caller.principal, caller.credential, caller.key_id, caller.context))
+            known = (caller, _name(text), text)
+            _remember(self._callers, id(caller), known)
+        return self._refer(known[1], known[2])
+
+    def policies(self, policies: policy.Policies) -> str:
+        """The hash of the policy sets of a decision."""
+        known = self._policies.get(id(policies))
+        if known is None:
+            text = _text(_kept(policies))
+            known = (policies, _name(text), text)
+            _remember(self._policies, id(policies), known)
+        return self._refer(known[1], known[2])
+
+    def context(self, context: policy.Context) -> str:
+        """The hash of a request's condition-key values, without the clock's."""
+        text = _text({key: value for key, value in context.items() if key not in CLOCK_KEYS})
+        return self._refer(_name(text), text)
+
+    def _refer(self, name: str, text: str) -> str:
+        if name not in self._written:
+            self.new[name] = text
+        return name
+
+
+def _kept(policies: policy.Policies) -> dict[str, Any]:
+    sets: dict[str, Any] = {}
+    for name in _SETS:
+        attached: Sequence[policy.Named] | None = getattr(policies, name)
+        if attached is not None:
+            sets[name] = [_kept_policy(each) for each in attached]
+    for name in _LEVELS:
+        levels: Sequence[Sequence[policy.Named]] | None = getattr(policies, name)
+        if levels is not None:
+            sets[name] = [[_kept_policy(each) for each in level] for level in levels]
+    return sets
+
+
+def _kept_policy(named: policy.Named) -> KeptPolicy:
+    return KeptPolicy(named.name, named.hash, named.document.kind.value)
+
+
+def _text(value: Any) -> str:
+    return _encode(value).decode()
+
+
+def _name(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _remember(kept: dict[int, T], key: int, value: T) -> None:
+    if len(kept) >= _KEPT:
+        kept.clear()
+    kept[key] = value
+
+
+def read_caller(text: str) -> KeptCaller:
+    """The caller that a part holds."""
+    return msgspec.json.decode(text, type=KeptCaller)
+
+
+def read_policies(text: str) -> KeptPolicies:
+    """The policy sets that a part holds."""
+    return msgspec.json.decode(text, type=KeptPolicies)
+
+
+def read_context(text: str) -> Mapping[str, str | tuple[str, ...]]:
+    """The condition-key values that a part holds; those of the clock are not among them."""
+    return msgspec.json.decode(text, type=dict[str, str | tuple[str, ...]])

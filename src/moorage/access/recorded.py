@@ -1,0 +1,177 @@
+"""Recorded decisions, put together again: what was asked, on which policies; one of them, or a stream for a replay."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from moorage import policy
+from moorage.access import parts
+from moorage.access.authorize import Access
+from moorage.access.context import instant
+from moorage.store.metadata.audit import AuditStore, Decided, Position
+
+T = TypeVar("T")
+
+_KEPT: Final = 50_000
+"""Parts kept decoded; past it they are read again."""
+_ASKED_AT_ONCE: Final = 500
+_PAGE: Final = 10_000
+
+
+class PartLost(LookupError):
+    """A part or a policy document that a decision refers to is no longer kept."""
+
+
+class Recorded(msgspec.Struct, frozen=True, gc=False):
+    """A recorded decision, or several equal ones of an hour."""
+
+    id: str
+    request: policy.Request
+    """As it was asked, at the time of the first."""
+    caller: parts.KeptCaller
+    policies: str
+    """Part with the policies it was decided on, for `Records.policies`."""
+    allowed: bool
+    rule: str
+    count: int
+    first: float
+    last: float
+    region: str
+
+
+class Records:
+    """Reads the decisions of the audit record."""
+
+    def __init__(self, store: AuditStore, access: Access) -> None:
+        self._store = store
+        self._access = access
+        self._callers: dict[str, parts.KeptCaller] = {}
+        self._contexts: dict[str, Mapping[str, str | tuple[str, ...]]] = {}
+        self._policies: dict[str, policy.Policies] = {}
+
+    async def stream(
+        self,
+        *,
+        account: str | None = None,
+        resource: str | None = None,
+        principal: str | None = None,
+        since: float,
+        until: float | None = None,
+        page: int = _PAGE,
+    ) -> AsyncIterator[list[Recorded]]:
+        """The decisions on a resource (ARN), in an account or of a principal (ARN), oldest first, a page at a time.
+
+        Equal allowed decisions of an hour come as one (per worker) with its count; `since` and `until` go by its first.
+        What the record no longer holds whole is left out. Equal `request.principal` and `request.context` without the
+        clock's keys are not the same objects; `decided` gives the hashes to group by.
+        """
+        async for rows in self.decided(
+            account=account, resource=resource, principal=principal, since=since, until=until, page=page
+        ):
+            await self._fetch(rows)
+            yield [self._recorded(row) for row in rows if self._is_whole(row)]
+
+    async def decided(
+        self,
+        *,
+        account: str | None = None,
+        resource: str | None = None,
+        principal: str | None = None,
+        since: float,
+        until: float | None = None,
+        page: int = _PAGE,
+    ) -> AsyncIterator[list[Decided]]:
+        """The same as bare rows, whose `caller`, `context` and `policies` are hashes: equal texts, equal hashes."""
+        after: Position | None = None
+        while True:
+            rows = await self._store.decided(
+                account=account,
+                resource=resource,
+                principal=principal,
+                since=since,
+                until=until,
+                after=after,
+                limit=page,
+            )
+            if rows:
+                yield rows
+            if len(rows) < page:
+                return
+            after = (rows[-1].at, rows[-1].id)
+
+    async def whole(self, rows: Sequence[Decided]) -> list[Recorded]:
+        """Rows of `decided` (one of each group, say) put together; those that are no longer whole are left out."""
+        await self._fetch(rows)
+        return [self._recorded(row) for row in rows if self._is_whole(row)]
+
+    async def policies(self, part: str) -> policy.Policies:
+        """The policies that a decision was made on, compiled. PartLost."""
+        found = self._policies.get(part)
+        if found is None:
+            texts = await self._store.parts([part])
+            if part not in texts:
+                raise PartLost(part)
+            kept = parts.read_policies(texts[part])
+            found = policy.Policies(
+                identity=await self._named(kept.identity),
+                resource=await self._named(kept.resource),
+                boundary=await self._named(kept.boundary),
+                session=await self._named(kept.session),
+                scp=await self._levels(kept.scp),
+                rcp=await self._levels(kept.rcp),
+            )
+            _remember(self._policies, part, found)
+        return found
+
+    async def _levels(
+        self, levels: Sequence[Sequence[parts.KeptPolicy]] | None
+    ) -> tuple[tuple[policy.Named, ...], ...] | None:
+        if levels is None:
+            return None
+        return tuple([await self._named(level) or () for level in levels])
+
+    async def _named(self, kept: Sequence[parts.KeptPolicy] | None) -> tuple[policy.Named, ...] | None:
+        if kept is None:
+            return None
+        named = []
+        for each in kept:
+            try:
+                document = await self._access.compiled(each.hash, policy.Kind(each.kind))
+            except LookupError as error:
+                raise PartLost(each.hash) from error
+            named.append(policy.Named(each.name, each.hash, document))
+        return tuple(named)
+
+    async def _fetch(self, rows: Sequence[Decided]) -> None:
+        """Read the callers and contexts of `rows` that are not at hand."""
+        if len(self._callers) + len(self._contexts) > _KEPT:
+            self._callers.clear()
+            self._contexts.clear()
+        for name, text in (await self._texts({row.caller for row in rows} - self._callers.keys())).items():
+            self._callers[name] = parts.read_caller(text)
+        for name, text in (await self._texts({row.context for row in rows} - self._contexts.keys())).items():
+            self._contexts[name] = parts.read_context(text)
+
+    async def _texts(self, names: Collection[str]) -> dict[str, str]:
+        wanted, texts = sorted(names), {}
+        for begin in range(0, len(wanted), _ASKED_AT_ONCE):
+            texts.update(await self._store.parts(wanted[begin : begin + _ASKED_AT_ONCE]))
+        return texts
+
+    def _is_whole(self, row: Decided) -> bool:
+        return row.caller in self._callers and row.context in self._contexts
+
+    def _recorded(self, row: Decided) -> Recorded:
+        caller, second = self._callers[row.caller], int(row.at)
+        context = {**self._contexts[row.context], "aws:currenttime": instant(second), "aws:epochtime": str(second)}
+        request = policy.Request(caller.principal, row.action, row.resource, row.account, context)
+        return Recorded(
+            row.id, request, caller, row.policies, row.allowed, row.rule, row.count, row.at, row.last, row.region
+        )
+
+
+def _remember(kept: dict[str, T], key: str, value: T) -> None:
+    if len(kept) >= _KEPT:
+        kept.clear()
+    kept[key] = value

@@ -1,0 +1,263 @@
+"""The recorder: what is written of decisions and events, how equal ones add up, what happens when that fails."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from moorage import policy
+from moorage.access.audit import Entry, Event, Recorder
+from moorage.access.caller import Caller
+from moorage.clock import Clock
+from moorage.names import Region
+from moorage.settings import Settings
+from moorage.store.metadata.audit import AuditStore, Batch, EventFilter
+
+ACCOUNT = "111111111111"
+ANN = policy.Principal("user", ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/ann", "AIDAX", user_name="ann")
+CALLER = Caller(ANN, "key", "AKIAX", (), {"aws:userid": "AIDAX"})
+APP = f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/app"
+POLICIES = policy.Policies(
+    identity=(
+        policy.Named(
+            "all",
+            "h1",
+            policy.parse('{"Statement":{"Effect":"Allow","Action":"ecr:Batch*","Resource":"*"}}', policy.Kind.IDENTITY),
+        ),
+    ),
+    scp=(
+        (
+            policy.Named(
+                "root",
+                "h2",
+                policy.parse('{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}', policy.Kind.SCP),
+            ),
+        ),
+    ),
+)
+
+
+@pytest.fixture
+async def store(database_settings: Settings) -> AsyncIterator[AuditStore]:
+    opened = await AuditStore.open(database_settings)
+    yield opened
+    await opened.close()
+
+
+def recorder_over(store: AuditStore, dropped: list[int] | None = None, **settings: Any) -> Recorder:
+    count = dropped if dropped is not None else []
+    return Recorder(store, Clock(), Settings(**settings), lambda: count.append(1))
+
+
+def decided(action: str = "ecr:BatchGetImage", at: float = 1000.0, **context: Any) -> Entry:
+    values = {"aws:userid": "AIDAX", "aws:epochtime": str(int(at)), "aws:sourceip": "10.0.0.7", **context}
+    decision = policy.evaluate(policy.Request(ANN, action, APP, ACCOUNT, values), POLICIES)
+    told = "" if decision.allowed else f"denial-{action}"
+    return Entry(told, at, at, Region("us-east-1"), decision, POLICIES, CALLER)
+
+
+def from_ip(number: int) -> dict[str, Any]:
+    return {"aws:sourceip": f"10.0.{number}"}
+
+
+def event(*decisions: Entry, **given: Any) -> Event:
+    return Event(
+        **{
+            "id": "",
+            "at": 1000.0,
+            "source": "ecr.amazonaws.com",
+            "name": "BatchGetImage",
+            "region": Region("us-east-1"),
+            "caller": CALLER,
+            "account": ACCOUNT,
+            "resource": APP,
+            "source_ip": "10.0.0.7",
+            "user_agent": "docker/1",
+            "read_only": True,
+            "request": b'{"repositoryName":"app"}',
+            "response": b"null",
+            "decisions": decisions,
+            **given,
+        }
+    )
+
+
+async def rows(store: AuditStore) -> list[Any]:
+    return await store.decided(account=ACCOUNT, since=0.0)
+
+
+async def events(store: AuditStore) -> list[dict[str, Any]]:
+    return (await store.events(ACCOUNT, EventFilter())).rows
+
+
+async def test_equal_allowed_decisions_are_one_with_their_count_and_first_and_last_time(store: AuditStore) -> None:
+    recorder = recorder_over(store)
+    first = recorder.record(decided(at=1000.1))
+    assert recorder.record(decided(at=1000.7)) is first
+    recorder.record(decided(at=1003.0))  # another second of the same hour
+    await recorder.flush()
+    recorder.record(decided(at=1200.0))
+    await recorder.flush()
+    (row,) = await rows(store)
+    assert (row.count, row.at, row.last) == (4, 1000.1, 1200.0)
+    assert row.id == first.id != ""
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"at": 5000.0},  # another hour
+        {"aws:sourceip": "10.0.0.8"},
+        {"aws:resourcetag/team": "red"},
+        {"aws:tagkeys": ("a", "b")},
+        {"action": "ecr:BatchDeleteImage"},
+    ],
+)
+async def test_what_differs_in_anything_but_the_clock_stays_apart(store: AuditStore, other: dict[str, Any]) -> None:
+    recorder = recorder_over(store)
+    recorder.record(decided())
+    recorder.record(decided(**other))
+    await recorder.flush()
+    assert [row.count for row in await rows(store)] == [1, 1]
+
+
+async def test_denials_stand_for_themselves(store: AuditStore) -> None:
+    recorder = recorder_over(store)
+    for number in range(2):
+        denial = decided("ecr:PutImage")
+        denial.id = f"denial-{number}"
+        recorder.record(denial)
+    found = await recorder.find("denial-1")
+    assert found is not None
+    assert found["message"].endswith("because no identity-based policy allows the ecr:PutImage action")
+    assert len(await rows(store)) == 2
+
+
+async def test_what_decisions_share_is_kept_whole_and_once(store: AuditStore) -> None:
+    recorder = recorder_over(store)
+    recorder.record(decided())
+    recorder.record(decided("ecr:BatchDeleteImage"))
+    await recorder.flush()
+    one, other = await rows(store)
+    assert (one.caller, one.context, one.policies) == (other.caller, other.context, other.policies)
+    parts = await store.parts([one.caller, one.context, one.policies])
+    caller = json.loads(parts[one.caller])
+    assert msgspec.convert(caller["principal"], policy.Principal) == ANN
+    assert (caller["credential"], caller["key_id"]) == ("key", "AKIAX")
+    assert json.loads(parts[one.context]) == {"aws:userid": "AIDAX", "aws:sourceip": "10.0.0.7"}
+    assert json.loads(parts[one.policies]) == {
+        "identity": [{"name": "all", "hash": "h1", "kind": "identity"}],
+        "scp": [[{"name": "root", "hash": "h2", "kind": "scp"}]],
+    }
+
+
+async def test_equal_successful_reads_are_one_event_writes_and_failures_are_not(store: AuditStore) -> None:
+    recorder = recorder_over(store)
+    for at in (1000.0, 1000.5):
+        recorder.note(event(recorder.record(decided()), at=at))
+        recorder.note(event(recorder.record(decided()), at=at, request=b'{"repositoryName":"app","imageIds":[]}'))
+        recorder.note(event(recorder.record(decided()), at=at, read_only=False, name="PutImage"))
+        recorder.note(event(recorder.record(decided()), at=at, error_code="ImageNotFoundException"))
+    await recorder.flush()
+    (decision,) = await rows(store)
+    found = await events(store)
+    assert sorted(each["count"] for each in found) == [1, 1, 1, 1, 2, 2]
+    assert {each["last"] for each in found if each["count"] == 2} == {1000.5}
+    assert all(json.loads(each["detail"])["decisions"] == [decision.id] for each in found)
+
+
+async def test_an_event_belongs_to_the_caller_and_to_the_owner_of_the_resource(store: AuditStore) -> None:
+    recorder = recorder_over(store)
+    recorder.note(event(id="the-request", account="222222222222", error_code="AccessDeniedException"))
+    await recorder.flush()
+    for account in (ACCOUNT, "222222222222"):
+        (row,) = (await store.events(account, EventFilter(id="the-request"))).rows
+        assert row["verdict"] == "denied"
+        assert json.loads(row["detail"])["shared"] is True
+
+
+async def test_a_full_queue_drops_counts_and_says_so(store: AuditStore, capsys: pytest.CaptureFixture[str]) -> None:
+    dropped: list[int] = []
+    recorder = recorder_over(store, dropped, audit_queue=3)
+    for number in range(6):
+        recorder.record(decided(**from_ip(number)))
+    recorder.note(event())
+    await recorder.flush()
+    assert len(dropped) == 4
+    assert len(await rows(store)) == 3
+    assert "audit records lost" in "".join(capsys.readouterr())
+
+
+class Failing(AuditStore):
+    """Refuses the first writes, or every one that holds a certain row."""
+
+    refusals = 0
+    poison = ""
+
+    async def append(self, batch: Batch) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError("no")
+        if any(each["id"] == self.poison for each in (*batch.decisions, *batch.events)):
+            raise ValueError("this row")
+        await super().append(batch)
+
+
+@pytest.fixture
+async def failing(database_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Failing]:
+    monkeypatch.setattr("moorage.access.audit._RETRY_SECONDS", 0.0)
+    opened = await Failing.open(database_settings)
+    assert isinstance(opened, Failing)
+    yield opened
+    await opened.close()
+
+
+async def test_a_write_that_fails_is_tried_again(failing: Failing) -> None:
+    dropped: list[int] = []
+    recorder = recorder_over(failing, dropped)
+    failing.refusals = 2
+    recorder.record(decided())
+    await recorder.flush()
+    assert len(await rows(failing)) == 1
+    assert dropped == []
+
+
+async def test_a_row_that_cannot_be_written_takes_no_other_with_it(failing: Failing) -> None:
+    dropped: list[int] = []
+    recorder = recorder_over(failing, dropped)
+    failing.poison = "denial-ecr:PutImage"
+    recorder.record(decided("ecr:PutImage"))
+    recorder.record(decided())
+    recorder.note(event())
+    await recorder.flush()
+    assert [row.action for row in await rows(failing)] == ["ecr:BatchGetImage"]
+    assert len(await events(failing)) == 1
+    assert len(dropped) == 1
+
+
+async def test_a_database_that_takes_nothing_costs_the_batch_not_the_time(failing: Failing) -> None:
+    dropped: list[int] = []
+    recorder = recorder_over(failing, dropped)
+    failing.refusals = 100
+    for number in range(500):
+        recorder.record(decided(**from_ip(number)))
+    await recorder.flush()
+    assert len(dropped) == 500
+    assert failing.refusals > 0
+
+
+async def test_what_waits_is_written_by_itself_and_at_the_end(store: AuditStore, database_settings: Settings) -> None:
+    recorder = recorder_over(store)
+    recorder.start()
+    recorder.record(decided())
+    async with asyncio.timeout(20):
+        while not await rows(store):  # noqa: ASYNC110 - from outside there is no event to wait for
+            await asyncio.sleep(0.02)
+    recorder.record(decided("ecr:BatchDeleteImage"))
+    await recorder.stop()
+    again = await AuditStore.open(database_settings)
+    assert len(await rows(again)) == 2
+    await again.close()

@@ -30,6 +30,7 @@ from moorage.api.sts import STS, StsServices
 from moorage.api.visit import Visits
 from moorage.clock import Clock
 from moorage.identity.identity import make_identity
+from moorage.identity.last_uses import LastUses
 from moorage.jobs.sweep import Sweep
 from moorage.locations import Locations
 from moorage.registry.registry import make_registry
@@ -67,6 +68,7 @@ class Running:
     database: Database
     blobs: FileBlobStore
     recorder: Recorder
+    last_uses: LastUses
     sweeping: asyncio.Task[None]
 
     async def stop(self) -> None:
@@ -74,6 +76,7 @@ class Running:
         with contextlib.suppress(asyncio.CancelledError):
             await self.sweeping
         await self.recorder.stop()
+        await self.last_uses.stop()
         await self.database.close()
         await self.blobs.close()
 
@@ -105,7 +108,7 @@ async def start(settings: Settings) -> Running:
         for what, number in (await database.read(measuring.stored)).items():
             metrics.STORED.labels(what).set(number)
 
-    policy_check = RepositoryPolicyCheck(access, identity.users, registry.policies)
+    policy_check = RepositoryPolicyCheck(access, identity, registry.policies)
     ecr = EcrServices(registry, authenticator, policy_check, downloads, locations, settings, clock, sealer)
     services: list[tuple[Service[Any], Any]] = [
         (ECR, ecr),
@@ -113,6 +116,7 @@ async def start(settings: Settings) -> Running:
         (STS, StsServices(identity, clock)),
     ]
     recorder.start()
+    identity.last_uses.start()
     return Running(
         aws=AwsDoor(services, verifier, access, visits, settings),
         oci=OciDoor(registry, access, authenticator, downloads, locations, visits, settings),
@@ -132,6 +136,7 @@ async def start(settings: Settings) -> Running:
         database=database,
         blobs=blobs,
         recorder=recorder,
+        last_uses=identity.last_uses,
         sweeping=asyncio.create_task(sweep.run_forever()),
     )
 

@@ -12,13 +12,14 @@ from moorage import policy
 from moorage.access.audit import Entry, Event, Recorder
 from moorage.access.caller import Caller
 from moorage.clock import Clock
+from moorage.identity.credentials import PolicySets
 from moorage.names import Region
 from moorage.settings import Settings
 from moorage.store.metadata.audit import AuditStore, Batch, EventFilter
 
 ACCOUNT = "111111111111"
 ANN = policy.Principal("user", ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/ann", "AIDAX", user_name="ann")
-CALLER = Caller(ANN, "key", "AKIAX", (), {"aws:userid": "AIDAX"})
+CALLER = Caller(ANN, "key", "AKIAX", PolicySets(), {"aws:userid": "AIDAX"})
 APP = f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/app"
 POLICIES = policy.Policies(
     identity=(

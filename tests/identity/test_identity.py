@@ -8,13 +8,14 @@ from sqlalchemy import select
 
 from moorage.clock import Clock
 from moorage.errors import QueryError
+from moorage.identity.entity import USER
 from moorage.identity.identity import Identity, make_identity
 from moorage.identity.sessions import token_hash
 from moorage.names import AccountId
 from moorage.sealing import Sealer
 from moorage.store.metadata import epoch, policies
 from moorage.store.metadata.database import Database
-from moorage.store.metadata.tables import access_keys, sessions
+from moorage.store.metadata.identity_tables import access_keys, sessions
 
 ONE = AccountId("111111111111")
 TWO = AccountId("222222222222")
@@ -58,7 +59,7 @@ async def test_a_user_made_twice_at_once_is_made_once(identity: Identity) -> Non
     made = await asyncio.gather(
         *(identity.users.create(ONE, "/", name, "me") for name in ("bob", "BOB")), return_exceptions=True
     )
-    assert sorted(type(each).__name__ for each in made) == ["QueryError", "User"]
+    assert sorted(type(each).__name__ for each in made) == ["Entity", "QueryError"]
 
 
 async def test_users_are_listed_by_name_under_a_path(identity: Identity) -> None:
@@ -72,13 +73,13 @@ async def test_users_are_listed_by_name_under_a_path(identity: Identity) -> None
 async def test_a_user_with_keys_or_policies_is_not_deleted(identity: Identity) -> None:
     user = await identity.users.create(ONE, "/", "ann", "me")
     key, _ = await identity.keys.create(ONE, "ann")
-    await identity.users.put_policy(ONE, "ann", "p", POLICY, "me")
+    await identity.inline.put(USER, ONE, "ann", "p", POLICY, "me")
     with refuses("DeleteConflict", 409, "must delete access keys first"):
         await identity.users.delete(ONE, "ann", "me")
     await identity.keys.delete(ONE, "ann", key.id)
     with refuses("DeleteConflict", 409, "must delete policies first"):
         await identity.users.delete(ONE, "ann", "me")
-    await identity.users.delete_policy(ONE, "ann", "p", "me")
+    await identity.inline.delete(USER, ONE, "ann", "p", "me")
     await identity.users.delete(ONE, "ann", "me")
     assert await identity.users.by_id(user.id) is None
     # The dead key, ownerless now, has not become a key of the root.
@@ -118,14 +119,14 @@ async def test_secrets_and_tokens_are_not_in_the_database(identity: Identity, da
 async def test_a_credential_carries_its_owner_and_policies(identity: Identity, database: Database) -> None:
     user = await identity.users.create(ONE, "/", "ann", "me")
     key, secret = await identity.keys.create(ONE, "ann")
-    await identity.users.put_policy(ONE, "ann", "z", POLICY, "me")
-    await identity.users.put_policy(ONE, "ann", "B", POLICY + " ", "me")
+    await identity.inline.put(USER, ONE, "ann", "z", POLICY, "me")
+    await identity.inline.put(USER, ONE, "ann", "B", POLICY + " ", "me")
     number, found = await identity.credentials.find(key.id)
     assert number == await database.read(epoch.current)
     assert found is not None
-    assert (found.secret, found.account, found.user) == (secret.encode(), ONE, user)
-    assert [name for name, _ in found.policies] == ["B", "z"]
-    assert await database.read(lambda conn: policies.document(conn, found.policies[1][1])) == POLICY
+    assert (found.secret, found.account, found.owner) == (secret.encode(), ONE, user)
+    assert [each.name for each in found.policies.identity] == ["B", "z"]
+    assert await database.read(lambda conn: policies.document(conn, found.policies.identity[1].hash)) == POLICY
 
 
 async def test_a_change_bites_on_the_next_find_in_every_worker(identity: Identity, database: Database) -> None:
@@ -135,11 +136,11 @@ async def test_a_change_bites_on_the_next_find_in_every_worker(identity: Identit
     before, found = await here.find(key.id)
     assert found is not None
     assert (await here.find(key.id))[1] == found
-    await identity.users.put_policy(ONE, "ann", "p", POLICY, "me")
+    await identity.inline.put(USER, ONE, "ann", "p", POLICY, "me")
     after, found = await here.find(key.id)
     assert after > before
     assert found is not None
-    assert [name for name, _ in found.policies] == ["p"]
+    assert [each.name for each in found.policies.identity] == ["p"]
     await identity.keys.set_active(ONE, "ann", key.id, False)
     assert (await here.find(key.id))[1] is None
     await identity.keys.set_active(ONE, "ann", key.id, True)
@@ -153,7 +154,7 @@ async def test_a_key_unknown_once_is_found_when_it_is_made(identity: Identity) -
     key, _ = await identity.keys.create(ONE, None)
     found = (await identity.credentials.find(key.id))[1]
     assert found is not None
-    assert found.user is None
+    assert found.owner is None
 
 
 async def test_a_session_dies_with_its_user(identity: Identity) -> None:
@@ -162,7 +163,7 @@ async def test_a_session_dies_with_its_user(identity: Identity) -> None:
     found = (await identity.credentials.find(session.id))[1]
     assert found is not None
     assert re.fullmatch(r"ASIA[A-Z2-7]{16}", session.id)
-    assert (found.user, found.session_token_hash) == (user, token_hash(session.token))
+    assert (found.owner, found.session_token_hash) == (user, token_hash(session.token))
     assert found.issued_at is not None
     assert found.expires_at == found.issued_at + 900
     await identity.users.delete(ONE, "ann", "me")
@@ -171,14 +172,14 @@ async def test_a_session_dies_with_its_user(identity: Identity) -> None:
 
 async def test_policies_keep_their_history_and_their_quota(identity: Identity) -> None:
     user = await identity.users.create(ONE, "/", "ann", "me")
-    await identity.users.put_policy(ONE, "ann", "p", POLICY, "one")
-    await identity.users.put_policy(ONE, "ann", "p", POLICY + " " * 5000, "two")
+    await identity.inline.put(USER, ONE, "ann", "p", POLICY, "one")
+    await identity.inline.put(USER, ONE, "ann", "p", POLICY + " " * 5000, "two")
     with refuses("LimitExceeded", 409, "Maximum policy size of 2048 bytes exceeded for user ann"):
-        await identity.users.put_policy(ONE, "ann", "q", "x" * 2000, "me")
-    await identity.users.delete_policy(ONE, "ann", "p", "three")
+        await identity.inline.put(USER, ONE, "ann", "q", "x" * 2000, "me")
+    await identity.inline.delete(USER, ONE, "ann", "p", "three")
     with refuses("NoSuchEntity", 404, "The user policy with name p cannot be found."):
-        await identity.users.policy(ONE, "ann", "p")
-    history = await identity.users.policy_history(user.id, "p")
+        await identity.inline.text(USER, ONE, "ann", "p")
+    history = await identity.inline.history(user.id, "p")
     assert [(state.by, state.hash is None) for state in history] == [("one", False), ("two", False), ("three", True)]
 
 

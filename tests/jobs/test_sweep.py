@@ -10,7 +10,8 @@ from sqlalchemy import Connection, insert, select
 from moorage.errors import ImageNotFound, LayersNotFound, UploadNotFound
 from moorage.jobs.sweep import Sweep
 from moorage.registry.image import ImageId
-from moorage.store.metadata.tables import accounts, blobs, outbox, repositories, sessions
+from moorage.store.metadata.identity_tables import accounts, sessions
+from moorage.store.metadata.tables import blobs, outbox, repositories
 from tests.registry.pushing import BY, OTHER, REF, Bench, digest_of, stream
 
 HOUR, DAY = 3600.0, 86400.0
@@ -164,7 +165,15 @@ async def test_expired_sessions_and_old_events_go(bench: Bench) -> None:
         for session, expires_at in (("ASIAOLD", now - 2 * DAY), ("ASIANEW", now + HOUR)):
             conn.execute(
                 insert(sessions).values(
-                    id=session, account=REF.account, secret="", token_hash="", issued_at=now, expires_at=expires_at
+                    id=session,
+                    account=REF.account,
+                    kind="session",
+                    name="",
+                    chained=False,
+                    secret="",
+                    token_hash="",
+                    issued_at=now,
+                    expires_at=expires_at,
                 )
             )
         values = {"account": REF.account, "region": REF.region, "kind": "test.old", "payload": "{}"}

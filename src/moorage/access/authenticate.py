@@ -16,9 +16,9 @@ from moorage.access import context
 from moorage.access.caller import Caller
 from moorage.clock import Clock
 from moorage.errors import AuthorizationTokenExpired, AuthorizationTokenInvalid, UnrecognizedClient
-from moorage.identity.credentials import Credential
+from moorage.identity import arns
+from moorage.identity.credentials import Credential, PolicySets
 from moorage.identity.identity import Identity
-from moorage.identity.user import root_arn
 from moorage.names import AccountId, Region
 from moorage.sealing import SealBrokenError, Sealer
 from moorage.settings import Settings
@@ -49,6 +49,7 @@ class Authenticator:
 
     def __init__(self, identity: Identity, sealer: Sealer, clock: Clock, settings: Settings) -> None:
         self._credentials = identity.credentials
+        self._last_uses = identity.last_uses
         self._sealer = sealer
         self._clock = clock
         self._settings = settings
@@ -74,14 +75,22 @@ class Authenticator:
         principal = _principal(credential)
         caller = Caller(
             principal=principal,
-            credential="key" if credential.session_token_hash is None else "session",
+            credential=credential.kind,
             key_id=credential.key_id,
-            identity=credential.policies,
-            context=context.of_credential(principal, credential.user, credential.issued_at),
+            policies=credential.policies,
+            context=context.of_credential(principal, credential),
             expires_at=credential.expires_at,
+            session=credential.session,
         )
         _remember(self._callers, credential.key_id, (credential, caller))
         return caller
+
+    def used(self, caller: Caller, service: str, region: str) -> None:
+        """A request of that caller was verified: its key, or the role it has on, was used."""
+        if caller.credential == "key":
+            self._last_uses.note(caller.key_id, service, region)
+        elif caller.principal.role_id is not None:
+            self._last_uses.note(caller.principal.role_id, service, region)
 
     async def open_caller(self, key_id: str) -> Caller | None:
         """Dev mode: the root that an unverified key stands for. None when a key of this form must be verified."""
@@ -91,8 +100,8 @@ class Authenticator:
         if known is None:
             is_account = _ACCOUNT.fullmatch(key_id) is not None
             account = AccountId(key_id) if is_account else self._settings.default_account
-            principal = policy.Principal("root", account, root_arn(account), account)
-            known = Caller(principal, "open", key_id, (), context.of_credential(principal, None, None))
+            principal = _root(account)
+            known = Caller(principal, "open", key_id, PolicySets(), context.of_credential(principal, None))
             _remember(self._open, key_id, known)
         return known
 
@@ -162,10 +171,32 @@ class Authenticator:
 
 
 def _principal(credential: Credential) -> policy.Principal:
-    user = credential.user
-    if user is None:
-        return policy.Principal("root", credential.account, root_arn(credential.account), credential.account)
-    return policy.Principal("user", user.account, user.arn, user.id, user_name=user.name)
+    account, owner, session = credential.account, credential.owner, credential.session
+    if session is not None and credential.kind == "federated":
+        return policy.Principal(
+            "federated",
+            account,
+            arns.federated_user_arn(account, session.name),
+            f"{account}:{session.name}",
+            user_arn=None if owner is None else owner.arn,
+            user_id=None if owner is None else owner.id,
+        )
+    if owner is None:
+        return _root(account)
+    if session is not None and credential.kind == "role":
+        return policy.Principal(
+            "role",
+            account,
+            arns.role_session_arn(account, owner.name, session.name),
+            f"{owner.id}:{session.name}",
+            role_arn=owner.arn,
+            role_id=owner.id,
+        )
+    return policy.Principal("user", account, owner.arn, owner.id, user_name=owner.name)
+
+
+def _root(account: AccountId) -> policy.Principal:
+    return policy.Principal("root", account, arns.root_arn(account), account)
 
 
 def _remember(kept: dict[str, T], key: str, value: T) -> None:

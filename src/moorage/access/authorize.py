@@ -13,6 +13,8 @@ from moorage.access.audit import Entry, Recorder
 from moorage.access.caller import Caller, Connection
 from moorage.clock import Clock
 from moorage.errors import AccessDenied
+from moorage.identity import aws_managed
+from moorage.identity.credentials import Attached, PolicySets
 from moorage.names import AccountId, Region, RepositoryRef, repository_arn
 from moorage.registry.policies import RepositoryPolicies
 from moorage.registry.repositories import Repositories
@@ -60,7 +62,7 @@ class Access:
         self._clock = clock
         self._settings = settings
         self._compiled: dict[tuple[str, policy.Kind], policy.Document] = {}
-        self._policies: dict[tuple[tuple[tuple[str, str], ...], str | None], policy.Policies] = {}
+        self._policies: dict[tuple[PolicySets, str | None], policy.Policies] = {}
         self._allowed = metrics.DECISIONS.labels("allow")
         self._denied = metrics.DECISIONS.labels("deny")
 
@@ -115,9 +117,8 @@ class Access:
         now = self._clock.now()
         values = context.of_request(caller, connection, now, ref.account, tags, _NO_TAGS)
         request = policy.Request(caller.principal, action, ref.arn, ref.account, values)
-        attached = await self._of_identity(caller)
         named = policy.Named("RepositoryPolicy", "", document)
-        return policy.evaluate(request, policy.Policies(identity=attached, resource=(named,))).allowed
+        return policy.evaluate(request, await self._with(caller.policies, (named,))).allowed
 
     async def _decide(
         self,
@@ -145,7 +146,7 @@ class Access:
         else:
             account, arn = resource
         now = self._clock.now()
-        policies = self._policies.get((caller.identity, policy_hash)) or await self._attached(caller, policy_hash)
+        policies = self._policies.get((caller.policies, policy_hash)) or await self._attached(caller, policy_hash)
         values = context.of_request(caller, connection, now, account, tags, extra)
         decision = policy.evaluate(policy.Request(caller.principal, action, arn, account, values), policies)
         if not decision.allowed and self._recovers(caller, action, account):
@@ -174,25 +175,30 @@ class Access:
         if policy_hash is not None:
             document = await self.compiled(policy_hash, policy.Kind.REPOSITORY)
             resource = (policy.Named("RepositoryPolicy", policy_hash, document),)
-        policies = policy.Policies(identity=await self._of_identity(caller), resource=resource)
+        policies = await self._with(caller.policies, resource)
         if len(self._policies) >= _KEPT:
             self._policies.clear()
-        self._policies[caller.identity, policy_hash] = policies
+        self._policies[caller.policies, policy_hash] = policies
         return policies
 
-    async def _of_identity(self, caller: Caller) -> tuple[policy.Named, ...]:
-        return tuple(
-            [
-                policy.Named(name, each, await self.compiled(each, policy.Kind.IDENTITY))
-                for name, each in caller.identity
-            ]
+    async def _with(self, sets: PolicySets, resource: tuple[policy.Named, ...] | None) -> policy.Policies:
+        """What comes with a caller, compiled, beside the policies of the resource."""
+        boundary, session = sets.boundary, sets.session
+        return policy.Policies(
+            identity=await self._named(sets.identity, policy.Kind.IDENTITY),
+            resource=resource,
+            boundary=None if boundary is None else await self._named(boundary, policy.Kind.BOUNDARY),
+            session=None if session is None else await self._named(session, policy.Kind.SESSION),
         )
+
+    async def _named(self, attached: tuple[Attached, ...], kind: policy.Kind) -> tuple[policy.Named, ...]:
+        return tuple([policy.Named(each.name, each.hash, await self.compiled(each.hash, kind)) for each in attached])
 
     async def compiled(self, name: str, kind: policy.Kind) -> policy.Document:
         """The policy document of that hash, ready to be evaluated. LookupError when there is none."""
         found = self._compiled.get((name, kind))
         if found is None:
-            found = policy.parse(await self._documents.document(name), kind)
+            found = policy.parse(aws_managed.document(name) or await self._documents.document(name), kind)
             if len(self._compiled) >= _KEPT:
                 self._compiled.clear()
             self._compiled[name, kind] = found

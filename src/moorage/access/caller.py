@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from moorage import policy
+from moorage.identity.credentials import PolicySets, SessionState
 from moorage.names import Region
 
 if TYPE_CHECKING:
@@ -30,14 +31,16 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
 
     principal: policy.Principal
     credential: str
-    """How: `key`, `session`, `open` (dev mode, unverified)."""
+    """How: `key`; `session` (GetSessionToken), `role`, `federated`; `open` (dev mode, unverified)."""
     key_id: str
-    identity: tuple[tuple[str, str], ...]
-    """Name and document hash of its identity policies."""
+    policies: PolicySets
+    """What comes with the caller: identity policies, boundary, session policies."""
     context: dict[str, str | tuple[str, ...]]
     """Condition keys that belong to the credential, in lower case."""
     expires_at: float | None = None
     """Of a session: seconds since the epoch."""
+    session: SessionState | None = None
+    """Of a session: its name, tags and what else it was made with."""
 
     @property
     def verified(self) -> bool:

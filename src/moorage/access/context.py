@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from moorage import policy
 from moorage.access.caller import Caller, Connection
-from moorage.identity.user import User
+from moorage.identity.credentials import Credential
 
 Values = dict[str, str | tuple[str, ...]]
 
@@ -19,8 +19,8 @@ _TYPES: Mapping[str, str] = {
 }
 
 
-def of_credential(principal: policy.Principal, user: User | None, issued_at: float | None) -> Values:
-    """The keys that stay the same for as long as the credential lives. `issued_at`: of a session, else None."""
+def of_credential(principal: policy.Principal, credential: Credential | None) -> Values:
+    """The keys that stay the same for as long as the credential lives. No credential: an open key of dev mode."""
     values: Values = {
         "aws:principaltype": _TYPES[principal.kind],
         "aws:userid": principal.id,
@@ -29,11 +29,23 @@ def of_credential(principal: policy.Principal, user: User | None, issued_at: flo
         "aws:principalisawsservice": "false",
         "aws:viaawsservice": "false",
     }
-    if user is not None:
-        values["aws:username"] = user.name
-    if issued_at is not None:
-        values["aws:tokenissuetime"] = instant(int(issued_at))
+    if credential is None:
+        return values
+    if principal.user_name is not None:
+        values["aws:username"] = principal.user_name
+    for key, value in credential.tags.items():
+        values[f"aws:principaltag/{key.lower()}"] = value
+    if credential.issued_at is not None:
+        values["aws:tokenissuetime"] = instant(int(credential.issued_at))
         values["aws:multifactorauthpresent"] = "false"
+    session = credential.session
+    if session is not None:
+        if session.source_identity is not None:
+            values["aws:sourceidentity"] = session.source_identity
+        if session.provider is not None:
+            values["aws:federatedprovider"] = session.provider
+        # What the session was made with never speaks over what it is.
+        values = {**session.context, **values}
     return values
 
 

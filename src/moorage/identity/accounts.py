@@ -3,8 +3,10 @@
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
+from moorage.identity import faults
+from moorage.identity.finding import record
 from moorage.names import AccountId
-from moorage.store.metadata import epoch, identities
+from moorage.store.metadata import accounts, epoch
 from moorage.store.metadata.database import Database
 
 
@@ -20,14 +22,43 @@ class Accounts:
         at = self._clock.now()
 
         def work(conn: Connection) -> None:
-            if identities.ensure_account(conn, account, name, at):
+            if accounts.ensure(conn, account, name, at):
                 epoch.advance(conn)
 
         await self._db.transaction(work)
 
     async def exists(self, account: AccountId) -> bool:
-        return await self._db.read(lambda conn: identities.account_exists(conn, account))
+        return await self._db.read(lambda conn: accounts.exists(conn, account))
 
     async def created_at(self, account: AccountId) -> float | None:
         """When the account was made; None when it is not kept here (dev mode's open accounts)."""
-        return await self._db.read(lambda conn: identities.account_made_at(conn, account))
+        return await self._db.read(lambda conn: accounts.made_at(conn, account))
+
+    async def alias(self, account: AccountId) -> str | None:
+        """The one name that an account may be called by; unique among all accounts here."""
+        return await self._db.read(lambda conn: accounts.alias(conn, account))
+
+    async def set_alias(self, account: AccountId, alias: str, by: str) -> None:
+        """In place of the one it had. EntityAlreadyExists when another account has it."""
+        at = self._clock.now()
+
+        def work(conn: Connection) -> None:
+            if accounts.has_alias(conn, alias) not in {None, account}:
+                raise faults.already_exists(f"The account alias {alias} already exists.")
+            accounts.ensure(conn, account, "", at)
+            accounts.set_alias(conn, account, alias)
+            record(conn, account, "AccountAliasCreated", at, by, alias=alias)
+
+        await self._db.transaction(work)
+
+    async def delete_alias(self, account: AccountId, alias: str, by: str) -> None:
+        """NoSuchEntity when the account is not called so."""
+        at = self._clock.now()
+
+        def work(conn: Connection) -> None:
+            if accounts.alias(conn, account) != alias:
+                raise faults.no_such(f"The account alias {alias} cannot be found.")
+            accounts.set_alias(conn, account, None)
+            record(conn, account, "AccountAliasDeleted", at, by, alias=alias)
+
+        await self._db.transaction(work)

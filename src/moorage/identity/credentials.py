@@ -1,20 +1,56 @@
 """What a key id stands for: secret, owner, policies; found in one read and cached while the epoch stands still."""
 
+import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
+from moorage.identity import aws_managed
+from moorage.identity.arns import policy_arn
+from moorage.identity.entity import Entity
 from moorage.identity.unique_ids import SESSION, secret_purpose
-from moorage.identity.user import User
 from moorage.names import AccountId
 from moorage.sealing import Sealer
-from moorage.store.metadata import epoch, identities
+from moorage.store.metadata import credentials, epoch, identities, managed_policies
 from moorage.store.metadata.database import Database
 
 _CACHED: Final = 10_000
 """Key ids remembered, known or not; past it the cache starts anew."""
+
+
+class Attached(NamedTuple):
+    """A policy that applies to a caller."""
+
+    name: str
+    """Of an inline policy its name, of a managed one its ARN, with the group it comes through."""
+    hash: str
+    """Of its document."""
+    source: str
+    """`user`, `group`, `role`, `aws-managed`, `user-managed`: IAM's PolicySourceType; `session`: a session's own."""
+
+
+class PolicySets(NamedTuple):
+    """The policies that come with a caller. None: no such set is attached; empty: attached, but says nothing."""
+
+    identity: tuple[Attached, ...] = ()
+    boundary: tuple[Attached, ...] | None = None
+    session: tuple[Attached, ...] | None = None
+
+
+class SessionState(msgspec.Struct, frozen=True):
+    """What is known of a session beside whose it is."""
+
+    name: str
+    """Role session name, federated user's name; else empty."""
+    tags: dict[str, str]
+    transitive_keys: tuple[str, ...]
+    source_identity: str | None
+    provider: str | None
+    chained: bool
+    context: dict[str, str | tuple[str, ...]]
+    """Further condition keys, in lower case."""
 
 
 class Credential(msgspec.Struct, frozen=True, gc=False):
@@ -23,14 +59,18 @@ class Credential(msgspec.Struct, frozen=True, gc=False):
     key_id: str
     secret: bytes
     account: AccountId
-    user: User | None
-    """None: the account's root."""
+    kind: str
+    """`key`, or of a session `session`, `role`, `federated` (`sessions.SessionKind`)."""
+    owner: Entity | None
+    """The user or role whose rights it has. None: the account's root."""
+    policies: PolicySets
+    tags: dict[str, str]
+    """Principal tags: the session's over the owner's."""
     session_token_hash: str | None = None
     """Of a session, hex SHA-256 (`sessions.token_hash`)."""
     issued_at: float | None = None
     expires_at: float | None = None
-    policies: tuple[tuple[str, str], ...] = ()
-    """Name and document hash of the user's inline policies."""
+    session: SessionState | None = None
 
 
 class Credentials:
@@ -46,21 +86,15 @@ class Credentials:
     async def find(self, key_id: str) -> tuple[int, Credential | None]:
         """The epoch and the credential as they stand now.
 
-        Where the database can tell cheaply that nothing was committed, from memory; after a commit the epoch alone is
-        read again, and while it stands still memory is good. Else one query for both.
+        Where the database can tell cheaply that nothing was committed, from memory; else the epoch alone is read
+        again, and while it stands still memory is good.
         """
         changed = self._db.changed()
-        if changed is not None:
-            if changed != self._seen:
-                self._keep_epoch(await self._db.read(epoch.current))
-                self._seen = changed
-            if key_id in self._cache:
-                return self._epoch, self._cache[key_id]
-        temporary = key_id.startswith(SESSION)
-        rows = await self._db.read(lambda conn: identities.credential(conn, key_id, temporary=temporary))
-        found = self._credential(rows)
-        at_epoch: int = rows[0].epoch
-        if changed is not None:
+        if changed is not None and changed == self._seen and key_id in self._cache:
+            return self._epoch, self._cache[key_id]
+        at_epoch, found, fresh = await self._db.read(lambda conn: self._look(conn, key_id))
+        self._seen = changed
+        if fresh:
             self._keep_epoch(at_epoch)
             if at_epoch == self._epoch:
                 if len(self._cache) >= _CACHED:
@@ -68,27 +102,125 @@ class Credentials:
                 self._cache[key_id] = found
         return at_epoch, found
 
+    def _look(self, conn: Connection, key_id: str) -> tuple[int, Credential | None, bool]:
+        """Epoch and credential on one snapshot, and whether they were not in memory."""
+        at_epoch = epoch.current(conn)
+        if at_epoch == self._epoch and key_id in self._cache:
+            return at_epoch, self._cache[key_id], False
+        return at_epoch, self._read(conn, key_id), True
+
     def _keep_epoch(self, value: int) -> None:
         """Epochs only rise: an older answer that arrives late changes nothing."""
         if value > self._epoch:
             self._cache.clear()
             self._epoch = value
 
-    def _credential(self, rows: Sequence[Row[Any]]) -> Credential | None:
-        row = rows[0]
-        if row.id is None:
+    def _read(self, conn: Connection, key_id: str) -> Credential | None:
+        temporary = key_id.startswith(SESSION)
+        row = credentials.session(conn, key_id) if temporary else credentials.key(conn, key_id)
+        if row is None:
             return None
-        account = AccountId(row.account)
-        user = None
-        if row.user_id is not None:
-            user = User(row.user_id, account, row.name, row.path, row.user_created_at)
+        owner = _owner(row)
+        state = _state(row) if temporary else None
+        tags = {} if owner is None else identities.tags(conn, owner.id)
         return Credential(
             row.id,
             self._sealer.open(secret_purpose(row.id), row.secret),
-            account,
-            user,
-            row.token_hash,
-            row.issued_at,
-            row.expires_at,
-            tuple((each.policy_name, each.policy_hash) for each in rows if each.policy_name is not None),
+            AccountId(row.account),
+            row.kind if temporary else "key",
+            owner,
+            _policies(conn, row, owner) if temporary else policies_of(conn, owner),
+            tags if state is None else {**_without(tags, state.tags), **state.tags},
+            row.token_hash if temporary else None,
+            row.issued_at if temporary else None,
+            row.expires_at if temporary else None,
+            state,
         )
+
+
+def policies_of(conn: Connection, owner: Entity | None) -> PolicySets:
+    """The policies of a user, group or role: own ones and, of a user, its groups'; the boundary. Of the root none."""
+    if owner is None:
+        return PolicySets()
+    applied = credentials.applied(conn, owner.id)
+    wanted = {one.policy_id for one in applied if one.policy_id is not None}
+    if owner.boundary_id is not None:
+        wanted.add(owner.boundary_id)
+    managed = _managed(conn, sorted(wanted))
+    identity = []
+    for one in applied:
+        through = "" if one.group is None else f" (group {one.group})"
+        if one.policy_id is None:
+            source = owner.kind if one.group is None else "group"
+            identity.append(Attached(f"{one.name}{through}", one.hash or "", source))
+        elif one.policy_id in managed:
+            policy = managed[one.policy_id]
+            identity.append(policy._replace(name=policy.name + through))
+    boundary = None
+    if owner.boundary_id is not None:
+        # Were it not there, the boundary would allow nothing.
+        boundary = (managed[owner.boundary_id],) if owner.boundary_id in managed else ()
+    return PolicySets(tuple(identity), boundary)
+
+
+def _policies(conn: Connection, row: Row[Any], owner: Entity | None) -> PolicySets:
+    """Of a session: its owner's, and the session policies."""
+    sets = policies_of(conn, owner)
+    if owner is None and row.kind == "federated":
+        # The root may do everything, and its federated users what their session policy leaves of that.
+        administrator = aws_managed.ADMINISTRATOR
+        sets = PolicySets((Attached(administrator.arn, administrator.default.hash, "aws-managed"),))
+    if row.policy_hash is None and row.policy_ids is None:
+        return sets
+    ids: list[str] = json.loads(row.policy_ids or "[]")
+    passed = _managed(conn, ids)
+    session = [passed[each] for each in ids if each in passed]
+    if row.policy_hash is not None:
+        session.insert(0, Attached("session policy", row.policy_hash, "session"))
+    return sets._replace(session=tuple(session))
+
+
+def _managed(conn: Connection, policy_ids: Sequence[str]) -> dict[str, Attached]:
+    """The default versions of those managed policies that are there, by id."""
+    found = {
+        each: Attached(aws_managed.BY_ID[each].arn, aws_managed.BY_ID[each].default.hash, "aws-managed")
+        for each in policy_ids
+        if each in aws_managed.BY_ID
+    }
+    own = [each for each in policy_ids if each not in found]
+    for each, row in managed_policies.by_ids(conn, own).items():
+        found[each] = Attached(policy_arn(row.account, row.path, row.name), row.policy_hash, "user-managed")
+    return found
+
+
+def _owner(row: Row[Any]) -> Entity | None:
+    if row.identity_id is None:
+        return None
+    return Entity(
+        row.identity_kind,
+        row.identity_id,
+        AccountId(row.account),
+        row.identity_name,
+        row.path,
+        row.created_at,
+        row.boundary_id,
+    )
+
+
+def _state(row: Row[Any]) -> SessionState:
+    context = json.loads(row.context or "{}")
+    return SessionState(
+        row.name,
+        json.loads(row.tags or "{}"),
+        tuple(json.loads(row.transitive_keys or "[]")),
+        row.source_identity,
+        row.provider,
+        row.chained,
+        {key: tuple(value) if isinstance(value, list) else value for key, value in context.items()},
+    )
+
+
+def _without(tags: dict[str, str], over: dict[str, str]) -> dict[str, str]:
+    """`tags` without those that `over` has, whatever the case of their keys."""
+    keys = {key.lower() for key in over}
+    return {key: value for key, value in tags.items() if key.lower() not in keys}

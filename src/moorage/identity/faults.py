@@ -7,12 +7,21 @@ def no_such(message: str) -> QueryError:
     return QueryError("NoSuchEntity", message, 404)
 
 
-def no_user(name: str) -> QueryError:
-    return no_such(f"The user with name {name} cannot be found.")
+def no_entity(kind: str, name: str) -> QueryError:
+    """`kind`: user, group, role."""
+    return no_such(f"The {kind} with name {name} cannot be found.")
 
 
 def no_key(key_id: str) -> QueryError:
     return no_such(f"The Access Key with id {key_id} cannot be found.")
+
+
+def no_managed_policy(arn: str) -> QueryError:
+    return no_such(f"Policy {arn} was not found.")
+
+
+def not_attachable(arn: str) -> QueryError:
+    return no_such(f"Policy {arn} does not exist or is not attachable.")
 
 
 def already_exists(message: str) -> QueryError:
@@ -24,4 +33,16 @@ def delete_conflict(message: str) -> QueryError:
 
 
 def limit_exceeded(quota: str, value: int) -> QueryError:
-    return QueryError("LimitExceeded", f"Cannot exceed quota for {quota}: {value}", 409)
+    return over_limit(f"Cannot exceed quota for {quota}: {value}")
+
+
+def over_limit(message: str) -> QueryError:
+    return QueryError("LimitExceeded", message, 409)
+
+
+def invalid_input(message: str) -> QueryError:
+    return QueryError("InvalidInput", message)
+
+
+def unmodifiable(message: str) -> QueryError:
+    return QueryError("UnmodifiableEntity", message)

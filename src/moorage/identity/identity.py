@@ -4,9 +4,16 @@ from dataclasses import dataclass
 
 from moorage.clock import Clock
 from moorage.identity.accounts import Accounts
+from moorage.identity.attachments import Attachments
 from moorage.identity.credentials import Credentials
+from moorage.identity.groups import Groups
+from moorage.identity.inline_policies import InlinePolicies
 from moorage.identity.keys import AccessKeys
+from moorage.identity.last_uses import LastUses
+from moorage.identity.managed_policies import ManagedPolicies
+from moorage.identity.roles import Roles
 from moorage.identity.sessions import Sessions
+from moorage.identity.tags import Tags
 from moorage.identity.users import Users
 from moorage.sealing import Sealer
 from moorage.store.metadata.database import Database
@@ -16,7 +23,14 @@ from moorage.store.metadata.database import Database
 class Identity:
     accounts: Accounts
     users: Users
+    groups: Groups
+    roles: Roles
+    inline: InlinePolicies
+    managed: ManagedPolicies
+    attachments: Attachments
+    tags: Tags
     keys: AccessKeys
+    last_uses: LastUses
     sessions: Sessions
     credentials: Credentials
 
@@ -25,7 +39,14 @@ def make_identity(db: Database, sealer: Sealer, clock: Clock) -> Identity:
     return Identity(
         Accounts(db, clock),
         Users(db, clock),
+        Groups(db, clock),
+        Roles(db, clock),
+        InlinePolicies(db, clock),
+        ManagedPolicies(db, clock),
+        Attachments(db, clock),
+        Tags(db, clock),
         AccessKeys(db, sealer, clock),
+        LastUses(db, clock),
         Sessions(db, sealer, clock),
         Credentials(db, sealer),
     )

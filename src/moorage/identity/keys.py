@@ -5,11 +5,12 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
-from moorage.identity import faults
+from moorage.identity import faults, finding
+from moorage.identity.entity import USER
 from moorage.identity.unique_ids import ACCESS_KEY, new_key_id, new_secret, secret_purpose
 from moorage.names import AccountId
 from moorage.sealing import Sealer
-from moorage.store.metadata import epoch, identities
+from moorage.store.metadata import access_keys, accounts, epoch
 from moorage.store.metadata.database import Database
 
 KEYS_PER_USER: Final = 2
@@ -23,6 +24,16 @@ class AccessKey(NamedTuple):
     """None: a key of the root."""
     active: bool
     created_at: float
+
+
+class KeyUse(NamedTuple):
+    """Whose a key is, and its last use."""
+
+    account: AccountId
+    user_name: str | None
+    """None: the root's."""
+    used: access_keys.Use | None
+    """None: never."""
 
 
 class AccessKeys:
@@ -40,10 +51,10 @@ class AccessKeys:
 
         def work(conn: Connection) -> str | None:
             user_id, name = _owner(conn, account, user_name)
-            if len(identities.keys(conn, account, user_id)) >= KEYS_PER_USER:
+            if len(access_keys.of_owner(conn, account, user_id)) >= KEYS_PER_USER:
                 raise faults.limit_exceeded("AccessKeysPerUser", KEYS_PER_USER)
-            identities.ensure_account(conn, account, "", at)
-            identities.add_key(conn, key_id, account, user_id, sealed, at)
+            accounts.ensure(conn, account, "", at)
+            access_keys.add(conn, key_id, account, user_id, sealed, at)
             epoch.advance(conn)
             return name
 
@@ -54,7 +65,9 @@ class AccessKeys:
 
         def work(conn: Connection) -> list[AccessKey]:
             user_id, name = _owner(conn, account, user_name)
-            return [AccessKey(key, name, active, at) for key, active, at in identities.keys(conn, account, user_id)]
+            return [
+                AccessKey(key, name, active, at) for key, active, at in access_keys.of_owner(conn, account, user_id)
+            ]
 
         return await self._db.read(work)
 
@@ -63,11 +76,22 @@ class AccessKeys:
 
         def work(conn: Connection) -> None:
             user_id, _ = _owner(conn, account, user_name)
-            if not identities.set_key_active(conn, account, user_id, key_id, active):
+            if not access_keys.set_active(conn, account, user_id, key_id, active):
                 raise faults.no_key(key_id)
             epoch.advance(conn)
 
         await self._db.transaction(work)
+
+    async def last_use(self, key_id: str) -> KeyUse | None:
+        """Whose the key is and when it was used last; None when there is no such living key."""
+
+        def work(conn: Connection) -> KeyUse | None:
+            row = access_keys.find(conn, key_id)
+            if row is None:
+                return None
+            return KeyUse(AccountId(row.account), row.user_name, access_keys.last_use(conn, key_id))
+
+        return await self._db.read(work)
 
     async def delete(self, account: AccountId, user_name: str | None, key_id: str) -> None:
         """The key is refused for ever; its id is given to no other."""
@@ -75,7 +99,7 @@ class AccessKeys:
 
         def work(conn: Connection) -> None:
             user_id, _ = _owner(conn, account, user_name)
-            if not identities.remove_key(conn, account, user_id, key_id, at):
+            if not access_keys.remove(conn, account, user_id, key_id, at):
                 raise faults.no_key(key_id)
             epoch.advance(conn)
 
@@ -86,7 +110,5 @@ def _owner(conn: Connection, account: AccountId, user_name: str | None) -> tuple
     """Id and name of the user, None twice for the root."""
     if user_name is None:
         return None, None
-    row = identities.user_named(conn, account, user_name)
-    if row is None:
-        raise faults.no_user(user_name)
+    row = finding.named(conn, USER, account, user_name)
     return row.id, row.name

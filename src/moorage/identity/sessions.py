@@ -1,7 +1,9 @@
 """Temporary credentials: rows that end; of the token only its hash is kept."""
 
 import hashlib
-from typing import NamedTuple
+import json
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -9,8 +11,11 @@ from moorage.clock import Clock
 from moorage.identity.unique_ids import SESSION, new_key_id, new_secret, new_token, secret_purpose
 from moorage.names import AccountId
 from moorage.sealing import Sealer
-from moorage.store.metadata import epoch, identities
+from moorage.store.metadata import accounts, credentials, epoch, policies
 from moorage.store.metadata.database import Database
+
+SessionKind = Literal["session", "role", "federated"]
+"""Of GetSessionToken: `session`, the user or root itself; of AssumeRole and its kin: `role`; else `federated`."""
 
 
 class Session(NamedTuple):
@@ -31,22 +36,54 @@ class Sessions:
         self._sealer = sealer
         self._clock = clock
 
-    async def create(self, account: AccountId, user_id: str | None, seconds: int) -> Session:
-        """A session of that user (None: the root) that lasts so long, and ends earlier when its user is deleted."""
+    async def create(
+        self,
+        account: AccountId,
+        identity_id: str | None,
+        seconds: int,
+        *,
+        kind: SessionKind = "session",
+        name: str = "",
+        policy: str | None = None,
+        policy_ids: Sequence[str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        transitive_keys: Sequence[str] = (),
+        source_identity: str | None = None,
+        provider: str | None = None,
+        chained: bool = False,
+        context: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Session:
+        """A session of that user or role (None: the root) that lasts so long; it ends earlier with its user or role.
+
+        `name`: role session name or federated user's name. `policy`, `policy_ids`: the session policy's text and the
+        managed policies passed (`ManagedPolicies.find(…).id`); both None: no session policy limits it. `tags`: session
+        tags, over those of the user or role; `transitive_keys` those of them that a chained session inherits.
+        `context`: further condition keys (lower case) of every request of the session.
+        """
         key_id, secret, token, at = new_key_id(SESSION), new_secret(), new_token(), self._clock.now()
-        row = {
+        row: dict[str, object] = {
             "id": key_id,
             "account": account,
-            "user_id": user_id,
+            "kind": kind,
+            "identity_id": identity_id,
+            "name": name,
             "secret": self._sealer.seal(secret_purpose(key_id), secret.encode()),
             "token_hash": token_hash(token),
             "issued_at": at,
             "expires_at": at + seconds,
+            "policy_ids": None if policy_ids is None else json.dumps(list(policy_ids)),
+            "tags": json.dumps(dict(tags)) if tags else None,
+            "transitive_keys": json.dumps(list(transitive_keys)) if transitive_keys else None,
+            "source_identity": source_identity,
+            "provider": provider,
+            "chained": chained,
+            "context": json.dumps(dict(context)) if context else None,
         }
 
         def work(conn: Connection) -> None:
-            identities.ensure_account(conn, account, "", at)
-            identities.add_session(conn, row)
+            accounts.ensure(conn, account, "", at)
+            policy_hash = None if policy is None else policies.keep(conn, policy)
+            credentials.add_session(conn, {**row, "policy_hash": policy_hash})
             epoch.advance(conn)
 
         await self._db.transaction(work)

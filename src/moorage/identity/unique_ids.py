@@ -4,7 +4,7 @@ import base64
 import secrets
 from typing import Final
 
-USER: Final = "AIDA"
+MANAGED_POLICY: Final = "ANPA"
 ACCESS_KEY: Final = "AKIA"
 SESSION: Final = "ASIA"
 
@@ -18,9 +18,9 @@ def new_key_id(prefix: str) -> str:
     return prefix + _random(16)
 
 
-def new_user_id() -> str:
-    """`AIDA` and 17 characters of base32."""
-    return USER + _random(17)
+def new_unique_id(prefix: str) -> str:
+    """Of an identity or managed policy: the prefix and 17 characters of base32."""
+    return prefix + _random(17)
 
 
 def new_secret() -> str:

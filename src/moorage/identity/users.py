@@ -1,34 +1,20 @@
-"""Users of an account and their inline policies."""
+"""Users of an account."""
 
-import re
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import Connection, Row
 
 from moorage.clock import Clock
-from moorage.errors import QueryError
-from moorage.identity import faults
-from moorage.identity.unique_ids import new_user_id
-from moorage.identity.user import User, user_of
+from moorage.identity import arns, faults, managed_policies
+from moorage.identity.entity import USER, Entity, entity_of
+from moorage.identity.finding import named, record
+from moorage.identity.unique_ids import new_unique_id
 from moorage.names import AccountId
-from moorage.store.metadata import epoch, identities
+from moorage.store.metadata import access_keys, accounts, identities, identity_policies
 from moorage.store.metadata.database import Database
 
-USERS_PER_ACCOUNT: Final = 5000
-POLICY_CHARACTERS: Final = 2048
-"""All inline policies of one user together, white space not counted (IAM's quotas)."""
-
-_ARN: Final = re.compile(r"arn:aws:iam::([0-9]{12}):user(/(?:.+/)?)([^/]+)")
-_SPACE: Final = re.compile(r"\s+")
-
-
-class PolicyState(NamedTuple):
-    """A policy as it was from `at` on; `hash` None once it was deleted."""
-
-    hash: str | None
-    at: float
-    by: str
+_NO_TAGS: Mapping[str, str] = {}
 
 
 class Users:
@@ -38,129 +24,110 @@ class Users:
         self._db = db
         self._clock = clock
 
-    async def create(self, account: AccountId, path: str, name: str, by: str) -> User:
-        """A new user; its account is made when it is not there. EntityAlreadyExists, LimitExceeded."""
-        user = User(new_user_id(), account, name, path, self._clock.now())
+    async def create(
+        self,
+        account: AccountId,
+        path: str,
+        name: str,
+        by: str,
+        *,
+        tags: Mapping[str, str] = _NO_TAGS,
+        boundary: str | None = None,
+    ) -> Entity:
+        """A new user; its account is made when it is not there. `boundary`: a managed policy's ARN.
 
-        def work(conn: Connection) -> None:
-            if identities.user_named(conn, account, name) is not None:
+        EntityAlreadyExists, LimitExceeded; NoSuchEntity for the boundary.
+        """
+        at, user_id = self._clock.now(), new_unique_id(USER.prefix)
+
+        def work(conn: Connection) -> Entity:
+            if identities.named(conn, USER.name, account, name) is not None:
                 raise faults.already_exists(f"User with name {name} already exists.")
-            if identities.count_users(conn, account) >= USERS_PER_ACCOUNT:
-                raise faults.limit_exceeded("UsersPerAccount", USERS_PER_ACCOUNT)
-            identities.ensure_account(conn, account, "", user.created_at)
-            identities.add_user(conn, user.id, account, name, path, user.created_at)
-            _record(conn, user, "UserCreated", user.created_at, by)
+            if identities.count(conn, USER.name, account) >= USER.per_account:
+                raise faults.limit_exceeded("UsersPerAccount", USER.per_account)
+            boundary_id = None if boundary is None else managed_policies.boundary(conn, account, boundary)
+            accounts.ensure(conn, account, "", at)
+            identities.add(conn, USER.name, user_id, account, name, path, boundary_id, at)
+            identities.set_tags(conn, user_id, tags)
+            user = Entity(USER.name, user_id, account, name, path, at, boundary_id)
+            _record(conn, user, "UserCreated", at, by)
+            return user
 
-        await self._db.transaction(work)
-        return user
+        return await self._db.transaction(work)
 
-    async def find(self, account: AccountId, name: str) -> User | None:
+    async def find(self, account: AccountId, name: str) -> Entity | None:
         """The user of that name, whatever its case [recall: IAM's look-ups do not tell case apart]."""
-        row = await self._db.read(lambda conn: identities.user_named(conn, account, name))
-        return None if row is None else user_of(row)
+        row = await self._db.read(lambda conn: identities.named(conn, USER.name, account, name))
+        return None if row is None else entity_of(row)
 
-    async def get(self, account: AccountId, name: str) -> User:
+    async def get(self, account: AccountId, name: str) -> Entity:
         """The user of that name, or NoSuchEntity."""
-        return user_of(await self._db.read(lambda conn: _named(conn, account, name)))
+        return entity_of(await self._db.read(lambda conn: named(conn, USER, account, name)))
 
-    async def page(self, account: AccountId, prefix: str, *, after: str = "", limit: int) -> list[User]:
+    async def page(self, account: AccountId, prefix: str, *, after: str = "", limit: int) -> list[Entity]:
         """Users whose path starts with `prefix`, by name from `after` (a name) on, case not told apart."""
         start = identities.folded(after)
-        rows = await self._db.read(lambda conn: identities.users_page(conn, account, prefix, start, limit))
-        return [user_of(row) for row in rows]
+        rows = await self._db.read(lambda conn: identities.page(conn, USER.name, account, prefix, start, limit))
+        return [entity_of(row) for row in rows]
 
-    async def delete(self, account: AccountId, name: str, by: str) -> None:
-        """End a user and its sessions. NoSuchEntity; DeleteConflict while it has keys or policies."""
+    async def update(
+        self, account: AccountId, name: str, by: str, *, new_name: str | None = None, new_path: str | None = None
+    ) -> None:
+        """Another name, another path, or both: the same user, its ARN changes. NoSuchEntity, EntityAlreadyExists."""
         at = self._clock.now()
 
         def work(conn: Connection) -> None:
-            row = _named(conn, account, name)
-            if identities.keys(conn, account, row.id):
-                raise faults.delete_conflict("Cannot delete entity, must delete access keys first.")
-            if identities.policies(conn, row.id):
-                raise faults.delete_conflict("Cannot delete entity, must delete policies first.")
-            identities.remove_user(conn, row.id)
-            _record(conn, user_of(row), "UserDeleted", at, by)
+            row = named(conn, USER, account, name)
+            if new_name is not None:
+                other = identities.named(conn, USER.name, account, new_name)
+                if other is not None and other.id != row.id:
+                    raise faults.already_exists(f"User with name {new_name} already exists.")
+            changes = {"name": new_name or row.name, "path": new_path or row.path}
+            identities.change(conn, row.id, **changes)
+            _record(conn, entity_of(named(conn, USER, account, changes["name"])), "UserUpdated", at, by)
 
         await self._db.transaction(work)
 
-    async def by_arn(self, arn: str) -> User | None:
+    async def delete(self, account: AccountId, name: str, by: str) -> None:
+        """End a user and its sessions. NoSuchEntity; DeleteConflict while it has keys, policies or groups."""
+        at = self._clock.now()
+
+        def work(conn: Connection) -> None:
+            row = named(conn, USER, account, name)
+            _refuse_to_delete(conn, row)
+            identities.remove(conn, row.id)
+            _record(conn, entity_of(row), "UserDeleted", at, by)
+
+        await self._db.transaction(work)
+
+    async def by_arn(self, arn: str) -> Entity | None:
         """The user that has exactly this ARN, path and case too; None when there is none."""
-        match = _ARN.fullmatch(arn)
-        if match is None:
+        said = arns.parse_identity(arn)
+        if said is None or said.kind != USER.name:
             return None
-        user = await self.find(AccountId(match[1]), match[3])
+        user = await self.find(said.account, said.name)
         return user if user is not None and user.arn == arn else None
 
-    async def by_id(self, user_id: str) -> User | None:
-        row = await self._db.read(lambda conn: identities.user_by_id(conn, user_id))
-        return None if row is None else user_of(row)
+    async def by_id(self, user_id: str) -> Entity | None:
+        row = await self._db.read(lambda conn: identities.by_id(conn, USER.name, user_id))
+        return None if row is None else entity_of(row)
 
     async def keeps_users(self, account: AccountId) -> bool:
         """Whether this account has users here: then a policy may name only those (design §4)."""
-        return await self._db.read(lambda conn: identities.count_users(conn, account)) > 0
-
-    async def put_policy(self, account: AccountId, name: str, policy_name: str, text: str, by: str) -> None:
-        """Set an inline policy to `text`, which the caller has found to be a policy. NoSuchEntity, LimitExceeded."""
-        at = self._clock.now()
-
-        def work(conn: Connection) -> None:
-            row = _named(conn, account, name)
-            texts = {**identities.policy_texts(conn, row.id), policy_name: text}
-            if sum(len(_SPACE.sub("", each)) for each in texts.values()) > POLICY_CHARACTERS:
-                raise QueryError(
-                    "LimitExceeded",
-                    f"Maximum policy size of {POLICY_CHARACTERS} bytes exceeded for user {row.name}",
-                    409,
-                )
-            identities.put_policy(conn, row, policy_name, text, at, by)
-            epoch.advance(conn)
-
-        await self._db.transaction(work)
-
-    async def delete_policy(self, account: AccountId, name: str, policy_name: str, by: str) -> None:
-        """NoSuchEntity when there is no such user or policy."""
-        at = self._clock.now()
-
-        def work(conn: Connection) -> None:
-            if not identities.remove_policy(conn, _named(conn, account, name), policy_name, at, by):
-                raise _no_policy(policy_name)
-            epoch.advance(conn)
-
-        await self._db.transaction(work)
-
-    async def policy(self, account: AccountId, name: str, policy_name: str) -> str:
-        """The text of an inline policy, as it was given. NoSuchEntity when there is no such user or policy."""
-
-        def work(conn: Connection) -> str:
-            texts = identities.policy_texts(conn, _named(conn, account, name).id)
-            if policy_name not in texts:
-                raise _no_policy(policy_name)
-            return texts[policy_name]
-
-        return await self._db.read(work)
-
-    async def policies(self, user_id: str) -> list[tuple[str, str]]:
-        """Name and document hash of each inline policy, by name."""
-        return await self._db.read(lambda conn: identities.policies(conn, user_id))
-
-    async def policy_history(self, user_id: str, policy_name: str) -> Sequence[PolicyState]:
-        """What that policy has been, oldest first."""
-        states = await self._db.read(lambda conn: identities.policy_history(conn, user_id, policy_name))
-        return [PolicyState(*state) for state in states]
+        return await self._db.read(lambda conn: identities.count(conn, USER.name, account)) > 0
 
 
-def _named(conn: Connection, account: AccountId, name: str) -> Row[Any]:
-    row = identities.user_named(conn, account, name)
-    if row is None:
-        raise faults.no_user(name)
-    return row
+def _refuse_to_delete(conn: Connection, row: Row[Any]) -> None:
+    """IAM deletes only what has nothing left [recall: the sentences]."""
+    if identity_policies.attached(conn, row.id):
+        raise faults.delete_conflict("Cannot delete entity, must detach all policies first.")
+    if access_keys.of_owner(conn, row.account, row.id):
+        raise faults.delete_conflict("Cannot delete entity, must delete access keys first.")
+    if identity_policies.has_inline(conn, row.id):
+        raise faults.delete_conflict("Cannot delete entity, must delete policies first.")
+    if identities.groups_of(conn, row.id):
+        raise faults.delete_conflict("Cannot delete entity, must remove users from group first.")
 
 
-def _no_policy(policy_name: str) -> QueryError:
-    return faults.no_such(f"The user policy with name {policy_name} cannot be found.")
-
-
-def _record(conn: Connection, user: User, kind: str, at: float, by: str) -> None:
-    identities.record(conn, user.account, kind, {"user_id": user.id, "arn": user.arn, "by": by}, at)
-    epoch.advance(conn)
+def _record(conn: Connection, user: Entity, event: str, at: float, by: str) -> None:
+    record(conn, user.account, event, at, by, user_id=user.id, arn=user.arn)

@@ -41,6 +41,9 @@ class FixedClock(Clock):
 class FakeKeys:
     """Two known keys, one of them a session, and the open key `test`."""
 
+    def __init__(self) -> None:
+        self.uses: list[tuple[str, str]] = []
+
     async def credential(self, key_id: str) -> Any:
         import hashlib
 
@@ -52,6 +55,9 @@ class FakeKeys:
                 secret=SECRET.encode(), session_token_hash=token_hash, expires_at=NOW + 100, key_id=SESSION
             )
         raise UnrecognizedClient
+
+    def used(self, caller: Any, service: str, region: str) -> None:
+        self.uses.append((service, region))
 
     async def caller_of(self, credential: Any) -> Any:
         return SimpleNamespace(name=credential.key_id)

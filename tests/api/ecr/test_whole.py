@@ -101,7 +101,7 @@ async def whole(tmp_path: Path) -> AsyncIterator[Whole]:
     services = EcrServices(
         registry=registry,
         authenticator=authenticator,
-        policy_check=RepositoryPolicyCheck(access, identity.users, registry.policies),
+        policy_check=RepositoryPolicyCheck(access, identity, registry.policies),
         downloads=Downloads(authenticator, clock, settings),
         locations=locations,
         settings=settings,

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, func, insert, select, text
 from moorage.errors import InsufficientStorage
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
+from moorage.store.metadata.identity_tables import accounts
 from moorage.store.metadata.open import open_database
 from moorage.store.metadata.sqlite import SqliteDatabase
-from moorage.store.metadata.tables import accounts
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ from pathlib import Path
 from sqlalchemy import insert
 from moorage.settings import Settings
 from moorage.store.metadata.open import open_database
-from moorage.store.metadata.tables import accounts
+from moorage.store.metadata.identity_tables import accounts
 
 async def main():
     database = await open_database(Settings(data=Path(sys.argv[1])))

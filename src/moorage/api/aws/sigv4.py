@@ -52,6 +52,10 @@ class Keys(Protocol):
 
     async def caller_of(self, credential: Credential) -> Caller: ...
 
+    def used(self, caller: Caller, service: str, region: str) -> None:
+        """Told of every request whose signature was verified."""
+        ...
+
     async def open_caller(self, key_id: str) -> Caller | None:
         """Dev mode: who an unverified key stands for; None when keys of this form must be verified."""
         ...
@@ -153,6 +157,7 @@ class Verifier:
         expected = hmac.digest(self._key(signed, claim.secret), to_sign.encode(), "sha256").hex()
         if not hmac.compare_digest(expected, signed.signature):
             raise InvalidSignature(MISMATCH)
+        self._keys.used(claim.caller, signed.service, signed.region)
         return claim.caller
 
     async def verify(

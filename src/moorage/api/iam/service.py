@@ -10,8 +10,8 @@ from moorage.api.aws.query import Parameters
 from moorage.api.iam import fields
 from moorage.clock import Clock
 from moorage.errors import UnrecognizedClient
+from moorage.identity.arns import identity_arn
 from moorage.identity.identity import Identity
-from moorage.identity.user import user_arn
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +54,17 @@ async def the_owner(call: IamCall, request: Parameters) -> Sequence[Resource]:
 
 
 async def the_new_user(call: IamCall, request: Parameters) -> Sequence[Resource]:
-    return _in_account(call, user_arn(call.account, fields.path(request), fields.new_user_name(request)))
+    return _in_account(call, identity_arn("user", call.account, fields.path(request), fields.new_user_name(request)))
 
 
 async def users_under(call: IamCall, request: Parameters) -> Sequence[Resource]:
     """ListUsers is decided on the users under the path prefix [recall: the ARN IAM names in its denials]."""
-    return _in_account(call, user_arn(call.account, fields.path_prefix(request), ""))
+    return _in_account(call, identity_arn("user", call.account, fields.path_prefix(request), ""))
 
 
 async def _user(call: IamCall, name: str) -> Sequence[Resource]:
     found = await call.services.identity.users.find(call.account, name)
-    return _in_account(call, user_arn(call.account, "/", name) if found is None else found.arn)
+    return _in_account(call, identity_arn("user", call.account, "/", name) if found is None else found.arn)
 
 
 def _in_account(call: IamCall, arn: str) -> Sequence[Resource]:

@@ -8,6 +8,7 @@ from moorage.api.aws.query import Parameters, Value
 from moorage.api.iam import fields, paging
 from moorage.api.iam.service import IAM, IamCall, by, the_user
 from moorage.errors import QueryError
+from moorage.identity.entity import USER
 
 
 @IAM.operation("PutUserPolicy", action="iam:PutUserPolicy", resource=the_user)
@@ -18,29 +19,27 @@ async def put_user_policy(call: IamCall, request: Parameters) -> None:
         policy.parse(text, policy.Kind.IDENTITY)
     except policy.PolicyError as error:
         raise QueryError("MalformedPolicyDocument", f"{error.reason}, at {error.pointer or '/'}") from error
-    await call.services.identity.users.put_policy(call.account, user, name, text, by(call))
+    await call.services.identity.inline.put(USER, call.account, user, name, text, by(call))
 
 
 @IAM.operation("GetUserPolicy", action="iam:GetUserPolicy", resource=the_user)
 async def get_user_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     """The document percent-encoded (RFC 3986), as IAM answers it."""
-    users = call.services.identity.users
-    user = await users.get(call.account, fields.name(request, "UserName"))
     name = fields.name(request, "PolicyName")
-    text = await users.policy(call.account, user.name, name)
-    return {"UserName": user.name, "PolicyName": name, "PolicyDocument": quote(text, safe="")}
+    inline = call.services.identity.inline
+    user, text = await inline.text(USER, call.account, fields.name(request, "UserName"), name)
+    return {"UserName": user, "PolicyName": name, "PolicyDocument": quote(text, safe="")}
 
 
 @IAM.operation("ListUserPolicies", action="iam:ListUserPolicies", resource=the_user)
 async def list_user_policies(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     most, after = paging.limit(request), paging.after(request)
-    users = call.services.identity.users
-    user = await users.get(call.account, fields.name(request, "UserName"))
-    names = [name for name, _ in await users.policies(user.id) if name > after]
+    inline = call.services.identity.inline
+    names = [each for each in await inline.names(USER, call.account, fields.name(request, "UserName")) if each > after]
     return paging.page("PolicyNames", names, most, str, str)
 
 
 @IAM.operation("DeleteUserPolicy", action="iam:DeleteUserPolicy", resource=the_user)
 async def delete_user_policy(call: IamCall, request: Parameters) -> None:
     user, name = fields.name(request, "UserName"), fields.name(request, "PolicyName")
-    await call.services.identity.users.delete_policy(call.account, user, name, by(call))
+    await call.services.identity.inline.delete(USER, call.account, user, name, by(call))

@@ -6,7 +6,8 @@ from moorage.api.aws.query import Parameters, Value, instant
 from moorage.api.iam import fields, paging
 from moorage.api.iam.service import IAM, IamCall, by, owner, the_new_user, the_owner, the_user, users_under
 from moorage.errors import QueryError
-from moorage.identity.user import User, root_arn
+from moorage.identity.arns import root_arn
+from moorage.identity.entity import Entity
 
 
 @IAM.operation("CreateUser", action="iam:CreateUser", resource=the_new_user)
@@ -42,7 +43,7 @@ async def delete_user(call: IamCall, request: Parameters) -> None:
     await call.services.identity.users.delete(call.account, fields.name(request, "UserName"), by(call))
 
 
-def shown(user: User) -> Mapping[str, Value]:
+def shown(user: Entity) -> Mapping[str, Value]:
     return {
         "Path": user.path,
         "UserName": user.name,

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, select
 
-from moorage.store.metadata.tables import outbox, repositories, sessions
+from moorage.store.metadata.identity_tables import sessions
+from moorage.store.metadata.tables import outbox, repositories
 
 
 def expired_repositories(conn: Connection, before: float, limit: int) -> list[int]:

@@ -13,24 +13,16 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from moorage.store.metadata import identity_tables  # noqa: F401 - so that `metadata` has all its tables
+from moorage.store.metadata.schema import BIG_ID
+from moorage.store.metadata.schema import metadata as metadata  # noqa: PLC0414 - whole once this module is
 
-_BIG_ID = BigInteger().with_variant(Integer, "sqlite")
 _ALIVE = text("deleted_at IS NULL")
 
 # One row: the authorisation epoch, raised by every change of identity or policy in that change's own transaction.
@@ -46,7 +38,7 @@ epoch = Table(
 repositories = Table(
     "repositories",
     metadata,
-    Column("id", _BIG_ID, primary_key=True),
+    Column("id", BIG_ID, primary_key=True),
     Column("account", String(12), nullable=False),
     Column("region", String(25), nullable=False),
     Column("name", String(256), nullable=False),
@@ -75,7 +67,7 @@ Index("ix_repositories_deleted_at", repositories.c.deleted_at)
 repository_tags = Table(  # resource tags, not image tags
     "repository_tags",
     metadata,
-    Column("repository_id", _BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("repository_id", BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
     Column("key", String(128), primary_key=True),
     Column("value", String(256), nullable=False),
 )
@@ -92,8 +84,8 @@ policy_documents = Table(
 repository_policy_history = Table(
     "repository_policy_history",
     metadata,
-    Column("id", _BIG_ID, primary_key=True),
-    Column("repository_id", _BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Column("id", BIG_ID, primary_key=True),
+    Column("repository_id", BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
     Column("policy_hash", String(64), ForeignKey("policy_documents.hash")),  # null: the policy was deleted
     Column("at", Float, nullable=False),
     Column("by", Text, nullable=False),
@@ -105,8 +97,8 @@ repository_policy_history = Table(
 manifests = Table(
     "manifests",
     metadata,
-    Column("id", _BIG_ID, primary_key=True),
-    Column("repository_id", _BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Column("id", BIG_ID, primary_key=True),
+    Column("repository_id", BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
     Column("digest", String(135), nullable=False),
     Column("media_type", String(255), nullable=False),
     Column("body", LargeBinary, nullable=False),  # exactly as pushed
@@ -136,9 +128,9 @@ Index("ix_manifests_deleted_at", manifests.c.deleted_at)
 manifest_references = Table(  # what a manifest names: its config, layers, and (of an index) children
     "manifest_references",
     metadata,
-    Column("manifest_id", _BIG_ID, ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True),
+    Column("manifest_id", BIG_ID, ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True),
     Column("position", Integer, primary_key=True),
-    Column("repository_id", _BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Column("repository_id", BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
     Column("kind", String(8), nullable=False),  # config | layer | child
     Column("digest", String(135), nullable=False),
     Column("media_type", String(255), nullable=False),
@@ -149,9 +141,9 @@ manifest_references = Table(  # what a manifest names: its config, layers, and (
 tags = Table(  # image tags as they stand
     "tags",
     metadata,
-    Column("repository_id", _BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("repository_id", BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
     Column("name", String(300), primary_key=True),
-    Column("manifest_id", _BIG_ID, ForeignKey("manifests.id", ondelete="CASCADE"), nullable=False),
+    Column("manifest_id", BIG_ID, ForeignKey("manifests.id", ondelete="CASCADE"), nullable=False),
     Column("updated_at", Float, nullable=False),
     Index("ix_tags_manifest_id", "manifest_id"),
 )
@@ -159,8 +151,8 @@ tags = Table(  # image tags as they stand
 tag_history = Table(
     "tag_history",
     metadata,
-    Column("id", _BIG_ID, primary_key=True),
-    Column("repository_id", _BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Column("id", BIG_ID, primary_key=True),
+    Column("repository_id", BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
     Column("name", String(300), nullable=False),
     Column("digest", String(135)),  # null: the tag was removed
     Column("at", Float, nullable=False),
@@ -185,7 +177,7 @@ blobs = Table(
 layers = Table(  # membership: this blob belongs to this repository (config blobs are layers too)
     "layers",
     metadata,
-    Column("repository_id", _BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("repository_id", BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
     Column("digest", String(135), ForeignKey("blobs.digest"), primary_key=True),
     Column("size", BigInteger, nullable=False),
     Column("added_at", Float, nullable=False),
@@ -196,7 +188,7 @@ uploads = Table(
     "uploads",
     metadata,
     Column("id", String(36), primary_key=True),
-    Column("repository_id", _BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Column("repository_id", BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
     Column("started_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
     Column("started_by", Text, nullable=False),
@@ -223,78 +215,10 @@ account_settings = Table(
 outbox = Table(  # events of state changes, written in the same transaction; jobs deliver them
     "outbox",
     metadata,
-    Column("id", _BIG_ID, primary_key=True),
+    Column("id", BIG_ID, primary_key=True),
     Column("at", Float, nullable=False),
     Column("account", String(12), nullable=False),
     Column("region", String(25), nullable=False),
     Column("kind", String(64), nullable=False),
     Column("payload", Text, nullable=False),  # JSON
-)
-
-# --- Identity ---
-
-accounts = Table(
-    "accounts",
-    metadata,
-    Column("id", String(12), primary_key=True),
-    Column("name", String(64), nullable=False),
-    Column("created_at", Float, nullable=False),
-)
-
-users = Table(
-    "users",
-    metadata,
-    Column("id", String(32), primary_key=True),  # AIDA…
-    Column("account", String(12), ForeignKey("accounts.id"), nullable=False),
-    Column("name", String(64), nullable=False),
-    Column("name_folded", String(64), nullable=False),  # names are unique whatever their case
-    Column("path", String(512), nullable=False),
-    Column("created_at", Float, nullable=False),
-    UniqueConstraint("account", "name_folded"),
-)
-
-user_policies = Table(  # inline policies
-    "user_policies",
-    metadata,
-    Column("user_id", String(32), ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
-    Column("name", String(128), primary_key=True),
-    Column("policy_hash", String(64), ForeignKey("policy_documents.hash"), nullable=False),
-)
-
-user_policy_history = Table(
-    "user_policy_history",
-    metadata,
-    Column("id", _BIG_ID, primary_key=True),
-    Column("account", String(12), nullable=False),
-    Column("user_id", String(32), nullable=False),  # kept after the user is gone
-    Column("name", String(128), nullable=False),
-    Column("policy_hash", String(64), ForeignKey("policy_documents.hash")),  # null: the policy was deleted
-    Column("at", Float, nullable=False),
-    Column("by", Text, nullable=False),
-)
-
-access_keys = Table(
-    "access_keys",
-    metadata,
-    Column("id", String(32), primary_key=True),  # AKIA…
-    Column("account", String(12), ForeignKey("accounts.id"), nullable=False),
-    Column("user_id", String(32), ForeignKey("users.id")),  # null: a key of the account's root
-    Column("secret", Text, nullable=False),  # sealed
-    Column("active", Boolean, nullable=False),
-    Column("created_at", Float, nullable=False),
-    Column("deleted_at", Float),  # a deleted key's id stays known, so that it stays dead
-    Index("ix_access_keys_user_id", "user_id"),
-)
-
-sessions = Table(  # temporary credentials
-    "sessions",
-    metadata,
-    Column("id", String(32), primary_key=True),  # ASIA…
-    Column("account", String(12), ForeignKey("accounts.id"), nullable=False),
-    Column("user_id", String(32), ForeignKey("users.id", ondelete="CASCADE")),  # null: of the account's root
-    Column("secret", Text, nullable=False),  # sealed
-    Column("token_hash", String(64), nullable=False),  # SHA-256 of the session token, hex
-    Column("issued_at", Float, nullable=False),
-    Column("expires_at", Float, nullable=False),
-    Index("ix_sessions_expires_at", "expires_at"),
 )

@@ -1,0 +1,122 @@
+"""Which managed policies are attached to users, groups and roles, and which bound users and roles."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from moorage.clock import Clock
+from moorage.identity import aws_managed, faults, managed_policies
+from moorage.identity.entity import ROLE, Entity, Kind, entity_of
+from moorage.identity.finding import named, record
+from moorage.identity.managed_policies import ManagedPolicy
+from moorage.identity.roles import modifiable
+from moorage.names import AccountId
+from moorage.store.metadata import identities, identity_policies
+from moorage.store.metadata import policies as documents
+from moorage.store.metadata.database import Database
+
+
+class Attachments:
+    """Attaches and detaches; errors are IAM's. An owner is a kind, an account and a name."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    async def attach(self, kind: Kind, account: AccountId, name: str, arn: str, by: str) -> None:
+        """From now on the policy applies. NoSuchEntity, LimitExceeded; nothing changes when it did already."""
+        at = self._clock.now()
+
+        def work(conn: Connection) -> None:
+            row = modifiable(conn, account, name) if kind is ROLE else named(conn, kind, account, name)
+            policy = _attachable(conn, account, arn)
+            if not identity_policies.attach(conn, row.id, policy.id):
+                return
+            if len(identity_policies.attached(conn, row.id)) > kind.attached:
+                raise faults.limit_exceeded(f"PoliciesPer{kind.title}", kind.attached)
+            identities.remember(conn, account, row.id, "attached", policy.name, policy.id, at, by)
+            record(conn, account, f"{kind.title}PolicyAttached", at, by, identity_id=row.id, arn=policy.arn)
+
+        await self._db.transaction(work)
+
+    async def detach(self, kind: Kind, account: AccountId, name: str, arn: str, by: str) -> None:
+        """NoSuchEntity when it is not attached."""
+        at = self._clock.now()
+
+        def work(conn: Connection) -> None:
+            row = modifiable(conn, account, name) if kind is ROLE else named(conn, kind, account, name)
+            policy = managed_policies.find(conn, account, arn)
+            if policy is None or not identity_policies.detach(conn, row.id, policy.id):
+                raise faults.no_managed_policy(arn)
+            identities.remember(conn, account, row.id, "attached", policy.name, None, at, by)
+            record(conn, account, f"{kind.title}PolicyDetached", at, by, identity_id=row.id, arn=policy.arn)
+
+        await self._db.transaction(work)
+
+    async def of(self, kind: Kind, account: AccountId, name: str) -> list[ManagedPolicy]:
+        """What is attached to a user, group or role, by name. NoSuchEntity."""
+
+        def work(conn: Connection) -> list[ManagedPolicy]:
+            attached = identity_policies.attached(conn, named(conn, kind, account, name).id)
+            found = managed_policies.by_ids(conn, attached).values()
+            return sorted(found, key=lambda policy: (identities.folded(policy.name), policy.arn))
+
+        return await self._db.read(work)
+
+    async def entities(self, account: AccountId, arn: str) -> "Entities":
+        """Who of the account has the policy attached, and whom it bounds. NoSuchEntity."""
+
+        def work(conn: Connection) -> Entities:
+            policy = managed_policies.find(conn, account, arn)
+            if policy is None:
+                raise faults.no_managed_policy(arn)
+            attached, bounded = (
+                identity_policies.entities_of(conn, account, policy.id, boundary=boundary) for boundary in (False, True)
+            )
+            return Entities([entity_of(row) for row in attached], [entity_of(row) for row in bounded])
+
+        return await self._db.read(work)
+
+    async def set_boundary(self, kind: Kind, account: AccountId, name: str, arn: str, by: str) -> None:
+        """The most that the user or role may do from now on. NoSuchEntity."""
+        at = self._clock.now()
+
+        def work(conn: Connection) -> None:
+            row = modifiable(conn, account, name) if kind is ROLE else named(conn, kind, account, name)
+            policy = _attachable(conn, account, arn)
+            identities.change(conn, row.id, boundary_id=policy.id)
+            identities.remember(conn, account, row.id, "boundary", "", policy.id, at, by)
+            record(conn, account, f"{kind.title}BoundarySet", at, by, identity_id=row.id, arn=policy.arn)
+
+        await self._db.transaction(work)
+
+    async def remove_boundary(self, kind: Kind, account: AccountId, name: str, by: str) -> None:
+        """NoSuchEntity when it has none."""
+        at = self._clock.now()
+
+        def work(conn: Connection) -> None:
+            row = modifiable(conn, account, name) if kind is ROLE else named(conn, kind, account, name)
+            if row.boundary_id is None:
+                raise faults.no_such(f"{kind.title} {row.name} has no permissions boundary.")
+            identities.change(conn, row.id, boundary_id=None)
+            identities.remember(conn, account, row.id, "boundary", "", None, at, by)
+            record(conn, account, f"{kind.title}BoundaryRemoved", at, by, identity_id=row.id)
+
+        await self._db.transaction(work)
+
+
+class Entities(NamedTuple):
+    """Who uses a managed policy, by kind and name."""
+
+    attached: list[Entity]
+    bounded: list[Entity]
+
+
+def _attachable(conn: Connection, account: AccountId, arn: str) -> ManagedPolicy:
+    policy = managed_policies.find(conn, account, arn)
+    if policy is None:
+        raise faults.not_attachable(arn)
+    if policy.is_aws:
+        # So that a decision's record can be read from the database alone.
+        documents.keep(conn, aws_managed.BY_ID[policy.id].default.text)
+    return policy

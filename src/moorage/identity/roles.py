@@ -1,0 +1,181 @@
+"""Roles of an account: who may take them on (the trust policy), and for how long."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row
+
+from moorage.clock import Clock
+from moorage.identity import arns, faults, managed_policies
+from moorage.identity.entity import ROLE, Role, role_of
+from moorage.identity.finding import named, record
+from moorage.identity.unique_ids import new_unique_id
+from moorage.names import AccountId
+from moorage.store.metadata import accounts, identities, identity_policies
+from moorage.store.metadata import policies as documents
+from moorage.store.metadata.database import Database
+
+TRUST_CHARACTERS: Final = 2048
+"""A trust policy's, white space not counted (IAM's quota)."""
+SESSION_SECONDS: Final = 3600
+"""How long a session may last unless the role says otherwise."""
+
+_NO_TAGS: Mapping[str, str] = {}
+_SPACE: Final = re.compile(r"\s+")
+
+
+class Roles:
+    """Everything about roles; errors are IAM's. What a trust policy says is not known here: callers have parsed it."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    async def create(
+        self,
+        account: AccountId,
+        path: str,
+        name: str,
+        trust: str,
+        by: str,
+        *,
+        max_session_seconds: int = SESSION_SECONDS,
+        description: str = "",
+        tags: Mapping[str, str] = _NO_TAGS,
+        boundary: str | None = None,
+        service: str | None = None,
+    ) -> Role:
+        """A new role. `boundary`: a managed policy's ARN; `service`: whose service-linked role it is.
+
+        EntityAlreadyExists, LimitExceeded; NoSuchEntity for the boundary.
+        """
+        at, role_id = self._clock.now(), new_unique_id(ROLE.prefix)
+        _check_length(trust)
+
+        def work(conn: Connection) -> Role:
+            if identities.named(conn, ROLE.name, account, name) is not None:
+                raise faults.already_exists(f"Role with name {name} already exists.")
+            if identities.count(conn, ROLE.name, account) >= ROLE.per_account:
+                raise faults.limit_exceeded("RolesPerAccount", ROLE.per_account)
+            boundary_id = None if boundary is None else managed_policies.boundary(conn, account, boundary)
+            accounts.ensure(conn, account, "", at)
+            identities.add(conn, ROLE.name, role_id, account, name, path, boundary_id, at)
+            digest = documents.keep(conn, trust)
+            identities.add_role(conn, role_id, digest, max_session_seconds, description, service)
+            identities.set_tags(conn, role_id, tags)
+            identities.remember(conn, account, role_id, "trust", "", digest, at, by)
+            role = role_of(named(conn, ROLE, account, name))
+            _record(conn, role, "RoleCreated", at, by)
+            return role
+
+        return await self._db.transaction(work)
+
+    async def find(self, account: AccountId, name: str) -> Role | None:
+        """The role of that name, whatever its case."""
+        row = await self._db.read(lambda conn: identities.named(conn, ROLE.name, account, name))
+        return None if row is None else role_of(row)
+
+    async def get(self, account: AccountId, name: str) -> Role:
+        """The role of that name, or NoSuchEntity."""
+        return role_of(await self._db.read(lambda conn: named(conn, ROLE, account, name)))
+
+    async def page(self, account: AccountId, prefix: str, *, after: str = "", limit: int) -> list[Role]:
+        """Roles whose path starts with `prefix`, by name from `after` on, case not told apart."""
+        start = identities.folded(after)
+        rows = await self._db.read(lambda conn: identities.page(conn, ROLE.name, account, prefix, start, limit))
+        return [role_of(row) for row in rows]
+
+    async def by_arn(self, arn: str) -> Role | None:
+        """The role that has exactly this ARN, path and case too; None when there is none."""
+        said = arns.parse_identity(arn)
+        if said is None or said.kind != ROLE.name:
+            return None
+        role = await self.find(said.account, said.name)
+        return role if role is not None and role.arn == arn else None
+
+    async def by_id(self, role_id: str) -> Role | None:
+        row = await self._db.read(lambda conn: identities.by_id(conn, ROLE.name, role_id))
+        return None if row is None else role_of(row)
+
+    async def keeps_roles(self, account: AccountId) -> bool:
+        """Whether this account has roles here: then a policy may name only those (design §4)."""
+        return await self._db.read(lambda conn: identities.count(conn, ROLE.name, account)) > 0
+
+    async def update(
+        self,
+        account: AccountId,
+        name: str,
+        by: str,
+        *,
+        max_session_seconds: int | None = None,
+        description: str | None = None,
+    ) -> Role:
+        """The role as it is now; what is None stays as it was. NoSuchEntity, UnmodifiableEntity."""
+        at = self._clock.now()
+
+        def work(conn: Connection) -> Role:
+            row = modifiable(conn, account, name)
+            wanted = {"max_session_seconds": max_session_seconds, "description": description}
+            changes = {key: value for key, value in wanted.items() if value is not None}
+            if changes:
+                identities.change_role(conn, row.id, **changes)
+            role = role_of(named(conn, ROLE, account, name))
+            _record(conn, role, "RoleUpdated", at, by)
+            return role
+
+        return await self._db.transaction(work)
+
+    async def set_trust(self, account: AccountId, name: str, trust: str, by: str) -> None:
+        """From now on this says who may take the role on. NoSuchEntity, LimitExceeded, UnmodifiableEntity."""
+        at = self._clock.now()
+        _check_length(trust)
+
+        def work(conn: Connection) -> None:
+            row = modifiable(conn, account, name)
+            digest = documents.keep(conn, trust)
+            identities.change_role(conn, row.id, trust_hash=digest)
+            identities.remember(conn, account, row.id, "trust", "", digest, at, by)
+            _record(conn, role_of(row), "RoleTrustSet", at, by)
+
+        await self._db.transaction(work)
+
+    async def delete(self, account: AccountId, name: str, by: str, *, service_linked: bool = False) -> None:
+        """End a role and its sessions. NoSuchEntity; DeleteConflict while it has policies; UnmodifiableEntity.
+
+        `service_linked`: it is, and goes with its policies (DeleteServiceLinkedRole).
+        """
+        at = self._clock.now()
+
+        def work(conn: Connection) -> None:
+            row = named(conn, ROLE, account, name) if service_linked else modifiable(conn, account, name)
+            if service_linked and row.service is None:
+                raise faults.no_entity(ROLE.name, name)
+            if not service_linked:
+                if identity_policies.attached(conn, row.id):
+                    raise faults.delete_conflict("Cannot delete entity, must detach all policies first.")
+                if identity_policies.has_inline(conn, row.id):
+                    raise faults.delete_conflict("Cannot delete entity, must delete policies first.")
+            identities.remove(conn, row.id)
+            _record(conn, role_of(row), "RoleDeleted", at, by)
+
+        await self._db.transaction(work)
+
+
+def modifiable(conn: Connection, account: AccountId, name: str) -> Row[Any]:
+    """The role, if its account may change it: a service-linked one is its service's."""
+    row = named(conn, ROLE, account, name)
+    if row.service is not None:
+        raise faults.unmodifiable(
+            f"Cannot perform the operation on the protected role '{row.name}' - this role is only modifiable by AWS"
+        )
+    return row
+
+
+def _check_length(trust: str) -> None:
+    if len(_SPACE.sub("", trust)) > TRUST_CHARACTERS:
+        raise faults.limit_exceeded("ACLSizePerRole", TRUST_CHARACTERS)
+
+
+def _record(conn: Connection, role: Role, event: str, at: float, by: str) -> None:
+    record(conn, role.account, event, at, by, role_id=role.id, arn=role.arn)

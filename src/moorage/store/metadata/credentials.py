@@ -1,0 +1,79 @@
+"""Statements that find what a key id stands for: key or session, its identity, and the policies that apply."""
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, Select, insert, literal, null, select, union_all
+
+from moorage.store.metadata.identity_tables import (
+    access_keys,
+    attachments,
+    group_members,
+    identities,
+    inline_policies,
+    sessions,
+)
+
+_IDENTITY = (
+    identities.c.kind.label("identity_kind"),
+    identities.c.name.label("identity_name"),
+    identities.c.path,
+    identities.c.created_at,
+    identities.c.boundary_id,
+)
+
+
+def key(conn: Connection, key_id: str) -> Row[Any] | None:
+    """An active key: id, account, identity_id, secret, and its identity (`identity_kind`, … null: the root)."""
+    living = (access_keys.c.id == key_id, access_keys.c.active, access_keys.c.deleted_at.is_(None))
+    columns = (access_keys.c.id, access_keys.c.account, access_keys.c.user_id.label("identity_id"))
+    joined = access_keys.outerjoin(identities, identities.c.id == access_keys.c.user_id)
+    statement: Select[Any] = select(*columns, access_keys.c.secret, *_IDENTITY).select_from(joined)
+    return conn.execute(statement.where(*living)).one_or_none()
+
+
+def session(conn: Connection, key_id: str) -> Row[Any] | None:
+    """A session: all columns of `sessions`, and its identity as with `key`."""
+    joined = sessions.outerjoin(identities, identities.c.id == sessions.c.identity_id)
+    statement = select(sessions, *_IDENTITY).select_from(joined)
+    return conn.execute(statement.where(sessions.c.id == key_id)).one_or_none()
+
+
+def add_session(conn: Connection, row: dict[str, object]) -> None:
+    """`row` has the columns of `sessions`."""
+    conn.execute(insert(sessions).values(row))
+
+
+class Applied(NamedTuple):
+    """A policy that applies to an identity: inline (`name` and `hash`) or managed (`policy_id`)."""
+
+    group: str | None
+    """The group it comes through."""
+    name: str | None
+    hash: str | None
+    policy_id: str | None
+
+
+def applied(conn: Connection, identity_id: str) -> list[Applied]:
+    """Own inline policies, own attached ones, then those of the groups, each by name or id."""
+    member = group_members.c.user_id == identity_id
+    groups = group_members.join(identities, identities.c.id == group_members.c.group_id)
+    statement = union_all(
+        _inline(literal(None)).where(inline_policies.c.identity_id == identity_id),
+        _attached(literal(None)).where(attachments.c.identity_id == identity_id),
+        _inline(identities.c.name)
+        .select_from(groups.join(inline_policies, inline_policies.c.identity_id == group_members.c.group_id))
+        .where(member),
+        _attached(identities.c.name)
+        .select_from(groups.join(attachments, attachments.c.identity_id == group_members.c.group_id))
+        .where(member),
+    )
+    found = [Applied(*row) for row in conn.execute(statement)]
+    return sorted(found, key=lambda one: (one.group or "", one.policy_id or "", one.name or ""))
+
+
+def _inline(group: Any) -> Select[Any]:
+    return select(group.label("in_group"), inline_policies.c.name, inline_policies.c.policy_hash, null())
+
+
+def _attached(group: Any) -> Select[Any]:
+    return select(group.label("in_group"), null(), null(), attachments.c.policy_id)

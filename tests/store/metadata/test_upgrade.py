@@ -1,0 +1,93 @@
+"""A database made by an earlier release is brought up to date with all it holds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+
+from moorage.settings import Settings
+from moorage.store.metadata import migrations
+from moorage.store.metadata.migrations import METADATA
+from moorage.store.metadata.open import open_database
+
+ACCOUNT, ANN, KEY, DEAD, SESSION = "111111111111", "AIDAANN", "AKIAANN", "AKIADEAD", "ASIAANN"
+FIRST = (
+    f"INSERT INTO accounts (id, name, created_at) VALUES ('{ACCOUNT}', 'main', 1.0)",
+    "INSERT INTO users (id, account, name, name_folded, path, created_at)"
+    f" VALUES ('{ANN}', '{ACCOUNT}', 'Ann', 'ann', '/team/', 2.0)",
+    "INSERT INTO policy_documents (hash, text) VALUES ('h1', 'one'), ('h2', 'two')",
+    f"INSERT INTO user_policies (user_id, name, policy_hash) VALUES ('{ANN}', 'p', 'h2')",
+    "INSERT INTO user_policy_history (account, user_id, name, policy_hash, at, by)"
+    f" VALUES ('{ACCOUNT}', '{ANN}', 'p', 'h1', 3.0, 'me'), ('{ACCOUNT}', '{ANN}', 'p', 'h2', 4.0, 'me')",
+    "INSERT INTO access_keys (id, account, user_id, secret, active, created_at, deleted_at) VALUES"
+    f" ('{KEY}', '{ACCOUNT}', '{ANN}', 's', TRUE, 5.0, NULL), ('{DEAD}', '{ACCOUNT}', NULL, '', FALSE, 5.0, 6.0)",
+    "INSERT INTO sessions (id, account, user_id, secret, token_hash, issued_at, expires_at)"
+    f" VALUES ('{SESSION}', '{ACCOUNT}', '{ANN}', 's', 't', 7.0, 8.0),"
+    f" ('ASIAROOT', '{ACCOUNT}', NULL, 's', 't', 7.0, 8.0)",
+)
+
+
+async def made_at(
+    settings: Settings, revision: str, statements: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database as the release with that revision left it."""
+    from alembic import command
+
+    upgrade = command.upgrade
+    with monkeypatch.context() as earlier:
+        earlier.setattr(command, "upgrade", lambda config, _: upgrade(config, revision))
+        opened = await open_database(settings)
+    await opened.transaction(lambda conn: [conn.execute(text(statement)) for statement in statements])
+    await opened.close()
+
+
+def rows(conn: Connection, statement: str) -> list[Any]:
+    return [tuple(row) for row in conn.execute(text(statement))]
+
+
+async def test_users_of_the_first_release_are_identities_now(
+    database_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await made_at(database_settings, "0001", FIRST, monkeypatch)
+    opened = await open_database(database_settings)
+
+    async def found(statement: str) -> list[Any]:
+        return await opened.read(lambda conn: rows(conn, statement))
+
+    assert await found("SELECT version_num FROM alembic_version") == [(METADATA.head,)]
+    assert await found(
+        "SELECT id, account, kind, name, name_folded, path, created_at, boundary_id FROM identities"
+    ) == [(ANN, ACCOUNT, "user", "Ann", "ann", "/team/", 2.0, None)]
+    assert await found("SELECT identity_id, name, policy_hash FROM inline_policies") == [(ANN, "p", "h2")]
+    assert await found("SELECT owner_id, aspect, name, value, at FROM identity_history ORDER BY id") == [
+        (ANN, "inline", "p", "h1", 3.0),
+        (ANN, "inline", "p", "h2", 4.0),
+    ]
+    assert await found("SELECT id, user_id, active FROM access_keys ORDER BY id") == [
+        (KEY, ANN, True),
+        (DEAD, None, False),
+    ]
+    assert await found("SELECT id, kind, identity_id, name, chained, expires_at FROM sessions ORDER BY id") == [
+        (SESSION, "session", ANN, "", False, 8.0),
+        ("ASIAROOT", "session", None, "", False, 8.0),
+    ]
+    # What pointed at users points at identities: with the user its sessions go.
+    await opened.transaction(lambda conn: conn.execute(text("UPDATE access_keys SET user_id = NULL")))
+    await opened.transaction(lambda conn: conn.execute(text("DELETE FROM identities")))
+    assert await found("SELECT id FROM sessions") == [("ASIAROOT",)]
+    await opened.close()
+
+
+def test_the_head_named_is_the_newest_revision() -> None:
+    """`is_current` trusts it, so that a start need not import alembic."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    here = str(migrations.__file__).rpartition("/")[0]
+    config.set_main_option("script_location", here)
+    config.set_main_option("path_separator", "newline")
+    for history in (METADATA, migrations.AUDIT):
+        config.set_main_option("version_locations", f"{here}/{history.folder}")
+        assert ScriptDirectory.from_config(config).get_current_head() == history.head

@@ -6,8 +6,9 @@ import typer
 from rich.console import Console
 
 from moorage import __version__
-from moorage.cli import ca, dev, env, init, serve, trash, why
+from moorage.cli import ca, dev, env, init, login, serve, trash, why
 from moorage.cli.client import ServerSaidNoError
+from moorage.login.errors import LoginError
 from moorage.server import CannotServeError
 from moorage.settings import SettingError
 
@@ -25,6 +26,7 @@ app.command()(serve.serve)
 app.command()(init.init)
 app.command()(env.env)
 app.command()(ca.ca)
+app.command()(login.login)
 app.command()(why.why)
 app.command()(trash.restore)
 app.command()(trash.purge)
@@ -47,6 +49,6 @@ def main() -> None:
     """Run the command line; what a person did wrong is one line, not a traceback."""
     try:
         app()
-    except (CannotServeError, ServerSaidNoError, SettingError) as error:
+    except (CannotServeError, LoginError, ServerSaidNoError, SettingError) as error:
         Console(stderr=True).print(f"[bold red]moorage:[/] {error}", highlight=False, soft_wrap=True)
         sys.exit(1)

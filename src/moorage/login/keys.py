@@ -2,11 +2,11 @@
 
 import configparser
 import json
-import shlex
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+from moorage.login.errors import KeyNotFoundError
 
 OPEN = "test"
 """The key id that stands for the default account's root in `moorage dev`."""
@@ -23,10 +23,6 @@ class Key(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Key(id={self.id!r}, secret=…)"
-
-
-class KeyNotFoundError(Exception):
-    """No key can be had from where it was asked for; the message is for the person and says what would help."""
 
 
 class Found(NamedTuple):
@@ -69,7 +65,7 @@ def find_key(
 
 
 def look_up(environment: Mapping[str, str], reference: Mapping[str, str]) -> Found:
-    """The key at the place that `Found.reference` named. KeyNotFoundError."""
+    """The key at the place that `Found.reference` named; by `find_key` when it names none. KeyNotFoundError."""
     if "profile" in reference:
         return profile_key(environment, reference["profile"])
     if "data" in reference:
@@ -80,7 +76,9 @@ def look_up(environment: Mapping[str, str], reference: Mapping[str, str]) -> Fou
         return local
     if "open" in reference:
         return open_key(reference["open"])
-    return environment_key(environment)
+    if "environment" in reference:
+        return environment_key(environment)
+    return find_key(environment, Path(environment.get("MOORAGE_DATA") or "moorage-data"))
 
 
 def environment_key(environment: Mapping[str, str]) -> Found:
@@ -181,6 +179,9 @@ def _key_of(section: Mapping[str, str]) -> Key | None:
 
 def _key_of_process(command: str, name: str) -> Key:
     """What a `credential_process` prints (AWS's format, Version 1)."""
+    import shlex  # noqa: PLC0415 - the helper must start fast, and few profiles have one
+    import subprocess  # noqa: PLC0415
+
     try:
         done = subprocess.run(
             shlex.split(command), stdout=subprocess.PIPE, timeout=_PROCESS_PATIENCE, check=True, text=True

@@ -1,0 +1,145 @@
+"""The AWS side of a server as a client sees it: who am I, and a registry password for me."""
+
+import base64
+import email.utils
+import http.client
+import json
+import re
+import ssl
+import time
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from moorage.login.errors import EndpointError
+from moorage.login.keys import Key
+from moorage.login.signing import sign
+
+_TIMEOUT = 20.0  # seconds
+_ANSWER_LIMIT = 1 << 20  # bytes
+_ECR_VERSION = "20150921"
+
+
+class Answer(NamedTuple):
+    """An HTTP answer; `clock` is the server's time in seconds since the epoch, None when it did not say."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+    clock: float | None
+
+
+class Password(NamedTuple):
+    """A registry password. `expires_at` is in seconds since the epoch by *this* machine's clock."""
+
+    user: str
+    secret: str
+    expires_at: float
+    registry: str
+
+    def __repr__(self) -> str:
+        return f"Password(user={self.user!r}, secret=…, expires_at={self.expires_at})"
+
+
+class Endpoint:
+    """A server's URL and how to trust it. `ca` is a PEM file to trust beside nothing else; None: the system's."""
+
+    def __init__(self, url: str, region: str, ca: str | None = None, timeout: float = _TIMEOUT) -> None:
+        self.url = url.rstrip("/")
+        self.region = region
+        self.ca = ca
+        self._timeout = timeout
+        self._parts = urlsplit(self.url)
+
+    def authorization(self, key: Key) -> Password:
+        """A fresh registry password: ECR's GetAuthorizationToken. EndpointError."""
+        headers = {
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": f"AmazonEC2ContainerRegistry_V{_ECR_VERSION}.GetAuthorizationToken",
+        }
+        answer = self._signed(key, "ecr", b"{}", headers)
+        try:
+            said = json.loads(answer.body)["authorizationData"][0]
+            user, _, secret = base64.b64decode(said["authorizationToken"]).decode().partition(":")
+            # What counts is how long it lives by the server's own clock.
+            life = float(said["expiresAt"]) - (answer.clock or time.time())
+            return Password(user, secret, time.time() + life, str(said.get("proxyEndpoint", self.url)))
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise EndpointError(f"{self.url} gave no password, and not as ECR does", "answer") from error
+
+    def identity(self, key: Key) -> str:
+        """The ARN that the key stands for: STS's GetCallerIdentity. EndpointError."""
+        body = b"Action=GetCallerIdentity&Version=2011-06-15"
+        answer = self._signed(key, "sts", body, {"Content-Type": "application/x-www-form-urlencoded"})
+        found = re.search(rb"<Arn>([^<]{1,2048})</Arn>", answer.body)
+        if found is None:
+            raise EndpointError(f"{self.url} did not say who the key is, and not as STS does", "answer")
+        return found[1].decode("utf-8", "replace")
+
+    def _signed(self, key: Key, service: str, body: bytes, headers: dict[str, str]) -> Answer:
+        signed = sign(key, "POST", f"{self.url}/", body, region=self.region, service=service, headers=headers)
+        answer = self.send("POST", "/", signed, body)
+        if answer.status != 200:
+            raise _refusal(self.url, answer)
+        return answer
+
+    def send(self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> Answer:
+        """One request and its answer, whatever its status. EndpointError when there is none.
+
+        Proxies of the environment are not used: a registry of one's own is rarely behind them.
+        """
+        connection: http.client.HTTPConnection
+        try:
+            if self._parts.scheme == "https":
+                trust = ssl.create_default_context(cafile=self.ca)
+                connection = http.client.HTTPSConnection(self._parts.netloc, timeout=self._timeout, context=trust)
+            else:
+                connection = http.client.HTTPConnection(self._parts.netloc, timeout=self._timeout)
+        except FileNotFoundError:
+            raise EndpointError(f"there is no file {self.ca} with certificates to trust", "ca") from None
+        except (ssl.SSLError, http.client.InvalidURL, OSError) as error:
+            raise EndpointError(f"{self.url} cannot be called: {error}", "ca") from None
+        try:
+            connection.request(method, path, body=body, headers=headers or {})
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read(_ANSWER_LIMIT), _clock_of(answer.headers))
+        except ssl.SSLCertVerificationError as error:
+            raise EndpointError(
+                f"the certificate of {self.url} is not trusted ({error.verify_message})", "tls"
+            ) from error
+        except ssl.SSLError as error:
+            raise EndpointError(f"{self.url} does not speak TLS ({error.reason})", "plain") from error
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise EndpointError(f"no answer from {self.url} ({reason})", "unreachable") from error
+        finally:
+            connection.close()
+
+
+def _clock_of(headers: http.client.HTTPMessage) -> float | None:
+    text = headers.get("Date")
+    if text is None:
+        return None
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp()
+    except ValueError:
+        return None
+
+
+def _refusal(url: str, answer: Answer) -> EndpointError:
+    """What the server said, JSON or XML, in its own words."""
+    code, message = "", ""
+    try:
+        said: Any = json.loads(answer.body)
+        code = str(said.get("__type", "")).rpartition("#")[2]
+        message = str(said.get("message") or said.get("Message") or "")
+    except (ValueError, AttributeError):
+        code = _element(answer.body, b"Code")
+        message = _element(answer.body, b"Message")
+    if not code:
+        return EndpointError(f"{url} answered {answer.status}, and not as ECR does", "answer")
+    return EndpointError(f"{code}: {message}", code)
+
+
+def _element(body: bytes, name: bytes) -> str:
+    found = re.search(rb"<" + name + rb">([^<]{0,2000})</" + name + rb">", body)
+    return "" if found is None else found[1].decode("utf-8", "replace")

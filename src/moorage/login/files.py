@@ -1,0 +1,21 @@
+"""Private files: written whole or not at all, readable by their owner alone."""
+
+import os
+from pathlib import Path
+
+
+def write_private(file: Path, text: str) -> None:
+    """Put `text` in the place of `file` in one step, mode 0600; directories that are missing are made with 0700.
+
+    A symbolic link is followed, so that a configuration kept elsewhere stays there.
+    """
+    target = file.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+            out.write(text)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

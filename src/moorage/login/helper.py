@@ -1,0 +1,97 @@
+"""`docker-credential-moorage`: docker's credential helper protocol, for any host name.
+
+`get`, `store`, `erase` and `list`, each with its input on stdin and its answer on stdout, errors too, with status 1:
+https://github.com/docker/docker-credential-helpers. Docker starts it for every command that touches a registry.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+
+from moorage.login import passwords
+from moorage.login.errors import LoginError
+from moorage.login.hosts import host_of, read_hosts, server_of
+from moorage.login.passwords import Credential
+
+NOT_FOUND = "credentials not found in native keychain"
+"""Docker compares this text: with it the host is asked without credentials, with any other the command fails."""
+_INPUT_LIMIT = 1 << 16  # bytes
+_USAGE = """docker-credential-moorage get|store|erase|list
+
+Docker calls it; tell docker to with: moorage login --helper HOST"""
+
+
+class HelperError(LoginError):
+    """What docker shows the person."""
+
+
+def get(environment: Mapping[str, str], text: str) -> str:
+    """The credential for a server's URL or host name."""
+    host = _host(text)
+    credential = passwords.stored(environment, host)
+    if credential is None:
+        server = server_of(environment, host)
+        if server is None:
+            raise HelperError(NOT_FOUND)
+        credential = passwords.credential_of(environment, server)
+    return json.dumps({"ServerURL": text.strip(), "Username": credential.user, "Secret": credential.secret})
+
+
+def store(environment: Mapping[str, str], text: str) -> str:
+    """Keep what `docker login` was given."""
+    try:
+        given = json.loads(text)
+        url, credential = str(given["ServerURL"]), Credential(str(given["Username"]), str(given["Secret"]))
+    except (ValueError, KeyError, TypeError):
+        raise HelperError("not a credential in JSON") from None
+    host = _host(url)
+    passwords.store(environment, host, server_of(environment, host), credential)
+    return ""
+
+
+def erase(environment: Mapping[str, str], text: str) -> str:
+    """Forget what is kept; a host that is set up gets a new password when it is asked for next."""
+    host = _host(text)
+    passwords.forget(environment, host, server_of(environment, host))
+    return ""
+
+
+def list_hosts(environment: Mapping[str, str], _: str) -> str:
+    """The hosts that are set up, each with its user name."""
+    users = {host: passwords.stored(environment, host) for host in read_hosts(environment)}
+    return json.dumps({host: "AWS" if kept is None else kept.user for host, kept in users.items()})
+
+
+_ACTIONS: dict[str, Callable[[Mapping[str, str], str], str]] = {
+    "get": get,
+    "store": store,
+    "erase": erase,
+    "list": list_hosts,
+}
+
+
+def main() -> int:
+    """The program: its exit status."""
+    action = _ACTIONS.get(sys.argv[1]) if len(sys.argv) == 2 else None
+    if action is None:
+        sys.stdout.write(f"{_USAGE}\n")
+        return 1
+    # `list` is asked without an input, and a terminal would be waited for.
+    text = "" if action is list_hosts else sys.stdin.read(_INPUT_LIMIT)
+    try:
+        sys.stdout.write(action(os.environ, text))
+    except HelperError as error:  # the protocol's own texts are compared by docker
+        sys.stdout.write(f"{error}\n")
+        return 1
+    except (LoginError, OSError) as error:
+        sys.stdout.write(f"moorage: {error}\n")
+        return 1
+    return 0
+
+
+def _host(text: str) -> str:
+    host = host_of(text)
+    if not host:
+        raise HelperError("no credentials server URL")
+    return host

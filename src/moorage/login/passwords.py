@@ -1,0 +1,127 @@
+"""Passwords kept between commands: the minted ones until shortly before they end, and those a person stored.
+
+One file each, mode 0600, in `$XDG_CACHE_HOME/moorage` (else `~/.cache/moorage`).
+"""
+
+import hashlib
+import json
+import stat
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from moorage.login.errors import KeyNotFoundError
+from moorage.login.files import write_private
+from moorage.login.hosts import Server
+from moorage.login.keys import Key, is_minted, look_up
+
+_BEFORE_THE_END = 1800.0
+"""Seconds before its end at which a password is no longer handed out: a long push begins with it."""
+_STORED_LIFE = 12 * 3600.0
+"""A stored registry password says no end; ECR's last as long as this."""
+
+
+class Credential(NamedTuple):
+    """What a client sends: user name and password."""
+
+    user: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"Credential(user={self.user!r}, secret=…)"
+
+
+def credential_of(environment: Mapping[str, str], server: Server) -> Credential:
+    """A credential for `server` that is good for a while yet, minted when none is kept.
+
+    KeyNotFoundError; EndpointError. An open key's is minted each time: its server may have begun anew.
+    """
+    key = look_up(environment, server.key).key
+    file = _minted_file(environment, server, key)
+    kept = _read(file) if is_minted(key) else None
+    if kept is not None and _is_fresh(kept):
+        return Credential(kept["user"], kept["secret"])
+    from moorage.login.endpoint import Endpoint  # noqa: PLC0415 - HTTP and TLS cost 60 ms, and are rarely needed
+
+    ca = server.ca or environment.get("AWS_CA_BUNDLE") or None
+    password = Endpoint(server.endpoint, server.region, ca).authorization(key)
+    content = {"user": password.user, "secret": password.secret, "at": time.time(), "ends": password.expires_at}
+    write_private(file, json.dumps(content))
+    return Credential(password.user, password.secret)
+
+
+def stored(environment: Mapping[str, str], host: str) -> Credential | None:
+    """What a person logged in to `host` with; None when there is nothing, or it has ended."""
+    kept = _read(_stored_file(environment, host))
+    if kept is None:
+        return None
+    if kept["user"] == "AWS" and kept["at"] + _STORED_LIFE < time.time():
+        return None
+    return Credential(kept["user"], kept["secret"])
+
+
+def store(environment: Mapping[str, str], host: str, server: Server | None, credential: Credential) -> None:
+    """Keep what a person logged in with. It goes before what would be minted, unless it was minted here."""
+    for file in _minted_files(environment, server):
+        minted = _read(file)
+        if minted is not None and (minted["user"], minted["secret"]) == credential:
+            return
+    content = {"user": credential.user, "secret": credential.secret, "at": time.time()}
+    write_private(_stored_file(environment, host), json.dumps(content))
+
+
+def forget(environment: Mapping[str, str], host: str, server: Server | None) -> None:
+    """Drop everything that is kept for `host`."""
+    _stored_file(environment, host).unlink(missing_ok=True)
+    for file in _minted_files(environment, server):
+        file.unlink(missing_ok=True)
+
+
+def directory(environment: Mapping[str, str]) -> Path:
+    """Where passwords are kept."""
+    home = Path(environment.get("HOME") or Path.home())
+    return Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "moorage"
+
+
+def _minted_files(environment: Mapping[str, str], server: Server | None) -> list[Path]:
+    """The file of the server's password; none when its key cannot be found any more."""
+    if server is None:
+        return []
+    try:
+        return [_minted_file(environment, server, look_up(environment, server.key).key)]
+    except KeyNotFoundError:
+        return []
+
+
+def _minted_file(environment: Mapping[str, str], server: Server, key: Key) -> Path:
+    return directory(environment) / f"minted-{_name(server.endpoint, server.region, *key)}.json"
+
+
+def _stored_file(environment: Mapping[str, str], host: str) -> Path:
+    return directory(environment) / f"stored-{_name(host)}.json"
+
+
+def _name(*parts: str | None) -> str:
+    return hashlib.sha256("\0".join(part or "" for part in parts).encode()).hexdigest()[:32]
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """What the file keeps; None when it is not there, not whole, or others could have read it."""
+    try:
+        with file.open() as opened:
+            if stat.S_IMODE(file.stat().st_mode) & 0o077:
+                return None
+            kept = json.load(opened)
+        return {"user": str(kept["user"]), "secret": str(kept["secret"]), "at": float(kept["at"])} | (
+            {"ends": float(kept["ends"])} if "ends" in kept else {}
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_fresh(kept: Mapping[str, Any]) -> bool:
+    """Is there enough left of it? A password made in the future is the work of a clock that was set back."""
+    now = time.time()
+    life = kept["ends"] - kept["at"]
+    return bool(kept["at"] <= now < kept["ends"] - min(_BEFORE_THE_END, life / 4))

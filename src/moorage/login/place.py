@@ -1,0 +1,99 @@
+"""Which server a person means by a host, a URL, or nothing at all: its registry host names and its API's URL."""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from moorage.login.endpoint import Endpoint
+from moorage.login.errors import EndpointError
+from moorage.login.hosts import endpoint_of_environment, host_of, region_of, server_of
+
+_PROBE_TIMEOUT = 5.0  # seconds
+
+
+class Place(NamedTuple):
+    """Host names as image references have them, the first as given, and the URL where ECR's API answers."""
+
+    hosts: tuple[str, ...]
+    endpoint: str
+
+    @property
+    def plain(self) -> bool:
+        """Is it plain HTTP?"""
+        return self.endpoint.startswith("http://")
+
+
+def find_place(
+    text: str | None, environment: Mapping[str, str], served: str, *, endpoint: str | None = None, ca: str | None = None
+) -> Place:
+    """What `text` leads to: a URL, a host, or None for the server of the environment, else of this machine (`served`).
+
+    A name without a scheme means TLS, unless this machine itself answers without; nothing falls back to plain HTTP
+    over a network. EndpointError for a host of Amazon's of which nobody said where it is.
+    """
+    if text is None:
+        url = endpoint or endpoint_of_environment(environment) or served
+        return Place(_spellings(host_of(url)), url.rstrip("/"))
+    host = host_of(text)
+    if endpoint is not None:
+        return Place((host,), endpoint.rstrip("/"))
+    if "://" in text:
+        return Place((host,), f"{text.partition('://')[0]}://{host}")
+    known = server_of(environment, host)
+    if known is not None:
+        return Place((host,), known.endpoint)
+    if urlsplit(served).netloc.lower() in _spellings(host):
+        return Place((host,), f"{urlsplit(served).scheme}://{host}")
+    if region_of(host) is not None and not is_loopback(host):
+        raise EndpointError(
+            f"{host} is a name that ECR gives. Say where its API answers: "
+            f"moorage login --endpoint-url https://YOUR-SERVER {host}"
+        )
+    return Place((host,), f"{_scheme_of(host, ca)}://{host}")
+
+
+def is_loopback(host: str) -> bool:
+    """Is it a name or address of this machine itself, with or without a port?"""
+    name = without_port(host)
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def without_port(host: str) -> str:
+    """`[::1]:4580` → `::1`, `localhost:4580` → `localhost`."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def port_of(host: str, *, plain: bool) -> int:
+    """The port that a host names, else that of its scheme. EndpointError when it is no port."""
+    try:
+        port = urlsplit(f"//{host}").port
+    except ValueError:
+        raise EndpointError(f"{host} names no port between 1 and 65535", "name") from None
+    return port or (80 if plain else 443)
+
+
+def _spellings(host: str) -> tuple[str, ...]:
+    """Both names of this machine: docker keeps a login for the letters, not for what they mean."""
+    name = without_port(host)
+    if name not in {"localhost", "127.0.0.1"}:
+        return (host,)
+    other = "127.0.0.1" if name == "localhost" else "localhost"
+    return (host, other + host[len(name) :])
+
+
+def _scheme_of(host: str, ca: str | None) -> str:
+    if not is_loopback(host):
+        return "https"
+    try:
+        Endpoint(f"https://{host}", "", ca, _PROBE_TIMEOUT).send("GET", "/v2/")
+    except EndpointError as error:
+        return "https" if error.code in {"tls", "ca"} else "http"
+    return "https"

@@ -215,6 +215,7 @@ def test_a_registry_policy_speaks_only_of_its_resources() -> None:
     "broken",
     [
         Request(Principal("wizard", OWNER, "", ""), "ecr:PutImage", ARN, OWNER, {}),  # type: ignore[arg-type]
+        Request(Principal("user", OWNER, [], ""), "ecr:PutImage", ARN, OWNER, {}),  # type: ignore[arg-type]
         Request(root(), None, ARN, OWNER, {}),  # type: ignore[arg-type]
         Request(root(), "ecr:PutImage", 7, OWNER, {}),  # type: ignore[arg-type]
         Request(root(), "ecr:PutImage", ARN, OWNER, None),  # type: ignore[arg-type]

@@ -36,11 +36,9 @@ def arn_matcher(parts: Sequence[Sequence[Token]]) -> Matcher:
     """A function that matches a whole ARN against six part patterns; anything that is not an ARN does not match."""
     if len(parts) != PARTS:
         return _never
-    resource = matcher(parts[-1])
     if not any(isinstance(token, Wild) for part in parts[:-1] for token in part):
         prefix = ":".join("".join(str(token) for token in part) for part in parts[:-1]) + ":"
-        length = len(prefix)
-        return lambda text: text.startswith(prefix) and resource(text[length:])
+        return matcher([prefix, *parts[-1]])
     segments = tuple(matcher(part) for part in parts)
 
     def match(text: str) -> bool:

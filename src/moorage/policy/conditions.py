@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
+import msgspec
+
 from moorage.policy.operators import FOUND, NOT_FOUND, OPERATORS, UNPARSABLE, UNRESOLVED, Comparison, Operator
 from moorage.policy.variables import Context, Template, shown
 
@@ -20,7 +22,7 @@ Because = Literal[
 ]
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """Whether a test holds, and why."""
 
     matched: bool
@@ -49,6 +51,9 @@ _EMPTY_FAILS: Final = Outcome(False, "empty-set")
 
 Qualifier = Literal["", "ForAllValues:", "ForAnyValue:"]
 _QUALIFIERS: Final[tuple[Qualifier, ...]] = ("ForAllValues:", "ForAnyValue:")
+_KEPT: Final = 32
+"""Values whose outcome a test keeps at most, each of at most so many characters:"""
+_SHORT: Final = 64
 _IF_EXISTS: Final = "ifexists"
 _NULL: Final = "null"
 
@@ -87,7 +92,20 @@ def operator_name(text: str) -> OperatorName | None:
 class Test:
     """One key under one operator."""
 
-    __slots__ = ("_compare", "_missing", "_outcomes", "_qualifier", "_variables", "key", "name", "operator", "values")
+    __slots__ = (
+        "_compare",
+        "_keeps",
+        "_kept",
+        "_missing",
+        "_outcomes",
+        "_plain",
+        "_qualifier",
+        "_variables",
+        "key",
+        "name",
+        "operator",
+        "values",
+    )
     __test__ = False
 
     def __init__(self, operator: OperatorName, key: str, values: Sequence[str], *, variables: bool) -> None:
@@ -99,31 +117,43 @@ class Test:
         self._variables = variables
         self._qualifier = operator.qualifier
         self._compare: Comparison | None = None
+        self._plain: Comparison | None = None
+        """The comparison, when one value is what it takes."""
+        self._keeps = not (variables and any("${" in value for value in self.values))
+        self._kept: dict[str, Outcome] = {}
+        """Outcomes by value: a network or a pattern compares slowly, and the same clients come again and again."""
         self._outcomes = _OUTCOMES
         if operator.base is None:
             self._missing = self._null(present=False)
         else:
             self._compare = operator.base.build(self.values, variables)
+            self._plain = None if self._qualifier else self._compare
             self._outcomes = _NEGATED_OUTCOMES if operator.base.negated else _OUTCOMES
             self._missing = _missing(operator)
 
     def check(self, context: Context) -> Outcome:
         """Whether the test holds. Raises UnfitRequestError for a value that is not text."""
         value = context.get(self.key)
+        plain = self._plain
+        if plain is not None and isinstance(value, str):
+            return self._kept.get(value) or self._check_one(value, plain, context)
         if value is None or value == ():
             return self._missing
         compare = self._compare
         if compare is None:
             return self._null(present=True)
-        if isinstance(value, str):
-            if not self._qualifier:
-                return self._outcomes[compare(value, context)]
-            value = (value,)
-        elif not (isinstance(value, tuple) and all(isinstance(one, str) for one in value)):
+        values = (value,) if isinstance(value, str) else value
+        if not (isinstance(values, tuple) and all(isinstance(one, str) for one in values)):
             raise UnfitRequestError(f"the value of {self.key} is neither text nor a tuple of texts")
-        if not self._qualifier:
-            return _MULTIVALUED
-        return self._check_set(value, compare, context)
+        return self._check_set(values, compare, context) if self._qualifier else _MULTIVALUED
+
+    def _check_one(self, value: str, compare: Comparison, context: Context) -> Outcome:
+        outcome = self._outcomes[compare(value, context)]
+        if self._keeps and len(value) <= _SHORT:
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            self._kept[value] = outcome
+        return outcome
 
     def _check_set(self, values: tuple[str, ...], compare: Comparison, context: Context) -> Outcome:
         every = self._qualifier == "ForAllValues:"

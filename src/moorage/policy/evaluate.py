@@ -1,13 +1,15 @@
 """The decision: every policy set is read against the request, then combined as IAM does (policy-engine.md §2.3)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from moorage.policy.conditions import UnfitRequestError
 from moorage.policy.decision import DecidedBy, Decision, PolicyTrace, SetName, SetTrace, Verdict
 from moorage.policy.principal import ACCOUNT, ANY, LIMITED, NONE, STRENGTHS, Principal
 from moorage.policy.request import Named, Policies, Request
-from moorage.policy.statement import Inquiry
+from moorage.policy.statement import Finding, Inquiry
 
 _STRENGTH: Final = {name: strength for strength, name in enumerate(STRENGTHS)}
 _KINDS: Final = ("root", "user", "role", "federated", "service", "anonymous")
@@ -15,7 +17,7 @@ _WITH_IDENTITY: Final = frozenset({"root", "user", "role", "federated"})
 _EXPLICIT_ORDER: Final[tuple[SetName, ...]] = ("scp", "rcp", "resource", "identity", "boundary", "session")
 
 
-class _Ruling(NamedTuple):
+class _Ruling(msgspec.Struct, frozen=True, gc=False):
     allowed: bool
     decided_by: DecidedBy
     rule: str
@@ -35,19 +37,30 @@ def evaluate(request: Request, policies: Policies, *, detail: bool = False) -> D
         trace = _read_all(request, policies, detail)
     except UnfitRequestError:
         return Decision(request, False, False, "request", "0-unfit-request", ())
-    ruling = _explicit_deny(trace) or _missing_level(trace) or _combine(request, policies, trace)
+    ruling = _explicit_deny(trace) or _missing_level(policies, trace) or _combine(request, policies, trace)
     return Decision(request, ruling.allowed, ruling.explicit, ruling.decided_by, ruling.rule, trace)
 
 
 def _is_fit(request: Request) -> bool:
+    context, principal = request.context, request.principal
     return (
         isinstance(request.action, str)
         and isinstance(request.resource, str)
         and isinstance(request.resource_account, str)
-        and isinstance(request.context, Mapping)
-        and isinstance(request.principal, Principal)
-        and request.principal.kind in _KINDS
+        and (type(context) is dict or isinstance(context, Mapping))  # the second alone takes longer than all the rest
+        and isinstance(principal, Principal)
+        and principal.kind in _KINDS
+        and _is_hashable(principal)
     )
+
+
+def _is_hashable(principal: Principal) -> bool:
+    """Findings are kept by principal (`narrowing`); one with a list among its members cannot be a key."""
+    try:
+        hash(principal)
+    except TypeError:
+        return False
+    return True
 
 
 def _read_all(request: Request, policies: Policies, detail: bool) -> tuple[SetTrace, ...]:
@@ -77,23 +90,34 @@ def _read_all(request: Request, policies: Policies, detail: bool) -> tuple[SetTr
 def _read(
     name: SetName, policies: Sequence[Named], inquiry: Inquiry, *, by_principal: bool = False, level: int = 0
 ) -> SetTrace:
-    denied = allowed = False
-    strength = "none"
+    matched: list[Finding] = []
     traces = []
     for policy in policies:
-        findings = []
-        for statement in policy.document.statements:
-            finding = statement.find(inquiry, by_principal=by_principal)
-            findings.append(finding)
-            if finding.matched:
-                if not statement.allow:
-                    denied = True
-                else:
-                    allowed = True
-                    if by_principal and _STRENGTH[finding.strength] > _STRENGTH[strength]:
-                        strength = finding.strength
-        traces.append(PolicyTrace(policy.name, policy.hash, tuple(findings)))
-    result: Verdict = "deny" if denied else "allow" if allowed else "none"
+        narrowing = policy.document.narrowings.of(inquiry, by_principal=by_principal)
+        findings = narrowing.findings
+        matched += narrowing.settled
+        if narrowing.open:
+            checked = list(findings)
+            for statement, met in narrowing.open:
+                checked[statement.index] = finding = statement.check(inquiry, met)
+                if finding.matched:
+                    matched.append(finding)
+            findings = tuple(checked)
+        if inquiry.detail:
+            findings = tuple(
+                statement.explain(inquiry, finding, by_principal=by_principal)
+                for statement, finding in zip(policy.document.statements, findings, strict=True)
+            )
+        traces.append(PolicyTrace(policy.name, policy.hash, findings))
+    result: Verdict = "none"
+    strength = "none"
+    for finding in matched:
+        if finding.effect == "Deny":
+            result = "deny"
+        else:
+            result = "allow" if result == "none" else result
+            if _STRENGTH[finding.strength] > _STRENGTH[strength]:
+                strength = finding.strength
     return SetTrace(name, result, tuple(traces), strength, level)
 
 
@@ -108,8 +132,10 @@ def _explicit_deny(trace: tuple[SetTrace, ...]) -> _Ruling | None:
     return _Ruling(False, min(denying, key=_EXPLICIT_ORDER.index), "1-explicit-deny", explicit=True)
 
 
-def _missing_level(trace: tuple[SetTrace, ...]) -> _Ruling | None:
+def _missing_level(policies: Policies, trace: tuple[SetTrace, ...]) -> _Ruling | None:
     """Step 2: every level of SCPs and RCPs must allow."""
+    if policies.scp is None and policies.rcp is None:
+        return None
     silent = {one.set for one in trace if one.result != "allow"}
     if "scp" in silent:
         return _Ruling(False, "scp", "2-no-scp-allow")
@@ -152,7 +178,7 @@ def _combine(request: Request, policies: Policies, trace: tuple[SetTrace, ...]) 
     return limits.ruling("5c") or _Ruling(True, "identity", "5c-identity-grant")
 
 
-class _Limits(NamedTuple):
+class _Limits(msgspec.Struct, frozen=True, gc=False):
     """Whether boundary and session policy let the request through."""
 
     boundary: bool

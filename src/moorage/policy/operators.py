@@ -132,7 +132,10 @@ def _typed(read: Callable[[str], _V | None], holds: Callable[[_V, _V], bool]) ->
             given = read(value)
             if given is None:
                 return UNPARSABLE
-            return FOUND if any(holds(given, one) for one in readable) else otherwise
+            for one in readable:
+                if holds(given, one):
+                    return FOUND
+            return otherwise
 
         return compare
 
@@ -216,13 +219,22 @@ def _network(text: str) -> _Network | None:
     return _Network(network.version, int(network.network_address), int(network.netmask))
 
 
-def _within(address: _Network, network: _Network) -> bool:
-    return address.version == network.version and address.first & network.mask == network.first
+def _ip_address(values: Sequence[str], _variables: bool) -> Comparison:
+    networks = [_network(value) for value in values]
+    readable = tuple(network for network in networks if network is not None)
+    otherwise = NOT_FOUND if len(readable) == len(networks) else UNPARSABLE
 
+    def compare(value: str, _context: Context) -> int:
+        address = None if "/" in value else _network(value)
+        if address is None:
+            return UNPARSABLE
+        given, bits, _ = address
+        for version, first, mask in readable:
+            if bits & mask == first and given == version:
+                return FOUND
+        return otherwise
 
-def _ip_address(values: Sequence[str], variables: bool) -> Comparison:
-    among = _typed(_network, _within)(values, variables)
-    return lambda value, context: UNPARSABLE if "/" in value else among(value, context)
+    return compare
 
 
 _NUMERIC: Final = partial(_typed, number)

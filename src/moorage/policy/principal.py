@@ -9,7 +9,7 @@ import msgspec
 PrincipalKind = Literal["root", "user", "role", "federated", "service", "anonymous"]
 
 
-class Principal(msgspec.Struct, frozen=True, gc=False):
+class Principal(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """The caller of a request. Empty strings where a kind has no such thing."""
 
     kind: PrincipalKind

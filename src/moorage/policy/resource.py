@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from moorage.policy.arn import PARTS, arn_matcher
+from moorage.policy.arn import PARTS, arn_matcher, is_arn
 from moorage.policy.variables import Context, Template
 from moorage.policy.wildcard import Matcher, Token, Wild, matcher, matches_everything, tokens
 
@@ -14,16 +14,22 @@ NO_RESOURCE: Final = "*"
 class Resources:
     """Case-sensitive ARN patterns; variables only after the fifth colon."""
 
-    __slots__ = ("everything", "fixed", "moving", "negated")
+    __slots__ = ("everything", "exact", "moving", "negated", "patterns", "prefixes")
 
     def __init__(self, entries: Iterable[str], *, negated: bool, variables: bool) -> None:
         self.negated = negated
         self.everything = False
-        fixed: list[Matcher] = []
+        exact: list[str] = []
+        prefixes: list[str] = []
+        patterns: list[Matcher] = []
         moving: list[_Moving] = []
         for entry in entries:
             if matches_everything(tokens(entry)):
                 self.everything = True
+                continue
+            start = entry.rstrip("*")
+            if is_arn(start) and not (variables and "${" in start) and "*" not in start and "?" not in start:
+                (exact if start == entry else prefixes).append(start)
                 continue
             parts = entry.split(":", PARTS - 1)
             last = Template(parts[-1], variables=variables and len(parts) == PARTS, wildcards=True)
@@ -33,9 +39,17 @@ class Resources:
             else:
                 # Identity policies are seen with the last parts left out; AWS reads stars there.
                 padding = [(Wild.ANY,)] * (PARTS - len(parts)) if parts[0] == "arn" else []
-                fixed.append(arn_matcher([*head, last.fixed, *padding]))
-        self.fixed = tuple(fixed)
+                patterns.append(arn_matcher([*head, last.fixed, *padding]))
+        self.exact = frozenset(exact)
+        self.prefixes = tuple(prefixes)
+        self.patterns = tuple(patterns)
+        """Those that are neither, but without variables."""
         self.moving = tuple(moving)
+
+    @property
+    def covers_everything(self) -> bool:
+        """Whether it matches whatever the resource is."""
+        return self.everything and not self.negated
 
     def match(self, resource: str, context: Context, *, allow: bool) -> bool:
         """Whether the element covers `resource` (an ARN or `*`).
@@ -43,25 +57,21 @@ class Resources:
         `allow`: the statement's effect. A NotResource entry whose variable has no value excludes nothing, but must not
         grant either, so an Allow then does not match while a Deny does.
         """
-        if not self.negated:
-            return self.everything or self._listed(resource, context) is True
-        if self.everything:
-            return False
-        listed = self._listed(resource, context)
-        return not allow if listed is None else not listed
-
-    def _listed(self, resource: str, context: Context) -> bool | None:
-        """Whether an entry matches; None when none does and some variable had no value."""
-        for matches in self.fixed:
+        if self.everything or resource in self.exact or resource.startswith(self.prefixes):
+            return not self.negated
+        for matches in self.patterns:
             if matches(resource):
-                return True
-        unresolved = False
-        for entry in self.moving:
-            matched = entry.match(resource, context)
-            if matched:
-                return True
-            unresolved = unresolved or matched is None
-        return None if unresolved else False
+                return not self.negated
+        return self._moving_match(resource, context, allow) if self.moving else self.negated
+
+    def _moving_match(self, resource: str, context: Context, allow: bool) -> bool:
+        """The answer when no entry without variables matches."""
+        found = [entry.match(resource, context) for entry in self.moving]
+        if True in found:
+            return not self.negated
+        if None in found and self.negated:
+            return not allow
+        return self.negated
 
 
 class _Moving:

@@ -1,6 +1,6 @@
 """One compiled statement: matched against a request, element after element (policy-engine.md §2.2)."""
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 import msgspec
 
@@ -57,7 +57,7 @@ class Finding(msgspec.Struct, frozen=True):
     detail: Detail | None = None
 
 
-class Inquiry(NamedTuple):
+class Inquiry(msgspec.Struct, frozen=True, gc=False):
     """What a statement is asked."""
 
     caller: Principal
@@ -72,16 +72,20 @@ class Inquiry(NamedTuple):
 
 
 class Statement:
-    """A statement, compiled once; `find` allocates nothing for what it has found before."""
+    """A statement, compiled once. It is asked in two steps, so that the first can be kept (`narrowing`).
+
+    Neither step allocates anything for what it has found before.
+    """
 
     __slots__ = (
-        "_conditions_failed",
+        "_conditions",
         "_failed",
         "_matched",
         "actions",
         "allow",
         "conditions",
         "effect",
+        "hangs",
         "index",
         "principals",
         "resources",
@@ -106,6 +110,8 @@ class Statement:
         self.actions = actions
         self.resources = resources
         self.conditions = conditions
+        self.hangs: Final = bool(conditions) or not (resources is None or resources.covers_everything)
+        """Whether it takes more than the caller and the action to tell that the statement matches."""
         self._failed: Final = {
             element: Finding(index, sid, effect, matched=False, first_failed=element)
             for element in ("principal", "action", "resource")
@@ -113,20 +119,16 @@ class Statement:
         self._matched: Final = tuple(
             Finding(index, sid, effect, matched=True, strength=strength) for strength in STRENGTHS
         )
-        self._conditions_failed: Final[dict[tuple[Test, Outcome], Finding]] = {}
+        self._conditions: Final[tuple[tuple[Test, dict[Because, Finding]], ...]] = tuple(
+            (test, {}) for test in conditions
+        )
 
-    def find(self, inquiry: Inquiry, *, by_principal: bool) -> Finding:
-        """How the request meets this statement: the first element that fails, or a match and its strength.
+    def meet(self, inquiry: Inquiry, *, by_principal: bool) -> Finding:
+        """The first step: the finding by caller and action alone.
 
-        `by_principal`: the statement stands in a set whose statements need a Principal.
-        Raises UnfitRequestError (`conditions`) for a context value that is not text.
+        A match stands when the statement `hangs` on nothing else; else `check` has the last word. `by_principal`: the
+        statement stands in a set whose statements need a Principal.
         """
-        finding = self._find(inquiry, by_principal)
-        if inquiry.detail:
-            return msgspec.structs.replace(finding, detail=self._look(inquiry, by_principal))
-        return finding
-
-    def _find(self, inquiry: Inquiry, by_principal: bool) -> Finding:
         strength = NONE
         if by_principal:
             strength = self._strength(inquiry)
@@ -136,14 +138,26 @@ class Statement:
             return self._failed["principal"]
         if not self.actions.match(inquiry.action):
             return self._failed["action"]
-        resources = self.resources
-        if resources is not None and not resources.match(inquiry.resource, inquiry.context, allow=self.allow):
-            return self._failed["resource"]
-        for test in self.conditions:
-            outcome = test.check(inquiry.context)
-            if not outcome.matched:
-                return self._condition_failed(test, outcome)
         return self._matched[strength]
+
+    def check(self, inquiry: Inquiry, met: Finding) -> Finding:
+        """The second step: `met`, the match that the first step found, unless the resource or a condition fails.
+
+        Raises UnfitRequestError (`conditions`) for a context value that is not text.
+        """
+        context = inquiry.context
+        resources = self.resources
+        if resources is not None and not resources.match(inquiry.resource, context, allow=self.allow):
+            return self._failed["resource"]
+        for test, failed in self._conditions:
+            outcome = test.check(context)
+            if not outcome.matched:
+                return failed.get(outcome.because) or self._condition_failed(test, outcome, failed)
+        return met
+
+    def explain(self, inquiry: Inquiry, finding: Finding, *, by_principal: bool) -> Finding:
+        """`finding`, which the two steps found, with every element looked at."""
+        return msgspec.structs.replace(finding, detail=self._look(inquiry, by_principal))
 
     def _strength(self, inquiry: Inquiry) -> int:
         principals = self.principals
@@ -154,21 +168,18 @@ class Statement:
             return ANY
         return principals.strength(inquiry.caller)
 
-    def _condition_failed(self, test: Test, outcome: Outcome) -> Finding:
-        known = self._conditions_failed.get((test, outcome))
-        if known is None:
-            known = Finding(
-                self.index,
-                self.sid,
-                self.effect,
-                matched=False,
-                first_failed="condition",
-                operator=test.operator,
-                key=test.name,
-                because=outcome.because,
-            )
-            self._conditions_failed[test, outcome] = known
-        return known
+    def _condition_failed(self, test: Test, outcome: Outcome, failed: dict[Because, Finding]) -> Finding:
+        finding = failed[outcome.because] = Finding(
+            self.index,
+            self.sid,
+            self.effect,
+            matched=False,
+            first_failed="condition",
+            operator=test.operator,
+            key=test.name,
+            because=outcome.because,
+        )
+        return finding
 
     def _look(self, inquiry: Inquiry, by_principal: bool) -> Detail:
         resources = self.resources

@@ -1,0 +1,101 @@
+"""What a document keeps of earlier requests changes no later answer, and does not grow."""
+
+import fnmatch
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage.policy import Kind, Named, Policies, Principal, Request, evaluate, parse
+from moorage.policy.narrowing import Narrowings
+from moorage.policy.resource import Resources
+from moorage.policy.statement import Inquiry
+from tests.policy.build import ACTION, ARN, OWNER, ask, grant, named, right, text, user
+from tests.policy.test_properties import boundaries, identities, policies, requests, resources
+
+
+@given(st.lists(requests, min_size=2, max_size=8), identities, resources, boundaries)
+def test_documents_that_have_been_asked_before_answer_as_new_ones(
+    asked: list[Request],
+    identity: list[dict[str, object]],
+    resource: list[dict[str, object]],
+    boundary: list[dict[str, object]] | None,
+) -> None:
+    used = policies(identity, resource, boundary)
+    for request in [*asked, *asked]:
+        assert evaluate(request, used) == evaluate(request, policies(identity, resource, boundary))
+        unused = policies(identity, resource, boundary)
+        assert evaluate(request, used, detail=True) == evaluate(request, unused, detail=True)
+
+
+def test_every_statement_has_its_finding_in_its_place() -> None:
+    statements = [
+        grant({"AWS": "444455556666"}, Sid="other"),
+        grant("*", action="ecr:PutImage", Sid="push"),
+        grant("*", Sid="condition", Condition={"StringEquals": {"aws:PrincipalTag/team": "red"}}),
+        grant("*", "Deny", Sid="deny", Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}),
+        grant({"AWS": user().arn}, Sid="mine"),
+    ]
+    used = Policies(resource=named(Kind.REPOSITORY, *statements))
+    for address, denied in (("10.0.0.1", True), ("192.0.2.1", False), ("10.0.0.1", True)):
+        decision = evaluate(ask(user(), context={"aws:sourceip": address}), used)
+        findings = decision.trace[0].policies[0].statements
+        assert [(each.sid, each.first_failed) for each in findings] == [
+            ("other", "principal"),
+            ("push", "action"),
+            ("condition", "condition"),
+            ("deny", None if denied else "condition"),
+            ("mine", None),
+        ]
+        assert decision.allowed is not denied
+
+
+def test_a_boundary_is_part_of_who_asks() -> None:
+    """A Deny with NotPrincipal hits the bounded even when listed; the same document answers both."""
+    resource = named(
+        Kind.REPOSITORY, {"Effect": "Deny", "NotPrincipal": {"AWS": user().arn}, "Action": "ecr:*"}, grant("*")
+    )
+    bounded = named(Kind.BOUNDARY, right())
+    for _ in range(2):
+        assert evaluate(ask(user()), Policies(resource=resource)).allowed
+        assert not evaluate(ask(user()), Policies(resource=resource, boundary=bounded)).allowed
+
+
+def test_what_is_kept_is_bounded() -> None:
+    document = parse(text(grant("*", Condition={"StringLike": {"aws:UserAgent": "docker/*"}})), Kind.REPOSITORY)
+    policy = Policies(resource=[Named("r", "", document)])
+    for number in range(1000):
+        caller = Principal("user", OWNER, f"arn:aws:iam::{OWNER}:user/{number}", f"AIDA{number}")
+        for agent in (f"docker/{number}", f"docker/{number}" * 100):
+            assert evaluate(Request(caller, ACTION, ARN, OWNER, {"aws:useragent": agent}), policy).allowed
+    kept = document.narrowings._kept
+    assert 0 < len(kept) <= 64
+    values = document.statements[0].conditions[0]._kept
+    assert 0 < len(values) <= 32
+    assert all(len(each) <= 64 for each in values)
+
+
+def test_a_narrowing_is_found_once() -> None:
+    document = parse(text(grant("*")), Kind.REPOSITORY)
+    narrowings = Narrowings(document.statements)
+    first = narrowings.of(Inquiry(user(), ACTION.lower(), ARN, {}, False, False), by_principal=True)
+    assert narrowings.of(Inquiry(user(), ACTION.lower(), "*", {"a": "b"}, False, False), by_principal=True) is first
+
+
+parts = st.text("ab*?", max_size=4)
+
+
+@given(
+    st.tuples(parts, parts, parts, parts, st.text("ab:/*?", max_size=8)),
+    st.tuples(*[st.text("ab", max_size=3)] * 4, st.text("ab:/", max_size=6)),
+    st.booleans(),
+)
+def test_resource_patterns_agree_with_a_plain_matcher_part_by_part(
+    entry: tuple[str, ...], resource: tuple[str, ...], negated: bool
+) -> None:
+    wanted = all(
+        re.fullmatch(fnmatch.translate(pattern), part) is not None
+        for pattern, part in zip(entry, resource, strict=True)
+    )
+    listed = Resources([":".join(("arn", *entry))], negated=negated, variables=True)
+    assert listed.match(":".join(("arn", *resource)), {}, allow=True) is (wanted is not negated)

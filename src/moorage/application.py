@@ -118,8 +118,8 @@ async def start(settings: Settings) -> Running:
     recorder.start()
     identity.last_uses.start()
     return Running(
-        aws=AwsDoor(services, verifier, access, visits, settings),
-        oci=OciDoor(registry, access, authenticator, downloads, locations, visits, settings),
+        aws=AwsDoor(services, verifier, access, visits, settings, recorder),
+        oci=OciDoor(registry, access, authenticator, downloads, locations, visits, settings, recorder),
         admin=admin_door(
             AdminServices(
                 registry,

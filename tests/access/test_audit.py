@@ -10,7 +10,7 @@ import pytest
 
 from moorage import policy
 from moorage.access.audit import Entry, Event, Recorder
-from moorage.access.caller import Caller
+from moorage.access.caller import Caller, Connection
 from moorage.clock import Clock
 from moorage.identity.credentials import PolicySets
 from moorage.names import Region
@@ -64,23 +64,19 @@ def from_ip(number: int) -> dict[str, Any]:
     return {"aws:sourceip": f"10.0.{number}"}
 
 
+CONNECTION = Connection("10.0.0.7", False, "docker/1", None, "localhost", Region("us-east-1"))
+
+
 def event(*decisions: Entry, **given: Any) -> Event:
     return Event(
         **{
-            "id": "",
-            "at": 1000.0,
             "source": "ecr.amazonaws.com",
             "name": "BatchGetImage",
             "region": Region("us-east-1"),
             "caller": CALLER,
-            "account": ACCOUNT,
-            "resource": APP,
-            "source_ip": "10.0.0.7",
-            "user_agent": "docker/1",
+            "connection": msgspec.structs.replace(CONNECTION, decisions=list(decisions)),
             "read_only": True,
             "request": b'{"repositoryName":"app"}',
-            "response": b"null",
-            "decisions": decisions,
             **given,
         }
     )
@@ -156,23 +152,39 @@ async def test_what_decisions_share_is_kept_whole_and_once(store: AuditStore) ->
 
 
 async def test_equal_successful_reads_are_one_event_writes_and_failures_are_not(store: AuditStore) -> None:
-    recorder = recorder_over(store)
-    for at in (1000.0, 1000.5):
-        recorder.note(event(recorder.record(decided()), at=at))
-        recorder.note(event(recorder.record(decided()), at=at, request=b'{"repositoryName":"app","imageIds":[]}'))
-        recorder.note(event(recorder.record(decided()), at=at, read_only=False, name="PutImage"))
-        recorder.note(event(recorder.record(decided()), at=at, error_code="ImageNotFoundException"))
+    clock = Clock()
+    recorder = Recorder(store, clock, Settings(), lambda: None)
+    for _ in range(2):
+        recorder.note(event(recorder.record(decided())))
+        recorder.note(event(recorder.record(decided()), request=b'{"repositoryName":"app","imageIds":[]}'))
+        recorder.note(event(recorder.record(decided()), read_only=False, name="PutImage"))
+        recorder.note(event(recorder.record(decided()), error_code="ImageNotFoundException"))
+        clock.offset += 100
     await recorder.flush()
     (decision,) = await rows(store)
     found = await events(store)
     assert sorted(each["count"] for each in found) == [1, 1, 1, 1, 2, 2]
-    assert {each["last"] for each in found if each["count"] == 2} == {1000.5}
+    assert {round(each["last"] - each["at"]) for each in found} == {0, 100}
     assert all(json.loads(each["detail"])["decisions"] == [decision.id] for each in found)
+
+
+async def test_failures_to_prove_a_key_are_told_once_with_their_count(store: AuditStore) -> None:
+    recorder = recorder_over(store)
+    for code in ("InvalidSignatureException", "ExpiredTokenException", "InvalidSignatureException"):
+        recorder.note(event(authenticated=False, error_code=code))
+    await recorder.flush()
+    assert sorted((each["error_code"], each["count"]) for each in await events(store)) == [
+        ("ExpiredTokenException", 1),
+        ("InvalidSignatureException", 2),
+    ]
 
 
 async def test_an_event_belongs_to_the_caller_and_to_the_owner_of_the_resource(store: AuditStore) -> None:
     recorder = recorder_over(store)
-    recorder.note(event(id="the-request", account="222222222222", error_code="AccessDeniedException"))
+    theirs = decided("ecr:PutImage")
+    request = msgspec.structs.replace(theirs.decision.request, resource_account="222222222222")
+    theirs.decision = msgspec.structs.replace(theirs.decision, request=request)
+    recorder.note(event(theirs, id="the-request", error_code="AccessDeniedException"))
     await recorder.flush()
     for account in (ACCOUNT, "222222222222"):
         (row,) = (await store.events(account, EventFilter(id="the-request"))).rows

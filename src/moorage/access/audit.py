@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from moorage import policy
-from moorage.access.caller import Caller
+from moorage.access.caller import Caller, Connection
 from moorage.access.parts import Parts
 from moorage.clock import Clock
 from moorage.names import Region
@@ -51,34 +51,32 @@ class Entry(msgspec.Struct, gc=False):
     count: int = 1
 
 
-class Event(msgspec.Struct, gc=False):
+class Event(msgspec.Struct, gc=False, kw_only=True):
     """A request and its outcome on its way to the record, in the terms of CloudTrail."""
 
-    id: str
-    """The request's, where the client was told one; else empty."""
-    at: float
+    id: str = ""
+    """The request's, where the client was told one."""
     source: str
     """E.g. `ecr.amazonaws.com`."""
     name: str
     """The API operation; of /v2/ the one that the request stands for."""
     region: Region
     caller: Caller
-    account: str
-    """Of the resource; the caller's own when there is none."""
-    resource: str
-    """ARN, or `*`."""
-    source_ip: str
-    user_agent: str | None
+    connection: Connection
+    """With the decisions that were made for the request; the first of them says which resource it was about."""
     read_only: bool
     request: bytes
     """requestParameters: JSON, without secrets and without the bytes of images."""
-    response: bytes
+    response: bytes = b"null"
     """responseElements, likewise; `null` for reads."""
-    decisions: tuple[Entry, ...]
     error_code: str | None = None
     error_message: str | None = None
-    more: dict[str, Any] = {}
+    authenticated: bool = True
+    """False: somebody named the caller's key, and did not prove to hold it."""
+    more: dict[str, Any] | None = None
     """Further members of additionalEventData."""
+    at: float = 0.0
+    """When it was answered; set when it is taken into the record."""
     last: float = 0.0
     count: int = 1
 
@@ -97,6 +95,7 @@ class EventDetail(msgspec.Struct, omit_defaults=True):
     """How many there were."""
     shared: bool = False
     """Another account has this event, too."""
+    authenticated: bool = True
     more: dict[str, Any] = {}
 
 
@@ -158,23 +157,26 @@ class Recorder:
 
     def note(self, event: Event) -> None:
         """Take a request's outcome into the record."""
+        event.at = event.last = self._clock.now()
         key: object = id(event)
-        if event.read_only and event.error_code is None:
+        if not event.authenticated or (event.read_only and event.error_code is None):
+            connection = event.connection
             key = (
                 id(event.caller),
                 event.name,
-                event.resource,
                 event.request,
-                event.source_ip,
-                event.user_agent,
-                tuple([id(each) for each in event.decisions]),
+                event.response,
+                event.error_code,
+                connection.source_ip,
+                connection.user_agent,
+                id(event.more),
+                tuple([id(each) for each in connection.decisions]),
             )
             same = self._events.get(key)
             if same is not None:
                 same.count += 1
                 same.last = event.at
                 return
-        event.last = event.at
         if self._take(self._events, key, event):
             self._wake()
 
@@ -298,18 +300,23 @@ class Recorder:
 
     def _event_rows(self, event: Event) -> list[Row]:
         """One row for the account that called and one for the account that owns the resource."""
-        own = event.caller.principal.account
-        recipients = dict.fromkeys(account for account in (own, event.account) if account)
+        own, decisions = event.caller.principal.account, event.connection.decisions
+        account, resource = own, "*"
+        if decisions:
+            about = decisions[0].decision.request
+            account, resource = about.resource_account, about.resource
+        recipients = dict.fromkeys(each for each in (own, account) if each)
         detail = EventDetail(
-            user_agent=event.user_agent,
+            user_agent=event.connection.user_agent,
             read_only=event.read_only,
             error_message=event.error_message,
             request=msgspec.Raw(event.request),
             response=msgspec.Raw(event.response),
-            decisions=[each.id for each in event.decisions[:_DECISIONS_NAMED] if each.id],
-            decided=len(event.decisions),
+            decisions=[each.id for each in decisions[:_DECISIONS_NAMED] if each.id],
+            decided=len(decisions),
             shared=len(recipients) > 1,
-            more=event.more,
+            more=event.more or {},
+            authenticated=event.authenticated,
         )
         row = {
             "id": event.id or str(uuid.uuid4()),
@@ -320,14 +327,14 @@ class Recorder:
             "name": event.name,
             "region": event.region,
             "principal": event.caller.principal.arn,
-            "resource": event.resource,
-            "source_ip": event.source_ip,
+            "resource": resource,
+            "source_ip": event.connection.source_ip[:64],
             "verdict": _verdict(event.error_code),
             "error_code": event.error_code,
             "caller": self._parts.caller(event.caller),
             "detail": msgspec.json.encode(detail).decode(),
         }
-        return [{**row, "recipient": account} for account in recipients]
+        return [{**row, "recipient": each} for each in recipients]
 
     async def _write_on(self) -> None:
         while True:

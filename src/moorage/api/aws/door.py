@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
+from moorage.access.audit import Event, Recorder
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.api.asgi import Receive, Scope, Send, content_length, headers_of, read_body, respond
-from moorage.api.aws import errors, json11, query
+from moorage.api.aws import errors, json11, query, trail
 from moorage.api.aws.operation import BODY_LIMIT, Call, Operation, Service
 from moorage.api.aws.sigv4 import Claim, Verifier, scope_service
 from moorage.api.visit import Visits
@@ -27,7 +28,7 @@ from moorage.errors import (
     Throttling,
     UnknownOperation,
 )
-from moorage.names import AccountId
+from moorage.names import AccountId, Region
 from moorage.settings import Settings
 
 _log = structlog.get_logger()
@@ -35,6 +36,8 @@ _LARGE_BODY = 16 << 20
 """Bodies that may be longer than this are capped in number at once."""
 _BODY_SECONDS = 300.0
 """A body must have arrived by then."""
+_LONGEST_NAME = 128
+"""Characters of an operation's name that the audit record keeps."""
 _encode = msgspec.json.Encoder(order="sorted").encode  # AWS sends the members of an answer in alphabetical order
 _FORM = b"application/x-www-form-urlencoded"
 
@@ -47,17 +50,33 @@ class Opened(NamedTuple):
 
 
 class Exchange:
-    """One request on its way through the door."""
+    """One request on its way through the door, with what the audit record will keep of it."""
 
-    __slots__ = ("connection", "headers", "receive", "request_id", "scope")
-
-    connection: Connection
+    __slots__ = (
+        "asked",
+        "caller",
+        "connection",
+        "headers",
+        "operation",
+        "receive",
+        "region",
+        "request_id",
+        "responded",
+        "scope",
+    )
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.receive = receive
         self.headers = headers_of(scope)
         self.request_id = str(uuid.uuid4())
+        self.connection: Connection | None = None
+        self.operation = ""
+        self.caller: Caller | None = None
+        """Who signed, once that is verified."""
+        self.region: Region | None = None
+        self.asked = trail.NOTHING
+        self.responded = trail.NOTHING
 
 
 class AwsDoor:
@@ -70,7 +89,10 @@ class AwsDoor:
         access: Access,
         visits: Visits,
         settings: Settings,
+        recorder: Recorder | None = None,
     ) -> None:
+        """`recorder` takes the events of the audit record; None, for a door on its own: nobody does."""
+        self._recorder = recorder
         self._services = {service.name: Opened(service, services) for service, services in opened}
         self._targets = {
             service.version: self._services[service.name] for service, _ in opened if service.protocol == "json"
@@ -83,21 +105,28 @@ class AwsDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive)
         opened = self._opened(exchange)
+        refusal: MoorageError | None = None
+        body = b""
         try:
             exchange.connection = self._visits.connection(scope, exchange.headers)
             if opened is not None and opened.service.protocol == "query":
-                body = await self._query(exchange, opened)
+                body = await self._query(exchange, exchange.connection, opened)
             else:
-                body = await self._json(exchange)
+                body = await self._json(exchange, exchange.connection)
         except MoorageError as error:
-            await self._refuse(exchange, opened, error, send)
+            refusal = error
         except TimeoutError:
-            await self._refuse(exchange, opened, Throttling(), send)
+            refusal = Throttling()
         except Exception as error:  # noqa: BLE001 - a fault of ours must still be answered, and is logged
             _log.error("request failed", request_id=exchange.request_id, exc_info=error)
-            await self._refuse(exchange, opened, ServerFault(), send)
+            refusal = ServerFault()
+        if isinstance(refusal, AccessDenied) and refusal.decision_id:
+            exchange.request_id = refusal.decision_id
+        is_query = opened is not None and opened.service.protocol == "query"
+        await self._note(exchange, opened, refusal, is_query=is_query)
+        if refusal is not None:
+            await self._refuse(exchange, opened, refusal, send)
         else:
-            is_query = opened is not None and opened.service.protocol == "query"
             await _answer(send, 200, errors.XML if is_query else errors.JSON, exchange.request_id, body)
 
     def _opened(self, exchange: Exchange) -> Opened | None:
@@ -112,19 +141,20 @@ class AwsDoor:
             return self._services.get("iam")
         return None
 
-    async def _json(self, exchange: Exchange) -> bytes:
+    async def _json(self, exchange: Exchange, connection: Connection) -> bytes:
         opened, operation = self._target(exchange)
-        claim = await self._verifier.begin(
-            exchange.scope, exchange.headers, opened.service.name, host=exchange.connection.host
-        )
+        exchange.operation = operation.name
+        claim = await self._verifier.begin(exchange.scope, exchange.headers, opened.service.name, host=connection.host)
         if operation.body_limit <= _LARGE_BODY:
-            return await self._json_claimed(exchange, opened, operation, claim)
+            return await self._json_claimed(exchange, connection, opened, operation, claim)
         async with self._large_bodies:
-            return await self._json_claimed(exchange, opened, operation, claim)
+            return await self._json_claimed(exchange, connection, opened, operation, claim)
 
-    async def _json_claimed(self, exchange: Exchange, opened: Opened, operation: Operation, claim: Claim) -> bytes:
+    async def _json_claimed(
+        self, exchange: Exchange, connection: Connection, opened: Opened, operation: Operation, claim: Claim
+    ) -> bytes:
         body = await _body(exchange, operation.body_limit)
-        caller = await self._verifier.finish(claim, body)
+        exchange.caller = await self._verifier.finish(claim, body)
         request = json11.decode(
             operation.request,
             body,
@@ -132,7 +162,7 @@ class AwsDoor:
             wording=opened.service.wording,
         )
         del body  # a layer part's is long, and decoded now
-        return _encode(await self._decided(exchange, opened, operation, claim, caller, request))
+        return _encode(await self._decided(exchange, connection, opened, operation, claim, exchange.caller, request))
 
     def _target(self, exchange: Exchange) -> tuple[Opened, Operation]:
         """The service and operation that X-Amz-Target names, or UnknownOperation."""
@@ -145,29 +175,35 @@ class AwsDoor:
             raise UnknownOperation
         return opened, operation
 
-    async def _query(self, exchange: Exchange, opened: Opened) -> bytes:
+    async def _query(self, exchange: Exchange, connection: Connection, opened: Opened) -> bytes:
         service = opened.service
-        claim = await self._verifier.begin(
-            exchange.scope, exchange.headers, service.name, host=exchange.connection.host
-        )
+        claim = await self._verifier.begin(exchange.scope, exchange.headers, service.name, host=connection.host)
         body = await _body(exchange, BODY_LIMIT)
-        caller = await self._verifier.finish(claim, body)
+        exchange.caller = await self._verifier.finish(claim, body)
         request = query.Parameters.parse(body, exchange.scope["query_string"])
         name, version = request.get("Action") or "", request.get("Version")
+        exchange.operation = name
         operation = service.operations.get(name)
         if operation is None or version not in {None, service.version}:
             raise UnknownOperation(f"Could not find operation {name} for version {version}")
         response: Mapping[str, query.Value] | None = await self._decided(
-            exchange, opened, operation, claim, caller, request
+            exchange, connection, opened, operation, claim, exchange.caller, request
         )
         return query.answer(name, query.namespace(service.name, service.version), response, exchange.request_id)
 
     async def _decided(
-        self, exchange: Exchange, opened: Opened, operation: Operation, claim: Claim, caller: Caller, request: Any
+        self,
+        exchange: Exchange,
+        connection: Connection,
+        opened: Opened,
+        operation: Operation,
+        claim: Claim,
+        caller: Caller,
+        request: Any,
     ) -> Any:
         """What the operation answers, once everything it touches is allowed."""
-        region = claim.signed.region
-        connection = exchange.connection
+        exchange.region = region = claim.signed.region
+        exchange.asked = trail.request_parameters(request)
         if connection.region != region:
             connection = msgspec.structs.replace(connection, region=region)
         call = Call(
@@ -190,12 +226,44 @@ class AwsDoor:
                 await self._access.require(
                     caller, connection, operation.action, resource, extra=conditions, decision_id=decision_id
                 )
-        return await operation.run(call, request)
+        response = await operation.run(call, request)
+        exchange.responded = trail.response_elements(operation.name, response)
+        return response
+
+    async def _note(
+        self, exchange: Exchange, opened: Opened | None, refusal: MoorageError | None, *, is_query: bool
+    ) -> None:
+        """The event of this request. Of a caller that is not verified only if it named a key that is kept here."""
+        connection = exchange.connection
+        if self._recorder is None or opened is None or connection is None:
+            return
+        caller = exchange.caller
+        if caller is None:
+            caller = await self._verifier.claimant(exchange.headers, exchange.scope["query_string"])
+            if caller is None:
+                return
+        code = None
+        if refusal is not None:
+            code = errors.query_code(refusal)[0] if is_query else refusal.code
+        self._recorder.note(
+            Event(
+                id=exchange.request_id,
+                source=f"{opened.service.name}.amazonaws.com",
+                name=exchange.operation[:_LONGEST_NAME] or "Unknown",
+                region=exchange.region or connection.region,
+                caller=caller,
+                connection=connection,
+                read_only=trail.reads_only(exchange.operation),
+                request=exchange.asked,
+                response=exchange.responded,
+                error_code=code,
+                error_message=None if refusal is None else refusal.message,
+                authenticated=exchange.caller is not None,
+            )
+        )
 
     async def _refuse(self, exchange: Exchange, opened: Opened | None, error: MoorageError, send: Send) -> None:
         request_id = exchange.request_id
-        if isinstance(error, AccessDenied) and error.decision_id:
-            request_id = error.decision_id
         if opened is not None and opened.service.protocol == "query":
             xmlns = query.namespace(opened.service.name, opened.service.version)
             status, body = errors.query_body(error, xmlns, request_id)

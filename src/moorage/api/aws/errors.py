@@ -54,13 +54,17 @@ def json_body(error: MoorageError) -> bytes:
     return msgspec.json.encode(body)
 
 
+def query_code(error: MoorageError) -> tuple[str, int]:
+    """Code and status of an error of a Query service."""
+    if isinstance(error, QueryError):
+        return error.error_code, error.error_status
+    return next(
+        (_QUERY[each] for each in type(error).__mro__ if each in _QUERY),
+        (error.code.removesuffix("Exception"), error.status),
+    )
+
+
 def query_body(error: MoorageError, xmlns: str, request_id: str) -> tuple[int, bytes]:
     """Status and document of an error of a Query service."""
-    if isinstance(error, QueryError):
-        code, status = error.error_code, error.error_status
-    else:
-        code, status = next(
-            (_QUERY[each] for each in type(error).__mro__ if each in _QUERY),
-            (error.code.removesuffix("Exception"), error.status),
-        )
+    code, status = query_code(error)
     return status, query.error_answer(xmlns, code, error.message, status, request_id)

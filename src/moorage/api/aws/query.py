@@ -1,6 +1,6 @@
 """The AWS Query protocol of IAM and STS: form in, XML out (policy-engine.md §8.1)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import ItemsView, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 from urllib.parse import parse_qsl
@@ -39,6 +39,10 @@ class Parameters:
 
     def get(self, name: str) -> str | None:
         return self._fields.get(name)
+
+    def items(self) -> ItemsView[str, str]:
+        """Every field and its value, as sent."""
+        return self._fields.items()
 
     def required(self, name: str) -> str:
         value = self._fields.get(name)

@@ -22,6 +22,7 @@ from moorage.errors import (
     IncompleteSignature,
     InvalidSignature,
     MissingAuthenticationToken,
+    MoorageError,
     UnrecognizedClient,
 )
 from moorage.identity.credentials import Credential
@@ -159,6 +160,14 @@ class Verifier:
             raise InvalidSignature(MISMATCH)
         self._keys.used(claim.caller, signed.service, signed.region)
         return claim.caller
+
+    async def claimant(self, headers: dict[bytes, bytes], query: bytes) -> Caller | None:
+        """Whose key a refused request named, for the audit record: nothing is verified. None: no key of ours."""
+        try:
+            credential = await self._keys.credential(_read(headers, query).key_id)
+            return await self._keys.caller_of(credential)
+        except MoorageError:
+            return None
 
     async def verify(
         self, scope: Scope, receive: Receive, *, service: str, limit: int, host: str

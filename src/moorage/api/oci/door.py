@@ -11,12 +11,13 @@ from typing import TypeAlias
 
 import structlog
 
+from moorage.access.audit import Recorder
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.access.download import Downloads
 from moorage.api.asgi import Headers, Receive, Scope, Send, respond
-from moorage.api.oci import blobs, catalog, errors, manifests, ping, referrers, routes, tags, uploads
+from moorage.api.oci import blobs, catalog, errors, manifests, ping, referrers, routes, tags, trail, uploads
 from moorage.api.oci.exchange import VERSION, Exchange, Services, parse_digest
 from moorage.api.visit import Visits
 from moorage.errors import AuthorizationTokenInvalid, MoorageError, ServerFault, UnrecognizedClient
@@ -61,7 +62,10 @@ class OciDoor:
         locations: Locations,
         visits: Visits,
         settings: Settings,
+        recorder: Recorder | None = None,
     ) -> None:
+        """`recorder` takes the events of the audit record; None, for a door on its own: nobody does."""
+        self._recorder = recorder
         self._services = Services(registry, access, locations, settings)
         self._authenticator = authenticator
         self._downloads = downloads
@@ -84,17 +88,28 @@ class OciDoor:
                 raise errors.Unsupported(", ".join(_HANDLERS[route.kind]))
             exchange = Exchange(self._services, scope, receive, send, headers, route, caller, connection, ref)
             await handler(exchange)
+            self._note(exchange, None)
         except MoorageError as error:
+            self._note(exchange, error)
             if exchange is not None and exchange.started:
                 raise
             await self._refuse(scope, connection, send, error)
             await _read_on(scope, receive)
         except Exception:
             _log.exception("request failed", method=scope["method"], path=scope["path"])
+            self._note(exchange, ServerFault())
             if exchange is not None and exchange.started:
                 raise
             await self._refuse(scope, connection, send, ServerFault())
             await _read_on(scope, receive)
+
+    def _note(self, exchange: Exchange | None, error: MoorageError | None) -> None:
+        """The event of a request whose caller is known and whose path names something."""
+        if self._recorder is None or exchange is None:
+            return
+        event = trail.event(exchange, error, self._profile)
+        if event is not None:
+            self._recorder.note(event)
 
     async def _admit(
         self, scope: Scope, headers: Mapping[bytes, bytes], connection: Connection, route: routes.Route | None

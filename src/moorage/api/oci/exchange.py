@@ -58,16 +58,18 @@ class Exchange:
         self.route = route
         self.caller = caller
         self.connection = connection
-        self._ref = ref
+        self.repository = ref
+        self.responded = b"null"
+        """What the audit record says of the answer: responseElements, JSON."""
         self.started = False
         """The answer has begun: an error can no longer be told, only the connection be broken."""
 
     @property
     def ref(self) -> RepositoryRef:
         """The repository; only the routes below a name have one."""
-        if self._ref is None:
+        if self.repository is None:
             raise LookupError("this route names no repository")
-        return self._ref
+        return self.repository
 
     @property
     def by(self) -> str:

@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 from moorage.api.asgi import Headers, content_length, read_body
+from moorage.api.oci import trail
 from moorage.api.oci.creation import create_on_push
 from moorage.api.oci.errors import ChunkInvalid, ManifestBlobUnknown, TagInvalid
 from moorage.api.oci.exchange import VERSION, Exchange, names_etag, parse_digest
@@ -77,6 +78,7 @@ async def put(exchange: Exchange) -> None:
     except LayersNotFound as error:
         raise ManifestBlobUnknown(error.message) from error
     stored = put.manifest.digest
+    exchange.responded = trail.put_image(exchange.ref, stored, as_tag)
     headers = [
         (b"location", exchange.path("manifests", stored).encode()),
         (b"docker-content-digest", stored.encode()),

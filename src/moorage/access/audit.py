@@ -32,6 +32,8 @@ _ATTEMPTS: Final = 3
 _RETRY_SECONDS: Final = 1.0
 _HOPELESS: Final = 20
 """Rows refused one after the other, after which the rest of a batch is given up: it is not the rows."""
+_USUAL_BYTES: Final = 2048
+"""What a record of the queue may hold; a longer one counts as several."""
 _DECISIONS_NAMED: Final = 100
 _DENIALS: Final = frozenset({"AccessDenied", "AccessDeniedException"})
 _log = structlog.get_logger()
@@ -119,6 +121,7 @@ class Recorder:
         self._parts = Parts()
         self._entries: dict[object, Entry] = {}
         self._events: dict[object, Event] = {}
+        self._weight = 0
         self._something = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -151,7 +154,8 @@ class Recorder:
                     same.last = entry.at
                     return same
                 key = id(entry)
-        if self._take(self._entries, key, entry):
+        if self._has_room(1):
+            self._entries[key] = entry
             self._wake()
         return entry
 
@@ -177,14 +181,15 @@ class Recorder:
                 same.count += 1
                 same.last = event.at
                 return
-        if self._take(self._events, key, event):
+        if self._has_room(1 + (len(event.request) + len(event.response)) // _USUAL_BYTES):
+            self._events[key] = event
             self._wake()
 
-    def _take(self, waiting: dict[object, Any], key: object, one: Entry | Event) -> bool:
-        if len(self._entries) + len(self._events) >= self._settings.audit_queue:
+    def _has_room(self, weight: int) -> bool:
+        if self._weight >= self._settings.audit_queue:
             self._lose(1)
             return False
-        waiting[key] = one
+        self._weight += weight
         return True
 
     def _wake(self) -> None:
@@ -216,6 +221,7 @@ class Recorder:
         async with self._flushing:
             self._entries.clear()
             self._events.clear()
+            self._weight = 0
             await self._store.clear()
 
     async def flush(self) -> None:
@@ -225,6 +231,7 @@ class Recorder:
                 return
             entries, self._entries = self._entries, {}
             events, self._events = self._events, {}
+            self._weight = 0
             batch = await asyncio.to_thread(self._batch, entries.values(), events.values())
             for _ in range(_ATTEMPTS):
                 if await self._written(batch):

@@ -1,6 +1,6 @@
 """Recorded decisions, put together again: what was asked, on which policies; one of them, or a stream for a replay."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -15,7 +15,6 @@ T = TypeVar("T")
 
 _KEPT: Final = 50_000
 """Parts kept decoded; past it they are read again."""
-_ASKED_AT_ONCE: Final = 500
 _PAGE: Final = 10_000
 
 
@@ -148,16 +147,10 @@ class Records:
         if len(self._callers) + len(self._contexts) > _KEPT:
             self._callers.clear()
             self._contexts.clear()
-        for name, text in (await self._texts({row.caller for row in rows} - self._callers.keys())).items():
+        for name, text in (await self._store.parts({row.caller for row in rows} - self._callers.keys())).items():
             self._callers[name] = parts.read_caller(text)
-        for name, text in (await self._texts({row.context for row in rows} - self._contexts.keys())).items():
+        for name, text in (await self._store.parts({row.context for row in rows} - self._contexts.keys())).items():
             self._contexts[name] = parts.read_context(text)
-
-    async def _texts(self, names: Collection[str]) -> dict[str, str]:
-        wanted, texts = sorted(names), {}
-        for begin in range(0, len(wanted), _ASKED_AT_ONCE):
-            texts.update(await self._store.parts(wanted[begin : begin + _ASKED_AT_ONCE]))
-        return texts
 
     def _is_whole(self, row: Decided) -> bool:
         return row.caller in self._callers and row.context in self._contexts

@@ -15,6 +15,8 @@ from moorage.api.aws.query import Parameters
 HIDDEN: Final = "HIDDEN_DUE_TO_SECURITY_REASONS"
 MOST: Final = 32_768
 """Characters of one text that are kept."""
+MOST_IN_ALL: Final = 65_536
+"""Bytes of all parameters, or of the whole answer, that are kept."""
 NOTHING: Final = b"null"
 
 _SECRETS: Final = frozenset(
@@ -59,9 +61,10 @@ def _gives_credentials(response: Any) -> bool:
 
 def _told(value: Any) -> bytes:
     try:
-        return msgspec.json.encode(_clean("", value))
+        told = msgspec.json.encode(_clean("", value))
     except UnicodeEncodeError:  # half a surrogate pair: text that is none
         return NOTHING
+    return told if len(told) <= MOST_IN_ALL else msgspec.json.encode(_by_digest(told))
 
 
 def _clean(name: str, value: Any) -> Any:

@@ -4,7 +4,7 @@ Rows are dictionaries with every column of their table. On SQLite they are in a 
 """
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -21,6 +21,7 @@ Position: TypeAlias = tuple[float, str]
 """Where a reader is in a record that is ordered by time: `at` and `id` of the last row it had."""
 
 DAY = 86_400.0
+_ASKED_AT_ONCE = 500
 LOOKED_AT = 50_000
 """Events looked at for one page; when too few of them match, the page is short and the next one goes on there."""
 
@@ -120,6 +121,15 @@ class AuditStore:
         """The decision `id`."""
         return await self._first(select(decisions).where(decisions.c.id == id))
 
+    async def find_all(self, ids: Collection[str]) -> dict[str, Row]:
+        """The decisions with those ids, by id; those that are not there are left out."""
+        found: dict[str, Row] = {}
+        for some in _some(ids):
+            query = select(decisions).where(decisions.c.id.in_(some))
+            for row in await self._database.read(lambda conn, query=query: conn.execute(query).mappings().all()):  # type: ignore[misc]
+                found[row["id"]] = dict(row)
+        return found
+
     async def last_denial(self, principal: str) -> Row | None:
         """The newest denial of `principal` (ARN)."""
         mine = decisions.c.principal == principal
@@ -131,9 +141,13 @@ class AuditStore:
         return await self._first(select(events).where(events.c.id == id).limit(1))
 
     async def parts(self, names: Collection[str]) -> dict[str, str]:
-        """The texts of the parts with those hashes; those that are no longer kept are left out. At most 500."""
-        query = select(audit_parts.c.hash, audit_parts.c.text).where(audit_parts.c.hash.in_(list(names)))
-        return await self._database.read(lambda conn: {each[0]: each[1] for each in conn.execute(query)})
+        """The texts of the parts with those hashes; those that are no longer kept are left out."""
+        found: dict[str, str] = {}
+        for some in _some(names):
+            query = select(audit_parts.c.hash, audit_parts.c.text).where(audit_parts.c.hash.in_(some))
+            for row in await self._database.read(lambda conn, query=query: conn.execute(query).all()):  # type: ignore[misc]
+                found[row[0]] = row[1]
+        return found
 
     async def decided(
         self,
@@ -238,6 +252,13 @@ class AuditStore:
             return None if row is None else dict(row)
 
         return await self._database.read(work)
+
+
+def _some(names: Collection[str]) -> Iterator[list[str]]:
+    """The names, as many at a time as one statement takes."""
+    listed = sorted(names)
+    for begin in range(0, len(listed), _ASKED_AT_ONCE):
+        yield listed[begin : begin + _ASKED_AT_ONCE]
 
 
 def _execute(conn: Connection, statement: str, rows: Sequence[Row]) -> None:

@@ -1,0 +1,160 @@
+"""Who reads the audit record of an account, and what is told: its events in CloudTrail's shape, a page at a time."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from moorage.access import cloudtrail, parts
+from moorage.access.audit import EventDetail, Recorder
+from moorage.access.authorize import Access, NamedResource
+from moorage.access.caller import Caller, Connection
+from moorage.access.context import instant
+from moorage.errors import InvalidParameter
+from moorage.names import AccountId
+from moorage.store.metadata.audit import AuditStore, EventFilter, Position, Row
+
+READ_AUDIT: Final = "moorage:ReadAudit"
+MOST: Final = 500
+"""Events in one page."""
+
+
+def audit_arn(account: AccountId) -> str:
+    """What `moorage:ReadAudit` is decided on."""
+    return f"arn:aws:moorage::{account}:audit"
+
+
+class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is asked for. Times in seconds since the epoch: `since` inclusive, `until` exclusive."""
+
+    account: str | None = None
+    """Default: the caller's own."""
+    id: str | None = None
+    """Of the request, as the client was told it."""
+    principal: str | None = None
+    """ARN; in this and the next ones `*` and `?` are wildcards."""
+    action: str | None = None
+    """`PutImage` or `ecr:PutImage`."""
+    repository: str | None = None
+    region: str | None = None
+    source_ip: str | None = None
+    verdict: str | None = None
+    """`allowed`, `denied`, or `failed` (allowed, and then refused for another reason)."""
+    error_code: str | None = None
+    since: float | None = None
+    until: float | None = None
+    newest_first: bool = False
+    limit: int = 100
+    after: str | None = None
+    """`position` of the page before."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A page of events. An empty one with `more` is no end: few of many events match."""
+
+    events: list[Any]
+    position: str | None
+    """Where the next page begins; also for events that are still to come, when `more` is false."""
+    more: bool
+
+
+class Events:
+    """Reads the events of the audit record."""
+
+    def __init__(self, store: AuditStore, recorder: Recorder, access: Access) -> None:
+        self._store = store
+        self._recorder = recorder
+        self._access = access
+
+    async def read(self, caller: Caller, connection: Connection, account: AccountId, query: Query) -> Answer:
+        """A page of the account's events. AccessDenied without `moorage:ReadAudit` on it; InvalidParameter."""
+        if not 1 <= query.limit <= MOST:
+            raise InvalidParameter(f"limit is a number from 1 to {MOST}")
+        wanted, after = _filter(query), _position(query.after)
+        await self._access.require(caller, connection, READ_AUDIT, NamedResource(account, audit_arn(account)))
+        await self._recorder.flush()
+        page = await self._store.events(
+            account,
+            wanted,
+            since=query.since,
+            until=query.until,
+            after=after,
+            newest_first=query.newest_first,
+            limit=query.limit,
+        )
+        return Answer(await self._told(page.rows), _written(page.position), page.more)
+
+    async def _told(self, rows: Sequence[Row]) -> list[Any]:
+        details = [msgspec.json.decode(row["detail"], type=EventDetail) for row in rows]
+        decisions = await self._store.find_all({name for detail in details for name in detail.decisions})
+        names = {row["caller"] for row in rows} | {row["context"] for row in decisions.values()}
+        texts = await self._store.parts(names)
+        callers = {name: parts.read_caller(texts[name]) for name in {row["caller"] for row in rows} & texts.keys()}
+        return [
+            cloudtrail.event(
+                row,
+                detail,
+                callers.get(row["caller"]),
+                [_decision(decisions[name], texts, row["recipient"]) for name in detail.decisions if name in decisions],
+            )
+            for row, detail in zip(rows, details, strict=True)
+        ]
+
+
+def _decision(row: Row, texts: Mapping[str, str], recipient: str) -> dict[str, Any]:
+    """A decision as an event shows it, with the condition-key values it was made on."""
+    told = {
+        "id": row["id"],
+        "action": row["action"],
+        "resource": row["resource"],
+        "allowed": row["allowed"],
+        "rule": row["rule"],
+    }
+    if row["context"] in texts:
+        second = int(row["at"])
+        context = {
+            **parts.read_context(texts[row["context"]]),
+            "aws:currenttime": instant(second),
+            "aws:epochtime": str(second),
+        }
+        told["context"] = visible_context(context, is_owner=recipient == row["account"])
+    return told
+
+
+def visible_context(
+    context: Mapping[str, str | tuple[str, ...]], *, is_owner: bool
+) -> dict[str, str | tuple[str, ...]]:
+    """What may be told of a request's condition keys: another account's repository keeps its tags to itself."""
+    return {key: value for key, value in sorted(context.items()) if is_owner or "resourcetag/" not in key}
+
+
+def _filter(query: Query) -> EventFilter:
+    name, source = query.action, None
+    if name is not None and ":" in name:
+        service, _, name = name.partition(":")
+        source = service if service == "moorage" else f"{service}.amazonaws.com"
+    return EventFilter(
+        id=query.id,
+        principal=query.principal,
+        name=name,
+        source=source,
+        resource=None if query.repository is None else f"arn:aws:ecr:*:repository/{query.repository}",
+        region=query.region,
+        source_ip=query.source_ip,
+        verdict=query.verdict,
+        error_code=query.error_code,
+    )
+
+
+def _position(text: str | None) -> Position | None:
+    if text is None:
+        return None
+    at, _, name = text.partition(" ")
+    with contextlib.suppress(ValueError):
+        return float(at), name
+    raise InvalidParameter("after is not a position")
+
+
+def _written(position: Position | None) -> str | None:
+    return None if position is None else f"{position[0]!r} {position[1]}"

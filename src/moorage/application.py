@@ -14,6 +14,7 @@ from moorage.access.audit import Recorder
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.download import Downloads
+from moorage.access.events import Events
 from moorage.access.recorded import Records
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.access.why import Why
@@ -131,6 +132,8 @@ async def start(settings: Settings) -> Running:
                 settings,
                 empty,
                 measure,
+                Events(audit, recorder, access),
+                recorder,
             )
         ),
         database=database,

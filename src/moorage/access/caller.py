@@ -23,7 +23,7 @@ class Connection(msgspec.Struct, frozen=True, gc=False):
     region: Region
     """The region that is spoken to: of the signature's scope, or of the host name."""
     decisions: "list[Entry]" = msgspec.field(default_factory=list)
-    """What was decided for the request so far ; its event in the audit record refers to them."""
+    """What was decided for the request so far; its event in the audit record refers to them."""
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):

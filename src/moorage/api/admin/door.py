@@ -8,27 +8,31 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from moorage.api.admin import dev, explain, health, trash
+from moorage.api.admin import audit, dev, explain, health, trash
 from moorage.api.admin.service import AdminServices
+from moorage.api.admin.trail import Trailed, failed
 from moorage.errors import MoorageError, ServerFault
 
 _log = structlog.get_logger()
 
 
-def admin_door(services: AdminServices) -> Starlette:
+def admin_door(services: AdminServices) -> Trailed:
     """The ASGI application for `/_moorage/…`, `/metrics`, and the health and reset paths of other local clouds."""
-    capabilities = [health, explain, trash]
+    capabilities = [audit, health, explain, trash]
     if services.settings.dev:
         capabilities.append(dev)
     routes = [route for capability in capabilities for route in capability.routes(services)]
-    return Starlette(routes=routes, exception_handlers={MoorageError: _refused, Exception: _broken})
+    app = Starlette(routes=routes, exception_handlers={MoorageError: _refused, Exception: _broken})
+    return Trailed(app, services.recorder)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
+    failed(request, error)
     assert isinstance(error, MoorageError)  # noqa: S101 - Starlette hands it over by class
     return JSONResponse({"__type": error.code, "message": error.message}, error.status)
 
 
 async def _broken(request: Request, error: Exception) -> Response:
+    failed(request, error)
     _log.error("administration call failed", path=request.url.path, exc_info=error)
     return JSONResponse({"__type": ServerFault.code, "message": ServerFault().message}, 500)

@@ -8,14 +8,16 @@ from typing import Final, TypeVar
 import msgspec
 from starlette.requests import Request
 
+from moorage.access.audit import Recorder
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
+from moorage.access.events import Events
 from moorage.access.why import Why
 from moorage.api.asgi import headers_of
 from moorage.api.aws.sigv4 import Verifier
 from moorage.api.visit import Visits
 from moorage.clock import Clock
-from moorage.errors import InvalidParameter, Serialization
+from moorage.errors import InvalidParameter, MoorageError, Serialization
 from moorage.names import AccountId, InvalidNameError, Region, RepositoryRef, account_id, repository_name
 from moorage.registry.registry import Registry
 from moorage.settings import Settings
@@ -63,6 +65,8 @@ class AdminServices:
     settings: Settings
     reset: Callable[[], Awaitable[None]]
     measure: Callable[[], Awaitable[None]]
+    events: Events
+    recorder: Recorder
 
     def connection(self, request: Request) -> Connection:
         """The request's connection; UnknownHost or CrossSite when it may not come in at all."""
@@ -71,10 +75,18 @@ class AdminServices:
     async def signed(self, request: Request, *, limit: int = BODY_LIMIT) -> Signed:
         """The call with its body of at most `limit` bytes, once its signature (service `moorage`) is verified."""
         connection = self.connection(request)
-        caller, region, body = await self.verifier.verify(
-            request.scope, request.receive, service="moorage", limit=limit, host=connection.host
-        )
-        return Signed(caller, connection, region, body)
+        try:
+            caller, region, body = await self.verifier.verify(
+                request.scope, request.receive, service="moorage", limit=limit, host=connection.host
+            )
+        except MoorageError:
+            claimant = await self.verifier.claimant(headers_of(request.scope), request.scope["query_string"])
+            if claimant is not None:
+                request.state.signed = Signed(claimant, connection, connection.region, b"")
+                request.state.unverified = True
+            raise
+        request.state.signed = signed = Signed(caller, connection, region, body)  # for the audit record
+        return signed
 
     async def permitted(self, signed: Signed, action: str, repository: str, account: str | None) -> RepositoryRef:
         """The repository named, of that account or the caller's own, if the caller may `action` on it."""

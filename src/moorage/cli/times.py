@@ -1,0 +1,40 @@
+"""Times as people write them on a command line: `2h`, `7d`, `yesterday`, `2026-11-25`, `2026-11-25T10:30Z`."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Final
+
+import typer
+
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+_SPAN: Final = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?[smhdw])+")
+_PART: Final = re.compile(r"([0-9.]+)([smhdw])")
+_EPOCH: Final = re.compile(r"[0-9]{9,11}(?:\.[0-9]{1,9})?")
+
+
+def span(text: str) -> float:
+    """Seconds of `90s`, `30m`, `2h`, `7d`, `1w` or `1d12h`; BadParameter otherwise."""
+    folded = text.strip().lower()
+    if _SPAN.fullmatch(folded) is None:
+        raise typer.BadParameter(f"{text!r} is no span of time such as 90s, 30m, 2h, 7d or 1d12h")
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(folded))
+
+
+def moment(text: str, now: float) -> float:
+    """Seconds since the epoch: so long ago (`2h`), a day, a time (of this machine's zone unless said), an epoch."""
+    folded = text.strip().lower()
+    if _SPAN.fullmatch(folded) is not None:
+        return now - span(folded)
+    if folded == "now":
+        return now
+    if folded in {"today", "yesterday"}:
+        midnight = datetime.fromtimestamp(now).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+        return (midnight - timedelta(days=folded == "yesterday")).timestamp()
+    if _EPOCH.fullmatch(folded) is not None:
+        return float(folded)
+    try:
+        return datetime.fromisoformat(text.strip()).astimezone().timestamp()
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{text!r} is no time: say 2h or 7d (ago), today, yesterday, 2026-11-25 or 2026-11-25T10:30Z"
+        ) from None

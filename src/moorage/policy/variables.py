@@ -54,7 +54,8 @@ class Template:
 def _parts(text: str, variables: bool, wildcards: bool) -> list[Token | Variable]:
     parts: list[Token | Variable] = []
     position = 0
-    for found in _VARIABLE.finditer(text) if variables else ():
+    # Behind the last brace nothing can match; to look there again from every `${` would take time in its square.
+    for found in _VARIABLE.finditer(text, 0, text.rfind("}") + 1) if variables else ():
         parts += _literal(text[position : found.start()], wildcards)
         escape, key, default = found.groups()
         parts.append(escape if escape is not None else Variable((key or "").strip().lower(), default))

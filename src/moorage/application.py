@@ -102,7 +102,7 @@ async def start(settings: Settings) -> Running:
     sweep = Sweep(database, blobs, registry.images, clock, settings)
 
     async def empty() -> None:
-        await database.transaction(reset.empty)
+        await database.transaction(reset.empty, long=True)
         await recorder.clear()
 
     async def measure() -> None:

@@ -76,6 +76,7 @@ class Settings:
     tags_per_image: int = _setting(1_000, "quota")
     max_manifest_bytes: int = _setting(4 * MIB, "longest manifest taken")
     max_layer_bytes: int = _setting(52_000 * MIB, "longest layer taken")
+    small_layer_bytes: int = _setting(64 * 1024, "layers up to this long are kept in the metadata, not as files")
     part_uploads_at_once: int = _setting(4, "UploadLayerPart bodies held in memory at once, per worker")
 
     @property

@@ -55,6 +55,7 @@ class Bench:
 
     @classmethod
     def over(cls, db: Database, directory: Path, **changes: Any) -> "Bench":
+        """`small_layer_bytes=0` among the changes: every layer that is not empty is a file."""
         settings = replace(Settings(data=directory), **changes)
         blobs, clock = FileBlobStore(directory / "blobs"), Clock()
         return cls(

@@ -55,7 +55,11 @@ async def test_a_download_needs_an_image(bench: Bench) -> None:
     assert (await bench.layers.download(REF, config.digest)).size == 6
 
 
-async def test_a_range_and_the_file(bench: Bench) -> None:
+async def test_a_range_and_the_file(database: Database, bench: Bench) -> None:
+    small = await bench.layer(b"9876543210")
+    assert b"".join([chunk async for chunk in bench.layers.read(small, 2, 5)]) == b"765"
+    assert bench.layers.local_path(small) is None
+    bench = Bench.over(database, bench.settings.data, small_layer_bytes=9)
     layer = await bench.layer(b"0123456789")
     assert b"".join([chunk async for chunk in bench.layers.read(layer, 2, 5)]) == b"234"
     path = bench.layers.local_path(layer)

@@ -1,12 +1,17 @@
 """Uploads: pieces, cuts, digests, and the same bytes twice."""
 
 import asyncio
+import errno
+from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection, select
 
 from moorage.errors import (
     BodyIncomplete,
     EmptyUpload,
+    InsufficientStorage,
     InvalidLayer,
     InvalidLayerPart,
     LayerAlreadyExists,
@@ -20,8 +25,33 @@ from moorage.errors import (
 from moorage.names import RepositoryName
 from moorage.registry.layers import Layer
 from moorage.registry.uploads import SMALLEST_PART
+from moorage.store.blobs import transfer
 from moorage.store.metadata.database import Database
+from moorage.store.metadata.tables import blob_contents, upload_contents
 from tests.registry.pushing import BY, OTHER, REF, Bench, cut, digest_of, stream
+
+
+@pytest.fixture(params=[64 * 1024, 3, 0], ids=["small", "growing", "files"])
+async def bench(database: Database, tmp_path: Path, request: pytest.FixtureRequest) -> Bench:
+    """Once with all that is short kept in the metadata, once with up to three bytes, once in files."""
+    made = Bench.over(database, tmp_path, small_layer_bytes=request.param)
+    for ref in (REF, OTHER):
+        await made.repositories.create(ref, by=BY)
+    return made
+
+
+@pytest.fixture
+async def in_files(database: Database, tmp_path: Path) -> Bench:
+    made = Bench.over(database, tmp_path, small_layer_bytes=0)
+    for ref in (REF, OTHER):
+        await made.repositories.create(ref, by=BY)
+    return made
+
+
+def _also(bench: Bench, **changes: Any) -> Bench:
+    """Another process over the same data."""
+    small = bench.settings.small_layer_bytes
+    return Bench.over(bench.db, bench.settings.data, **{"small_layer_bytes": small, **changes})
 
 
 async def _bytes(bench: Bench, layer: Layer) -> bytes:
@@ -35,8 +65,14 @@ async def _begun(bench: Bench, *chunks: bytes) -> str:
     return upload.id
 
 
-async def _objects(bench: Bench) -> list[str]:
-    return sorted([each.kind async for each in bench.blobs.leftovers()])
+async def _kept(bench: Bench) -> list[str]:
+    """The kinds of everything whose bytes are kept."""
+
+    def work(conn: Connection) -> list[str]:
+        objects = conn.execute(select(blob_contents.c.digest)).all()
+        return ["object" for _ in objects] + ["upload" for _ in conn.execute(select(upload_contents.c.upload_id))]
+
+    return sorted([each.kind async for each in bench.blobs.leftovers()] + await bench.db.read(work))
 
 
 async def test_pieces_become_a_layer(bench: Bench) -> None:
@@ -86,8 +122,8 @@ async def test_a_chunk_begins_where_the_upload_ends(bench: Bench) -> None:
         assert raised.value.offset == 5
 
 
-async def test_more_than_announced_or_allowed_is_dropped(database: Database, bench: Bench) -> None:
-    small = Bench.over(database, bench.settings.data, max_layer_bytes=10)
+async def test_more_than_announced_or_allowed_is_dropped(bench: Bench) -> None:
+    small = _also(bench, max_layer_bytes=10)
     upload_id = await _begun(small, b"12345")
     for body, length in ((stream(b"67890", b"1"), None), (stream(b"67"), 1)):
         with pytest.raises(LimitExceeded):
@@ -97,25 +133,63 @@ async def test_more_than_announced_or_allowed_is_dropped(database: Database, ben
     assert await _bytes(small, layer) == b"12345"
 
 
-async def test_bytes_that_a_dead_process_left_are_no_part_of_the_layer(bench: Bench) -> None:
-    upload_id = await _begun(bench, b"known")
-    await bench.blobs.append(upload_id, 5, stream(b" and not noted"))
-    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"known"), by=BY, door="oci")
-    assert await _bytes(bench, layer) == b"known"
+async def test_bytes_that_a_dead_process_left_are_no_part_of_the_layer(in_files: Bench) -> None:
+    upload_id = await _begun(in_files, b"known")
+    await in_files.blobs.append(upload_id, 5, stream(b" and not noted"))
+    layer = await in_files.uploads.finish(REF, upload_id, digest_of(b"known"), by=BY, door="oci")
+    assert await _bytes(in_files, layer) == b"known"
 
 
-async def test_bytes_that_a_crash_of_the_machine_took_are_missed(bench: Bench) -> None:
-    upload_id = await _begun(bench, b"as it was sent")
-    (bench.settings.data / "blobs" / "uploads" / upload_id).write_bytes(b"as it")
+async def test_bytes_that_a_crash_of_the_machine_took_are_missed(in_files: Bench) -> None:
+    upload_id = await _begun(in_files, b"as it was sent")
+    (in_files.settings.data / "blobs" / "uploads" / upload_id).write_bytes(b"as it")
     with pytest.raises(UploadNotFound):
-        await bench.uploads.finish(REF, upload_id, digest_of(b"as it was sent"), by=BY, door="oci")
+        await in_files.uploads.finish(REF, upload_id, digest_of(b"as it was sent"), by=BY, door="oci")
     with pytest.raises(UploadNotFound):
-        await bench.uploads.append(REF, upload_id, stream(b" and more"))
+        await in_files.uploads.append(REF, upload_id, stream(b" and more"))
 
 
-async def test_another_process_finishes_the_upload(database: Database, bench: Bench) -> None:
+async def test_an_upload_moves_into_the_store_when_it_grows(bench: Bench) -> None:
+    bench = _also(bench, small_layer_bytes=8)
+    upload_id = await _begun(bench, b"1234", b"5678")
+    assert [each.name async for each in bench.blobs.leftovers()] == []
+    with pytest.raises(ConnectionError):
+        await bench.uploads.append(REF, upload_id, cut(b"9abcdefghij"))
+    assert (await bench.uploads.status(REF, upload_id)).size == 19
+    assert await _kept(bench) == ["upload"]
+    await bench.uploads.append(REF, upload_id, stream(b"k"), start=19)
+    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"123456789abcdefghijk"), by=BY, door="oci")
+    assert await _bytes(bench, layer) == b"123456789abcdefghijk"
+    assert await _kept(bench) == ["object"]
+
+
+async def test_a_full_store_leaves_a_growing_upload_as_it_was(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = _also(bench, small_layer_bytes=8)
+    upload_id = await _begun(bench, b"12345678")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(transfer, "write_all", full)
+    with pytest.raises(InsufficientStorage):
+        await bench.uploads.append(REF, upload_id, stream(b"9"))
+    monkeypatch.undo()
+    assert (await bench.uploads.status(REF, upload_id)).size == 8
+    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"12345678"), by=BY, door="oci")
+    assert await _bytes(bench, layer) == b"12345678"
+
+
+async def test_a_layer_in_a_file_serves_small_pushes_of_the_same_bytes(bench: Bench) -> None:
+    for first, second in ((0, 8), (8, 0)):
+        content = b"%d then %d" % (first, second)
+        kept = await _also(bench, small_layer_bytes=first).layer(content)
+        again = await _also(bench, small_layer_bytes=second).layer(content, OTHER)
+        assert (kept.object_key, await _bytes(bench, again)) == (again.object_key, content)
+
+
+async def test_another_process_finishes_the_upload(bench: Bench) -> None:
     upload_id = await _begun(bench, b"shared work")
-    other = Bench.over(database, bench.settings.data)
+    other = _also(bench)
     layer = await other.uploads.finish(REF, upload_id, digest_of(b"shared work"), by=BY, door="oci")
     assert await _bytes(bench, layer) == b"shared work"
     with pytest.raises(UploadNotFound):
@@ -154,7 +228,7 @@ async def test_cancel_leaves_nothing(bench: Bench) -> None:
     await bench.uploads.cancel(REF, upload_id)
     with pytest.raises(UploadNotFound):
         await bench.uploads.append(REF, upload_id, stream(b"y"))
-    assert await _objects(bench) == []
+    assert await _kept(bench) == []
 
 
 async def test_the_same_bytes_are_kept_once_and_belong_to_both(bench: Bench) -> None:
@@ -165,13 +239,13 @@ async def test_the_same_bytes_are_kept_once_and_belong_to_both(bench: Bench) -> 
     assert second.object_key == first.object_key
     upload_id = await _begun(bench, b"shared")
     assert (await bench.uploads.finish(REF, upload_id, first.digest, by=BY, door="oci")).object_key == first.object_key
-    assert await _objects(bench) == ["object"]
+    assert await _kept(bench) == ["object"]
 
 
 async def test_the_same_bytes_at_once(bench: Bench) -> None:
     layers = await asyncio.gather(*(bench.layer(b"same", ref) for ref in (REF, OTHER, REF, OTHER)))
     assert len({layer.object_key for layer in layers}) == 1
-    assert await _objects(bench) == ["object"]
+    assert await _kept(bench) == ["object"]
 
 
 async def test_a_failed_put_leaves_nothing(bench: Bench) -> None:
@@ -181,7 +255,7 @@ async def test_a_failed_put_leaves_nothing(bench: Bench) -> None:
         await bench.uploads.put(REF, digest_of(b"abc"), cut(b"ab"), length=3, by=BY)
     with pytest.raises(InvalidLayer):
         await bench.uploads.put(REF, digest_of(b"abc"), stream(b"abd"), length=3, by=BY)
-    assert await _objects(bench) == []
+    assert await _kept(bench) == []
 
 
 async def test_parts_are_consecutive(bench: Bench) -> None:
@@ -208,13 +282,13 @@ async def test_ecr_wants_parts_of_five_mebibytes_but_for_the_last(bench: Bench) 
     await bench.uploads.finish(REF, upload_id, digest_of(small + big), by=BY, door="oci")
 
 
-async def test_what_only_ecr_refuses(database: Database, bench: Bench) -> None:
+async def test_what_only_ecr_refuses(bench: Bench) -> None:
     with pytest.raises(EmptyUpload):
         await bench.uploads.finish(REF, await _begun(bench), digest_of(b""), by=BY, door="ecr")
     await bench.layer(b"known")
     with pytest.raises(LayerAlreadyExists):
         await bench.uploads.finish(REF, await _begun(bench, b"known"), digest_of(b"known"), by=BY, door="ecr")
-    aws = Bench.over(database, bench.settings.data, profile="aws")
+    aws = _also(bench, profile="aws")
     with pytest.raises(EmptyUpload):
         await aws.uploads.finish(REF, await _begun(aws), digest_of(b""), by=BY, door="oci")
     with pytest.raises(EmptyUpload):

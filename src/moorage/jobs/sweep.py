@@ -89,7 +89,7 @@ class Sweep:
             def work(conn: Connection, ids: list[str] = ids) -> list[str]:
                 return [upload_id for upload_id in ids if upload_rows.end_rested(conn, upload_id, before)]
 
-            for upload_id in await self._db.transaction(work):
+            for upload_id in await self._db.transaction(work, long=True):
                 await self._blobs.abort(upload_id)
 
     async def _destroy_trash(self) -> None:
@@ -101,18 +101,18 @@ class Sweep:
                 layer_rows.renew_of_manifests(conn, manifests, now)
                 image_rows.destroy_expired(conn, manifests, before)
 
-            await self._db.transaction(destroy)
+            await self._db.transaction(destroy, long=True)
         while ids := await self._db.read(lambda conn: sweeping.expired_repositories(conn, before, 1)):
 
             def destroy_all(conn: Connection, ids: list[int] = ids) -> None:
                 sweeping.destroy_expired_repositories(conn, ids, before)
 
-            await self._db.transaction(destroy_all)
+            await self._db.transaction(destroy_all, long=True)
 
     async def _end_sessions(self) -> None:
         before = self._before(EXPIRED_SESSION_SECONDS)
         if await self._db.read(lambda conn: sweeping.has_expired_sessions(conn, before)):
-            await self._db.transaction(lambda conn: sweeping.end_expired_sessions(conn, before))
+            await self._db.transaction(lambda conn: sweeping.end_expired_sessions(conn, before), long=True)
 
     async def _drop_events(self) -> None:
         before = self._before(self._settings.outbox_seconds)
@@ -121,7 +121,7 @@ class Sweep:
             def work(conn: Connection, ids: list[int] = ids) -> None:
                 sweeping.drop_events(conn, ids)
 
-            await self._db.transaction(work)
+            await self._db.transaction(work, long=True)
 
     async def _detach_unused_layers(self) -> None:
         """End memberships that no manifest, living or in the trash, has used for the period of grace."""
@@ -146,7 +146,7 @@ class Sweep:
             ]
             blob_rows.orphan(conn, gone, self._clock.now())
 
-        await self._db.transaction(work)
+        await self._db.transaction(work, long=True)
 
     async def _mark_orphans(self) -> None:
         """Blobs whose last repository was destroyed."""
@@ -159,7 +159,7 @@ class Sweep:
                 def work(conn: Connection, alone: list[str] = alone) -> None:
                     blob_rows.orphan(conn, alone, self._clock.now())
 
-                await self._db.transaction(work)
+                await self._db.transaction(work, long=True)
             await asyncio.sleep(0)
 
     async def _page_of_blobs(self, after: str) -> list[tuple[str, bool]]:
@@ -174,7 +174,7 @@ class Sweep:
                 blob_rows.unmark_held(conn, digests)
                 return [key for key in keys if key is not None]
 
-            for key in await self._db.transaction(work):
+            for key in await self._db.transaction(work, long=True):
                 await self._blobs.delete(key)
 
     async def _delete_leftovers(self) -> None:

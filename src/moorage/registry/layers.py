@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from moorage.clock import Clock
 from moorage.errors import LayerInaccessible, LayersNotFound, RepositoryNotFound
 from moorage.names import Digest, RepositoryName, RepositoryRef
+from moorage.registry.incoming import pieces
 from moorage.registry.recent import Recent
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore
@@ -29,6 +30,9 @@ class Layer(msgspec.Struct, frozen=True, gc=False):
     digest: Digest
     size: int
     object_key: str
+    """Where the blob store keeps it; empty when it does not."""
+    content: bytes | None = None
+    """Its bytes, when it is a small one that the metadata keep."""
     media_type: str | None = None
     """What a manifest of the repository calls it; None when none does, or nobody asked."""
 
@@ -58,7 +62,9 @@ class Layers:
         self._blobs = blobs
         self._clock = clock
         self._settings = settings
-        self._recent: Recent[tuple[RepositoryRef, str], Layer] = Recent(db, lambda layer: 1024)
+        self._recent: Recent[tuple[RepositoryRef, str], Layer] = Recent(
+            db, lambda layer: 1024 + len(layer.content or b"")
+        )
 
     async def availability(
         self, ref: RepositoryRef, digests: Sequence[str]
@@ -95,11 +101,13 @@ class Layers:
 
     def read(self, layer: Layer, start: int, end: int) -> AsyncIterator[bytes]:
         """The bytes `start` (inclusive) to `end` (exclusive), in chunks."""
+        if layer.content is not None:
+            return pieces(layer.content[start:end])
         return self._blobs.read(layer.object_key, start, end)
 
     def local_path(self, layer: Layer) -> Path | None:
         """The file with the layer's bytes, where there is one."""
-        return self._blobs.local_path(layer.object_key)
+        return self._blobs.local_path(layer.object_key) if layer.object_key else None
 
     async def mount(self, ref: RepositoryRef, digest: Digest, source: RepositoryRef, by: str) -> Layer | None:
         """Let `ref` hold what `source` holds, without a transfer; None when that is not possible.
@@ -120,7 +128,7 @@ class Layers:
                 return None
             layer_rows.attach(conn, repository.id, digest, row.size, self._clock.now())
             blob_rows.keep(conn, digest)
-            return Layer(digest, row.size, row.object_key)
+            return Layer(digest, row.size, row.object_key, row.content)
 
         return await self._db.transaction(work)
 
@@ -144,7 +152,7 @@ def _find(conn: Connection, ref: RepositoryRef, digest: Digest) -> tuple[Layer, 
     """The layer and the id of its repository."""
     row = layer_rows.find(conn, ref, digest)
     if row is not None:
-        return Layer(digest, row.size, row.object_key), row.repository_id
+        return Layer(digest, row.size, row.object_key, row.content), row.repository_id
     if repository_rows.find(conn, ref) is None:
         raise RepositoryNotFound(ref)
     raise LayersNotFound.one(ref, digest)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from moorage.errors import (
     ImageAlreadyExists,
@@ -46,7 +46,7 @@ class Push(NamedTuple):
 
 def push(conn: Connection, given: Push, settings: Settings) -> Put:
     """Make the manifest, and its tag, visible in the repository. Runs in a transaction."""
-    repository = repository_rows.find(conn, given.ref)
+    repository = repository_rows.rules(conn, given.ref)
     if repository is None:
         raise RepositoryNotFound(given.ref)
     stored = image_rows.stored(conn, repository.id, given.digest)
@@ -72,14 +72,14 @@ def _put(given: Push, manifest_id: int, *, created: bool) -> Put:
     return Put(manifest, given.document.subject, created)
 
 
-def _check_tag(given: Push, repository: Row[Any], tagged: Row[Any] | None) -> None:
+def _check_tag(given: Push, repository: Any, tagged: Any | None) -> None:
     if given.tag is None or tagged is None or tagged.digest == given.digest:
         return
     if not may_move(repository.mutability, json.loads(repository.exclusion_filters), given.tag):
         raise ImageTagAlreadyExists(given.ref, given.tag)
 
 
-def _store(conn: Connection, given: Push, repository: Row[Any], trashed: Row[Any] | None, settings: Settings) -> int:
+def _store(conn: Connection, given: Push, repository: Any, trashed: Any | None, settings: Settings) -> int:
     """The id of the manifest, new or back from the trash, after its references were found."""
     if image_rows.reaches(conn, repository.id, settings.images_per_repository):
         raise _over_quota(f"a repository may have {settings.images_per_repository} images")

@@ -21,7 +21,6 @@ from moorage.errors import (
 from moorage.locations import Locations
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 from moorage.registry import events
-from moorage.registry.recent import Recent
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
 from moorage.store.metadata import repositories as rows
@@ -31,7 +30,7 @@ TAGS_AT_MOST = 50
 FILTERS_AT_MOST = 5
 _FILTER = re.compile(r"[0-9a-zA-Z._*-]{1,128}")
 _WITH_EXCLUSION = ("IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION")
-_STATE_WEIGHT = 512  # bytes that a kept state takes, roughly
+_STATES_KEPT = 16_384
 
 
 class Encryption(msgspec.Struct, frozen=True, gc=False):
@@ -68,7 +67,7 @@ class Repositories:
         self._db = db
         self._clock = clock
         self._settings = settings
-        self._states: Recent[RepositoryRef, tuple[int, State | None]] = Recent(db, lambda _: _STATE_WEIGHT)
+        self._states: epoch.UnderEpoch[RepositoryRef, State | None] = epoch.UnderEpoch(db, _STATES_KEPT)
 
     async def create(
         self,

@@ -121,7 +121,7 @@ class Trash:
             repository_rows.destroy(conn, row.id)
             events.record(conn, ref, "repository.purged", {"by": by}, at=self._clock.now())
 
-        await self._db.transaction(work)
+        await self._db.transaction(work, long=True)
 
     async def purge_image(self, ref: RepositoryRef, digest: Digest, *, by: str) -> None:
         """Destroy a deleted image. RepositoryNotFound, ImageNotFound."""

@@ -1,13 +1,14 @@
 """Uploads: bytes on their way to become a layer. They arrive in pieces, resume after a cut, and end with a digest."""
 
 import asyncio
+import hashlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from weakref import WeakValueDictionary
 
 import msgspec
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from moorage.clock import Clock
 from moorage.errors import (
@@ -24,7 +25,7 @@ from moorage.errors import (
 )
 from moorage.names import Digest, RepositoryRef, digest_algorithm
 from moorage.registry.doors import Door, follows_ecr
-from moorage.registry.incoming import Incoming, pieces
+from moorage.registry.incoming import Beginning, Incoming, pieces
 from moorage.registry.layers import Layer
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore
@@ -49,8 +50,12 @@ class Upload(msgspec.Struct, frozen=True, gc=False):
 class Uploads:
     """Begin, append, finish. One append or finish of an upload at a time; another waits, then finds it changed.
 
-    A failed append leaves the upload as long as what arrived of it, to be resumed there. Sizes and running digests
-    are written without waiting for the disk: what a crash of the machine takes back was never said to be stored.
+    As long as an upload is small (`small_layer_bytes`) its bytes are kept beside its row, and so are those of a small
+    layer: then one commit makes bytes and membership durable together, where a file takes flushes of its own. An
+    upload that grows longer moves into the blob store.
+
+    A failed append leaves the upload as long as what arrived of it, to be resumed there. Uploads are written without
+    waiting for the disk: what a crash of the machine takes back was never said to be stored.
     """
 
     def __init__(self, db: Database, blobs: BlobStore, clock: Clock, settings: Settings) -> None:
@@ -88,23 +93,25 @@ class Uploads:
         When `body` raises, or ends before `length` bytes (BodyIncomplete), what arrived is kept; when it goes on after
         them or makes the layer too long (LimitExceeded), nothing of it is.
         """
-        async with self._lock(upload_id):
-            row = await self._row(ref, upload_id)
+
+        def follows(row: Any) -> None:
             if start is not None and start != row.size:
                 raise UploadRangeInvalid(upload_id, row.size)
-            return await self._append(ref, row, Incoming(body, length, self._room(row)))
+
+        return await self._append(ref, upload_id, body, length, follows)
 
     async def part(self, ref: RepositoryRef, upload_id: str, first: int, last: int, data: bytes) -> Upload:
         """Add the bytes `first` to `last` (inclusive), which must follow on what is there (InvalidLayerPart)."""
-        async with self._lock(upload_id):
-            row = await self._row(ref, upload_id)
+
+        def follows(row: Any) -> None:
             if first != row.size:
                 raise InvalidLayerPart(ref, upload_id, row.size - 1, f"it does not begin at byte {row.size}")
             if last - first + 1 != len(data) or not data:
                 raise InvalidLayerPart(ref, upload_id, row.size - 1, f"it does not hold the bytes {first} to {last}")
             if row.parts >= MOST_PARTS:
                 raise LimitExceeded(f"A layer may have at most {MOST_PARTS} parts")
-            return await self._append(ref, row, Incoming(pieces(data), len(data), self._room(row)))
+
+        return await self._append(ref, upload_id, pieces(data), len(data), follows)
 
     async def finish(self, ref: RepositoryRef, upload_id: str, digest: Digest, *, by: str, door: Door) -> Layer:
         """The upload, whose bytes have this digest (else InvalidLayer), becomes a layer of the repository.
@@ -112,36 +119,47 @@ class Uploads:
         By ECR's rules also EmptyUpload and LayerPartTooSmall; at the ECR door LayerAlreadyExists. After an error the
         upload is as it was.
         """
-        async with self._lock(upload_id):
-            row = await self._row(ref, upload_id)
+
+        def work(conn: Connection) -> Layer | None:
+            row = _found(conn, ref, upload_id)
             if follows_ecr(door, self._settings):
                 if row.size == 0:
                     raise EmptyUpload(upload_id)
                 if row.small_parts:
                     raise LayerPartTooSmall
-            await self._settle(ref, row)
-            await self._verify(upload_id, digest, None, row.size)
-            if door == "ecr" and await self._db.read(lambda conn: layer_rows.find(conn, ref, digest)) is not None:
+            if row.size > 0 and row.content is None:
+                return None
+            content = row.content or b""
+            _verify(digest, content)
+            if door == "ecr" and layer_rows.holds(conn, row.repository_id, digest):
                 raise LayerAlreadyExists(ref, digest)
-            return await self._store(ref, upload_id, digest, row.size)
+            layer = self._keep_small(conn, row.repository_id, digest, content)
+            upload_rows.end(conn, upload_id)
+            return layer
+
+        async with self._lock(upload_id):
+            layer = await self._db.transaction(work)
+            return await self._finish_large(ref, upload_id, digest, door) if layer is None else layer
 
     async def put(
         self, ref: RepositoryRef, digest: Digest, body: AsyncIterator[bytes], *, length: int | None, by: str
     ) -> Layer:
         """A layer in one request. It leaves nothing to resume: a body cut short is BodyIncomplete and forgotten."""
-        await self._db.read(lambda conn: _repository_id(conn, ref))
-        upload_id = str(uuid.uuid4())
         incoming = Incoming(body, length, self._settings.max_layer_bytes)
-        try:
-            appended = await self._blobs.append(upload_id, 0, incoming.chunks())
-            incoming.check()
-            if follows_ecr("oci", self._settings) and appended.size == 0:
-                raise EmptyUpload(upload_id)
-            await self._verify(upload_id, digest, appended.sha256, appended.size)
-            return await self._store(ref, upload_id, digest, appended.size)
-        except BaseException:
-            await self._blobs.abort(upload_id)
-            raise
+        await self._db.read(lambda conn: _repository_id(conn, ref))
+        beginning = await incoming.begin(self._settings.small_layer_bytes)
+        if beginning.error is not None:
+            raise beginning.error
+        if not beginning.complete:
+            return await self._put_large(ref, digest, incoming, beginning)
+        incoming.check()
+        content = b"".join(beginning.taken)
+        if follows_ecr("oci", self._settings) and not content:
+            raise EmptyUpload(str(uuid.uuid4()))
+        _verify(digest, content)
+        return await self._db.transaction(
+            lambda conn: self._keep_small(conn, _repository_id(conn, ref), digest, content)
+        )
 
     async def cancel(self, ref: RepositoryRef, upload_id: str) -> None:
         """Forget the upload and its bytes; UploadNotFound."""
@@ -157,43 +175,107 @@ class Uploads:
     def _lock(self, upload_id: str) -> asyncio.Lock:
         return self._locks.setdefault(upload_id, asyncio.Lock())
 
-    async def _row(self, ref: RepositoryRef, upload_id: str) -> Row[Any]:
+    async def _row(self, ref: RepositoryRef, upload_id: str) -> Any:
         return await self._db.read(lambda conn: _found(conn, ref, upload_id))
 
-    def _room(self, row: Row[Any]) -> int:
-        return self._settings.max_layer_bytes - int(row.size)
+    async def _append(
+        self,
+        ref: RepositoryRef,
+        upload_id: str,
+        body: AsyncIterator[bytes],
+        length: int | None,
+        follows: Callable[[Any], None],
+    ) -> Upload:
+        """`follows` raises when the body must not be added to the upload of this row."""
+        async with self._lock(upload_id):
+            row = await self._row(ref, upload_id)
+            follows(row)
+            incoming = Incoming(body, length, self._settings.max_layer_bytes - row.size)
+            if row.size > 0 and row.content is None:
+                return Upload(
+                    upload_id, ref, await self._append_large(ref, row, incoming, Beginning([], complete=False))
+                )
+            beginning = await incoming.begin(self._settings.small_layer_bytes - row.size)
+            if beginning.complete:
+                content = (row.content or b"") + b"".join(beginning.taken)
+                size = await asyncio.shield(self._grow(ref, row, len(content), content))
+                if beginning.error is not None:
+                    raise beginning.error
+                incoming.check()
+            else:
+                size = await self._append_large(ref, row, incoming, beginning)
+            return Upload(upload_id, ref, size)
 
-    async def _append(self, ref: RepositoryRef, row: Row[Any], incoming: Incoming) -> Upload:
+    async def _grow(self, ref: RepositoryRef, row: Any, size: int, content: bytes | None) -> int:
+        """Note that the upload has grown to `size`; UploadRangeInvalid when it was not what `row` says any more.
+
+        `content`: its bytes; None when they are in the blob store from now on.
+        """
+        if size <= row.size:
+            return int(row.size)
+        small = size - row.size < SMALLEST_PART
+
+        def work(conn: Connection) -> None:
+            if not upload_rows.grow(conn, row, size, self._clock.now(), small=small, content=content):
+                raise UploadRangeInvalid(row.id, _found(conn, ref, row.id).size)
+
+        await self._db.transaction(work, durable=False)
+        return size
+
+    # --- small ones: beside their rows ---
+
+    def _keep_small(self, conn: Connection, repository_id: int, digest: Digest, content: bytes) -> Layer:
+        """The bytes, which have this digest, are a layer of the repository."""
+        now = self._clock.now()
+        blob = blob_rows.find(conn, digest)
+        if blob is None:
+            blob_rows.add_small(conn, digest, content, now)
+        elif blob.orphaned_at is not None:
+            blob_rows.keep(conn, digest)
+        layer_rows.attach(conn, repository_id, digest, len(content), now)
+        if blob is not None and blob.object_key:
+            return Layer(digest, len(content), blob.object_key)
+        return Layer(digest, len(content), "", content)
+
+    # --- large ones: in the blob store ---
+
+    async def _append_large(self, ref: RepositoryRef, row: Any, incoming: Incoming, beginning: Beginning) -> int:
         upload_id: str = row.id
+        offset = row.size if row.content is None else 0
         try:
-            appended = await self._blobs.append(upload_id, row.size, incoming.chunks())
+            appended = await self._blobs.append(upload_id, offset, incoming.whole(beginning, row.content or b""))
         except LookupError as error:
             # Another process appends to it, or the machine's crash took bytes that are not coming back.
             raise UploadNotFound(ref, upload_id) from error
         except (LimitExceeded, InsufficientStorage):
             raise  # the upload is as it was, and the next append drops what came
         except BaseException:
-            await asyncio.shield(self._keep(ref, row, await self._blobs.size(upload_id), None))
+            await asyncio.shield(self._grow(ref, row, await self._blobs.size(upload_id), None))
             raise
-        size = await self._keep(ref, row, appended.size, appended.sha256)
+        size = await self._grow(ref, row, appended.size, None)
         incoming.check()
-        return Upload(upload_id, ref, size)
-
-    async def _keep(self, ref: RepositoryRef, row: Row[Any], size: int, sha256: str | None) -> int:
-        """Note that the upload has grown to `size`; UploadRangeInvalid when it was not what `row` says any more."""
-        if size <= row.size:
-            return int(row.size)
-        small = size - row.size < SMALLEST_PART
-
-        def work(conn: Connection) -> None:
-            now = self._clock.now()
-            if not upload_rows.grow(conn, row.id, row.size, size, sha256, now, small=small):
-                raise UploadRangeInvalid(row.id, _found(conn, ref, row.id).size)
-
-        await self._db.transaction(work, durable=False)
         return size
 
-    async def _settle(self, ref: RepositoryRef, row: Row[Any]) -> None:
+    async def _finish_large(self, ref: RepositoryRef, upload_id: str, digest: Digest, door: Door) -> Layer:
+        row = await self._row(ref, upload_id)
+        await self._settle(ref, row)
+        await self._verify_large(upload_id, digest, None)
+        if door == "ecr" and await self._db.read(lambda conn: layer_rows.holds(conn, row.repository_id, digest)):
+            raise LayerAlreadyExists(ref, digest)
+        return await self._store(ref, upload_id, digest, row.size)
+
+    async def _put_large(self, ref: RepositoryRef, digest: Digest, incoming: Incoming, beginning: Beginning) -> Layer:
+        upload_id = str(uuid.uuid4())
+        try:
+            appended = await self._blobs.append(upload_id, 0, incoming.whole(beginning))
+            incoming.check()
+            await self._verify_large(upload_id, digest, appended.sha256)
+            return await self._store(ref, upload_id, digest, appended.size)
+        except BaseException:
+            await self._blobs.abort(upload_id)
+            raise
+
+    async def _settle(self, ref: RepositoryRef, row: Any) -> None:
         """Make the store hold exactly the bytes that `row` counts: a process that died may have left more."""
         held = await self._blobs.size(row.id)
         if held == row.size:
@@ -203,11 +285,9 @@ class Uploads:
         except LookupError as error:
             raise UploadNotFound(ref, row.id) from error
 
-    async def _verify(self, upload_id: str, digest: Digest, sha256: str | None, size: int) -> None:
+    async def _verify_large(self, upload_id: str, digest: Digest, sha256: str | None) -> None:
         algorithm = digest_algorithm(digest)
         if algorithm != "sha256" or sha256 is None:
-            if size == 0:
-                await self._blobs.append(upload_id, 0, pieces())  # an upload begins with its first append
             sha256 = await self._blobs.digest(upload_id, algorithm)
         if f"{algorithm}:{sha256}" != digest:
             raise _mismatch(digest, f"{algorithm}:{sha256}")
@@ -219,14 +299,10 @@ class Uploads:
             if layer is not None:
                 await self._blobs.abort(upload_id)
                 return layer
-        if size == 0:
-            await self._blobs.put(upload_id, b"")
-            await self._blobs.abort(upload_id)
-        else:
-            try:
-                await self._blobs.commit(upload_id, upload_id, digest=digest)
-            except LookupError as error:  # another process appended to it, or finished it, since it was verified
-                raise UploadNotFound(ref, upload_id) from error
+        try:
+            await self._blobs.commit(upload_id, upload_id, digest=digest)
+        except LookupError as error:  # another process appended to it, or finished it, since it was verified
+            raise UploadNotFound(ref, upload_id) from error
 
         def work(conn: Connection) -> Layer:
             layer = self._attach(conn, ref, upload_id, digest, size)
@@ -247,28 +323,36 @@ class Uploads:
         In one transaction: the sweep frees a blob by deleting its row in one of its own, so either it is gone here, or
         it is no orphan when the sweep looks.
         """
-        blob = blob_rows.find(conn, digest)
-        if blob is None:
+        if blob_rows.find(conn, digest) is None:
             return None
         layer_rows.attach(conn, _repository_id(conn, ref), digest, size, self._clock.now())
         blob_rows.keep(conn, digest)
         upload_rows.end(conn, upload_id)
-        return Layer(digest, size, blob.object_key)
+        row = layer_rows.find(conn, ref, digest)
+        assert row is not None  # noqa: S101 - it was attached in this transaction
+        return Layer(digest, size, row.object_key, row.content)
 
 
 def _repository_id(conn: Connection, ref: RepositoryRef) -> int:
-    repository = repository_rows.find(conn, ref)
-    if repository is None:
+    repository_id = repository_rows.id_of(conn, ref)
+    if repository_id is None:
         raise RepositoryNotFound(ref)
-    return int(repository.id)
+    return repository_id
 
 
-def _found(conn: Connection, ref: RepositoryRef, upload_id: str) -> Row[Any]:
+def _found(conn: Connection, ref: RepositoryRef, upload_id: str) -> Any:
     row = upload_rows.find(conn, ref, upload_id)
     if row is None:
         _repository_id(conn, ref)
         raise UploadNotFound(ref, upload_id)
     return row
+
+
+def _verify(digest: Digest, content: bytes) -> None:
+    algorithm = digest_algorithm(digest)
+    actual = f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
+    if actual != digest:
+        raise _mismatch(digest, actual)
 
 
 def _mismatch(given: Digest, actual: str) -> InvalidLayer:

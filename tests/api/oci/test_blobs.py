@@ -51,11 +51,14 @@ async def test_conditions(plane: Plane) -> None:
 
 
 async def test_the_server_sends_whole_files_itself(plane: Plane) -> None:
-    digest = await plane.push_blob("app", CONTENT)
+    small = await plane.client("GET", f"/v2/app/blobs/{await plane.push_blob('app', CONTENT)}", pathsend=True)
+    assert (small.path, small.body) == (None, CONTENT)
+    content = CONTENT * 100
+    digest = await plane.push_blob("app", content)
     answer = await plane.client("GET", f"/v2/app/blobs/{digest}", pathsend=True)
     assert answer.path is not None
-    assert Path(answer.path).read_bytes() == CONTENT  # noqa: ASYNC240
-    assert answer.headers["content-length"] == "2560"
+    assert Path(answer.path).read_bytes() == content  # noqa: ASYNC240
+    assert answer.headers["content-length"] == "256000"
     part = await plane.client("GET", f"/v2/app/blobs/{digest}", pathsend=True, range="bytes=0-1")
     assert (part.path, part.body) == (None, CONTENT[:2])
 

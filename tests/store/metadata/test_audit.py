@@ -16,7 +16,7 @@ from moorage.store.metadata import audit as statements
 from moorage.store.metadata import migrations
 from moorage.store.metadata.audit import DAY, AuditStore, Batch, EventFilter, Page
 from moorage.store.metadata.migrations import AUDIT
-from moorage.store.metadata.sqlite import connect, core_connection
+from moorage.store.metadata.sqlite_connection import connect, core_connection
 
 ANN = "arn:aws:iam::111111111111:user/ann"
 APP = "arn:aws:ecr:us-east-1:111111111111:repository/app"

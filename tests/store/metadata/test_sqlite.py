@@ -1,9 +1,12 @@
 """What only SQLite promises: `changed`, one COMMIT for many, a crash that loses nothing, a full disk told as such."""
 
 import asyncio
+import errno
+import fcntl
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from moorage.store.metadata import epoch
 from moorage.store.metadata.identity_tables import accounts
 from moorage.store.metadata.open import open_database
 from moorage.store.metadata.sqlite import SqliteDatabase
+from moorage.store.metadata.sqlite_connection import open_gate
 
 
 @pytest.fixture
@@ -162,3 +166,115 @@ async def test_a_killed_process_loses_nothing_it_acknowledged(tmp_path: Path) ->
     await database.close()
     assert len(acknowledged) >= 100
     assert acknowledged <= kept
+
+
+class _SlowDisk:
+    """An fdatasync that takes until `let_go`, and notes what was asked of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.flushes = 0
+        self.error: OSError | None = None
+        self._free = threading.Event()
+        monkeypatch.setattr("moorage.store.metadata.sqlite_log.os.fdatasync", self._flush)
+
+    def _flush(self, descriptor: int) -> None:
+        assert Path(f"/proc/self/fd/{descriptor}").readlink().name == "moorage.db-wal"
+        self.flushes += 1
+        assert self._free.wait(30)
+        if self.error is not None:
+            raise self.error
+
+    def let_go(self) -> None:
+        self._free.set()
+
+
+async def test_only_what_must_be_durable_waits_for_the_disk(
+    sqlite: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = _SlowDisk(monkeypatch)
+    durable = [asyncio.create_task(sqlite.transaction(epoch.advance)) for _ in range(3)]
+    await sqlite.transaction(epoch.advance, durable=False)
+    await sqlite.transaction(epoch.advance, durable=False, long=True)
+    assert await sqlite.read(epoch.current) == 6
+    await asyncio.sleep(0.05)
+    assert [task.done() for task in durable] == [False] * 3
+    late = [asyncio.create_task(sqlite.transaction(epoch.advance)) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    assert disk.flushes == 1
+    disk.let_go()
+    await asyncio.gather(*durable, *late)
+    assert disk.flushes == 2, "what came during a flush takes one more, and only one"
+
+
+async def test_nothing_is_called_durable_after_a_flush_that_failed(
+    sqlite: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = _SlowDisk(monkeypatch)
+    disk.error = OSError(errno.EIO, "broken")
+    disk.let_go()
+    with pytest.raises(OSError, match="broken"):
+        await sqlite.transaction(epoch.advance)
+    disk.error = None
+    with pytest.raises(OSError, match="broken"):
+        await sqlite.transaction(epoch.advance)
+    await sqlite.transaction(epoch.advance, durable=False)
+    assert await sqlite.read(epoch.current) == 4
+
+
+async def test_a_gate_that_is_shut_does_not_hold_the_loop(sqlite: SqliteDatabase) -> None:
+    with open_gate(sqlite.path) as gate:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        waiting = [asyncio.create_task(sqlite.transaction(epoch.advance)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        assert await sqlite.read(epoch.current) == 1
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        await asyncio.gather(*waiting)
+    await sqlite.transaction(epoch.advance)
+    assert await sqlite.read(epoch.current) == 5
+
+
+async def test_another_programs_transaction_does_not_hold_the_loop(sqlite: SqliteDatabase) -> None:
+    other = sqlite3.connect(sqlite.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waiting = asyncio.create_task(sqlite.transaction(epoch.advance))
+    await asyncio.sleep(0.05)
+    assert await sqlite.read(epoch.current) == 1
+    assert not waiting.done()
+    other.execute("COMMIT")
+    await waiting
+    assert await sqlite.read(epoch.current) == 2
+    other.close()
+
+
+async def test_a_long_work_runs_beside_the_loop(sqlite: SqliteDatabase) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def work(conn: Connection) -> int:
+        started.set()
+        assert go_on.wait(30)
+        epoch.advance(conn)
+        return epoch.current(conn)
+
+    long = asyncio.create_task(sqlite.transaction(work, long=True))
+    await asyncio.to_thread(started.wait, 30)
+    behind = asyncio.create_task(sqlite.transaction(epoch.advance))
+    await asyncio.sleep(0.05)
+    assert await sqlite.read(epoch.current) == 1
+    go_on.set()
+    assert await long == 2
+    await behind
+    assert await sqlite.read(epoch.current) == 3
+
+
+async def test_a_log_that_grows_is_begun_anew(sqlite: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moorage.store.metadata.sqlite_log.CHECKPOINT_COMMITS", 5)
+    monkeypatch.setattr("moorage.store.metadata.sqlite_log.LONGEST", 20)
+    for number in range(400):
+        name = f"{number:012}"
+        await sqlite.transaction(
+            lambda conn, name=name: conn.execute(insert(accounts).values(id=name, name="x" * 9000, created_at=1.0)),  # type: ignore[misc]
+            durable=number % 10 == 0,
+        )
+    frames = Path(f"{sqlite.path}-wal").stat().st_size // 4120  # noqa: ASYNC240
+    assert frames < 1200, "400 commits of three pages and more are still in the log"
+    assert await sqlite.read(lambda conn: conn.execute(select(func.count()).select_from(accounts)).scalar_one()) == 400

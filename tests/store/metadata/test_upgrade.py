@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
+from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 from moorage.settings import Settings
-from moorage.store.metadata import migrations
+from moorage.store.metadata import layers, migrations, uploads
 from moorage.store.metadata.migrations import METADATA
 from moorage.store.metadata.open import open_database
 
@@ -76,6 +77,30 @@ async def test_users_of_the_first_release_are_identities_now(
     await opened.transaction(lambda conn: conn.execute(text("UPDATE access_keys SET user_id = NULL")))
     await opened.transaction(lambda conn: conn.execute(text("DELETE FROM identities")))
     assert await found("SELECT id FROM sessions") == [("ASIAROOT",)]
+    await opened.close()
+
+
+async def test_layers_of_the_first_release_stay_where_they_are(
+    database_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work = (
+        "INSERT INTO repositories (id, account, region, name, created_at, created_by, mutability, exclusion_filters,"
+        " scan_on_push, encryption_type)"
+        f" VALUES (1, '{ACCOUNT}', 'r', 'app', 1.0, 'me', 'MUTABLE', '[]', FALSE, 'AES256')",
+        "INSERT INTO blobs (digest, object_key, size, stored_at) VALUES ('sha256:a', 'key', 3, 1.0)",
+        "INSERT INTO layers (repository_id, digest, size, added_at) VALUES (1, 'sha256:a', 3, 1.0)",
+        "INSERT INTO uploads (id, repository_id, started_at, updated_at, started_by, size, sha256, parts, small_parts,"
+        " last_part_small) VALUES ('u', 1, 1.0, 2.0, 'me', 5, 'abc', 1, 0, TRUE)",
+    )
+    await made_at(database_settings, "0002", at_work, monkeypatch)
+    opened = await open_database(database_settings)
+    ref = RepositoryRef(AccountId(ACCOUNT), Region("r"), RepositoryName("app"))
+    layer = await opened.read(lambda conn: layers.find(conn, ref, "sha256:a"))
+    assert layer is not None
+    assert (layer.object_key, layer.content, layer.size) == ("key", None, 3)
+    upload = await opened.read(lambda conn: uploads.find(conn, ref, "u"))
+    assert upload is not None
+    assert (upload.size, upload.content, upload.parts) == (5, None, 1)
     await opened.close()
 
 

@@ -7,7 +7,6 @@ next is received, so a transfer holds a few MiB however fast its client is.
 import asyncio
 import os
 import re
-import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,7 +26,6 @@ from moorage.store.blobs.transfer import (
     lock,
     open_file,
     translated,
-    write_all,
 )
 
 P = ParamSpec("P")
@@ -114,9 +112,6 @@ class FileBlobStore:
         path = self._upload_path(upload)
         await self._do(lambda: path.unlink(missing_ok=True))
 
-    async def put(self, key: str, content: bytes) -> None:
-        await self._do(self._put, self._object_path(key), content)
-
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         path = self._object_path(key)
         if end - start <= READ_CHUNK:
@@ -183,18 +178,6 @@ class FileBlobStore:
                     raise LookupError(f"{upload.name} does not hold {digest} any more")
             os.fsync(file.fileno())
             self._settle(upload, target)
-
-    def _put(self, target: Path, content: bytes) -> None:
-        temporary = self._uploads / f"put-{secrets.token_hex(16)}"
-        try:
-            with translated():
-                with FileIO(temporary, "x") as file:
-                    write_all(file, content)
-                    os.fsync(file.fileno())
-                self._settle(temporary, target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
 
     def _settle(self, source: Path, target: Path) -> None:
         """Give the flushed file its name, durably."""

@@ -65,10 +65,6 @@ class BlobStore(Protocol):
         """Forget the upload; nothing when there is none."""
         ...
 
-    async def put(self, key: str, content: bytes) -> None:
-        """The object `key` with `content`, durably; for small ones, in one step."""
-        ...
-
     def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """The bytes `start` (inclusive) to `end` (exclusive) of an object, in chunks; LookupError when it is gone."""
         ...

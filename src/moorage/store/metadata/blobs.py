@@ -3,27 +3,50 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
-from moorage.store.metadata.tables import blobs, layers
+from moorage.store.metadata.statement import Change, Query
+from moorage.store.metadata.tables import blob_contents, blobs, layers
 
 _HELD = exists().where(layers.c.digest == blobs.c.digest)
+_FIND = Query(
+    select(blobs.c.digest, blobs.c.object_key, blobs.c.size, blobs.c.orphaned_at).where(
+        blobs.c.digest == bindparam("digest")
+    )
+)
+_ADD = Change(
+    insert(blobs).values(
+        digest=bindparam("digest"),
+        object_key=bindparam("object_key"),
+        size=bindparam("size"),
+        stored_at=bindparam("stored_at"),
+    )
+)
+_ADD_CONTENT = Change(insert(blob_contents).values(digest=bindparam("digest"), content=bindparam("content")))
+_KEEP = Change(
+    update(blobs).where(blobs.c.digest == bindparam("of"), blobs.c.orphaned_at.is_not(None)).values(orphaned_at=None)
+)
 
 
-def find(conn: Connection, digest: str) -> Row[Any] | None:
-    """The blob (digest, object_key, size, stored_at, orphaned_at), or None."""
-    return conn.execute(select(blobs).where(blobs.c.digest == digest)).one_or_none()
+def find(conn: Connection, digest: str) -> Any | None:
+    """The blob (digest, object_key, size, orphaned_at), or None."""
+    return _FIND.first(conn, {"digest": digest})
 
 
 def add(conn: Connection, digest: str, object_key: str, size: int, at: float) -> None:
-    conn.execute(insert(blobs).values(digest=digest, object_key=object_key, size=size, stored_at=at))
+    """A new blob, whose bytes are that object of the blob store."""
+    _ADD.run(conn, {"digest": digest, "object_key": object_key, "size": size, "stored_at": at})
+
+
+def add_small(conn: Connection, digest: str, content: bytes, at: float) -> None:
+    """A new blob, whose bytes are kept here; its `object_key` is empty."""
+    add(conn, digest, "", len(content), at)
+    _ADD_CONTENT.run(conn, {"digest": digest, "content": content})
 
 
 def keep(conn: Connection, digest: str) -> None:
     """A repository holds the blob (again): it is no orphan."""
-    conn.execute(
-        update(blobs).where(blobs.c.digest == digest, blobs.c.orphaned_at.is_not(None)).values(orphaned_at=None)
-    )
+    _KEEP.run(conn, {"of": digest})
 
 
 def orphan(conn: Connection, digests: Sequence[str], at: float) -> None:
@@ -51,14 +74,14 @@ def orphans(conn: Connection, before: float, limit: int) -> list[str]:
 
 
 def free(conn: Connection, digest: str, before: float) -> str | None:
-    """Forget the blob if it is still an orphan since before `before`; its object's key, or None."""
+    """Forget the blob if it is still an orphan since before `before`; the key of the object to delete, or None."""
     row = conn.execute(
         select(blobs.c.object_key).where(blobs.c.digest == digest, blobs.c.orphaned_at < before, ~_HELD)
     ).one_or_none()
     if row is None:
         return None
     conn.execute(delete(blobs).where(blobs.c.digest == digest))
-    return str(row.object_key)
+    return str(row.object_key) or None
 
 
 def unmark_held(conn: Connection, digests: Sequence[str]) -> None:

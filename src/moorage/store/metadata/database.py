@@ -1,8 +1,7 @@
 """The contract of the metadata store: `read`, `transaction`, `changed`. SQLite and PostgreSQL fulfil it.
 
 Statements are written once, in SQLAlchemy Core, as plain functions of a `Connection` (one module a noun beside this
-file). A store runs them: SQLite inline on a held read-only connection and through one writer thread with group commit,
-PostgreSQL through asyncpg.
+file). A store runs them: SQLite inline on held connections with group commit, PostgreSQL through asyncpg.
 """
 
 from collections.abc import Callable
@@ -20,13 +19,14 @@ class Database(Protocol):
         """What `work` returns on a consistent snapshot. `work` must not write."""
         ...
 
-    async def transaction(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+    async def transaction(self, work: Callable[[Connection], T], *, durable: bool = True, long: bool = False) -> T:
         """Run `work` alone, commit, return what it returned; when it raises, nothing of it stays.
 
         Transactions are serialisable. `work` may run more than once (a conflict, a failed group), so it must do nothing
         but talk to its connection. With `durable` the answer comes after the data is on disk; without it the data
-        survives the death of the process but perhaps not of the machine. A full disk raises
-        `moorage.errors.InsufficientStorage`.
+        survives the death of the process but perhaps not of the machine. Others may see it a moment before it is
+        durable. `long`: `work` takes more than a few milliseconds and must not hold the event loop up. A full disk
+        raises `moorage.errors.InsufficientStorage`.
         """
         ...
 

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Column, Connection, Integer, Row, Select, bindparam, delete, func, insert, select, update
 
 from moorage.names import RepositoryRef
+from moorage.store.metadata.statement import Change, Query
 from moorage.store.metadata.tables import manifest_references, manifests, repositories, tags
 
 _ALIVE = manifests.c.deleted_at.is_(None)
 _PULL: tuple[Column[Any], ...] = (manifests.c.id, manifests.c.digest, manifests.c.media_type, manifests.c.body)
-_STORED: tuple[Column[Any], ...] = (manifests.c.id, manifests.c.deleted_at)
 _DETAIL = tuple(column for column in manifests.c if column.name not in {"body", "annotations"})
 
 
@@ -21,12 +21,12 @@ _WITHIN = (
     repositories.c.name == bindparam("name"),
     repositories.c.deleted_at.is_(None),
 )
-_BY_DIGEST = (
+_BY_DIGEST = Query(
     select(*_PULL)
     .join(repositories, repositories.c.id == manifests.c.repository_id)
     .where(*_WITHIN, manifests.c.digest == bindparam("digest"), _ALIVE)
 )
-_BY_TAG = (
+_BY_TAG = Query(
     select(*_PULL)
     .select_from(repositories)
     .join(tags, tags.c.repository_id == repositories.c.id)
@@ -35,24 +35,40 @@ _BY_TAG = (
 )
 
 
-def by_digest(conn: Connection, ref: RepositoryRef, digest: str) -> Row[Any] | None:
+_STORED = Query(
+    select(manifests.c.id, manifests.c.deleted_at)
+    .where(manifests.c.repository_id == bindparam("repository_id"), manifests.c.digest == bindparam("digest"))
+    .order_by(manifests.c.deleted_at.is_not(None), manifests.c.id.desc())
+    .limit(1)
+)
+_REACHES = Query(
+    select(manifests.c.id)
+    .where(manifests.c.repository_id == bindparam("repository_id"), _ALIVE)
+    .offset(bindparam("before", type_=Integer))
+    .limit(1)
+)
+_WRITTEN = [
+    column.key for column in manifests.c if column.key not in {"id", "last_pulled_at", "deleted_at", "deleted_by"}
+]
+_ADD = Query(insert(manifests).values({name: bindparam(name) for name in _WRITTEN}).returning(manifests.c.id))
+_REFER = Change(
+    insert(manifest_references).values({column.key: bindparam(column.key) for column in manifest_references.c})
+)
+
+
+def by_digest(conn: Connection, ref: RepositoryRef, digest: str) -> Any | None:
     """The manifest to pull (id, digest, media_type, body), or None."""
-    return conn.execute(_BY_DIGEST, {**ref._asdict(), "digest": digest}).one_or_none()
+    return _BY_DIGEST.first(conn, {**ref._asdict(), "digest": digest})
 
 
-def by_tag(conn: Connection, ref: RepositoryRef, tag: str) -> Row[Any] | None:
+def by_tag(conn: Connection, ref: RepositoryRef, tag: str) -> Any | None:
     """The manifest to pull (id, digest, media_type, body), or None."""
-    return conn.execute(_BY_TAG, {**ref._asdict(), "tag": tag}).one_or_none()
+    return _BY_TAG.first(conn, {**ref._asdict(), "tag": tag})
 
 
-def stored(conn: Connection, repository_id: int, digest: str) -> Row[Any] | None:
+def stored(conn: Connection, repository_id: int, digest: str) -> Any | None:
     """The manifest (id, deleted_at) of that digest, alive or in the trash, the living one first; or None."""
-    return conn.execute(
-        select(*_STORED)
-        .where(manifests.c.repository_id == repository_id, manifests.c.digest == digest)
-        .order_by(manifests.c.deleted_at.is_not(None), manifests.c.id.desc())
-        .limit(1)
-    ).one_or_none()
+    return _STORED.first(conn, {"repository_id": repository_id, "digest": digest})
 
 
 def sizes(conn: Connection, repository_id: int, digests: Iterable[str]) -> dict[str, int]:
@@ -65,13 +81,14 @@ def sizes(conn: Connection, repository_id: int, digests: Iterable[str]) -> dict[
 
 def reaches(conn: Connection, repository_id: int, count: int) -> bool:
     """Whether the repository has `count` images or more."""
-    statement = select(manifests.c.digest).where(manifests.c.repository_id == repository_id, _ALIVE)
-    return count <= 0 or conn.execute(statement.offset(count - 1).limit(1)).first() is not None
+    return count <= 0 or _REACHES.first(conn, {"repository_id": repository_id, "before": count - 1}) is not None
 
 
 def add(conn: Connection, values: dict[str, Any], references: Sequence[dict[str, Any]]) -> int:
     """A new manifest from the columns of `manifests`, and what it references (kind, digest, media_type, size)."""
-    manifest_id = int(conn.execute(insert(manifests).values(**values).returning(manifests.c.id)).scalar_one())
+    row = _ADD.first(conn, values)
+    assert row is not None  # noqa: S101 - an insert returns what it inserted
+    manifest_id = int(row.id)
     _refer(conn, manifest_id, values["repository_id"], references)
     return manifest_id
 
@@ -90,7 +107,7 @@ def _refer(conn: Connection, manifest_id: int, repository_id: int, references: S
         for position, reference in enumerate(references)
     ]
     if rows:
-        conn.execute(insert(manifest_references), rows)
+        _REFER.run_each(conn, rows)
 
 
 def trash(conn: Connection, manifest_id: int, at: float, by: str) -> None:

@@ -3,43 +3,68 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from moorage.names import RepositoryRef
-from moorage.store.metadata.tables import blobs, layers, manifest_references, manifests, repositories
+from moorage.store.metadata.statement import Change, Query
+from moorage.store.metadata.tables import blob_contents, blobs, layers, manifest_references, manifests, repositories
 
 _REFERENCED = exists().where(
     manifest_references.c.repository_id == layers.c.repository_id, manifest_references.c.digest == layers.c.digest
 )
-
-
-def find(conn: Connection, ref: RepositoryRef, digest: str) -> Row[Any] | None:
-    """The layer (digest, size, object_key, repository_id) of the repository, or None."""
-    return conn.execute(
-        _held_layers().where(
-            repositories.c.account == ref.account,
-            repositories.c.region == ref.region,
-            repositories.c.name == ref.name,
-            repositories.c.deleted_at.is_(None),
-            layers.c.digest == digest,
-        )
-    ).one_or_none()
-
-
-def _held_layers() -> Select[Any]:
-    return (
-        select(layers.c.repository_id, layers.c.digest, layers.c.size, blobs.c.object_key)
-        .join(repositories, repositories.c.id == layers.c.repository_id)
-        .join(blobs, blobs.c.digest == layers.c.digest)
+_FIND = Query(
+    select(layers.c.repository_id, layers.c.digest, layers.c.size, blobs.c.object_key, blob_contents.c.content)
+    .join(repositories, repositories.c.id == layers.c.repository_id)
+    .join(blobs, blobs.c.digest == layers.c.digest)
+    .outerjoin(blob_contents, blob_contents.c.digest == layers.c.digest)
+    .where(
+        repositories.c.account == bindparam("account"),
+        repositories.c.region == bindparam("region"),
+        repositories.c.name == bindparam("name"),
+        repositories.c.deleted_at.is_(None),
+        layers.c.digest == bindparam("digest"),
     )
+)
+_HOLDS = Query(
+    select(layers.c.digest).where(
+        layers.c.repository_id == bindparam("repository_id"), layers.c.digest == bindparam("digest")
+    )
+)
+_SIZES = Query(
+    select(layers.c.digest, layers.c.size).where(
+        layers.c.repository_id == bindparam("repository_id"),
+        layers.c.digest.in_(bindparam("digests", expanding=True)),
+    )
+)
+_RENEW = Change(
+    update(layers)
+    .where(layers.c.repository_id == bindparam("repository"), layers.c.digest == bindparam("of"))
+    .values(added_at=bindparam("added_at"))
+)
+_ADD = Change(
+    insert(layers).values(
+        repository_id=bindparam("repository_id"),
+        digest=bindparam("digest"),
+        size=bindparam("size"),
+        added_at=bindparam("added_at"),
+    )
+)
+
+
+def find(conn: Connection, ref: RepositoryRef, digest: str) -> Any | None:
+    """The layer of the repository (repository_id, digest, size, object_key, content if it is small), or None."""
+    return _FIND.first(conn, {"digest": digest, **ref._asdict()})
+
+
+def holds(conn: Connection, repository_id: int, digest: str) -> bool:
+    """Does the repository hold it?"""
+    return _HOLDS.first(conn, {"repository_id": repository_id, "digest": digest}) is not None
 
 
 def sizes(conn: Connection, repository_id: int, digests: Iterable[str]) -> dict[str, int]:
     """Sizes of those of `digests` that belong to the repository."""
-    statement = select(layers.c.digest, layers.c.size).where(
-        layers.c.repository_id == repository_id, layers.c.digest.in_(list(digests))
-    )
-    return {row.digest: row.size for row in conn.execute(statement)}
+    values = {"repository_id": repository_id, "digests": list(digests)}
+    return {row.digest: row.size for row in _SIZES.all(conn, values)}
 
 
 def media_types(conn: Connection, repository_id: int, digests: Sequence[str]) -> dict[str, str]:
@@ -59,12 +84,9 @@ def media_types(conn: Connection, repository_id: int, digests: Sequence[str]) ->
 
 def attach(conn: Connection, repository_id: int, digest: str, size: int, at: float) -> bool:
     """The blob belongs to the repository from `at` on (anew, if it did); whether it did not before."""
-    renewed = conn.execute(
-        update(layers).where(layers.c.repository_id == repository_id, layers.c.digest == digest).values(added_at=at)
-    )
-    if renewed.rowcount:
+    if _RENEW.run(conn, {"repository": repository_id, "of": digest, "added_at": at}):
         return False
-    conn.execute(insert(layers).values(repository_id=repository_id, digest=digest, size=size, added_at=at))
+    _ADD.run(conn, {"repository_id": repository_id, "digest": digest, "size": size, "added_at": at})
     return True
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from moorage.settings import Settings
 from moorage.store.metadata.database import Database
 from moorage.store.metadata.migrations import AUDIT, METADATA, History, is_current, upgrade
-from moorage.store.metadata.sqlite import SqliteDatabase, connect, core_connection, open_gate
+from moorage.store.metadata.sqlite import SqliteDatabase
+from moorage.store.metadata.sqlite_connection import connect, core_connection, open_gate
 
 
 async def open_database(settings: Settings) -> Database:

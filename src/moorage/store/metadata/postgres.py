@@ -72,7 +72,7 @@ class PostgresDatabase:
                     raise
         raise AssertionError("unreachable")
 
-    async def transaction(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+    async def transaction(self, work: Callable[[Connection], T], *, durable: bool = True, long: bool = False) -> T:
         attempt = 0
         while True:
             attempt += 1

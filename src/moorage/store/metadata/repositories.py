@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
 
 from moorage.names import RepositoryRef
+from moorage.store.metadata.statement import Query
 from moorage.store.metadata.tables import epoch, manifests, repositories, repository_tags
 
 _ALIVE = repositories.c.deleted_at.is_(None)
@@ -25,7 +26,11 @@ _NAMED = (
     )
     .order_by(repositories.c.id)
 )
-_STATE = (
+_ID = Query(_BY_NAME.with_only_columns(repositories.c.id))
+_RULES = Query(
+    _BY_NAME.with_only_columns(repositories.c.id, repositories.c.mutability, repositories.c.exclusion_filters)
+)
+_STATE = Query(
     select(
         epoch.c.value.label("epoch"),
         repositories.c.id,
@@ -51,9 +56,20 @@ def find(conn: Connection, ref: RepositoryRef) -> Row[*tuple[Any, ...]] | None:
     return conn.execute(_BY_NAME, ref._asdict()).one_or_none()
 
 
-def state(conn: Connection, ref: RepositoryRef) -> Sequence[Row[*tuple[Any, ...]]]:
+def id_of(conn: Connection, ref: RepositoryRef) -> int | None:
+    """The id of the repository, or None when there is none alive."""
+    row = _ID.first(conn, ref._asdict())
+    return None if row is None else row.id
+
+
+def rules(conn: Connection, ref: RepositoryRef) -> Any | None:
+    """What a push has to know (id, mutability, exclusion_filters), or None when there is none alive."""
+    return _RULES.first(conn, ref._asdict())
+
+
+def state(conn: Connection, ref: RepositoryRef) -> Sequence[Any]:
     """Rows (epoch, id, policy_hash, tag key, tag value): one a tag, at least one; id is None without a repository."""
-    return conn.execute(_STATE, ref._asdict()).all()
+    return _STATE.all(conn, ref._asdict())
 
 
 def named(conn: Connection, account: str, region: str, names: Sequence[str]) -> Sequence[Row[*tuple[Any, ...]]]:

@@ -166,12 +166,20 @@ blobs = Table(
     "blobs",
     metadata,
     Column("digest", String(135), primary_key=True),
-    Column("object_key", String(255), nullable=False),  # where the blob store keeps its bytes
+    Column("object_key", String(255), nullable=False),  # where the blob store keeps its bytes; "": in blob_contents
     Column("size", BigInteger, nullable=False),
     Column("stored_at", Float, nullable=False),
     # Since when no repository refers to it; null while one does. The sweep frees it after a grace period.
     Column("orphaned_at", Float),
     Index("ix_blobs_orphaned_at", "orphaned_at"),
+    Index("ix_blobs_object_key", "object_key"),
+)
+
+blob_contents = Table(  # bytes of small blobs: one commit makes them and what names them durable
+    "blob_contents",
+    metadata,
+    Column("digest", String(135), ForeignKey("blobs.digest", ondelete="CASCADE"), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
 )
 
 layers = Table(  # membership: this blob belongs to this repository (config blobs are layers too)
@@ -193,12 +201,18 @@ uploads = Table(
     Column("updated_at", Float, nullable=False),
     Column("started_by", Text, nullable=False),
     Column("size", BigInteger, nullable=False),  # bytes received and kept
-    Column("sha256", String(64)),  # hex digest of those bytes, when known
     Column("parts", Integer, nullable=False),
     Column("small_parts", Integer, nullable=False),  # parts under 5 MiB, the last one not counted until another follows
     Column("last_part_small", Boolean, nullable=False),
     Index("ix_uploads_updated_at", "updated_at"),
     Index("ix_uploads_repository_id", "repository_id"),
+)
+
+upload_contents = Table(  # bytes of an upload that is small so far; without a row here they are in the blob store
+    "upload_contents",
+    metadata,
+    Column("upload_id", String(36), ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
 )
 
 # --- Registry-wide ---

@@ -3,33 +3,38 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, collate, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, collate, delete, func, insert, select, update
 
+from moorage.store.metadata.statement import Change, Query
 from moorage.store.metadata.tables import manifests, tag_history, tags
 
-_FOUND: tuple[Column[Any], ...] = (tags.c.manifest_id, manifests.c.digest)
+_FIND = Query(
+    select(tags.c.manifest_id, manifests.c.digest)
+    .join(manifests, manifests.c.id == tags.c.manifest_id)
+    .where(tags.c.repository_id == bindparam("repository_id"), tags.c.name == bindparam("name"))
+)
+_MOVE = Change(
+    update(tags)
+    .where(tags.c.repository_id == bindparam("repository"), tags.c.name == bindparam("tag"))
+    .values(manifest_id=bindparam("manifest_id"), updated_at=bindparam("updated_at"))
+)
+_ADD = Change(insert(tags).values({column.key: bindparam(column.key) for column in tags.c}))
+_REMEMBER = Change(
+    insert(tag_history).values({column.key: bindparam(column.key) for column in tag_history.c if column.key != "id"})
+)
+_COUNT = Query(select(func.count().label("count")).where(tags.c.manifest_id == bindparam("manifest_id")))
 
 
-def find(conn: Connection, repository_id: int, name: str) -> Row[Any] | None:
+def find(conn: Connection, repository_id: int, name: str) -> Any | None:
     """What the tag stands for (manifest_id, digest), or None."""
-    return conn.execute(
-        select(*_FOUND)
-        .join(manifests, manifests.c.id == tags.c.manifest_id)
-        .where(tags.c.repository_id == repository_id, tags.c.name == name)
-    ).one_or_none()
+    return _FIND.first(conn, {"repository_id": repository_id, "name": name})
 
 
 def point(conn: Connection, repository_id: int, name: str, manifest_id: int, digest: str, at: float, by: str) -> None:
     """The tag stands for this manifest from now on; its history says so."""
-    moved = conn.execute(
-        update(tags)
-        .where(tags.c.repository_id == repository_id, tags.c.name == name)
-        .values(manifest_id=manifest_id, updated_at=at)
-    )
-    if not moved.rowcount:
-        conn.execute(
-            insert(tags).values(repository_id=repository_id, name=name, manifest_id=manifest_id, updated_at=at)
-        )
+    pointed = {"manifest_id": manifest_id, "updated_at": at}
+    if not _MOVE.run(conn, {"repository": repository_id, "tag": name, **pointed}):
+        _ADD.run(conn, {"repository_id": repository_id, "name": name, **pointed})
     _remember(conn, repository_id, name, digest, at, by)
 
 
@@ -40,7 +45,7 @@ def remove(conn: Connection, repository_id: int, name: str, at: float, by: str) 
 
 
 def _remember(conn: Connection, repository_id: int, name: str, digest: str | None, at: float, by: str) -> None:
-    conn.execute(insert(tag_history).values(repository_id=repository_id, name=name, digest=digest, at=at, by=by))
+    _REMEMBER.run(conn, {"repository_id": repository_id, "name": name, "digest": digest, "at": at, "by": by})
 
 
 def of_manifests(conn: Connection, manifest_ids: Sequence[int]) -> dict[int, list[str]]:
@@ -53,7 +58,8 @@ def of_manifests(conn: Connection, manifest_ids: Sequence[int]) -> dict[int, lis
 
 
 def count(conn: Connection, manifest_id: int) -> int:
-    return int(conn.execute(select(func.count()).where(tags.c.manifest_id == manifest_id)).scalar_one())
+    row = _COUNT.first(conn, {"manifest_id": manifest_id})
+    return 0 if row is None else int(row.count)
 
 
 def names(conn: Connection, repository_id: int, after: str, limit: int) -> list[str]:

@@ -1,0 +1,50 @@
+"""Answers kept under the epoch: read again when it rises, by whomever, and only then where the database can tell."""
+
+from sqlalchemy import Connection
+
+from moorage.settings import Settings
+from moorage.store.metadata import epoch
+from moorage.store.metadata.database import Database
+from moorage.store.metadata.epoch import UnderEpoch
+from moorage.store.metadata.open import open_database
+
+
+class _Source:
+    def __init__(self) -> None:
+        self.value = "one"
+        self.reads = 0
+
+    def read(self, conn: Connection) -> tuple[int, str]:
+        self.reads += 1
+        return epoch.current(conn), self.value
+
+
+async def test_an_answer_stands_until_the_epoch_rises(database: Database) -> None:
+    kept: UnderEpoch[str, str] = UnderEpoch(database, 10)
+    source = _Source()
+    assert await kept.get("a", source.read) == (1, "one")
+    await database.transaction(lambda conn: None)
+    assert await kept.get("a", source.read) == (1, "one")
+    assert source.reads == (2 if database.changed() is None else 1)
+    source.value = "two"
+    await database.transaction(epoch.advance)
+    assert await kept.get("a", source.read) == (2, "two")
+
+
+async def test_another_process_may_raise_it(database_settings: Settings, database: Database) -> None:
+    kept: UnderEpoch[str, str] = UnderEpoch(database, 10)
+    source = _Source()
+    await kept.get("a", source.read)
+    other = await open_database(database_settings)
+    await other.transaction(epoch.advance, durable=False)
+    source.value = "two"
+    assert await kept.get("a", source.read) == (2, "two")
+    await other.close()
+
+
+async def test_only_so_many_are_kept(database: Database) -> None:
+    kept: UnderEpoch[int, str] = UnderEpoch(database, 3)
+    source = _Source()
+    for number in range(10):
+        await kept.get(number, source.read)
+    assert len(kept) <= 3

@@ -10,22 +10,17 @@ from moorage.policy import Kind, Named, Policies, Principal, Request, evaluate, 
 from moorage.policy.narrowing import Narrowings
 from moorage.policy.resource import Resources
 from moorage.policy.statement import Inquiry
+from tests.policy import worlds as w
 from tests.policy.build import ACTION, ARN, OWNER, ask, grant, named, right, text, user
-from tests.policy.test_properties import boundaries, identities, policies, requests, resources
+from tests.policy.worlds import World
 
 
-@given(st.lists(requests, min_size=2, max_size=8), identities, resources, boundaries)
-def test_documents_that_have_been_asked_before_answer_as_new_ones(
-    asked: list[Request],
-    identity: list[dict[str, object]],
-    resource: list[dict[str, object]],
-    boundary: list[dict[str, object]] | None,
-) -> None:
-    used = policies(identity, resource, boundary)
+@given(st.lists(w.requests, min_size=2, max_size=8), w.worlds)
+def test_documents_that_have_been_asked_before_answer_as_new_ones(asked: list[Request], world: World) -> None:
+    used = w.policies(world)
     for request in [*asked, *asked]:
-        assert evaluate(request, used) == evaluate(request, policies(identity, resource, boundary))
-        unused = policies(identity, resource, boundary)
-        assert evaluate(request, used, detail=True) == evaluate(request, unused, detail=True)
+        assert evaluate(request, used) == evaluate(request, w.policies(world))
+        assert evaluate(request, used, detail=True) == evaluate(request, w.policies(world), detail=True)
 
 
 def test_every_statement_has_its_finding_in_its_place() -> None:

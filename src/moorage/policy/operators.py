@@ -120,26 +120,24 @@ def _arn_like(values: Sequence[str], variables: bool) -> Comparison:
     return compare
 
 
-def _typed(read: Callable[[str], _V | None], holds: Callable[[_V, _V], bool]) -> Build:
-    """An operator on values of one type. `holds(request's value, policy's value)`; no variables."""
+def _typed(
+    read: Callable[[str], _V | None], holds: Callable[[_V, _V], bool], values: Sequence[str], _variables: bool
+) -> Comparison:
+    """The comparison of values of one type. `holds(request's value, policy's value)`; no variables."""
+    wanted = [read(value) for value in values]
+    readable = tuple(value for value in wanted if value is not None)
+    otherwise = NOT_FOUND if len(readable) == len(wanted) else UNPARSABLE
 
-    def build(values: Sequence[str], _variables: bool) -> Comparison:
-        wanted = [read(value) for value in values]
-        readable = tuple(value for value in wanted if value is not None)
-        otherwise = NOT_FOUND if len(readable) == len(wanted) else UNPARSABLE
+    def compare(value: str, _context: Context) -> int:
+        given = read(value)
+        if given is None:
+            return UNPARSABLE
+        for one in readable:
+            if holds(given, one):
+                return FOUND
+        return otherwise
 
-        def compare(value: str, _context: Context) -> int:
-            given = read(value)
-            if given is None:
-                return UNPARSABLE
-            for one in readable:
-                if holds(given, one):
-                    return FOUND
-            return otherwise
-
-        return compare
-
-    return build
+    return compare
 
 
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]{1,64}(?:\.[0-9]{0,64})?|\.[0-9]{1,64})(?:[eE][+-]?[0-9]{1,3})?")
@@ -157,8 +155,7 @@ _DATE: Final = re.compile(
 _EPOCH: Final = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,9}))?")
 
 
-@lru_cache(maxsize=1024)
-def instant(text: str) -> int | None:
+def _read_instant(text: str) -> int | None:
     """Nanoseconds since 1970 of an ISO 8601 date (W3C profile; a bare date is its start, UTC) or of Unix seconds.
 
     Four digits are a year.
@@ -179,6 +176,9 @@ def instant(text: str) -> int | None:
         return None
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86400 + since.seconds) * 10**9 + _nanoseconds(date[7])
+
+
+instant: Final = lru_cache(maxsize=1024)(_read_instant)
 
 
 def _nanoseconds(fraction: str | None) -> int:
@@ -205,9 +205,14 @@ class _Network(NamedTuple):
     mask: int
 
 
-@lru_cache(maxsize=4096)
-def _network(text: str) -> _Network | None:
+# Python would also read a netmask after the slash; IAM takes CIDR notation only.
+_CIDR: Final = re.compile(r"[0-9A-Fa-f.:]+(?:/[0-9]{1,3})?")
+
+
+def _read_network(text: str) -> _Network | None:
     """An address (as a network of one) or CIDR range; host bits are masked; IPv4 inside IPv6 is read as IPv4."""
+    if _CIDR.fullmatch(text) is None:
+        return None
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
@@ -217,6 +222,9 @@ def _network(text: str) -> _Network | None:
         if mapped is not None and network.prefixlen >= 96:
             network = ipaddress.ip_network((mapped, network.prefixlen - 96))
     return _Network(network.version, int(network.network_address), int(network.netmask))
+
+
+_network: Final = lru_cache(maxsize=4096)(_read_network)
 
 
 def _ip_address(values: Sequence[str], _variables: bool) -> Comparison:
@@ -237,9 +245,6 @@ def _ip_address(values: Sequence[str], _variables: bool) -> Comparison:
     return compare
 
 
-_NUMERIC: Final = partial(_typed, number)
-_DATES: Final = partial(_typed, instant)
-
 _OPERATORS: Final = (
     Operator("StringEquals", _string_equals),
     Operator("StringNotEquals", _string_equals, negated=True),
@@ -247,20 +252,20 @@ _OPERATORS: Final = (
     Operator("StringNotEqualsIgnoreCase", _string_equals_ignore_case, negated=True),
     Operator("StringLike", _string_like),
     Operator("StringNotLike", _string_like, negated=True),
-    Operator("NumericEquals", _NUMERIC(eq)),
-    Operator("NumericNotEquals", _NUMERIC(eq), negated=True),
-    Operator("NumericLessThan", _NUMERIC(lt)),
-    Operator("NumericLessThanEquals", _NUMERIC(le)),
-    Operator("NumericGreaterThan", _NUMERIC(gt)),
-    Operator("NumericGreaterThanEquals", _NUMERIC(ge)),
-    Operator("DateEquals", _DATES(eq)),
-    Operator("DateNotEquals", _DATES(eq), negated=True),
-    Operator("DateLessThan", _DATES(lt)),
-    Operator("DateLessThanEquals", _DATES(le)),
-    Operator("DateGreaterThan", _DATES(gt)),
-    Operator("DateGreaterThanEquals", _DATES(ge)),
+    Operator("NumericEquals", partial(_typed, number, eq)),
+    Operator("NumericNotEquals", partial(_typed, number, eq), negated=True),
+    Operator("NumericLessThan", partial(_typed, number, lt)),
+    Operator("NumericLessThanEquals", partial(_typed, number, le)),
+    Operator("NumericGreaterThan", partial(_typed, number, gt)),
+    Operator("NumericGreaterThanEquals", partial(_typed, number, ge)),
+    Operator("DateEquals", partial(_typed, instant, eq)),
+    Operator("DateNotEquals", partial(_typed, instant, eq), negated=True),
+    Operator("DateLessThan", partial(_typed, instant, lt)),
+    Operator("DateLessThanEquals", partial(_typed, instant, le)),
+    Operator("DateGreaterThan", partial(_typed, instant, gt)),
+    Operator("DateGreaterThanEquals", partial(_typed, instant, ge)),
     Operator("Bool", _bool),
-    Operator("BinaryEquals", _typed(_bytes, eq)),
+    Operator("BinaryEquals", partial(_typed, _bytes, eq)),
     Operator("IpAddress", _ip_address),
     Operator("NotIpAddress", _ip_address, negated=True),
     Operator("ArnEquals", _arn_like),

@@ -10,7 +10,8 @@ from moorage.policy.wildcard import tokens as wildcard_tokens
 Context = Mapping[str, str | tuple[str, ...]]
 """Condition keys in lower case, each with its value, or its values when the key is multivalued."""
 
-_VARIABLE: Final = re.compile(r"\$\{(?:([*?$])|([^}',]*)(?:,\s*'([^']*)')?|[^}]*)\}")
+# Possessive, and never asked beyond the last brace: what a stranger wrote must not be looked through again and again.
+_VARIABLE: Final = re.compile(r"\$\{(?:([*?$])|([^}',]*+)(?:,\s*+'([^']*+)')?+|[^}]*+)\}")
 
 
 class Variable(NamedTuple):
@@ -54,7 +55,6 @@ class Template:
 def _parts(text: str, variables: bool, wildcards: bool) -> list[Token | Variable]:
     parts: list[Token | Variable] = []
     position = 0
-    # Behind the last brace nothing can match; to look there again from every `${` would take time in its square.
     for found in _VARIABLE.finditer(text, 0, text.rfind("}") + 1) if variables else ():
         parts += _literal(text[position : found.start()], wildcards)
         escape, key, default = found.groups()

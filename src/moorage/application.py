@@ -125,7 +125,7 @@ async def start(settings: Settings) -> Running:
             AdminServices(
                 registry,
                 access,
-                Why(recorder, Records(audit, access), access),
+                Why(recorder, Records(audit, access), access, policy_check.shown, clock),
                 verifier,
                 visits,
                 clock,

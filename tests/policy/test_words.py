@@ -42,6 +42,19 @@ def test_sentence_of_another_account_and_of_a_session() -> None:
     )
 
 
+def test_sentence_of_a_role_that_may_not_be_assumed() -> None:
+    trust = [right("Deny", "sts:*", Principal={"AWS": OTHER})]
+    for statement in trust:
+        del statement["Resource"]
+    request = ask(user(), "sts:AssumeRole", "arn:aws:iam::111122223333:role/builder")
+    implicit = evaluate(ask(user(OTHER), "sts:AssumeRole", request.resource), Policies(resource=[]))
+    assert sentence(request, implicit).endswith(" because no role trust policy allows the sts:AssumeRole action")
+    explicit = evaluate(
+        ask(user(OTHER), "sts:AssumeRole", request.resource), Policies(resource=named(Kind.TRUST, *trust))
+    )
+    assert sentence(request, explicit).endswith(" with an explicit deny in the role trust policy")
+
+
 def test_short() -> None:
     denied = evaluate(ask(user()), Policies(resource=named(Kind.REPOSITORY, grant("*", "Deny", Sid="NoPull"))))
     assert short(denied) == "resource: explicit deny by statement 'NoPull'"

@@ -206,10 +206,22 @@ class Recorder:
             _log.error("audit records lost", lost=self._lost, queue=self._settings.audit_queue)
             self._said_at, self._lost = now, 0
 
-    async def find(self, decision_id: str) -> Row | None:
-        """The recorded decision of that id (or of the request of that id), also when it is not written yet."""
+    async def find(self, name: str) -> Row | None:
+        """The recorded decision of that id, also when it is not written yet.
+
+        Of a request's id: the decision that refused it, else the last one it rested on.
+        """
         await self.flush()
-        return await self._store.find(decision_id)
+        found = await self._store.find(name)
+        if found is not None:
+            return found
+        event = await self._store.event(name)
+        if event is None:
+            return None
+        named = msgspec.json.decode(event["detail"], type=EventDetail).decisions
+        rows = await self._store.find_all(named)
+        ordered = [rows[each] for each in named if each in rows]
+        return next((row for row in ordered if not row["allowed"]), ordered[-1] if ordered else None)
 
     async def last_denial(self, principal: str) -> Row | None:
         """The newest denial of the principal with that ARN."""

@@ -108,6 +108,11 @@ class Access:
         entry = await self._decide(caller, connection, action, resource, extra, None)
         return entry.decision.allowed
 
+    async def sees(self, caller: Caller, connection: Connection, action: str, resource: Resource) -> bool:
+        """The same decision about what an answer may show. Nobody asked for it by name, so it is not recorded."""
+        entry = await self._decide(caller, connection, action, resource, _NO_TAGS, None, recorded=False)
+        return entry.decision.allowed
+
     async def would_allow(
         self, caller: Caller, connection: Connection, action: str, ref: RepositoryRef, document: policy.Document
     ) -> bool:
@@ -128,6 +133,8 @@ class Access:
         resource: Resource,
         extra: Mapping[str, str | tuple[str, ...]],
         decision_id: str | None,
+        *,
+        recorded: bool = True,
     ) -> Entry:
         policy_hash: str | None = None
         tags = _NO_TAGS
@@ -154,7 +161,10 @@ class Access:
                 decision, allowed=True, explicit=False, decided_by="root", rule=RECOVERY_RULE
             )
         told = "" if decision.allowed else decision_id or str(uuid.uuid4())
-        entry = self._recorder.record(Entry(told, now, now, region, decision, policies, caller))
+        entry = Entry(told, now, now, region, decision, policies, caller)
+        if not recorded:
+            return entry
+        entry = self._recorder.record(entry)
         connection.decisions.append(entry)
         (self._allowed if decision.allowed else self._denied).inc()
         return entry

@@ -9,7 +9,7 @@ from moorage import policy
 from moorage.access import parts
 from moorage.access.authorize import Access
 from moorage.access.context import instant
-from moorage.store.metadata.audit import AuditStore, Decided, Position
+from moorage.store.metadata.audit import AuditStore, Decided, Position, Row
 
 T = TypeVar("T")
 
@@ -103,6 +103,17 @@ class Records:
         """Rows of `decided` (one of each group, say) put together; those that are no longer whole are left out."""
         await self._fetch(rows)
         return [self._recorded(row) for row in rows if self._is_whole(row)]
+
+    async def one(self, row: Row) -> Recorded | None:
+        """A whole row of `decisions` put together; None when a part of it is no longer kept."""
+        found = await self.whole([Decided(*(row[name] for name in Decided.__struct_fields__))])
+        return found[0] if found else None
+
+    async def denied(
+        self, *, resource: str | None = None, principal: str | None = None, since: float, most: int
+    ) -> list[Decided]:
+        """The newest denials on a resource or of a principal, `most` at most, newest first."""
+        return await self._store.denied(resource=resource, principal=principal, since=since, limit=most)
 
     async def policies(self, part: str) -> policy.Policies:
         """The policies that a decision was made on, compiled. PartLost."""

@@ -1,17 +1,38 @@
-"""`moorage why`: a recorded decision, evaluated again on what it rested on, shown as far as the asker may see it."""
+"""`moorage why`: a recorded decision, evaluated again on what it rested on, shown as far as the asker may see it.
 
-from typing import Any
+The caller's side (identity, boundary and session policies, SCPs) is for the caller itself and the administrators of its
+account; the resource's (repository and registry policy, RCPs) for whoever may read the repository's policy, and the
+administrators of its account (design §4). What would have let it through is told within the same bounds.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import islice
+from typing import Any, Final
 
 import msgspec
 
 from moorage import policy
 from moorage.access.audit import Recorder
-from moorage.access.authorize import RECOVERY_RULE, Access
+from moorage.access.authorize import RECOVERY_RULE, Access, NamedResource
 from moorage.access.caller import Caller, Connection
-from moorage.access.recorded import Recorded, Records
+from moorage.access.context import instant
+from moorage.access.events import READ_AUDIT, audit_arn, visible_context
+from moorage.access.recorded import PartLost, Recorded, Records
+from moorage.clock import Clock
 from moorage.errors import MoorageError
-from moorage.names import InvalidNameError, parse_repository_arn
-from moorage.store.metadata.audit import Decided
+from moorage.names import AccountId, InvalidNameError, RepositoryRef, parse_repository_arn
+
+OWN_SIDE: Final[frozenset[policy.SetName]] = frozenset({"identity", "boundary", "session", "scp"})
+RESOURCE_SIDE: Final[frozenset[policy.SetName]] = frozenset({"resource", "rcp"})
+POPULATION_SECONDS: Final = 30 * 86_400.0
+POPULATION: Final = 20_000
+"""Recorded decisions looked at for what a suggestion would open besides; the newest of them."""
+CASES: Final = 1_000
+"""Different denied requests among them that are evaluated."""
+
+Shown = Callable[[str], Awaitable[str]]
+"""The text of a stored repository policy as clients see it."""
 
 
 class DecisionNotFound(MoorageError):
@@ -25,61 +46,177 @@ class DecisionNotFound(MoorageError):
 
 
 class Why:
-    """Explains decisions. A principal sees its own side; the repository policy only who may read it."""
+    """Explains decisions, to each asker its part."""
 
-    def __init__(self, recorder: Recorder, records: Records, access: Access) -> None:
+    def __init__(self, recorder: Recorder, records: Records, access: Access, shown: Shown, clock: Clock) -> None:
         self._recorder = recorder
         self._records = records
         self._access = access
+        self._shown = shown
+        self._clock = clock
 
-    async def explain(self, decision_id: str | None, caller: Caller, connection: Connection) -> str:
-        """The decision as a text tree; without an id the caller's last denial. DecisionNotFound."""
-        if decision_id is None:
-            row = await self._recorder.last_denial(caller.principal.arn)
-        else:
-            row = await self._recorder.find(decision_id)
-        if row is None:
-            raise DecisionNotFound
-        found = await self._records.whole([Decided(*(row[name] for name in Decided.__struct_fields__))])
-        if not found:
-            raise DecisionNotFound
-        own = _is_own(found[0], caller)
-        resource = await self._may_read_resource_side(row, caller, connection)
-        if not own and not resource:
-            raise DecisionNotFound
-        decision = await self._again(found[0])
-        seen = tuple(each for each in decision.trace if (resource if each.set in {"resource", "rcp"} else own))
-        text = policy.render(msgspec.structs.replace(decision, trace=seen))
-        notes = []
-        if resource and not any(each.set == "resource" for each in decision.trace):
-            notes.append("  resource: no policy is attached")
-        if len(seen) < len(decision.trace):
-            hidden = ", ".join(dict.fromkeys(each.set for each in decision.trace if each not in seen))
-            notes.append(f"  (not shown, as you may not read it: {hidden} policy)")
-        if row["count"] > 1:
-            notes.append(f"  ({row['count']} equal decisions were made at that moment)")
-        return "\n".join([f"decision {row['id']}", text, *notes])
+    async def explain(self, decision_id: str | None, caller: Caller, connection: Connection) -> dict[str, Any]:
+        """The decision (or that of the request) of that id in the shape of policy-engine.md §7.1, with suggestions.
 
-    async def _may_read_resource_side(self, row: dict[str, Any], caller: Caller, connection: Connection) -> bool:
+        Without an id: the caller's last denial. DecisionNotFound.
+        """
+        row = await self._row(decision_id, caller)
+        recorded = None if row is None else await self._records.one(row)
+        if recorded is None:
+            raise DecisionNotFound
+        visible = await self._visible(recorded, caller, connection)
+        if not visible:
+            raise DecisionNotFound
         try:
-            ref = parse_repository_arn(row["resource"])
-        except InvalidNameError:
-            return bool(caller.principal.account == row["account"] and caller.principal.kind == "root")
-        return await self._access.allows(caller, connection, "ecr:GetRepositoryPolicy", ref)
+            policies = await self._records.policies(recorded.policies)
+        except PartLost as error:
+            raise DecisionNotFound from error
+        decision = _again(recorded, policies)
+        texts = await self._texts(policies)
+        told = policy.explanation(decision, policies, visible, lambda named: texts[id(named.document)])
+        is_owner = "resource" in visible
+        told |= {
+            "id": recorded.id,
+            "time": instant(int(recorded.first)),
+            "count": recorded.count,
+            "lastTime": instant(int(recorded.last)),
+            "context": policy.told_context(visible_context(recorded.request.context, is_owner=is_owner)),
+        }
+        return told | await self._suggested(recorded, policies, decision, visible)
 
-    async def _again(self, recorded: Recorded) -> policy.Decision:
-        """The same evaluation on the recorded request and policies, now with every detail."""
-        decision = policy.evaluate(recorded.request, await self._records.policies(recorded.policies), detail=True)
-        if recorded.rule == RECOVERY_RULE:
-            decision = msgspec.structs.replace(
-                decision, allowed=True, explicit=False, decided_by="root", rule=RECOVERY_RULE
-            )
-        return decision
+    async def _row(self, decision_id: str | None, caller: Caller) -> dict[str, Any] | None:
+        if decision_id is None:
+            return await self._recorder.last_denial(caller.principal.arn)
+        return await self._recorder.find(decision_id)
+
+    async def _visible(self, recorded: Recorded, caller: Caller, connection: Connection) -> frozenset[policy.SetName]:
+        """The sets of which the asker may read the policies."""
+        principal, theirs = caller.principal, recorded.request.principal
+        owner, ref = recorded.request.resource_account, _repository(recorded.request.resource)
+        its_own = bool(theirs.account) and principal.id == theirs.id
+        over_caller = principal.account == theirs.account and await self._administers(caller, connection)
+        over_resource = principal.account == owner and await self._administers(caller, connection)
+        reads_policy = ref is not None and await self._access.sees(caller, connection, "ecr:GetRepositoryPolicy", ref)
+        visible: frozenset[policy.SetName] = frozenset()
+        if its_own or over_caller:
+            visible |= OWN_SIDE
+        # Of another's request in a foreign account, reading the policy alone makes nobody a party to it.
+        if over_resource or (reads_policy and (visible or principal.account == owner)):
+            visible |= RESOURCE_SIDE
+        return visible
+
+    async def _administers(self, caller: Caller, connection: Connection) -> bool:
+        """Who may read the audit record of its account may read what the decisions in it rested on."""
+        account = AccountId(caller.principal.account)
+        return await self._access.sees(caller, connection, READ_AUDIT, NamedResource(account, audit_arn(account)))
+
+    async def _texts(self, policies: policy.Policies) -> dict[int, str]:
+        """The text of every policy, by its document's id, as its readers know it."""
+        texts: dict[int, str] = {}
+        for named in _all(policies):
+            document = named.document
+            text = document.text
+            texts[id(document)] = await self._shown(text) if document.kind is policy.Kind.REPOSITORY else text
+        return texts
+
+    async def _suggested(
+        self,
+        recorded: Recorded,
+        policies: policy.Policies,
+        decision: policy.Decision,
+        visible: frozenset[policy.SetName],
+    ) -> dict[str, Any]:
+        """What would have let it through, and what else that would open."""
+        if decision.allowed:
+            return {"blockedBy": [], "suggestions": [], "recorded": None}
+        request = recorded.request
+        has_policy = _repository(request.resource) is not None and request.action != "ecr:CreateRepository"
+        suggestions = policy.suggest(request, policies, has_policy=has_policy)
+        cases = await self._cases(request, visible) if suggestions else []
+        told = [await self._suggestion(each, cases, request, visible) for each in suggestions]
+        return {
+            "blockedBy": [name for name in policy.blocked_by(decision, suggestions) if name in visible],
+            "suggestions": _different(each for each in told if each["changes"]),
+            "recorded": {"requests": sum(case.times for case in cases), "days": int(POPULATION_SECONDS // 86_400)},
+        }
+
+    async def _suggestion(
+        self,
+        suggestion: policy.Suggestion,
+        cases: Sequence[policy.Case],
+        request: policy.Request,
+        visible: frozenset[policy.SetName],
+    ) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "changes": [await self._change(each, request) for each in suggestion.changes if each.set in visible],
+            "hidden": sorted({each.set for each in suggestion.changes} - visible),
+            "rule": suggestion.rule,
+        }
+        if not told["hidden"]:  # the figures would tell what the hidden part says
+            also, total = policy.opened(suggestion, cases, request)
+            told |= {"wouldAllow": [msgspec.to_builtins(each) for each in also], "wouldAllowCount": total}
+        return told
+
+    async def _change(self, change: policy.Change, request: policy.Request) -> dict[str, Any]:
+        told: dict[str, Any] = msgspec.to_builtins(change)
+        told["opens"] = policy.says(change, request)
+        if change.set == "resource" and "AIDA" in change.document + json.dumps(change.before):
+            for name in ("before", "after"):
+                if told[name] is not None:
+                    text = await self._shown(json.dumps({"Statement": [told[name]]}))
+                    (told[name],) = json.loads(text)["Statement"]
+            told["document"] = await self._shown(change.document)
+        return told
+
+    async def _cases(self, request: policy.Request, visible: frozenset[policy.SetName]) -> list[policy.Case]:
+        """Denied requests of the last weeks: on the resource, or of the caller alone where more may not be seen."""
+        now = self._clock.now()
+        scope = {"resource": request.resource} if "resource" in visible else {"principal": request.principal.arn}
+        rows = await self._records.denied(since=now - POPULATION_SECONDS, most=POPULATION, **scope)
+        groups: dict[tuple[str, ...], list[Any]] = {}
+        for row in rows:
+            key = (row.caller, row.action, row.resource, row.context, row.policies)
+            groups.setdefault(key, []).append(row)
+        firsts = [group[0] for group in islice(groups.values(), CASES)]
+        times = {group[0].id: sum(row.count for row in group) for group in groups.values()}
+        cases = []
+        for each in await self._records.whole(firsts):
+            try:
+                policies = await self._records.policies(each.policies)
+            except PartLost:
+                continue
+            cases.append(policy.Case(each.id, each.request, policies, times[each.id]))
+        return cases
 
 
-def _is_own(recorded: Recorded, caller: Caller) -> bool:
-    """The principal itself, or the root of its account."""
-    principal, theirs = caller.principal, recorded.request.principal
-    if principal.kind == "root" and principal.account == theirs.account:
-        return True
-    return principal.id == theirs.id
+def _again(recorded: Recorded, policies: policy.Policies) -> policy.Decision:
+    """The same evaluation on the recorded request and policies, now with every detail."""
+    decision = policy.evaluate(recorded.request, policies, detail=True)
+    if recorded.rule == RECOVERY_RULE:
+        decision = msgspec.structs.replace(
+            decision, allowed=True, explicit=False, decided_by="root", rule=RECOVERY_RULE
+        )
+    return decision
+
+
+def _all(policies: policy.Policies) -> Iterable[policy.Named]:
+    for attached in (policies.identity, policies.resource, policies.boundary, policies.session):
+        yield from attached or ()
+    for levels in (policies.scp, policies.rcp):
+        for level in levels or ():
+            yield from level
+
+
+def _different(suggestions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without those that look alike once their hidden part is left out."""
+    kept: dict[str, dict[str, Any]] = {}
+    for each in suggestions:
+        kept.setdefault(json.dumps([change["document"] for change in each["changes"]]), each)
+    return list(kept.values())
+
+
+def _repository(arn: str) -> RepositoryRef | None:
+    try:
+        return parse_repository_arn(arn)
+    except InvalidNameError:
+        return None

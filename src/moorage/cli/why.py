@@ -1,22 +1,68 @@
-"""`moorage why`: the trace of a decision, as a tree."""
+"""`moorage why`: a decision explained, as a tree: every policy that was asked, and what would change the answer."""
 
-from typing import Annotated
+import json
+import re
+import sys
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
-from moorage.cli import options
+from moorage.cli import explained, options
 from moorage.cli.client import call
 from moorage.settings import Settings
+
+_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 def why(
     decision: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="Decision id, as the denial told it. Default: your last.")
+        str | None,
+        typer.Argument(
+            metavar="[ID]", help="Decision or request id, as the client was told it. Default: your last denial."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+    policy: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Print the policy of the Nth suggestion, ready to be set."),
     ] = None,
     data: options.Data = None,
     port: options.Port = None,
 ) -> None:
-    """Say why a request was allowed or denied: every statement, and the first element of it that did not match."""
+    """Say why a request was allowed or denied, and the smallest change that would have let it through.
+
+    Of every statement: that it matched, or the first element of it that did not, with the value it saw. You see what
+    your own account attached, and the repository's policy if you may read it.
+
+    Examples:
+
+      moorage why
+
+      moorage why 8f98299d-cefd-4c15-b3c1-2befd6f51775
+
+      moorage why --policy 1 > fixed.json
+    """
     settings = Settings.from_environment(data=data, port=port)
+    if decision is not None and _ID.fullmatch(decision) is None:
+        raise typer.BadParameter(f"{decision!r} is no decision id")
     path = "/_moorage/explain" if decision is None else f"/_moorage/explain/{decision}"
-    typer.echo(call(settings, "GET", path)["text"])
+    told: dict[str, Any] = call(settings, "GET", path)
+    if as_json:
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    elif policy is not None:
+        _print_policy(told, policy)
+    else:
+        explained.show(Console(soft_wrap=False), told)
+
+
+def _print_policy(told: dict[str, Any], number: int) -> None:
+    suggestions = told["suggestions"]
+    if number > len(suggestions):
+        raise typer.BadParameter(f"there are {len(suggestions)} suggestions")
+    changes = suggestions[number - 1]["changes"]
+    last = {(change["set"], change["level"], change["policy"]): change for change in changes}
+    for each in last.values():
+        if len(last) > 1:
+            print(f"# {each['set']} policy {each['policy']}", file=sys.stderr)  # noqa: T201 - beside the document
+        typer.echo(each["document"])

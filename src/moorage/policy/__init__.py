@@ -1,9 +1,11 @@
 """The IAM policy engine: parse, evaluate, say why. Pure: no I/O, nothing of the rest of Moorage."""
 
 from moorage.policy.actions import ECR_ACTIONS, EcrAction, ecr_action
-from moorage.policy.decision import Decision, PolicyTrace, SetTrace
+from moorage.policy.decision import Decision, PolicyTrace, SetName, SetTrace
 from moorage.policy.document import Document, parse
 from moorage.policy.evaluate import evaluate
+from moorage.policy.explanation import context as told_context
+from moorage.policy.explanation import explanation
 from moorage.policy.fault import PolicyError
 from moorage.policy.kind import Kind
 from moorage.policy.lockout import locks_out
@@ -12,11 +14,16 @@ from moorage.policy.render import render
 from moorage.policy.request import Named, Policies, Request
 from moorage.policy.sentence import sentence, short
 from moorage.policy.statement import Detail, Finding, TestDetail
+from moorage.policy.suggest import Suggestion, blocked_by, suggest
+from moorage.policy.suggest_changes import Change
+from moorage.policy.suggest_opens import Case, Opened, opened, says
 from moorage.policy.variables import Context
 
 __all__ = [
     "ANONYMOUS",
     "ECR_ACTIONS",
+    "Case",
+    "Change",
     "Context",
     "Decision",
     "Detail",
@@ -25,22 +32,31 @@ __all__ = [
     "Finding",
     "Kind",
     "Named",
+    "Opened",
     "Policies",
     "PolicyError",
     "PolicyTrace",
     "Principal",
     "PrincipalKind",
     "Request",
+    "SetName",
     "SetTrace",
+    "Suggestion",
     "TestDetail",
     "account_named",
+    "blocked_by",
     "ecr_action",
     "evaluate",
+    "explanation",
     "is_aws_principal",
     "is_unique_id",
     "locks_out",
+    "opened",
     "parse",
     "render",
+    "says",
     "sentence",
     "short",
+    "suggest",
+    "told_context",
 ]

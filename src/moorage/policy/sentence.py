@@ -14,12 +14,19 @@ _NAMES: Final = {
     "rcp": ("a resource control policy", "resource control policy"),
 }
 
+_ASSUMES: Final = ("sts:assumerole", "sts:tagsession", "sts:setsourceidentity")
+
 
 def sentence(request: Request, decision: Decision) -> str:
     """What AWS tells the caller of a denied request; one cause, the one that `decision` names."""
     base = (
         f"User: {request.principal.arn} is not authorized to perform: {request.action} on resource: {request.resource}"
     )
+    if decision.decided_by == "resource" and request.action.lower().startswith(_ASSUMES):
+        # The resource policy of a role is its trust policy.
+        if decision.explicit:
+            return f"{base} with an explicit deny in the role trust policy"
+        return f"{base} because no role trust policy allows the {request.action} action"
     names = _NAMES.get(decision.decided_by)
     if names is None:
         return base

@@ -11,7 +11,6 @@ def routes(services: AdminServices) -> list[Route]:
     async def explain(request: Request) -> Response:
         signed = await services.signed(request)
         decision = request.path_params.get("decision")
-        text = await services.why.explain(decision, signed.caller, signed.connection)
-        return JSONResponse({"text": text})
+        return JSONResponse(await services.why.explain(decision, signed.caller, signed.connection))
 
     return [Route("/_moorage/explain", explain), Route("/_moorage/explain/{decision}", explain)]

@@ -179,6 +179,15 @@ class AuditStore:
         query = query.order_by(decisions.c.at, decisions.c.id).limit(limit)
         return await self._database.read(lambda conn: [Decided(*row) for row in conn.execute(query)])
 
+    async def denied(
+        self, *, resource: str | None = None, principal: str | None = None, since: float, limit: int
+    ) -> list[Decided]:
+        """The newest denials on a resource (ARN) or of a principal (ARN), newest first."""
+        column, value = (decisions.c.resource, resource) if resource is not None else (decisions.c.principal, principal)
+        query = select(*_DECIDED).where(column == value, decisions.c.at >= since, decisions.c.allowed.is_(False))
+        query = query.order_by(decisions.c.at.desc(), decisions.c.id).limit(limit)
+        return await self._database.read(lambda conn: [Decided(*row) for row in conn.execute(query)])
+
     async def events(
         self,
         recipient: str,

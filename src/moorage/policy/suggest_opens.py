@@ -1,0 +1,170 @@
+"""What else a suggestion would open: said of the policy's own words, and counted on recorded requests."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from moorage.policy.evaluate import evaluate
+from moorage.policy.principal import account_named
+from moorage.policy.request import Policies, Request
+from moorage.policy.suggest import Suggestion, with_change
+from moorage.policy.suggest_changes import Change, Json
+
+NAMED: Final = 20
+"""Principals and actions that are told one by one."""
+
+
+class Case(NamedTuple):
+    """A recorded request that was denied."""
+
+    id: str
+    request: Request
+    policies: Policies
+    times: int
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """Recorded requests that a suggestion would have let through as well."""
+
+    principal: str
+    action: str
+    times: int
+    example: str
+    """Id of one of the decisions."""
+
+
+def opened(suggestion: Suggestion, cases: Iterable[Case], caller: Request) -> tuple[tuple[Opened, ...], int]:
+    """The denied requests of `cases` that it would let through, by principal and action; and how many requests.
+
+    A changed repository policy counts for every case, as `cases` are of one repository; any other policy counts where
+    it was attached, a new identity policy for the caller alone.
+    """
+    told: dict[tuple[str, str], Opened] = {}
+    total = 0
+    for case in cases:
+        changed = _changed(case, suggestion, caller)
+        if changed is None or not evaluate(case.request, changed).allowed:
+            continue
+        total += case.times
+        key = (case.request.principal.arn, case.request.action)
+        there = told.get(key)
+        if there is not None:
+            told[key] = msgspec.structs.replace(there, times=there.times + case.times)
+        elif len(told) < NAMED:
+            told[key] = Opened(*key, case.times, case.id)
+    return tuple(sorted(told.values(), key=lambda each: -each.times)), total
+
+
+def _changed(case: Case, suggestion: Suggestion, caller: Request) -> Policies | None:
+    """The case's policies after the suggestion; None when nothing of it concerns the case."""
+    policies, concerned = case.policies, False
+    for change, named in zip(suggestion.changes, suggestion.named, strict=True):
+        if change.set == "resource":
+            if case.request.resource != caller.resource:
+                continue
+            # The policy as it would be stands in the place of whatever the repository had then.
+            others = [each for each in policies.resource or () if each.document.kind is not named.document.kind]
+            policies = msgspec.structs.replace(policies, resource=tuple(others))
+        elif not _is_attached(policies, change, case.request, caller):
+            continue
+        policies, concerned = with_change(policies, change, named), True
+    return policies if concerned else None
+
+
+def _is_attached(policies: Policies, change: Change, request: Request, caller: Request) -> bool:
+    if not change.hash:
+        return request.principal.id == caller.principal.id
+    attached: Any = getattr(policies, change.set)
+    if change.set in {"scp", "rcp"}:
+        attached = attached[change.level] if attached is not None and change.level < len(attached) else None
+    return any((each.name, each.hash) == (change.policy, change.hash) for each in attached or ())
+
+
+def says(change: Change, caller: Request) -> str:
+    """Whom a change lets do what, in one sentence; of the policy's words alone, whatever others say."""
+    statement = change.after if change.after is not None else change.before
+    if statement is None:
+        return ""
+    who = _who(change, statement, caller)
+    if change.kind in {"remove-statement", "spare-principal", "spare-value"}:
+        whom = change.detail if change.kind == "spare-principal" else who
+        where = f" when {change.detail}" if change.kind == "spare-value" else ""
+        before = change.before or statement
+        may = f"may {_what(before)}{_when(before)} wherever something else allows it"
+        return f"{whom}{where} is no longer kept from it, and {may}"
+    if change.kind == "add-value":
+        added = change.detail
+        return f"{who} may then {_what(statement)} also when {added}{_when(statement, apart=added.partition(' = ')[0])}"
+    if change.kind == "add-principal":
+        return (
+            f"{_principal(change.detail)} may then {_what(statement)}{_when(statement)}, all that the statement allows"
+        )
+    if change.kind == "add-action":
+        return f"{who} may then use {change.detail}{_when(statement)}"
+    return f"{who} may then {_what(statement)}{_when(statement)}"
+
+
+def _who(change: Change, statement: Json, caller: Request) -> str:
+    if change.set in {"resource", "rcp"}:
+        if "NotPrincipal" in statement:
+            return f"everyone but {', '.join(_named(statement['NotPrincipal']))}, anonymous callers too,"
+        return " and ".join(_principal(each) for each in _named(statement.get("Principal", "*")))
+    if change.set == "scp":
+        return f"every principal of account {caller.principal.account} that another policy lets"
+    if change.set == "session":
+        return "whoever holds this session"
+    if not change.hash:
+        return principal_of(caller)
+    if change.set == "boundary":
+        return f"whoever has the boundary {change.policy}, where another policy allows it,"
+    return f"whoever has the policy {change.policy}"
+
+
+def principal_of(request: Request) -> str:
+    """The caller, in words; of a role session every session of the role."""
+    caller = request.principal
+    return f"every session of {caller.role_arn}" if caller.role_arn is not None else caller.arn
+
+
+def _named(principal: Any) -> list[str]:
+    if isinstance(principal, str):
+        return [principal]
+    return [each for value in principal.values() for each in (value if isinstance(value, list) else [value])]
+
+
+def _principal(text: str) -> str:
+    if text == "*":
+        return "anyone, anonymous callers too,"
+    account = account_named(text)
+    if account is not None:
+        return f"everyone in account {account} whose own policies allow it"
+    return f"every session of {text}" if ":role/" in text else text
+
+
+def _what(statement: Json) -> str:
+    if "NotAction" in statement:
+        return f"do everything but {_listed(statement['NotAction'])}"
+    actions = statement.get("Action", [])
+    if "*" in actions if isinstance(actions, list) else actions == "*":
+        return "do everything"
+    resource = statement.get("Resource")
+    on = f" on {_listed(resource)}" if resource is not None and resource != "*" else ""
+    return f"use {_listed(actions)}{on}"
+
+
+def _when(statement: Json, apart: str = "") -> str:
+    """The statement's conditions but the one on the key `apart`."""
+    tests = [
+        f"{operator} {key} {_listed(value)}"
+        for operator, keys in statement.get("Condition", {}).items()
+        for key, value in keys.items()
+        if key.lower() != apart.lower()
+    ]
+    return f" (where {' and '.join(tests)})" if tests else ""
+
+
+def _listed(value: Any) -> str:
+    values: Sequence[Any] = value if isinstance(value, list) else [value]
+    shown = ", ".join(map(str, values[:6]))
+    return f"{shown} and {len(values) - 6} more" if len(values) > 6 else shown

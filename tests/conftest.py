@@ -9,11 +9,16 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import hypothesis
 import pytest
 
 from moorage.settings import Settings
 from moorage.store.metadata.database import Database
 from moorage.store.metadata.open import open_database
+
+# A deadline is a timed assertion: on a busy machine it fails for no fault of the code.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 _POSTGRES = Path("/usr/lib/postgresql/15/bin")
 _database_numbers = itertools.count(1)

@@ -15,6 +15,7 @@ from moorage.identity import arns
 from moorage.identity.entity import Entity
 from moorage.identity.identity import Identity
 from moorage.names import RepositoryRef
+from moorage.policy import lint
 from moorage.registry.policies import RepositoryPolicies
 
 _PARTITION = re.compile(r"arn:aws[a-z-]*:")
@@ -48,6 +49,10 @@ class RepositoryPolicyCheck:
         if not force and await self._locks_out(caller, connection, ref, stored):
             raise _lock_out()
         return stored.canonical()
+
+    def findings(self, ref: RepositoryRef, text: str) -> str:
+        """What lint has to say of `text` as the policy of `ref`, as a header: ASCII, one line, bounded."""
+        return lint.as_header(lint.lint(text, policy.Kind.REPOSITORY, account=ref.account))
 
     async def shown(self, stored: str) -> str:
         """The stored text as clients see it."""

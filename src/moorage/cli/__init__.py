@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from moorage import __version__
-from moorage.cli import audit, ca, dev, env, init, login, serve, trash, why
+from moorage.cli import audit, ca, dev, env, init, login, policy, serve, trash, why
 from moorage.cli.client import ServerSaidNoError
 from moorage.login.errors import LoginError
 from moorage.server import CannotServeError
@@ -29,6 +29,7 @@ app.command()(ca.ca)
 app.command()(login.login)
 app.command()(why.why)
 app.command()(audit.audit)
+app.add_typer(policy.app, name="policy")
 app.command()(trash.restore)
 app.command()(trash.purge)
 

@@ -305,13 +305,13 @@ def _check_action(text: str, at: str, scope: Scope) -> None:
         return
     if service.lower() != "ecr":
         code = "UNSUPPORTED_ACTION_IN_POLICY" if is_service(service) else "INVALID_SERVICE_IN_ACTION"
-        raise PolicyError(code, f"not an action of ECR: {text}", at)
+        raise PolicyError(code, f"the action {text} is not ECR's", at)
     if ("*" in name or "?" in name) and _ECR_PATTERN.fullmatch(name):
         return
     known = may_stand_in_repository_policy if scope is Scope.REPOSITORY else may_stand_in_registry_policy
     if not known(name):
         code = "INVALID_ACTION" if ecr_action(name) is None else "UNSUPPORTED_ACTION_IN_POLICY"
-        raise PolicyError(code, f"{text} is not among the {scope.value}", at)
+        raise PolicyError(code, f"the action {text} is not among the {scope.value}", at)
 
 
 def _resources(members: Mapping[str, Json], at: str, rules: Rules, faults: Faults) -> Listed | None:

@@ -1,7 +1,7 @@
 """Why a text is not a policy: the one exception of this package, and whether the first is raised or all are kept."""
 
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 
 class PolicyError(Exception):
@@ -21,11 +21,16 @@ class PolicyError(Exception):
         self.at = at
 
 
+MOST: Final = 1000
+"""Faults that are kept of one text."""
+
+
 class Faults:
     """Guards the checks of a document: `with faults: check()`.
 
     To parse, the first PolicyError leaves the block as usual. To lint, it is kept in `found` and the text is read on,
-    so both know the same grammar and can never disagree about what is a policy.
+    so both know the same grammar and can never disagree about what is a policy. Of more than
+    MOST, the next ends it.
     """
 
     __slots__ = ("found", "keep")
@@ -40,7 +45,7 @@ class Faults:
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _at: TracebackType | None
     ) -> bool:
-        if not (self.keep and isinstance(error, PolicyError)):
+        if not self.keep or not isinstance(error, PolicyError) or len(self.found) >= MOST:
             return False
         self.found.append(error)
         return True

@@ -15,11 +15,12 @@ def locks_out(document: Document, account: str) -> bool:
     Symbolic: it covers the account's root too, whom nothing but an explicit Deny can stop. `account` (12 digits) owns
     the repository. Whether the caller itself would still be allowed is a question for `evaluate`.
     """
+    return any(stops(statement, account) for statement in document.statements)
+
+
+def stops(statement: Statement, account: str) -> bool:
+    """Whether this one statement does."""
     root = Principal("root", account, f"arn:aws:iam::{account}:root", account)
-    return any(_stops(statement, root) for statement in document.statements)
-
-
-def _stops(statement: Statement, root: Principal) -> bool:
     # Only `*`, the account itself, or a NotPrincipal without it can name a root user, and each means the account.
     return (
         not statement.allow

@@ -66,6 +66,9 @@ class PolicyCheck:
             raise InvalidParameter.at("PolicyText", "Invalid repository policy provided")
         return f"stored:{text}"
 
+    def findings(self, ref: Any, text: str) -> str:
+        return "0"
+
     async def shown(self, stored: str) -> str:
         return stored.removeprefix("stored:")
 

@@ -113,6 +113,24 @@ async def whole(tmp_path: Path) -> AsyncIterator[Whole]:
     await database.close()
 
 
+async def test_a_refused_policy_says_why_in_a_header(whole: Whole) -> None:
+    root = await whole.root_key(OWNER)
+    await whole.ok(root, "CreateRepository", repositoryName="app")
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "444455556666"},
+        "Action": ["ecr:ListImages", "ecr:Pull\u00e9"],
+    }
+    text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    request = json.dumps({"repositoryName": "app", "policyText": text}).encode()
+    status, headers, body = await whole.send(root, "SetRepositoryPolicy", request)
+    assert status == 400
+    assert json.loads(body)["message"].endswith("'Invalid repository policy provided'")
+    assert headers[b"x-moorage-policy-findings"] == (
+        b'1;error=1, INVALID_ACTION;severity=error;at="/Statement/0/Action/1";line=1;column=128'
+    )
+
+
 async def test_set_repository_policy_to_the_byte(whole: Whole) -> None:
     """The request and the answer of the API reference."""
     root = await whole.root_key(OWNER)
@@ -124,6 +142,7 @@ async def test_set_repository_policy_to_the_byte(whole: Whole) -> None:
     escaped = POLICY.replace('"', '\\"').replace("\n", "\\n")
     assert body.decode() == f'{{"policyText":"{escaped}","registryId":"{OWNER}","repositoryName":"ubuntu"}}'
     assert len(body) == 301
+    assert headers[b"x-moorage-policy-findings"].startswith(b"1;security_warning=1, PUBLIC_PRINCIPAL;severity=")
     got = await whole.send(root, "GetRepositoryPolicy", b'{"repositoryName":"ubuntu"}')
     assert got[2] == body
 

@@ -60,6 +60,7 @@ class Exchange:
         "operation",
         "receive",
         "region",
+        "remarks",
         "request_id",
         "responded",
         "scope",
@@ -70,6 +71,7 @@ class Exchange:
         self.receive = receive
         self.headers = headers_of(scope)
         self.request_id = str(uuid.uuid4())
+        self.remarks: dict[str, str] = {}
         self.connection: Connection | None = None
         self.operation = ""
         self.caller: Caller | None = None
@@ -127,7 +129,7 @@ class AwsDoor:
         if refusal is not None:
             await self._refuse(exchange, opened, refusal, send)
         else:
-            await _answer(send, 200, errors.XML if is_query else errors.JSON, exchange.request_id, body)
+            await _answer(send, 200, errors.XML if is_query else errors.JSON, exchange, body)
 
     def _opened(self, exchange: Exchange) -> Opened | None:
         """The service a request is for: by X-Amz-Target, else by the signature's scope, else by its Content-Type."""
@@ -215,6 +217,7 @@ class AwsDoor:
             exchange.request_id,
             "https" if connection.secure else "http",
             connection.host,
+            exchange.remarks,
         )
         if operation.action is not None:
             named = operation.resources(call, request)
@@ -263,13 +266,12 @@ class AwsDoor:
         )
 
     async def _refuse(self, exchange: Exchange, opened: Opened | None, error: MoorageError, send: Send) -> None:
-        request_id = exchange.request_id
         if opened is not None and opened.service.protocol == "query":
             xmlns = query.namespace(opened.service.name, opened.service.version)
-            status, body = errors.query_body(error, xmlns, request_id)
-            await _answer(send, status, errors.XML, request_id, body)
+            status, body = errors.query_body(error, xmlns, exchange.request_id)
+            await _answer(send, status, errors.XML, exchange, body)
         else:
-            await _answer(send, error.status, errors.JSON, request_id, errors.json_body(error))
+            await _answer(send, error.status, errors.JSON, exchange, errors.json_body(error))
 
 
 async def _body(exchange: Exchange, limit: int) -> bytes:
@@ -282,14 +284,15 @@ async def _body(exchange: Exchange, limit: int) -> bytes:
         return await read_body(exchange.receive, length, limit)
 
 
-async def _answer(send: Send, status: int, content_type: bytes, request_id: str, body: bytes) -> None:
+async def _answer(send: Send, status: int, content_type: bytes, exchange: Exchange, body: bytes) -> None:
     await respond(
         send,
         status,
         (
             (b"content-type", content_type),
             (b"content-length", str(len(body)).encode()),
-            (b"x-amzn-requestid", request_id.encode()),
+            (b"x-amzn-requestid", exchange.request_id.encode()),
+            *((name.encode(), text.encode("ascii")) for name, text in exchange.remarks.items()),
         ),
         body,
     )

@@ -47,6 +47,11 @@ class Call(msgspec.Struct, Generic[S], frozen=True, gc=False):
     """`http` or `https`, as the client sees it."""
     host: str
     """The Host header."""
+    remarks: dict[str, str]
+    """What an operation has to say beside AWS's body, by name in lower case, ASCII: Moorage's own response headers.
+
+    They are sent with a refusal too.
+    """
 
 
 def no_conditions(call: Call[Any], request: Any) -> Conditions:

@@ -8,10 +8,14 @@ from moorage.api.ecr.service import ECR, EcrCall, by, ref_of, the_repository
 async def set_repository_policy(
     call: EcrCall, request: shapes.SetRepositoryPolicyRequest
 ) -> shapes.SetRepositoryPolicyResponse:
-    """That the repository exists is checked before its policy is read (policy-engine.md §1.3)."""
+    """That the repository exists is checked before its policy is read (policy-engine.md §1.3).
+
+    ECR's message says nothing of what is wrong; the findings of lint stand in a header (docs/lint.md).
+    """
     ref = ref_of(call, request)
     services = call.services
     await services.registry.repositories.get(ref)
+    call.remarks["x-moorage-policy-findings"] = services.policy_check.findings(ref, request.policy_text)
     stored = await services.policy_check.check_and_canonicalise(
         call.caller, call.connection, ref, request.policy_text, bool(request.force)
     )

@@ -1,0 +1,8 @@
+"""`moorage policy`: what there is to do with a policy's text."""
+
+import typer
+
+from moorage.cli import policy_lint
+
+app = typer.Typer(help="Lint policies, and find out what they would change.", no_args_is_help=True)
+app.command("lint")(policy_lint.lint)

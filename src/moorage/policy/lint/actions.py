@@ -1,0 +1,105 @@
+"""Findings on Action and NotAction: names that do not exist, patterns that match nothing, and too much."""
+
+from collections.abc import Iterator
+
+from moorage.policy.action import EVERYTHING, Actions
+from moorage.policy.actions import ECR_ACTIONS, ecr_action
+from moorage.policy.elements import Entry, StatementElements
+from moorage.policy.kind import Kind
+from moorage.policy.lint.codes import CODES
+from moorage.policy.lint.coverage import ON_REPOSITORY, listed
+from moorage.policy.lint.finding import Finding, Fix
+from moorage.policy.lint.subject import OF_ECR, Subject, shown
+from moorage.policy.services import SERVICES, is_service
+
+_REFERRERS = "listimagereferrers"
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Every finding of this kind."""
+    for one in subject.statements:
+        for entry in one.action.entries:
+            yield from _entry(subject, entry)
+        yield from _redundant(subject, one)
+        if one.action.negated and one.effect == "Allow":
+            message = "Allow with NotAction allows every other action, of every service and of those still to come."
+            yield subject.finding("ALLOW_WITH_NOT_ACTION", one.action.at, message, key=True)
+
+
+def _entry(subject: Subject, entry: Entry) -> Iterator[Finding]:
+    """What there is to say of one entry: at most one thing, the first that holds."""
+    text = entry.text
+    service, _, name = text.partition(":")
+    if text == EVERYTHING:
+        return
+    if "${" in text:
+        yield subject.finding(
+            "VARIABLE_UNSUPPORTED_IN_ELEMENT", entry.at, "Action has no variables: this is plain text."
+        )
+    elif text != "".join(text.split()) or "," in text:
+        yield subject.finding("UNKNOWN_ACTION", entry.at, f"{shown(text)} has a space or comma, so it matches nothing.")
+    elif service != "*" and _wild(service):
+        message = f"A wildcard in the service name is not read: {shown(text)} matches nothing."
+        yield subject.finding("WILDCARD_IN_SERVICE_NAME", entry.at, message)
+    elif service.lower() == "ecr" and name.lower() == _REFERRERS:
+        message = "ecr:ListImageReferrers is an operation but no action; ecr:BatchGetImage decides it."
+        fix = Fix("Use ecr:BatchGetImage.", (subject.replaced(entry.at, "ecr:BatchGetImage"),))
+        yield subject.finding("REFERRERS_NEED_BATCH_GET_IMAGE", entry.at, message, fix)
+    elif _wild(name):
+        yield from _pattern(subject, entry, service)
+    elif service.lower() == "ecr" and ecr_action(name) is None:
+        near = subject.suggestion(name, ECR_ACTIONS)
+        meant = None if near is None else Fix(f"Did you mean ecr:{near}?", (subject.replaced(entry.at, f"ecr:{near}"),))
+        yield subject.finding("UNKNOWN_ACTION", entry.at, f"ECR has no action {shown(name) or '(empty)'}.", meant)
+    elif subject.kind is Kind.TRUST and service.lower() != "sts":
+        message = f"A trust policy is asked for actions of sts only; {shown(text)} is never asked."
+        yield subject.finding("ACTION_MATCHES_NOTHING", entry.at, message)
+    elif service != "*" and not is_service(service):
+        near = subject.suggestion(service, SERVICES)
+        meant = None if near is None else Fix(f"Did you mean {near}:{shown(name)}?")
+        yield subject.finding("UNKNOWN_SERVICE", entry.at, f"No service {shown(service)} is known here.", meant)
+
+
+def _pattern(subject: Subject, entry: Entry, service: str) -> Iterator[Finding]:
+    if service.lower() not in {"ecr", "*"}:
+        return
+    found = listed(entry.text)
+    if subject.kind is Kind.REPOSITORY and found and not found & ON_REPOSITORY:
+        message = f"{shown(entry.text)} matches only actions on the registry, which no repository policy grants."
+        yield subject.finding("ACTION_MATCHES_NOTHING", entry.at, message)
+    elif not found and (service != "*" or subject.kind in OF_ECR):
+        yield subject.finding("ACTION_MATCHES_NOTHING", entry.at, f"No action of ECR matches {shown(entry.text)}.")
+
+
+def _wild(text: str) -> bool:
+    return "*" in text or "?" in text
+
+
+def _redundant(subject: Subject, one: StatementElements) -> Iterator[Finding]:
+    entries = one.action.entries
+    patterns = [entry for entry in entries if _wild(entry.text)]
+    matchers = [(entry, Actions((entry.text,), negated=False)) for entry in patterns]
+    seen: set[str] = set()
+    for entry in entries:
+        text = entry.text.lower()
+        by = text if text in seen else None
+        seen.add(text)
+        for pattern, actions in matchers:
+            if by is None and pattern is not entry and _includes(pattern.text.lower(), actions, text):
+                by = pattern.text
+        if by is not None and subject.among_others(entry.at):
+            message = f"{shown(entry.text)} is covered by {'itself' if by == text else shown(by)} in the same element."
+            fix = Fix(CODES["REDUNDANT_ACTION"].fix, (subject.removed(entry.at),), safe=True)
+            yield subject.finding("REDUNDANT_ACTION", entry.at, message, fix)
+
+
+def _includes(pattern: str, actions: Actions, text: str) -> bool:
+    """Whether everything that `text` matches is matched by the other `pattern`; of two patterns, by its fixed start."""
+    if pattern == text:
+        return False
+    if pattern == EVERYTHING:
+        return True
+    if not _wild(text):
+        return actions.match(text)
+    start = pattern[:-1]
+    return pattern.endswith("*") and not _wild(start) and text.startswith(start)

@@ -1,0 +1,80 @@
+"""Findings on the policy as a whole: version, size, lock-out."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from moorage.policy.document import Document
+from moorage.policy.elements import WITH_VARIABLES
+from moorage.policy.kind import Kind
+from moorage.policy.lint.codes import CODES
+from moorage.policy.lint.finding import Edit, Finding, Fix
+from moorage.policy.lint.subject import OF_ECR, Subject
+from moorage.policy.lockout import stops
+
+_QUOTAS: Final[Mapping[Kind, int]] = {
+    Kind.REPOSITORY: 10240,
+    Kind.REGISTRY: 10240,
+    # [recall] The largest of IAM's quotas for each kind; all but ECR's leave white space out of the count.
+    Kind.IDENTITY: 10240,
+    Kind.BOUNDARY: 6144,
+    Kind.SESSION: 2048,
+    Kind.SCP: 5120,
+    Kind.RCP: 5120,
+    Kind.TRUST: 4096,
+}
+"""Characters."""
+_NO_ACCOUNT: Final = "000000000000"
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Every finding of this kind."""
+    yield from _version(subject)
+    yield from _size(subject)
+    if subject.kind is Kind.REPOSITORY and subject.all_sound:
+        yield from _lock_out(subject)
+
+
+def _version(subject: Subject) -> Iterator[Finding]:
+    # Without `${` the two versions read alike, so that the newer can be written without a second thought.
+    safe = "${" not in subject.text
+    if not any(key.lower() == "version" for key in subject.document):
+        start = subject.places[""].start + 1
+        gap = subject.text[
+            start : min((place.key for place in subject.places.values() if place.key >= start), default=start)
+        ]
+        edit = Edit(start, start, f'{gap}"Version": "{WITH_VARIABLES}",{"" if gap else " "}')
+        fix = Fix(CODES["MISSING_VERSION"].fix, (edit,) if subject.document else (), safe=safe)
+        yield subject.finding(
+            "MISSING_VERSION",
+            "",
+            "The policy has no Version, so it is read by the rules of 2008-10-17.",
+            fix,
+            offset=start - 1,
+        )
+    elif "Version" in subject.document and subject.version not in {None, WITH_VARIABLES}:
+        fix = Fix(CODES["OLD_VERSION"].fix, (subject.replaced("/Version", WITH_VARIABLES),), safe=safe)
+        yield subject.finding("OLD_VERSION", "/Version", "2008-10-17 is the old version of the policy language.", fix)
+
+
+def _size(subject: Subject) -> Iterator[Finding]:
+    quota = _QUOTAS[subject.kind]
+    size = len(subject.text) if subject.kind in OF_ECR else sum(not one.isspace() for one in subject.text)
+    if size > quota:
+        yield subject.finding(
+            "POLICY_SIZE_EXCEEDS_QUOTA", "", f"The policy has {size} characters; the quota is {quota}.", offset=0
+        )
+
+
+def _lock_out(subject: Subject) -> Iterator[Finding]:
+    document = Document(subject.document, subject.kind, subject.text)
+    for statement, found in zip(document.statements, subject.statements, strict=True):
+        principals = statement.principals
+        # Whether a NotPrincipal spares the owner can be said only of an owner that is known.
+        known = subject.account is not None or (principals is not None and not principals.negated)
+        if known and stops(statement, subject.account or _NO_ACCOUNT):
+            yield subject.finding(
+                "LOCK_OUT",
+                f"{found.at}/Effect",
+                "This Deny keeps the whole account, its root too, from ever setting another policy;"
+                " SetRepositoryPolicy takes it with force only.",
+            )

@@ -1,0 +1,48 @@
+"""Of which kind a policy is, where its text tells."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from moorage.policy.canonical import Json
+from moorage.policy.fault import Faults, PolicyError
+from moorage.policy.kind import Kind
+from moorage.policy.reading import as_list, read
+
+
+class Guess(NamedTuple):
+    """A kind, or None where the text fits several; and why, for people (nothing, where no kind could read it)."""
+
+    kind: Kind | None
+    because: str
+
+
+def guess_kind(text: str) -> Guess:
+    """What kind of policy `text` is. Only what tells the kinds apart for certain is taken for one. Never raises."""
+    try:
+        document = read(text, {}, Faults(keep=True))
+    except PolicyError:
+        return Guess(Kind.REPOSITORY, "")
+    statements = [one for one, _ in as_list(document.get("Statement", []), "") if isinstance(one, Mapping)]
+    principal = {"Principal" in one or "NotPrincipal" in one for one in statements}
+    resource = {"Resource" in one or "NotResource" in one for one in statements}
+    services = {text.partition(":")[0].lower() for one in statements for text in _actions(one)}
+    if principal == {False} and resource == {True}:
+        return Guess(Kind.IDENTITY, "it names resources and no principals")
+    if principal == {True} and resource == {False} and services == {"sts"}:
+        return Guess(Kind.TRUST, "it names principals and actions of sts")
+    if principal == {True} and resource == {False} and services == {"ecr"}:
+        return Guess(Kind.REPOSITORY, "it names principals, actions of ecr, and no resources")
+    if principal == {True} and resource == {True}:
+        return Guess(
+            None, "it names principals and resources: a registry policy, an RCP, or a repository policy at fault"
+        )
+    return Guess(None, "its elements fit no kind, or several")
+
+
+def _actions(statement: Mapping[str, Json]) -> list[str]:
+    return [
+        text
+        for name in ("Action", "NotAction")
+        for text, _ in as_list(statement.get(name, []), "")
+        if isinstance(text, str)
+    ]

@@ -1,0 +1,89 @@
+"""Lint itself: every fault of the grammar, then every rule over what is sound."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from moorage.policy.canonical import Json
+from moorage.policy.elements import PolicyElements, elements
+from moorage.policy.fault import Faults, PolicyError
+from moorage.policy.kind import Kind
+from moorage.policy.lint import actions, conditions, document, principals, resources, statements, variables
+from moorage.policy.lint.codes import Severity
+from moorage.policy.lint.finding import Finding
+from moorage.policy.lint.repairs import explained
+from moorage.policy.lint.subject import Subject
+from moorage.policy.reading import Places, read
+
+MAX_FINDINGS: Final = 500
+"""Of more, the gravest are kept."""
+MAX_ENTRIES: Final = 2000
+"""Texts (actions, principals, resources, condition values) and statements that the rules look at."""
+MAX_PATTERNS: Final = 300
+"""Of which action patterns, each of which costs the comparison with every action."""
+
+Rule = Callable[[Subject], Iterator[Finding]]
+
+_RULES: Final[tuple[Rule, ...]] = (
+    document.check,
+    statements.check,
+    principals.check,
+    actions.check,
+    resources.check,
+    conditions.check,
+    variables.check,
+)
+
+
+class Report(NamedTuple):
+    """What lint found, in the order of the text."""
+
+    findings: tuple[Finding, ...]
+    left_out: int
+    """Findings above MAX_FINDINGS, the mildest first. Of a text with a thousand faults and more, at least so many."""
+
+    def count(self, severity: Severity) -> int:
+        return sum(finding.severity is severity for finding in self.findings)
+
+    def worst(self) -> Severity | None:
+        return min((finding.severity for finding in self.findings), key=lambda one: one.rank, default=None)
+
+
+def lint(text: str, kind: Kind, *, account: str | None = None) -> Report:
+    """What is wrong with `text` as a policy of `kind`. Never raises; bounded in time for any text.
+
+    There is an ERROR if and only if `parse` refuses the text: both read by one grammar. `account` (12 digits): who owns
+    the repository, where that is known; some findings need it.
+    """
+    places: Places = {}
+    faults = Faults(keep=True)
+    members: Mapping[str, Json] = {}
+    try:
+        members = read(text, places, faults)
+        found = elements(members, kind.rules, faults)
+    except PolicyError as error:
+        unread = Subject(text, kind, members, places, PolicyElements(None, None, ()), (), account)
+        return _report([explained(unread, one) for one in (*faults.found, error)])
+    subject = Subject(text, kind, members, places, found, faults.found, account)
+    findings = [explained(subject, fault) for fault in faults.found]
+    if _too_long(found):
+        findings.append(subject.finding("TOO_LONG_TO_ANALYSE", "", "The policy lists more than lint looks at."))
+    else:
+        findings += (finding for rule in _RULES for finding in rule(subject))
+    return _report(findings)
+
+
+def _too_long(found: PolicyElements) -> bool:
+    entries = patterns = 0
+    for one in found.statements:
+        listed = [element for element in (one.principal, one.action, one.resource) if element is not None]
+        entries += 1 + sum(len(element.entries) for element in listed)
+        entries += sum(1 + len(test.values) for test in one.tests)
+        patterns += sum("*" in entry.text or "?" in entry.text for entry in one.action.entries)
+    return entries > MAX_ENTRIES or patterns > MAX_PATTERNS
+
+
+def _report(findings: list[Finding]) -> Report:
+    unique = list(dict.fromkeys(findings))
+    kept = sorted(unique, key=lambda one: one.severity.rank)[:MAX_FINDINGS]
+    kept.sort(key=lambda one: (one.start.offset, one.severity.rank))
+    return Report(tuple(kept), len(unique) - len(kept))

@@ -1,0 +1,207 @@
+"""The grammar's faults as findings, with the way out of each that has one."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from moorage.policy.actions import ECR_ACTIONS, may_stand_in_repository_policy
+from moorage.policy.canonical import ELEMENTS, STATEMENT_ELEMENTS
+from moorage.policy.elements import WITH_VARIABLES
+from moorage.policy.fault import PolicyError
+from moorage.policy.kind import Kind
+from moorage.policy.lint.codes import CODES
+from moorage.policy.lint.finding import Edit, Finding, Fix
+from moorage.policy.lint.subject import Subject, shown
+from moorage.policy.operators import OPERATORS
+from moorage.policy.services import SERVICES
+
+Repair = Callable[[Subject, PolicyError], Fix | None]
+
+_ON_KEY: Final = frozenset(
+    {
+        "INVALID_POLICY_ELEMENT",
+        "INVALID_PRINCIPAL_KEY",
+        "FEDERATED_PRINCIPAL_NOT_SUPPORTED",
+        "INVALID_CONDITION_OPERATOR",
+        "NULL_WITH_IF_EXISTS",
+        "INVALID_CONDITION_KEY_FORMAT",
+        "DUPLICATE_KEYS_WITH_DIFFERENT_CASE",
+        "RESOURCE_NOT_ALLOWED",
+        "UNSUPPORTED_PRINCIPAL",
+        "UNSUPPORTED_ELEMENT_COMBINATION",
+    }
+)
+"""Codes whose place is the member's key, not its value."""
+_ACCOUNT: Final = re.compile(r"[0-9]{12}|arn:aws[a-z-]*:(?:iam|sts)::[0-9]{12}:.*", re.DOTALL)
+_OPERATORS: Final = (*(operator.name for operator in OPERATORS.values()), "Null")
+_QUALIFIERS: Final = ("forallvalues:", "foranyvalue:")
+
+
+def explained(subject: Subject, fault: PolicyError) -> Finding:
+    """The finding for a fault."""
+    repair = _REPAIRS.get(fault.code)
+    fix = None if repair is None else repair(subject, fault)
+    # A place says where a text breaks off; a pointer that was read to its end, what is at fault.
+    offset = fault.at if fault.code != "DUPLICATE_ELEMENT" else None
+    if fault.code == "DUPLICATE_ELEMENT" and fault.at is not None:
+        return _twice(subject, fault, fault.at)
+    return subject.finding(fault.code, fault.pointer, _sentence(fault), fix, key=fault.code in _ON_KEY, offset=offset)
+
+
+def _twice(subject: Subject, fault: PolicyError, at: int) -> Finding:
+    finding = subject.finding(fault.code, fault.pointer, _sentence(fault), offset=at)
+    end = subject.finding(fault.code, fault.pointer, "", offset=at + len(_last(fault.pointer)) + 1).end
+    return finding._replace(end=end)
+
+
+def _sentence(fault: PolicyError) -> str:
+    reason = shown(fault.reason, 200)
+    return f"{reason[0].upper()}{reason[1:]}."
+
+
+def _last(pointer: str) -> str:
+    return pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+
+
+def _text(subject: Subject, fault: PolicyError) -> str:
+    value = subject.value(fault.pointer)
+    return value if isinstance(value, str) else ""
+
+
+def _comma(subject: Subject, fault: PolicyError) -> Fix | None:
+    at = fault.at
+    if at is not None and subject.text[at : at + 1] == "\ufeff":
+        return Fix("Remove the byte order mark.", (Edit(at, at + 1, ""),), safe=True)
+    if at is not None and "has nothing after it" in fault.reason:
+        return Fix("Remove the comma.", (Edit(at, at + 1, ""),), safe=True)
+    return None
+
+
+def _element(subject: Subject, fault: PolicyError) -> Fix | None:
+    name = _last(fault.pointer)
+    known = ELEMENTS if fault.pointer.count("/") == 1 else STATEMENT_ELEMENTS
+    near = subject.suggestion(name, known)
+    if near is None:
+        return None
+    edit = subject.renamed(fault.pointer, near)
+    return Fix(f"Did you mean {near}?", () if edit is None else (edit,), safe=near.lower() == name.lower())
+
+
+def _version(subject: Subject, fault: PolicyError) -> Fix | None:
+    return Fix(CODES[fault.code].fix, (subject.replaced(fault.pointer, WITH_VARIABLES),))
+
+
+def _effect(subject: Subject, fault: PolicyError) -> Fix | None:
+    text = _text(subject, fault)
+    meant = {"allow": "Allow", "deny": "Deny"}.get(text.strip().lower())
+    if meant is None:
+        return None
+    return Fix(f"Did you mean {meant}?", (subject.replaced(fault.pointer, meant),), safe=True)
+
+
+def _sid(subject: Subject, fault: PolicyError) -> Fix | None:
+    plain = re.sub(r"[^A-Za-z0-9]", "", "".join(word[:1].upper() + word[1:] for word in _text(subject, fault).split()))
+    return Fix(f"Use A-Z, a-z and 0-9 only: {shown(plain)}.", (subject.replaced(fault.pointer, plain),), safe=True)
+
+
+def _principal(subject: Subject, fault: PolicyError) -> Fix | None:
+    text = _text(subject, fault)
+    if fault.pointer.endswith("Principal") and _ACCOUNT.fullmatch(text):
+        return Fix(f'Write {{"AWS": "{shown(text)}"}}.', (subject.replaced(fault.pointer, {"AWS": text}),), safe=True)
+    if ":group/" in text:
+        return Fix("A group is no principal: name its users, or a role that they assume.")
+    return None
+
+
+def _wildcard(subject: Subject, fault: PolicyError) -> Fix | None:
+    fields = _text(subject, fault).split(":")
+    account = fields[4] if len(fields) > 5 else ""
+    if not re.fullmatch(r"[0-9]{12}", account):
+        return Fix('Name the principals in full, or use "*" with a Condition on aws:PrincipalArn.')
+    return Fix(
+        f"Name the users or roles in full; or the account {account}, narrowed by a Condition ArnLike aws:PrincipalArn."
+    )
+
+
+def _action(subject: Subject, fault: PolicyError) -> Fix | None:
+    text = _text(subject, fault)
+    if "," in text:
+        return Fix("Write several actions as an array of texts.")
+    service, colon, name = text.strip().partition(":")
+    near = subject.suggestion(name.strip() if colon else service, _allowed(subject.kind))
+    if near is None:
+        return None
+    same = f"ecr:{near}".lower() == "".join(text.split()).lower()
+    return Fix(f"Did you mean ecr:{near}?", (subject.replaced(fault.pointer, f"ecr:{near}"),), safe=same)
+
+
+def _allowed(kind: Kind) -> list[str]:
+    return [name for name in ECR_ACTIONS if kind is not Kind.REPOSITORY or may_stand_in_repository_policy(name)]
+
+
+def _service(subject: Subject, fault: PolicyError) -> Fix | None:
+    service, _, name = _text(subject, fault).partition(":")
+    if service.strip().lower() == "ecr" or subject.suggestion(service, SERVICES) == "ecr":
+        edit = subject.replaced(fault.pointer, f"ecr:{name}")
+        return Fix(f"Did you mean ecr:{shown(name)}?", (edit,))
+    return None
+
+
+def _unsupported(subject: Subject, fault: PolicyError) -> Fix | None:
+    text = _text(subject, fault)
+    if text.lower() == "ecr:getauthorizationtoken":
+        return Fix(
+            "Remove it here: a token is asked of no repository."
+            ' Allow it on Resource "*" in the caller\'s identity policy.',
+            (subject.removed(fault.pointer),) if subject.among_others(fault.pointer) else (),
+        )
+    if not text.lower().startswith("ecr:"):
+        return Fix("Remove it: a policy of this kind is asked for actions of ECR only.")
+    return None
+
+
+def _resource(subject: Subject, fault: PolicyError) -> Fix | None:
+    value = subject.value(fault.pointer)
+    # Only what stands for everything can go without asking; an ARN may have meant less than this repository.
+    safe = fault.pointer.endswith("/Resource") and value in ("*", ["*"])
+    return Fix(CODES[fault.code].fix, (subject.removed(fault.pointer),), safe=safe)
+
+
+def _removal(subject: Subject, fault: PolicyError) -> Fix | None:
+    return Fix(CODES[fault.code].fix, (subject.removed(fault.pointer),))
+
+
+def _operator(subject: Subject, fault: PolicyError) -> Fix | None:
+    written = _last(fault.pointer)
+    qualifier = next((one for one in _QUALIFIERS if written.lower().startswith(one)), "")
+    rest = written[len(qualifier) :]
+    suffix = "IfExists" if rest.lower().endswith("ifexists") else ""
+    near = subject.suggestion(rest[: len(rest) - len(suffix)], _OPERATORS)
+    if near is None:
+        return None
+    name = f"{written[: len(qualifier)]}{near}{suffix if near != 'Null' else ''}"
+    edit = subject.renamed(fault.pointer, name)
+    return Fix(f"Did you mean {shown(name)}?", () if edit is None else (edit,))
+
+
+def _null(subject: Subject, fault: PolicyError) -> Fix | None:
+    edit = subject.renamed(fault.pointer, "Null")
+    return Fix(CODES[fault.code].fix, () if edit is None else (edit,), safe=True)
+
+
+_REPAIRS: Final[Mapping[str, Repair]] = {
+    "JSON_SYNTAX_ERROR": _comma,
+    "INVALID_POLICY_ELEMENT": _element,
+    "INVALID_VERSION": _version,
+    "INVALID_EFFECT": _effect,
+    "UNSUPPORTED_SID": _sid,
+    "INVALID_PRINCIPAL_FORMAT": _principal,
+    "UNSUPPORTED_WILDCARD_IN_PRINCIPAL": _wildcard,
+    "INVALID_ACTION": _action,
+    "INVALID_SERVICE_IN_ACTION": _service,
+    "UNSUPPORTED_ACTION_IN_POLICY": _unsupported,
+    "RESOURCE_NOT_ALLOWED": _resource,
+    "UNSUPPORTED_PRINCIPAL": _removal,
+    "INVALID_CONDITION_OPERATOR": _operator,
+    "NULL_WITH_IF_EXISTS": _null,
+}

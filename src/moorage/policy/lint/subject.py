@@ -1,0 +1,163 @@
+"""What the rules of lint look at: a policy's text and elements, and how to point at them and to edit them."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from moorage.policy.canonical import Json
+from moorage.policy.elements import Listed, PolicyElements
+from moorage.policy.fault import PolicyError
+from moorage.policy.kind import Kind
+from moorage.policy.lint.codes import CODES
+from moorage.policy.lint.finding import Edit, Finding, Fix, Lines
+from moorage.policy.reading import Place, Places, member
+
+ATTACHED: Final = frozenset({Kind.IDENTITY, Kind.BOUNDARY, Kind.SESSION, Kind.SCP})
+"""Kinds that are attached to whom they speak of."""
+OF_ECR: Final = frozenset({Kind.REPOSITORY, Kind.REGISTRY})
+
+_SUGGESTIONS: Final = 20
+"""Near-miss look-ups a document gets; each compares with some sixty names."""
+_SHOWN: Final = 80
+_SPACE: Final = re.compile(r"\s*")
+
+
+class Subject:
+    """A policy under lint.
+
+    `statements` are all, with what is unsound left out of them; `sound` are those without a fault, from which alone
+    one may conclude what is missing. `account` (12 digits) owns the resource the policy is for; None: not known.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        kind: Kind,
+        document: Mapping[str, Json],
+        places: Places,
+        elements: PolicyElements,
+        faults: Sequence[PolicyError],
+        account: str | None,
+    ) -> None:
+        self.text = text
+        self.kind = kind
+        self.document = document
+        self.places = places
+        self.version = elements.version
+        self.statements = elements.statements
+        self.account = account
+        unsound = {at for fault in faults for at in _statements_of(fault.pointer)}
+        self.sound = tuple(one for one in elements.statements if one.at not in unsound)
+        self.all_sound = not faults
+        self._lines = Lines(text)
+        self._suggestions = _SUGGESTIONS
+
+    def finding(
+        self, code: str, at: str, message: str, fix: Fix | None = None, *, key: bool = False, offset: int | None = None
+    ) -> Finding:
+        """A finding on the value at the pointer `at`, on its key, or on the one character at `offset`."""
+        place = self.places.get(at) or self.places.get("", Place(0, len(self.text), 0))
+        start, end = place.start, place.end
+        if offset is not None:
+            start, end = offset, min(offset + 1, len(self.text))
+        elif key and place.key != place.start:
+            start, end = place.key, self._key_end(place)
+        return Finding(
+            code,
+            message,
+            at,
+            self._lines.position(start),
+            self._lines.position(end),
+            fix or Fix(CODES[code].fix),
+        )
+
+    def value(self, at: str) -> Json:
+        """The JSON at a pointer that the document has."""
+        value: Json = self.document
+        for part in at.split("/")[1:]:
+            if isinstance(value, Mapping):
+                value = value[part.replace("~1", "/").replace("~0", "~")]
+            elif isinstance(value, list):
+                value = value[int(part)]
+        return value
+
+    def replaced(self, at: str, value: object) -> Edit:
+        """The value at `at` replaced by the JSON of `value`."""
+        place = self.places[at]
+        return Edit(place.start, place.end, _json(value))
+
+    def renamed(self, at: str, key: str) -> Edit | None:
+        """The key of the member at `at` renamed; None where a sibling has that name."""
+        place = self.places[at]
+        if member(at.rpartition("/")[0], key) in self.places or place.key == place.start:
+            return None
+        return Edit(place.key, self._key_end(place), _json(key))
+
+    def removed(self, at: str) -> Edit:
+        """The member or item at `at` taken out, with the comma that belongs to it."""
+        place, text = self.places[at], self.text
+        after = _past_space(text, place.end)
+        if text[after : after + 1] == ",":
+            return Edit(place.key, _past_space(text, after + 1), "")
+        before = place.key
+        while text[before - 1].isspace():
+            before -= 1
+        return Edit(before - 1 if text[before - 1] == "," else place.key, place.end, "")
+
+    def among_others(self, at: str) -> bool:
+        """Whether the value at `at` is one of several items of an array, so that it can go and leave one."""
+        parent = self.value(at.rpartition("/")[0])
+        return isinstance(parent, list) and len(parent) > 1
+
+    def added(self, listed: Listed, texts: Iterable[str]) -> Edit:
+        """More texts in the array of an element; a single text becomes an array."""
+        place, text = self.places[listed.at], self.text
+        more = [_json(one) for one in texts]
+        if text[place.start] != "[":
+            return Edit(place.start, place.end, f"[{', '.join([text[place.start : place.end], *more])}]")
+        last = self.places[listed.entries[-1].at]
+        gap = text[place.start + 1 : _past_space(text, place.start + 1)] if len(listed.entries) > 1 else ""
+        space = gap if "\n" in gap else " "
+        return Edit(last.end, last.end, "".join(f",{space}{one}" for one in more))
+
+    def _key_end(self, place: Place) -> int:
+        return place.key + len(self.text[place.key : place.start].rstrip().removesuffix(":").rstrip())
+
+    def suggestion(self, word: str, known: Iterable[str]) -> str | None:
+        """The one of `known` that `word` may be a slip of; None when nothing is near, or too often asked."""
+        if self._suggestions <= 0 or len(word) > _SHOWN:
+            return None
+        self._suggestions -= 1
+        by_lower = {one.lower(): one for one in known}
+        near = difflib.get_close_matches(word.strip().lower(), by_lower, n=1, cutoff=0.7)
+        return by_lower[near[0]] if near else None
+
+
+def _statements_of(pointer: str) -> Iterator[str]:
+    """The statements that a fault's pointer may lie in: of an array, or the lone one."""
+    parts = pointer.split("/", 3)
+    if len(parts) > 1 and parts[1] == "Statement":
+        yield "/Statement"
+        if len(parts) > 2:
+            yield f"/Statement/{parts[2]}"
+
+
+def _past_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return at if found is None else found.end()
+
+
+def _json(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(value)
+
+
+def shown(text: str, most: int = _SHOWN) -> str:
+    """A text of the policy as messages quote it: cut when long, control characters as escapes."""
+    cut = text if len(text) <= most else f"{text[:most]}…"
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "replace").decode()
+        for character in cut
+    )

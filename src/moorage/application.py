@@ -125,6 +125,7 @@ async def start(settings: Settings) -> Running:
             AdminServices(
                 registry,
                 access,
+                authenticator,
                 Why(recorder, Records(audit, access), access, policy_check.shown, clock),
                 verifier,
                 visits,

@@ -87,6 +87,11 @@ def test_both_names_of_this_machine_when_none_is_given(environment: dict[str, st
     assert f"logged in to localhost:{server.port} and 127.0.0.1:{server.port}" in said
 
 
+def test_a_port_that_is_named_goes_before_the_environment(environment: dict[str, str], server: RunningServer) -> None:
+    environment["AWS_ENDPOINT_URL"] = "http://localhost:1"
+    assert f"localhost:{server.port}" in login(environment, "--port", str(server.port), "--tool", "docker")
+
+
 def test_without_docker_its_file_is_written(environment: dict[str, str], server: RunningServer) -> None:
     environment["PATH"] = "/nowhere"
     login(environment, server.registry, "--tool", "docker")

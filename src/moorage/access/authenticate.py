@@ -7,7 +7,7 @@ at every use, so the password dies with its key, session or user.
 import base64
 import binascii
 import re
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -42,6 +42,18 @@ class Grant(msgspec.Struct, frozen=True, gc=False, array_like=True):
     is_open: bool
     expires_at: float
     region: Region
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What a registry password is worth now."""
+
+    state: Literal["valid", "expired", "revoked"]
+    """`revoked`: made here and not ended, but its key, session or principal is gone."""
+    key_id: str
+    caller: Caller | None
+    """Of a valid one."""
+    expires_at: float | None
+    """Seconds since the epoch; None for an open key of dev mode, which never ends."""
 
 
 class Authenticator:
@@ -146,6 +158,23 @@ class Authenticator:
         if region is not None and known.region != region:
             raise AuthorizationTokenInvalid
         return await self.redeem(known)
+
+    async def standing(self, header: str) -> Standing:
+        """What the password of an `Authorization: Basic …` header is worth to who holds it.
+
+        AuthorizationTokenInvalid when it was not made here.
+        """
+        known = await self._read_basic(header)
+        if isinstance(known, Caller):
+            return Standing("valid", known.key_id, known, None)
+        try:
+            caller = await self.redeem(known)
+        except AuthorizationTokenExpired:
+            return Standing("expired", known.key_id, None, known.expires_at)
+        except AuthorizationTokenInvalid:
+            return Standing("revoked", known.key_id, None, known.expires_at)
+        ends = known.expires_at if caller.expires_at is None else min(known.expires_at, caller.expires_at)
+        return Standing("valid", known.key_id, caller, ends)
 
     async def _read_basic(self, header: str) -> Grant | Caller:
         scheme, _, encoded = header.partition(" ")

@@ -4,9 +4,10 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from moorage import __version__
-from moorage.cli import audit, ca, dev, env, init, login, policy, serve, trash, why
+from moorage.cli import audit, ca, dev, doctor, env, init, login, policy, serve, trash, why
 from moorage.cli.client import ServerSaidNoError
 from moorage.login.errors import LoginError
 from moorage.server import CannotServeError
@@ -27,6 +28,7 @@ app.command()(init.init)
 app.command()(env.env)
 app.command()(ca.ca)
 app.command()(login.login)
+app.command()(doctor.doctor)
 app.command()(why.why)
 app.command()(audit.audit)
 app.add_typer(policy.app, name="policy")
@@ -52,5 +54,5 @@ def main() -> None:
     try:
         app()
     except (CannotServeError, LoginError, ServerSaidNoError, SettingError) as error:
-        Console(stderr=True).print(f"[bold red]moorage:[/] {error}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(f"[bold red]moorage:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)

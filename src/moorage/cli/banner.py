@@ -1,6 +1,7 @@
 """What a person reads when the server is ready: what to type next."""
 
 import http.client
+import re
 import shutil
 import ssl
 import sys
@@ -51,6 +52,11 @@ def command() -> str:
     """How this person calls us: `moorage` when it is on the PATH, else the way it was called."""
     called = Path(sys.argv[0])
     return "moorage" if shutil.which("moorage") else str(called)
+
+
+def as_called(line: str) -> str:
+    """A line to type, with our own program in it called as this person calls it."""
+    return re.sub(r"\bmoorage (?=[a-z])", lambda _: f"{command()} ", line) if command() != "moorage" else line
 
 
 def _print(settings: Settings) -> None:

@@ -9,15 +9,16 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from moorage.cli import options
-from moorage.cli.banner import command
+from moorage.cli.banner import as_called, command
 from moorage.cli.home import Home
 from moorage.login import tools
 from moorage.login.docker_config import DockerConfig, config_file
 from moorage.login.endpoint import Endpoint, Password
 from moorage.login.errors import EndpointError, LoginError
-from moorage.login.hosts import Server, region_of, write_host
+from moorage.login.hosts import Server, endpoint_of_environment, region_of, write_host
 from moorage.login.keys import Found, find_key, is_minted
 from moorage.login.passwords import Credential
 from moorage.login.place import Place, find_place, is_loopback
@@ -77,9 +78,10 @@ def login(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--tool") from error
     found = find_key(os.environ, settings.data, profile=profile, account=account)
-    place = find_place(
-        host, os.environ, served, endpoint=endpoint_url or (found.endpoint if host is None else None), ca=trust
-    )
+    api = endpoint_url
+    if api is None and host is None:
+        api = served if port is not None else endpoint_of_environment(os.environ) or found.endpoint
+    place = find_place(host, os.environ, served, endpoint=api, ca=trust)
     home = Home.read(settings.data)
     in_region = (
         region
@@ -95,9 +97,10 @@ def login(
         sys.stdout.write(f"{password.secret}\n")
         return
     out = Console(highlight=False, soft_wrap=True)
-    out.print(f"{_who(endpoint, found)} at [bold cyan]{place.endpoint}[/]  [dim](key: {found.source})[/]\n")
+    who, source = escape(_who(endpoint, found)), escape(found.source)
+    out.print(f"{who} at [bold cyan]{place.endpoint}[/]  [dim](key: {source})[/]\n")
     if helper:
-        kept = None if place.plain or not trust else str(Path(trust).resolve())
+        kept = None if place.endpoint.startswith("http://") or not trust else str(Path(trust).resolve())
         _set_helper(out, place, Server(place.endpoint, in_region, found.reference, kept))
         return
     _log_in(out, wanted, place, password, ca, containerd_hosts)
@@ -150,7 +153,7 @@ def _log_in(
             out.print(f"  {mark} {names:<{width}}", end="")
             out.print(f"{said} {' and '.join(hosts)}{joint if outcome.text else ''}{outcome.text}", markup=False)
             for line in outcome.lines:
-                out.print(f"    {'':<{width}}{line}", style="bold", markup=False)
+                out.print(f"    {'':<{width}}{as_called(line)}", style="bold", markup=False)
             if outcome.done:
                 examples.append(tools.example(tool, jobs[0]))
     if examples:

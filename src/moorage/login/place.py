@@ -20,8 +20,10 @@ class Place(NamedTuple):
 
     @property
     def plain(self) -> bool:
-        """Is it plain HTTP?"""
-        return self.endpoint.startswith("http://")
+        """Does the registry speak plain HTTP? One with a name of its own, apart from its API's, is expected not to."""
+        if not self.endpoint.startswith("http://"):
+            return False
+        return is_loopback(self.hosts[0]) or urlsplit(self.endpoint).netloc.lower() == self.hosts[0]
 
 
 def find_place(

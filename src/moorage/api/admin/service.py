@@ -9,6 +9,7 @@ import msgspec
 from starlette.requests import Request
 
 from moorage.access.audit import Recorder
+from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.access.events import Events
@@ -58,6 +59,7 @@ class AdminServices:
 
     registry: Registry
     access: Access
+    authenticator: Authenticator
     why: Why
     verifier: Verifier
     visits: Visits

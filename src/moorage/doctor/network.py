@@ -1,0 +1,128 @@
+"""Name, port and proxies: is there a way to the server at all?"""
+
+import errno
+import ipaddress
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from moorage.doctor.finding import Finding, fail, ok, skip, warn
+from moorage.doctor.patient import Patient
+from moorage.login.hosts import region_of
+
+
+def name(patient: Patient) -> Iterator[Finding]:
+    """The host's name resolves."""
+    if patient.addresses:
+        shown = ", ".join(patient.addresses[:4])
+        yield ok(f"{patient.name} is {shown}" if shown != patient.name else f"{shown} is an address")
+    elif patient.name.endswith(".localhost"):
+        port = f":{patient.port}"
+        match = patient.name.split(".")
+        plain = f"; or name images localhost{port}/{match[0]}/{match[3]}/…" if region_of(patient.host) else ""
+        yield fail(
+            f"{patient.name} does not resolve: few systems resolve names under localhost{plain}",
+            _hosts_line("127.0.0.1", patient.name),
+        )
+    else:
+        yield fail(
+            f"{patient.name} does not resolve. If you know its address, put it in the place of ADDRESS",
+            _hosts_line("ADDRESS", patient.name),
+        )
+
+
+def _hosts_line(address: str, host: str) -> str:
+    return f"echo '{address} {host}' | sudo tee -a /etc/hosts"
+
+
+def port(patient: Patient) -> Iterator[Finding]:
+    """Somebody takes connections there."""
+    if not patient.addresses:
+        yield skip("the name does not resolve")
+        return
+    refusal = patient.refusal
+    if refusal is None:
+        yield ok(f"port {patient.port} takes connections")
+    elif patient.is_local:
+        said = f"nothing listens on port {patient.port} of this machine"
+        if ":" not in patient.host:
+            said += f"; {patient.host} names no port, and Moorage's is 4580"
+            yield fail(said, f"moorage doctor {patient.host}:4580")
+        else:
+            data = f" --data {patient.data}" if patient.data != Path("moorage-data") else ""
+            started = "serve" if (patient.data / "registry.json").exists() else "dev"
+            yield fail(f"{said}. Start it", f"moorage {started} --port {patient.port}{data}")
+    elif refusal.errno == errno.ECONNREFUSED:
+        yield fail(
+            f"{patient.addresses[0]} refuses connections to port {patient.port}: nothing listens there. On the server",
+            f"moorage serve --host 0.0.0.0 --port {patient.port} --public-url {patient.registry_url} "
+            "--tls-cert moorage-tls/server.crt --tls-key moorage-tls/server.key",
+        )
+    else:
+        reason = refusal.strerror or str(refusal) or type(refusal).__name__
+        yield fail(
+            f"no way to port {patient.port} of {patient.addresses[0]} ({reason}). A firewall? On the server",
+            f"sudo ufw allow {patient.port}/tcp   # or what opens a port there",
+        )
+
+
+def proxy(patient: Patient) -> Iterator[Finding]:
+    """No HTTP proxy catches what is meant for the registry."""
+    scheme = "http" if patient.place.plain else "https"
+    variable = next(
+        (each for each in (f"{scheme}_proxy", f"{scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY")
+         if patient.environment.get(each)), None
+    )  # fmt: skip
+    if variable is None:
+        yield ok("no proxy is set")
+        return
+    if _is_excepted(patient.name, patient.environment):
+        yield ok(f"{variable} is set, and {patient.name} is excepted from it")
+        return
+    both = (f'{each}="{patient.name}${{{each}:+,${each}}}"' for each in ("NO_PROXY", "no_proxy"))
+    line = f"export {' '.join(both)}"
+    if patient.is_local:
+        yield fail(f"{variable} sends the AWS CLI's calls to this machine through a proxy, which cannot reach it", line)
+    else:
+        yield warn(f"{variable} sends clients through a proxy. If it does not reach {patient.name}, except it", line)
+
+
+def _is_excepted(host: str, environment: Mapping[str, str]) -> bool:
+    """`no_proxy` by the rules that clients agree on: names and their parents, addresses, networks, `*`."""
+    entries = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    for entry in (part.strip().lower() for part in entries.split(",")):
+        if entry == "*" or (entry and (host == entry.lstrip(".") or host.endswith("." + entry.lstrip(".")))):
+            return True
+        try:
+            if ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def owner_of(port_number: int) -> str | None:
+    """Which program listens on a port of this machine, as `name (pid)`; None where it cannot be told (Linux only)."""
+    sockets = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for fields in (line.split() for line in lines):
+            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port_number:
+                sockets.add(f"socket:[{fields[9]}]")
+    if not sockets:
+        return None
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(str(each.readlink()) in sockets for each in (process / "fd").iterdir()):
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+        except OSError:
+            continue
+    return None
+
+
+def who_listens(port_number: int) -> str:
+    """The line that says who listens on a port."""
+    return f"sudo ss -ltnp 'sport = :{port_number}'" if shutil.which("ss") else f"sudo lsof -i :{port_number}"

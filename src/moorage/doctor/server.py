@@ -1,0 +1,97 @@
+"""The server: is it Moorage, does it know this host name, are the clocks together; and if it is here, its disk."""
+
+import shutil
+import time
+from collections.abc import Iterator
+
+from moorage.doctor.finding import Finding, fail, ok, skip, warn
+from moorage.doctor.network import owner_of, who_listens
+from moorage.doctor.patient import Patient
+from moorage.login.endpoint import Answer
+
+_SKEW_REFUSED = 300.0  # seconds: SigV4's limit, MOORAGE_CLOCK_SKEW_SECONDS
+_SKEW_NOTED = 60.0
+_LITTLE_SPACE = 1 << 30  # bytes
+_LITTLE_SHARE = 0.05
+
+
+def answer(patient: Patient) -> Iterator[Finding]:
+    """/v2/ is a registry's, and Moorage's."""
+    said = patient.ping
+    if not isinstance(said, Answer):
+        # Why there is no answer was said by the checks before, but for what only HTTP shows.
+        yield skip("no connection") if said.code in {"unreachable", "tls", "plain", "ca"} else fail(str(said))
+    elif said.status == 421:
+        yield fail(
+            f"the server does not answer to the name {patient.name}. On the server, add it and start again",
+            f"export MOORAGE_HOSTS={patient.name}",
+        )
+    elif patient.is_moorage:
+        yield ok("Moorage answers")
+    elif said.status in {200, 401}:
+        yield warn(f"a registry answers, but not Moorage (Server: {said.headers.get('Server', 'unnamed')})")
+    else:
+        yield _somebody_else(patient, said)
+
+
+def _somebody_else(patient: Patient, said: Answer) -> Finding:
+    server = said.headers.get("Server")
+    text = f"what answers is no registry: /v2/ gave {said.status}{f' (Server: {server})' if server else ''}"
+    if not patient.is_local:
+        return fail(f"{text}. Is this the right host and port?", f"curl -i {patient.registry_url}/v2/")
+    owner = owner_of(patient.port)
+    if owner is None:
+        return fail(f"{text}. Who is it?", who_listens(patient.port))
+    text += f"; port {patient.port} is held by {owner}. Take another"
+    return fail(text, f"moorage dev --port {patient.port + 1}")
+
+
+def clock(patient: Patient) -> Iterator[Finding]:
+    """The two clocks agree: a signature more than five minutes off is refused."""
+    said = patient.ping
+    if not isinstance(said, Answer) or said.clock is None:
+        yield skip("the server told no time")
+        return
+    off = patient.asked_at - said.clock
+    if abs(off) < _SKEW_NOTED:
+        yield ok("both clocks agree")
+        return
+    text = f"this machine's clock is {_span(abs(off))} {'ahead of' if off > 0 else 'behind'} the server's"
+    true = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(said.clock))
+    fix = (
+        ("sudo timedatectl set-ntp true   # on the one that is wrong",)
+        if shutil.which("timedatectl")
+        else (f"sudo date -u -s '{true}'   # if this one is wrong",)
+    )
+    if abs(off) < _SKEW_REFUSED:
+        yield warn(f"{text}; from 5 minutes on signatures are refused", *fix)
+    else:
+        yield fail(f"{text}: signatures more than 5 minutes off are refused", *fix)
+
+
+def disk(patient: Patient) -> Iterator[Finding]:
+    """A server of this machine has room left, and keeps its secrets to itself."""
+    if not patient.is_local or not patient.data.is_dir():
+        return
+    usage = shutil.disk_usage(patient.data)
+    free = usage.free / (1 << 30)
+    if usage.free < _LITTLE_SPACE or usage.free < usage.total * _LITTLE_SHARE:
+        found = fail if usage.free < _LITTLE_SPACE / 10 else warn
+        yield found(
+            f"{free:.1f} GiB are free where {patient.data} lies; a push needs room. See what takes it",
+            f"du -xh --max-depth=2 {patient.data} | sort -h | tail",
+        )
+    else:
+        yield ok(f"{free:.0f} GiB free for {patient.data}")
+    for secret in ("sealing.key", "credentials"):
+        file = patient.data / secret
+        if file.exists() and file.stat().st_mode & 0o077:
+            yield fail(f"others on this machine can read {file}", f"chmod 600 {file}")
+
+
+def _span(seconds: float) -> str:
+    if seconds >= 2 * 86400:
+        return f"{seconds / 86400:.0f} days"
+    if seconds >= 2 * 3600:
+        return f"{seconds / 3600:.0f} hours"
+    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"

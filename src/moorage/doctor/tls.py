@@ -1,0 +1,151 @@
+"""TLS: does the certificate name the host, is it in date, and who trusts it?"""
+
+import datetime
+import ipaddress
+import re
+import shutil
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography import x509
+
+from moorage.doctor.finding import Finding, fail, ok, skip, warn
+from moorage.doctor.patient import Patient
+
+_SOON = datetime.timedelta(days=14)
+_NAME = re.compile(r"[A-Za-z0-9.:*_-]+")
+_LOCAL_CA = Path("moorage-tls/ca.crt")
+DOCKER_CERTIFICATES = Path("/etc/docker/certs.d")
+
+
+def scheme(patient: Patient) -> Iterator[Finding]:
+    """What answers speaks what is expected of it: TLS, or plain HTTP where that is safe."""
+    if patient.refusal is not None:
+        yield skip("no connection")
+        return
+    shown = patient.certificate
+    if patient.place.plain and isinstance(shown, bytes):
+        yield fail(
+            f"{patient.host} speaks TLS, and {patient.place.endpoint} says plain HTTP",
+            f"moorage doctor https://{patient.host}",
+        )
+    elif patient.place.plain:
+        if patient.is_local:
+            yield ok("plain HTTP, which stays on this machine")
+        else:
+            line = f"moorage ca {patient.name}   # on the server, then serve with --tls-cert and --tls-key"
+            yield warn("plain HTTP: passwords travel over the network in the clear", line)
+    elif isinstance(shown, bytes):
+        yield ok("it speaks TLS")
+    elif isinstance(shown, ssl.SSLError):
+        yield fail(
+            f"{patient.host} does not speak TLS, as https needs. If it is meant to be plain HTTP",
+            f"moorage doctor http://{patient.host}",
+        )
+    else:
+        yield fail(f"{patient.host} hung up on TLS ({shown})", f"moorage doctor http://{patient.host}")
+
+
+def dates(patient: Patient) -> Iterator[Finding]:
+    """The certificate is in date. (Without TLS there is nothing to find; so it is below.)"""
+    certificate = _certificate(patient)
+    if certificate is None:
+        return
+    now = datetime.datetime.now(datetime.UTC)
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    again = f"moorage ca {' '.join(_names(certificate)) or patient.name}   # on the server, then start it again"
+    if now > ends:
+        yield fail(f"the certificate ended on {ends:%Y-%m-%d %H:%M} UTC", again)
+    elif now < begins:
+        yield fail(f"the certificate is only good from {begins:%Y-%m-%d %H:%M} UTC on, by this machine's clock", again)
+    elif ends - now < _SOON:
+        yield warn(f"the certificate ends on {ends:%Y-%m-%d %H:%M} UTC", again)
+    else:
+        yield ok(f"good until {ends:%Y-%m-%d}")
+
+
+def names(patient: Patient) -> Iterator[Finding]:
+    """The certificate is for this host."""
+    certificate = _certificate(patient)
+    if certificate is None:
+        return
+    held = _names(certificate)
+    if any(_covers(each, patient.name) for each in held):
+        yield ok(f"it is for {patient.name}")
+        return
+    yield fail(
+        f"the certificate is for {', '.join(held) or 'no name'}, not for {patient.name}. On the server",
+        f"moorage ca {' '.join([*held, patient.name])}   # then start it again",
+    )
+
+
+def trust(patient: Patient) -> Iterator[Finding]:
+    """The certificate's issuer is trusted, by each client in its own way."""
+    certificate = _certificate(patient)
+    if certificate is None:
+        return
+    now = datetime.datetime.now(datetime.UTC)
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        yield skip("the certificate is out of date")
+        return
+    problem = patient.chain_problem(None)
+    if problem is None:
+        yield ok("trusted by this system's authorities")
+        return
+    file = patient.trust
+    if file is None and _LOCAL_CA.exists() and patient.chain_problem(str(_LOCAL_CA)) is None:
+        file = str(_LOCAL_CA.resolve())
+    yield from _others_trust(patient, certificate, file, problem)
+
+
+def _others_trust(patient: Patient, certificate: x509.Certificate, file: str | None, problem: str) -> Iterator[Finding]:
+    ca = file or "ca.crt"
+    if file is None:
+        issuer = certificate.issuer.rfc4514_string() or "an issuer without a name"
+        own = certificate.issuer == certificate.subject
+        said = "it signed itself" if own else f"nobody here trusts its issuer, {issuer}"
+        yield fail(
+            f"the certificate is not trusted ({problem}): {said}. Bring the server's CA here (moorage ca left it in "
+            "moorage-tls/ca.crt) as ca.crt, and",
+            f"moorage login --ca {ca} {patient.host}",
+            "export AWS_CA_BUNDLE=$PWD/ca.crt SSL_CERT_FILE=$PWD/ca.crt",
+        )
+        return
+    if patient.environment.get("AWS_CA_BUNDLE") == file:
+        yield ok(f"the AWS CLI trusts it by AWS_CA_BUNDLE={file}")
+    else:
+        yield warn("the AWS CLI does not trust it yet", f"export AWS_CA_BUNDLE={file}")
+    docker_ca = DOCKER_CERTIFICATES / patient.host / "ca.crt"
+    if shutil.which("docker", path=patient.environment.get("PATH")) is None:
+        return
+    if any(patient.chain_problem(str(each)) is None for each in docker_ca.parent.glob("*.crt")):
+        yield ok(f"docker trusts it by {docker_ca.parent}")
+    else:
+        yield fail("docker does not trust it yet", f"sudo install -D -m 644 {ca} {docker_ca}")
+
+
+def _certificate(patient: Patient) -> x509.Certificate | None:
+    if patient.place.plain or patient.refusal is not None or not isinstance(patient.certificate, bytes):
+        return None
+    return x509.load_der_x509_certificate(patient.certificate)
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    addresses = [str(each) for each in found.get_values_for_type(x509.IPAddress)]
+    # Whoever made the certificate chose them, and here they come to stand in lines that a person may type.
+    return [each for each in (*found.get_values_for_type(x509.DNSName), *addresses) if _NAME.fullmatch(each)]
+
+
+def _covers(held: str, host: str) -> bool:
+    """Does a name of a certificate stand for `host`? A star stands for one label (RFC 9525)."""
+    try:
+        return ipaddress.ip_address(held) == ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    held, host = held.lower(), host.lower()
+    return held == host or (held.startswith("*.") and host.partition(".")[2] == held[2:] and host.count(".") > 1)

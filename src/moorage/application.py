@@ -15,8 +15,10 @@ from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.download import Downloads
 from moorage.access.events import Events
+from moorage.access.principals import Principals
 from moorage.access.recorded import Records
 from moorage.access.repository_policy import RepositoryPolicyCheck
+from moorage.access.simulate import Simulator
 from moorage.access.why import Why
 from moorage.api.admin.door import admin_door
 from moorage.api.admin.service import AdminServices
@@ -109,11 +111,12 @@ async def start(settings: Settings) -> Running:
         for what, number in (await database.read(measuring.stored)).items():
             metrics.STORED.labels(what).set(number)
 
-    policy_check = RepositoryPolicyCheck(access, identity, registry.policies)
+    principals = Principals(identity)
+    policy_check = RepositoryPolicyCheck(access, principals, registry.policies)
     ecr = EcrServices(registry, authenticator, policy_check, downloads, locations, settings, clock, sealer)
     services: list[tuple[Service[Any], Any]] = [
         (ECR, ecr),
-        (IAM, IamServices(identity, clock)),
+        (IAM, IamServices(identity, principals, Simulator(identity, access, clock), clock)),
         (STS, StsServices(identity, clock)),
     ]
     recorder.start()

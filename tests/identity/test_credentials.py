@@ -32,7 +32,7 @@ async def found(identity: Identity, key_id: str) -> Credential:
 
 def named(attached: tuple[Attached, ...] | None) -> list[tuple[str, str]]:
     assert attached is not None
-    return [(each.name, each.source) for each in attached]
+    return [(each.label, each.source) for each in attached]
 
 
 async def test_a_user_has_its_own_policies_and_its_groups(identity: Identity) -> None:

@@ -202,7 +202,7 @@ class Access:
         )
 
     async def _named(self, attached: tuple[Attached, ...], kind: policy.Kind) -> tuple[policy.Named, ...]:
-        return tuple([policy.Named(each.name, each.hash, await self.compiled(each.hash, kind)) for each in attached])
+        return tuple([policy.Named(each.label, each.hash, await self.compiled(each.hash, kind)) for each in attached])
 
     async def compiled(self, name: str, kind: policy.Kind) -> policy.Document:
         """The policy document of that hash, ready to be evaluated. LookupError when there is none."""

@@ -1,13 +1,27 @@
 """Accounts kept here."""
 
+from typing import NamedTuple
+
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
 from moorage.identity import faults
+from moorage.identity.entity import GROUP, ROLE, USER
 from moorage.identity.finding import record
 from moorage.names import AccountId
-from moorage.store.metadata import accounts, epoch
+from moorage.store.metadata import access_keys, accounts, epoch, identities, managed_policies
 from moorage.store.metadata.database import Database
+
+
+class Stock(NamedTuple):
+    """How many of each an account has."""
+
+    users: int
+    groups: int
+    roles: int
+    policies: int
+    versions: int
+    root_has_keys: bool
 
 
 class Accounts:
@@ -33,6 +47,21 @@ class Accounts:
     async def created_at(self, account: AccountId) -> float | None:
         """When the account was made; None when it is not kept here (dev mode's open accounts)."""
         return await self._db.read(lambda conn: accounts.made_at(conn, account))
+
+    async def stock(self, account: AccountId) -> Stock:
+        """What the account has."""
+
+        def work(conn: Connection) -> Stock:
+            return Stock(
+                identities.count(conn, USER.name, account),
+                identities.count(conn, GROUP.name, account),
+                identities.count(conn, ROLE.name, account),
+                managed_policies.count(conn, account),
+                managed_policies.count_versions(conn, account),
+                bool(access_keys.of_owner(conn, account, None)),
+            )
+
+        return await self._db.read(work)
 
     async def alias(self, account: AccountId) -> str | None:
         """The one name that an account may be called by; unique among all accounts here."""

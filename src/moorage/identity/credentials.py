@@ -24,11 +24,18 @@ class Attached(NamedTuple):
     """A policy that applies to a caller."""
 
     name: str
-    """Of an inline policy its name, of a managed one its ARN, with the group it comes through."""
+    """Of an inline policy its name, of a managed one its ARN."""
     hash: str
     """Of its document."""
     source: str
     """`user`, `group`, `role`, `aws-managed`, `user-managed`: IAM's PolicySourceType; `session`: a session's own."""
+    group: str | None = None
+    """The group that a user has it through."""
+
+    @property
+    def label(self) -> str:
+        """As people read it."""
+        return self.name if self.group is None else f"{self.name} (group {self.group})"
 
 
 class PolicySets(NamedTuple):
@@ -102,6 +109,10 @@ class Credentials:
                 self._cache[key_id] = found
         return at_epoch, found
 
+    async def policies_of(self, entity: Entity) -> PolicySets:
+        """The policies of a user (with its groups'), group or role, and its boundary."""
+        return await self._db.read(lambda conn: policies_of(conn, entity))
+
     def _look(self, conn: Connection, key_id: str) -> tuple[int, Credential | None, bool]:
         """Epoch and credential on one snapshot, and whether they were not in memory."""
         at_epoch = epoch.current(conn)
@@ -149,13 +160,11 @@ def policies_of(conn: Connection, owner: Entity | None) -> PolicySets:
     managed = _managed(conn, sorted(wanted))
     identity = []
     for one in applied:
-        through = "" if one.group is None else f" (group {one.group})"
         if one.policy_id is None:
             source = owner.kind if one.group is None else "group"
-            identity.append(Attached(f"{one.name}{through}", one.hash or "", source))
+            identity.append(Attached(one.name or "", one.hash or "", source, one.group))
         elif one.policy_id in managed:
-            policy = managed[one.policy_id]
-            identity.append(policy._replace(name=policy.name + through))
+            identity.append(managed[one.policy_id]._replace(group=one.group))
     boundary = None
     if owner.boundary_id is not None:
         # Were it not there, the boundary would allow nothing.

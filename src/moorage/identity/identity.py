@@ -6,6 +6,7 @@ from moorage.clock import Clock
 from moorage.identity.accounts import Accounts
 from moorage.identity.attachments import Attachments
 from moorage.identity.credentials import Credentials
+from moorage.identity.details import AllDetails
 from moorage.identity.groups import Groups
 from moorage.identity.inline_policies import InlinePolicies
 from moorage.identity.keys import AccessKeys
@@ -29,6 +30,7 @@ class Identity:
     managed: ManagedPolicies
     attachments: Attachments
     tags: Tags
+    details: AllDetails
     keys: AccessKeys
     last_uses: LastUses
     sessions: Sessions
@@ -45,6 +47,7 @@ def make_identity(db: Database, sealer: Sealer, clock: Clock) -> Identity:
         ManagedPolicies(db, clock),
         Attachments(db, clock),
         Tags(db, clock),
+        AllDetails(db),
         AccessKeys(db, sealer, clock),
         LastUses(db, clock),
         Sessions(db, sealer, clock),

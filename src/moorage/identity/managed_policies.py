@@ -114,12 +114,7 @@ class ManagedPolicies:
     async def all(self, account: AccountId) -> list[ManagedPolicy]:
         """The account's policies and then AWS's, each by name, with how much they are used."""
 
-        def work(conn: Connection) -> list[ManagedPolicy]:
-            uses = identity_policies.uses(conn, account)
-            own = [_own(row) for row in rows.all_of(conn, account)]
-            return [_used(policy, *uses) for policy in [*own, *map(_of_aws, aws_managed.BY_ARN.values())]]
-
-        return await self._db.read(work)
+        return await self._db.read(lambda conn: every(conn, account))
 
     async def arn_of(self, policy_id: str) -> str | None:
         """The ARN of the policy with that unique id."""
@@ -160,7 +155,7 @@ class ManagedPolicies:
             policy = find(conn, account, arn)
             if policy is None:
                 raise faults.no_managed_policy(arn)
-            return _versions(conn, policy)
+            return versions(conn, policy)
 
         return await self._db.read(work)
 
@@ -237,6 +232,13 @@ def find(conn: Connection, account: AccountId, arn: str) -> ManagedPolicy | None
     return None if row is None or policy_arn(account, row.path, row.name) != arn else _own(row)
 
 
+def every(conn: Connection, account: AccountId) -> list[ManagedPolicy]:
+    """The account's policies and then AWS's, each by name, with how much they are used."""
+    uses = identity_policies.uses(conn, account)
+    own = [_own(row) for row in rows.all_of(conn, account)]
+    return [_used(policy, *uses) for policy in [*own, *map(_of_aws, aws_managed.BY_ARN.values())]]
+
+
 def by_ids(conn: Connection, policy_ids: Sequence[str]) -> dict[str, ManagedPolicy]:
     """Those of the policies that are there, by unique id; their use is not counted."""
     found = {each: _of_aws(aws_managed.BY_ID[each]) for each in policy_ids if each in aws_managed.BY_ID}
@@ -296,7 +298,8 @@ def _used(policy: ManagedPolicy, attached: Mapping[str, int], bounding: Mapping[
     return policy._replace(attached=attached.get(policy.id, 0), bounding=bounding.get(policy.id, 0))
 
 
-def _versions(conn: Connection, policy: ManagedPolicy) -> list[PolicyVersion]:
+def versions(conn: Connection, policy: ManagedPolicy) -> list[PolicyVersion]:
+    """Every version of the policy, newest first."""
     default = policy.default_version
     if policy.is_aws:
         kept = reversed(aws_managed.BY_ID[policy.id].versions)

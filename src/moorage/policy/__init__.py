@@ -7,12 +7,14 @@ from moorage.policy.evaluate import evaluate
 from moorage.policy.explanation import context as told_context
 from moorage.policy.explanation import explanation
 from moorage.policy.fault import PolicyError
+from moorage.policy.keys import context_keys
 from moorage.policy.kind import Kind
 from moorage.policy.lockout import locks_out
 from moorage.policy.principal import ANONYMOUS, Principal, PrincipalKind, account_named, is_aws_principal, is_unique_id
 from moorage.policy.render import render
 from moorage.policy.request import Named, Policies, Request
 from moorage.policy.sentence import sentence, short
+from moorage.policy.spans import Position, Span, statement_span
 from moorage.policy.statement import Detail, Finding, TestDetail
 from moorage.policy.suggest import Suggestion, blocked_by, suggest
 from moorage.policy.suggest_changes import Change
@@ -36,15 +38,18 @@ __all__ = [
     "Policies",
     "PolicyError",
     "PolicyTrace",
+    "Position",
     "Principal",
     "PrincipalKind",
     "Request",
     "SetName",
     "SetTrace",
+    "Span",
     "Suggestion",
     "TestDetail",
     "account_named",
     "blocked_by",
+    "context_keys",
     "ecr_action",
     "evaluate",
     "explanation",
@@ -57,6 +62,7 @@ __all__ = [
     "says",
     "sentence",
     "short",
+    "statement_span",
     "suggest",
     "told_context",
 ]

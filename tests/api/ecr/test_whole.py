@@ -12,6 +12,7 @@ from moorage.access.audit import Recorder
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.download import Downloads
+from moorage.access.principals import Principals
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.api.asgi import Message
 from moorage.api.aws.door import AwsDoor
@@ -101,7 +102,7 @@ async def whole(tmp_path: Path) -> AsyncIterator[Whole]:
     services = EcrServices(
         registry=registry,
         authenticator=authenticator,
-        policy_check=RepositoryPolicyCheck(access, identity, registry.policies),
+        policy_check=RepositoryPolicyCheck(access, Principals(identity), registry.policies),
         downloads=Downloads(authenticator, clock, settings),
         locations=locations,
         settings=settings,

@@ -13,6 +13,8 @@ from botocore.parsers import create_parser
 from moorage.access.audit import Recorder
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
+from moorage.access.principals import Principals
+from moorage.access.simulate import Simulator
 from moorage.api.asgi import Message
 from moorage.api.aws.door import AwsDoor
 from moorage.api.aws.operation import Service
@@ -111,7 +113,7 @@ async def root(tmp_path: Path) -> AsyncIterator[Client]:
     access = Access(registry.repositories, registry.policies, recorder, clock, settings)
     verifier = Verifier(authenticator, clock, settings.clock_skew_seconds)
     services: list[tuple[Service[Any], Any]] = [
-        (IAM, IamServices(identity, clock)),
+        (IAM, IamServices(identity, Principals(identity), Simulator(identity, access, clock), clock)),
         (STS, StsServices(identity, clock)),
     ]
     door = AwsDoor(services, verifier, access, Visits(Locations(settings), ()), settings)

@@ -222,7 +222,8 @@ class AwsDoor:
         if operation.action is not None:
             named = operation.resources(call, request)
             resources = await named if isinstance(named, Awaitable) else named
-            conditions = operation.conditions(call, request)
+            found = operation.conditions(call, request)
+            conditions = await found if isinstance(found, Awaitable) else found
             # An id names one decision; of several, the one that denies becomes the request's id.
             decision_id = exchange.request_id if len(resources) == 1 else None
             for resource in resources:

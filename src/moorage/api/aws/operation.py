@@ -27,6 +27,10 @@ BODY_LIMIT = MIB
 """Bytes a request body may have where the operation does not say otherwise."""
 
 Conditions: TypeAlias = Mapping[str, str | tuple[str, ...]]
+"""Condition keys that an operation adds, in lower case."""
+
+FoundConditions: TypeAlias = Conditions | Awaitable[Conditions]
+"""Awaited where they have to be looked up (the permissions boundary that a user has)."""
 
 Resources: TypeAlias = Sequence[Resource] | Awaitable[Sequence[Resource]]
 """What an action is decided on; awaited where it has to be looked up (the path in a user's ARN)."""
@@ -69,7 +73,7 @@ class Operation:
     name: str
     action: str | None
     resources: Callable[[Any, Any], Resources]
-    conditions: Callable[[Any, Any], Conditions]
+    conditions: Callable[[Any, Any], FoundConditions]
     body_limit: int
     request: Any
     run: Callable[[Any, Any], Awaitable[Any]]
@@ -104,7 +108,7 @@ class Service(Generic[S]):
         *,
         action: str | None,
         resource: Callable[[Call[S], Any], Resources],
-        conditions: Callable[[Call[S], Any], Conditions] = no_conditions,
+        conditions: Callable[[Call[S], Any], FoundConditions] = no_conditions,
         body_limit: int = BODY_LIMIT,
     ) -> Callable[[F], F]:
         """Register the decorated function under AWS's name. Its parameter `request` must be annotated."""

@@ -11,6 +11,11 @@ from moorage.errors import QueryError
 Value: TypeAlias = "str | int | float | bool | Mapping[str, Value] | Sequence[Value] | None"
 """A list becomes `<member>` elements; None is left out; a bool is `true` or `false`."""
 
+
+class Entries(dict[str, Value]):
+    """A map as an answer's value: `<entry><key>…</key><value>…</value></entry>` for each member."""
+
+
 _CONTROL = {code: None for code in range(0x20) if code not in {0x09, 0x0A, 0x0D}}
 """Characters XML 1.0 cannot carry."""
 
@@ -57,6 +62,33 @@ class Parameters:
         if not text.removeprefix("-").isascii() or not text.removeprefix("-").isdigit() or len(text) > 18:
             raise QueryError("MalformedInput", f"{text} is not a number")
         return int(text)
+
+    def boolean(self, name: str) -> bool | None:
+        text = self._fields.get(name)
+        if text is None:
+            return None
+        if text.lower() not in {"true", "false"}:
+            raise QueryError("MalformedInput", f"{text} is not a boolean")
+        return text.lower() == "true"
+
+    def structures(self, name: str) -> "list[Parameters]":
+        """The structures `Name.member.1.…`, `Name.member.2.…`, … up to the first one missing."""
+        numbered: dict[str, dict[str, str]] = {}
+        prefix = f"{name}.member."
+        for field, value in self._fields.items():
+            if field.startswith(prefix):
+                number, _, rest = field[len(prefix) :].partition(".")
+                numbered.setdefault(number, {})[rest] = value
+        found: list[Parameters] = []
+        while (fields := numbered.get(str(len(found) + 1))) is not None:
+            found.append(Parameters(fields))
+        return found
+
+    def structure(self, name: str) -> "Parameters | None":
+        """The structure `Name.…`, or None when no field of it is there."""
+        prefix = f"{name}."
+        fields = {field[len(prefix) :]: value for field, value in self._fields.items() if field.startswith(prefix)}
+        return Parameters(fields) if fields else None
 
     def members(self, name: str) -> list[str]:
         """The values of `Name.member.1`, `Name.member.2`, … up to the first one missing."""
@@ -112,6 +144,10 @@ def _content(value: Value) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return _text(value)
+    if isinstance(value, Entries):
+        return "".join(
+            f"<entry><key>{_text(key)}</key><value>{_content(each)}</value></entry>" for key, each in value.items()
+        )
     if isinstance(value, Mapping):
         return _elements(value)
     if isinstance(value, Sequence):

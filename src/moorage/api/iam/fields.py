@@ -1,63 +1,172 @@
 """The form fields of IAM's operations, held against the constraints of its service model."""
 
 import re
+import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 from moorage.api.aws.query import Parameters, invalid
+from moorage.errors import QueryError
 
 NAME: Final = re.compile(r"[\w+=,.@-]+", re.ASCII)
-"""What names of users and policies, and ids of keys, are made of."""
+"""What names of users, groups, roles and policies are made of, and ids of keys."""
 _PATH: Final = re.compile(r"/|/[!-~]+/")
 _PREFIX: Final = re.compile(r"/[!-\x7f]*")
+_POLICY_PATH: Final = re.compile(r"((/[A-Za-z0-9.,+@=_-]+)*)/")
 _KEY_ID: Final = re.compile(r"\w+", re.ASCII)
 _DOCUMENT: Final = re.compile(r"[\t\n\r\x20-\xff]+")
+_DESCRIPTION: Final = re.compile(r"[\t\n\r\x20-\x7e\xa1-\xff]*")
+_VERSION: Final = re.compile(r"v[1-9][0-9]*(\.[A-Za-z0-9-]*)?")
+ANY: Final = re.compile(r".*", re.DOTALL)
 _STATUSES: Final = ("Active", "Inactive")
+_TAGS: Final = 50
+_IN_TAGS: Final = frozenset("_.:/=+-@")
 
 
-def new_user_name(request: Parameters) -> str:
-    return _checked("UserName", request.required("UserName"), NAME, 1, 64)
+def new_name(request: Parameters, field: str) -> str:
+    """The name of a user or role to be."""
+    return checked(field, request.required(field), NAME, 1, 64)
 
 
-def name(request: Parameters, field: str) -> str:
-    """The name of a user or policy that must be given."""
-    return _checked(field, request.required(field), NAME, 1, 128)
+def name(request: Parameters, field: str, most: int = 128) -> str:
+    """A name that must be given."""
+    return checked(field, request.required(field), NAME, 1, most)
 
 
-def optional_name(request: Parameters, field: str) -> str | None:
-    return None if request.get(field) is None else name(request, field)
+def optional_name(request: Parameters, field: str, most: int = 128) -> str | None:
+    return None if request.get(field) is None else name(request, field, most)
 
 
-def path(request: Parameters) -> str:
+def path(request: Parameters, field: str = "Path") -> str:
+    given = request.get(field)
+    return "/" if given is None else checked(field, given, _PATH, 1, 512)
+
+
+def policy_path(request: Parameters) -> str:
     given = request.get("Path")
-    return "/" if given is None else _checked("Path", given, _PATH, 1, 512)
+    return "/" if given is None else checked("Path", given, _POLICY_PATH, 1, 512)
 
 
 def path_prefix(request: Parameters) -> str:
     given = request.get("PathPrefix")
-    return "/" if given is None else _checked("PathPrefix", given, _PREFIX, 1, 512)
+    return "/" if given is None else checked("PathPrefix", given, _PREFIX, 1, 512)
 
 
 def key_id(request: Parameters) -> str:
-    return _checked("AccessKeyId", request.required("AccessKeyId"), _KEY_ID, 16, 128)
+    return checked("AccessKeyId", request.required("AccessKeyId"), _KEY_ID, 16, 128)
 
 
-def document(request: Parameters) -> str:
-    return _checked("PolicyDocument", request.required("PolicyDocument"), _DOCUMENT, 1, 131072)
+def document(request: Parameters, field: str = "PolicyDocument") -> str:
+    return document_text(field, request.required(field))
+
+
+def document_text(field: str, text: str) -> str:
+    return checked(field, text, _DOCUMENT, 1, 131072)
+
+
+def arn(request: Parameters, field: str = "PolicyArn") -> str:
+    return checked(field, request.required(field), ANY, 20, 2048)
+
+
+def optional_arn(request: Parameters, field: str) -> str | None:
+    return None if request.get(field) is None else arn(request, field)
+
+
+def optional_caller(request: Parameters) -> str | None:
+    """CallerArn of a simulation."""
+    given = request.get("CallerArn")
+    return None if given is None else checked("CallerArn", given, ANY, 1, 2048)
+
+
+def description(request: Parameters) -> str | None:
+    """Of a role."""
+    given = request.get("Description")
+    return None if given is None else checked("Description", given, _DESCRIPTION, 0, 1000)
+
+
+def policy_description(request: Parameters) -> str:
+    return checked("Description", request.get("Description") or "", ANY, 0, 1000)
+
+
+def version(request: Parameters) -> int:
+    """The number of a policy version (`v3`)."""
+    text = checked("VersionId", request.required("VersionId"), _VERSION, 1, 32)
+    return int(text.removeprefix("v").partition(".")[0])
+
+
+def session_seconds(request: Parameters) -> int | None:
+    """MaxSessionDuration of a role."""
+    return integer(request, "MaxSessionDuration", 3600, 43200)
+
+
+def integer(request: Parameters, field: str, least: int, most: int) -> int | None:
+    given = request.integer(field)
+    if given is None:
+        return None
+    if given < least:
+        raise invalid(field, str(given), f"Member must have value greater than or equal to {least}")
+    if given > most:
+        raise invalid(field, str(given), f"Member must have value less than or equal to {most}")
+    return given
+
+
+def choice(request: Parameters, field: str, choices: Sequence[str]) -> str | None:
+    given = request.get(field)
+    if given is not None and given not in choices:
+        raise invalid(field, given, f"Member must satisfy enum value set: [{', '.join(choices)}]")
+    return given
 
 
 def active(request: Parameters) -> bool:
     """Status; `Expired`, which the model also lists, cannot be set [guess]."""
-    status = request.required("Status")
-    if status not in _STATUSES:
-        raise invalid("Status", status, f"Member must satisfy enum value set: [{', '.join(_STATUSES)}]")
-    return status == "Active"
+    request.required("Status")
+    return choice(request, "Status", _STATUSES) == "Active"
 
 
-def _checked(field: str, value: str, pattern: re.Pattern[str], least: int, most: int) -> str:
+def tags(request: Parameters) -> dict[str, str]:
+    """Tags by key. InvalidInput when a key is there twice, whatever its case, or is AWS's own."""
+    found: dict[str, str] = {}
+    structures = request.structures("Tags")
+    _check_number("Tags", len(structures))
+    for tag in structures:
+        key = tag_text("Tags.Key", tag.required("Key"), 1, 128)
+        value = tag_text("Tags.Value", tag.required("Value"), 0, 256)
+        if key.lower().startswith("aws:"):
+            raise QueryError("InvalidInput", "Tag keys starting with 'aws:' are reserved for system use.")
+        if key.lower() in {each.lower() for each in found}:
+            raise QueryError(
+                "InvalidInput", "Duplicate tag keys found. Please note that Tag keys are case insensitive."
+            )
+        found[key] = value
+    return found
+
+
+def tag_keys(request: Parameters) -> list[str]:
+    keys = request.members("TagKeys")
+    _check_number("TagKeys", len(keys))
+    return [tag_text("TagKeys", key, 1, 128) for key in keys]
+
+
+def tag_text(field: str, text: str, least: int, most: int) -> str:
+    checked(field, text, ANY, least, most)
+    for character in text:
+        if character not in _IN_TAGS and unicodedata.category(character)[0] not in "LZN":
+            pattern = r"[\p{L}\p{Z}\p{N}_.:/=+\-@]" + ("+" if least else "*")
+            raise invalid(field, text, f"Member must satisfy regular expression pattern: {pattern}")
+    return text
+
+
+def _check_number(field: str, number: int) -> None:
+    if number > _TAGS:
+        raise invalid(field, f"[{number} members]", f"Member must have length less than or equal to {_TAGS}")
+
+
+def checked(field: str, value: str, pattern: re.Pattern[str], least: int, most: int) -> str:
+    """`value`, if it has a length from `least` to `most` and is all of `pattern`; else ValidationError."""
     if len(value) < least:
         raise invalid(field, value, f"Member must have length greater than or equal to {least}")
     if len(value) > most:
-        raise invalid(field, value, f"Member must have length less than or equal to {most}")
+        raise invalid(field, value[:most], f"Member must have length less than or equal to {most}")
     if pattern.fullmatch(value) is None:
         raise invalid(field, value, f"Member must satisfy regular expression pattern: {pattern.pattern}")
     return value

@@ -12,32 +12,28 @@ T = TypeVar("T")
 
 _DEFAULT: Final = 100
 _MOST: Final = 1000
+_MARKER: Final = 4096
 
 
 def limit(request: Parameters) -> int:
     """How many items a page may have: MaxItems, 1 to 1000, else 100."""
-    given = request.integer("MaxItems")
-    if given is None:
-        return _DEFAULT
-    if given < 1:
-        raise invalid("MaxItems", str(given), "Member must have value greater than or equal to 1")
-    if given > _MOST:
-        raise invalid("MaxItems", str(given), f"Member must have value less than or equal to {_MOST}")
-    return given
+    return fields.integer(request, "MaxItems", 1, _MOST) or _DEFAULT
 
 
 def after(request: Parameters) -> str:
-    """The name that the page before ended with; empty for the first page. ValidationError for a forged Marker."""
+    """What the page before ended with; empty for the first page. ValidationError for a forged Marker."""
     marker = request.get("Marker")
     if marker is None:
         return ""
     try:
-        name = base64.b64decode(marker.encode("ascii"), altchars=b"-_", validate=True).decode("ascii")
+        if len(marker) > _MARKER:
+            raise ValueError(marker)
+        position = base64.b64decode(marker.encode("ascii"), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
-        name = ""
-    if fields.NAME.fullmatch(name) is None:
-        raise invalid("Marker", marker, "Member must be a marker of an earlier answer")
-    return name
+        position = ""
+    if not position or not position.isprintable():
+        raise invalid("Marker", marker[:_MARKER], "Member must be a marker of an earlier answer")
+    return position
 
 
 def page(
@@ -47,5 +43,18 @@ def page(
     items = found[:most]
     answer: dict[str, Value] = {member: [shown(item) for item in items], "IsTruncated": len(found) > most}
     if len(found) > most:
-        answer["Marker"] = base64.urlsafe_b64encode(name(items[-1]).encode()).decode()
+        answer["Marker"] = marker(name(items[-1]))
     return answer
+
+
+def part(
+    request: Parameters, member: str, every: Sequence[T], name: Callable[[T], str], shown: Callable[[T], Value]
+) -> dict[str, Value]:
+    """The page that `request` asks for of a list that is all at hand, in the order of `name`."""
+    most, start = limit(request), after(request)
+    return page(member, [item for item in every if name(item) > start], most, name, shown)
+
+
+def marker(position: str) -> str:
+    """The Marker that says: on from here."""
+    return base64.urlsafe_b64encode(position.encode()).decode()

@@ -1,16 +1,19 @@
-"""The IAM service: what its operations may use, whom they act on, and the resources they are decided on."""
+"""The IAM service: what its operations may use, and what each is decided on (resources and condition keys)."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from moorage.access.authorize import NamedResource, Resource
-from moorage.api.aws.operation import Call, Service
+from moorage.access.principals import Principals
+from moorage.access.simulate import Simulator
+from moorage.api.aws.operation import Call, Conditions, Service
 from moorage.api.aws.query import Parameters
 from moorage.api.iam import fields
 from moorage.clock import Clock
 from moorage.errors import UnrecognizedClient
-from moorage.identity.arns import identity_arn
+from moorage.identity.arns import identity_arn, policy_arn
+from moorage.identity.entity import GROUP, ROLE, USER, Entity, Kind
 from moorage.identity.identity import Identity
 
 
@@ -19,10 +22,14 @@ class IamServices:
     """Everything an IAM operation may use, as `call.services`."""
 
     identity: Identity
+    principals: Principals
+    simulator: Simulator
     clock: Clock
 
 
 IamCall: TypeAlias = Call[IamServices]
+FindsResource: TypeAlias = Callable[[IamCall, Parameters], Awaitable[Sequence[Resource]]]
+FindsConditions: TypeAlias = Callable[[IamCall, Parameters], Awaitable[Conditions]]
 
 IAM: Service[IamServices] = Service("iam", "query", "2010-05-08")
 
@@ -37,38 +44,159 @@ def owner(call: IamCall, request: Parameters) -> str | None:
     return fields.optional_name(request, "UserName") or call.caller.principal.user_name
 
 
+def name_of(kind: Kind, request: Parameters) -> str:
+    """The user, group or role that a request names."""
+    return fields.name(request, f"{kind.title}Name", 64 if kind is ROLE else 128)
+
+
+async def found(call: IamCall, kind: Kind, name: str) -> Entity | None:
+    """The user, group or role of that name."""
+    identity = call.services.identity
+    if kind is USER:
+        return await identity.users.find(call.account, name)
+    if kind is GROUP:
+        return await identity.groups.find(call.account, name)
+    return await identity.roles.find(call.account, name)
+
+
 # What operations are decided on: for `resource=` of an operation's declaration.
 
 
-async def the_user(call: IamCall, request: Parameters) -> Sequence[Resource]:
-    """The user named, by its true ARN; one that is not there as if it had no path, so that a denial tells nothing."""
-    return await _user(call, fields.name(request, "UserName"))
+def the(kind: Kind) -> FindsResource:
+    """The one named, by its true ARN; one that is not there as if it had no path, so that a denial tells nothing."""
+
+    async def resource(call: IamCall, request: Parameters) -> Sequence[Resource]:
+        return await _named(call, kind, name_of(kind, request))
+
+    return resource
 
 
 async def the_owner(call: IamCall, request: Parameters) -> Sequence[Resource]:
-    """As `the_user`, but UserName may be left out. Of the root's own there is no ARN to grant: `*`."""
+    """As `the(USER)`, but UserName may be left out. Of the root's own there is no ARN to grant: `*`."""
     name = owner(call, request)
     if name is None:
-        return _in_account(call, "*")
-    return await _user(call, name)
+        return in_account(call, "*")
+    return await _named(call, USER, name)
 
 
-async def the_new_user(call: IamCall, request: Parameters) -> Sequence[Resource]:
-    return _in_account(call, identity_arn("user", call.account, fields.path(request), fields.new_user_name(request)))
+def the_new(kind: Kind) -> FindsResource:
+    """The one to be made, at its path."""
+
+    async def resource(call: IamCall, request: Parameters) -> Sequence[Resource]:
+        name = fields.name(request, f"{kind.title}Name", 128 if kind is GROUP else 64)
+        return in_account(call, identity_arn(kind.name, call.account, fields.path(request), name))
+
+    return resource
 
 
-async def users_under(call: IamCall, request: Parameters) -> Sequence[Resource]:
-    """ListUsers is decided on the users under the path prefix [recall: the ARN IAM names in its denials]."""
-    return _in_account(call, identity_arn("user", call.account, fields.path_prefix(request), ""))
+def the_renamed(kind: Kind) -> FindsResource:
+    """The one named, and under the name and path that it shall have: both must be allowed (IAM user guide)."""
+
+    async def resource(call: IamCall, request: Parameters) -> Sequence[Resource]:
+        name = name_of(kind, request)
+        there = await found(call, kind, name)
+        new_name = fields.optional_name(request, f"New{kind.title}Name", 128 if kind is GROUP else 64)
+        old_path = "/" if there is None else there.path
+        new_path = old_path if request.get("NewPath") is None else fields.path(request, "NewPath")
+        target = identity_arn(kind.name, call.account, new_path, new_name or name)
+        source = identity_arn(kind.name, call.account, "/", name) if there is None else there.arn
+        return in_account(call, *dict.fromkeys((source, target)))
+
+    return resource
 
 
-async def _user(call: IamCall, name: str) -> Sequence[Resource]:
-    found = await call.services.identity.users.find(call.account, name)
-    return _in_account(call, identity_arn("user", call.account, "/", name) if found is None else found.arn)
+def those_under(kind: Kind) -> FindsResource:
+    """Lists are decided on what is under the path prefix [recall: the ARN IAM names in its denials]."""
+
+    async def resource(call: IamCall, request: Parameters) -> Sequence[Resource]:
+        return in_account(call, identity_arn(kind.name, call.account, fields.path_prefix(request), ""))
+
+    return resource
 
 
-def _in_account(call: IamCall, arn: str) -> Sequence[Resource]:
-    """IAM refuses sessions of GetSessionToken, which here are made without MFA (STS API reference)."""
-    if call.caller.credential == "session":
+async def the_policy(call: IamCall, request: Parameters) -> Sequence[Resource]:
+    """The managed policy that PolicyArn names."""
+    return in_account(call, fields.arn(request))
+
+
+async def the_new_policy(call: IamCall, request: Parameters) -> Sequence[Resource]:
+    name = fields.name(request, "PolicyName")
+    return in_account(call, policy_arn(call.account, fields.policy_path(request), name))
+
+
+async def nothing(call: IamCall, request: Parameters) -> Sequence[Resource]:
+    """An action without a resource type."""
+    return in_account(call, "*")
+
+
+async def _named(call: IamCall, kind: Kind, name: str) -> Sequence[Resource]:
+    there = await found(call, kind, name)
+    return in_account(call, identity_arn(kind.name, call.account, "/", name) if there is None else there.arn)
+
+
+def in_account(call: IamCall, *arns: str) -> Sequence[Resource]:
+    """IAM refuses sessions of GetSessionToken, which here are made without MFA, and federated users (STS reference)."""
+    if call.caller.credential in {"session", "federated"}:
         raise UnrecognizedClient
-    return (NamedResource(call.account, arn),)
+    return [NamedResource(call.account, arn) for arn in arns]
+
+
+# The condition keys of IAM: for `conditions=`.
+
+
+def about(
+    kind: Kind, *, boundary: bool = False, new_boundary: bool = False, policy: bool = False, tags: bool = False
+) -> FindsConditions:
+    """The tags that the one named has, and what the operation adds.
+
+    `boundary`: the permissions boundary it has; `new_boundary`: the one in the request; `policy`: PolicyArn;
+    `tags`: the tags or keys in the request.
+    """
+
+    async def conditions(call: IamCall, request: Parameters) -> Conditions:
+        values = requested(request, boundary=new_boundary, policy=policy, tags=tags)
+        name = owner(call, request) if kind is USER else name_of(kind, request)
+        there = None if name is None else await found(call, kind, name)
+        if there is not None:
+            values.update(_tags_there(await call.services.identity.tags.of(there.id)))
+            if boundary and there.boundary_id is not None:
+                values["iam:permissionsboundary"] = await call.services.identity.managed.arn_of(there.boundary_id) or ""
+        return values
+
+    return conditions
+
+
+async def about_policy(call: IamCall, request: Parameters) -> Conditions:
+    """The tags that the managed policy has, and those in the request."""
+    values = requested(request, tags=True)
+    policy = await call.services.identity.managed.find(call.account, fields.arn(request))
+    if policy is not None:
+        values.update(_tags_there(await call.services.identity.tags.of(policy.id)))
+    return values
+
+
+async def about_new(call: IamCall, request: Parameters) -> Conditions:
+    """Of what is to be made: its tags and permissions boundary."""
+    return requested(request, boundary=True, tags=True)
+
+
+def requested(
+    request: Parameters, *, boundary: bool = False, policy: bool = False, tags: bool = False
+) -> dict[str, str | tuple[str, ...]]:
+    """The condition keys that come from the request alone."""
+    values: dict[str, str | tuple[str, ...]] = {}
+    if boundary and request.get("PermissionsBoundary") is not None:
+        values["iam:permissionsboundary"] = fields.arn(request, "PermissionsBoundary")
+    if policy:
+        values["iam:policyarn"] = fields.arn(request)
+    if tags:
+        given = fields.tags(request)
+        values.update({f"aws:requesttag/{key.lower()}": value for key, value in given.items()})
+        keys = (*given, *fields.tag_keys(request))
+        if keys:
+            values["aws:tagkeys"] = keys
+    return values
+
+
+def _tags_there(tags: Mapping[str, str]) -> dict[str, str]:
+    return {f"{service}:resourcetag/{key.lower()}": value for key, value in tags.items() for service in ("aws", "iam")}

@@ -1,0 +1,89 @@
+"""Users and roles that policies name: kept by unique id, shown by ARN (policy-engine.md §1.4).
+
+So a policy goes on naming a user that was renamed, and never one that was deleted and made again; of a deleted one the
+id is left.
+"""
+
+import re
+from collections.abc import Mapping
+
+from moorage import policy
+from moorage.errors import QueryError
+from moorage.identity import arns
+from moorage.identity.entity import Entity
+from moorage.identity.identity import Identity
+
+_PARTITION = re.compile(r"arn:aws[a-z-]*:")
+_UNIQUE_ID = re.compile(r"A(?:IDA|ROA)[A-Z2-7]+")
+_ROLE_ID = "AROA"
+
+
+class UnknownPrincipal(LookupError):
+    """A user or role that should be here and is not; its text is the argument."""
+
+
+class Principals:
+    """Looks up whom a policy names."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._users = identity.users
+        self._roles = identity.roles
+
+    async def stored(self, document: policy.Document, in_force: str = "") -> policy.Document:
+        """`document` with unique ids for ARNs. UnknownPrincipal.
+
+        An id that is there already must be somebody's, or stand in the policy `in_force` until now. An account that
+        keeps no users (or roles) here may name any: strict where we know, open where we cannot (design §4). The ARNs of
+        sessions are not looked up: they come and go, and their role's existence says nothing about them.
+        """
+        ids: dict[str, str] = {}
+        for each in dict.fromkeys(document.principals()):
+            if _UNIQUE_ID.fullmatch(each) is not None:
+                if await self._by_id(each) is None and each not in in_force:
+                    raise UnknownPrincipal(each)
+                continue
+            found = await self._look_up(each)
+            if found is not None:
+                ids[each] = found.id
+        return document.with_principals(lambda each: ids.get(each, each)) if ids else document
+
+    async def shown(self, stored: str, kind: policy.Kind = policy.Kind.TRUST) -> str:
+        """The stored text as clients see it."""
+        found = await self._arns(set(_UNIQUE_ID.findall(stored)))
+        if not found:
+            return stored
+        return policy.parse(stored, kind).with_principals(lambda each: found.get(each, each)).canonical()
+
+    async def trust(self, text: str, *, in_force: str = "") -> str:
+        """The stored form of a trust policy. MalformedPolicyDocument when it is none, or names nobody that is here."""
+        try:
+            document = policy.parse(text, policy.Kind.TRUST)
+            stored = await self.stored(document, in_force)
+        except policy.PolicyError as error:
+            raise QueryError("MalformedPolicyDocument", f"{error.reason}, at {error.pointer or '/'}") from error
+        except UnknownPrincipal as error:
+            raise QueryError("MalformedPolicyDocument", f'Invalid principal in policy: "AWS":"{error}"') from error
+        return text if stored is document else stored.canonical()
+
+    async def _look_up(self, text: str) -> Entity | None:
+        """The user or role that an ARN names; None when it names none that could be known."""
+        said = arns.parse_identity(_PARTITION.sub("arn:aws:", text, count=1))
+        if said is None:
+            return None
+        found: Entity | None
+        if said.kind == "role":
+            found, keeps = await self._roles.by_arn(text), self._roles.keeps_roles
+        else:
+            found, keeps = await self._users.by_arn(text), self._users.keeps_users
+        if found is None and await keeps(said.account):
+            raise UnknownPrincipal(text)
+        return found
+
+    async def _arns(self, ids: set[str]) -> Mapping[str, str]:
+        found = {each: await self._by_id(each) for each in ids}
+        return {each: entity.arn for each, entity in found.items() if entity is not None}
+
+    async def _by_id(self, unique_id: str) -> Entity | None:
+        if unique_id.startswith(_ROLE_ID):
+            return await self._roles.by_id(unique_id)
+        return await self._users.by_id(unique_id)

@@ -1,0 +1,320 @@
+"""What IAM's policy simulator answers: the engine's own decision on policies that are given or attached.
+
+Nothing is recorded, and what the request's connection would add (address, agent) is absent unless it is given.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Final, Literal, NamedTuple
+
+from moorage import policy
+from moorage.access import context
+from moorage.access.authorize import Access
+from moorage.clock import Clock
+from moorage.errors import QueryError
+from moorage.identity import arns
+from moorage.identity.credentials import Attached
+from moorage.identity.entity import Entity
+from moorage.identity.identity import Identity
+from moorage.names import AccountId
+
+Verdict = Literal["allowed", "implicitDeny", "explicitDeny"]
+
+EVERYTHING: Final = "*"
+MOST_STEPS: Final = 2_000_000
+"""Actions × resources × statements of one call at most: a few seconds of work."""
+
+_REPOSITORY: Final = "arn:${Partition}:ecr:${Region}:${Account}:repository/${RepositoryName}"
+_SESSION: Final = "simulated"
+_ACTION: Final = re.compile(r"[A-Za-z0-9-]+:[A-Za-z0-9]+")
+_RESTRICTIVENESS: Final[Mapping[Verdict, int]] = {"allowed": 0, "implicitDeny": 1, "explicitDeny": 2}
+
+
+class Source(NamedTuple):
+    """A policy of the simulation."""
+
+    id: str
+    """SourcePolicyId."""
+    type: str
+    """SourcePolicyType: `user`, `group`, `role`, `aws-managed`, `user-managed`, `resource`, `none`."""
+    document: policy.Document
+    arn: str = ""
+    """Of a managed one."""
+    owner: str = ""
+    """Of an inline one: the name of the user, group or role."""
+    name: str = ""
+
+
+class Matched(NamedTuple):
+    """A statement that determined a result."""
+
+    source: str
+    type: str
+    span: policy.Span
+
+
+class Outcome(NamedTuple):
+    """The decision on one action and one resource."""
+
+    resource: str
+    verdict: Verdict
+    matched: tuple[Matched, ...]
+    missing: tuple[str, ...]
+    """Condition keys that the policies refer to and that have no value."""
+    boundary_allows: bool | None
+    """None: there is no boundary."""
+    by_type: Mapping[str, Verdict] | None
+    """Across accounts: how each policy type decided."""
+
+
+class Result(NamedTuple):
+    """The decision on one action: the most restrictive of its outcomes, which are one a resource."""
+
+    action: str
+    resource_form: str
+    """The ARN template of the action's resource type, or `*`."""
+    verdict: Verdict
+    outcomes: tuple[Outcome, ...]
+
+
+class Subject(NamedTuple):
+    """Whose policies are simulated."""
+
+    caller: policy.Principal
+    identity: tuple[Source, ...]
+    boundary: tuple[Source, ...] | None
+    context: Mapping[str, str | tuple[str, ...]]
+    """Condition keys that belong to the caller."""
+
+
+class Exclusion(NamedTuple):
+    """Policies that a simulation leaves out; exactly one is given."""
+
+    type: str | None = None
+    """`inline`, `aws-managed`, `user-managed`, `permission-boundary`; others match nothing here."""
+    arn: str | None = None
+    """With wildcards in the name."""
+    inline: tuple[str, str, str] | None = None
+    """Policy name, kind and name (with wildcards) of whom it is attached to."""
+
+
+class Simulator:
+    """Gathers what is attached, and runs simulations."""
+
+    def __init__(self, identity: Identity, access: Access, clock: Clock) -> None:
+        self._identity = identity
+        self._access = access
+        self._clock = clock
+
+    async def subject(self, account: AccountId, arn: str) -> Subject:
+        """The user, group or role with that ARN, as it stands. NoSuchEntity, InvalidInput."""
+        entity = await self.entity(account, arn)
+        sets = await self._identity.credentials.policies_of(entity)
+        boundary = None
+        if sets.boundary is not None:
+            boundary = tuple([await self._source(entity, each, policy.Kind.BOUNDARY) for each in sets.boundary])
+        identity = tuple([await self._source(entity, each, policy.Kind.IDENTITY) for each in sets.identity])
+        caller = principal(entity)
+        tags = {} if entity.kind == "group" else await self._identity.tags.of(entity.id)
+        return Subject(caller, identity, boundary, self.values(caller, tags))
+
+    async def entity(self, account: AccountId, arn: str) -> Entity:
+        """The user, group or role with that ARN. NoSuchEntity, InvalidInput."""
+        said = arns.parse_identity(arn)
+        if said is None:
+            raise QueryError("InvalidInput", f"Invalid Entity Arn: {arn} does not clearly define entity type and name.")
+        found: Entity | None = None
+        if said.account == account:
+            if said.kind == "user":
+                found = await self._identity.users.find(account, said.name)
+            elif said.kind == "group":
+                found = await self._identity.groups.find(account, said.name)
+            else:
+                found = await self._identity.roles.find(account, said.name)
+        if found is None or found.arn != arn:
+            raise QueryError("NoSuchEntity", f"The {said.kind} with name {said.name} cannot be found.", 404)
+        return found
+
+    def values(self, caller: policy.Principal, tags: Mapping[str, str]) -> dict[str, str | tuple[str, ...]]:
+        """The condition keys that come with a caller, and the clock's."""
+        second = int(self._clock.now())
+        return {
+            **context.of_credential(caller, None),
+            **{f"aws:principaltag/{key.lower()}": value for key, value in tags.items()},
+            **({} if caller.user_name is None else {"aws:username": caller.user_name}),
+            "aws:currenttime": context.instant(second),
+            "aws:epochtime": str(second),
+        }
+
+    async def _source(self, entity: Entity, attached: Attached, kind: policy.Kind) -> Source:
+        document = await self._access.compiled(attached.hash, kind)
+        if attached.source.endswith("managed"):
+            return Source(attached.name.rpartition("/")[2], attached.source, document, arn=attached.name)
+        owner = attached.group or entity.name
+        return Source(
+            f"{attached.source}_{owner}_{attached.name}", attached.source, document, owner=owner, name=attached.name
+        )
+
+
+class Simulation:
+    """One simulation, ready to be asked."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        *,
+        resource_policy: Source | None = None,
+        resource_owner: str | None = None,
+        given: Mapping[str, str | tuple[str, ...]],
+    ) -> None:
+        """`given`: context entries, in lower case; they take the place of what comes with the caller."""
+        self._subject = subject
+        self._resource_policy = resource_policy
+        self._resource_owner = resource_owner or subject.caller.account
+        self._context = {**subject.context, **given}
+        self._sets: dict[str, tuple[Source, ...]] = {"identity": subject.identity}
+        if subject.boundary is not None:
+            self._sets["boundary"] = subject.boundary
+        if resource_policy is not None:
+            self._sets["resource"] = (resource_policy,)
+        self._policies = policy.Policies(
+            identity=_named(subject.identity),
+            boundary=None if subject.boundary is None else _named(subject.boundary),
+            resource=None if resource_policy is None else _named((resource_policy,)),
+        )
+        keys = {key.lower(): key for each in self._sets.values() for one in each for key in _keys(one)}
+        self._missing = tuple(key for folded, key in keys.items() if folded not in self._context)
+        self._spans: dict[tuple[int, int], policy.Span] = {}
+
+    @property
+    def statements(self) -> int:
+        """How many statements each question is held against."""
+        return sum(len(one.document.statements) for each in self._sets.values() for one in each)
+
+    async def results(self, actions: Sequence[str], resources: Sequence[str]) -> AsyncIterator[Result]:
+        """The decision on each action; no resources: on `*`. InvalidInput for what is no action, or too much."""
+        if len(actions) * max(1, len(resources)) * max(1, self.statements) > MOST_STEPS:
+            raise QueryError("InvalidInput", "The simulation is too large: ask for fewer actions or resources at once.")
+        for action in actions:
+            if _ACTION.fullmatch(action) is None:
+                raise QueryError("InvalidInput", f"Invalid Action: {action}")
+        for action in actions:
+            await asyncio.sleep(0)  # others take their turn between actions
+            outcomes = tuple(self._outcome(action, resource) for resource in resources or (EVERYTHING,))
+            verdict = max((each.verdict for each in outcomes), key=_RESTRICTIVENESS.__getitem__)
+            yield Result(action, _resource_form(action), verdict, outcomes)
+
+    def _outcome(self, action: str, resource: str) -> Outcome:
+        caller = self._subject.caller
+        account = _account(resource) or self._resource_owner
+        values = {**self._context, "aws:resourceaccount": account} if resource != EVERYTHING else self._context
+        decision = policy.evaluate(policy.Request(caller, action, resource, account, values), self._policies)
+        results = {one.set: one.result for one in decision.trace}
+        by_type = None
+        if account != caller.account:
+            by_type = {
+                title: _verdict(results[name])
+                for name, title in (("identity", "IAM Policy"), ("resource", "Resource Policy"))
+                if name in results
+            }
+        return Outcome(
+            resource,
+            "allowed" if decision.allowed else "explicitDeny" if decision.explicit else "implicitDeny",
+            tuple(self._matched(decision)),
+            self._missing,
+            None if self._subject.boundary is None else results.get("boundary") == "allow",
+            by_type,
+        )
+
+    def _matched(self, decision: policy.Decision) -> list[Matched]:
+        """The identity and resource statements that determined it; of a denial for want of an Allow there is none."""
+        if not (decision.allowed or decision.explicit):
+            return []
+        effect = "Allow" if decision.allowed else "Deny"
+        return [
+            Matched(source.id, source.type, self._span(source, finding.index))
+            for one in decision.trace
+            if one.set in {"identity", "resource"}
+            for source, trace in zip(self._sets[one.set], one.policies, strict=True)
+            for finding in trace.statements
+            if finding.matched and finding.effect == effect
+        ]
+
+    def _span(self, source: Source, index: int) -> policy.Span:
+        known = self._spans.get((id(source.document), index))
+        if known is None:
+            known = self._spans[id(source.document), index] = policy.statement_span(source.document, index)
+        return known
+
+
+def principal(entity: Entity) -> policy.Principal:
+    """Who asks in a simulation of that user, role (a session of it) or group (a user of it that is nobody else)."""
+    if entity.kind == "role":
+        return policy.Principal(
+            "role",
+            entity.account,
+            arns.role_session_arn(entity.account, entity.name, _SESSION),
+            f"{entity.id}:{_SESSION}",
+            role_arn=entity.arn,
+            role_id=entity.id,
+        )
+    name = entity.name if entity.kind == "user" else None
+    return policy.Principal("user", entity.account, entity.arn, entity.id, user_name=name)
+
+
+def without(subject: Subject, exclusions: Sequence[Exclusion]) -> Subject:
+    """The subject as if the policies that match were not attached."""
+    if not exclusions:
+        return subject
+    identity = tuple(each for each in subject.identity if not any(_excludes(one, each) for one in exclusions))
+    boundary = subject.boundary
+    if any(one.type == "permission-boundary" for one in exclusions):
+        boundary = None
+    return subject._replace(identity=identity, boundary=boundary)
+
+
+def _excludes(exclusion: Exclusion, source: Source) -> bool:
+    if exclusion.type is not None:
+        kind = source.type if source.type.endswith("managed") else "inline"
+        return exclusion.type == kind
+    if exclusion.arn is not None:
+        return bool(source.arn) and _like(source.arn, exclusion.arn)
+    if exclusion.inline is not None:
+        name, kind, owner = exclusion.inline
+        return (source.name, source.type) == (name, kind) and _like(source.owner, owner)
+    return False
+
+
+def _like(text: str, pattern: str) -> bool:
+    """`*` and `?` are wildcards; at most one `*`, so that matching stays quick."""
+    if pattern.count("*") > 1:
+        raise QueryError("InvalidInput", f"More than one * in {pattern}")
+    return fnmatchcase(text, pattern.replace("[", "[[]"))
+
+
+def _named(sources: Sequence[Source]) -> tuple[policy.Named, ...]:
+    return tuple(policy.Named(each.id, "", each.document) for each in sources)
+
+
+def _keys(source: Source) -> tuple[str, ...]:
+    return policy.context_keys(source.document)
+
+
+def _account(resource: str) -> str | None:
+    """The account that an ARN names."""
+    parts = resource.split(":", 5)
+    return parts[4] if len(parts) == 6 and len(parts[4]) == 12 and parts[4].isdigit() else None
+
+
+def _resource_form(action: str) -> str:
+    service, _, name = action.partition(":")
+    known = policy.ecr_action(name) if service.lower() == "ecr" else None
+    return _REPOSITORY if known is not None and known.resource == "repository" else EVERYTHING
+
+
+def _verdict(result: str) -> Verdict:
+    if result == "allow":
+        return "allowed"
+    return "explicitDeny" if result == "deny" else "implicitDeny"

@@ -1,0 +1,83 @@
+"""The account as a whole: GetAccountSummary and account aliases."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from moorage.api.aws.query import Entries, Parameters, Value
+from moorage.api.iam import fields, paging
+from moorage.api.iam.service import IAM, IamCall, by, nothing
+from moorage.identity.entity import GROUP, ROLE, USER
+from moorage.identity.groups import GROUPS_PER_USER
+from moorage.identity.keys import KEYS_PER_USER
+from moorage.identity.managed_policies import CHARACTERS, PER_ACCOUNT, VERSIONS
+from moorage.identity.roles import TRUST_CHARACTERS
+
+_ALIAS: Final = re.compile(r"[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]")
+
+
+@IAM.operation("GetAccountSummary", action="iam:GetAccountSummary", resource=nothing)
+async def get_account_summary(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+    """What the account has and may have. What Moorage keeps none of (certificates, MFA devices, …) counts 0."""
+    stock = await call.services.identity.accounts.stock(call.account)
+    return {
+        "SummaryMap": Entries(
+            {
+                "Users": stock.users,
+                "UsersQuota": USER.per_account,
+                "Groups": stock.groups,
+                "GroupsQuota": GROUP.per_account,
+                "Roles": stock.roles,
+                "RolesQuota": ROLE.per_account,
+                "Policies": stock.policies,
+                "PoliciesQuota": PER_ACCOUNT,
+                "PolicyVersionsInUse": stock.versions,
+                "PolicyVersionsInUseQuota": PER_ACCOUNT * VERSIONS,
+                "VersionsPerPolicyQuota": VERSIONS,
+                "PolicySizeQuota": CHARACTERS,
+                "UserPolicySizeQuota": USER.inline_characters,
+                "GroupPolicySizeQuota": GROUP.inline_characters,
+                "RolePolicySizeQuota": ROLE.inline_characters,
+                "AssumeRolePolicySizeQuota": TRUST_CHARACTERS,
+                "AttachedPoliciesPerUserQuota": USER.attached,
+                "AttachedPoliciesPerGroupQuota": GROUP.attached,
+                "AttachedPoliciesPerRoleQuota": ROLE.attached,
+                "GroupsPerUserQuota": GROUPS_PER_USER,
+                "AccessKeysPerUserQuota": KEYS_PER_USER,
+                "AccountAccessKeysPresent": int(stock.root_has_keys),
+                "AccountMFAEnabled": 0,
+                "AccountPasswordPresent": 0,
+                "AccountSigningCertificatesPresent": 0,
+                "GlobalEndpointTokenVersion": 1,
+                "InstanceProfiles": 0,
+                "InstanceProfilesQuota": 0,
+                "MFADevices": 0,
+                "MFADevicesInUse": 0,
+                "Providers": 0,
+                "ServerCertificates": 0,
+                "ServerCertificatesQuota": 0,
+                "SigningCertificatesPerUserQuota": 0,
+            }
+        )
+    }
+
+
+@IAM.operation("ListAccountAliases", action="iam:ListAccountAliases", resource=nothing)
+async def list_account_aliases(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+    alias = await call.services.identity.accounts.alias(call.account)
+    return paging.part(request, "AccountAliases", [] if alias is None else [alias], str, str)
+
+
+@IAM.operation("CreateAccountAlias", action="iam:CreateAccountAlias", resource=nothing)
+async def create_account_alias(call: IamCall, request: Parameters) -> None:
+    """An account has one: it takes the place of another."""
+    await call.services.identity.accounts.set_alias(call.account, _alias(request), by(call))
+
+
+@IAM.operation("DeleteAccountAlias", action="iam:DeleteAccountAlias", resource=nothing)
+async def delete_account_alias(call: IamCall, request: Parameters) -> None:
+    await call.services.identity.accounts.delete_alias(call.account, _alias(request), by(call))
+
+
+def _alias(request: Parameters) -> str:
+    return fields.checked("AccountAlias", request.required("AccountAlias"), _ALIAS, 3, 63)

@@ -1,0 +1,83 @@
+"""GetAccountAuthorizationDetails: every user, group, role and policy of the account, with all they say, in pages."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from moorage.api.aws.query import Parameters, Value, instant, invalid
+from moorage.api.iam import documents, paging, shown
+from moorage.api.iam.service import IAM, IamCall, nothing
+from moorage.identity.details import Details, Held
+
+_FILTERS: Final[Mapping[str, str]] = {
+    "User": "user",
+    "Role": "role",
+    "Group": "group",
+    "LocalManagedPolicy": "policy",
+    "AWSManagedPolicy": "aws",
+}
+
+
+@IAM.operation("GetAccountAuthorizationDetails", action="iam:GetAccountAuthorizationDetails", resource=nothing)
+async def get_account_authorization_details(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+    """Of AWS's policies those that are in use, unless the filter asks for all [recall]."""
+    filters = request.members("Filter")
+    for each in filters:
+        if each not in _FILTERS:
+            raise invalid("Filter", each, f"Member must satisfy enum value set: [{', '.join(_FILTERS)}]")
+    wanted = {_FILTERS[each] for each in filters} or set(_FILTERS.values())
+    most, after = paging.limit(request), paging.after(request)
+    details = await call.services.identity.details.page(call.account, wanted, after=after, limit=most + 1)
+    page = details[:most]
+    answer: dict[str, Value] = {
+        "UserDetailList": [await _entity(call, each) for each in page if each.kind == "user"],
+        "GroupDetailList": [await _entity(call, each) for each in page if each.kind == "group"],
+        "RoleDetailList": [await _entity(call, each) for each in page if each.kind == "role"],
+        "Policies": [_policy(each) for each in page if each.policy is not None],
+        "IsTruncated": len(details) > most,
+    }
+    if len(details) > most:
+        answer["Marker"] = paging.marker(page[-1].position)
+    return answer
+
+
+async def _entity(call: IamCall, details: Details) -> Value:
+    entity = details.entity
+    if entity is None:
+        return None
+    answer: dict[str, Value] = shown.entity(entity)
+    if details.role is not None:
+        trust = await call.services.principals.shown(details.role.trust)
+        answer["AssumeRolePolicyDocument"] = documents.shown(trust)
+        answer["InstanceProfileList"] = []
+        answer["RoleLastUsed"] = shown.last_used(details.role)
+    if entity.kind == "user":
+        answer["GroupList"] = list(details.groups)
+    answer[f"{entity.kind.title()}PolicyList"] = [_inline(each) for each in details.inline]
+    answer["AttachedManagedPolicies"] = [shown.attached(each) for each in details.attached]
+    if entity.kind != "group":
+        answer["PermissionsBoundary"] = shown.boundary(details.boundary)
+        answer["Tags"] = shown.tags(details.tags)
+    return answer
+
+
+def _inline(held: Held) -> Value:
+    return {"PolicyName": held.name, "PolicyDocument": documents.shown(held.text)}
+
+
+def _policy(details: Details) -> Value:
+    policy = details.policy
+    if policy is None:
+        return None
+    return {
+        **shown.policy(policy),
+        "Description": policy.description or None,
+        "PolicyVersionList": [
+            {
+                "Document": documents.shown(version.text),
+                "VersionId": f"v{version.number}",
+                "IsDefaultVersion": version.is_default,
+                "CreateDate": instant(version.created_at),
+            }
+            for version in details.versions
+        ],
+    }

@@ -1,0 +1,278 @@
+"""The policy simulator: Simulate{Principal,Custom}Policy, GetContextKeysFor{Principal,Custom}Policy."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from moorage import policy
+from moorage.access.authorize import Resource
+from moorage.access.simulate import (
+    EVERYTHING,
+    Exclusion,
+    Matched,
+    Outcome,
+    Result,
+    Simulation,
+    Source,
+    Subject,
+    principal,
+    without,
+)
+from moorage.api.aws.query import Entries, Parameters, Value
+from moorage.api.iam import fields, paging
+from moorage.api.iam.service import IAM, IamCall, in_account, nothing
+from moorage.errors import QueryError
+from moorage.identity import arns
+from moorage.names import InvalidNameError, account_id
+
+_TYPES: Final = (
+    "string",
+    "stringList",
+    "numeric",
+    "numericList",
+    "boolean",
+    "booleanList",
+    "ip",
+    "ipList",
+    "binary",
+    "binaryList",
+    "date",
+    "dateList",
+)
+_EXCLUDED: Final = ("inline", "aws-managed", "user-managed", "permission-boundary", "scp", "rcp")
+_KINDS: Final = ("user", "group", "role")
+
+
+async def _the_source(call: IamCall, request: Parameters) -> Sequence[Resource]:
+    return in_account(call, fields.arn(request, "PolicySourceArn"))
+
+
+@IAM.operation("SimulatePrincipalPolicy", action="iam:SimulatePrincipalPolicy", resource=_the_source)
+async def simulate_principal_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+    """The policies of a user (with its groups'), group or role, and those given besides."""
+    simulator = call.services.simulator
+    subject = await simulator.subject(call.account, fields.arn(request, "PolicySourceArn"))
+    subject = without(subject, _exclusions(request))
+    subject = subject._replace(identity=(*subject.identity, *_given(request, "PolicyInputList")))
+    return await _simulated(call, request, subject)
+
+
+@IAM.operation("SimulateCustomPolicy", action="iam:SimulateCustomPolicy", resource=nothing)
+async def simulate_custom_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+    """The policies given, and no others."""
+    given = _given(request, "PolicyInputList")
+    if not given:
+        request.required("PolicyInputList.member.1")
+    for level in request.structures("OrderedOrganizationPolicyInputList"):
+        if level.members("ServiceControlPolicyInputList"):
+            raise QueryError("InvalidInput", "Service control policies cannot be given to a simulation here.")
+    nobody = policy.Principal("user", call.account, f"arn:aws:iam::{call.account}:user/simulated", "simulated")
+    return await _simulated(call, request, Subject(nobody, given, None, call.services.simulator.values(nobody, {})))
+
+
+async def _simulated(call: IamCall, request: Parameters, subject: Subject) -> Mapping[str, Value]:
+    boundary = _given(request, "PermissionsBoundaryPolicyInputList", policy.Kind.BOUNDARY)
+    if len(boundary) > 1:
+        raise QueryError("InvalidInput", "There can be only one permissions boundary.")
+    if boundary:
+        subject = subject._replace(boundary=boundary)
+    resource_policy, caller_arn = _resource_policy(request), fields.optional_caller(request)
+    if caller_arn is not None:
+        subject = await _called_by(call, subject, caller_arn)
+    elif resource_policy is not None and subject.caller.id == "simulated":
+        raise QueryError("InvalidInput", "CallerArn is required when ResourcePolicy is given.")
+    simulation = Simulation(
+        subject,
+        resource_policy=resource_policy,
+        resource_owner=_owner(request),
+        given=_context(request),
+    )
+    actions = request.members("ActionNames")
+    if not actions:
+        request.required("ActionNames.member.1")
+    for each in actions:
+        fields.checked("ActionNames", each, fields.ANY, 3, 128)
+    resources = request.members("ResourceArns")
+    for each in resources:
+        fields.checked("ResourceArns", each, fields.ANY, 1, 2048)
+    most, after = paging.limit(request), paging.after(request)
+    begin = int(after) if after.isascii() and after.isdigit() else 0
+    page = actions[begin : begin + most]
+    answer: dict[str, Value] = {
+        "EvaluationResults": [_result(each, resources) async for each in simulation.results(page, resources)],
+        "IsTruncated": len(actions) > begin + most,
+    }
+    if len(actions) > begin + most:
+        answer["Marker"] = paging.marker(str(begin + most))
+    return answer
+
+
+@IAM.operation("GetContextKeysForCustomPolicy", action="iam:GetContextKeysForCustomPolicy", resource=nothing)
+async def get_context_keys_for_custom_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+    given = _given(request, "PolicyInputList")
+    if not given:
+        request.required("PolicyInputList.member.1")
+    return {"ContextKeyNames": _keys(given)}
+
+
+@IAM.operation("GetContextKeysForPrincipalPolicy", action="iam:GetContextKeysForPrincipalPolicy", resource=_the_source)
+async def get_context_keys_for_principal_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+    subject = await call.services.simulator.subject(call.account, fields.arn(request, "PolicySourceArn"))
+    return {"ContextKeyNames": _keys((*subject.identity, *_given(request, "PolicyInputList")))}
+
+
+def _keys(sources: Iterable[Source]) -> list[Value]:
+    keys: dict[str, str] = {}
+    for source in sources:
+        for key in policy.context_keys(source.document):
+            keys.setdefault(key.lower(), key)
+    return list(keys.values())
+
+
+def _given(request: Parameters, field: str, kind: policy.Kind = policy.Kind.IDENTITY) -> tuple[Source, ...]:
+    """The policies that a request brings with it. InvalidInput."""
+    return tuple(
+        Source(f"{field}.{number}", "none", _document(fields.document_text(field, text), kind))
+        for number, text in enumerate(request.members(field), 1)
+    )
+
+
+def _resource_policy(request: Parameters) -> Source | None:
+    """A repository policy, or one that names resources, as registry policies do."""
+    if request.get("ResourcePolicy") is None:
+        return None
+    text = fields.document(request, "ResourcePolicy")
+    for kind in (policy.Kind.REPOSITORY, policy.Kind.REGISTRY):
+        try:
+            return Source("ResourcePolicy", "resource", policy.parse(text, kind))
+        except policy.PolicyError:
+            continue
+    return Source("ResourcePolicy", "resource", _document(text, policy.Kind.REPOSITORY))
+
+
+def _document(text: str, kind: policy.Kind) -> policy.Document:
+    try:
+        return policy.parse(text, kind)
+    except policy.PolicyError as error:
+        raise QueryError("InvalidInput", f"Invalid policy: {error.reason}, at {error.pointer or '/'}") from error
+
+
+async def _called_by(call: IamCall, subject: Subject, arn: str) -> Subject:
+    """The subject's policies, as if that user, group or role had them. Of another account it need not be here."""
+    said = arns.parse_identity(arn)
+    if said is None:
+        raise QueryError("InvalidInput", f"Invalid caller: {arn} is not the ARN of a user, group or role.")
+    simulator = call.services.simulator
+    if said.account == call.account:
+        entity = await simulator.entity(call.account, arn)
+        caller, tags = principal(entity), await call.services.identity.tags.of(entity.id)
+    else:
+        caller, tags = policy.Principal("user", said.account, arn, arn, user_name=said.name), {}
+        if said.kind == "role":
+            session = arns.role_session_arn(said.account, said.name, "simulated")
+            caller = policy.Principal("role", said.account, session, session, role_arn=arn)
+    return subject._replace(caller=caller, context=simulator.values(caller, tags))
+
+
+def _owner(request: Parameters) -> str | None:
+    """ResourceOwner: an account id, or the ARN of an account's root."""
+    given = request.get("ResourceOwner")
+    if given is None:
+        return None
+    named = policy.account_named(given)
+    try:
+        return account_id(given if named is None else named)
+    except InvalidNameError as error:
+        raise QueryError("InvalidInput", f"Invalid resource owner: {given[:100]}") from error
+
+
+def _context(request: Parameters) -> dict[str, str | tuple[str, ...]]:
+    """Context entries by key in lower case; lists are multivalued."""
+    values: dict[str, str | tuple[str, ...]] = {}
+    for entry in request.structures("ContextEntries"):
+        key = fields.checked("ContextKeyName", entry.required("ContextKeyName"), fields.ANY, 5, 256).lower()
+        kind = fields.choice(entry, "ContextKeyType", _TYPES) or "string"
+        given = tuple(entry.members("ContextKeyValues"))
+        if kind.endswith("List"):
+            values[key] = given
+        elif len(given) == 1:
+            values[key] = given[0]
+        elif given:
+            raise QueryError("InvalidInput", f"Invalid context entry: {key} has several values but is no list.")
+    return values
+
+
+def _exclusions(request: Parameters) -> list[Exclusion]:
+    found = []
+    for each in request.structures("PolicyExclusionList"):
+        inline, arn = each.structure("InlinePolicyIdentifier"), fields.optional_arn(each, "PolicyArn")
+        kind = fields.choice(each, "PolicyType", _EXCLUDED)
+        if sum(one is not None for one in (inline, arn, kind)) != 1:
+            raise QueryError("InvalidInput", "A policy identifier has exactly one of its members.")
+        if inline is None:
+            found.append(Exclusion(kind, arn))
+            continue
+        inline.required("AttachmentType")
+        attached = fields.choice(inline, "AttachmentType", _KINDS) or ""
+        name = fields.name(inline, "PolicyName")
+        found.append(Exclusion(inline=(name, attached, inline.required("AttachmentName"))))
+    return found
+
+
+def _result(result: Result, resources: Sequence[str]) -> Value:
+    """One result an action. With resources what belongs to each stands under it, and the whole above."""
+    outcomes = result.outcomes
+    answer: dict[str, Value] = {
+        "EvalActionName": result.action,
+        "EvalResourceName": result.resource_form,
+        "EvalDecision": result.verdict,
+        "MatchedStatements": _statements(
+            dict.fromkeys(one for each in outcomes if each.verdict == result.verdict for one in each.matched)
+        ),
+        "MissingContextValues": list(dict.fromkeys(key for each in outcomes for key in each.missing)),
+        **_boundary(all(each.boundary_allows for each in outcomes), outcomes[0]),
+    }
+    if resources and list(resources) != [EVERYTHING]:
+        answer["EvalDecisionDetails"] = Entries(_details(outcomes))
+        answer["ResourceSpecificResults"] = [_outcome(each) for each in outcomes]
+    return answer
+
+
+def _outcome(outcome: Outcome) -> Value:
+    return {
+        "EvalResourceName": outcome.resource,
+        "EvalResourceDecision": outcome.verdict,
+        "MatchedStatements": _statements(outcome.matched),
+        "MissingContextValues": list(outcome.missing),
+        "EvalDecisionDetails": None if outcome.by_type is None else Entries(outcome.by_type),
+        **_boundary(bool(outcome.boundary_allows), outcome),
+    }
+
+
+def _details(outcomes: Iterable[Outcome]) -> dict[str, Value]:
+    """Of each policy type the most restrictive decision; empty within one account."""
+    worst: dict[str, Value] = {}
+    order = ("allowed", "implicitDeny", "explicitDeny")
+    for outcome in outcomes:
+        for name, verdict in (outcome.by_type or {}).items():
+            known = worst.get(name)
+            if known is None or order.index(verdict) > order.index(str(known)):
+                worst[name] = verdict
+    return worst
+
+
+def _boundary(allows: bool, outcome: Outcome) -> dict[str, Value]:
+    if outcome.boundary_allows is None:
+        return {}
+    return {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": allows}}
+
+
+def _statements(matched: Iterable[Matched]) -> list[Value]:
+    return [
+        {
+            "SourcePolicyId": each.source,
+            "SourcePolicyType": each.type,
+            "StartPosition": {"Line": each.span.start.line, "Column": each.span.start.column},
+            "EndPosition": {"Line": each.span.end.line, "Column": each.span.end.column},
+        }
+        for each in matched
+    ]

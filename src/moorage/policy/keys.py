@@ -1,0 +1,32 @@
+"""Which condition keys a policy refers to: in its conditions, and in variables."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from moorage.policy.document import Document
+from moorage.policy.elements import WITH_VARIABLES, StatementElements, elements
+from moorage.policy.fault import Faults
+from moorage.policy.reading import read
+
+_VARIABLE: Final = re.compile(r"\$\{([^}',*?$][^}',]*)")
+
+
+def context_keys(document: Document) -> tuple[str, ...]:
+    """The keys as written, each once whatever its case, in the order of the text."""
+    found = elements(read(document.text, {}, Faults(keep=False)), document.kind.rules, Faults(keep=False))
+    keys: dict[str, str] = {}
+    for statement in found.statements:
+        for key in _keys(statement, variables=found.version == WITH_VARIABLES):
+            keys.setdefault(key.lower(), key)
+    return tuple(keys.values())
+
+
+def _keys(statement: StatementElements, *, variables: bool) -> Iterator[str]:
+    texts = [] if statement.resource is None else list(statement.resource.texts)
+    for test in statement.tests:
+        yield test.key
+        texts += [value.text for value in test.values]
+    if variables:
+        for text in texts:
+            yield from (key.strip() for key in _VARIABLE.findall(text))

@@ -23,8 +23,8 @@ from moorage.names import AccountId
 Verdict = Literal["allowed", "implicitDeny", "explicitDeny"]
 
 EVERYTHING: Final = "*"
-MOST_STEPS: Final = 2_000_000
-"""Actions × resources × statements of one call at most: a few seconds of work."""
+MOST_STEPS: Final = 50_000
+"""Actions × resources × statements of one page at most: a second of work, and some megabytes of answer."""
 
 _REPOSITORY: Final = "arn:${Partition}:ecr:${Region}:${Account}:repository/${RepositoryName}"
 _SESSION: Final = "simulated"
@@ -188,15 +188,16 @@ class Simulation:
         self._missing = tuple(key for folded, key in keys.items() if folded not in self._context)
         self._spans: dict[tuple[int, int], policy.Span] = {}
 
-    @property
-    def statements(self) -> int:
-        """How many statements each question is held against."""
-        return sum(len(one.document.statements) for each in self._sets.values() for one in each)
+    def page(self, resources: int) -> int:
+        """How many actions one page may have on so many resources. InvalidInput when one is too much already."""
+        statements = sum(len(one.document.statements) for each in self._sets.values() for one in each)
+        most = MOST_STEPS // (max(1, resources) * max(1, statements))
+        if most == 0:
+            raise QueryError("InvalidInput", "The simulation is too large: ask for fewer resources at once.")
+        return most
 
     async def results(self, actions: Sequence[str], resources: Sequence[str]) -> AsyncIterator[Result]:
-        """The decision on each action; no resources: on `*`. InvalidInput for what is no action, or too much."""
-        if len(actions) * max(1, len(resources)) * max(1, self.statements) > MOST_STEPS:
-            raise QueryError("InvalidInput", "The simulation is too large: ask for fewer actions or resources at once.")
+        """The decision on each action; no resources: on `*`. InvalidInput for what is no action."""
         for action in actions:
             if _ACTION.fullmatch(action) is None:
                 raise QueryError("InvalidInput", f"Invalid Action: {action}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from moorage.api.aws.query import Parameters, Value
 from moorage.api.iam import paging
-from moorage.api.iam.service import IAM, FindsConditions, IamCall, about, nothing, owner, the, the_owner
+from moorage.api.iam.service import IAM, FindsConditions, IamCall, about, name_of, nothing, owner, the, the_owner
 from moorage.errors import QueryError
 from moorage.identity import faults
 from moorage.identity.entity import ROLE, USER
@@ -22,13 +22,14 @@ from moorage.identity.entity import ROLE, USER
 )
 async def list_instance_profiles_for_role(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     """None, of a role that is there."""
-    await call.services.identity.roles.get(call.account, request.required("RoleName"))
-    return _none(request, "InstanceProfiles")
+    asked = paging.Asked.by(request)
+    await call.services.identity.roles.get(call.account, name_of(ROLE, request))
+    return _none(asked, "InstanceProfiles")
 
 
 @IAM.operation("ListVirtualMFADevices", action="iam:ListVirtualMFADevices", resource=nothing)
 async def list_virtual_mfa_devices(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    return _none(request, "VirtualMFADevices")
+    return _none(paging.Asked.by(request), "VirtualMFADevices")
 
 
 def _of_users(operation: str, member: str, conditions: FindsConditions) -> None:
@@ -36,8 +37,9 @@ def _of_users(operation: str, member: str, conditions: FindsConditions) -> None:
 
     @IAM.operation(operation, action=f"iam:{operation}", resource=the_owner, conditions=conditions)
     async def list_none(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+        asked = paging.Asked.by(request)
         await _check_user(call, request)
-        return _none(request, member)
+        return _none(asked, member)
 
 
 for _operation, _member in (
@@ -71,5 +73,5 @@ async def _check_user(call: IamCall, request: Parameters) -> str | None:
     return name
 
 
-def _none(request: Parameters, member: str) -> dict[str, Value]:
-    return paging.part(request, member, list[str](), str, str)
+def _none(asked: paging.Asked, member: str) -> dict[str, Value]:
+    return asked.of(member, list[str](), str, str)

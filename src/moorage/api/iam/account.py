@@ -64,8 +64,9 @@ async def get_account_summary(call: IamCall, request: Parameters) -> Mapping[str
 
 @IAM.operation("ListAccountAliases", action="iam:ListAccountAliases", resource=nothing)
 async def list_account_aliases(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+    asked = paging.Asked.by(request)
     alias = await call.services.identity.accounts.alias(call.account)
-    return paging.part(request, "AccountAliases", [] if alias is None else [alias], str, str)
+    return asked.of("AccountAliases", [] if alias is None else [alias], str, str)
 
 
 @IAM.operation("CreateAccountAlias", action="iam:CreateAccountAlias", resource=nothing)

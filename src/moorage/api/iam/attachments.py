@@ -32,9 +32,10 @@ def _operations(kind: Kind) -> None:
     @IAM.operation(listing, action=f"iam:{listing}", resource=the(kind), conditions=seen)
     async def list_attached(call: IamCall, request: Parameters) -> Mapping[str, Value]:
         name, prefix = name_of(kind, request), fields.path_prefix(request)
+        asked = paging.Asked.by(request)
         found = await call.services.identity.attachments.of(kind, call.account, name)
         under = sorted((each for each in found if each.path.startswith(prefix)), key=lambda each: each.arn)
-        return paging.part(request, "AttachedPolicies", under, lambda each: each.arn, shown.attached)
+        return asked.of("AttachedPolicies", under, lambda each: each.arn, shown.attached)
 
 
 for _kind in KINDS.values():

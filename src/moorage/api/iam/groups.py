@@ -56,5 +56,6 @@ async def remove_user_from_group(call: IamCall, request: Parameters) -> None:
 
 @IAM.operation("ListGroupsForUser", action="iam:ListGroupsForUser", resource=the(USER), conditions=about(USER))
 async def list_groups_for_user(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+    asked = paging.Asked.by(request)
     groups = await call.services.identity.groups.of_user(call.account, name_of(USER, request))
-    return paging.part(request, "Groups", groups, lambda group: group.name.lower(), shown.entity)
+    return asked.of("Groups", groups, lambda group: group.name.lower(), shown.entity)

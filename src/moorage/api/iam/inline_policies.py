@@ -28,8 +28,9 @@ def _operations(kind: Kind) -> None:
 
     @IAM.operation(f"List{title}Policies", action=f"iam:List{title}Policies", resource=the(kind), conditions=seen)
     async def list_policies(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+        asked = paging.Asked.by(request)
         names = await call.services.identity.inline.names(kind, call.account, name_of(kind, request))
-        return paging.part(request, "PolicyNames", names, str, str)
+        return asked.of("PolicyNames", names, str, str)
 
     @IAM.operation(f"Delete{title}Policy", action=f"iam:Delete{title}Policy", resource=the(kind), conditions=bounded)
     async def delete_policy(call: IamCall, request: Parameters) -> None:

@@ -40,6 +40,7 @@ async def _policies_under(call: IamCall, request: Parameters) -> Sequence[Resour
 async def list_policies(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     """The account's and AWS's policies, by ARN."""
     prefix, scope = fields.path_prefix(request), fields.choice(request, "Scope", _SCOPES)
+    asked = paging.Asked.by(request)
     usage, only_attached = fields.choice(request, "PolicyUsageFilter", USAGES), request.boolean("OnlyAttached")
 
     def wanted(policy: ManagedPolicy) -> bool:
@@ -54,7 +55,7 @@ async def list_policies(call: IamCall, request: Parameters) -> Mapping[str, Valu
         return not only_attached or policy.attached > 0
 
     found = sorted(filter(wanted, await call.services.identity.managed.all(call.account)), key=lambda each: each.arn)
-    return paging.part(request, "Policies", found, lambda each: each.arn, shown.policy)
+    return asked.of("Policies", found, lambda each: each.arn, shown.policy)
 
 
 @IAM.operation("DeletePolicy", action="iam:DeletePolicy", resource=the_policy, conditions=about_policy)

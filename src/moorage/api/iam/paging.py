@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from moorage.api.aws.query import Parameters, Value, invalid
 from moorage.api.iam import fields
@@ -47,12 +47,21 @@ def page(
     return answer
 
 
-def part(
-    request: Parameters, member: str, every: Sequence[T], name: Callable[[T], str], shown: Callable[[T], Value]
-) -> dict[str, Value]:
-    """The page that `request` asks for of a list that is all at hand, in the order of `name`."""
-    most, start = limit(request), after(request)
-    return page(member, [item for item in every if name(item) > start], most, name, shown)
+class Asked(NamedTuple):
+    """The page that a request asks for. Read it before anything is looked up: its fields may be wrong."""
+
+    most: int
+    after: str
+
+    @classmethod
+    def by(cls, request: Parameters) -> "Asked":
+        return cls(limit(request), after(request))
+
+    def of(
+        self, member: str, every: Sequence[T], name: Callable[[T], str], shown: Callable[[T], Value]
+    ) -> dict[str, Value]:
+        """That page of a list that is all at hand, in the order of `name`."""
+        return page(member, [item for item in every if name(item) > self.after], self.most, name, shown)
 
 
 def marker(position: str) -> str:

@@ -98,8 +98,8 @@ async def get_service_linked_role_deletion_status(call: IamCall, request: Parame
 
 
 def _task(request: Parameters) -> str:
-    task = request.required("DeletionTaskId")
+    task = fields.checked("DeletionTaskId", request.required("DeletionTaskId"), fields.ANY, 1, 1000)
     parts = task.split("/")
-    if len(parts) != 5 or parts[0] != "task" or parts[1] != "aws-service-role" or len(task) > 1000:
+    if len(parts) != 5 or parts[0] != "task" or parts[1] != "aws-service-role":
         raise QueryError("InvalidInput", "The deletion task id is not valid.")
     return task

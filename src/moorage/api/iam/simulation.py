@@ -1,7 +1,7 @@
 """The policy simulator: Simulate{Principal,Custom}Policy, GetContextKeysFor{Principal,Custom}Policy."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from moorage import policy
 from moorage.access.authorize import Resource
@@ -46,63 +46,82 @@ async def _the_source(call: IamCall, request: Parameters) -> Sequence[Resource]:
     return in_account(call, fields.arn(request, "PolicySourceArn"))
 
 
+class _Asked(NamedTuple):
+    """What a request asks, apart from whose policies are simulated."""
+
+    actions: list[str]
+    resources: list[str]
+    given: tuple[Source, ...]
+    boundary: tuple[Source, ...]
+    resource_policy: Source | None
+    resource_owner: str | None
+    caller_arn: str | None
+    context: dict[str, str | tuple[str, ...]]
+    most: int
+    begin: int
+    """Index of the page's first action."""
+
+    @classmethod
+    def read(cls, request: Parameters) -> "_Asked":
+        boundary = _given(request, "PermissionsBoundaryPolicyInputList", policy.Kind.BOUNDARY)
+        if len(boundary) > 1:
+            raise QueryError("InvalidInput", "There can be only one permissions boundary.")
+        after = paging.after(request)
+        return cls(
+            _listed(request, "ActionNames", 3, 128) or [request.required("ActionNames.member.1")],
+            _listed(request, "ResourceArns", 1, 2048),
+            _given(request, "PolicyInputList"),
+            boundary,
+            _resource_policy(request),
+            _owner(request),
+            fields.optional_caller(request),
+            _context(request),
+            paging.limit(request),
+            int(after) if after.isascii() and after.isdigit() else 0,
+        )
+
+
 @IAM.operation("SimulatePrincipalPolicy", action="iam:SimulatePrincipalPolicy", resource=_the_source)
 async def simulate_principal_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     """The policies of a user (with its groups'), group or role, and those given besides."""
-    simulator = call.services.simulator
-    subject = await simulator.subject(call.account, fields.arn(request, "PolicySourceArn"))
-    subject = without(subject, _exclusions(request))
-    subject = subject._replace(identity=(*subject.identity, *_given(request, "PolicyInputList")))
-    return await _simulated(call, request, subject)
+    asked, exclusions = _Asked.read(request), _exclusions(request)
+    subject = await call.services.simulator.subject(call.account, fields.arn(request, "PolicySourceArn"))
+    subject = without(subject, exclusions)
+    return await _simulated(call, asked, subject._replace(identity=(*subject.identity, *asked.given)))
 
 
 @IAM.operation("SimulateCustomPolicy", action="iam:SimulateCustomPolicy", resource=nothing)
 async def simulate_custom_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     """The policies given, and no others."""
-    given = _given(request, "PolicyInputList")
-    if not given:
+    asked = _Asked.read(request)
+    if not asked.given:
         request.required("PolicyInputList.member.1")
     for level in request.structures("OrderedOrganizationPolicyInputList"):
         if level.members("ServiceControlPolicyInputList"):
             raise QueryError("InvalidInput", "Service control policies cannot be given to a simulation here.")
-    nobody = policy.Principal("user", call.account, f"arn:aws:iam::{call.account}:user/simulated", "simulated")
-    return await _simulated(call, request, Subject(nobody, given, None, call.services.simulator.values(nobody, {})))
-
-
-async def _simulated(call: IamCall, request: Parameters, subject: Subject) -> Mapping[str, Value]:
-    boundary = _given(request, "PermissionsBoundaryPolicyInputList", policy.Kind.BOUNDARY)
-    if len(boundary) > 1:
-        raise QueryError("InvalidInput", "There can be only one permissions boundary.")
-    if boundary:
-        subject = subject._replace(boundary=boundary)
-    resource_policy, caller_arn = _resource_policy(request), fields.optional_caller(request)
-    if caller_arn is not None:
-        subject = await _called_by(call, subject, caller_arn)
-    elif resource_policy is not None and subject.caller.id == "simulated":
+    if asked.resource_policy is not None and asked.caller_arn is None:
         raise QueryError("InvalidInput", "CallerArn is required when ResourcePolicy is given.")
+    nobody = policy.Principal("user", call.account, f"arn:aws:iam::{call.account}:user/simulated", "simulated")
+    values = call.services.simulator.values(nobody, {})
+    return await _simulated(call, asked, Subject(nobody, asked.given, None, values))
+
+
+async def _simulated(call: IamCall, asked: _Asked, subject: Subject) -> Mapping[str, Value]:
+    if asked.boundary:
+        subject = subject._replace(boundary=asked.boundary)
+    if asked.caller_arn is not None:
+        subject = await _called_by(call, subject, asked.caller_arn)
     simulation = Simulation(
-        subject,
-        resource_policy=resource_policy,
-        resource_owner=_owner(request),
-        given=_context(request),
+        subject, resource_policy=asked.resource_policy, resource_owner=asked.resource_owner, given=asked.context
     )
-    actions = request.members("ActionNames")
-    if not actions:
-        request.required("ActionNames.member.1")
-    for each in actions:
-        fields.checked("ActionNames", each, fields.ANY, 3, 128)
-    resources = request.members("ResourceArns")
-    for each in resources:
-        fields.checked("ResourceArns", each, fields.ANY, 1, 2048)
-    most, after = paging.limit(request), paging.after(request)
-    begin = int(after) if after.isascii() and after.isdigit() else 0
-    page = actions[begin : begin + most]
+    end = asked.begin + min(asked.most, simulation.page(len(asked.resources)))
+    results = simulation.results(asked.actions[asked.begin : end], asked.resources)
     answer: dict[str, Value] = {
-        "EvaluationResults": [_result(each, resources) async for each in simulation.results(page, resources)],
-        "IsTruncated": len(actions) > begin + most,
+        "EvaluationResults": [_result(each, asked.resources) async for each in results],
+        "IsTruncated": len(asked.actions) > end,
     }
-    if len(actions) > begin + most:
-        answer["Marker"] = paging.marker(str(begin + most))
+    if len(asked.actions) > end:
+        answer["Marker"] = paging.marker(str(end))
     return answer
 
 
@@ -126,6 +145,10 @@ def _keys(sources: Iterable[Source]) -> list[Value]:
         for key in policy.context_keys(source.document):
             keys.setdefault(key.lower(), key)
     return list(keys.values())
+
+
+def _listed(request: Parameters, field: str, least: int, most: int) -> list[str]:
+    return [fields.checked(field, each, fields.ANY, least, most) for each in request.members(field)]
 
 
 def _given(request: Parameters, field: str, kind: policy.Kind = policy.Kind.IDENTITY) -> tuple[Source, ...]:
@@ -178,7 +201,7 @@ def _owner(request: Parameters) -> str | None:
     given = request.get("ResourceOwner")
     if given is None:
         return None
-    named = policy.account_named(given)
+    named = policy.account_named(fields.checked("ResourceOwner", given, fields.ANY, 1, 2048))
     try:
         return account_id(given if named is None else named)
     except InvalidNameError as error:

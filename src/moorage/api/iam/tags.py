@@ -37,11 +37,10 @@ def _operations(kind: str, title: str, resource: FindsResource, conditions: Find
 
     @IAM.operation(f"List{title}Tags", action=f"iam:List{title}Tags", resource=resource, conditions=conditions)
     async def list_tags(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+        asked = paging.Asked.by(request)
         found = await call.services.identity.tags.get(kind, call.account, name(request))
         tags = sorted(found.items(), key=lambda tag: tag[0].lower())
-        return paging.part(
-            request, "Tags", tags, lambda tag: tag[0].lower(), lambda tag: {"Key": tag[0], "Value": tag[1]}
-        )
+        return asked.of("Tags", tags, lambda tag: tag[0].lower(), lambda tag: {"Key": tag[0], "Value": tag[1]})
 
 
 for _kind in (USER, ROLE):

@@ -1,0 +1,51 @@
+"""The AWS door over fresh stores, seen by the root of an account."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moorage.access.audit import Recorder
+from moorage.access.authenticate import Authenticator
+from moorage.access.authorize import Access
+from moorage.access.principals import Principals
+from moorage.access.simulate import Simulator
+from moorage.api.aws.door import AwsDoor
+from moorage.api.aws.operation import Service
+from moorage.api.aws.sigv4 import Verifier
+from moorage.api.iam import IAM, IamServices
+from moorage.api.sts import STS, StsServices
+from moorage.api.visit import Visits
+from moorage.identity.identity import make_identity
+from moorage.locations import Locations
+from moorage.registry.registry import make_registry
+from moorage.sealing import Sealer
+from moorage.settings import Settings
+from moorage.store.blobs.files import FileBlobStore
+from moorage.store.metadata.open import open_database
+from tests.api.aws.test_sigv4 import FixedClock
+from tests.api.iam.client import OWNER, Client, NoAudit
+
+
+@pytest.fixture
+async def root(tmp_path: Path) -> AsyncIterator[Client]:
+    settings = Settings(mode="dev", data=tmp_path)
+    clock, sealer = FixedClock(), Sealer([bytes(32)])
+    database = await open_database(settings)
+    registry = make_registry(database, FileBlobStore(tmp_path / "blobs"), clock, settings)
+    identity = make_identity(database, sealer, clock)
+    authenticator = Authenticator(identity, sealer, clock, settings)
+    audit: Any = NoAudit()
+    recorder = Recorder(audit, clock, settings, lambda: None)
+    access = Access(registry.repositories, registry.policies, recorder, clock, settings)
+    verifier = Verifier(authenticator, clock, settings.clock_skew_seconds)
+    services: list[tuple[Service[Any], Any]] = [
+        (IAM, IamServices(identity, Principals(identity), Simulator(identity, access, clock), clock)),
+        (STS, StsServices(identity, clock)),
+    ]
+    door = AwsDoor(services, verifier, access, Visits(Locations(settings), ()), settings)
+    await identity.accounts.ensure(OWNER)
+    key, secret = await identity.keys.create(OWNER, None)
+    yield Client(door, identity, key.id, secret)
+    await database.close()

@@ -61,7 +61,7 @@ def push(conn: Connection, given: Push, settings: Settings) -> Put:
     manifest_id = stored.id if stored is not None and living else _store(conn, given, repository, stored, settings)
     if given.tag is not None:
         if tag_rows.count(conn, manifest_id) >= settings.tags_per_image:
-            raise _over_quota(f"an image may have {settings.tags_per_image} tags")
+            raise over_quota(f"an image may have {settings.tags_per_image} tags")
         tag_rows.point(conn, repository.id, given.tag, manifest_id, given.digest, given.at, given.by)
     events.record(conn, given.ref, "image.pushed", _event(given), at=given.at)
     return _put(given, manifest_id, created=not living)
@@ -82,7 +82,7 @@ def _check_tag(given: Push, repository: Any, tagged: Any | None) -> None:
 def _store(conn: Connection, given: Push, repository: Any, trashed: Any | None, settings: Settings) -> int:
     """The id of the manifest, new or back from the trash, after its references were found."""
     if image_rows.reaches(conn, repository.id, settings.images_per_repository):
-        raise _over_quota(f"a repository may have {settings.images_per_repository} images")
+        raise over_quota(f"a repository may have {settings.images_per_repository} images")
     document = given.document
     references, size = _resolve(conn, given, repository.id)
     values: dict[str, Any] = {
@@ -153,5 +153,6 @@ def _event(given: Push) -> Mapping[str, object]:
     }
 
 
-def _over_quota(rule: str) -> LimitExceeded:
+def over_quota(rule: str) -> LimitExceeded:
+    """The refusal of what would break `rule`, one of ECR's quotas."""
     return LimitExceeded(f"The operation did not succeed because it would have exceeded a service limit: {rule}")

@@ -37,5 +37,5 @@ def make_registry(db: Database, blobs: BlobStore, clock: Clock, settings: Settin
         uploads=Uploads(db, blobs, clock, settings),
         policies=RepositoryPolicies(db, clock),
         settings=AccountSettings(db),
-        trash=Trash(db, clock),
+        trash=Trash(db, clock, settings),
     )

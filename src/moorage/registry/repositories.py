@@ -1,6 +1,7 @@
 """Repositories: made, described, tagged, deleted (ecr-behaviour.md §4)."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ from moorage.errors import (
     TooManyTags,
 )
 from moorage.locations import Locations
-from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
+from moorage.names import AccountId, Region, RepositoryName, RepositoryRef, partition
 from moorage.registry import events
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
@@ -90,12 +91,7 @@ class Repositories:
         def work(conn: Connection) -> Repository:
             if rows.find(conn, ref) is not None:
                 raise RepositoryAlreadyExists(ref)
-            limit = self._settings.repositories_per_registry
-            if rows.count(conn, ref.account, ref.region) >= limit:
-                raise LimitExceeded(
-                    f"The registry with id '{ref.account}' already has the maximum allowed number of "
-                    f"repositories which is '{limit}'"
-                )
+            check_room(conn, ref, self._settings)
             now = self._clock.now()
             repository_id = rows.add(
                 conn,
@@ -206,6 +202,16 @@ def check_creatable(ref: RepositoryRef) -> None:
         raise InvalidParameter.at("repositoryName", "must not begin with an account id and a region")
 
 
+def check_room(conn: Connection, ref: RepositoryRef, settings: Settings) -> None:
+    """LimitExceeded when the registry of `ref` has as many repositories as it may. Runs in a transaction."""
+    limit = settings.repositories_per_registry
+    if rows.count(conn, ref.account, ref.region) >= limit:
+        raise LimitExceeded(
+            f"The registry with id '{ref.account}' already has the maximum allowed number of "
+            f"repositories which is '{limit}'"
+        )
+
+
 def _row(conn: Connection, ref: RepositoryRef) -> Row[Any]:
     row = rows.find(conn, ref)
     if row is None:
@@ -241,7 +247,7 @@ def _resolved(encryption: Encryption, ref: RepositoryRef) -> Encryption:
     key = encryption.kms_key or "alias/aws/ecr"
     if not key.startswith("arn:"):
         kind = key if key.startswith("alias/") else f"key/{key}"
-        key = f"arn:aws:kms:{ref.region}:{ref.account}:{kind}"
+        key = f"arn:{partition(ref.region)}:kms:{ref.region}:{ref.account}:{kind}"
     return Encryption(encryption.type, key)
 
 
@@ -271,5 +277,12 @@ def _check_tags(tags: Mapping[str, str]) -> None:
     for key, value in tags.items():
         if not 1 <= len(key) <= 128 or len(value) > 256 or key.lower().startswith("aws:"):
             raise InvalidTagParameter
+        if not _is_tag_text(key) or not _is_tag_text(value):
+            raise InvalidTagParameter
     if len(tags) > TAGS_AT_MOST:
         raise TooManyTags(f"The maximum number of tags of a repository is {TAGS_AT_MOST}")
+
+
+def _is_tag_text(text: str) -> bool:
+    """Letters, digits and spaces of any script and `_ . : / = + - @`, as AWS documents for tags of all its services."""
+    return all(each in "_.:/=+-@" or unicodedata.category(each)[0] in "LNZ" for each in text)

@@ -1,15 +1,26 @@
 """What was deleted: shown, brought back, or destroyed before its time (design §3)."""
 
-from typing import NamedTuple
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from moorage.clock import Clock
-from moorage.errors import ImageNotFound, RepositoryAlreadyExists, RepositoryNotFound
+from moorage.errors import (
+    ImageNotFound,
+    ImageTagAlreadyExists,
+    RepositoryAlreadyExists,
+    RepositoryNotFound,
+)
 from moorage.names import AccountId, Digest, Region, RepositoryName, RepositoryRef
 from moorage.registry import events
-from moorage.registry.repositories import check_creatable
+from moorage.registry.pushing import over_quota
+from moorage.registry.repositories import check_creatable, check_room
+from moorage.registry.tags import may_move
+from moorage.settings import Settings
 from moorage.store.metadata import epoch
+from moorage.store.metadata import images as image_rows
 from moorage.store.metadata import repositories as repository_rows
 from moorage.store.metadata import tags as tag_rows
 from moorage.store.metadata import trash as rows
@@ -24,12 +35,34 @@ class Deleted(NamedTuple):
     deleted_by: str
 
 
-class Trash:
-    """Brings back what was deleted last under a name; the sweep destroys the rest when its time has come."""
+class Restored(NamedTuple):
+    """What came back with an image that was asked for."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
+    tags: Sequence[str]
+    """Its own tags that nobody took since."""
+    others: Sequence[Digest]
+    """Of an index: the images it names that were deleted with it or later, and what these name in turn."""
+
+
+class _Act(NamedTuple):
+    """Who restores something, when, and where."""
+
+    ref: RepositoryRef
+    repository: Row[Any]
+    by: str
+    at: float
+
+
+class Trash:
+    """Brings back what was deleted last under a name; the sweep destroys the rest when its time has come.
+
+    The quotas hold here as they do for a push: LimitExceeded, and nothing has come back.
+    """
+
+    def __init__(self, db: Database, clock: Clock, settings: Settings) -> None:
         self._db = db
         self._clock = clock
+        self._settings = settings
 
     async def repositories(self, account: AccountId, region: Region) -> list[Deleted]:
         """The registry's deleted repositories, the last one first."""
@@ -40,7 +73,7 @@ class Trash:
         """The deleted repository is there again, with all it held, under `as_name` when given.
 
         RepositoryNotFound when none of that name is in the trash, RepositoryAlreadyExists when the name is in use,
-        InvalidParameter when no repository may have that name.
+        InvalidParameter when no repository may have that name, LimitExceeded when the registry is full.
         """
         target = ref if as_name is None else ref._replace(name=as_name)
         check_creatable(target)
@@ -51,6 +84,7 @@ class Trash:
                 raise RepositoryNotFound(ref)
             if repository_rows.find(conn, target) is not None:
                 raise RepositoryAlreadyExists(target)
+            check_room(conn, target, self._settings)
             repository_rows.change(conn, row.id, name=target.name, deleted_at=None, deleted_by=None)
             epoch.advance(conn)
             events.record(conn, target, "repository.restored", {"by": by}, at=self._clock.now())
@@ -58,55 +92,45 @@ class Trash:
         await self._db.transaction(work)
         return target
 
-    async def restore_image(self, ref: RepositoryRef, digest: Digest, *, by: str) -> list[str]:
-        """The deleted image is there again, with those of its tags that nobody took since; these tags.
+    async def restore_image(self, ref: RepositoryRef, digest: Digest, *, by: str) -> Restored:
+        """The deleted image is there again. RepositoryNotFound, ImageNotFound, LimitExceeded."""
 
-        RepositoryNotFound, ImageNotFound.
-        """
-
-        def work(conn: Connection) -> list[str]:
-            repository_id = _living(conn, ref)
-            row = rows.image(conn, repository_id, digest)
-            if row is None or rows.living_image(conn, repository_id, digest) is not None:
+        def work(conn: Connection) -> Restored:
+            act = self._act(conn, ref, by)
+            row = rows.image(conn, act.repository.id, digest)
+            if row is None or rows.living_image(conn, act.repository.id, digest) is not None:
                 raise ImageNotFound.one(ref, digest, None)
-            rows.revive_image(conn, row.id)
-            now = self._clock.now()
-            lost = [
-                name
-                for name in rows.tags_lost_at(conn, repository_id, row.deleted_at)
-                if tag_rows.find(conn, repository_id, name) is None
-                and next((past for past in rows.past_of_tag(conn, repository_id, name) if past), None) == digest
-            ]
-            for name in lost:
-                tag_rows.point(conn, repository_id, name, row.id, digest, now, by)
-            events.record(conn, ref, "image.restored", {"by": by, "digest": digest}, at=now)
-            return lost
+            return self._revive(conn, act, row)
 
         return await self._db.transaction(work)
 
     async def restore_tag(self, ref: RepositoryRef, tag: str, *, by: str) -> Digest:
         """The tag stands again for what it stood for before; that digest. A deleted image comes back with it.
 
-        RepositoryNotFound, ImageNotFound when the tag has no earlier image here or in the trash.
+        RepositoryNotFound, LimitExceeded; ImageNotFound when the tag has no earlier image here or in the trash,
+        ImageTagAlreadyExists when it stands for another one and may not move.
         """
 
         def work(conn: Connection) -> Digest:
-            repository_id = _living(conn, ref)
-            current = tag_rows.find(conn, repository_id, tag)
+            act = self._act(conn, ref, by)
+            current = tag_rows.find(conn, act.repository.id, tag)
             standing = None if current is None else current.digest
-            for digest in rows.past_of_tag(conn, repository_id, tag):
+            for digest in rows.past_of_tag(conn, act.repository.id, tag):
                 if digest is None or digest == standing:
                     continue
-                manifest_id = rows.living_image(conn, repository_id, digest)
-                deleted = rows.image(conn, repository_id, digest) if manifest_id is None else None
+                manifest_id = rows.living_image(conn, act.repository.id, digest)
+                deleted = rows.image(conn, act.repository.id, digest) if manifest_id is None else None
                 if deleted is not None:
-                    rows.revive_image(conn, deleted.id)
                     manifest_id = deleted.id
-                if manifest_id is not None:
-                    now = self._clock.now()
-                    tag_rows.point(conn, repository_id, tag, manifest_id, digest, now, by)
-                    events.record(conn, ref, "tag.restored", {"by": by, "tag": tag, "digest": digest}, at=now)
-                    return Digest(digest)
+                if manifest_id is None:
+                    continue  # its image is destroyed
+                if standing is not None and not _may_move(act.repository, tag):
+                    raise ImageTagAlreadyExists(ref, tag)
+                if deleted is not None:
+                    self._revive(conn, act, deleted)
+                self._point(conn, act, tag, manifest_id, Digest(digest))
+                events.record(conn, ref, "tag.restored", {"by": by, "tag": tag, "digest": digest}, at=act.at)
+                return Digest(digest)
             raise ImageNotFound.one(ref, None, tag)
 
         return await self._db.transaction(work)
@@ -127,18 +151,57 @@ class Trash:
         """Destroy a deleted image. RepositoryNotFound, ImageNotFound."""
 
         def work(conn: Connection) -> None:
-            row = rows.image(conn, _living(conn, ref), digest)
+            act = self._act(conn, ref, by)
+            row = rows.image(conn, act.repository.id, digest)
             if row is None:
                 raise ImageNotFound.one(ref, digest, None)
             rows.destroy_image(conn, row.id)
-            events.record(conn, ref, "image.purged", {"by": by, "digest": digest}, at=self._clock.now())
+            events.record(conn, ref, "image.purged", {"by": by, "digest": digest}, at=act.at)
 
         await self._db.transaction(work)
 
+    def _act(self, conn: Connection, ref: RepositoryRef, by: str) -> _Act:
+        repository = repository_rows.find(conn, ref)
+        if repository is None:
+            raise RepositoryNotFound(ref)
+        return _Act(ref, repository, by, self._clock.now())
 
-def _living(conn: Connection, ref: RepositoryRef) -> int:
-    row = repository_rows.find(conn, ref)
-    if row is None:
-        raise RepositoryNotFound(ref)
-    repository_id: int = row.id
-    return repository_id
+    def _revive(self, conn: Connection, act: _Act, row: Row[Any]) -> Restored:
+        """Bring the image of a row of `rows.image` back, and of an index what was deleted with it or later."""
+        tags = self._revive_one(conn, act, row)
+        others: list[Digest] = []
+        parents = [row]
+        while parents:  # indexes may name indexes; not a recursion, as their depth is the client's choice
+            parent = parents.pop()
+            for child in rows.deleted_children(conn, act.repository.id, parent.id, since=parent.deleted_at):
+                if rows.living_image(conn, act.repository.id, child.digest) is None:
+                    self._revive_one(conn, act, child)
+                    others.append(Digest(child.digest))
+                    parents.append(child)
+        return Restored(tags, others)
+
+    def _revive_one(self, conn: Connection, act: _Act, row: Row[Any]) -> list[str]:
+        """One image with those of its tags that nobody took since; these tags."""
+        repository_id = act.repository.id
+        if image_rows.reaches(conn, repository_id, self._settings.images_per_repository):
+            raise over_quota(f"a repository may have {self._settings.images_per_repository} images")
+        rows.revive_image(conn, row.id)
+        lost = [
+            name
+            for name in rows.tags_lost_at(conn, repository_id, row.deleted_at)
+            if tag_rows.find(conn, repository_id, name) is None
+            and next((past for past in rows.past_of_tag(conn, repository_id, name) if past), None) == row.digest
+        ]
+        for name in lost:
+            self._point(conn, act, name, row.id, row.digest)
+        events.record(conn, act.ref, "image.restored", {"by": act.by, "digest": row.digest}, at=act.at)
+        return lost
+
+    def _point(self, conn: Connection, act: _Act, tag: str, manifest_id: int, digest: Digest) -> None:
+        if tag_rows.count(conn, manifest_id) >= self._settings.tags_per_image:
+            raise over_quota(f"an image may have {self._settings.tags_per_image} tags")
+        tag_rows.point(conn, act.repository.id, tag, manifest_id, digest, act.at, act.by)
+
+
+def _may_move(repository: Row[Any], tag: str) -> bool:
+    return may_move(repository.mutability, json.loads(repository.exclusion_filters), tag)

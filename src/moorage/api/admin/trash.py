@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from moorage.api.admin.service import AdminServices, names
-from moorage.names import digest, repository_name
+from moorage.names import digest, repository_name, tag
 
 
 class RestoreRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -36,11 +36,13 @@ def routes(services: AdminServices) -> list[Route]:
         ref = await services.permitted(signed, "moorage:Restore", asked.repository, asked.account)
         with names():
             if asked.tag is not None:
-                restored = await trash.restore_tag(ref, asked.tag, by=signed.by)
+                restored = await trash.restore_tag(ref, tag(asked.tag), by=signed.by)
                 return _said(f"{ref.name}:{asked.tag} is {restored} again")
             if asked.digest is not None:
-                tags = await trash.restore_image(ref, digest(asked.digest), by=signed.by)
-                return _said(f"{ref.name}@{asked.digest} is back{', tagged ' + ', '.join(tags) if tags else ''}")
+                image = await trash.restore_image(ref, digest(asked.digest), by=signed.by)
+                tagged = f", tagged {', '.join(image.tags)}" if image.tags else ""
+                others = f", with {len(image.others)} more that it names" if image.others else ""
+                return _said(f"{ref.name}@{asked.digest} is back{tagged}{others}")
             as_name = None if asked.as_name is None else repository_name(asked.as_name)
         if as_name is not None:
             target = ref._replace(name=as_name)

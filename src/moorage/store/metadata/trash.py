@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, update
 
-from moorage.store.metadata.tables import manifests, repositories, tag_history
+from moorage.store.metadata.tables import manifest_references, manifests, repositories, tag_history
 
 
 def repositories_of(conn: Connection, account: str, region: str) -> Sequence[Row[*tuple[Any, ...]]]:
@@ -20,9 +20,9 @@ def repositories_of(conn: Connection, account: str, region: str) -> Sequence[Row
 
 
 def image(conn: Connection, repository_id: int, digest: str) -> Row[*tuple[Any, ...]] | None:
-    """The image of that digest that was deleted last (id, deleted_at), or None."""
+    """The image of that digest that was deleted last (id, digest, deleted_at), or None."""
     return conn.execute(
-        select(manifests.c.id, manifests.c.deleted_at)
+        select(manifests.c.id, manifests.c.digest, manifests.c.deleted_at)
         .where(
             manifests.c.repository_id == repository_id,
             manifests.c.digest == digest,
@@ -31,6 +31,22 @@ def image(conn: Connection, repository_id: int, digest: str) -> Row[*tuple[Any, 
         .order_by(manifests.c.deleted_at.desc(), manifests.c.id.desc())
         .limit(1)
     ).one_or_none()
+
+
+def deleted_children(
+    conn: Connection, repository_id: int, manifest_id: int, *, since: float
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Of the images that the index `manifest_id` names: those deleted at `since` or later (id, digest, deleted_at)."""
+    named = select(manifest_references.c.digest).where(
+        manifest_references.c.manifest_id == manifest_id, manifest_references.c.kind == "child"
+    )
+    return conn.execute(
+        select(manifests.c.id, manifests.c.digest, manifests.c.deleted_at)
+        .where(
+            manifests.c.repository_id == repository_id, manifests.c.digest.in_(named), manifests.c.deleted_at >= since
+        )
+        .order_by(manifests.c.deleted_at.desc(), manifests.c.id.desc())
+    ).all()
 
 
 def revive_image(conn: Connection, manifest_id: int) -> None:

@@ -154,6 +154,18 @@ class ValidationFailed(MoorageError):
     code = "ValidationException"
 
 
+class UnstorableText(MoorageError):
+    """A text that no column can hold: with a NUL character, or half of a surrogate pair. Nothing was changed.
+
+    The net under the checks of each operation, which say more exactly what is wrong.
+    """
+
+    code = "InvalidParameterException"
+
+    def __init__(self) -> None:
+        super().__init__("A parameter holds a character that is none.")
+
+
 class InvalidTagParameter(MoorageError):
     code = "InvalidTagParameterException"
 

@@ -31,6 +31,7 @@ USER = "AWS"
 _PURPOSE = "registry password"
 _MINTED = re.compile(r"(AKIA|ASIA)", re.IGNORECASE)
 _ACCOUNT = re.compile(r"[0-9]{12}")
+_KEY_ID = re.compile(r"\w{16,128}", re.ASCII)
 _KEPT = 4096
 """Headers and callers remembered at most; past it the cache starts anew."""
 
@@ -71,7 +72,9 @@ class Authenticator:
 
     async def credential(self, key_id: str) -> Credential:
         """The living key or session of that id, or UnrecognizedClient."""
-        _, found = await self._credentials.find(key_id)
+        found = None
+        if _KEY_ID.fullmatch(key_id) is not None:  # as the service model of IAM has it: no other text is asked for
+            _, found = await self._credentials.find(key_id)
         if found is None:
             raise UnrecognizedClient
         return found

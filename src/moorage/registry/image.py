@@ -8,6 +8,7 @@ import msgspec
 from moorage.names import Digest, RepositoryRef
 
 _DIGEST = re.compile(r"[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+")  # as ECR's failure reason quotes it
+_TAG = re.compile(r"[a-zA-Z0-9-_.]+")
 
 
 class ImageId(msgspec.Struct, frozen=True, gc=False):
@@ -80,6 +81,12 @@ def malformed(image: ImageId) -> Failure | None:
             image,
             "InvalidImageDigest",
             "Invalid request parameters: image digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'",
+        )
+    if image.tag is not None and _TAG.fullmatch(image.tag) is None:  # the code is the model's, the text a [guess]
+        return Failure(
+            image,
+            "InvalidImageTag",
+            "Invalid request parameters: image tag should satisfy the regex '[a-zA-Z0-9-_.]+'",
         )
     return None
 

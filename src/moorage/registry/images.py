@@ -186,6 +186,8 @@ def _pull(conn: Connection, ref: RepositoryRef, reference: str) -> Manifest:
 
 def _resolve(conn: Connection, ref: RepositoryRef, repository_id: int, image: ImageId) -> str:
     """The digest that the id stands for."""
+    if malformed(image) is not None:
+        raise ImageNotFound.one(ref, image.digest, image.tag)
     if image.tag is None:
         return image.digest or ""
     tag = tag_rows.find(conn, repository_id, image.tag)

@@ -178,7 +178,9 @@ class Repositories:
         await self._db.transaction(work)
 
     async def untag(self, ref: RepositoryRef, keys: Sequence[str], *, by: str) -> None:
-        """Remove resource tags; keys that are not there do no harm. RepositoryNotFound."""
+        """Remove resource tags; keys that are not there do no harm. RepositoryNotFound, InvalidTagParameter."""
+        if not all(map(_is_tag_text, keys)):
+            raise InvalidTagParameter
 
         def work(conn: Connection) -> None:
             rows.remove_tags(conn, _row(conn, ref).id, keys)

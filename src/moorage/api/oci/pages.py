@@ -30,6 +30,8 @@ def asked(exchange: Exchange) -> Page:
     last = exchange.query.get("last", "")
     if number is not None and not (number.isascii() and number.isdigit() and len(number) < 10):
         raise PageInvalid("Invalid parameter at 'maxResults' failed to satisfy constraint: 'Member must be a number'")
+    if "\0" in last:  # no name holds one, and no database takes it
+        raise PageInvalid("Invalid parameter at 'nextToken' failed to satisfy constraint: 'Invalid next token'")
     if not exchange.services.aws:
         return Page(MOST if number is None else min(int(number), MOST), last)
     limit = ECR_DEFAULT if number is None else int(number)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from moorage.errors import InsufficientStorage
+from moorage.errors import InsufficientStorage, UnstorableText
 from moorage.store.metadata.migrations import History, is_current, upgrade
 
 T = TypeVar("T")
@@ -22,6 +22,7 @@ CONNECTIONS = 10  # per worker process
 _COLLISIONS = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
 _UNIQUE_VIOLATION = "23505"
 _NO_ROOM = frozenset({"53100"})  # disk_full
+_NO_TEXT = "22021"  # character_not_in_repertoire: a NUL
 _MIGRATION_LOCK = 0x6D6F6F72  # "moor"; the key of an advisory lock
 _ASYNCHRONOUS = text("SET LOCAL synchronous_commit = off")
 
@@ -67,6 +68,8 @@ class PostgresDatabase:
                 async with self._reading.connect() as conn:
                     return await conn.run_sync(work)
             except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) == _NO_TEXT:
+                    raise UnstorableText from error
                 # A restarted server kills the pooled connections; the pool is fresh after the first such error.
                 if attempt or not error.connection_invalidated:
                     raise
@@ -85,6 +88,8 @@ class PostgresDatabase:
                 code = getattr(error.orig, "sqlstate", None)
                 if code in _NO_ROOM:
                     raise InsufficientStorage from error
+                if code == _NO_TEXT:
+                    raise UnstorableText from error
                 if not _worth_another(code, attempt):
                     raise
             await asyncio.sleep(random.uniform(0, min(0.5, 0.002 * 2**attempt)))  # noqa: S311 - only spreads retries

@@ -1,0 +1,125 @@
+"""The whole application in this process: requests come in as ASGI, so bodies can be cut and clients can vanish."""
+
+import asyncio
+import base64
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from moorage.api.asgi import Message, Scope
+from moorage.application import Application, build
+from moorage.settings import Settings
+from tests.api.oci.client import Client
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the ECR door answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> tuple[str, str]:
+        """Type and message."""
+        return self.json["__type"], self.json.get("message", "")
+
+
+class Inside:
+    """Dev mode's open keys at the ECR door, a registry password of `test` at /v2/."""
+
+    def __init__(self, application: Application, settings: Settings) -> None:
+        self.application = application
+        self.settings = settings
+
+    async def ask(
+        self,
+        target: str,
+        body: bytes | Iterable[bytes],
+        *,
+        key: str = "test",
+        region: str = "us-east-1",
+        cut: bool = False,
+        **headers: str,
+    ) -> Reply:
+        """A request to the ECR door with any body; the chunks are taken only as they are asked for."""
+        scope_of_key = f"{key}/20260101/{region}/ecr/aws4_request"
+        sent = {
+            "host": "localhost:4580",
+            "x-amz-target": f"AmazonEC2ContainerRegistry_V20150921.{target}",
+            "x-amz-date": "20260101T000000Z",
+            "authorization": f"AWS4-HMAC-SHA256 Credential={scope_of_key}, SignedHeaders=host, Signature={'0' * 64}",
+        } | {name.replace("_", "-"): value for name, value in headers.items()}
+        if isinstance(body, bytes):
+            sent.setdefault("content-length", str(len(body)))
+            body = [body]
+        pending = iter(body)
+        ended = False
+
+        async def receive() -> Message:
+            nonlocal ended
+            for chunk in pending:
+                return {"type": "http.request", "body": chunk, "more_body": True}
+            if cut or ended:
+                return {"type": "http.disconnect"}
+            ended = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        answers: list[Message] = []
+
+        async def send(message: Message) -> None:
+            answers.append(message)
+
+        scope: Scope = {
+            "type": "http",
+            "method": "POST",
+            "scheme": "http",
+            "path": "/",
+            "query_string": b"",
+            "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+            "client": ("127.0.0.1", 50000),
+        }
+        await self.application(scope, receive, send)
+        start, *rest = answers
+        given = {name.decode(): value.decode() for name, value in start["headers"]}
+        return Reply(start["status"], given, b"".join(each.get("body", b"") for each in rest))
+
+    async def ecr(self, operation: str, *, key: str = "test", **members: Any) -> Reply:
+        return await self.ask(operation, json.dumps(members).encode(), key=key)
+
+    async def ok(self, operation: str, *, key: str = "test", **members: Any) -> Any:
+        reply = await self.ecr(operation, key=key, **members)
+        assert reply.status == 200, reply
+        return reply.json
+
+    async def plane(self, key: str = "test") -> Client:
+        """The data plane as the holder of a registry password."""
+        answer = await self.ok("GetAuthorizationToken", key=key)
+        token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode()
+        return Client(self.application, user=token.partition(":")[2])
+
+
+@contextlib.asynccontextmanager
+async def inside(settings: Settings) -> AsyncIterator[Inside]:
+    """The application, started and stopped as a server does it."""
+    settings.data.mkdir(parents=True, exist_ok=True)  # the server does that before its workers start
+    application = build(settings)
+    to_server: asyncio.Queue[Message] = asyncio.Queue()
+    from_server: asyncio.Queue[Message] = asyncio.Queue()
+    living = asyncio.create_task(application({"type": "lifespan"}, from_server.get, to_server.put))
+    await from_server.put({"type": "lifespan.startup"})
+    started = await to_server.get()
+    assert started["type"] == "lifespan.startup.complete", started
+    try:
+        yield Inside(application, settings)
+    finally:
+        await from_server.put({"type": "lifespan.shutdown"})
+        assert (await to_server.get())["type"] == "lifespan.shutdown.complete"
+        await living

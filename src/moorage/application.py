@@ -37,7 +37,7 @@ from moorage.identity.last_uses import LastUses
 from moorage.jobs.sweep import Sweep
 from moorage.locations import Locations
 from moorage.registry.registry import make_registry
-from moorage.sealing import Sealer, load_or_make_keys, parse_keys
+from moorage.sealing import sealer_of
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
 from moorage.store.metadata import measuring, reset
@@ -52,13 +52,6 @@ def build(settings: Settings) -> "Application":
     """The application; it opens its stores when the server starts it."""
     logs.configure(settings.log_format)
     return Application(settings)
-
-
-def sealer_of(settings: Settings) -> Sealer:
-    """The sealer over the configured keys, or those of the data directory's key file (made when there is none)."""
-    if settings.sealing_keys is not None:
-        return Sealer(parse_keys(settings.sealing_keys))
-    return Sealer(load_or_make_keys(settings.data / "sealing.key"))
 
 
 @dataclass(frozen=True, slots=True)

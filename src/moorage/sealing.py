@@ -6,13 +6,17 @@ every key opens, so a new key can be put in front without ending what the old on
 
 import base64
 import binascii
+import contextlib
 import os
 import secrets
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from moorage.settings import Settings
 
 _NONCE = 12
 
@@ -60,13 +64,26 @@ def parse_keys(text: str) -> list[bytes]:
 
 
 def load_or_make_keys(file: Path) -> list[bytes]:
-    """The keys in `file`, which is made with one fresh key (mode 0600) when it is not there."""
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return parse_keys(file.read_text())
-    with os.fdopen(descriptor, "w") as out:
-        out.write(new_key() + "\n")
-        out.flush()
-        os.fsync(out.fileno())
+    """The keys in `file`, which is made with one fresh key (mode 0600) when it is not there.
+
+    Several processes may call it at once: the file appears whole, and all read the same key.
+    """
+    if not file.exists():
+        descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)  # mkstemp makes it 0600
+        try:
+            with os.fdopen(descriptor, "w") as out:
+                out.write(new_key() + "\n")
+                out.flush()
+                os.fsync(out.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(name, file)
+        finally:
+            os.unlink(name)
     return parse_keys(file.read_text())
+
+
+def sealer_of(settings: Settings) -> Sealer:
+    """The sealer over the configured keys, or those of the data directory's key file (made when there is none)."""
+    if settings.sealing_keys is not None:
+        return Sealer(parse_keys(settings.sealing_keys))
+    return Sealer(load_or_make_keys(settings.data / "sealing.key"))

@@ -7,6 +7,7 @@ requests it has. Everything that must happen once (directories, keys, migrations
 import ipaddress
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Callable
@@ -71,6 +72,7 @@ def run(settings: Settings, *, on_start: Callable[[], None] = lambda: None) -> N
     free_port(settings.host, settings.port)
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     metrics_directory = _share_metrics(settings)
+    os.register_at_fork(after_in_child=_end_on_signals)
     try:
         server = Server(
             "moorage",
@@ -95,6 +97,16 @@ def run(settings: Settings, *, on_start: Callable[[], None] = lambda: None) -> N
     finally:
         if metrics_directory is not None:
             shutil.rmtree(metrics_directory, ignore_errors=True)
+
+
+def _end_on_signals() -> None:
+    """A worker that has not begun to answer ends at once when it is told to.
+
+    Until it has handlers of its own a forked worker has the master's, which would note the signal in the worker's copy
+    of the master's state: nobody would look there, and the master would wait for that worker for ever.
+    """
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.SIG_DFL)
 
 
 def _build(settings: Settings) -> Callable[..., Any]:

@@ -212,6 +212,14 @@ class Recorder:
         Of a request's id: the decision that refused it, else the last one it rested on.
         """
         await self.flush()
+        found = await self._find(name)
+        if found is None and self._settings.workers > 1:
+            # Another worker may have made the decision just now, and be about to write it.
+            await asyncio.sleep(4 * FLUSH_SECONDS)
+            found = await self._find(name)
+        return found
+
+    async def _find(self, name: str) -> Row | None:
         found = await self._store.find(name)
         if found is not None:
             return found

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from moorage.application import sealer_of
 from moorage.cli import banner, options
 from moorage.cli.home import Home, read_key, write_key
 from moorage.clock import Clock
@@ -14,6 +13,7 @@ from moorage.identity.identity import make_identity
 from moorage.login.keys import Key
 from moorage.names import AccountId, InvalidNameError, account_id
 from moorage.names import region as parse_region
+from moorage.sealing import sealer_of
 from moorage.server import CannotServeError
 from moorage.settings import Settings
 from moorage.store.metadata.open import open_database

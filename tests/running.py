@@ -90,15 +90,24 @@ class RunningServer:
             time.sleep(0.02)
         raise AssertionError(f"the server was not ready in {_PATIENCE} s: {self.log.read_text()}")
 
-    def stop(self) -> int:
-        """SIGTERM; the exit status."""
+    def terminate(self) -> None:
+        """SIGTERM, and no waiting."""
         assert self._process is not None
         if self._process.poll() is None:
             self._process.terminate()
+
+    def wait(self) -> int:
+        """Until it has ended by itself; the exit status."""
+        assert self._process is not None
         try:
             return self._process.wait(_PATIENCE)
         finally:
             self.kill()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        self.terminate()
+        return self.wait()
 
     def kill(self) -> None:
         """SIGKILL to the whole process group: no chance to tidy up."""

@@ -1,4 +1,4 @@
-"""Sealed texts open with our keys and for their purpose alone; the key file is made once, whole, and closed to others."""
+"""Sealed texts open with our keys and for their purpose alone; the key file is made once, whole, closed to others."""
 
 import multiprocessing
 import stat
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.sealing import Sealer, SealBrokenError, load_or_make_keys, new_key, parse_keys, sealer_of
+from moorage.sealing import SealBrokenError, Sealer, load_or_make_keys, new_key, parse_keys, sealer_of
 from moorage.settings import Settings
 
 OLD, NEW = bytes(32), bytes([1]) * 32

@@ -161,10 +161,10 @@ def test_forwarded_headers_count_from_trusted_proxies_alone(
 ) -> None:
     with serving(tmp_path, MOORAGE_TRUSTED_PROXIES=trusted) as server:
         forwarded = {"x_forwarded_proto": "https", "x_forwarded_host": "localhost:8443", "x_forwarded_for": "192.0.2.7"}
-        challenged = Plane(server, "AWS", "wrong")("GET", "/v2/", **forwarded)
+        challenged = Plane(server, "AWS", "wrong")("GET", "/v2/", None, **forwarded)
         realm = f'realm="{scheme}://{host or server.registry}/"'
         assert realm in challenged.headers["www-authenticate"]
-        figures = Plane(server)("GET", "/metrics", **forwarded)
+        figures = Plane(server)("GET", "/metrics", None, **forwarded)
         assert figures.status == (403 if trusted else 200)  # to the proxy's client it is not on loopback
 
 

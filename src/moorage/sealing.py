@@ -78,7 +78,7 @@ def load_or_make_keys(file: Path) -> list[bytes]:
             with contextlib.suppress(FileExistsError):
                 os.link(name, file)
         finally:
-            os.unlink(name)
+            Path(name).unlink()
     return parse_keys(file.read_text())
 
 

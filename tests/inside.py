@@ -28,8 +28,8 @@ class Reply:
 
     @property
     def error(self) -> tuple[str, str]:
-        """Type and message."""
-        return self.json["__type"], self.json.get("message", "")
+        """Type, without the name space that only some have, and message."""
+        return self.json["__type"].rpartition("#")[2], self.json.get("message", "")
 
 
 class Inside:
@@ -46,10 +46,11 @@ class Inside:
         *,
         key: str = "test",
         region: str = "us-east-1",
+        path: str = "/",
         cut: bool = False,
         **headers: str,
     ) -> Reply:
-        """A request to the ECR door with any body; the chunks are taken only as they are asked for."""
+        """A POST, to the ECR door unless `path` says otherwise, with any body; the chunks are taken only as they are asked for."""
         scope_of_key = f"{key}/20260101/{region}/ecr/aws4_request"
         sent = {
             "host": "localhost:4580",
@@ -81,7 +82,7 @@ class Inside:
             "type": "http",
             "method": "POST",
             "scheme": "http",
-            "path": "/",
+            "path": path,
             "query_string": b"",
             "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
             "client": ("127.0.0.1", 50000),

@@ -91,6 +91,12 @@ def spoilt(value: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
+def registry(registry_on_each: Inside) -> Inside:
+    """What a text does depends on the database."""
+    return registry_on_each
+
+
+@pytest.fixture
 async def plane(registry: Inside) -> Client:
     await registry.ok("CreateRepository", repositoryName=NAME)
     return await registry.plane()

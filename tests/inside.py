@@ -50,7 +50,7 @@ class Inside:
         cut: bool = False,
         **headers: str,
     ) -> Reply:
-        """A POST, to the ECR door unless `path` says otherwise, with any body; the chunks are taken only as they are asked for."""
+        """A POST, to the ECR door unless `path` says otherwise, with any body, whose chunks are taken as asked for."""
         scope_of_key = f"{key}/20260101/{region}/ecr/aws4_request"
         sent = {
             "host": "localhost:4580",

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -224,11 +224,12 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 class _Traffic:
     """Passes a request's messages on and notes what the metrics want of them."""
 
-    __slots__ = ("_receive", "_send", "received", "sent", "status")
+    __slots__ = ("_headers", "_receive", "_send", "received", "sent", "status")
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
+        self._headers: Iterable[tuple[bytes, bytes]] = ()
         self.status = 0
         self.received = 0
         self.sent = 0
@@ -241,6 +242,9 @@ class _Traffic:
     def send(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self._headers = message["headers"]
+        elif message["type"] == "http.response.pathsend":  # a whole file, sent by the server itself
+            self.sent += int(dict(self._headers)[b"content-length"])
         else:
             self.sent += len(message.get("body", b""))
         return self._send(message)

@@ -83,7 +83,8 @@ async def test_of_several_violations_the_first_of_the_model_is_named(registry: I
     bad = {"imageTagMutability": "SOMETIMES", "tags": [{"Value": "v"}], "repositoryName": "UPPER", "registryId": "1"}
     code, message = (await registry.ecr("CreateRepository", **bad)).error
     assert code == "InvalidParameterException"
-    assert message == "Invalid parameter at 'registryId' failed to satisfy constraint: " + (
+    assert message == (
+        "Invalid parameter at 'registryId' failed to satisfy constraint: "
         "'Member must satisfy regular expression pattern: [0-9]{12}'"
     )
     code, message = (await registry.ecr("PutAccountSetting", name="", registryId=1)).error

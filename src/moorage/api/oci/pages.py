@@ -50,6 +50,9 @@ def link(exchange: Exchange, path: str, page: Page, last: str) -> Headers:
 
 
 def _opened(token: str) -> str:
+    """The entry in a token of ours. It is not sealed: it holds a name the client was just given, and whoever makes one
+    up gets no more than `last` gives in profile `oci`.
+    """
     try:
         return base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError) as error:

@@ -80,7 +80,12 @@ async def test_bodies_that_are_no_request(registry: Inside, plane: Client, body:
 
 
 async def test_of_several_violations_the_first_of_the_model_is_named(registry: Inside) -> None:
-    bad = {"imageTagMutability": "SOMETIMES", "tags": [{"Value": "v"}], "repositoryName": "UPPER", "registryId": "1"}
+    bad: dict[str, Any] = {
+        "imageTagMutability": "SOMETIMES",
+        "tags": [{"Value": "v"}],
+        "repositoryName": "UPPER",
+        "registryId": "1",
+    }
     code, message = (await registry.ecr("CreateRepository", **bad)).error
     assert code == "InvalidParameterException"
     assert message == (
@@ -160,7 +165,7 @@ async def test_upload_ids_that_climb(plane: Client, registry: Inside) -> None:
 async def test_a_digest_that_the_bytes_do_not_have(registry: Inside, plane: Client) -> None:
     upload = await begin(registry)
     await registry.ok("UploadLayerPart", **part(upload, 0, b"content"))
-    wrong = {"repositoryName": APP, "uploadId": upload, "layerDigests": [digest(b"other")]}
+    wrong: dict[str, Any] = {"repositoryName": APP, "uploadId": upload, "layerDigests": [digest(b"other")]}
     assert (await registry.ecr("CompleteLayerUpload", **wrong)).error[0] == "InvalidLayerException"
     put = await plane("POST", f"/v2/{APP}/blobs/uploads/?digest={digest(b'other')}", b"content")
     assert (put.status, put.code) == (400, "DIGEST_INVALID")
@@ -242,7 +247,7 @@ async def test_a_part_cut_off_changes_nothing(registry: Inside, plane: Client) -
     reply = await registry.ask("UploadLayerPart", [whole[:2000]], cut=True, content_length=str(len(whole)))
     assert reply.status == 400
     await registry.ok("UploadLayerPart", **part(upload, len(LARGE), b"rest"))
-    done = {"repositoryName": APP, "uploadId": upload, "layerDigests": [digest(LARGE + b"rest")]}
+    done: dict[str, Any] = {"repositoryName": APP, "uploadId": upload, "layerDigests": [digest(LARGE + b"rest")]}
     await registry.ok("CompleteLayerUpload", **done)
 
 
@@ -357,5 +362,5 @@ async def test_a_full_disk_refuses_and_corrupts_nothing(
     assert (await plane("GET", location)).headers["range"] == "0-5"
     assert (await plane("PUT", f"{location}?digest={digest(b'before')}")).status == 201
     await registry.ok("UploadLayerPart", **part(upload, len(LARGE), b"rest"))
-    done = {"repositoryName": APP, "uploadId": upload, "layerDigests": [digest(LARGE + b"rest")]}
+    done: dict[str, Any] = {"repositoryName": APP, "uploadId": upload, "layerDigests": [digest(LARGE + b"rest")]}
     await registry.ok("CompleteLayerUpload", **done)

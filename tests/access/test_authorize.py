@@ -1,0 +1,134 @@
+"""Every decision: whose policies it rests on, how it is told, and that the latest of them count."""
+
+from dataclasses import replace
+
+import pytest
+
+from moorage.access.authorize import RECOVERING, Access, NamedResource, Registry
+from moorage.errors import AccessDenied
+from moorage.names import RepositoryName
+from tests.access.house import APP, BY, HERE, OTHER, OWNER, House, connection, statement
+
+PULL = "ecr:BatchGetImage"
+
+
+async def test_nothing_is_allowed_that_no_policy_allows(house: House) -> None:
+    ann = await house.user("ann")
+    with pytest.raises(AccessDenied) as denied:
+        await house.access.require(ann, connection(), PULL, APP, decision_id="the-id")
+    assert denied.value.message == (
+        f"User: {ann.principal.arn} is not authorized to perform: {PULL} on resource: {APP.arn} "
+        f"because no identity-based policy allows the {PULL} action"
+    )
+    assert denied.value.decision_id == "the-id"
+    assert "identity" in denied.value.short
+
+
+async def test_an_identity_policy_or_the_repositorys_is_enough_within_an_account(house: House) -> None:
+    ann = await house.user("ann", statement("Allow", PULL, Resource=APP.arn))
+    ben = await house.user("ben")
+    assert (await house.may(ann, PULL), await house.may(ben, PULL)) == (True, False)
+    await house.policy(statement("Allow", PULL, Principal={"AWS": ben.principal.arn}))
+    assert (await house.may(ann, PULL), await house.may(ben, PULL)) == (True, True)
+    await house.policy(statement("Deny", PULL, Principal="*"))
+    assert (await house.may(ann, PULL), await house.may(ben, PULL)) == (False, False)
+
+
+async def test_another_account_needs_both(house: House) -> None:
+    ann = await house.user("ann", statement("Allow", PULL, Resource="*"), account=OTHER)
+    ben = await house.user("ben", account=OTHER)
+    assert not await house.may(ann, PULL)
+    await house.policy(statement("Allow", PULL, Principal={"AWS": OTHER}))
+    assert await house.may(ann, PULL)
+    assert not await house.may(ben, PULL)
+    assert await house.may(await house.root(OTHER), PULL)
+
+
+async def test_a_change_of_either_policy_counts_for_the_next_decision(house: House) -> None:
+    ann = await house.user("ann")
+    for _ in range(3):
+        await house.policy(statement("Allow", PULL, Principal={"AWS": ann.principal.arn}))
+        assert await house.may(ann, PULL)
+        await house.registry.policies.delete(APP, by=BY)
+        assert not await house.may(ann, PULL)
+    await house.allow("ann", statement("Allow", "ecr:*", Resource="*"))
+    assert await house.may(await house.holder(ann.key_id), PULL)
+
+
+async def test_a_repository_that_is_not_there_is_decided_all_the_same(house: House) -> None:
+    nowhere = APP._replace(name=RepositoryName("no/where"))
+    ann = await house.user("ann", statement("Allow", PULL, Resource=APP.arn))
+    assert not await house.may(ann, PULL, nowhere)
+    assert await house.may(await house.root(), PULL, nowhere)
+
+
+async def test_a_deleted_repositorys_policy_does_not_speak_for_its_successor(house: House) -> None:
+    await house.policy(statement("Allow", PULL, Principal="*"))
+    stranger = await house.root(OTHER)
+    assert await house.may(stranger, PULL)
+    await house.registry.repositories.delete(APP, force=True, by=BY)
+    assert not await house.may(stranger, PULL)
+    await house.registry.repositories.create(APP, by=BY)
+    assert not await house.may(stranger, PULL)
+    await house.registry.repositories.delete(APP, force=True, by=BY)
+
+
+async def test_conditions_see_tags_and_connection(house: House) -> None:
+    await house.registry.repositories.tag(APP, {"Team": "a"}, by=BY)
+    condition = {"StringEquals": {"aws:ResourceTag/team": "a"}, "IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}
+    ann = await house.user("ann", statement("Allow", PULL, Resource="*", Condition=condition))
+    assert await house.may(ann, PULL)
+    assert not await house.may(ann, PULL, source_ip="198.51.100.1")
+    await house.registry.repositories.tag(APP, {"Team": "b"}, by=BY)
+    assert not await house.may(ann, PULL)
+
+
+async def test_a_repository_to_be_made_has_the_tags_of_the_request(house: House) -> None:
+    condition = {"StringEquals": {"ecr:ResourceTag/team": "a"}}
+    ann = await house.user("ann", statement("Allow", "ecr:CreateRepository", Resource="*", Condition=condition))
+    new = APP._replace(name=RepositoryName("team/new"))
+    for value, allowed in (("a", True), ("b", False)):
+        extra = {"aws:requesttag/team": value}
+        assert await house.access.allows(ann, connection(), "ecr:CreateRepository", new, extra=extra) is allowed
+
+
+async def test_registries_and_other_resources(house: House) -> None:
+    every = Registry(OWNER, HERE, all_repositories=True)
+    ann = await house.user("ann", statement("Allow", "ecr:DescribeRepositories", Resource=APP.arn))
+    assert not await house.access.allows(ann, connection(), "ecr:DescribeRepositories", every)
+    ben = await house.user(
+        "ben", statement("Allow", "ecr:*", Resource=f"arn:aws:ecr:{HERE}:{OWNER}:repository/*"),
+        statement("Allow", "iam:GetUser", Resource=f"arn:aws:iam::{OWNER}:user/ben"),
+    )  # fmt: skip
+    assert await house.access.allows(ben, connection(), "ecr:DescribeRepositories", every)
+    whole = Registry(OWNER, HERE)
+    assert not await house.access.allows(ben, connection(), "ecr:GetAuthorizationToken", whole)
+    for name, allowed in (("ben", True), ("ann", False)):
+        user = NamedResource(OWNER, f"arn:aws:iam::{OWNER}:user/{name}")
+        assert await house.access.allows(ben, connection(), "iam:GetUser", user) is allowed
+
+
+async def test_the_verified_root_of_the_owner_finds_a_way_out_of_a_lock_out(house: House) -> None:
+    root, stranger = await house.root(), await house.root(OTHER)
+    await house.policy(statement("Deny", "ecr:*", Principal="*"))
+    assert not await house.may(root, PULL)
+    for action in RECOVERING:
+        assert await house.may(root, action)
+        assert not await house.may(stranger, action)
+    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"))
+    assert not await house.may(ann, "ecr:SetRepositoryPolicy")
+
+
+async def test_an_open_key_is_no_verified_root(house: House) -> None:
+    dev = House.over(house.registry.repositories._db, house.recorder._store, replace(house.settings, mode="dev"))
+    opened = await dev.authenticator.open_caller(OWNER)
+    assert opened is not None
+    await house.policy(statement("Deny", "ecr:*", Principal="*"))
+    assert not await dev.may(opened, "ecr:SetRepositoryPolicy")
+
+
+async def test_the_way_out_can_be_closed(house: House) -> None:
+    closed = replace(house.settings, root_recovers=False)
+    access = Access(house.registry.repositories, house.registry.policies, house.recorder, house.clock, closed)
+    await house.policy(statement("Deny", "ecr:*", Principal="*"))
+    assert not await access.allows(await house.root(), connection(), "ecr:SetRepositoryPolicy", APP)

@@ -1,0 +1,48 @@
+"""Download URLs' tokens: of one caller, one repository, one layer, for a quarter of an hour."""
+
+import pytest
+
+from moorage.errors import AuthorizationTokenExpired, AuthorizationTokenInvalid
+from moorage.names import Digest, RepositoryName
+from tests.access.house import APP, HERE, OWNER, House, basic
+
+LAYER = Digest("sha256:" + "a" * 64)
+
+
+async def test_a_token_is_its_callers_for_that_layer_alone(house: House) -> None:
+    ann = await house.user("ann")
+    token = house.downloads.seal(ann, APP, LAYER)
+    assert await house.downloads.open(token, APP, LAYER) == ann
+    others = (
+        (APP, Digest("sha256:" + "b" * 64)),
+        (APP._replace(name=RepositoryName("team/other")), LAYER),
+        (APP._replace(account=house.settings.default_account), LAYER),
+    )
+    for ref, digest in others:
+        with pytest.raises(AuthorizationTokenInvalid):
+            await house.downloads.open(token, ref, digest)
+
+
+async def test_a_token_lives_a_quarter_of_an_hour_and_dies_with_its_key(house: House) -> None:
+    ann = await house.user("ann")
+    token = house.downloads.seal(ann, APP, LAYER)
+    start = house.clock.now()
+    house.clock.set(start + 899)
+    assert await house.downloads.open(token, APP, LAYER) == ann
+    house.clock.set(start + 901)
+    with pytest.raises(AuthorizationTokenExpired):
+        await house.downloads.open(token, APP, LAYER)
+    fresh = house.downloads.seal(ann, APP, LAYER)
+    await house.identity.keys.delete(OWNER, "ann", ann.key_id)
+    with pytest.raises(AuthorizationTokenInvalid):
+        await house.downloads.open(fresh, APP, LAYER)
+
+
+async def test_a_token_is_no_password_and_a_password_no_token(house: House) -> None:
+    ann = await house.user("ann")
+    password, _ = await house.authenticator.issue_password(ann, OWNER, HERE)
+    for text in (password, "", "x", "\0"):
+        with pytest.raises(AuthorizationTokenInvalid):
+            await house.downloads.open(text, APP, LAYER)
+    with pytest.raises(AuthorizationTokenInvalid):
+        await house.authenticator.caller_of_basic(basic("AWS", house.downloads.seal(ann, APP, LAYER)))

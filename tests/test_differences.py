@@ -16,7 +16,7 @@ def rows() -> list[str]:
     return [line for number, line in enumerate(table) if number not in heads and number + 1 not in heads]
 
 
-def tests_of(file: Path) -> set[str]:
+def names_in(file: Path) -> set[str]:
     return {
         each.name
         for each in ast.walk(ast.parse(file.read_text()))
@@ -30,4 +30,4 @@ def test_every_difference_is_shown_by_a_test() -> None:
         named = _NAMED.findall(row.split("|")[-2])
         assert named, f"no test in: {row}"
         for file, name in named:
-            assert name in tests_of(ROOT / "tests" / file), f"{file} has no {name}"
+            assert name in names_in(ROOT / "tests" / file), f"{file} has no {name}"

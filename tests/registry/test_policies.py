@@ -83,4 +83,4 @@ async def test_of_a_repository_that_is_not_there(policies: RepositoryPolicies) -
         policies.history(NOWHERE),
     ):
         with pytest.raises(RepositoryNotFound):
-            await act  # type: ignore[misc]
+            await act

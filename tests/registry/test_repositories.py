@@ -179,7 +179,7 @@ async def test_what_holds_images_goes_by_force_alone(bench: Bench) -> None:
     assert deleted.ref == REF
     for act in (bench.repositories.get(REF), bench.repositories.tags(REF), bench.repositories.tag(REF, {}, by=BY)):
         with pytest.raises(RepositoryNotFound):
-            await act  # type: ignore[misc]
+            await act
     assert (await bench.repositories.state(REF))[1] is None
     await bench.repositories.create(REF, by=BY)
     assert (await bench.images.page_ids(REF, limit=9))[0] == []

@@ -27,6 +27,7 @@ from moorage.api.aws.door import AwsDoor
 from moorage.api.aws.operation import Service
 from moorage.api.aws.sigv4 import Verifier
 from moorage.api.ecr import ECR, EcrServices
+from moorage.api.faults import Faults
 from moorage.api.iam import IAM, IamServices
 from moorage.api.oci.door import OciDoor
 from moorage.api.sts import STS, StsServices
@@ -61,6 +62,8 @@ class Running:
     aws: AwsDoor
     oci: OciDoor
     admin: Any
+    faults: Faults | None
+    """Of dev mode alone."""
     database: Database
     blobs: FileBlobStore
     recorder: Recorder
@@ -106,6 +109,7 @@ async def start(settings: Settings) -> Running:
 
     principals = Principals(identity)
     policy_check = RepositoryPolicyCheck(access, principals, registry.policies)
+    faults = Faults()
     ecr = EcrServices(registry, authenticator, policy_check, downloads, locations, settings, clock, sealer)
     services: list[tuple[Service[Any], Any]] = [
         (ECR, ecr),
@@ -131,8 +135,10 @@ async def start(settings: Settings) -> Running:
                 measure,
                 Events(audit, recorder, access),
                 recorder,
+                faults,
             )
         ),
+        faults=faults if settings.dev else None,
         database=database,
         blobs=blobs,
         recorder=recorder,
@@ -169,6 +175,8 @@ class Application:
         traffic = _Traffic(receive, send)
         started = time.perf_counter()
         try:
+            if running.faults is not None and running.faults.rules and name != "admin":
+                await running.faults.meet(scope)
             await door(scope, traffic.receive, traffic.send)
         finally:
             self._count(name, scope, traffic, time.perf_counter() - started)

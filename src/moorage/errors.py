@@ -125,6 +125,16 @@ class ServerFault(MoorageError):
         super().__init__(message)
 
 
+class ServiceUnavailable(ServerFault):
+    """Not now; a client should try again. Only dev mode's faults say so."""
+
+    code = "ServiceUnavailableException"
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("The service is unavailable. Try again.")
+
+
 class InsufficientStorage(ServerFault):
     """The disk (or the database's) is full; nothing was changed."""
 

@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 
 from moorage.access.caller import Connection
+from moorage.api import faults
 from moorage.api.asgi import Scope
 from moorage.errors import MoorageError
 from moorage.locations import Locations
@@ -42,7 +43,7 @@ class Visits:
         self._trusted = tuple(trusted_proxies)
 
     def connection(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Connection:
-        """The request's connection; UnknownHost or CrossSite when it may not come in at all."""
+        """The request's connection; UnknownHost or CrossSite when it may not come in at all, or dev mode's fault."""
         client = scope.get("client")
         source_ip: str = client[0] if client else ""
         secure = scope.get("scheme") == "https"
@@ -55,6 +56,7 @@ class Visits:
             raise UnknownHost
         if b"origin" in headers or b"sec-fetch-site" in headers:
             _refuse_other_sites(headers, host)
+        faults.refuse(scope)
         return Connection(
             source_ip=source_ip,
             secure=secure,

@@ -16,6 +16,7 @@ from moorage.access.events import Events
 from moorage.access.why import Why
 from moorage.api.asgi import headers_of
 from moorage.api.aws.sigv4 import Verifier
+from moorage.api.faults import Faults
 from moorage.api.visit import Visits
 from moorage.clock import Clock
 from moorage.errors import InvalidParameter, MoorageError, Serialization
@@ -69,6 +70,7 @@ class AdminServices:
     measure: Callable[[], Awaitable[None]]
     events: Events
     recorder: Recorder
+    faults: Faults
 
     def connection(self, request: Request) -> Connection:
         """The request's connection; UnknownHost or CrossSite when it may not come in at all."""

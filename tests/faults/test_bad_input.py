@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from moorage.store.blobs import files, transfer
 from tests.api.oci.client import Client
 from tests.end_to_end.pushing import MANIFEST, digest
 from tests.inside import Inside
@@ -333,34 +332,3 @@ async def layer_url(registry: Inside, plane: Client) -> str:
     assert put.status == 201, put
     asked = await registry.ok("GetDownloadUrlForLayer", repositoryName=APP, layerDigest=digest(b"content"))
     return str(asked["downloadUrl"])
-
-
-async def test_a_full_disk_refuses_and_corrupts_nothing(
-    registry: Inside, plane: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    upload = await begin(registry)
-    await registry.ok("UploadLayerPart", **part(upload, 0, LARGE))
-    location = (await plane("POST", f"/v2/{APP}/blobs/uploads/")).headers["location"]
-    assert (await plane("PATCH", location, b"before")).status == 202
-
-    def full(file: Any, content: bytes) -> None:
-        file.write(content[: len(content) // 2])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(files, "write_all", full)
-    monkeypatch.setattr(transfer, "write_all", full)
-    reply = await registry.ecr("UploadLayerPart", **part(upload, len(LARGE), b"rest"))
-    assert (reply.status, reply.error[0]) == (507, "ServerException")
-    for method, path, content in (
-        ("PATCH", location, os.urandom(3 * MIB)),
-        ("POST", f"/v2/{APP}/blobs/uploads/?digest={digest(b'small')}", b"small"),
-    ):
-        answer = await plane(method, path, content)
-        assert (answer.status, answer.code) == (507, "UNKNOWN"), answer
-    monkeypatch.undo()
-    assert await layers(registry, b"small") == ["UNAVAILABLE"]
-    assert (await plane("GET", location)).headers["range"] == "0-5"
-    assert (await plane("PUT", f"{location}?digest={digest(b'before')}")).status == 201
-    await registry.ok("UploadLayerPart", **part(upload, len(LARGE), b"rest"))
-    done: dict[str, Any] = {"repositoryName": APP, "uploadId": upload, "layerDigests": [digest(LARGE + b"rest")]}
-    await registry.ok("CompleteLayerUpload", **done)

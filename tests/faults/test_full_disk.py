@@ -1,0 +1,110 @@
+"""A disk that is really full: what cannot be kept is refused, what is there stays whole, and then it goes on."""
+
+import json
+import os
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from moorage.settings import Settings
+from tests.api.oci.client import Answer, Client
+from tests.end_to_end.pushing import MANIFEST, digest
+from tests.inside import Inside, inside
+
+MIB = 1 << 20
+BLOBS = "/v2/team/app/blobs"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 32 MiB of its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this user may not mount a file system")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.fixture
+async def registry(small_disk: Path) -> AsyncIterator[Inside]:
+    async with inside(Settings(mode="dev", data=small_disk / "data")) as made:
+        yield made
+
+
+class Filler:
+    """Takes all the room that is left, and gives it back."""
+
+    def __init__(self, disk: Path) -> None:
+        self._file = disk / "filler"
+
+    def fill(self) -> None:
+        with self._file.open("ab", buffering=0) as out:
+            for size in (MIB, 4096, 1):
+                try:
+                    while True:
+                        out.write(bytes(size))
+                except OSError:
+                    continue
+
+    def free(self) -> None:
+        self._file.unlink()
+
+
+async def put_blob(plane: Client, content: bytes) -> Answer:
+    return await plane("POST", f"{BLOBS}/uploads/?digest={digest(content)}", content)
+
+
+async def push(plane: Client, tag: str, layer: bytes) -> Answer:
+    """An image whose config is there already."""
+    kinds = {b"{}": "application/vnd.oci.image.config.v1+json", layer: "application/vnd.oci.image.layer.v1.tar"}
+    config, described = [{"mediaType": kind, "digest": digest(each), "size": len(each)} for each, kind in kinds.items()]
+    text = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [described]}).encode()
+    return await plane("PUT", f"/v2/team/app/manifests/{tag}", text, content_type=MANIFEST)
+
+
+async def pulls(plane: Client, tag: str, layer: bytes) -> bool:
+    manifest = await plane("GET", f"/v2/team/app/manifests/{tag}")
+    return manifest.status == 200 and (await plane("GET", f"{BLOBS}/{digest(layer)}")).body == layer
+
+
+async def test_a_full_disk_refuses_and_corrupts_nothing(registry: Inside, small_disk: Path) -> None:
+    plane, filler = await registry.plane(), Filler(small_disk)
+    first, large = os.urandom(2 * MIB), os.urandom(3 * MIB)
+    for content in (b"{}", first):
+        assert (await put_blob(plane, content)).status == 201
+    assert (await push(plane, "v1", first)).status == 201
+    location = (await plane("POST", f"{BLOBS}/uploads/")).headers["location"]
+    begun = await plane("PATCH", location, large[:MIB])
+    assert begun.status == 202
+
+    filler.fill()
+    refused = 0
+    for number in range(40):
+        for answer in (
+            await put_blob(plane, os.urandom(2 * MIB)),
+            await put_blob(plane, b"small %d" % number + bytes(3000)),
+            await plane("PATCH", location, large[MIB:], content_range=f"{MIB}-{3 * MIB - 1}"),
+            await push(plane, f"full-{number}", first),
+        ):
+            assert answer.status in {201, 202, 507}, answer
+            refused += answer.status == 507
+            if answer.status == 507:
+                assert answer.code == "UNKNOWN"
+        reply = await registry.ecr("CreateRepository", repositoryName=f"full/{number}")
+        assert reply.status in {200, 507}, reply
+        assert await pulls(plane, "v1", first)
+    assert refused > 40
+
+    filler.free()
+    assert (await plane("GET", location)).headers["range"] == f"0-{MIB - 1}"
+    assert (await plane("PATCH", location, large[MIB:], content_range=f"{MIB}-{3 * MIB - 1}")).status == 202
+    assert (await plane("PUT", f"{location}?digest={digest(large)}")).status == 201
+    assert (await push(plane, "v2", large)).status == 201
+    for tag, layer in (("v1", first), ("v2", large)):
+        assert await pulls(plane, tag, layer)
+    for tag in (await plane("GET", "/v2/team/app/tags/list")).json["tags"]:
+        assert (await plane("GET", f"/v2/team/app/manifests/{tag}")).status == 200

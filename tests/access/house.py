@@ -10,9 +10,8 @@ from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.access.download import Downloads
-from moorage.access.recorded import Records
+from moorage.access.principals import Principals
 from moorage.access.repository_policy import RepositoryPolicyCheck
-from moorage.access.why import Why
 from moorage.clock import Clock
 from moorage.identity.entity import USER
 from moorage.identity.identity import Identity, make_identity
@@ -60,7 +59,6 @@ class House:
     check: RepositoryPolicyCheck
     downloads: Downloads
     recorder: Recorder
-    why: Why
 
     @classmethod
     def over(cls, db: Database, audit: AuditStore, settings: Settings) -> "House":
@@ -77,10 +75,9 @@ class House:
             registry,
             authenticator,
             access,
-            RepositoryPolicyCheck(access, identity, registry.policies),
+            RepositoryPolicyCheck(access, Principals(identity), registry.policies),
             Downloads(authenticator, clock, settings),
             recorder,
-            Why(recorder, Records(audit, access), access),
         )
 
     async def root(self, account: AccountId = OWNER) -> Caller:

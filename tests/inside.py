@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from moorage.api.asgi import Message, Scope
-from moorage.application import Application, build
+from moorage.application import Application
 from moorage.settings import Settings
 from tests.api.oci.client import Client
 
@@ -111,7 +111,7 @@ class Inside:
 async def inside(settings: Settings) -> AsyncIterator[Inside]:
     """The application, started and stopped as a server does it."""
     settings.data.mkdir(parents=True, exist_ok=True)  # the server does that before its workers start
-    application = build(settings)
+    application = Application(settings)  # not `build`, which sets up this process's logging for good
     to_server: asyncio.Queue[Message] = asyncio.Queue()
     from_server: asyncio.Queue[Message] = asyncio.Queue()
     living = asyncio.create_task(application({"type": "lifespan"}, from_server.get, to_server.put))

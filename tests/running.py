@@ -18,7 +18,7 @@ import botocore.client
 from botocore.config import Config
 
 MOORAGE = str(Path(sys.executable).with_name("moorage"))
-_PATIENCE = 30.0
+_PATIENCE = 90.0
 
 
 def free_port() -> int:

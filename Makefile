@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: setup setup-dev run test lint format bench shapes clean
+.PHONY: setup setup-dev run test mutate lint format bench shapes clean
 
 setup: .venv/.runtime
 setup-dev: .venv/.dev
@@ -21,6 +21,10 @@ setup-dev: .venv/.dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
+.venv/.mutation: .venv/.dev requirements/mutation.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mutation.txt
+	@touch $@
+
 run: setup
 	@$(BIN)/moorage dev $(ARGS)
 
@@ -28,6 +32,10 @@ test: setup-dev
 	@tools/test-machine
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest $(ARGS)
+
+# How well tests/policy proves the policy engine: tries what changed since the last time (ARGS=--all: everything)
+mutate: .venv/.mutation
+	@$(BIN)/python tools/mutate.py $(ARGS)
 
 lint: setup-dev
 	@$(BIN)/ruff check --no-cache .
@@ -45,4 +53,4 @@ bench: setup-dev
 	@$(BIN)/python bench/run.py $(ARGS)
 
 clean:
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants

@@ -69,7 +69,8 @@ class Case:
     rule: str
     make: Callable[[], list[Check]]
     """Parses the policies, so it is called in the test. Raises PolicyError where the row is no policy."""
-    valid: bool = True
+    fault: Mapping[str, str] | None = None
+    """Of a row that is no policy: what the PolicyError says (`code`, `pointer`, `reason`), as far as the row tells."""
 
     def __str__(self) -> str:
         return f"{self.file}: {self.rule}"
@@ -100,8 +101,20 @@ def _cases(path: Path) -> Iterator[Case]:
         rows = [dict(zip(head["columns"], row, strict=True)) for row in head["rows"]]
     for row in rows:
         rule = row.get("rule") or f"{row['operator']} and a missing key"
-        valid = row.get("covers") != "invalid"
-        yield Case(path.stem, head["source"], rule, partial(_MAKERS[kind], head, row), valid)
+        yield Case(path.stem, head["source"], rule, partial(_MAKERS[kind], head, row), _fault(row))
+
+
+def _fault(row: Row) -> Mapping[str, str] | None:
+    if "code" in row:
+        return {"code": row["code"], "pointer": row["at"], "reason": row["reason"]}
+    return {} if row.get("covers") == "invalid" else None
+
+
+def _faulty(head: Row, row: Row) -> list[Check]:
+    made = {**head["base"][row["policy"]], **row["statement"]}
+    statement = {element: value for element, value in made.items() if value is not None}
+    _document(Kind(row["policy"]), [statement])
+    return []
 
 
 def _document(kind: Kind, statements: Statements, version: str = "2012-10-17") -> list[Named]:
@@ -277,4 +290,5 @@ _MAKERS: Final[dict[str, Callable[[Row, Row], list[Check]]]] = {
     "principals": _principal,
     "truth": _truth,
     "decisions": _decision,
+    "faults": _faulty,
 }

@@ -79,84 +79,71 @@ def test_principals_go_to_ids_and_back() -> None:
     assert again.canonical() == document.canonical()
 
 
+VALID = text(grant("*"))
+STATEMENT = '"Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:*"}]'
 BAD = [
+    ("[]", "DATA_TYPE_MISMATCH", "", "a policy is a JSON object"),
+    ("null", "DATA_TYPE_MISMATCH", "", "a policy is a JSON object"),
+    ("{}", "MISSING_STATEMENT", "", "the policy has no Statement"),
+    ('{"Statement": []}', "MISSING_STATEMENT", "/Statement", "must not be empty"),
+    ('{"Statement": [[]]}', "DATA_TYPE_MISMATCH", "/Statement/0", "must be an object"),
+    ('{"Statement": "x"}', "DATA_TYPE_MISMATCH", "/Statement", "must be an object"),
+    (
+        '{"Statement":[{"Effect":"Allow","Effect":"Allow","Principal":"*","Action":"ecr:*"}]}',
+        "DUPLICATE_ELEMENT",
+        "/Statement/0/Effect",
+        "the element Effect is there twice",
+    ),
+    (
+        text(grant("*"), version="2020-01-01"),
+        "INVALID_VERSION",
+        "/Version",
+        "the version is not one of 2008-10-17, 2012-10-17",
+    ),
+    (f'{{"Version": 2012, {STATEMENT}}}', "DATA_TYPE_MISMATCH", "/Version", "must be a string"),
+    (f'{{"Id": 5, {STATEMENT}}}', "DATA_TYPE_MISMATCH", "/Id", "must be a string"),
+    (f'{{"Id": "\\ud800", {STATEMENT}}}', "INVALID_TEXT", "/Id", "holds half a character"),
+    (f'{{"Sid": "x", {STATEMENT}}}', "INVALID_POLICY_ELEMENT", "/Sid", "the policy element Sid is not valid"),
+    (text(grant("*", Sid="\ud800")), "INVALID_TEXT", "/Statement/0/Sid", "holds half a character"),
+    (text(grant("*", Sid="a\udfffb")), "INVALID_TEXT", "/Statement/0/Sid", "holds half a character"),
+    (text(grant({"AWS": "\n"})), "INVALID_PRINCIPAL_FORMAT", "/Statement/0/Principal/AWS", "not an AWS principal: \n"),
+    (
+        text(grant({"AWS": f"arn:aws:iam::{OWNER}:root\n"})),
+        "INVALID_PRINCIPAL_FORMAT",
+        "/Statement/0/Principal/AWS",
+        f"not an AWS principal: arn:aws:iam::{OWNER}:root\n",
+    ),
+    (
+        text(grant("*", Condition={"StringLike": {"aws:a": "a" * 2049}})),
+        "VALUE_TOO_LONG",
+        "/Statement/0/Condition/StringLike/aws:a",
+        "longer than 2048 characters",
+    ),
+    (
+        text(grant("*", action="ecr:" + "*" * 2045)),
+        "VALUE_TOO_LONG",
+        "/Statement/0/Action",
+        "longer than 2048 characters",
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "code", "pointer", "reason"), BAD, ids=range(len(BAD)))
+def test_not_a_repository_policy(source: str, code: str, pointer: str, reason: str) -> None:
+    with pytest.raises(PolicyError) as fault:
+        repository(source)
+    assert (fault.value.code, fault.value.pointer, fault.value.reason) == (code, pointer, reason)
+    assert str(fault.value) == f"{pointer or '/'}: {reason}"
+
+
+NO_JSON = [
     "",
     "{",
-    "[]",
-    "null",
     "'Version'",
-    "{}",
-    '{"Statement": []}',
-    '{"Statement": [[]]}',
-    '{"Statement": "x"}',
-    '{"Statement": NaN}',
     "{'Statement': [{'Effect': 'Allow'}]}",
+    '{"Statement": NaN}',
     "\ufeff" + REFERENCE,
     REFERENCE + "x",
-    '{"Statement":[{"Effect":"Allow","Effect":"Allow","Principal":"*","Action":"ecr:*"}]}',
-    '{"Version":"2012-10-17","Version":"2012-10-17","Statement":[]}',
-    text(grant("*"), version="2020-01-01"),
-    '{"Version": 2012, "Statement": [{"Effect":"Allow","Principal":"*","Action":"ecr:*"}]}',
-    '{"Id": 5, "Statement": [{"Effect":"Allow","Principal":"*","Action":"ecr:*"}]}',
-    '{"Sid": "x", "Statement": [{"Effect":"Allow","Principal":"*","Action":"ecr:*"}]}',
-    text(grant("*", "allow")),
-    text(grant("*", Sid=1)),
-    text(grant("*", Sid="\ud800")),
-    text(grant(1)),
-    text(grant("*", Resource="*")),
-    text(grant("*", NotResource="*")),
-    text(grant("*", NotPrincipal="*")),
-    text(grant("*", NotAction="ecr:*")),
-    text({"Effect": "Allow", "Action": "ecr:*"}),
-    text({"Effect": "Allow", "Principal": "*"}),
-    text({"Principal": "*", "Action": "ecr:*"}),
-    text(grant(OWNER)),
-    text(grant(["*"])),
-    text(grant({})),
-    text(grant({"AWS": []})),
-    text(grant({"AWS": ""})),
-    text(grant({"AWS": 111122223333})),
-    text(grant({"aws": "*"})),
-    text(grant({"AWS": "1234"})),
-    text(grant({"AWS": "١٢٣٤٥٦٧٨٩٠١٢"})),
-    text(grant({"AWS": f"arn:aws:iam::{OWNER}:role/*"})),
-    text(grant({"AWS": f"arn:aws:iam::{OWNER}:*"})),
-    text(grant({"AWS": f"arn:aws:iam::{OWNER}:user/a?"})),
-    text(grant({"AWS": f"arn:aws:iam::{OWNER}:group/g"})),
-    text(grant({"AWS": f"arn:aws:iam::{OWNER}:user/"})),
-    text(grant({"AWS": f"arn:aws:iam::{OWNER}:root\n"})),
-    text(grant({"AWS": f"arn:aws:sts::{OWNER}:assumed-role/r"})),
-    text(grant({"AWS": "arn:aws:iam::*:root"})),
-    text(grant({"Service": "*"})),
-    text(grant({"Service": "ecr"})),
-    text(grant({"Federated": "cognito-identity.amazonaws.com"})),
-    text(grant({"CanonicalUser": "79a59d"})),
-    text(grant("*", action=[])),
-    text(grant("*", action="")),
-    text(grant("*", action=7)),
-    text(grant("*", action={"ecr": "*"})),
-    text(grant("*", action="ecr:GetAuthorizationToken")),
-    text(grant("*", action="ecr:getauthorizationtoken")),
-    text(grant("*", action="ecr:NoSuchThing")),
-    text(grant("*", action="ecr:PutImage ")),
-    text(grant("*", action="ecr:Put Image*")),
-    text(grant("*", action="s3:GetObject")),
-    text(grant("*", action="s3:*")),
-    text(grant("*", action="*:*")),
-    text(grant("*", action="ecr")),
-    text(grant("*", action="ecr:")),
-    text(grant("*", Condition=[])),
-    text(grant("*", Condition={"StringEquals": "x"})),
-    text(grant("*", Condition={"StringEquals": {"aws:a": None}})),
-    text(grant("*", Condition={"StringEquals": {"aws:a": [["x"]]}})),
-    text(grant("*", Condition={"StringEquals": {"aws:a": {"b": "c"}}})),
-    text(grant("*", Condition={"StringEquals": {"nocolon": "x"}})),
-    text(grant("*", Condition={"StringEquals": {"aws:A": "x", "aws:a": "x"}})),
-    text(grant("*", Condition={"StringIs": {"aws:a": "x"}})),
-    text(grant("*", Condition={"NullIfExists": {"aws:a": "true"}})),
-    text(grant("*", Condition={"ForSome:StringLike": {"aws:a": "x"}})),
-    text(grant("*", Condition={"ArnNotLike": {"aws:a": "x"}})),
-    text(grant("*", Condition={"StringLike": {"aws:a": "*a" * 1025}})),
     "[" * 100_000,
     '{"Statement":' * 5000,
     '{"Statement":' + "[" * 40 + "]" * 40 + "}",
@@ -165,11 +152,39 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("source", BAD, ids=range(len(BAD)))
-def test_not_a_repository_policy(source: str) -> None:
-    with pytest.raises(PolicyError) as fault:
+@pytest.mark.parametrize("source", NO_JSON, ids=range(len(NO_JSON)))
+def test_not_even_json(source: str) -> None:
+    with pytest.raises(PolicyError):
         repository(source)
-    assert fault.value.reason
+
+
+def test_limits_are_inclusive() -> None:
+    repository(text(grant("*", Condition={"StringLike": {"aws:a": "a" * 2048}})))
+    repository(text(grant("*", action="ecr:" + "*" * 2044)))
+
+
+def test_statement_ids_of_iam_are_unique_where_they_are_given() -> None:
+    with pytest.raises(PolicyError) as fault:
+        parse(text(right(Sid="a"), right(), right(Sid="b"), right(Sid="a")), Kind.IDENTITY)
+    assert (fault.value.code, fault.value.pointer) == ("DUPLICATE_SID", "/Statement/3/Sid")
+    assert fault.value.reason == "statement ids must be unique"
+    parse(text(right(Sid=""), right(Sid=""), right(), right()), Kind.IDENTITY)
+
+
+def test_a_document_knows_what_it_was_read_from() -> None:
+    source = text(grant("*", Sid="One"), grant("*", "Deny", Condition={"Bool": {"aws:a": True}}), version="2008-10-17")
+    document = repository(source.replace('"Version"', '"Id": "mine", "Version"', 1))
+    assert (document.id, document.version, document.kind) == ("mine", "2008-10-17", Kind.REPOSITORY)
+    assert document.text.startswith('{"Id": "mine"')
+    first, second = document.statements
+    assert (first.index, first.sid, first.effect, first.allow, first.conditions) == (0, "One", "Allow", True, ())
+    assert (second.index, second.sid, second.effect, second.allow) == (1, None, "Deny", False)
+    (test,) = second.conditions
+    assert (test.operator, test.name, test.key, test.values) == ("Bool", "aws:a", "aws:a", ("true",))
+    changed = document.with_principals(lambda _: OWNER)
+    assert changed.text == document.canonical()
+    assert (changed.kind, changed.id) == (document.kind, document.id)
+    assert repository(VALID).id is None
 
 
 def test_the_pointer_says_where() -> None:

@@ -1,0 +1,108 @@
+"""Mutation testing of the policy engine: breaks each line in turn and asks whether tests/policy notices (make mutate).
+
+Incremental: mutmut keeps its verdicts in mutants/ and tries again only what changed; when a test changed, survivors are
+tried again too. `make mutate ARGS=--all` forgets everything first. Ends with a table and with mutants/survivors.diff,
+which docs/mutation.md explains; exit code 1 when less than 90 % were killed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+GOAL = 90.0
+STATE = Path("mutants")
+MUTATED = Path("src/moorage/policy")
+TESTS = Path("tests/policy")
+TESTED_WITH = STATE / "tests.sha256"
+SURVIVORS = STATE / "survivors.diff"
+SURVIVED = "survived"
+UNTESTED = "no tests"
+KILLED = "killed"
+# mutmut's exit codes of a mutant's tests; a mutant whose tests never end is a mutant that is noticed.
+VERDICTS = {0: SURVIVED, 5: UNTESTED, 33: UNTESTED, None: "not tried"}
+
+Verdicts = dict[str, str]
+"""By the mutant's name."""
+
+
+def main() -> int:
+    os.nice(15)
+    if "--all" in sys.argv[1:]:
+        shutil.rmtree(STATE, ignore_errors=True)
+    before = TESTED_WITH.read_text() if TESTED_WITH.exists() else None
+    _mutmut("run")
+    now = _tests_digest()
+    survivors = [name for name, verdict in _all_verdicts() if verdict == SURVIVED]
+    if before is not None and before != now and survivors:
+        print(f"A test changed: {len(survivors)} survivors are tried again.", flush=True)
+        _mutmut("run", *survivors)
+    TESTED_WITH.write_text(now)
+    return _summary()
+
+
+def _mutmut(*arguments: str) -> None:
+    executable = Path(sys.executable).parent / "mutmut"
+    subprocess.run([executable, *arguments], check=True)
+
+
+def _tests_digest() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(TESTS.rglob("*")):
+        if path.suffix in {".py", ".yaml"}:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _modules() -> Iterator[tuple[str, Verdicts]]:
+    for path in sorted((STATE / MUTATED).rglob("*.py.meta")):
+        codes = json.loads(path.read_text())["exit_code_by_key"]
+        yield path.name.removesuffix(".meta"), {name: VERDICTS.get(code, KILLED) for name, code in codes.items()}
+
+
+def _all_verdicts() -> Iterator[tuple[str, str]]:
+    for _, verdicts in _modules():
+        yield from verdicts.items()
+
+
+def _summary() -> int:
+    total: Counter[str] = Counter()
+    print(f"\n{'module':<16} {'mutants':>8} {'killed':>8} {'survived':>9} {'no tests':>9} {'':>7}")
+    for module, verdicts in _modules():
+        if verdicts:
+            count = Counter(verdicts.values())
+            total += count
+            print(_line(module, count))
+    print(_line("policy/", total))
+    with SURVIVORS.open("w", encoding="utf-8") as file:
+        for name, verdict in _all_verdicts():
+            if verdict != KILLED:
+                file.write(_diff(name))
+    print(f"\nWho survived: {SURVIVORS}; why: docs/mutation.md")
+    return 0 if _percent(total) >= GOAL else 1
+
+
+def _line(name: str, count: Counter[str]) -> str:
+    return (
+        f"{name:<16} {count.total():>8} {count[KILLED]:>8} {count[SURVIVED]:>9} {count[UNTESTED]:>9} "
+        f"{_percent(count):>6.1f}%"
+    )
+
+
+def _percent(count: Counter[str]) -> float:
+    return 100 * count[KILLED] / count.total() if count else 0.0
+
+
+def _diff(name: str) -> str:
+    executable = Path(sys.executable).parent / "mutmut"
+    shown = subprocess.run([executable, "show", name], check=True, capture_output=True, text=True).stdout
+    return f"{shown.rstrip()}\n\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from moorage.policy import ECR_ACTIONS, Kind, Policies, ecr_action, evaluate, render, sentence, short
-from tests.policy.build import ACTION, ARN, OTHER, ask, attached, grant, named, policies, right, role, user
+from tests.policy.build import ACTION, ARN, OTHER, ask, attached, grant, named, policies, right, role, root, user
 
 DENY = named(Kind.IDENTITY, right(), right("Deny", Sid="NoPull"))
 BASE = f"User: {user().arn} is not authorized to perform: {ACTION} on resource: {ARN}"
@@ -78,6 +78,104 @@ def test_render_says_why() -> None:
     assert "1. 'Inside' Allow: condition IpAddress aws:SourceIp failed (no-value-matched)" in tree
     assert "fails: IpAddress aws:SourceIp = 192.0.2.1; policy: 10.0.0.0/8 (no-value-matched)" in tree
     assert "2. Allow: principal did not match" in tree
+
+
+def test_render_shows_every_set_policy_statement_and_test() -> None:
+    resource = named(
+        Kind.REPOSITORY,
+        grant("*", Sid="Inside", Condition={"StringEquals": {"aws:a": ["${aws:b}", "x"]}}),
+        grant({"AWS": OTHER}, Condition={"Bool": {"aws:c": True}}),
+    )
+    identity = named(
+        Kind.IDENTITY,
+        right("Deny", "ecr:PutImage"),
+        right(Condition={"Null": {"aws:Z": "false"}}),
+        right(resource="arn:aws:s3:::bucket"),
+        right(
+            Condition={"ForAllValues:StringLike": {"aws:c": ["a*", "b"]}, "IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
+        ),
+    )
+    given = Policies(
+        identity=identity,
+        resource=resource,
+        scp=[named(Kind.SCP, right()), named(Kind.SCP, right(action="s3:*"))],
+        rcp=[named(Kind.RCP, {**right(), "Principal": "*"})],
+    )
+    request = ask(user(), context={"aws:sourceip": "10.1.1.1", "aws:c": ("a", "b")})
+    assert (
+        render(evaluate(request, given, detail=True))
+        == f"""\
+DENY  {ACTION} on {ARN}
+  by      {user().arn} (user)
+  because scp: no statement allows it (2-no-scp-allow)
+  rule    2-no-scp-allow
+  message {BASE} because no service control policy allows the {ACTION} action
+  missing aws:a, aws:Z
+  resource: none
+    policy repository
+      1. 'Inside' Allow: condition StringEquals aws:a failed (key-missing)
+        fails: StringEquals aws:a = absent; policy: (no value), x (key-missing)
+      2. Allow: principal did not match
+        fails: Bool aws:c = a, b; policy: true (multivalued-without-set-operator)
+  identity: allow
+    policy identity
+      1. Deny: action did not match
+      2. Allow: condition Null aws:Z failed (key-missing)
+        fails: Null aws:Z = absent; policy: false (key-missing)
+      3. Allow: resource did not match
+      4. Allow: matched
+        holds: ForAllValues:StringLike aws:c = a, b; policy: a*, b (equal)
+        holds: IpAddress aws:SourceIp = 10.1.1.1; policy: 10.0.0.0/8 (equal)
+  scp level 1: allow
+    policy scp
+      1. Allow: matched
+  scp level 2: none
+    policy scp
+      1. Allow: action did not match
+  rcp level 1: allow (names the caller: any)
+    policy rcp
+      1. Allow: matched"""
+    )
+
+
+def test_the_deciding_statement_is_the_first_that_matched_in_the_deciding_set() -> None:
+    resource = [
+        *named(Kind.REPOSITORY, grant({"AWS": OTHER}, Sid="NotYou"), grant("*", "Deny", "ecr:Put*", Sid="NotThat")),
+        *named(Kind.REPOSITORY, grant("*", Sid="Allowed"), grant("*", "Deny", Sid="First"), grant("*", "Deny")),
+    ]
+    identity = named(Kind.IDENTITY, right(Sid="Mine"))
+    denied = evaluate(ask(user()), Policies(identity=identity, resource=resource))
+    deciding = denied.deciding_statement()
+    assert deciding is not None
+    assert (deciding[0].name, deciding[1].sid) == ("repository", "First")
+    allowed = evaluate(ask(user()), Policies(identity=identity, resource=resource[:1]))
+    deciding = allowed.deciding_statement()
+    assert deciding is not None
+    assert (deciding[0].name, deciding[1].sid) == ("identity", "Mine")
+    assert short(allowed) == "identity: allowed by statement 'Mine'"
+    silent = evaluate(ask(user()), Policies(resource=resource[:1]))
+    assert silent.deciding_statement() is None
+    assert evaluate(ask(root()), Policies()).deciding_statement() is None
+
+
+def test_short_of_the_root_and_of_an_unfit_request() -> None:
+    assert short(evaluate(ask(root()), Policies())) == "root: allowed (3-account-root)"
+    unfit = evaluate(ask(user(), action=None), Policies())  # type: ignore[arg-type]
+    assert short(unfit) == "request: no statement allows it (0-unfit-request)"
+    assert sentence(unfit.request, unfit) == (
+        f"User: {user().arn} is not authorized to perform: None on resource: {ARN}"
+    )
+    assert unfit.missing_keys() == ()
+
+
+def test_missing_keys_are_told_once_and_only_where_missing_was_the_fault() -> None:
+    def on(key: str, operator: str = "StringEquals") -> dict[str, object]:
+        return right(Condition={operator: {key: "a"}})
+
+    statements = [on("aws:b"), on("aws:a"), on("aws:b"), on("aws:there"), on("aws:c", "ForAnyValue:StringLike")]
+    identity = named(Kind.IDENTITY, *statements, on("aws:d", "StringNotEquals"))
+    decision = evaluate(ask(user(), context={"aws:there": "b"}), Policies(identity=identity))
+    assert decision.missing_keys() == ("aws:b", "aws:a")
 
 
 def test_a_decision_is_plain_data() -> None:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from moorage.policy import Document, Kind, PolicyError, parse
+from moorage.policy.canonical import canonical_text
 from tests.policy.build import OTHER, OWNER, grant, right, text
 
 REFERENCE = (
@@ -61,6 +62,19 @@ def test_canonical_text_is_stable_and_keeps_forms() -> None:
     assert repository(expected).canonical() == expected
 
 
+def test_every_kind_of_value_has_its_canonical_text() -> None:
+    condition = {"Bool": {"aws:a": False, "aws:b": []}, "Null": {"aws:c": [True, False, 1.5e3, -0.0]}}
+    canonical = repository(text(grant("*", Condition=condition))).canonical()
+    assert '"aws:a" : false,' in canonical
+    assert '"aws:b" : [ ]\n' in canonical
+    assert '"aws:c" : [ true, false, 1500.0, -0.0 ]\n' in canonical
+    # No policy holds null; the printer knows it all the same.
+    assert canonical_text({"Statement": {"Sid": None}}) == '{\n  "Statement" : {\n    "Sid" : null\n  }\n}'
+    assert canonical_text({"Statement": {"Sid": "\b\t\n\f\r\x00\x1f\x7f/"}}).endswith(
+        '"Sid" : "\\b\\t\\n\\f\\r\\u0000\\u001F\x7f/"\n  }\n}'
+    )
+
+
 def test_objects_in_arrays_stand_side_by_side() -> None:
     canonical = repository(text(grant("*"), grant({"AWS": OWNER}))).canonical()
     assert "\n  }, {\n" in canonical
@@ -77,6 +91,24 @@ def test_principals_go_to_ids_and_back() -> None:
     assert document.principals()[0] == arn
     again = repository(stored.canonical()).with_principals(lambda one: to_arn.get(one, one))
     assert again.canonical() == document.canonical()
+
+
+def test_principals_of_every_form_are_found_and_mapped() -> None:
+    document = repository(
+        text(
+            {"Effect": "Deny", "NotPrincipal": {"Service": ["a.amazonaws.com"], "AWS": [OTHER]}, "Action": "ecr:*"},
+            grant({"Service": "b.amazonaws.com"}),
+            {"Effect": "Deny", "NotPrincipal": {"AWS": OWNER}, "Action": "ecr:*"},
+            grant({"AWS": "*"}),
+        )
+    )
+    assert document.principals() == [OTHER, OWNER, "*"]
+    mapped = document.with_principals(lambda one: {OTHER: OWNER, OWNER: OTHER}.get(one, one))
+    assert mapped.principals() == [OWNER, OTHER, "*"]
+    assert f'"AWS" : [ "{OWNER}" ]' in mapped.text
+    assert f'"AWS" : "{OTHER}"' in mapped.text
+    one = repository('{"Statement": {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "ecr:*"}}')
+    assert one.with_principals(lambda _: OWNER).text.startswith('{\n  "Statement" : {\n')
 
 
 VALID = text(grant("*"))
@@ -231,7 +263,13 @@ def test_attached_kinds_need_a_resource_and_have_no_principal(kind: Kind) -> Non
 def test_registry_policies_need_principal_and_resource() -> None:
     arn = f"arn:aws:ecr:us-east-1:{OWNER}:repository/*"
     parse(
-        text(grant({"AWS": OTHER}, action=["ecr:ReplicateImage", "ecr:GetAuthorizationToken"], Resource=arn)),
+        text(
+            grant(
+                {"AWS": OTHER},
+                action=["ecr:ReplicateImage", "ecr:GetAuthorizationToken", "ecr:listImageReferrers"],
+                Resource=arn,
+            )
+        ),
         Kind.REGISTRY,
     )
     for bad in (grant("*"), right(), grant("*", Resource="repository/*"), grant("*", action="s3:*", Resource=arn)):

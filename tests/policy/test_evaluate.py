@@ -35,6 +35,22 @@ def test_what_cannot_be_read_is_denied(broken: Request) -> None:
     assert (decision.allowed, decision.decided_by) == (False, "request")
 
 
+def test_the_explanation_of_a_value_that_was_not_needed_decides_nothing() -> None:
+    identity = named(
+        Kind.IDENTITY,
+        right(action="s3:*", Condition={"StringEquals": {"aws:a": "1"}}),
+        right(Condition={"StringEquals": {"aws:b": "1"}}),
+    )
+    request = ask(user(), context={"aws:a": 7, "aws:b": "1"})  # type: ignore[dict-item]
+    plain, detailed = (evaluate(request, Policies(identity=identity), detail=detail) for detail in (False, True))
+    assert plain.allowed
+    assert (detailed.allowed, detailed.rule) == (plain.allowed, plain.rule)
+    detail = detailed.trace[0].policies[0].statements[0].detail
+    assert detail is not None
+    (test,) = detail.conditions
+    assert (test.matched, test.because, test.context_values) == (False, "type-unparsable", None)
+
+
 def test_the_trace_names_the_first_element_that_failed() -> None:
     resource = named(
         Kind.REPOSITORY,

@@ -157,9 +157,9 @@ class Test:
 
     def _check_set(self, values: tuple[str, ...], compare: Comparison, context: Context) -> Outcome:
         every = self._qualifier == "ForAllValues:"
-        if every:
+        if every and not any(values):
             # A list of nothing but empty texts counts as an empty one (policy-engine.md §3.3).
-            values = tuple(value for value in values if value)
+            values = ()
         outcome = _EMPTY_HOLDS if every else _EMPTY_FAILS
         for value in values:
             outcome = self._outcomes[compare(value, context)]

@@ -5,7 +5,7 @@ from typing import Final, Literal
 import msgspec
 
 from moorage.policy.action import Actions
-from moorage.policy.conditions import Because, Outcome, Test
+from moorage.policy.conditions import Because, Outcome, Test, UnfitRequestError
 from moorage.policy.principal import ANY, NONE, STRENGTHS, Principal, Principals
 from moorage.policy.resource import Resources
 from moorage.policy.variables import Context
@@ -192,8 +192,12 @@ class Statement:
 
 
 def _test_detail(test: Test, context: Context) -> TestDetail:
-    outcome = test.check(context)
     value = context.get(test.key)
+    try:
+        outcome = test.check(context)
+    except UnfitRequestError:
+        # The decision has been made without this test, or it would have ended there.
+        outcome, value = Outcome(False, "type-unparsable"), None
     return TestDetail(
         test.operator,
         test.name,

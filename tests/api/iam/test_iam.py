@@ -130,3 +130,10 @@ async def test_unknown_actions_are_named_invalid(root: Client) -> None:
     status, body = await root.send("iam", "MakeCoffee", {})
     assert status == 400
     assert b"<Code>InvalidAction</Code>" in body
+
+
+async def test_sts_answers_two_operations_so_far(root: Client) -> None:
+    for action in ("AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithSAML", "GetFederationToken"):
+        status, body = await root.send("sts", action, {})
+        assert status == 400
+        assert b"<Code>InvalidAction</Code>" in body

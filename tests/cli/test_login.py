@@ -115,6 +115,25 @@ def test_a_tool_that_fails_is_named_with_what_to_type(environment: dict[str, str
     assert "Good until" not in said
 
 
+def test_a_ca_that_is_named_is_laid_where_the_tools_look(environment: dict[str, str], tmp_path: Path) -> None:
+    run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), "localhost"])
+    tls = ("--tls-cert", str(tmp_path / "tls" / "server.crt"), "--tls-key", str(tmp_path / "tls" / "server.key"))
+    server = RunningServer(tmp_path / "data", *tls).start()
+    host, ca = f"localhost:{server.port}", tmp_path / "tls" / "ca.crt"
+    for name in ("docker", "helm"):  # the machine's own docker is left alone here
+        (tmp_path / "bin" / name).unlink()
+    environment["PATH"] = str(tmp_path / "bin")
+    try:
+        assert f"login --ca moorage-tls/ca.crt {host}" in login(environment, host, status=1)
+        login(environment, host, "--ca", str(ca), "--helper")
+        helper = str(Path(MOORAGE).with_name("docker-credential-moorage"))
+        assert json.loads(run([helper, "get"], input=host, env=environment).stdout)["Username"] == "AWS"
+    finally:
+        server.stop()
+    laid = Path(environment["HOME"]) / ".config" / "containers" / "certs.d" / host / "ca.crt"
+    assert laid.read_bytes() == ca.read_bytes()
+
+
 def test_containerd_sends_the_password_from_its_hosts_file(
     environment: dict[str, str], server: RunningServer, tmp_path: Path
 ) -> None:

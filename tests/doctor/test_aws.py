@@ -50,20 +50,21 @@ def test_one_service_elsewhere(patient: Make) -> None:
 
 def test_a_server_elsewhere(patient: Make) -> None:
     found = only("AWS endpoint", patient("https://r.example.com"))
-    assert found.fix == ("export AWS_ENDPOINT_URL=https://r.example.com AWS_REGION=us-east-1",)
+    assert found.fix == ("export AWS_ENDPOINT_URL=https://r.example.com",)
 
 
 @pytest.mark.parametrize(
     ("host", "variables", "fix"),
     [
-        ("localhost:4580", {}, "export AWS_REGION=us-east-1"),
-        ("localhost:4580", {"AWS_REGION": "eu-west-1"}, None),
+        ("localhost:4580", {}, "export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1"),
+        ("localhost:4580", {"AWS_REGION": "eu-west-1"}, "export AWS_DEFAULT_REGION=eu-west-1"),
+        ("localhost:4580", {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"}, None),
         ("localhost:4580", {"AWS_DEFAULT_REGION": "eu-west-1"}, None),
         ("localhost:4580", {"AWS_REGION": "a-b-1", "AWS_DEFAULT_REGION": "c-d-1"}, "export AWS_DEFAULT_REGION=a-b-1"),
         (
             "123456789012.dkr.ecr.ap-south-1.amazonaws.com",
             {"AWS_REGION": "eu-west-1"},
-            "export AWS_REGION=ap-south-1",
+            "export AWS_REGION=ap-south-1 AWS_DEFAULT_REGION=ap-south-1",
         ),
     ],
 )
@@ -71,6 +72,16 @@ def test_regions(patient: Make, host: str, variables: dict[str, str], fix: str |
     found = only("AWS region", patient(URL, host=host, environment=variables))
     assert found.state == ("ok" if fix is None else "warn")
     assert found.fix == (() if fix is None else (fix,))
+
+
+def test_the_region_of_a_profile(patient: Make, home: dict[str, str]) -> None:
+    directory = Path(home["HOME"]) / ".aws"
+    directory.mkdir()
+    (directory / "config").write_text("[default]\nregion = eu-west-1\n")
+    assert only("AWS region", patient(URL)) == ("ok", "region eu-west-1", ())
+    (directory / "config").write_text("no section")
+    assert only("AWS region", patient(URL)).state == "warn"
+    assert only("access key", patient(URL)).state == "fail"
 
 
 @pytest.fixture(scope="module")

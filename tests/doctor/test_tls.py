@@ -56,7 +56,19 @@ def test_an_unknown_authority(patient: Make, authority: Authority, tls: Tls) -> 
     assert found.state == "fail"
     assert "Tests of the doctor" in found.text
     assert found.fix[0] == f"moorage login --ca ca.crt {examined.host}"
-    assert only("answer", examined).state == "skip"  # nothing is sent to a server that nobody vouches for
+    assert "nothing is sent" in only("answer", examined).text
+
+
+def test_the_authority_that_moorage_ca_left_here(
+    patient: Make, authority: Authority, tls: Tls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "moorage-tls").mkdir()
+    (tmp_path / "moorage-tls" / "ca.crt").write_bytes(authority.file.read_bytes())
+    examined = patient(tls(authority.sign("127.0.0.1")), environment={"PATH": "/nowhere"})
+    found = only("certificate trust", examined)
+    assert (found.state, found.fix) == ("warn", (f"export AWS_CA_BUNDLE={tmp_path}/moorage-tls/ca.crt",))
+    assert only("answer", examined).state == "warn"  # it is asked, and is no Moorage
 
 
 def test_an_authority_that_docker_does_not_know(

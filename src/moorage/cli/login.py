@@ -96,6 +96,8 @@ def login(
     if print_password:
         sys.stdout.write(f"{password.secret}\n")
         return
+    if ca is not None and not place.plain:
+        _trust(place, ca)
     out = Console(highlight=False, soft_wrap=True)
     who, source = escape(_who(endpoint, found)), escape(found.source)
     out.print(f"{who} at [bold cyan]{place.endpoint}[/]  [dim](key: {source})[/]\n")
@@ -114,7 +116,16 @@ def _password(endpoint: Endpoint, found: Found, place: Place) -> Password:
         host = place.hosts[0]
         if error.code == "UnrecognizedClientException" and is_minted(found.key) and is_loopback(host):
             said += f"\n  for the open keys of moorage dev: {command()} login --account 000000000000 {host}"
+        if error.code == "tls":
+            said += f"\n  if that CA is yours: {command()} login --ca moorage-tls/ca.crt {host}"
         raise LoginError(f"{said}\n  what is wrong: {command()} doctor {host}") from error
+
+
+def _trust(place: Place, ca: Path) -> None:
+    """Whoever names a CA wants the tools to trust it as well."""
+    lines = [line for host in place.hosts for line in tools.trust(host, ca, os.environ)]
+    if lines:
+        typer.echo("Left to do, so that the tools trust it:\n  " + "\n  ".join(lines) + "\n", err=True)
 
 
 def _who(endpoint: Endpoint, found: Found) -> str:

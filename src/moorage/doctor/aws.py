@@ -8,7 +8,7 @@ from moorage.doctor.patient import Patient
 from moorage.login.endpoint import Answer
 from moorage.login.errors import EndpointError, KeyNotFoundError
 from moorage.login.hosts import endpoint_of_environment, region_of
-from moorage.login.keys import Found
+from moorage.login.keys import Found, read_profile
 from moorage.login.place import is_loopback
 
 _UNKNOWN = {"UnrecognizedClientException", "InvalidClientTokenId"}
@@ -51,24 +51,38 @@ def _same(url: str, patient: Patient) -> bool:
 def _environment_line(patient: Patient) -> str:
     if patient.is_local and patient.place.plain:
         return f'eval "$(moorage env --port {patient.port})"'
-    return f"export AWS_ENDPOINT_URL={patient.place.endpoint} AWS_REGION={patient.region}"
+    return f"export AWS_ENDPOINT_URL={patient.place.endpoint}"
 
 
 def region(patient: Patient) -> Iterator[Finding]:
     """A region is set, the same for all, and that of the host name."""
-    one, two = patient.environment.get("AWS_REGION"), patient.environment.get("AWS_DEFAULT_REGION")
-    named = region_of(patient.host)
-    found = patient.key
-    taken = one or two or (found.region if isinstance(found, Found) else None)
+    environment = patient.environment
+    one, two, named = environment.get("AWS_REGION"), environment.get("AWS_DEFAULT_REGION"), region_of(patient.host)
+    taken = one or two or _region_of_profile(patient)
     if one and two and one != two:
         text = f"AWS_REGION is {one}, AWS_DEFAULT_REGION is {two}, and not every client takes the same"
         yield warn(text, f"export AWS_DEFAULT_REGION={one}")
     elif taken is None:
-        yield warn("no region is set, and the AWS CLI will not start without", f"export AWS_REGION={patient.region}")
+        yield warn("no region is set, and the AWS CLI will not start without", _region_line(patient.region))
     elif named is not None and named != taken:
-        yield warn(f"{patient.host} is in {named}, the AWS CLI in {taken}", f"export AWS_REGION={named}")
+        yield warn(f"{patient.host} is in {named}, the AWS CLI in {taken}", _region_line(named))
+    elif one and not two and _region_of_profile(patient) is None:
+        text = "AWS_REGION is set, but version 1 of the AWS CLI and boto3 read AWS_DEFAULT_REGION"
+        yield warn(text, f"export AWS_DEFAULT_REGION={one}")
     else:
         yield ok(f"region {taken}")
+
+
+def _region_line(name: str) -> str:
+    return f"export AWS_REGION={name} AWS_DEFAULT_REGION={name}"
+
+
+def _region_of_profile(patient: Patient) -> str | None:
+    name = patient.profile or patient.environment.get("AWS_PROFILE") or "default"
+    try:
+        return read_profile(patient.environment, name).get("region")
+    except KeyNotFoundError:
+        return None
 
 
 def key(patient: Patient) -> Iterator[Finding]:
@@ -77,8 +91,8 @@ def key(patient: Patient) -> Iterator[Finding]:
     if isinstance(found, KeyNotFoundError):
         yield fail(str(found), f"aws configure --profile {patient.profile or 'default'}")
         return
-    if not patient.answers:
-        yield skip(f"no connection (the key would be {found.source})")
+    if patient.silence is not None:
+        yield skip(f"{patient.silence} (the key would be {found.source})")
         return
     try:
         arn = patient.endpoint.identity(found.key)

@@ -18,6 +18,7 @@ from moorage.login.keys import Found, find_key
 from moorage.login.passwords import Credential
 from moorage.login.place import Place, is_loopback, port_of, without_port
 
+LOCAL_CA = Path("moorage-tls/ca.crt")
 TIMEOUT = 5.0
 """Seconds that any one observation may take."""
 
@@ -116,8 +117,10 @@ class Patient:
 
     @cached_property
     def trust(self) -> str | None:
-        """The file that the server's certificate is trusted by, of those a person named; None: the system's."""
-        for file in filter(None, (self.ca, self.environment.get("AWS_CA_BUNDLE"))):
+        """The file that the server's certificate is trusted by, of those a person named, or that `moorage ca` left
+        here; None: the system's."""
+        here = str(LOCAL_CA.resolve()) if LOCAL_CA.exists() else None
+        for file in filter(None, (self.ca, self.environment.get("AWS_CA_BUNDLE"), here)):
             if self.chain_problem(file) is None:
                 return file
         return None
@@ -186,6 +189,8 @@ class Patient:
             return error
 
     @property
-    def answers(self) -> bool:
-        """Is there anything at /v2/ to go on with?"""
-        return isinstance(self.ping, Answer)
+    def silence(self) -> str | None:
+        """Why nothing more can be asked of the server; None when it answers."""
+        if isinstance(self.ping, Answer):
+            return None
+        return "its certificate is not trusted, so nothing is sent" if self.ping.code == "tls" else "no connection"

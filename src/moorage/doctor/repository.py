@@ -22,8 +22,8 @@ def repository(patient: Patient) -> Iterator[Finding]:
     """Each step of a pull and of a push is permitted."""
     if patient.repository is None:
         return
-    if not patient.answers:
-        yield skip("no connection")
+    if patient.silence is not None:
+        yield skip(patient.silence)
         return
     credential = best(patient)
     if credential is None:

@@ -20,7 +20,7 @@ def answer(patient: Patient) -> Iterator[Finding]:
     said = patient.ping
     if not isinstance(said, Answer):
         # Why there is no answer was said by the checks before, but for what only HTTP shows.
-        yield skip("no connection") if said.code in {"unreachable", "tls", "plain", "ca"} else fail(str(said))
+        yield fail(str(said)) if said.code == "answer" else skip(patient.silence or "")
     elif said.status == 421:
         yield fail(
             f"the server does not answer to the name {patient.name}. On the server, add it and start again",

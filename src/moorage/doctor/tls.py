@@ -6,17 +6,15 @@ import re
 import shutil
 import ssl
 from collections.abc import Iterator
-from pathlib import Path
 
 from cryptography import x509
 
 from moorage.doctor.finding import Finding, fail, ok, skip, warn
 from moorage.doctor.patient import Patient
+from moorage.login.tools import DOCKER_CERTIFICATES
 
 _SOON = datetime.timedelta(days=14)
 _NAME = re.compile(r"[A-Za-z0-9.:*_-]+")
-_LOCAL_CA = Path("moorage-tls/ca.crt")
-DOCKER_CERTIFICATES = Path("/etc/docker/certs.d")
 
 
 def scheme(patient: Patient) -> Iterator[Finding]:
@@ -93,10 +91,7 @@ def trust(patient: Patient) -> Iterator[Finding]:
     if problem is None:
         yield ok("trusted by this system's authorities")
         return
-    file = patient.trust
-    if file is None and _LOCAL_CA.exists() and patient.chain_problem(str(_LOCAL_CA)) is None:
-        file = str(_LOCAL_CA.resolve())
-    yield from _others_trust(patient, certificate, file, problem)
+    yield from _others_trust(patient, certificate, patient.trust, problem)
 
 
 def _others_trust(patient: Patient, certificate: x509.Certificate, file: str | None, problem: str) -> Iterator[Finding]:

@@ -59,7 +59,7 @@ def find_key(
     local = local_key(data, None)
     if local is not None:
         return local
-    if _read_profile(environment, "default"):
+    if read_profile(environment, "default"):
         return profile_key(environment, "default")
     return open_key(OPEN)
 
@@ -121,7 +121,7 @@ def read_key(file: Path, section: str) -> Key | None:
 def profile_key(environment: Mapping[str, str], name: str) -> Found:
     """The key of a profile of the AWS CLI: written down in its files, or told by its `credential_process`."""
     credentials, config = aws_files(environment)
-    profile = _read_profile(environment, name)
+    profile = read_profile(environment, name)
     if not profile:
         raise KeyNotFoundError(
             f"there is no profile {name} in {credentials} or {config}. Make it with: aws configure --profile {name}"
@@ -147,7 +147,7 @@ def aws_files(environment: Mapping[str, str]) -> tuple[Path, Path]:
     return Path(credentials).expanduser(), Path(config).expanduser()
 
 
-def _read_profile(environment: Mapping[str, str], name: str) -> dict[str, str]:
+def read_profile(environment: Mapping[str, str], name: str) -> dict[str, str]:
     """What both files say of a profile; the credentials file wins. An ECR endpoint of its `services` section counts."""
     credentials, config = aws_files(environment)
     sections = _sections(config)

@@ -19,6 +19,8 @@ from moorage.login.passwords import Credential
 
 _PATIENCE = 60.0  # seconds
 _NO_VERIFY, _NO_TLS = " --tls-verify=false", " --insecure-registry"
+DOCKER_CERTIFICATES = Path("/etc/docker/certs.d")
+_CONTAINERS = ("podman", "skopeo", "buildah")
 _CONTAINERD = Path("/etc/containerd/certs.d")
 
 
@@ -83,8 +85,6 @@ def _docker(job: Job) -> Outcome:
     """`docker login`, which knows docker's own rules; where it cannot be asked, its file is written."""
     file = config_file(job.environment)
     program = shutil.which("docker", path=job.environment.get("PATH"))
-    if job.ca is not None:
-        _trust(job, Path("/etc/docker/certs.d"))
     if program is None or DockerConfig(file).helper_of(job.host) == "moorage":
         return _docker_file(job)
     done = _run([program, "login", "--username", job.credential.user, "--password-stdin", job.host], job)
@@ -93,7 +93,7 @@ def _docker(job: Job) -> Outcome:
     said = _said(done, job)
     if "Cannot connect to the Docker daemon" in said:  # docker before 28 asks its engine
         return _docker_file(job)
-    return Outcome(False, said, _advice(said, job, Path("/etc/docker/certs.d")))
+    return Outcome(False, said, _advice(said, job, DOCKER_CERTIFICATES))
 
 
 def _docker_file(job: Job) -> Outcome:
@@ -113,17 +113,14 @@ def _keeper(file: Path, host: str) -> str:
 def _containers(job: Job) -> Outcome:
     """podman, skopeo and buildah: whichever is here writes the file that all of them read."""
     path = job.environment.get("PATH")
-    program = next(filter(None, (shutil.which(each, path=path) for each in ("podman", "skopeo", "buildah"))), None)
+    program = next(filter(None, (shutil.which(each, path=path) for each in _CONTAINERS)), None)
     if program is None:
         return Outcome(False, "none of podman, skopeo and buildah is installed")
-    home = Path(job.environment.get("XDG_CONFIG_HOME") or Path(job.environment.get("HOME") or Path.home()) / ".config")
-    if job.ca is not None:
-        _trust(job, home / "containers" / "certs.d")
     verify = ["--tls-verify=false"] if job.plain else []
     done = _run([program, "login", "--username", job.credential.user, "--password-stdin", *verify, job.host], job)
     if done.returncode != 0:
         said = _said(done, job)
-        return Outcome(False, said, _advice(said, job, home / "containers" / "certs.d"))
+        return Outcome(False, said, _advice(said, job, _containers_certificates(job.environment)))
     return Outcome(True, "push and pull need --tls-verify=false" if job.plain else "")
 
 
@@ -216,20 +213,35 @@ def _said(done: "subprocess.CompletedProcess[str]", job: Job) -> str:
     return (lines[-1] if lines else f"ended with {done.returncode}").replace(job.credential.secret, "…")[:500]
 
 
-def _trust(job: Job, certificates: Path) -> None:
-    """Lay the CA where the tool looks for it, if this person may write there; `_advice` says the line if not."""
-    assert job.ca is not None  # noqa: S101 - the caller has asked
-    target = certificates / job.host / "ca.crt"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(job.ca.read_bytes())
-    except PermissionError:
-        return
+def trust(host: str, ca: Path, environment: Mapping[str, str]) -> list[str]:
+    """Lay the CA where docker's engine and podman look for it. The lines to type where this person may not write."""
+    path, lines, places = environment.get("PATH"), [], []
+    if shutil.which("docker", path=path):
+        places.append(DOCKER_CERTIFICATES)
+    if any(shutil.which(each, path=path) for each in _CONTAINERS):
+        places.append(_containers_certificates(environment))
+    for certificates in places:
+        target = certificates / host / "ca.crt"
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(ca.read_bytes())
+        except OSError:
+            lines.append(_install_line(certificates, host, ca))
+    return lines
+
+
+def _containers_certificates(environment: Mapping[str, str]) -> Path:
+    """Where podman, skopeo and buildah look for a person's CAs."""
+    home = Path(environment.get("HOME") or Path.home())
+    return Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "containers" / "certs.d"
+
+
+def _install_line(certificates: Path, host: str, ca: Path) -> str:
+    sudo = "sudo " if certificates == DOCKER_CERTIFICATES else ""
+    return f"{sudo}install -D -m 644 {ca} {certificates / host / 'ca.crt'}"
 
 
 def _advice(said: str, job: Job, certificates: Path | None) -> tuple[str, ...]:
     if ("x509" in said or "certificate" in said) and certificates is not None:
-        sudo = "" if certificates.is_relative_to(Path.home()) else "sudo "
-        ca = job.ca if job.ca is not None else "CA.crt"
-        return (f"{sudo}install -D -m 644 {ca} {certificates / job.host / 'ca.crt'}",)
+        return (_install_line(certificates, job.host, job.ca or Path("CA.crt")),)
     return (f"moorage doctor {job.host}",)

@@ -84,7 +84,7 @@ def run(settings: Settings, *, on_start: Callable[[], None] = lambda: None) -> N
             websockets=False,
             workers=settings.workers,
             backpressure=1024,
-            http1_settings=HTTP1Settings(header_read_timeout=30_000),
+            http1_settings=HTTP1Settings(header_read_timeout=30_000, max_buffer_size=1 << 20),
             respawn_failed_workers=True,
             respawn_interval=0.2,
             workers_kill_timeout=None,

@@ -22,11 +22,11 @@ def test_layers_that_were_acknowledged_survive_a_kill(tmp_path: Path) -> None:
     def push(content: bytes) -> None:
         digest = "sha256:" + hashlib.sha256(content).hexdigest()
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        location = "/v2/kill/layers/blobs/uploads/"
         with contextlib.closing(connection):
             for method, body, expected in (("POST", b"", 202), ("PATCH", content, 202), ("PUT", b"", 201)):
-                path = "/v2/kill/layers/blobs/uploads/" if method == "POST" else location
-                path += f"?digest={digest}" if method == "PUT" else ""
-                connection.request(method, path, body, BASIC)
+                query = f"?digest={digest}" if method == "PUT" else ""
+                connection.request(method, location + query, body, BASIC)
                 answer = connection.getresponse()
                 answer.read()
                 assert answer.status == expected

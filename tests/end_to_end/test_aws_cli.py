@@ -34,3 +34,20 @@ def test_a_repository_and_its_policy(server: RunningServer, tmp_path: Path) -> N
     assert "arn:aws:iam::111122223333:root" in shown["policyText"]
     assert aws(env, "ecr", "get-login-password").strip()
     assert json.loads(aws(env, "sts", "get-caller-identity"))["Account"] == "000000000000"
+
+
+def test_a_role_and_what_it_may(server: RunningServer, tmp_path: Path) -> None:
+    env = environment(server, tmp_path)
+    statement = {"Effect": "Allow", "Principal": {"AWS": "000000000000"}, "Action": "sts:AssumeRole"}
+    (tmp_path / "trust.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    trust = f"file://{tmp_path}/trust.json"
+    made = json.loads(aws(env, "iam", "create-role", "--role-name", "cli-role", "--assume-role-policy-document", trust))
+    arn = made["Role"]["Arn"]
+    assert made["Role"]["AssumeRolePolicyDocument"]["Statement"] == [statement]
+    pull_only = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
+    aws(env, "iam", "attach-role-policy", "--role-name", "cli-role", "--policy-arn", pull_only)
+    actions = ("--action-names", "ecr:BatchGetImage", "ecr:PutImage")
+    said = json.loads(aws(env, "iam", "simulate-principal-policy", "--policy-source-arn", arn, *actions))
+    assert [each["EvalDecision"] for each in said["EvaluationResults"]] == ["allowed", "implicitDeny"]
+    aws(env, "iam", "detach-role-policy", "--role-name", "cli-role", "--policy-arn", pull_only)
+    aws(env, "iam", "delete-role", "--role-name", "cli-role")

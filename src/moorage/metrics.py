@@ -25,7 +25,7 @@ RECEIVED = Counter("moorage_received_bytes_total", "Bytes of request bodies", ["
 SENT = Counter("moorage_sent_bytes_total", "Bytes of response bodies", ["door"], registry=_registry)
 DECISIONS = Counter("moorage_decisions_total", "Decisions of the policy engine", ["verdict"], registry=_registry)
 AUDIT_DROPPED = Counter(
-    "moorage_audit_dropped_total", "Decisions that found the audit queue full and were not recorded", registry=_registry
+    "moorage_audit_dropped_total", "Decisions and events that could not be recorded and are lost", registry=_registry
 )
 STORED = Gauge(
     "moorage_stored", "What the store holds", ["what"], registry=_registry, multiprocess_mode="mostrecent"

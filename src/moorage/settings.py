@@ -68,8 +68,8 @@ class Settings:
     blob_grace_seconds: float = _setting(3600.0, "how long an unreferenced blob is kept")
     sweep_interval_seconds: float = _setting(60.0, "how often expired things are swept away")
     outbox_seconds: float = _setting(7 * DAY, "how long events wait in the outbox")
-    audit_seconds: float = _setting(90 * DAY, "how long decisions are kept")
-    audit_queue: int = _setting(100_000, "decisions that may wait to be written; more are dropped and counted")
+    audit_seconds: float = _setting(90 * DAY, "how long decisions and events are kept")
+    audit_queue: int = _setting(100_000, "audit records that may wait to be written; more are lost, and counted")
 
     repositories_per_registry: int = _setting(100_000, "quota")
     images_per_repository: int = _setting(100_000, "quota")

@@ -147,6 +147,17 @@ def test_who_may_read_the_repository_policy_sees_both_sides(server: RunningServe
     assert told["blockedBy"] == ["resource"]
 
 
+def test_the_statements_of_a_foreign_policy_are_not_named_in_a_header(server: RunningServer) -> None:
+    office(server, "why/header")
+    deny = {"Sid": "WeKnowAboutYou", "Effect": "Deny", "Principal": "*", "Action": "ecr:BatchGetImage"}
+    policy = {"Version": "2012-10-17", "Statement": [deny]}
+    server.client("ecr", OWNER).set_repository_policy(repositoryName="why/header", policyText=json.dumps(policy))
+    hal = user(server, READER, "hal", "ecr:*")
+    status, body, headers = pull(server, hal, "why/header", "HEAD")
+    assert (status, body) == (403, b"")
+    assert headers["x-moorage-reason"] == "resource: explicit deny"
+
+
 def test_an_allowed_request_is_explained_by_its_request_id(server: RunningServer) -> None:
     answer = server.client("ecr", OWNER).create_repository(repositoryName="why/allowed")
     tree = Key(server, OWNER).why(answer["ResponseMetadata"]["RequestId"]).stdout

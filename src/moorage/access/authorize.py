@@ -93,7 +93,9 @@ class Access:
             resource=decision.request.resource,
             reason=reason,
         )
-        raise AccessDenied(policy.sentence(decision.request, decision), entry.id, short=reason)
+        if caller.principal.kind == "anonymous":  # nobody learns how a policy is made by not signing in (design §4)
+            raise AccessDenied(policy.plain_sentence(decision.request))
+        raise AccessDenied(policy.sentence(decision.request, decision), entry.id, short=_short_for_caller(decision))
 
     async def allows(
         self,
@@ -213,6 +215,13 @@ class Access:
                 self._compiled.clear()
             self._compiled[name, kind] = found
         return found
+
+
+def _short_for_caller(decision: policy.Decision) -> str:
+    """The short reason; statements of the resource's own policies are not named to whoever it refuses."""
+    if decision.decided_by in {"resource", "rcp"}:
+        return f"{decision.decided_by}: {'explicit deny' if decision.explicit else 'no statement allows it'}"
+    return policy.short(decision)
 
 
 def _requested_tags(extra: Mapping[str, str | tuple[str, ...]]) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from moorage.policy.lockout import locks_out
 from moorage.policy.principal import ANONYMOUS, Principal, PrincipalKind, account_named, is_aws_principal, is_unique_id
 from moorage.policy.render import render
 from moorage.policy.request import Named, Policies, Request
-from moorage.policy.sentence import sentence, short
+from moorage.policy.sentence import plain_sentence, sentence, short
 from moorage.policy.spans import Position, Span, statement_span
 from moorage.policy.statement import Detail, Finding, TestDetail
 from moorage.policy.suggest import Suggestion, blocked_by, suggest
@@ -58,6 +58,7 @@ __all__ = [
     "locks_out",
     "opened",
     "parse",
+    "plain_sentence",
     "render",
     "says",
     "sentence",

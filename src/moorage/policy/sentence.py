@@ -19,9 +19,7 @@ _ASSUMES: Final = ("sts:assumerole", "sts:tagsession", "sts:setsourceidentity")
 
 def sentence(request: Request, decision: Decision) -> str:
     """What AWS tells the caller of a denied request; one cause, the one that `decision` names."""
-    base = (
-        f"User: {request.principal.arn} is not authorized to perform: {request.action} on resource: {request.resource}"
-    )
+    base = plain_sentence(request)
     if decision.decided_by == "resource" and request.action.lower().startswith(_ASSUMES):
         # The resource policy of a role is its trust policy.
         if decision.explicit:
@@ -34,6 +32,13 @@ def sentence(request: Request, decision: Decision) -> str:
     if decision.explicit:
         return f"{base} with an explicit deny in {with_article}"
     return f"{base} because no {plain} allows the {request.action} action"
+
+
+def plain_sentence(request: Request) -> str:
+    """The same without its cause."""
+    return (
+        f"User: {request.principal.arn} is not authorized to perform: {request.action} on resource: {request.resource}"
+    )
 
 
 def short(decision: Decision) -> str:

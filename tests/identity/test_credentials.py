@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from moorage.clock import Clock
+from moorage.errors import QueryError
 from moorage.identity import aws_managed
 from moorage.identity.credentials import Attached, Credential, PolicySets
 from moorage.identity.entity import GROUP, ROLE, USER
@@ -171,3 +172,9 @@ async def test_last_uses_are_written_later_and_do_not_raise_the_epoch(identity: 
     assert again.used.service == "iam"
     assert (await identity.credentials.find(key.id))[0] == before
     assert await identity.keys.last_use("AKIANOTTHERE") is None
+
+
+async def test_nobody_has_no_session(identity: Identity) -> None:
+    with pytest.raises(QueryError) as refused:
+        await identity.sessions.create(ONE, "AROANOBODY", 900, kind="role", name="run")
+    assert refused.value.error_code == "NoSuchEntity"

@@ -8,10 +8,11 @@ from typing import Literal, NamedTuple
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
+from moorage.identity import faults
 from moorage.identity.unique_ids import SESSION, new_key_id, new_secret, new_token, secret_purpose
 from moorage.names import AccountId
 from moorage.sealing import Sealer
-from moorage.store.metadata import accounts, credentials, epoch, policies
+from moorage.store.metadata import accounts, credentials, epoch, identities, policies
 from moorage.store.metadata.database import Database
 
 SessionKind = Literal["session", "role", "federated"]
@@ -58,7 +59,8 @@ class Sessions:
         `name`: role session name or federated user's name. `policy`, `policy_ids`: the session policy's text and the
         managed policies passed (`ManagedPolicies.find(…).id`); both None: no session policy limits it. `tags`: session
         tags, over those of the user or role; `transitive_keys` those of them that a chained session inherits.
-        `context`: further condition keys (lower case) of every request of the session.
+        `context`: further condition keys (lower case) of every request of the session. NoSuchEntity when the user or
+        role is gone.
         """
         key_id, secret, token, at = new_key_id(SESSION), new_secret(), new_token(), self._clock.now()
         row: dict[str, object] = {
@@ -81,6 +83,8 @@ class Sessions:
         }
 
         def work(conn: Connection) -> None:
+            if identity_id is not None and not identities.exists(conn, identity_id):
+                raise faults.no_such(f"{identity_id} cannot be found.")  # deleted since it was looked up
             accounts.ensure(conn, account, "", at)
             policy_hash = None if policy is None else policies.keep(conn, policy)
             credentials.add_session(conn, {**row, "policy_hash": policy_hash})

@@ -73,3 +73,37 @@ async def test_a_session_without_mfa_may_not_use_iam(root: Client) -> None:
     made = (await ann.ok("GetSessionToken", "sts"))["Credentials"]
     session = root.as_key(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
     assert (await session.refused("ListUsers"))[:2] == (403, "InvalidClientTokenId")
+
+
+async def test_a_role_is_nobodys_user_and_makes_the_root_no_keys(root: Client) -> None:
+    trust = '{"Statement":[{"Effect":"Allow","Principal":{"Service":"x.amazonaws.com"},"Action":"sts:AssumeRole"}]}'
+    role = (await root.ok("CreateRole", RoleName="r", AssumeRolePolicyDocument=trust))["Role"]
+    await root.ok("AttachRolePolicy", RoleName="r", PolicyArn=ADMIN)
+    made = await root.identity.sessions.create(OWNER, role["RoleId"], 900, kind="role", name="run")
+    session = root.as_key(made.id, made.secret, made.token)
+    mine = (await root.ok("ListAccessKeys"))["AccessKeyMetadata"][0]["AccessKeyId"]
+    for operation, fields in (
+        ("CreateAccessKey", {}),
+        ("ListAccessKeys", {}),
+        ("DeleteAccessKey", {"AccessKeyId": mine}),
+        ("UpdateAccessKey", {"AccessKeyId": mine, "Status": "Inactive"}),
+        ("GetUser", {}),
+        ("ListMFADevices", {}),
+        ("DeleteLoginProfile", {}),
+    ):
+        refused = await session.refused(operation, **fields)
+        assert refused == (
+            400,
+            "ValidationError",
+            "Must specify userName when calling with non-User credentials",
+        ), operation
+    assert len((await root.ok("ListAccessKeys"))["AccessKeyMetadata"]) == 1
+    await session.ok("CreateUser", UserName="ann")
+    await session.ok("CreateAccessKey", UserName="ann")
+
+
+async def test_federated_users_may_not_use_iam(root: Client) -> None:
+    made = await root.identity.sessions.create(OWNER, None, 900, kind="federated", name="bob", policy=ALLOW_ALL)
+    session = root.as_key(made.id, made.secret, made.token)
+    assert (await session.refused("ListUsers"))[:2] == (403, "InvalidClientTokenId")
+    assert (await session.refused("CreateAccessKey"))[0] >= 400

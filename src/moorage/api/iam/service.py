@@ -11,7 +11,7 @@ from moorage.api.aws.operation import Call, Conditions, Service
 from moorage.api.aws.query import Parameters
 from moorage.api.iam import fields
 from moorage.clock import Clock
-from moorage.errors import UnrecognizedClient
+from moorage.errors import QueryError, UnrecognizedClient
 from moorage.identity.arns import identity_arn, policy_arn
 from moorage.identity.entity import GROUP, ROLE, USER, Entity, Kind
 from moorage.identity.identity import Identity
@@ -40,8 +40,14 @@ def by(call: IamCall) -> str:
 
 
 def owner(call: IamCall, request: Parameters) -> str | None:
-    """The user that UserName names, else the caller itself; None is the account's root."""
-    return fields.optional_name(request, "UserName") or call.caller.principal.user_name
+    """The user that UserName names, else the caller itself; None is the account's root.
+
+    A role's session is neither: ValidationError, lest it be taken for the root.
+    """
+    named, principal = fields.optional_name(request, "UserName"), call.caller.principal
+    if named is None and principal.kind not in {"user", "root"}:
+        raise QueryError("ValidationError", "Must specify userName when calling with non-User credentials")
+    return named or principal.user_name
 
 
 def name_of(kind: Kind, request: Parameters) -> str:

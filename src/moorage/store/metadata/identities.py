@@ -82,6 +82,10 @@ def by_id(conn: Connection, kind: str, identity_id: str) -> Row[Any] | None:
     return conn.execute(_selected(kind).where(identities.c.id == identity_id)).one_or_none()
 
 
+def exists(conn: Connection, identity_id: str) -> bool:
+    return conn.execute(select(identities.c.id).where(identities.c.id == identity_id)).one_or_none() is not None
+
+
 def page(conn: Connection, kind: str, account: str, prefix: str, after: str, limit: int) -> Sequence[Row[Any]]:
     """The next ones whose path starts with `prefix`, by folded name from `after` on."""
     name = bytewise(conn, identities.c.name_folded)

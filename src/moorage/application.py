@@ -35,6 +35,7 @@ from moorage.api.visit import Visits
 from moorage.clock import Clock
 from moorage.identity.identity import make_identity
 from moorage.identity.last_uses import LastUses
+from moorage.identity.oidc import Issuers, read_issuers
 from moorage.jobs.sweep import Sweep
 from moorage.locations import Locations
 from moorage.registry.registry import make_registry
@@ -94,6 +95,7 @@ async def start(settings: Settings) -> Running:
     authenticator = Authenticator(identity, sealer, clock, settings)
     access = Access(registry.repositories, registry.policies, recorder, clock, settings)
     downloads = Downloads(authenticator, clock, settings)
+    issuers = Issuers(read_issuers(settings.oidc_issuers) if settings.oidc_issuers is not None else [], clock)
     locations = Locations(settings)
     visits = Visits(locations, settings.trusted_proxies)
     verifier = Verifier(authenticator, clock, settings.clock_skew_seconds)
@@ -110,11 +112,12 @@ async def start(settings: Settings) -> Running:
     principals = Principals(identity)
     policy_check = RepositoryPolicyCheck(access, principals, registry.policies)
     faults = Faults()
+    why = Why(recorder, Records(audit, access), access, policy_check.shown, clock)
     ecr = EcrServices(registry, authenticator, policy_check, downloads, locations, settings, clock, sealer)
     services: list[tuple[Service[Any], Any]] = [
         (ECR, ecr),
         (IAM, IamServices(identity, principals, Simulator(identity, access, clock), clock)),
-        (STS, StsServices(identity, clock)),
+        (STS, StsServices(identity, issuers, why, clock)),
     ]
     recorder.start()
     identity.last_uses.start()
@@ -126,7 +129,7 @@ async def start(settings: Settings) -> Running:
                 registry,
                 access,
                 authenticator,
-                Why(recorder, Records(audit, access), access, policy_check.shown, clock),
+                why,
                 verifier,
                 visits,
                 clock,

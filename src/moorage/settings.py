@@ -51,6 +51,7 @@ class Settings:
     tls_cert: Path | None = _setting(None, "certificate chain, PEM")
     tls_key: Path | None = _setting(None, "private key, PEM (PKCS#8)")
     insecure: bool = _setting(False, "allow plain HTTP on an address that is not loopback")
+    oidc_issuers: Path | None = _setting(None, "JSON file of OIDC issuers whose tokens AssumeRoleWithWebIdentity takes")
     trusted_proxies: tuple[Network, ...] = _setting((), "networks whose X-Forwarded-* headers count")
     metrics_public: bool = _setting(False, "answer /metrics to callers that are not on loopback")
 

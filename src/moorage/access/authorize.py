@@ -40,6 +40,8 @@ class NamedResource(NamedTuple):
 
     account: AccountId
     arn: str
+    trust: str | None = None
+    """Of a role to be taken on: the hash of its trust policy; empty when there is no such role."""
 
 
 Resource: TypeAlias = RepositoryRef | Registry | NamedResource
@@ -139,6 +141,7 @@ class Access:
         recorded: bool = True,
     ) -> Entry:
         policy_hash: str | None = None
+        trust: str | None = None
         tags = _NO_TAGS
         region = connection.region
         if isinstance(resource, RepositoryRef):
@@ -153,9 +156,11 @@ class Access:
             account, region = resource.account, resource.region
             arn = repository_arn(account, region, "*") if resource.all_repositories else "*"
         else:
-            account, arn = resource
+            account, arn, trust = resource
         now = self._clock.now()
         policies = self._policies.get((caller.policies, policy_hash)) or await self._attached(caller, policy_hash)
+        if trust is not None:
+            policies = await self._trusting(policies, trust)
         values = context.of_request(caller, connection, now, account, tags, extra)
         decision = policy.evaluate(policy.Request(caller.principal, action, arn, account, values), policies)
         if not decision.allowed and self._recovers(caller, action, account):
@@ -192,6 +197,10 @@ class Access:
             self._policies.clear()
         self._policies[caller.policies, policy_hash] = policies
         return policies
+
+    async def _trusting(self, policies: policy.Policies, trust: str) -> policy.Policies:
+        named = (policy.Named("trust policy", trust, await self.compiled(trust, policy.Kind.TRUST)),) if trust else ()
+        return msgspec.structs.replace(policies, trust=named)
 
     async def _with(self, sets: PolicySets, resource: tuple[policy.Named, ...] | None) -> policy.Policies:
         """What comes with a caller, compiled, beside the policies of the resource."""

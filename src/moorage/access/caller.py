@@ -6,6 +6,7 @@ import msgspec
 
 from moorage import policy
 from moorage.identity.credentials import PolicySets, SessionState
+from moorage.identity.oidc import WebIdentity
 from moorage.names import Region
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
 
     principal: policy.Principal
     credential: str
-    """How: `key`; `session` (GetSessionToken), `role`, `federated`; `open` (dev mode, unverified)."""
+    """How: `key`; `session` (GetSessionToken), `role`, `federated`; `web` (an OIDC token); `open` (dev, unverified)."""
     key_id: str
     policies: PolicySets
     """What comes with the caller: identity policies, boundary, session policies."""
@@ -41,6 +42,8 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     """Of a session: seconds since the epoch."""
     session: SessionState | None = None
     """Of a session: its name, tags and what else it was made with."""
+    web: WebIdentity | None = None
+    """Of an OIDC token: what it says."""
 
     @property
     def verified(self) -> bool:

@@ -16,6 +16,7 @@ _TYPES: Final[Mapping[str, str]] = {
     "user": "IAMUser",
     "role": "AssumedRole",
     "federated": "FederatedUser",
+    "web": "WebIdentityUser",
     "service": "AWSService",
 }
 _ANONYMOUS: Final = {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"}

@@ -15,6 +15,7 @@ _TYPES: Mapping[str, str] = {
     "user": "User",
     "role": "AssumedRole",
     "federated": "FederatedUser",
+    "web": "WebIdentityUser",
     "anonymous": "Anonymous",
 }
 

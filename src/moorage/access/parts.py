@@ -16,7 +16,7 @@ CLOCK_KEYS: Final = frozenset({"aws:currenttime", "aws:epochtime"})
 
 _KEPT: Final = 16_384
 """Texts remembered; past it the memory starts anew."""
-_SETS: Final = ("identity", "resource", "boundary", "session")
+_SETS: Final = ("identity", "resource", "trust", "boundary", "session")
 _LEVELS: Final = ("scp", "rcp")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -44,6 +44,7 @@ class KeptPolicies(msgspec.Struct, frozen=True):
 
     identity: tuple[KeptPolicy, ...] | None = None
     resource: tuple[KeptPolicy, ...] | None = None
+    trust: tuple[KeptPolicy, ...] | None = None
     boundary: tuple[KeptPolicy, ...] | None = None
     session: tuple[KeptPolicy, ...] | None = None
     scp: tuple[tuple[KeptPolicy, ...], ...] | None = None

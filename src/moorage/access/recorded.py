@@ -126,6 +126,7 @@ class Records:
             found = policy.Policies(
                 identity=await self._named(kept.identity),
                 resource=await self._named(kept.resource),
+                trust=await self._named(kept.trust),
                 boundary=await self._named(kept.boundary),
                 session=await self._named(kept.session),
                 scp=await self._levels(kept.scp),

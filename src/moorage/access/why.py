@@ -24,7 +24,7 @@ from moorage.errors import MoorageError
 from moorage.names import AccountId, InvalidNameError, RepositoryRef, parse_repository_arn
 
 OWN_SIDE: Final[frozenset[policy.SetName]] = frozenset({"identity", "boundary", "session", "scp"})
-RESOURCE_SIDE: Final[frozenset[policy.SetName]] = frozenset({"resource", "rcp"})
+RESOURCE_SIDE: Final[frozenset[policy.SetName]] = frozenset({"resource", "trust", "rcp"})
 POPULATION_SECONDS: Final = 30 * 86_400.0
 POPULATION: Final = 20_000
 """Recorded decisions looked at for what a suggestion would open besides; the newest of them."""
@@ -200,7 +200,7 @@ def _again(recorded: Recorded, policies: policy.Policies) -> policy.Decision:
 
 
 def _all(policies: policy.Policies) -> Iterable[policy.Named]:
-    for attached in (policies.identity, policies.resource, policies.boundary, policies.session):
+    for attached in (policies.identity, policies.resource, policies.trust, policies.boundary, policies.session):
         yield from attached or ()
     for levels in (policies.scp, policies.rcp):
         for level in levels or ():

@@ -17,6 +17,7 @@ _SETS: Final[Mapping[str, str]] = {
     "scp": "service control policies",
     "rcp": "resource control policies",
     "resource": "repository policy",
+    "trust": "trust policy of the role",
 }
 _RESULTS: Final[Mapping[str, tuple[str, str]]] = {
     "allow": ("allows it", "green"),
@@ -29,6 +30,7 @@ _GRANTS: Final[Mapping[str, str]] = {
     "direct": "names the caller",
     "any": "names everyone",
     "service": "names the service",
+    "federated": "names the identity provider",
 }
 _BECAUSE: Final[Mapping[str, str]] = {
     "key-missing": "the request has no {key}; the policy wants {wanted}",

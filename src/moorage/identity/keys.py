@@ -7,10 +7,10 @@ from sqlalchemy import Connection
 from moorage.clock import Clock
 from moorage.identity import faults, finding
 from moorage.identity.entity import USER
-from moorage.identity.unique_ids import ACCESS_KEY, new_key_id, new_secret, secret_purpose
+from moorage.identity.unique_ids import ACCESS_KEY, SESSION, new_key_id, new_secret, secret_purpose
 from moorage.names import AccountId
 from moorage.sealing import Sealer
-from moorage.store.metadata import access_keys, accounts, epoch
+from moorage.store.metadata import access_keys, accounts, credentials, epoch
 from moorage.store.metadata.database import Database
 
 KEYS_PER_USER: Final = 2
@@ -90,6 +90,15 @@ class AccessKeys:
             if row is None:
                 return None
             return KeyUse(AccountId(row.account), row.user_name, access_keys.last_use(conn, key_id))
+
+        return await self._db.read(work)
+
+    async def account_of(self, key_id: str) -> AccountId | None:
+        """Whose that living key or session is."""
+
+        def work(conn: Connection) -> AccountId | None:
+            row = credentials.session(conn, key_id) if key_id.startswith(SESSION) else access_keys.find(conn, key_id)
+            return None if row is None else AccountId(row.account)
 
         return await self._db.read(work)
 

@@ -7,8 +7,8 @@ import msgspec
 from moorage.policy.request import Request
 from moorage.policy.statement import Finding
 
-SetName = Literal["identity", "resource", "boundary", "session", "scp", "rcp"]
-DecidedBy = Literal["identity", "resource", "boundary", "session", "scp", "rcp", "root", "service", "request"]
+SetName = Literal["identity", "resource", "trust", "boundary", "session", "scp", "rcp"]
+DecidedBy = Literal["identity", "resource", "trust", "boundary", "session", "scp", "rcp", "root", "service", "request"]
 Verdict = Literal["deny", "allow", "none"]
 
 

@@ -72,10 +72,10 @@ def _compiled(one: StatementElements, variables: bool) -> Statement:
 
 
 def _named(principal: Listed) -> Principals:
-    # A federated provider is no principal of a decision: its sessions come as roles.
-    aws = [entry.text for entry in principal.entries if entry.key == "AWS"]
-    services = [entry.text for entry in principal.entries if entry.key == "Service"]
-    return Principals(aws, services, negated=principal.negated)
+    def under(key: str) -> list[str]:
+        return [entry.text for entry in principal.entries if entry.key == key]
+
+    return Principals(under("AWS"), under("Service"), under("Federated"), negated=principal.negated)
 
 
 def _as_root_arn(principal: str) -> str:

@@ -7,14 +7,14 @@ import msgspec
 
 from moorage.policy.conditions import UnfitRequestError
 from moorage.policy.decision import DecidedBy, Decision, PolicyTrace, SetName, SetTrace, Verdict
-from moorage.policy.principal import ACCOUNT, ANY, LIMITED, NONE, STRENGTHS, Principal
+from moorage.policy.principal import ACCOUNT, ANY, FEDERATED, LIMITED, NONE, SERVICE, STRENGTHS, Principal
 from moorage.policy.request import Named, Policies, Request
 from moorage.policy.statement import Finding, Inquiry
 
 _STRENGTH: Final = {name: strength for strength, name in enumerate(STRENGTHS)}
-_KINDS: Final = ("root", "user", "role", "federated", "service", "anonymous")
+_KINDS: Final = ("root", "user", "role", "federated", "web", "service", "anonymous")
 _WITH_IDENTITY: Final = frozenset({"root", "user", "role", "federated"})
-_EXPLICIT_ORDER: Final[tuple[SetName, ...]] = ("scp", "rcp", "resource", "identity", "boundary", "session")
+_EXPLICIT_ORDER: Final[tuple[SetName, ...]] = ("scp", "rcp", "resource", "trust", "identity", "boundary", "session")
 
 
 class _Ruling(msgspec.Struct, frozen=True, gc=False):
@@ -72,6 +72,8 @@ def _read_all(request: Request, policies: Policies, detail: bool) -> tuple[SetTr
     trace: list[SetTrace] = []
     if policies.resource is not None:
         trace.append(_read("resource", policies.resource, inquiry, by_principal=True))
+    if policies.trust is not None:
+        trace.append(_read("trust", policies.trust, inquiry, by_principal=True))
     if caller.kind in _WITH_IDENTITY:
         if caller.kind != "root":
             if policies.identity is not None:
@@ -148,6 +150,8 @@ def _combine(request: Request, policies: Policies, trace: tuple[SetTrace, ...]) 
     """Steps 3 to 6 and A, when nothing denies explicitly."""
     kind = request.principal.kind
     allowing: dict[SetName, str] = {one.set: one.strength for one in trace if one.result == "allow"}
+    if policies.trust is not None or kind == "web":
+        return _take_on(request, policies, allowing)
     grant = _STRENGTH[allowing.get("resource", "none")]
     if kind == "anonymous":
         return _Ruling(grant >= ANY, "resource", "A-anonymous-grant" if grant >= ANY else "A-no-anonymous-grant")
@@ -156,11 +160,7 @@ def _combine(request: Request, policies: Policies, trace: tuple[SetTrace, ...]) 
         return _Ruling(allowed, "resource", "4-service-grant" if allowed else "4-no-service-grant")
     same_account = request.principal.account == request.resource_account
     identity = kind == "root" or "identity" in allowing
-    limits = _Limits(
-        # Root has neither; a federated session without a session policy has no rights of its user's.
-        boundary=kind == "root" or policies.boundary is None or "boundary" in allowing,
-        session=kind == "root" or "session" in allowing or (policies.session is None and kind != "federated"),
-    )
+    limits = _limits(kind, policies, allowing)
     if not same_account:
         if grant == NONE:
             return _Ruling(False, "resource", "6-no-resource-grant")
@@ -176,6 +176,38 @@ def _combine(request: Request, policies: Policies, trace: tuple[SetTrace, ...]) 
     if not identity:
         return _Ruling(False, "identity", "5c-no-identity-grant")
     return limits.ruling("5c") or _Ruling(True, "identity", "5c-identity-grant")
+
+
+def _take_on(request: Request, policies: Policies, allowing: Mapping[SetName, str]) -> _Ruling:
+    """Whether a role may be taken on: its trust policy must say so, whatever else does (policy-engine.md §8.2).
+
+    Who names the caller itself in the same account needs no identity policy; who only trusts the account leaves it to
+    those; across accounts both sides must agree. A web identity has no side of its own.
+    """
+    kind = request.principal.kind
+    grant = _STRENGTH[allowing.get("trust", "none")]
+    if kind in {"web", "service", "anonymous"}:
+        allowed = (kind == "web" and grant == FEDERATED) or (kind == "service" and grant in {ANY, SERVICE})
+        return _Ruling(allowed, "trust", "7-trusted" if allowed else "7-not-trusted")
+    if grant == NONE:
+        return _Ruling(False, "trust", "7-not-trusted")
+    limits = _limits(kind, policies, allowing)
+    if request.principal.account == request.resource_account:
+        if grant > LIMITED:
+            return _Ruling(True, "trust", "7-direct-trust")
+        if grant > ACCOUNT:
+            return limits.ruling("7") or _Ruling(True, "trust", "7-limited-trust")
+    if kind != "root" and "identity" not in allowing:
+        return _Ruling(False, "identity", "7-no-identity-grant")
+    return limits.ruling("7") or _Ruling(True, "trust", "7-trusted-and-granted")
+
+
+def _limits(kind: str, policies: Policies, allowing: Mapping[SetName, str]) -> "_Limits":
+    return _Limits(
+        # Root has neither; a federated session without a session policy has no rights of its user's.
+        boundary=kind == "root" or policies.boundary is None or "boundary" in allowing,
+        session=kind == "root" or "session" in allowing or (policies.session is None and kind != "federated"),
+    )
 
 
 class _Limits(msgspec.Struct, frozen=True, gc=False):

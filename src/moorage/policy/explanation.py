@@ -12,7 +12,7 @@ from moorage.policy.request import Named, Policies
 from moorage.policy.sentence import sentence, short
 from moorage.policy.statement import Detail, Finding, TestDetail
 
-SETS: Final[tuple[SetName, ...]] = ("identity", "boundary", "session", "scp", "rcp", "resource")
+SETS: Final[tuple[SetName, ...]] = ("identity", "boundary", "session", "scp", "rcp", "resource", "trust")
 """In the order in which they are told: the caller's side, the organisation's, the resource's."""
 
 Texts = Callable[[Named], str]
@@ -97,6 +97,8 @@ def _source(key: str) -> str:
 
 def _set(decision: Decision, policies: Policies, name: SetName, is_visible: bool, texts: Texts) -> list[dict[str, Any]]:
     """One entry, or one a level of SCPs and RCPs."""
+    if name == "trust" and policies.trust is None:
+        return []  # only a role has one
     if not is_visible:
         return [{"set": name, "hidden": True}]
     traces = [one for one in decision.trace if one.set == name]

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-PrincipalKind = Literal["root", "user", "role", "federated", "service", "anonymous"]
+PrincipalKind = Literal["root", "user", "role", "federated", "web", "service", "anonymous"]
 
 
 class Principal(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
@@ -14,11 +14,13 @@ class Principal(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
 
     kind: PrincipalKind
     account: str
-    """12 digits; empty for anonymous callers and services."""
+    """12 digits; empty for anonymous callers, web identities and services."""
     arn: str
-    """User, root, assumed-role session or federated-user ARN; a service's name; `anonymous`."""
+    """User, root, assumed-role session or federated-user ARN; a service's name; `anonymous`. Of a web identity (whom an
+    OIDC token vouches for) its provider's ARN."""
     id: str
-    """`aws:userid`: account id (root), `AIDA…`, `AROA…:SESSION`, `ACCOUNT:NAME`, `anonymous`."""
+    """`aws:userid`: account id (root), `AIDA…`, `AROA…:SESSION`, `ACCOUNT:NAME`, `PROVIDER:AUDIENCE:SUBJECT`,
+    `anonymous`."""
     role_arn: str | None = None
     """Of a role session: the role, with its path."""
     role_id: str | None = None
@@ -40,7 +42,8 @@ LIMITED: Final = 2
 DIRECT: Final = 3
 ANY: Final = 4
 SERVICE: Final = 5
-STRENGTHS: Final = ("none", "account", "limited", "direct", "any", "service")
+FEDERATED: Final = 6
+STRENGTHS: Final = ("none", "account", "limited", "direct", "any", "service", "federated")
 
 _ACCOUNT_ID: Final = re.compile(r"[0-9]{12}")
 _ROOT: Final = re.compile(r"arn:aws[a-z-]{0,16}:iam::([0-9]{12}):root")
@@ -87,10 +90,15 @@ def is_unique_id(text: str) -> bool:
 class Principals:
     """What a Principal or NotPrincipal element lists, ready to be compared."""
 
-    __slots__ = ("accounts", "anyone", "entities", "negated", "services")
+    __slots__ = ("accounts", "anyone", "entities", "federated", "negated", "services")
 
-    def __init__(self, aws: Iterable[str], services: Iterable[str], *, negated: bool) -> None:
-        """`aws` and `services` have been checked by `is_aws_principal` and `is_service_principal`."""
+    def __init__(
+        self, aws: Iterable[str], services: Iterable[str], federated: Iterable[str] = (), *, negated: bool
+    ) -> None:
+        """`aws` and `services` have been checked by `is_aws_principal` and `is_service_principal`.
+
+        `federated`: ARNs of identity providers, which only trust policies name.
+        """
         named = set(aws)
         self.negated = negated
         self.anyone = "*" in named
@@ -98,6 +106,7 @@ class Principals:
         self.accounts = frozenset(account for account in accounts.values() if account is not None)
         self.entities = frozenset(text for text, account in accounts.items() if account is None)
         self.services = frozenset(services)
+        self.federated = frozenset(federated)
 
     def strength(self, caller: Principal) -> int:
         """How strongly the element matches the caller; NONE when it does not."""
@@ -111,6 +120,8 @@ class Principals:
         kind = caller.kind
         if kind == "service":
             return SERVICE if caller.arn in self.services else ANY if self.anyone else NONE
+        if kind == "web":
+            return FEDERATED if caller.arn in self.federated else ANY if self.anyone else NONE
         if self.anyone:
             return ANY
         entities = self.entities

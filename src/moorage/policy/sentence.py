@@ -8,23 +8,17 @@ from moorage.policy.request import Request
 _NAMES: Final = {
     "identity": ("an identity-based policy", "identity-based policy"),
     "resource": ("a resource-based policy", "resource-based policy"),
+    "trust": ("the role trust policy", "role trust policy"),
     "boundary": ("a permissions boundary", "permissions boundary"),
     "session": ("a session policy", "session policy"),
     "scp": ("a service control policy", "service control policy"),
     "rcp": ("a resource control policy", "resource control policy"),
 }
 
-_ASSUMES: Final = ("sts:assumerole", "sts:tagsession", "sts:setsourceidentity")
-
 
 def sentence(request: Request, decision: Decision) -> str:
     """What AWS tells the caller of a denied request; one cause, the one that `decision` names."""
     base = plain_sentence(request)
-    if decision.decided_by == "resource" and request.action.lower().startswith(_ASSUMES):
-        # The resource policy of a role is its trust policy.
-        if decision.explicit:
-            return f"{base} with an explicit deny in the role trust policy"
-        return f"{base} because no role trust policy allows the {request.action} action"
     names = _NAMES.get(decision.decided_by)
     if names is None:
         return base

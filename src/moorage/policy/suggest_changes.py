@@ -24,12 +24,13 @@ Json = dict[str, Any]
 _KINDS: Final[Mapping[SetName, Kind]] = {
     "identity": Kind.IDENTITY,
     "resource": Kind.REPOSITORY,
+    "trust": Kind.TRUST,
     "boundary": Kind.BOUNDARY,
     "session": Kind.SESSION,
     "scp": Kind.SCP,
     "rcp": Kind.RCP,
 }
-_BY_PRINCIPAL: Final = frozenset({"resource", "rcp"})
+_BY_PRINCIPAL: Final = frozenset({"resource", "trust", "rcp"})
 _LISTED: Final = frozenset(
     {"StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike", "IpAddress", "NumericEquals"}
 )
@@ -85,6 +86,8 @@ def candidates(decision: Decision, policies: Policies, *, has_policy: bool) -> I
     if decision.allowed or decision.decided_by not in _KINDS:
         return
     name = cast("SetName", decision.decided_by)
+    if name == "trust" and not policies.trust:
+        return  # there is no such role
     if name != "resource" or has_policy:
         yield from _of_set(decision, name, policies)
     request = decision.request
@@ -188,7 +191,7 @@ class _Maker:
             statement["Principal"] = "*" if name == "*" else {"AWS": name}
         statement["Action"] = self._request.action
         registry = bool(policies) and policies[-1].document.kind is Kind.REGISTRY
-        if self._set != "resource" or registry:
+        if self._set not in {"resource", "trust"} or registry:
             statement["Resource"] = self._request.resource
         if not policies:
             yield from self._new(level, statement)
@@ -259,6 +262,7 @@ _SUMMARIES: Final[Mapping[str, str]] = {
 _POLICIES: Final[Mapping[SetName, str]] = {
     "identity": "identity policy",
     "resource": "repository policy",
+    "trust": "trust policy",
     "boundary": "permissions boundary",
     "session": "session policy",
     "scp": "service control policy",
@@ -270,7 +274,7 @@ def _policy(name: SetName, named: Named) -> str:
     called = "registry policy" if named.document.kind is Kind.REGISTRY else _POLICIES[name]
     if not named.hash:
         return f"a new {called}"
-    return f"the {called}" if name == "resource" else f"the {called} {named.name}"
+    return f"the {called}" if name in {"resource", "trust"} else f"the {called} {named.name}"
 
 
 def _called(statement: Json | None) -> str:

@@ -106,7 +106,7 @@ def says(change: Change, caller: Request) -> str:
 
 
 def _who(change: Change, statement: Json, caller: Request) -> str:
-    if change.set in {"resource", "rcp"}:
+    if change.set in {"resource", "trust", "rcp"}:
         if "NotPrincipal" in statement:
             return f"everyone but {', '.join(_named(statement['NotPrincipal']))}, anonymous callers too,"
         return " and ".join(_principal(each) for each in _named(statement.get("Principal", "*")))

@@ -10,7 +10,9 @@ from moorage.access.audit import Recorder
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.principals import Principals
+from moorage.access.recorded import Records
 from moorage.access.simulate import Simulator
+from moorage.access.why import Why
 from moorage.api.aws.door import AwsDoor
 from moorage.api.aws.operation import Service
 from moorage.api.aws.sigv4 import Verifier
@@ -18,6 +20,7 @@ from moorage.api.iam import IAM, IamServices
 from moorage.api.sts import STS, StsServices
 from moorage.api.visit import Visits
 from moorage.identity.identity import make_identity
+from moorage.identity.oidc import Issuers
 from moorage.locations import Locations
 from moorage.registry.registry import make_registry
 from moorage.sealing import Sealer
@@ -39,10 +42,11 @@ async def root(tmp_path: Path) -> AsyncIterator[Client]:
     audit: Any = NoAudit()
     recorder = Recorder(audit, clock, settings, lambda: None)
     access = Access(registry.repositories, registry.policies, recorder, clock, settings)
+    why = Why(recorder, Records(audit, access), access, Principals(identity).shown, clock)
     verifier = Verifier(authenticator, clock, settings.clock_skew_seconds)
     services: list[tuple[Service[Any], Any]] = [
         (IAM, IamServices(identity, Principals(identity), Simulator(identity, access, clock), clock)),
-        (STS, StsServices(identity, clock)),
+        (STS, StsServices(identity, Issuers([], clock), why, clock)),
     ]
     door = AwsDoor(services, verifier, access, Visits(Locations(settings), ()), settings)
     await identity.accounts.ensure(OWNER)

@@ -132,8 +132,15 @@ async def test_unknown_actions_are_named_invalid(root: Client) -> None:
     assert b"<Code>InvalidAction</Code>" in body
 
 
-async def test_sts_answers_two_operations_so_far(root: Client) -> None:
-    for action in ("AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithSAML", "GetFederationToken"):
-        status, body = await root.send("sts", action, {})
+async def test_what_is_left_out_is_an_invalid_action(root: Client) -> None:
+    for service, action in (
+        ("sts", "AssumeRoleWithSAML"),
+        ("sts", "AssumeRoot"),
+        ("iam", "CreateSAMLProvider"),
+        ("iam", "CreateOpenIDConnectProvider"),
+        ("iam", "CreateInstanceProfile"),
+        ("iam", "GenerateCredentialReport"),
+    ):
+        status, body = await root.send(service, action, {})
         assert status == 400
         assert b"<Code>InvalidAction</Code>" in body

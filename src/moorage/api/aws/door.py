@@ -4,6 +4,7 @@ Operation found → key, scope, clock → body read → signature → body decod
 """
 
 import asyncio
+import itertools
 import uuid
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -34,6 +35,8 @@ from moorage.settings import Settings
 _log = structlog.get_logger()
 _LARGE_BODY = 16 << 20
 """Bodies that may be longer than this are capped in number at once."""
+_UNSIGNED_BODY = 128 << 10
+"""Bytes of a body that is read before anything is known of who sends it."""
 _BODY_SECONDS = 300.0
 """A body must have arrived by then."""
 _LONGEST_NAME = 128
@@ -57,6 +60,7 @@ class Exchange:
         "caller",
         "connection",
         "headers",
+        "opened",
         "operation",
         "receive",
         "region",
@@ -73,12 +77,18 @@ class Exchange:
         self.request_id = str(uuid.uuid4())
         self.remarks: dict[str, str] = {}
         self.connection: Connection | None = None
+        self.opened: Opened | None = None
         self.operation = ""
         self.caller: Caller | None = None
         """Who signed, once that is verified."""
         self.region: Region | None = None
         self.asked = trail.NOTHING
         self.responded = trail.NOTHING
+
+    @property
+    def signed(self) -> bool:
+        """Whether it carries a signature, good or bad."""
+        return b"authorization" in self.headers or b"X-Amz-Signature=" in self.scope["query_string"]
 
 
 class AwsDoor:
@@ -106,7 +116,7 @@ class AwsDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive)
-        opened = self._opened(exchange)
+        exchange.opened = opened = self._opened(exchange)
         refusal: MoorageError | None = None
         body = b""
         try:
@@ -124,6 +134,7 @@ class AwsDoor:
             refusal = ServerFault()
         if isinstance(refusal, AccessDenied) and refusal.decision_id:
             exchange.request_id = refusal.decision_id
+        opened = exchange.opened
         is_query = opened is not None and opened.service.protocol == "query"
         await self._note(exchange, opened, refusal, is_query=is_query)
         if refusal is not None:
@@ -164,7 +175,9 @@ class AwsDoor:
             wording=opened.service.wording,
         )
         del body  # a layer part's is long, and decoded now
-        return _encode(await self._decided(exchange, connection, opened, operation, claim, exchange.caller, request))
+        return _encode(
+            await self._decided(exchange, connection, opened, operation, claim.signed.region, exchange.caller, request)
+        )
 
     def _target(self, exchange: Exchange) -> tuple[Opened, Operation]:
         """The service and operation that X-Amz-Target names, or UnknownOperation."""
@@ -179,6 +192,8 @@ class AwsDoor:
 
     async def _query(self, exchange: Exchange, connection: Connection, opened: Opened) -> bytes:
         service = opened.service
+        if not exchange.signed:
+            return await self._unsigned(exchange, connection)
         claim = await self._verifier.begin(exchange.scope, exchange.headers, service.name, host=connection.host)
         body = await _body(exchange, BODY_LIMIT)
         exchange.caller = await self._verifier.finish(claim, body)
@@ -188,10 +203,43 @@ class AwsDoor:
         operation = service.operations.get(name)
         if operation is None or version not in {None, service.version}:
             raise UnknownOperation(f"Could not find operation {name} for version {version}")
-        response: Mapping[str, query.Value] | None = await self._decided(
-            exchange, connection, opened, operation, claim, exchange.caller, request
+        if operation.authenticate is not None:
+            exchange.caller = await operation.authenticate(opened.services, request)
+        return await self._answered(
+            exchange, connection, opened, operation, claim.signed.region, exchange.caller, request
         )
-        return query.answer(name, query.namespace(service.name, service.version), response, exchange.request_id)
+
+    async def _unsigned(self, exchange: Exchange, connection: Connection) -> bytes:
+        """An operation whose request proves by itself who calls; every other one must be signed."""
+        body = await _body(exchange, _UNSIGNED_BODY)
+        request = query.Parameters.parse(body, exchange.scope["query_string"])
+        name = request.get("Action") or ""
+        for opened in self._services.values():
+            operation = opened.service.operations.get(name)
+            if operation is None or operation.authenticate is None:
+                continue
+            exchange.opened, exchange.operation = opened, name
+            exchange.caller = await operation.authenticate(opened.services, request)
+            return await self._answered(
+                exchange, connection, opened, operation, connection.region, exchange.caller, request
+            )
+        raise MissingAuthenticationToken
+
+    async def _answered(
+        self,
+        exchange: Exchange,
+        connection: Connection,
+        opened: Opened,
+        operation: Operation,
+        region: Region,
+        caller: Caller,
+        request: query.Parameters,
+    ) -> bytes:
+        response: Mapping[str, query.Value] | None = await self._decided(
+            exchange, connection, opened, operation, region, caller, request
+        )
+        xmlns = query.namespace(opened.service.name, opened.service.version)
+        return query.answer(operation.name, xmlns, response, exchange.request_id)
 
     async def _decided(
         self,
@@ -199,12 +247,12 @@ class AwsDoor:
         connection: Connection,
         opened: Opened,
         operation: Operation,
-        claim: Claim,
+        region: Region,
         caller: Caller,
         request: Any,
     ) -> Any:
         """What the operation answers, once everything it touches is allowed."""
-        exchange.region = region = claim.signed.region
+        exchange.region = region
         exchange.asked = trail.request_parameters(request)
         if connection.region != region:
             connection = msgspec.structs.replace(connection, region=region)
@@ -219,16 +267,17 @@ class AwsDoor:
             connection.host,
             exchange.remarks,
         )
-        if operation.action is not None:
+        actions = operation.actions(call, request)
+        if actions:
             named = operation.resources(call, request)
             resources = await named if isinstance(named, Awaitable) else named
             found = operation.conditions(call, request)
             conditions = await found if isinstance(found, Awaitable) else found
             # An id names one decision; of several, the one that denies becomes the request's id.
-            decision_id = exchange.request_id if len(resources) == 1 else None
-            for resource in resources:
+            decision_id = exchange.request_id if len(resources) == len(actions) == 1 else None
+            for action, resource in itertools.product(actions, resources):
                 await self._access.require(
-                    caller, connection, operation.action, resource, extra=conditions, decision_id=decision_id
+                    caller, connection, action, resource, extra=conditions, decision_id=decision_id
                 )
         response = await operation.run(call, request)
         exchange.responded = trail.response_elements(operation.name, response)

@@ -32,6 +32,12 @@ Conditions: TypeAlias = Mapping[str, str | tuple[str, ...]]
 FoundConditions: TypeAlias = Conditions | Awaitable[Conditions]
 """Awaited where they have to be looked up (the permissions boundary that a user has)."""
 
+Actions: TypeAlias = str | Callable[[Any, Any], Sequence[str]] | None
+"""What must be allowed: one action, or those that the request needs (a session with tags needs `sts:TagSession` too).
+
+None: every authenticated caller may (sts:GetCallerIdentity, sts:GetSessionToken).
+"""
+
 Resources: TypeAlias = Sequence[Resource] | Awaitable[Sequence[Resource]]
 """What an action is decided on; awaited where it has to be looked up (the path in a user's ARN)."""
 
@@ -66,17 +72,24 @@ def no_conditions(call: Call[Any], request: Any) -> Conditions:
 class Operation:
     """`resources` names everything `action` must be allowed on; each is decided on its own, one denial denies all.
 
-    `action` None: every authenticated caller may (sts:GetCallerIdentity is the only such operation).
-    `request` is the type the body is decoded into (`query.Parameters` for the Query protocol).
+    `request` is the type the body is decoded into (`query.Parameters` for the Query protocol). `authenticate`: of an
+    operation that is not signed, who calls, by what the request itself proves.
     """
 
     name: str
-    action: str | None
+    action: Actions
     resources: Callable[[Any, Any], Resources]
     conditions: Callable[[Any, Any], FoundConditions]
     body_limit: int
     request: Any
     run: Callable[[Any, Any], Awaitable[Any]]
+    authenticate: Callable[[Any, Any], Awaitable[Caller]] | None = None
+
+    def actions(self, call: "Call[Any]", request: Any) -> Sequence[str]:
+        """Everything that must be allowed before it runs."""
+        if callable(self.action):
+            return self.action(call, request)
+        return () if self.action is None else (self.action,)
 
 
 class Service(Generic[S]):
@@ -106,10 +119,11 @@ class Service(Generic[S]):
         self,
         name: str,
         *,
-        action: str | None,
+        action: Actions,
         resource: Callable[[Call[S], Any], Resources],
         conditions: Callable[[Call[S], Any], FoundConditions] = no_conditions,
         body_limit: int = BODY_LIMIT,
+        authenticate: Callable[[S, Any], Awaitable[Caller]] | None = None,
     ) -> Callable[[F], F]:
         """Register the decorated function under AWS's name. Its parameter `request` must be annotated."""
 
@@ -117,7 +131,9 @@ class Service(Generic[S]):
             if name in self.operations:
                 raise ValueError(f"{self.name} has two operations {name}")
             request = inspect.get_annotations(function, eval_str=True)["request"]
-            self.operations[name] = Operation(name, action, resource, conditions, body_limit, request, function)
+            self.operations[name] = Operation(
+                name, action, resource, conditions, body_limit, request, function, authenticate
+            )
             return function
 
         return register

@@ -1,5 +1,6 @@
 """The AWS Query protocol of IAM and STS: form in, XML out (policy-engine.md §8.1)."""
 
+import re
 from collections.abc import ItemsView, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -106,6 +107,17 @@ def invalid(name: str, value: str | None, constraint: str) -> QueryError:
         "ValidationError",
         f"1 validation error detected: Value {shown} at '{member}' failed to satisfy constraint: {constraint}",
     )
+
+
+def checked(name: str, value: str, pattern: re.Pattern[str], least: int, most: int) -> str:
+    """`value`, if it has that form and between `least` and `most` characters; else IAM's ValidationError for `name`."""
+    if len(value) < least:
+        raise invalid(name, value, f"Member must have length greater than or equal to {least}")
+    if len(value) > most:
+        raise invalid(name, value[:most], f"Member must have length less than or equal to {most}")
+    if pattern.fullmatch(value) is None:
+        raise invalid(name, value, f"Member must satisfy regular expression pattern: {pattern.pattern}")
+    return value
 
 
 def instant(seconds: float) -> str:

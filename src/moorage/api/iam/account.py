@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from moorage.api.aws.query import Entries, Parameters, Value
-from moorage.api.iam import fields, paging
+from moorage.api.aws.query import Entries, Parameters, Value, checked
+from moorage.api.iam import paging
 from moorage.api.iam.service import IAM, IamCall, by, nothing
 from moorage.identity.entity import GROUP, ROLE, USER
 from moorage.identity.groups import GROUPS_PER_USER
@@ -81,4 +81,4 @@ async def delete_account_alias(call: IamCall, request: Parameters) -> None:
 
 
 def _alias(request: Parameters) -> str:
-    return fields.checked("AccountAlias", request.required("AccountAlias"), _ALIAS, 3, 63)
+    return checked("AccountAlias", request.required("AccountAlias"), _ALIAS, 3, 63)

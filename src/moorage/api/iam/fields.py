@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-from moorage.api.aws.query import Parameters, invalid
+from moorage.api.aws.query import Parameters, checked, invalid
 from moorage.errors import QueryError
 
 NAME: Final = re.compile(r"[\w+=,.@-]+", re.ASCII)
@@ -159,14 +159,3 @@ def tag_text(field: str, text: str, least: int, most: int) -> str:
 def _check_number(field: str, number: int) -> None:
     if number > _TAGS:
         raise invalid(field, f"[{number} members]", f"Member must have length less than or equal to {_TAGS}")
-
-
-def checked(field: str, value: str, pattern: re.Pattern[str], least: int, most: int) -> str:
-    """`value`, if it has a length from `least` to `most` and is all of `pattern`; else ValidationError."""
-    if len(value) < least:
-        raise invalid(field, value, f"Member must have length greater than or equal to {least}")
-    if len(value) > most:
-        raise invalid(field, value[:most], f"Member must have length less than or equal to {most}")
-    if pattern.fullmatch(value) is None:
-        raise invalid(field, value, f"Member must satisfy regular expression pattern: {pattern.pattern}")
-    return value

@@ -10,7 +10,7 @@ from typing import Final
 
 from moorage.access.authorize import Resource
 from moorage.api.aws.operation import Conditions
-from moorage.api.aws.query import Parameters, Value
+from moorage.api.aws.query import Parameters, Value, checked
 from moorage.api.iam import fields, shown
 from moorage.api.iam.service import IAM, IamCall, about, by, in_account, name_of, the
 from moorage.errors import QueryError
@@ -98,7 +98,7 @@ async def get_service_linked_role_deletion_status(call: IamCall, request: Parame
 
 
 def _task(request: Parameters) -> str:
-    task = fields.checked("DeletionTaskId", request.required("DeletionTaskId"), fields.ANY, 1, 1000)
+    task = checked("DeletionTaskId", request.required("DeletionTaskId"), fields.ANY, 1, 1000)
     parts = task.split("/")
     if len(parts) != 5 or parts[0] != "task" or parts[1] != "aws-service-role":
         raise QueryError("InvalidInput", "The deletion task id is not valid.")

@@ -17,7 +17,7 @@ from moorage.access.simulate import (
     principal,
     without,
 )
-from moorage.api.aws.query import Entries, Parameters, Value
+from moorage.api.aws.query import Entries, Parameters, Value, checked
 from moorage.api.iam import fields, paging
 from moorage.api.iam.service import IAM, IamCall, in_account, nothing
 from moorage.errors import QueryError
@@ -148,7 +148,7 @@ def _keys(sources: Iterable[Source]) -> list[Value]:
 
 
 def _listed(request: Parameters, field: str, least: int, most: int) -> list[str]:
-    return [fields.checked(field, each, fields.ANY, least, most) for each in request.members(field)]
+    return [checked(field, each, fields.ANY, least, most) for each in request.members(field)]
 
 
 def _given(request: Parameters, field: str, kind: policy.Kind = policy.Kind.IDENTITY) -> tuple[Source, ...]:
@@ -201,7 +201,7 @@ def _owner(request: Parameters) -> str | None:
     given = request.get("ResourceOwner")
     if given is None:
         return None
-    named = policy.account_named(fields.checked("ResourceOwner", given, fields.ANY, 1, 2048))
+    named = policy.account_named(checked("ResourceOwner", given, fields.ANY, 1, 2048))
     try:
         return account_id(given if named is None else named)
     except InvalidNameError as error:
@@ -212,7 +212,7 @@ def _context(request: Parameters) -> dict[str, str | tuple[str, ...]]:
     """Context entries by key in lower case; lists are multivalued."""
     values: dict[str, str | tuple[str, ...]] = {}
     for entry in request.structures("ContextEntries"):
-        key = fields.checked("ContextKeyName", entry.required("ContextKeyName"), fields.ANY, 5, 256).lower()
+        key = checked("ContextKeyName", entry.required("ContextKeyName"), fields.ANY, 5, 256).lower()
         kind = fields.choice(entry, "ContextKeyType", _TYPES) or "string"
         given = tuple(entry.members("ContextKeyValues"))
         if kind.endswith("List"):

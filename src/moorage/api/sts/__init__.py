@@ -1,6 +1,12 @@
 """STS's API over the Query protocol."""
 
-from moorage.api.sts import callers  # registers the operations
+from moorage.api.sts import (  # registers the operations
+    assume_role,
+    authorization_messages,
+    callers,
+    federation,
+    web_identity,
+)
 from moorage.api.sts.service import STS, StsServices
 
-__all__ = ["STS", "StsServices", "callers"]
+__all__ = ["STS", "StsServices", "assume_role", "authorization_messages", "callers", "federation", "web_identity"]

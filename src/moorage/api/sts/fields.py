@@ -1,0 +1,146 @@
+"""The form fields of STS's operations, held against the constraints of its service model."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from moorage import policy
+from moorage.api.aws.query import Parameters, checked, invalid
+from moorage.errors import QueryError
+from moorage.identity import arns
+from moorage.names import AccountId
+
+MOST_TAGS: Final = 50
+MOST_POLICIES: Final = 10
+PACKED: Final = 2048
+"""Characters that session policies and policy ARNs may have together."""
+
+_NAME: Final = re.compile(r"[\w+=,.@-]*", re.ASCII)
+_EXTERNAL_ID: Final = re.compile(r"[\w+=,.@:\/-]*", re.ASCII)
+_DOCUMENT: Final = re.compile(r"[\t\n\r\x20-\xff]+")
+_TAG: Final = re.compile(r"[\w\s.:/=+\-@]*")
+_ANY: Final = re.compile(r".*", re.DOTALL)
+_KEY_ID: Final = re.compile(r"\w*", re.ASCII)
+
+
+class RoleArn(NamedTuple):
+    account: AccountId
+    text: str
+
+
+class SessionPolicies(NamedTuple):
+    """What shall limit a session. Both None: nothing does."""
+
+    text: str | None
+    arns: list[str] | None
+
+    @property
+    def packed(self) -> int:
+        """How much of what there is room for they take, in per cent."""
+        return math.ceil(100 * (len(self.text or "") + sum(map(len, self.arns or ()))) / PACKED)
+
+
+def role_arn(request: Parameters) -> RoleArn:
+    text = checked("RoleArn", request.required("RoleArn"), _ANY, 20, 2048)
+    said = arns.parse_identity(text)
+    if said is None or said.kind != "role":
+        raise QueryError("ValidationError", f"{text} is invalid")
+    return RoleArn(said.account, text)
+
+
+def session_name(request: Parameters) -> str:
+    return checked("RoleSessionName", request.required("RoleSessionName"), _NAME, 2, 64)
+
+
+def user_name(request: Parameters) -> str:
+    """Of a federated user."""
+    return checked("Name", request.required("Name"), _NAME, 2, 32)
+
+
+def external_id(request: Parameters) -> str | None:
+    return _optional(request, "ExternalId", _EXTERNAL_ID, 2, 1224)
+
+
+def source_identity(request: Parameters) -> str | None:
+    return _optional(request, "SourceIdentity", _NAME, 2, 64)
+
+
+def token(request: Parameters) -> str:
+    return checked("WebIdentityToken", request.required("WebIdentityToken"), _ANY, 4, 20_000)
+
+
+def key_id(request: Parameters) -> str:
+    return checked("AccessKeyId", request.required("AccessKeyId"), _KEY_ID, 16, 128)
+
+
+def encoded_message(request: Parameters) -> str:
+    return checked("EncodedMessage", request.required("EncodedMessage"), _ANY, 1, 10_240)
+
+
+def seconds(request: Parameters, default: int, most: int) -> int:
+    """DurationSeconds, 900 to `most`."""
+    given = request.integer("DurationSeconds")
+    if given is None:
+        return default
+    if given < 900:
+        raise invalid("DurationSeconds", str(given), "Member must have value greater than or equal to 900")
+    if given > most:
+        raise invalid("DurationSeconds", str(given), f"Member must have value less than or equal to {most}")
+    return given
+
+
+def tags(request: Parameters) -> dict[str, str]:
+    """Session tags by key; keys that differ only by case are one too many (STS API reference, AssumeRole)."""
+    found: dict[str, str] = {}
+    given = request.structures("Tags")
+    if len(given) > MOST_TAGS:
+        raise invalid("Tags", None, f"Member must have length less than or equal to {MOST_TAGS}")
+    for number, tag in enumerate(given, start=1):
+        at = f"Tags.{number}.member"
+        key = checked(f"{at}.key", tag.required("Key"), _TAG, 1, 128)
+        if key.lower() in {each.lower() for each in found}:
+            raise QueryError("InvalidParameterValue", f"Duplicate tag keys found: {key}")
+        if key.lower().startswith("aws:"):
+            raise QueryError("InvalidParameterValue", "Tag keys beginning with aws: are reserved")
+        found[key] = checked(f"{at}.value", tag.required("Value"), _TAG, 0, 256)
+    return found
+
+
+def transitive_keys(request: Parameters, given: Mapping[str, str]) -> tuple[str, ...]:
+    """Those of the session tags that the sessions made from this one inherit."""
+    keys = request.members("TransitiveTagKeys")
+    if len(keys) > MOST_TAGS:
+        raise invalid("TransitiveTagKeys", None, f"Member must have length less than or equal to {MOST_TAGS}")
+    for key in keys:
+        if key not in given:
+            raise QueryError("InvalidParameterValue", f"The transitive tag key {key} is not among the tags passed")
+    return tuple(dict.fromkeys(keys))
+
+
+def session_policies(request: Parameters) -> SessionPolicies:
+    """Policy and PolicyArns. MalformedPolicyDocument, PackedPolicyTooLarge."""
+    text = _optional(request, "Policy", _DOCUMENT, 1, 131_072)
+    passed = [
+        checked("PolicyArns.member.arn", each.required("arn"), _ANY, 20, 2048)
+        for each in request.structures("PolicyArns")
+    ]
+    if len(passed) > MOST_POLICIES:
+        raise invalid("PolicyArns", None, f"Member must have length less than or equal to {MOST_POLICIES}")
+    policies = SessionPolicies(text, passed or None)
+    if policies.packed > 100:
+        raise QueryError(
+            "PackedPolicyTooLarge",
+            f"Packed policy consumes {policies.packed}% of allotted space, please use smaller policy.",
+        )
+    if text is not None:
+        try:
+            policy.parse(text, policy.Kind.SESSION)
+        except policy.PolicyError as error:
+            raise QueryError("MalformedPolicyDocument", f"{error.reason}, at {error.pointer or '/'}") from error
+    return policies
+
+
+def _optional(request: Parameters, field: str, pattern: re.Pattern[str], least: int, most: int) -> str | None:
+    given = request.get(field)
+    return None if given is None else checked(field, given, pattern, least, most)

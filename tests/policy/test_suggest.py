@@ -130,6 +130,7 @@ def test_what_a_statement_nearly_allows(statement: Any, kind: str, detail: str) 
         {"Bool": {"aws:SecureTransport": "true"}},
         {"ForAnyValue:StringEquals": {"aws:TagKeys": "a"}},
         {"StringNotEquals": {"aws:username": "alice"}},
+        {"StringEquals": {"aws:UserAgent": "ci"}},  # anybody can send any
     ],
 )
 def test_a_condition_that_no_value_more_would_meet_is_left_alone(condition: Any) -> None:
@@ -137,6 +138,7 @@ def test_a_condition_that_no_value_more_would_meet_is_left_alone(condition: Any)
         "aws:username": "alice",
         "aws:epochtime": "5",
         "aws:securetransport": "false",
+        "aws:useragent": "x",
         "aws:tagkeys": ("b",),
     }
     found = suggest(ask(user(), context=context), Policies(identity=identity(right(Condition=condition))), most=5)
@@ -210,13 +212,24 @@ def test_what_recorded_requests_it_would_open() -> None:
         Case("5", ask(bob, resource=f"{ARN}2", context=CONTEXT), ours, 13),
         Case("6", request, Policies(identity=attached(Kind.IDENTITY, "y")), 17),  # of before it had a policy
     ]
-    also, total = opened(first, cases, request)
+    also, total = opened(first, cases, request, ours)
     assert total == 2 + 5 + 17
     assert [(each.principal, each.times, each.example) for each in also] == [
         (user(OTHER).arn, 19, "1"),
         (bob.arn, 5, "2"),
     ]
-    assert opened(exact, cases, request)[1] == 19
+    assert opened(exact, cases, request, ours)[1] == 19
+
+
+def test_what_would_pass_today_is_not_the_suggestions_doing() -> None:
+    request = ask(user(OTHER), "ecr:PutImage", context=CONTEXT)
+    now = Policies(
+        identity=attached(Kind.IDENTITY, "y"), resource=repository(grant({"AWS": OTHER}, action="ecr:BatchGetImage"))
+    )
+    old = Policies(identity=now.identity, resource=repository(grant({"AWS": OWNER})))
+    case = Case("1", ask(user(OTHER, "bob"), context=CONTEXT), old, 3)  # denied then, allowed by the policy of now
+    for one in suggest(request, now):
+        assert opened(one, [case], request, now)[1] == 0
 
 
 def test_a_changed_identity_policy_counts_where_it_is_attached() -> None:
@@ -229,7 +242,7 @@ def test_a_changed_identity_policy_counts_where_it_is_attached() -> None:
     )
     cases = [Case("1", ask(user(name="bob")), mine, 1), Case("2", ask(user(name="eve")), other, 1)]
     first = next(each for each in suggest(request, mine) if each.changes[0].set == "identity")
-    assert [each.principal for each in opened(first, cases, request)[0]] == [user(name="bob").arn]
+    assert [each.principal for each in opened(first, cases, request, mine)[0]] == [user(name="bob").arn]
 
 
 _ACTIONS = ["ecr:*", "ecr:BatchGetImage", "ecr:PutImage", "*"]

@@ -133,7 +133,7 @@ class Why:
         has_policy = _repository(request.resource) is not None and request.action != "ecr:CreateRepository"
         suggestions = policy.suggest(request, policies, has_policy=has_policy)
         cases = await self._cases(request, visible) if suggestions else []
-        told = [await self._suggestion(each, cases, request, visible) for each in suggestions]
+        told = [await self._suggestion(each, cases, request, policies, visible) for each in suggestions]
         return {
             "blockedBy": [name for name in policy.blocked_by(decision, suggestions) if name in visible],
             "suggestions": _different(each for each in told if each["changes"]),
@@ -145,6 +145,7 @@ class Why:
         suggestion: policy.Suggestion,
         cases: Sequence[policy.Case],
         request: policy.Request,
+        policies: policy.Policies,
         visible: frozenset[policy.SetName],
     ) -> dict[str, Any]:
         told: dict[str, Any] = {
@@ -153,7 +154,7 @@ class Why:
             "rule": suggestion.rule,
         }
         if not told["hidden"]:  # the figures would tell what the hidden part says
-            also, total = policy.opened(suggestion, cases, request)
+            also, total = policy.opened(suggestion, cases, request, policies)
             told |= {"wouldAllow": [msgspec.to_builtins(each) for each in also], "wouldAllowCount": total}
         return told
 

@@ -163,7 +163,12 @@ def _statement(node: Node, told: dict[str, Any], request: dict[str, Any], seen: 
     name = f" {told['sid']!r}" if told["sid"] else ""
     title = f"{told['index'] + 1}. {told['effect']}{name}"
     if told["matched"]:
-        node.add(("✗ " if denies else "✓ ", "bold red" if denies else "green"), title, ": matches")
+        style = "bold red" if denies else "green"
+        line = node.add(("✗ " if denies else "✓ ", style), title, ": matches")
+        for test in told["conditions"]:
+            wanted = _listed([value if value is not None else "(no value)" for value in test["resolvedValues"]])
+            given = ", ".join(test["contextValues"] or ()) or "absent"
+            line.add((f"{test['key']} = {given} meets {test['operator']} {wanted}", "dim"))
         return
     line = node.add(("· ", "dim"), title, ": ", (_first_failed(told, request), "dim" if denies else "yellow"))
     failed = [test for test in told["conditions"] if not test["matched"]]

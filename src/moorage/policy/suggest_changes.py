@@ -42,6 +42,8 @@ _UNLISTED: Final = frozenset(
 
 LEVELS: Final = frozenset({"scp", "rcp"})
 """Sets with one sequence of policies a level."""
+_PASSING: Final = frozenset({"aws:currenttime", "aws:epochtime", "aws:referer", "aws:tokenissuetime", "aws:useragent"})
+"""Keys whose value says nothing of who may come again: it passes, or anybody can send it."""
 NEW: Final = "(new)"
 
 
@@ -318,7 +320,7 @@ def _base(test: TestDetail) -> str:
 def _value(test: TestDetail, request: Request) -> str | None:
     """The request's value of the tested key as a policy would list exactly it; None when it has no single one."""
     seen = test.context_values
-    if seen is None or len(seen) != 1:
+    if seen is None or len(seen) != 1 or test.key.lower() in _PASSING:
         return None
     value = seen[0]
     if _base(test) in {"IpAddress", "NotIpAddress"}:

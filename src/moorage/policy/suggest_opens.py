@@ -34,17 +34,23 @@ class Opened(msgspec.Struct, frozen=True):
     """Id of one of the decisions."""
 
 
-def opened(suggestion: Suggestion, cases: Iterable[Case], caller: Request) -> tuple[tuple[Opened, ...], int]:
+def opened(
+    suggestion: Suggestion, cases: Iterable[Case], caller: Request, policies: Policies
+) -> tuple[tuple[Opened, ...], int]:
     """The denied requests of `cases` that it would let through, by principal and action; and how many requests.
 
-    A changed repository policy counts for every case, as `cases` are of one repository; any other policy counts where
-    it was attached, a new identity policy for the caller alone.
+    `policies`: those that the suggestion was made for. A changed repository policy counts for every case on that
+    repository, any other policy where it was attached, a new identity policy for the caller alone. What the policies
+    without the change would let through today is not the suggestion's doing, and not counted.
     """
     told: dict[tuple[str, str], Opened] = {}
     total = 0
     for case in cases:
-        changed = _changed(case, suggestion, caller)
-        if changed is None or not evaluate(case.request, changed).allowed:
+        before = case.policies
+        if case.request.resource == caller.resource and any(each.set == "resource" for each in suggestion.changes):
+            before = msgspec.structs.replace(before, resource=policies.resource)
+        after = _changed(case.request, before, suggestion, caller)
+        if after is None or not evaluate(case.request, after).allowed or evaluate(case.request, before).allowed:
             continue
         total += case.times
         key = (case.request.principal.arn, case.request.action)
@@ -56,17 +62,14 @@ def opened(suggestion: Suggestion, cases: Iterable[Case], caller: Request) -> tu
     return tuple(sorted(told.values(), key=lambda each: -each.times)), total
 
 
-def _changed(case: Case, suggestion: Suggestion, caller: Request) -> Policies | None:
-    """The case's policies after the suggestion; None when nothing of it concerns the case."""
-    policies, concerned = case.policies, False
+def _changed(request: Request, policies: Policies, suggestion: Suggestion, caller: Request) -> Policies | None:
+    """The policies after the suggestion; None when nothing of it concerns the request."""
+    concerned = False
     for change, named in zip(suggestion.changes, suggestion.named, strict=True):
         if change.set == "resource":
-            if case.request.resource != caller.resource:
+            if request.resource != caller.resource:
                 continue
-            # The policy as it would be stands in the place of whatever the repository had then.
-            others = [each for each in policies.resource or () if each.document.kind is not named.document.kind]
-            policies = msgspec.structs.replace(policies, resource=tuple(others))
-        elif not _is_attached(policies, change, case.request, caller):
+        elif not _is_attached(policies, change, request, caller):
             continue
         policies, concerned = with_change(policies, change, named), True
     return policies if concerned else None

@@ -99,6 +99,7 @@ def test_from_a_denied_pull_to_the_policy_that_allows_it(server: RunningServer) 
         "ecr:GetDownloadUrlForLayer also when aws:SourceIp = 127.0.0.1/32" in tree
     )
     assert "1× ecr:BatchGetImage by" in tree
+    assert f"moorage why {decision} --policy 1" in tree
     assert "mine" not in tree
 
     policy = owner.why(decision, "--policy", "1").stdout

@@ -242,6 +242,7 @@ def _suggestions(top: Node, told: dict[str, Any]) -> None:
             one.add(("opens: ", "dim"), change["opens"])
         if "wouldAllow" in suggestion:
             _opened(one, suggestion, told["recorded"])
+    node.add((f"the whole policy, ready to be set: moorage why {told['id']} --policy 1", "dim"))
     if "resource" in hidden:
         node.add(
             (

@@ -86,6 +86,41 @@ def test_a_key_is_dead_in_every_worker_at_once(server: RunningServer) -> None:
         assert refused.value.response["Error"]["Code"] == "UnrecognizedClientException"
 
 
+def test_what_is_attached_counts_in_every_worker_at_once(server: RunningServer) -> None:
+    iam = server.client("iam", OWNER)
+    iam.create_user(UserName="member")
+    iam.create_group(GroupName="members")
+    key = iam.create_access_key(UserName="member")["AccessKey"]
+    pull_only, admin = (
+        f"arn:aws:iam::aws:policy/{name}" for name in ("AmazonEC2ContainerRegistryPullOnly", "AdministratorAccess")
+    )
+
+    def verdicts() -> set[str]:
+        found = set()
+        for _ in range(ROUNDS):
+            try:
+                server.client("ecr", key["AccessKeyId"], key["SecretAccessKey"]).describe_registry()
+                found.add("allowed")
+            except Error as error:
+                found.add(error.response["Error"]["Message"].rpartition(" because ")[2])
+        return found
+
+    no_identity, no_boundary = (
+        f"no {name} allows the ecr:DescribeRegistry action"
+        for name in ("identity-based policy", "permissions boundary")
+    )
+    assert verdicts() == {no_identity}
+    iam.attach_group_policy(GroupName="members", PolicyArn=admin)
+    iam.add_user_to_group(GroupName="members", UserName="member")
+    assert verdicts() == {"allowed"}
+    iam.put_user_permissions_boundary(UserName="member", PermissionsBoundary=pull_only)
+    assert verdicts() == {no_boundary}
+    iam.delete_user_permissions_boundary(UserName="member")
+    assert verdicts() == {"allowed"}
+    iam.remove_user_from_group(GroupName="members", UserName="member")
+    assert verdicts() == {no_identity}
+
+
 def test_an_upload_goes_on_with_any_worker(server: RunningServer) -> None:
     plane = Plane(server)
     chunks = [os.urandom(70_000) for _ in range(ROUNDS)]

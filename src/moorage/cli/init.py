@@ -9,14 +9,12 @@ from rich.console import Console
 from moorage.cli import banner, options
 from moorage.cli.home import Home, read_key, write_key
 from moorage.clock import Clock
-from moorage.identity.identity import make_identity
 from moorage.login.keys import Key
 from moorage.names import AccountId, InvalidNameError, account_id
 from moorage.names import region as parse_region
 from moorage.sealing import sealer_of
 from moorage.server import CannotServeError
 from moorage.settings import Settings
-from moorage.store.metadata.open import open_database
 
 
 def init(
@@ -62,6 +60,10 @@ This is shown once. It is also kept in {file} (mode 0600) for this machine's own
 
 
 async def _make(settings: Settings, account: AccountId, name: str) -> Key:
+    # Imported here: they take longer than every other command does altogether.
+    from moorage.identity.identity import make_identity  # noqa: PLC0415
+    from moorage.store.metadata.open import open_database  # noqa: PLC0415
+
     database = await open_database(settings)
     try:
         identity = make_identity(database, sealer_of(settings), Clock())

@@ -87,12 +87,13 @@ def moto(work: Path, port: int) -> Server:
 class Moorage(Server):
     """`moorage serve` in its default configuration, with a user whose requests are decided by policies."""
 
-    def __init__(self, work: Path, port: int) -> None:
-        data = work / "moorage"
+    program: tuple[str, ...] = (str(BIN / "moorage"),)
+
+    def __init__(self, data: Path, port: int) -> None:
         if not data.exists():
             init = [str(BIN / "moorage"), "init", "--data", str(data), "--account", "123456789012"]
             subprocess.run(init, check=True, stdout=subprocess.DEVNULL)
-        serve = [str(BIN / "moorage"), "serve", "--data", str(data), "--port", str(port)]
+        serve = [*self.program, "serve", "--data", str(data), "--port", str(port)]
         super().__init__(port, serve, "/_moorage/ready")
         root = credentials(data)
         iam = client(self, "iam", root)
@@ -108,6 +109,12 @@ class Moorage(Server):
         token = client(self, "ecr", self.key).get_authorization_token()["authorizationData"][0]["authorizationToken"]
         self.authorization = f"Basic {token}"
         assert base64.b64decode(token).startswith(b"AWS:")
+
+    def repository(self, name: str) -> None:
+        """Make a repository with the policy."""
+        ecr = client(self, "ecr", self.key)
+        ecr.create_repository(repositoryName=name)
+        ecr.set_repository_policy(repositoryName=name, policyText=json.dumps(POLICY))
 
 
 def credentials(data: Path) -> tuple[str, str]:

@@ -103,10 +103,10 @@ class House:
 
     async def policy(self, *statements: dict[str, Any], ref: RepositoryRef = APP) -> None:
         """Put a repository policy in force, as it is stored."""
-        stored = await self.check.check_and_canonicalise(
+        accepted = await self.check.check_and_canonicalise(
             await self.root(ref.account), connection(), ref, document(*statements), True
         )
-        await self.registry.policies.set(ref, stored, by=BY)
+        await self.registry.policies.set(ref, accepted.stored, by=BY)
 
     async def may(self, caller: Caller, action: str, ref: RepositoryRef = APP, **changes: Any) -> bool:
         return await self.access.allows(caller, connection(**changes), action, ref)

@@ -13,7 +13,9 @@ PULL = "ecr:BatchGetImage"
 
 
 async def stored(house: House, caller: Caller, *statements: dict[str, Any], force: bool = False) -> str:
-    return await house.check.check_and_canonicalise(caller, connection(), APP, document(*statements), force)
+    accepted = await house.check.check_and_canonicalise(caller, connection(), APP, document(*statements), force)
+    assert accepted.shown == await house.check.shown(accepted.stored)
+    return accepted.stored
 
 
 async def principals(house: House, text: str) -> Any:

@@ -86,10 +86,10 @@ def test_principals_go_to_ids_and_back() -> None:
     document = repository(text(grant({"AWS": [arn, OWNER]}), grant("*"), grant({"AWS": arn})))
     assert document.principals() == [arn, OWNER, "*", arn]
     to_id, to_arn = {arn: "AIDAABCDEFGHIJKLMNOPQ"}, {"AIDAABCDEFGHIJKLMNOPQ": arn}
-    stored = document.with_principals(lambda one: to_id.get(one, one))
+    stored = repository(document.canonical(to_id))
     assert stored.principals()[0] == "AIDAABCDEFGHIJKLMNOPQ"
     assert document.principals()[0] == arn
-    again = repository(stored.canonical()).with_principals(lambda one: to_arn.get(one, one))
+    again = repository(stored.canonical(to_arn))
     assert again.canonical() == document.canonical()
 
 
@@ -103,12 +103,12 @@ def test_principals_of_every_form_are_found_and_mapped() -> None:
         )
     )
     assert document.principals() == [OTHER, OWNER, "*"]
-    mapped = document.with_principals(lambda one: {OTHER: OWNER, OWNER: OTHER}.get(one, one))
-    assert mapped.principals() == [OWNER, OTHER, "*"]
-    assert f'"AWS" : [ "{OWNER}" ]' in mapped.text
-    assert f'"AWS" : "{OTHER}"' in mapped.text
+    mapped = document.canonical({OTHER: OWNER, OWNER: OTHER})
+    assert repository(mapped).principals() == [OWNER, OTHER, "*"]
+    assert f'"AWS" : [ "{OWNER}" ]' in mapped
+    assert f'"AWS" : "{OTHER}"' in mapped
     one = repository('{"Statement": {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "ecr:*"}}')
-    assert one.with_principals(lambda _: OWNER).text.startswith('{\n  "Statement" : {\n')
+    assert one.canonical({"*": OWNER}).startswith('{\n  "Statement" : {\n')
 
 
 VALID = text(grant("*"))
@@ -213,9 +213,6 @@ def test_a_document_knows_what_it_was_read_from() -> None:
     assert (second.index, second.sid, second.effect, second.allow) == (1, None, "Deny", False)
     (test,) = second.conditions
     assert (test.operator, test.name, test.key, test.values) == ("Bool", "aws:a", "aws:a", ("true",))
-    changed = document.with_principals(lambda _: OWNER)
-    assert changed.text == document.canonical()
-    assert (changed.kind, changed.id) == (document.kind, document.id)
     assert repository(VALID).id is None
 
 

@@ -25,6 +25,9 @@ from moorage.settings import Settings
 from moorage.store.metadata.audit import DAY, AuditStore, Batch, Row
 
 FLUSH_SECONDS: Final = 0.05
+_REST: Final = 5.0
+"""The pause after a write, as a multiple of what it took; but not longer than:"""
+_LONGEST_PAUSE: Final = 1.0
 _FORGET_SECONDS: Final = 3600.0
 _SAY_SECONDS: Final = 10.0
 _HOUR: Final = 3600.0
@@ -364,11 +367,15 @@ class Recorder:
         return [{**row, "recipient": each} for each in recipients]
 
     async def _write_on(self) -> None:
+        loop, pause = asyncio.get_running_loop(), FLUSH_SECONDS
         while True:
             await self._something.wait()
-            await asyncio.sleep(FLUSH_SECONDS)
+            await asyncio.sleep(pause)
             self._something.clear()
+            began = loop.time()
             await self.flush()
+            # The more there is to write, the less often: more of it is equal then, and requests wait less.
+            pause = min(max(FLUSH_SECONDS, _REST * (loop.time() - began)), _LONGEST_PAUSE)
 
     async def _forget(self) -> None:
         """Delete in batches what is past its time, with a breath between them."""

@@ -22,6 +22,11 @@ class UnknownPrincipal(LookupError):
     """A user or role that should be here and is not; its text is the argument."""
 
 
+def ids_of(named: Mapping[str, Entity]) -> dict[str, str]:
+    """Unique ids for ARNs, as policies are stored. A text that is an id stands for itself."""
+    return {text: entity.id for text, entity in named.items() if text != entity.id}
+
+
 class Principals:
     """Looks up whom a policy names."""
 
@@ -29,41 +34,40 @@ class Principals:
         self._users = identity.users
         self._roles = identity.roles
 
-    async def stored(self, document: policy.Document, in_force: str = "") -> policy.Document:
-        """`document` with unique ids for ARNs. UnknownPrincipal.
+    async def named(self, document: policy.Document, in_force: str = "") -> Mapping[str, Entity]:
+        """The users and roles kept here that `document` names, by the text that does. UnknownPrincipal.
 
         An id that is there already must be somebody's, or stand in the policy `in_force` until now. An account that
         keeps no users (or roles) here may name any: strict where we know, open where we cannot (design §4). The ARNs of
         sessions are not looked up: they come and go, and their role's existence says nothing about them.
         """
-        ids: dict[str, str] = {}
+        named: dict[str, Entity] = {}
         for each in dict.fromkeys(document.principals()):
-            if _UNIQUE_ID.fullmatch(each) is not None:
-                if await self._by_id(each) is None and each not in in_force:
-                    raise UnknownPrincipal(each)
-                continue
-            found = await self._look_up(each)
+            is_id = _UNIQUE_ID.fullmatch(each) is not None
+            found = await (self._by_id(each) if is_id else self._look_up(each))
             if found is not None:
-                ids[each] = found.id
-        return document.with_principals(lambda each: ids.get(each, each)) if ids else document
+                named[each] = found
+            elif is_id and each not in in_force:
+                raise UnknownPrincipal(each)
+        return named
 
     async def shown(self, stored: str, kind: policy.Kind = policy.Kind.TRUST) -> str:
         """The stored text as clients see it."""
         found = await self._arns(set(_UNIQUE_ID.findall(stored)))
         if not found:
             return stored
-        return policy.parse(stored, kind).with_principals(lambda each: found.get(each, each)).canonical()
+        return policy.parse(stored, kind).canonical(found)
 
     async def trust(self, text: str, *, in_force: str = "") -> str:
         """The stored form of a trust policy. MalformedPolicyDocument when it is none, or names nobody that is here."""
         try:
             document = policy.parse(text, policy.Kind.TRUST)
-            stored = await self.stored(document, in_force)
+            ids = ids_of(await self.named(document, in_force))
         except policy.PolicyError as error:
             raise QueryError("MalformedPolicyDocument", f"{error.reason}, at {error.pointer or '/'}") from error
         except UnknownPrincipal as error:
             raise QueryError("MalformedPolicyDocument", f'Invalid principal in policy: "AWS":"{error}"') from error
-        return text if stored is document else stored.canonical()
+        return document.canonical(ids) if ids else text
 
     async def _look_up(self, text: str) -> Entity | None:
         """The user or role that an ARN names; None when it names none that could be known."""

@@ -1,15 +1,29 @@
 """What SetRepositoryPolicy asks of a text before it is stored, and how that is shown (policy-engine.md §1, §5)."""
 
+from functools import lru_cache
+from typing import NamedTuple
+
 from moorage import policy
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
-from moorage.access.principals import Principals, UnknownPrincipal
+from moorage.access.principals import Principals, UnknownPrincipal, ids_of
 from moorage.errors import InvalidParameter, RepositoryPolicyNotFound
-from moorage.names import RepositoryRef
+from moorage.names import AccountId, RepositoryRef
 from moorage.policy import lint
 from moorage.registry.policies import RepositoryPolicies
 
 _POLICY_TEXT = "PolicyText"
+
+
+_TEXTS = 64
+"""Texts that are kept read: the same policy is often set on one repository after the other."""
+
+
+class Accepted(NamedTuple):
+    """A policy that may be set: as it is stored, and as clients see it."""
+
+    stored: str
+    shown: str
 
 
 class RepositoryPolicyCheck:
@@ -22,26 +36,27 @@ class RepositoryPolicyCheck:
 
     async def check_and_canonicalise(
         self, caller: Caller, connection: Connection, ref: RepositoryRef, text: str, force: bool
-    ) -> str:
-        """The stored form of `text`.
+    ) -> Accepted:
+        """The two forms of `text`.
 
         InvalidParameter: not a policy, an unknown principal, or a lock-out without `force`.
         """
         try:
-            document = policy.parse(text, policy.Kind.REPOSITORY)
+            document = _parsed(text)
             has_ids = any(map(policy.is_unique_id, document.principals()))
-            stored = await self._principals.stored(document, await self._in_force(ref) if has_ids else "")
+            named = await self._principals.named(document, await self._in_force(ref) if has_ids else "")
         except policy.PolicyError as error:
             raise InvalidParameter.at(_POLICY_TEXT, "Invalid repository policy provided") from error
         except UnknownPrincipal as error:
             raise InvalidParameter.at(_POLICY_TEXT, "Principal not found") from error
-        if not force and await self._locks_out(caller, connection, ref, stored):
+        if not force and await self._locks_out(caller, connection, ref, document):
             raise _lock_out()
-        return stored.canonical()
+        ids, arns = ids_of(named), {each: entity.arn for each, entity in named.items()}
+        return Accepted(_canonical(text, tuple(ids.items())), _canonical(text, tuple(arns.items())))
 
     def findings(self, ref: RepositoryRef, text: str) -> str:
         """What lint has to say of `text` as the policy of `ref`, as a header: ASCII, one line, bounded."""
-        return lint.as_header(lint.lint(text, policy.Kind.REPOSITORY, account=ref.account))
+        return _findings(text, ref.account)
 
     async def shown(self, stored: str) -> str:
         """The stored text as clients see it."""
@@ -59,6 +74,21 @@ class RepositoryPolicyCheck:
         if policy.locks_out(document, ref.account):
             return True
         return not await self._access.would_allow(caller, connection, "ecr:SetRepositoryPolicy", ref, document)
+
+
+@lru_cache(_TEXTS)
+def _parsed(text: str) -> policy.Document:
+    return policy.parse(text, policy.Kind.REPOSITORY)
+
+
+@lru_cache(2 * _TEXTS)
+def _canonical(text: str, renamed: tuple[tuple[str, str], ...]) -> str:
+    return _parsed(text).canonical(dict(renamed))
+
+
+@lru_cache(_TEXTS)
+def _findings(text: str, account: AccountId) -> str:
+    return lint.as_header(lint.lint(text, policy.Kind.REPOSITORY, account=account))
 
 
 def _lock_out() -> InvalidParameter:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from moorage.identity import faults
 from moorage.identity.entity import Kind
@@ -10,7 +10,7 @@ from moorage.names import AccountId
 from moorage.store.metadata import accounts, epoch, identities
 
 
-def named(conn: Connection, kind: Kind, account: AccountId, name: str) -> Row[Any]:
+def named(conn: Connection, kind: Kind, account: AccountId, name: str) -> Any:
     """The row of that user, group or role, whatever the case of `name`; or NoSuchEntity."""
     row = identities.named(conn, kind.name, account, name)
     if row is None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from moorage.clock import Clock
 from moorage.errors import QueryError
@@ -88,7 +88,7 @@ class InlinePolicies:
         return [PolicyState(*state) for state in states]
 
 
-def _changeable(conn: Connection, kind: Kind, account: AccountId, name: str) -> Row[Any]:
+def _changeable(conn: Connection, kind: Kind, account: AccountId, name: str) -> Any:
     return modifiable(conn, account, name) if kind.name == "role" else named(conn, kind, account, name)
 
 

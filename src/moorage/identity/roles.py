@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from moorage.clock import Clock
 from moorage.identity import arns, faults, managed_policies
@@ -162,7 +162,7 @@ class Roles:
         await self._db.transaction(work)
 
 
-def modifiable(conn: Connection, account: AccountId, name: str) -> Row[Any]:
+def modifiable(conn: Connection, account: AccountId, name: str) -> Any:
     """The role, if its account may change it: a service-linked one is its service's."""
     row = named(conn, ROLE, account, name)
     if row.service is not None:

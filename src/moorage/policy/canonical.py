@@ -54,15 +54,13 @@ def _in_order(element: Mapping[str, Json], order: Sequence[str]) -> dict[str, Js
 
 def _text(value: Json, line: str) -> str:
     """`line`: a line break and the indent of the object this value stands in."""
-    if isinstance(value, Number):
-        return str(value)
     if isinstance(value, str):
-        return _string(value)
-    if isinstance(value, Mapping):
+        return str(value) if isinstance(value, Number) else _string(value)
+    if isinstance(value, dict):
         inner = line + "  "
         members = ",".join(f"{inner}{_string(key)} : {_text(member, inner)}" for key, member in value.items())
         return f"{{{members}{line}}}" if members else "{ }"
-    if isinstance(value, Sequence):
+    if isinstance(value, list):
         return f"[ {', '.join(_text(item, line) for item in value)} ]" if value else "[ ]"
     return "null" if value is None else "true" if value else "false"
 

@@ -134,9 +134,12 @@ class Test:
     def check(self, context: Context) -> Outcome:
         """Whether the test holds. Raises UnfitRequestError for a value that is not text."""
         value = context.get(self.key)
-        plain = self._plain
-        if plain is not None and isinstance(value, str):
-            return self._kept.get(value) or self._check_one(value, plain, context)
+        if isinstance(value, str):
+            known = self._kept.get(value)
+            if known is not None:
+                return known
+            if self._plain is not None:
+                return self._check_one(value, self._plain, context)
         if value is None or value == ():
             return self._missing
         compare = self._compare

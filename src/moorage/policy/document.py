@@ -1,6 +1,7 @@
 """A policy document: parsed, checked against its kind, compiled; and its canonical text."""
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 from moorage.policy.action import Actions
 from moorage.policy.canonical import Json, canonical_text
@@ -13,6 +14,8 @@ from moorage.policy.principal import Principals, account_named
 from moorage.policy.reading import as_list, read
 from moorage.policy.resource import Resources
 from moorage.policy.statement import Statement
+
+_NOTHING: Final[Mapping[str, str]] = {}
 
 
 class Document:
@@ -33,21 +36,16 @@ class Document:
         self.statements: tuple[Statement, ...] = tuple(_compiled(one, variables) for one in found.statements)
         self.narrowings = Narrowings(self.statements)
 
-    def canonical(self) -> str:
-        """The text as ECR gives it back: canonical order and spacing, accounts as root ARNs (policy-engine.md §1.4)."""
-        return canonical_text(_mapped(self._json, _as_root_arn))
+    def canonical(self, renamed: Mapping[str, str] = _NOTHING) -> str:
+        """The text as ECR gives it back: canonical order and spacing, accounts as root ARNs (policy-engine.md §1.4).
+
+        `renamed`: what stands in place of texts under `AWS` (unique ids for ARNs, and back).
+        """
+        return canonical_text(_mapped(self._json, lambda text: renamed.get(text) or _as_root_arn(text)))
 
     def principals(self) -> list[str]:
         """The texts under `AWS`, as written, in order, `*` too."""
         return [text for element in _principal_elements(self._json) for text in _aws_texts(element)]
-
-    def with_principals(self, mapping: Callable[[str], str]) -> "Document":
-        """The document with every text under `AWS` put through `mapping` (ARNs to unique ids and back).
-
-        Raises PolicyError when the result is no policy. `text` of the result is its canonical text.
-        """
-        document = _mapped(self._json, mapping)
-        return Document(document, self.kind, canonical_text(document))
 
 
 def parse(text: str, kind: Kind) -> Document:

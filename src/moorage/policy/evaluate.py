@@ -100,10 +100,13 @@ def _read(
         matched += narrowing.settled
         if narrowing.open:
             checked = list(findings)
+            resource, context = inquiry.resource, inquiry.context
             for statement, met in narrowing.open:
-                checked[statement.index] = finding = statement.check(inquiry, met)
-                if finding.matched:
-                    matched.append(finding)
+                finding = statement.check(resource, context, met)
+                if finding is met:
+                    matched.append(met)
+                else:
+                    checked[statement.index] = finding
             findings = tuple(checked)
         if inquiry.detail:
             findings = tuple(

@@ -51,7 +51,7 @@ class Resources:
         """Whether it matches whatever the resource is."""
         return self.everything and not self.negated
 
-    def match(self, resource: str, context: Context, *, allow: bool) -> bool:
+    def match(self, resource: str, context: Context, allow: bool) -> bool:
         """Whether the element covers `resource` (an ARN or `*`).
 
         `allow`: the statement's effect. A NotResource entry whose variable has no value excludes nothing, but must not

@@ -81,6 +81,7 @@ class Statement:
         "_conditions",
         "_failed",
         "_matched",
+        "_resource_failed",
         "actions",
         "allow",
         "conditions",
@@ -114,8 +115,9 @@ class Statement:
         """Whether it takes more than the caller and the action to tell that the statement matches."""
         self._failed: Final = {
             element: Finding(index, sid, effect, matched=False, first_failed=element)
-            for element in ("principal", "action", "resource")
+            for element in ("principal", "action")
         }
+        self._resource_failed: Final = Finding(index, sid, effect, matched=False, first_failed="resource")
         self._matched: Final = tuple(
             Finding(index, sid, effect, matched=True, strength=strength) for strength in STRENGTHS
         )
@@ -140,15 +142,14 @@ class Statement:
             return self._failed["action"]
         return self._matched[strength]
 
-    def check(self, inquiry: Inquiry, met: Finding) -> Finding:
+    def check(self, resource: str, context: Context, met: Finding) -> Finding:
         """The second step: `met`, the match that the first step found, unless the resource or a condition fails.
 
         Raises UnfitRequestError (`conditions`) for a context value that is not text.
         """
-        context = inquiry.context
         resources = self.resources
-        if resources is not None and not resources.match(inquiry.resource, context, allow=self.allow):
-            return self._failed["resource"]
+        if resources is not None and not resources.match(resource, context, self.allow):
+            return self._resource_failed
         for test, failed in self._conditions:
             outcome = test.check(context)
             if not outcome.matched:
@@ -186,7 +187,7 @@ class Statement:
         return Detail(
             self._strength(inquiry) != NONE if by_principal else None,
             self.actions.match(inquiry.action),
-            None if resources is None else resources.match(inquiry.resource, inquiry.context, allow=self.allow),
+            None if resources is None else resources.match(inquiry.resource, inquiry.context, self.allow),
             tuple(_test_detail(test, inquiry.context) for test in self.conditions),
         )
 

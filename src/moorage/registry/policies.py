@@ -37,9 +37,9 @@ class RepositoryPolicies:
         """Put `text` in force in place of whatever was. RepositoryNotFound."""
 
         def work(conn: Connection) -> None:
-            repository_id, _ = _repository(conn, ref)
             now = self._clock.now()
-            rows.set_of_repository(conn, repository_id, rows.keep(conn, text), now, by)
+            if not rows.set_of_repository(conn, ref, rows.keep(conn, text), now, by):
+                raise RepositoryNotFound(ref)
             epoch.advance(conn)
             events.record(conn, ref, "policy.set", {"by": by}, at=now)
 
@@ -54,9 +54,8 @@ class RepositoryPolicies:
 
         def work(conn: Connection) -> str:
             text = _in_force(conn, ref)
-            repository_id, _ = _repository(conn, ref)
             now = self._clock.now()
-            rows.set_of_repository(conn, repository_id, None, now, by)
+            rows.set_of_repository(conn, ref, None, now, by)
             epoch.advance(conn)
             events.record(conn, ref, "policy.deleted", {"by": by}, at=now)
             return text

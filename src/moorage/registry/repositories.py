@@ -22,6 +22,7 @@ from moorage.errors import (
 from moorage.locations import Locations
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef, partition
 from moorage.registry import events
+from moorage.registry.recent import Recent
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
 from moorage.store.metadata import repositories as rows
@@ -32,6 +33,7 @@ FILTERS_AT_MOST = 5
 _FILTER = re.compile(r"[0-9a-zA-Z._*-]{1,128}")
 _WITH_EXCLUSION = ("IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION")
 _STATES_KEPT = 16_384
+_WEIGHT = 1024  # bytes that a kept repository takes, roughly
 
 
 class Encryption(msgspec.Struct, frozen=True, gc=False):
@@ -69,6 +71,7 @@ class Repositories:
         self._clock = clock
         self._settings = settings
         self._states: epoch.UnderEpoch[RepositoryRef, State | None] = epoch.UnderEpoch(db, _STATES_KEPT)
+        self._found: Recent[RepositoryRef, Repository] = Recent(db, lambda _: _WEIGHT)
 
     async def create(
         self,
@@ -115,10 +118,12 @@ class Repositories:
 
     async def get(self, ref: RepositoryRef) -> Repository:
         """It, or RepositoryNotFound."""
-        return _read(await self._db.read(partial(_row, ref=ref)))
+        return await self._found.get(ref, lambda conn: _read(_row(conn, ref)))
 
     async def named(self, account: AccountId, region: Region, names: Sequence[str]) -> list[Repository]:
         """Those of these names, in their order; RepositoryNotFound when one is missing."""
+        if len(names) == 1:  # as nearly all ask
+            return [await self.get(RepositoryRef(account, region, RepositoryName(names[0])))]
         found = await self._db.read(lambda conn: rows.named(conn, account, region, names))
         by_name = {row.name: _read(row) for row in found}
         for name in names:
@@ -214,7 +219,7 @@ def check_room(conn: Connection, ref: RepositoryRef, settings: Settings) -> None
         )
 
 
-def _row(conn: Connection, ref: RepositoryRef) -> Row[Any]:
+def _row(conn: Connection, ref: RepositoryRef) -> Any:
     row = rows.find(conn, ref)
     if row is None:
         raise RepositoryNotFound(ref)
@@ -228,7 +233,7 @@ def _read(row: Row[Any]) -> Repository:
         created_at=row.created_at,
         mutability=row.mutability,
         exclusion_filters=tuple(msgspec.json.decode(row.exclusion_filters)),
-        scan_on_push=row.scan_on_push,
+        scan_on_push=bool(row.scan_on_push),
         encryption=Encryption(row.encryption_type, row.kms_key),
     )
 

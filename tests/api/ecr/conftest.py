@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from moorage.access.caller import Connection
+from moorage.access.repository_policy import Accepted
 from moorage.api.asgi import Message, Scope
 from moorage.api.aws.door import AwsDoor
 from moorage.api.aws.sigv4 import Claim
@@ -61,10 +62,10 @@ class Decisions:
 class PolicyCheck:
     """Takes any text but `bad`; the stored form is marked, the shown form is not."""
 
-    async def check_and_canonicalise(self, caller: Any, connection: Any, ref: Any, text: str, force: bool) -> str:
+    async def check_and_canonicalise(self, caller: Any, connection: Any, ref: Any, text: str, force: bool) -> Accepted:
         if text == "bad":
             raise InvalidParameter.at("PolicyText", "Invalid repository policy provided")
-        return f"stored:{text}"
+        return Accepted(f"stored:{text}", text)
 
     def findings(self, ref: Any, text: str) -> str:
         return "0"

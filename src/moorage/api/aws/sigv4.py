@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
@@ -38,6 +39,7 @@ _HASH_INLINE = 1 << 18
 """Bytes that are hashed on the event loop; longer bodies in a thread."""
 _KEYS_KEPT = 4096
 _LONGEST_PRESIGNED = 604_800
+_LONGEST_CREDENTIAL = 256
 _INSTANT = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _MUST_BE_SIGNED = (b"x-amz-target", b"x-amz-date", b"x-amz-security-token", b"x-amz-content-sha256")
@@ -113,7 +115,7 @@ class Verifier:
         self._keys = keys
         self._clock = clock
         self._skew = skew
-        self._derived: dict[tuple[str, bytes, str, str, str], bytes] = {}
+        self._derived: dict[tuple[str, bytes, str, str, str], hmac.HMAC] = {}
 
     async def begin(self, scope: Scope, headers: dict[bytes, bytes], service: str, *, host: str) -> Claim:
         """Check key, scope and clock. `headers` by lower-case name; `service` is what must be signed for.
@@ -155,8 +157,9 @@ class Verifier:
         scope = f"{signed.date}/{signed.region}/{signed.service}/aws4_request"
         digest = hashlib.sha256(f"{claim.canonical}{payload}".encode("utf-8", "surrogateescape")).hexdigest()
         to_sign = f"{ALGORITHM}\n{signed.instant}\n{scope}\n{digest}"
-        expected = hmac.digest(self._key(signed, claim.secret), to_sign.encode(), "sha256").hex()
-        if not hmac.compare_digest(expected, signed.signature):
+        signing = self._signing(signed, claim.secret).copy()
+        signing.update(to_sign.encode())
+        if not hmac.compare_digest(signing.hexdigest(), signed.signature):
             raise InvalidSignature(MISMATCH)
         self._keys.used(claim.caller, signed.service, signed.region)
         return claim.caller
@@ -229,18 +232,21 @@ class Verifier:
             raise InvalidSignature(MISMATCH)
         return actual
 
-    def _key(self, signed: Signed, secret: bytes) -> bytes:
-        """The signing key of (secret, day, region, service); kept, for a client signs with it all day."""
+    def _signing(self, signed: Signed, secret: bytes) -> hmac.HMAC:
+        """An HMAC that has taken in the signing key of (secret, day, region, service), to be copied.
+
+        Kept, for a client signs with it all day.
+        """
         name = (signed.key_id, secret, signed.date, signed.region, signed.service)
-        key = self._derived.get(name)
-        if key is None:
+        signing = self._derived.get(name)
+        if signing is None:
             key = b"AWS4" + secret
             for part in (signed.date, signed.region, signed.service, "aws4_request"):
                 key = hmac.digest(key, part.encode(), "sha256")
             if len(self._derived) >= _KEYS_KEPT:
                 self._derived.clear()
-            self._derived[name] = key
-        return key
+            signing = self._derived[name] = hmac.new(key, digestmod="sha256")
+        return signing
 
 
 def _read(headers: dict[bytes, bytes], query: bytes) -> Signed:
@@ -295,21 +301,25 @@ def _signed(parts: dict[str, str], instant: str, token: str | None, expires: int
         _seconds(instant)
     except ValueError:
         raise IncompleteSignature(f"Date must be in ISO-8601 'basic format'. Got '{instant}'.") from None
-    scope = parts["Credential"].rsplit("/", 4)
-    if len(scope) != 5 or scope[4] != "aws4_request":
-        raise IncompleteSignature(
-            f"Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, "
-            f"got '{parts['Credential']}'"
-        )
-    try:
-        where = region(scope[2])
-    except InvalidNameError:
-        raise InvalidSignature("Credential should be scoped to a valid region. ") from None
+    key_id, date, where, service = _scope(parts["Credential"])
     if _SIGNATURE.fullmatch(parts["Signature"]) is None:
         raise InvalidSignature(MISMATCH)
-    return Signed(
-        scope[0], scope[1], where, scope[3], parts["SignedHeaders"], parts["Signature"], instant, token, expires
-    )
+    return Signed(key_id, date, where, service, parts["SignedHeaders"], parts["Signature"], instant, token, expires)
+
+
+@lru_cache(maxsize=1024)
+def _scope(credential: str) -> tuple[str, str, Region, str]:
+    """Key id, date, region and service: the same all day for a client, so they are taken apart once."""
+    parts = credential.rsplit("/", 4)
+    if len(parts) != 5 or parts[4] != "aws4_request" or len(credential) > _LONGEST_CREDENTIAL:
+        raise IncompleteSignature(
+            f"Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, "
+            f"got '{credential}'"
+        )
+    try:
+        return parts[0], parts[1], region(parts[2]), parts[3]
+    except InvalidNameError:
+        raise InvalidSignature("Credential should be scoped to a valid region. ") from None
 
 
 def _authorization_parts(text: str) -> dict[str, str]:
@@ -397,6 +407,7 @@ def _query_pairs(raw: bytes) -> list[tuple[str, str]]:
     ]
 
 
+@lru_cache(maxsize=256)
 def _seconds(instant: str) -> float:
     """Seconds since the epoch of YYYYMMDDTHHMMSSZ; ValueError when there is no such time."""
     return datetime(

@@ -2,6 +2,7 @@
 
 from moorage.api.ecr import shapes
 from moorage.api.ecr.service import ECR, EcrCall, by, ref_of, the_repository
+from moorage.errors import RepositoryNotFound
 
 
 @ECR.operation("SetRepositoryPolicy", action="ecr:SetRepositoryPolicy", resource=the_repository)
@@ -14,14 +15,16 @@ async def set_repository_policy(
     """
     ref = ref_of(call, request)
     services = call.services
-    await services.registry.repositories.get(ref)
+    _, state = await services.registry.repositories.state(ref)
+    if state is None:
+        raise RepositoryNotFound(ref)
     call.remarks["x-moorage-policy-findings"] = services.policy_check.findings(ref, request.policy_text)
-    stored = await services.policy_check.check_and_canonicalise(
+    accepted = await services.policy_check.check_and_canonicalise(
         call.caller, call.connection, ref, request.policy_text, bool(request.force)
     )
-    await services.registry.policies.set(ref, stored, by=by(call))
+    await services.registry.policies.set(ref, accepted.stored, by=by(call))
     return shapes.SetRepositoryPolicyResponse(
-        registry_id=ref.account, repository_name=ref.name, policy_text=await services.policy_check.shown(stored)
+        registry_id=ref.account, repository_name=ref.name, policy_text=accepted.shown
     )
 
 

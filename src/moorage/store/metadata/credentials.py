@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, insert, literal, null, select, union_all
+from sqlalchemy import Connection, Row, Select, bindparam, insert, literal, null, select, union_all
 
 from moorage.store.metadata.identity_tables import (
     access_keys,
@@ -12,6 +12,7 @@ from moorage.store.metadata.identity_tables import (
     inline_policies,
     sessions,
 )
+from moorage.store.metadata.statement import Query
 
 _IDENTITY = (
     identities.c.kind.label("identity_kind"),
@@ -22,13 +23,22 @@ _IDENTITY = (
 )
 
 
-def key(conn: Connection, key_id: str) -> Row[Any] | None:
+_KEY = Query(
+    select(
+        access_keys.c.id,
+        access_keys.c.account,
+        access_keys.c.user_id.label("identity_id"),
+        access_keys.c.secret,
+        *_IDENTITY,
+    )
+    .select_from(access_keys.outerjoin(identities, identities.c.id == access_keys.c.user_id))
+    .where(access_keys.c.id == bindparam("key_id"), access_keys.c.active, access_keys.c.deleted_at.is_(None))
+)
+
+
+def key(conn: Connection, key_id: str) -> Any | None:
     """An active key: id, account, identity_id, secret, and its identity (`identity_kind`, … null: the root)."""
-    living = (access_keys.c.id == key_id, access_keys.c.active, access_keys.c.deleted_at.is_(None))
-    columns = (access_keys.c.id, access_keys.c.account, access_keys.c.user_id.label("identity_id"))
-    joined = access_keys.outerjoin(identities, identities.c.id == access_keys.c.user_id)
-    statement: Select[Any] = select(*columns, access_keys.c.secret, *_IDENTITY).select_from(joined)
-    return conn.execute(statement.where(*living)).one_or_none()
+    return _KEY.first(conn, {"key_id": key_id})
 
 
 def session(conn: Connection, key_id: str) -> Row[Any] | None:
@@ -53,27 +63,33 @@ class Applied(NamedTuple):
     policy_id: str | None
 
 
-def applied(conn: Connection, identity_id: str) -> list[Applied]:
-    """Own inline policies, own attached ones, then those of the groups, each by name or id."""
-    member = group_members.c.user_id == identity_id
-    groups = group_members.join(identities, identities.c.id == group_members.c.group_id)
-    statement = union_all(
-        _inline(literal(None)).where(inline_policies.c.identity_id == identity_id),
-        _attached(literal(None)).where(attachments.c.identity_id == identity_id),
-        _inline(identities.c.name)
-        .select_from(groups.join(inline_policies, inline_policies.c.identity_id == group_members.c.group_id))
-        .where(member),
-        _attached(identities.c.name)
-        .select_from(groups.join(attachments, attachments.c.identity_id == group_members.c.group_id))
-        .where(member),
-    )
-    found = [Applied(*row) for row in conn.execute(statement)]
-    return sorted(found, key=lambda one: (one.group or "", one.policy_id or "", one.name or ""))
-
-
 def _inline(group: Any) -> Select[Any]:
-    return select(group.label("in_group"), inline_policies.c.name, inline_policies.c.policy_hash, null())
+    return select(
+        group.label("in_group"), inline_policies.c.name, inline_policies.c.policy_hash, null().label("policy_id")
+    )
 
 
 def _attached(group: Any) -> Select[Any]:
-    return select(group.label("in_group"), null(), null(), attachments.c.policy_id)
+    return select(group.label("in_group"), null().label("name"), null().label("policy_hash"), attachments.c.policy_id)
+
+
+_MEMBER = group_members.c.user_id == bindparam("identity_id")
+_GROUPS = group_members.join(identities, identities.c.id == group_members.c.group_id)
+_APPLIED = Query(
+    union_all(
+        _inline(literal(None)).where(inline_policies.c.identity_id == bindparam("identity_id")),
+        _attached(literal(None)).where(attachments.c.identity_id == bindparam("identity_id")),
+        _inline(identities.c.name)
+        .select_from(_GROUPS.join(inline_policies, inline_policies.c.identity_id == group_members.c.group_id))
+        .where(_MEMBER),
+        _attached(identities.c.name)
+        .select_from(_GROUPS.join(attachments, attachments.c.identity_id == group_members.c.group_id))
+        .where(_MEMBER),
+    )
+)
+
+
+def applied(conn: Connection, identity_id: str) -> list[Applied]:
+    """Own inline policies, own attached ones, then those of the groups, each by name or id."""
+    found = [Applied(*row) for row in _APPLIED.all(conn, {"identity_id": identity_id})]
+    return sorted(found, key=lambda one: (one.group or "", one.policy_id or "", one.name or ""))

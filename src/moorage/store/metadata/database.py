@@ -31,8 +31,9 @@ class Database(Protocol):
         ...
 
     def changed(self) -> int | None:
-        """A number that differs from the last one whenever anybody has committed anything since; about 5 µs.
+        """A number that differs from the last one whenever anybody has committed anything since; at most about 5 µs.
 
+        It is as new as the turn of the event loop in which it is asked for, and so newer than the request that asks.
         None where the database cannot tell that cheaply (PostgreSQL): then ask it, with the row you need.
         """
         ...

@@ -9,14 +9,14 @@ from typing import Generic, TypeVar
 from sqlalchemy import Connection, select, update
 
 from moorage.store.metadata.database import Database
-from moorage.store.metadata.statement import Query
+from moorage.store.metadata.statement import Change, Query
 from moorage.store.metadata.tables import epoch
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 _CURRENT = Query(select(epoch.c.value).where(epoch.c.id == 1))
-_ADVANCE = update(epoch).where(epoch.c.id == 1).values(value=epoch.c.value + 1)
+_ADVANCE = Change(update(epoch).where(epoch.c.id == 1).values(value=epoch.c.value + 1))
 
 
 def current(conn: Connection) -> int:
@@ -28,7 +28,7 @@ def current(conn: Connection) -> int:
 
 def advance(conn: Connection) -> None:
     """Raise the epoch by one; call it in the transaction of the change that others must notice."""
-    conn.execute(_ADVANCE)
+    _ADVANCE.run(conn, {})
 
 
 class UnderEpoch(Generic[K, V]):

@@ -5,9 +5,10 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, update
 
 from moorage.store.metadata.collation import bytewise
 from moorage.store.metadata.identity_tables import (
@@ -19,6 +20,7 @@ from moorage.store.metadata.identity_tables import (
     last_uses,
     roles,
 )
+from moorage.store.metadata.statement import Query
 from moorage.store.metadata.tables import policy_documents
 
 _ROLE = (roles.c.trust_hash, roles.c.max_session_seconds, roles.c.description, roles.c.service)
@@ -26,6 +28,13 @@ _USED = (
     last_uses.c.at.label("used_at"),
     last_uses.c.service.label("used_service"),
     last_uses.c.region.label("used_region"),
+)
+
+
+_TAGS = Query(
+    select(identity_tags.c.key, identity_tags.c.value, identity_tags.c.key_folded).where(
+        identity_tags.c.owner_id == bindparam("owner_id")
+    )
 )
 
 
@@ -72,14 +81,24 @@ def _selected(kind: str) -> Select[Any]:
     )
 
 
-def named(conn: Connection, kind: str, account: str, name: str) -> Row[Any] | None:
+@cache
+def _named(kind: str) -> Query:
+    here = (identities.c.account == bindparam("account"), identities.c.name_folded == bindparam("folded"))
+    return Query(_selected(kind).where(*here))
+
+
+@cache
+def _by_id(kind: str) -> Query:
+    return Query(_selected(kind).where(identities.c.id == bindparam("id")))
+
+
+def named(conn: Connection, kind: str, account: str, name: str) -> Any | None:
     """The identity of that name, whatever its case."""
-    here = (identities.c.account == account, identities.c.name_folded == folded(name))
-    return conn.execute(_selected(kind).where(*here)).one_or_none()
+    return _named(kind).first(conn, {"account": account, "folded": folded(name)})
 
 
-def by_id(conn: Connection, kind: str, identity_id: str) -> Row[Any] | None:
-    return conn.execute(_selected(kind).where(identities.c.id == identity_id)).one_or_none()
+def by_id(conn: Connection, kind: str, identity_id: str) -> Any | None:
+    return _by_id(kind).first(conn, {"id": identity_id})
 
 
 def exists(conn: Connection, identity_id: str) -> bool:
@@ -156,9 +175,8 @@ def members(conn: Connection, group_id: str, after: str = "", limit: int | None 
 
 def tags(conn: Connection, owner_id: str) -> dict[str, str]:
     """The tags of a user, role or managed policy, by key."""
-    statement = select(identity_tags.c.key, identity_tags.c.value).where(identity_tags.c.owner_id == owner_id)
-    key = bytewise(conn, identity_tags.c.key_folded)
-    return {row.key: row.value for row in conn.execute(statement.order_by(key))}
+    rows = sorted(_TAGS.all(conn, {"owner_id": owner_id}), key=lambda row: str(row.key_folded))
+    return {row.key: row.value for row in rows}
 
 
 def tags_of(conn: Connection, owner_ids: Sequence[str]) -> dict[str, dict[str, str]]:

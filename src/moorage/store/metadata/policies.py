@@ -4,28 +4,63 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, String, Text, bindparam, exists, insert, select, update
 
+from moorage.names import RepositoryRef
+from moorage.store.metadata.statement import Change, Query
 from moorage.store.metadata.tables import policy_documents, repositories, repository_policy_history
+
+_DOCUMENT = Query(select(policy_documents.c.text).where(policy_documents.c.hash == bindparam("name")))
+_KEEP = Change(
+    insert(policy_documents).from_select(
+        ["hash", "text"],
+        select(bindparam("name", type_=String), bindparam("document", type_=Text)).where(
+            ~exists().where(policy_documents.c.hash == bindparam("name", type_=String))
+        ),
+    )
+)
+_SET = Query(
+    update(repositories)
+    .where(
+        repositories.c.account == bindparam("of_account"),
+        repositories.c.region == bindparam("of_region"),
+        repositories.c.name == bindparam("of_name"),
+        repositories.c.deleted_at.is_(None),
+    )
+    .values(policy_hash=bindparam("document"))
+    .returning(repositories.c.id)
+)
+_REMEMBER = Change(
+    insert(repository_policy_history).values(
+        **{name: bindparam(name) for name in ("repository_id", "policy_hash", "at", "by")}
+    )
+)
 
 
 def keep(conn: Connection, text: str) -> str:
     """Keep a document; its hash (SHA-256 of the text, hex)."""
     name = hashlib.sha256(text.encode()).hexdigest()
-    if conn.execute(select(policy_documents.c.hash).where(policy_documents.c.hash == name)).one_or_none() is None:
-        conn.execute(insert(policy_documents).values(hash=name, text=text))
+    _KEEP.run(conn, {"name": name, "document": text})
     return name
 
 
 def document(conn: Connection, name: str) -> str | None:
     """The text of the document with that hash."""
-    return conn.execute(select(policy_documents.c.text).where(policy_documents.c.hash == name)).scalar_one_or_none()
+    row = _DOCUMENT.first(conn, {"name": name})
+    return None if row is None else str(row.text)
 
 
-def set_of_repository(conn: Connection, repository_id: int, name: str | None, at: float, by: str) -> None:
-    """From now on the repository's policy is this document (None: it has none); its history says so."""
-    conn.execute(update(repositories).where(repositories.c.id == repository_id).values(policy_hash=name))
-    conn.execute(insert(repository_policy_history).values(repository_id=repository_id, policy_hash=name, at=at, by=by))
+def set_of_repository(conn: Connection, ref: RepositoryRef, name: str | None, at: float, by: str) -> bool:
+    """From now on the repository's policy is this document (None: it has none); its history says so.
+
+    False, and nothing is changed, when there is no such repository.
+    """
+    where = {"of_account": ref.account, "of_region": ref.region, "of_name": ref.name}
+    row = _SET.first(conn, {**where, "document": name})
+    if row is None:
+        return False
+    _REMEMBER.run(conn, {"repository_id": row.id, "policy_hash": name, "at": at, "by": by})
+    return True
 
 
 def history(conn: Connection, repository_id: int) -> Sequence[Row[*tuple[Any, ...]]]:

@@ -26,6 +26,7 @@ _NAMED = (
     )
     .order_by(repositories.c.id)
 )
+_FIND = Query(_BY_NAME)
 _ID = Query(_BY_NAME.with_only_columns(repositories.c.id))
 _RULES = Query(
     _BY_NAME.with_only_columns(repositories.c.id, repositories.c.mutability, repositories.c.exclusion_filters)
@@ -51,9 +52,9 @@ _STATE = Query(
 )
 
 
-def find(conn: Connection, ref: RepositoryRef) -> Row[*tuple[Any, ...]] | None:
+def find(conn: Connection, ref: RepositoryRef) -> Any | None:
     """The repository's row, or None when there is none alive."""
-    return conn.execute(_BY_NAME, ref._asdict()).one_or_none()
+    return _FIND.first(conn, ref._asdict())
 
 
 def id_of(conn: Connection, ref: RepositoryRef) -> int | None:

@@ -28,6 +28,7 @@ class SqliteDatabase:
         self._connection = core_connection(self._raw)
         self._aside = None if inline else asyncio.Lock()
         self._writer: Writer | ThreadWriter = Writer(path) if inline else ThreadWriter(path)
+        self._version: int | None = None
 
     @classmethod
     def open(cls, path: Path, *, inline: bool = True) -> "SqliteDatabase":
@@ -53,8 +54,16 @@ class SqliteDatabase:
         return await future
 
     def changed(self) -> int | None:
-        version: int = self._execute("PRAGMA data_version").fetchone()[0]
+        """Asked once in a turn of the event loop: a request whose turn it is has arrived before."""
+        version = self._version
+        if version is None:
+            # First that it is forgotten, then the question: whatever is queued ahead of `_forget` was there before it.
+            asyncio.get_running_loop().call_soon(self._forget)
+            version = self._version = int(self._execute("PRAGMA data_version").fetchone()[0])
         return version
+
+    def _forget(self) -> None:
+        self._version = None
 
     async def close(self) -> None:
         """Finish the transactions that wait, then let the file go."""

@@ -9,17 +9,18 @@ from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Delete, Insert, Select, Update
+from sqlalchemy import CompoundSelect, Connection, Delete, Insert, Select, Update
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
-from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
-_Clause: TypeAlias = Select[Any] | ReturningInsert[Any] | Insert | Update | Delete
+_Returning: TypeAlias = Select[Any] | CompoundSelect[Any] | ReturningInsert[Any] | ReturningUpdate[Any]
+_Clause: TypeAlias = _Returning | Insert | Update | Delete
 
 
 class Query:
     """A SELECT, or what returns rows. `values` are those of its bindparams, by name; rows have attributes."""
 
-    def __init__(self, clause: Select[Any] | ReturningInsert[Any]) -> None:
+    def __init__(self, clause: _Returning) -> None:
         self._text = _Text(clause)
         columns = [str(column.key) for column in clause.exported_columns]
         self._row: Any = namedtuple("Row", columns)  # type: ignore[misc]

@@ -238,6 +238,45 @@ def test_aws_iam_user_with_keys_groups_and_policies(iam: Any) -> None:
     assert refused(iam.get_group, GroupName="tf-group") == "NoSuchEntity"
 
 
+def test_the_attachments(iam: Any) -> None:
+    """aws_iam_group_policy_attachment; aws_iam_policy_attachment, which owns all of a policy's attachments."""
+    policy = iam.create_policy(PolicyName="tf-attached", PolicyDocument=allowing("ecr:*"))["Policy"]["Arn"]
+    iam.create_user(UserName="tf-attached")
+    iam.create_group(GroupName="tf-attached")
+    iam.create_role(RoleName="tf-attached", AssumeRolePolicyDocument=trusting({"AWS": f"{ARN}:root"}))
+
+    def read() -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {"users": [], "groups": [], "roles": []}
+        for page in iam.get_paginator("list_entities_for_policy").paginate(PolicyArn=policy):
+            found["users"] += [each["UserName"] for each in page["PolicyUsers"]]
+            found["groups"] += [each["GroupName"] for each in page["PolicyGroups"]]
+            found["roles"] += [each["RoleName"] for each in page["PolicyRoles"]]
+        return found
+
+    iam.attach_user_policy(UserName="tf-attached", PolicyArn=policy)
+    iam.attach_group_policy(GroupName="tf-attached", PolicyArn=policy)
+    iam.attach_role_policy(RoleName="tf-attached", PolicyArn=policy)
+    assert read() == {"users": ["tf-attached"], "groups": ["tf-attached"], "roles": ["tf-attached"]}
+    assert iam.get_policy(PolicyArn=policy)["Policy"]["AttachmentCount"] == 3
+    pages = iam.get_paginator("list_attached_group_policies").paginate(GroupName="tf-attached")
+    assert [each["PolicyArn"] for page in pages for each in page["AttachedPolicies"]] == [policy]
+    iam.attach_group_policy(GroupName="tf-attached", PolicyArn=policy)  # applied again: nothing changes
+    assert iam.get_policy(PolicyArn=policy)["Policy"]["AttachmentCount"] == 3
+
+    assert refused(iam.delete_policy, PolicyArn=policy) == "DeleteConflict"
+    iam.detach_group_policy(GroupName="tf-attached", PolicyArn=policy)
+    assert read() == {"users": ["tf-attached"], "groups": [], "roles": ["tf-attached"]}
+    iam.detach_user_policy(UserName="tf-attached", PolicyArn=policy)
+    iam.detach_role_policy(RoleName="tf-attached", PolicyArn=policy)
+    assert read() == {"users": [], "groups": [], "roles": []}
+    # Detached by somebody else already: what the provider ignores when it destroys.
+    assert refused(iam.detach_role_policy, RoleName="tf-attached", PolicyArn=policy) == "NoSuchEntity"
+    iam.delete_role(RoleName="tf-attached")
+    iam.delete_group(GroupName="tf-attached")
+    iam.delete_user(UserName="tf-attached")
+    iam.delete_policy(PolicyArn=policy)
+
+
 def test_aws_iam_principal_policy_simulation(iam: Any) -> None:
     iam.create_user(UserName="tf-simulated")
     iam.put_user_policy(UserName="tf-simulated", PolicyName="p", PolicyDocument=allowing("ecr:PutImage"))

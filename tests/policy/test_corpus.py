@@ -1,5 +1,7 @@
 """Every case of the corpus, decided, explained and put into words."""
 
+import itertools
+
 import msgspec
 import pytest
 
@@ -32,8 +34,25 @@ def test_the_corpus_is_large_and_says_each_rule_once() -> None:
     assert {case.file for case in CASES} == {path.stem for path in CORPUS.iterdir()}
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_case(case: Case) -> None:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test a row. For mutation testing, a test a file: it names the tests of every mutant, and pytest reads names
+    more slowly than it runs them."""
+    if "cases" not in metafunc.fixturenames:
+        return
+    if metafunc.config.getoption("--hypothesis-profile") == "mutation":
+        groups = itertools.groupby(CASES, key=lambda case: case.file)
+        files = {file: list(cases) for file, cases in groups}
+        metafunc.parametrize("cases", files.values(), ids=files.keys())
+    else:
+        metafunc.parametrize("cases", [[case] for case in CASES], ids=map(str, CASES))
+
+
+def test_cases(cases: list[Case]) -> None:
+    for case in cases:
+        _check_case(case)
+
+
+def _check_case(case: Case) -> None:
     if case.fault is not None:
         with pytest.raises(PolicyError) as raised:
             case.make()

@@ -38,7 +38,7 @@ def main() -> int:
     before = TESTED_WITH.read_text() if TESTED_WITH.exists() else None
     _mutmut("run")
     now = _tests_digest()
-    survivors = [name for name, verdict in _all_verdicts() if verdict == SURVIVED]
+    survivors = [name for name, verdict in _all_verdicts() if verdict in {SURVIVED, UNTESTED}]
     if before is not None and before != now and survivors:
         print(f"A test changed: {len(survivors)} survivors are tried again.", flush=True)
         _mutmut("run", *survivors)

@@ -2,7 +2,7 @@
 
 import json
 
-from moorage.policy import Kind, Policies, evaluate, explanation, told_context
+from moorage.policy import ANONYMOUS, Kind, Policies, evaluate, explanation, told_context
 from moorage.policy.explanation import SETS
 from tests.policy.build import ACTION, ARN, OTHER, OWNER, ask, attached, grant, named, right, role, user
 
@@ -63,6 +63,164 @@ def test_the_whole_shape() -> None:
     assert inside["span"]["line"] == 1
     assert second["statement"] == grant({"AWS": OWNER})
     assert second["principal"] == {"matched": False, "kind": None}
+
+
+def test_an_allowed_request_to_the_last_member() -> None:
+    condition = {"StringEquals": {"aws:username": "${aws:none}", "aws:a": ["${aws:username}"]}}
+    policies = Policies(
+        identity=named(Kind.IDENTITY, right(Sid="Mine", Condition=condition), version="2012-10-17"),
+        resource=named(Kind.REPOSITORY, grant({"AWS": role().arn}, Sid="Ours"), version=None),
+        scp=[named(Kind.SCP, right()), named(Kind.SCP, right())],
+        rcp=[named(Kind.RCP, {**right(), "Principal": "*"})],
+    )
+    request = ask(role(), context={"aws:username": "alice"})
+    decision = evaluate(request, policies, detail=True)
+    found = explanation(decision, policies, EVERYTHING, lambda one: one.document.text)
+
+    def policy(name: str, version: str | None, *statements: dict[str, object]) -> dict[str, object]:
+        return {"name": name, "hash": "hash", "version": version, "statements": list(statements)}
+
+    def statement(written: dict[str, object], column: int, **differing: object) -> dict[str, object]:
+        return {
+            "index": 0,
+            "sid": None,
+            "effect": "Allow",
+            "matched": True,
+            "firstFailed": None,
+            "principal": {"matched": None, "kind": None},
+            "action": {"matched": True},
+            "resource": {"matched": True},
+            "conditions": [],
+            "statement": written,
+            "span": {"line": 1, "column": column},
+            **differing,
+        }
+
+    column = '{"Version": "2012-10-17", "Statement": [{'.index("[{") + 2
+    guard_rail = policy("scp", "2012-10-17", statement(right(), column))
+    conditions = [
+        {
+            "operator": "StringEquals",
+            "key": "aws:username",
+            "policyValues": ["${aws:none}"],
+            "resolvedValues": [None],
+            "contextValues": ["alice"],
+            "keyPresent": True,
+            "matched": False,
+            "because": "variable-unresolved",
+        },
+        {
+            "operator": "StringEquals",
+            "key": "aws:a",
+            "policyValues": ["${aws:username}"],
+            "resolvedValues": ["alice"],
+            "contextValues": None,
+            "keyPresent": False,
+            "matched": False,
+            "because": "key-missing",
+        },
+    ]
+    mine = statement(
+        right(Sid="Mine", Condition=condition),
+        column,
+        sid="Mine",
+        matched=False,
+        firstFailed="condition",
+        conditions=conditions,
+    )
+    ours = statement(
+        grant({"AWS": role().arn}, Sid="Ours"),
+        '{"Statement": [{'.index("[{") + 2,
+        sid="Ours",
+        principal={"matched": True, "kind": "direct"},
+        resource={"matched": None},
+    )
+    everyone = statement({**right(), "Principal": "*"}, column, principal={"matched": True, "kind": "any"})
+    absent: dict[str, object] = {"present": False, "result": None, "policies": []}
+    assert found == {
+        "decision": "ALLOW",
+        "kind": None,
+        "decidedBy": "resource",
+        "rule": "5a-direct-resource-grant",
+        "reason": "resource: allowed by statement 'Ours'",
+        "message": None,
+        "request": {
+            "principal": {
+                "arn": role().arn,
+                "roleArn": role().role_arn,
+                "id": role().id,
+                "type": "role",
+                "account": OWNER,
+            },
+            "action": ACTION,
+            "resource": ARN,
+            "resourceAccount": OWNER,
+            "sameAccount": True,
+            "crossAccount": False,
+        },
+        "sets": [
+            {
+                "set": "identity",
+                "present": True,
+                "result": "none",
+                "policies": [policy("identity", "2012-10-17", mine)],
+            },
+            {"set": "boundary", **absent},
+            {"set": "session", **absent},
+            {"set": "scp", "present": True, "result": "allow", "level": 0, "policies": [guard_rail]},
+            {"set": "scp", "present": True, "result": "allow", "level": 1, "policies": [guard_rail]},
+            {
+                "set": "rcp",
+                "present": True,
+                "result": "allow",
+                "level": 0,
+                "grant": "any",
+                "policies": [policy("rcp", "2012-10-17", everyone)],
+            },
+            {
+                "set": "resource",
+                "present": True,
+                "result": "allow",
+                "grant": "direct",
+                "policies": [policy("repository", None, ours)],
+            },
+        ],
+        "missingContext": [],
+    }
+
+
+def test_an_anonymous_caller_crosses_no_account() -> None:
+    policies = Policies(identity=named(Kind.IDENTITY, right()), resource=named(Kind.REPOSITORY, grant("*")))
+    found = explanation(
+        evaluate(ask(ANONYMOUS), policies, detail=True), policies, EVERYTHING, lambda one: one.document.text
+    )
+    assert found["request"]["principal"]["account"] is None
+    assert (found["request"]["sameAccount"], found["request"]["crossAccount"]) == (False, False)
+    assert found["sets"][0] == {"set": "identity", "present": False, "result": None, "policies": []}
+
+
+def test_hidden_sets_are_said_to_be_hidden_and_hide_the_missing_keys() -> None:
+    condition = {"StringEquals": {"aws:a": "b"}}
+    policies = Policies(
+        identity=named(Kind.IDENTITY, right(Condition=condition)),
+        resource=named(Kind.REPOSITORY, grant({"AWS": OTHER}, Condition={"StringEquals": {"aws:c": "d"}})),
+    )
+    everything, exact, theirs = (
+        told(policies, visible)
+        for visible in (EVERYTHING, frozenset({"identity", "resource"}), frozenset({"resource"}))
+    )
+    assert everything["missingContext"] == exact["missingContext"] == ["aws:c", "aws:a"]
+    assert theirs["missingContext"] == []
+    assert theirs["sets"][0] == {"set": "identity", "hidden": True}  # type: ignore[index]
+    assert theirs["kind"] == "implicit"
+
+
+def test_reasons_that_name_no_statement() -> None:
+    allowed = Policies(identity=named(Kind.IDENTITY, right()), resource=named(Kind.REPOSITORY, grant({"AWS": OTHER})))
+    assert told(allowed, frozenset({"identity"}))["reason"] == "resource: allowed"
+    denied = Policies(resource=named(Kind.REPOSITORY, grant("*", "Deny")))
+    found = told(denied, frozenset())
+    assert (found["kind"], found["reason"]) == ("explicit", "resource: explicit deny")
 
 
 def test_what_may_not_be_read_is_not_told() -> None:

@@ -32,6 +32,7 @@ CALLERS: Final = {
     "fed of other": federated(OTHER),
     "root of other": root(OTHER),
     "anonymous": ANONYMOUS,
+    "web": Principal("web", "", f"arn:aws:iam::{OWNER}:oidc-provider/token.example.com", "provider:audience:subject"),
     "replication": Principal("service", "", _SERVICE, _SERVICE),
 }
 """alice, a user; ci, a session of the role teams/builder; fed, a federated session of alice; and so on."""
@@ -96,7 +97,7 @@ def _cases(path: Path) -> Iterator[Case]:
     head = yaml.load(path.read_text("utf-8"), _Loader)
     kind = head["kind"]
     if kind == "decisions":
-        rows: list[Row] = head["cases"]
+        rows: list[Row] = [{**head.get("defaults", {}), **case} for case in head["cases"]]
     else:
         rows = [dict(zip(head["columns"], row, strict=True)) for row in head["rows"]]
     for row in rows:
@@ -253,6 +254,7 @@ def _decision(_head: Row, row: Row) -> list[Check]:
         resource=None if resource is None and registry is None else [*(resource or ()), *(registry or ())],
         boundary=attached(Kind.BOUNDARY, "boundary"),
         session=attached(Kind.SESSION, "session"),
+        trust=attached(Kind.TRUST, "trust"),
         scp=levels(Kind.SCP, "scp"),
         rcp=levels(Kind.RCP, "rcp"),
     )
@@ -279,7 +281,7 @@ def _decision(_head: Row, row: Row) -> list[Check]:
     ]
 
 
-_SETS: Final = ("identity", "resource", "registry", "boundary", "session", "scp", "rcp")
+_SETS: Final = ("identity", "resource", "registry", "boundary", "session", "trust", "scp", "rcp")
 _REQUEST: Final = ("caller", "action", "resource_arn", "context")
 _DECISION_KEYS: Final = {"rule", "verdict", "by", "step", "failed", "says", *_REQUEST, *_SETS}
 _MAKERS: Final[dict[str, Callable[[Row, Row], list[Check]]]] = {

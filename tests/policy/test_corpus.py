@@ -19,6 +19,8 @@ TAILS = {
     ("boundary", True): " with an explicit deny in a permissions boundary",
     ("session", False): " because no session policy allows the {} action",
     ("session", True): " with an explicit deny in a session policy",
+    ("trust", False): " because no role trust policy allows the {} action",
+    ("trust", True): " with an explicit deny in the role trust policy",
     ("scp", False): " because no service control policy allows the {} action",
     ("scp", True): " with an explicit deny in a service control policy",
     ("rcp", False): " because no resource control policy allows the {} action",
@@ -120,7 +122,7 @@ def _check_detail(plain: Decision, detailed: Decision, check: Check) -> None:
     assert len(detailed.trace) == len(plain.trace)
     for one, other in zip(plain.trace, detailed.trace, strict=True):
         assert (one.set, one.result, one.strength, one.level) == (other.set, other.result, other.strength, other.level)
-    for name in ("identity", "resource", "boundary", "session", "scp", "rcp"):
+    for name in ("identity", "resource", "trust", "boundary", "session", "scp", "rcp"):
         for brief, full in zip(_findings(plain, name), _findings(detailed, name), strict=True):
             assert msgspec.structs.replace(full, detail=None) == brief
             assert full.detail is not None

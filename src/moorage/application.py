@@ -17,6 +17,7 @@ from moorage.access.download import Downloads
 from moorage.access.events import Events
 from moorage.access.principals import Principals
 from moorage.access.recorded import Records
+from moorage.access.replay import Replays
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.access.simulate import Simulator
 from moorage.access.why import Why
@@ -112,7 +113,8 @@ async def start(settings: Settings) -> Running:
     principals = Principals(identity)
     policy_check = RepositoryPolicyCheck(access, principals, registry.policies)
     faults = Faults()
-    why = Why(recorder, Records(audit, access), access, policy_check.shown, clock)
+    records = Records(audit, access)
+    why = Why(recorder, records, access, policy_check.shown, clock)
     ecr = EcrServices(registry, authenticator, policy_check, downloads, locations, settings, clock, sealer)
     services: list[tuple[Service[Any], Any]] = [
         (ECR, ecr),
@@ -139,6 +141,8 @@ async def start(settings: Settings) -> Running:
                 Events(audit, recorder, access),
                 recorder,
                 faults,
+                policy_check,
+                Replays(records, recorder, registry.policies, clock, settings),
             )
         ),
         faults=faults if settings.dev else None,

@@ -59,6 +59,7 @@ class House:
     check: RepositoryPolicyCheck
     downloads: Downloads
     recorder: Recorder
+    audit: AuditStore
 
     @classmethod
     def over(cls, db: Database, audit: AuditStore, settings: Settings) -> "House":
@@ -78,6 +79,7 @@ class House:
             RepositoryPolicyCheck(access, Principals(identity), registry.policies),
             Downloads(authenticator, clock, settings),
             recorder,
+            audit,
         )
 
     async def root(self, account: AccountId = OWNER) -> Caller:
@@ -93,6 +95,10 @@ class House:
             await self.allow(name, *statements, account=account)
         key, _ = await self.identity.keys.create(account, name)
         return await self.holder(key.id)
+
+    async def named(self, name: str, account: AccountId = OWNER) -> Caller:
+        """The user of that name, by its key."""
+        return await self.holder((await self.identity.keys.list(account, name))[0].id)
 
     async def allow(self, name: str, *statements: dict[str, Any], account: AccountId = OWNER) -> None:
         await self.identity.inline.put(USER, account, name, "own", document(*statements), BY)

@@ -178,13 +178,7 @@ class Access:
 
     def _recovers(self, caller: Caller, action: str, account: AccountId) -> bool:
         """The way out of a lock-out: the verified root of the owning account (design §4)."""
-        return (
-            action in RECOVERING
-            and self._settings.root_recovers
-            and caller.verified
-            and caller.principal.kind == "root"
-            and caller.principal.account == account
-        )
+        return self._settings.root_recovers and may_recover(caller.principal, action, account, verified=caller.verified)
 
     async def _attached(self, caller: Caller, policy_hash: str | None) -> policy.Policies:
         """The policies that apply, compiled; kept, as their texts never change."""
@@ -224,6 +218,11 @@ class Access:
                 self._compiled.clear()
             self._compiled[name, kind] = found
         return found
+
+
+def may_recover(principal: policy.Principal, action: str, account: str, *, verified: bool) -> bool:
+    """Whether it is the verified root of the owning account, at what gets it out of a lock-out (design §4)."""
+    return action in RECOVERING and verified and principal.kind == "root" and principal.account == account
 
 
 def _short_for_caller(decision: policy.Decision) -> str:

@@ -99,6 +99,12 @@ class Records:
                 return
             after = (rows[-1].at, rows[-1].id)
 
+    async def count(
+        self, *, account: str | None = None, resource: str | None = None, since: float, until: float | None = None
+    ) -> int:
+        """How many rows `decided` would give."""
+        return await self._store.count(account=account, resource=resource, since=since, until=until)
+
     async def whole(self, rows: Sequence[Decided]) -> list[Recorded]:
         """Rows of `decided` (one of each group, say) put together; those that are no longer whole are left out."""
         await self._fetch(rows)

@@ -1,5 +1,6 @@
 """What SetRepositoryPolicy asks of a text before it is stored, and how that is shown (policy-engine.md §1, §5)."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -8,13 +9,14 @@ from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.access.principals import Principals, UnknownPrincipal, ids_of
 from moorage.errors import InvalidParameter, RepositoryPolicyNotFound
+from moorage.identity.entity import Entity
 from moorage.names import AccountId, RepositoryRef
 from moorage.policy import lint
 from moorage.registry.policies import RepositoryPolicies
 
 _POLICY_TEXT = "PolicyText"
-
-
+MAX_TEXT = 10_240
+"""Characters of a repository policy, as SetRepositoryPolicy takes it."""
 _TEXTS = 64
 """Texts that are kept read: the same policy is often set on one repository after the other."""
 
@@ -43,8 +45,7 @@ class RepositoryPolicyCheck:
         """
         try:
             document = _parsed(text)
-            has_ids = any(map(policy.is_unique_id, document.principals()))
-            named = await self._principals.named(document, await self._in_force(ref) if has_ids else "")
+            named = await self._named(ref, document)
         except policy.PolicyError as error:
             raise InvalidParameter.at(_POLICY_TEXT, "Invalid repository policy provided") from error
         except UnknownPrincipal as error:
@@ -53,6 +54,23 @@ class RepositoryPolicyCheck:
             raise _lock_out()
         ids, arns = ids_of(named), {each: entity.arn for each, entity in named.items()}
         return Accepted(_canonical(text, tuple(ids.items())), _canonical(text, tuple(arns.items())))
+
+    async def proposed(self, ref: RepositoryRef, text: str) -> policy.Document:
+        """`text` as it would be stored, to be tried out. InvalidParameter says more than ECR would."""
+        if len(text) > MAX_TEXT:
+            raise InvalidParameter(f"a repository policy has at most {MAX_TEXT} characters, this one {len(text)}")
+        try:
+            document = policy.parse(text, policy.Kind.REPOSITORY)
+            ids = ids_of(await self._named(ref, document))
+            return policy.parse(document.canonical(ids), policy.Kind.REPOSITORY) if ids else document
+        except policy.PolicyError as error:
+            raise InvalidParameter(f"no repository policy: {error.reason}, at {error.pointer or '/'}") from error
+        except UnknownPrincipal as error:
+            raise InvalidParameter(f"Principal not found: {error}") from error
+
+    async def _named(self, ref: RepositoryRef, document: policy.Document) -> Mapping[str, Entity]:
+        has_ids = any(map(policy.is_unique_id, document.principals()))
+        return await self._principals.named(document, await self._in_force(ref) if has_ids else "")
 
     def findings(self, ref: RepositoryRef, text: str) -> str:
         """What lint has to say of `text` as the policy of `ref`, as a header: ASCII, one line, bounded."""

@@ -1,9 +1,11 @@
 """How commands talk to a running server: its `/_moorage/` calls, signed like any AWS call (service `moorage`)."""
 
+import contextlib
 import http.client
 import json
 import os
 import ssl
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +23,29 @@ class ServerSaidNoError(Exception):
 
 def call(settings: Settings, method: str, path: str, content: dict[str, Any] | None = None) -> Any:
     """The decoded JSON answer of `path`. Raises ServerSaidNoError with the server's own words."""
+    with _answered(settings, method, path, content) as (answer, url):
+        return _decoded(answer, url)
+
+
+def stream(settings: Settings, method: str, path: str, content: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The JSON lines of a long answer as they come. Raises ServerSaidNoError, also for an end before `"end": true`."""
+    with _answered(settings, method, path, content) as (answer, url):
+        if answer.status != 200:
+            _decoded(answer, url)
+        for text in answer:
+            line: dict[str, Any] = json.loads(text)
+            if "error" in line:
+                raise ServerSaidNoError(line["error"]["message"])
+            yield line
+            if line.get("end"):
+                return
+    raise ServerSaidNoError(f"the answer of {url} ended half-way")
+
+
+@contextlib.contextmanager
+def _answered(
+    settings: Settings, method: str, path: str, content: dict[str, Any] | None
+) -> Iterator[tuple[http.client.HTTPResponse, str]]:
     served = f"{settings.scheme}://{settings.host}:{settings.port}"
     url = os.environ.get("AWS_ENDPOINT_URL") or settings.public_url or served
     home = Home.read(settings.data)
@@ -37,12 +62,15 @@ def call(settings: Settings, method: str, path: str, content: dict[str, Any] | N
         connection = http.client.HTTPConnection(parts.netloc, timeout=_TIMEOUT)
     try:
         connection.request(method, path, body=body, headers=headers)
-        answer = connection.getresponse()
-        text = answer.read()
+        yield connection.getresponse(), url
     except (OSError, http.client.HTTPException) as error:
         raise ServerSaidNoError(f"no answer from {url} ({error}). Is Moorage running?") from error
     finally:
         connection.close()
+
+
+def _decoded(answer: http.client.HTTPResponse, url: str) -> Any:
+    text = answer.read()
     try:
         decoded = json.loads(text)
     except ValueError:

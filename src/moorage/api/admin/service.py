@@ -13,6 +13,8 @@ from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.access.events import Events
+from moorage.access.replay import Replays
+from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.access.why import Why
 from moorage.api.asgi import headers_of
 from moorage.api.aws.sigv4 import Verifier
@@ -71,6 +73,8 @@ class AdminServices:
     events: Events
     recorder: Recorder
     faults: Faults
+    policy_check: RepositoryPolicyCheck
+    replays: Replays
 
     def connection(self, request: Request) -> Connection:
         """The request's connection; UnknownHost or CrossSite when it may not come in at all."""

@@ -1,0 +1,263 @@
+"""A proposed repository policy tried on the recorded requests, by the same engine that decides them.
+
+Each request is evaluated as it was asked: its caller with the identity policies, boundary and session policies of that
+moment, its condition-key values, its time. Only the repository's policy is another. Equal requests are evaluated once.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from moorage import policy
+from moorage.access.audit import Recorder
+from moorage.access.authorize import may_recover
+from moorage.access.context import instant
+from moorage.access.parts import CLOCK_KEYS
+from moorage.access.recorded import PartLost, Recorded, Records
+from moorage.access.replay_tally import Report, Tally, Verdict
+from moorage.clock import Clock
+from moorage.errors import RepositoryPolicyNotFound
+from moorage.names import RepositoryRef
+from moorage.registry.policies import RepositoryPolicies
+from moorage.settings import Settings
+from moorage.store.metadata.audit import Decided
+
+Baseline = Literal["in-force", "recorded"]
+"""What the proposed policy is compared with: the one in force now, or what was decided when the request was made."""
+
+_PAGE: Final = 4_000
+_KEPT: Final = 100_000
+"""Verdicts remembered; past it the memory starts anew."""
+_WITHOUT_POLICY: Final = "ecr:CreateRepository"
+"""Decided on a repository that is not there yet, and has no policy."""
+_SPOKEN_OF: Final = "ecr:"
+"""Moorage's own actions (a replay is one) are no business of a repository policy."""
+_OWN_SIDE: Final = frozenset({"identity", "boundary", "session", "scp"})
+
+_Key: TypeAlias = tuple[str | int, ...]
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a replay is, in decisions."""
+
+    read: int
+    of: int
+
+
+class _Sets(msgspec.Struct, frozen=True, gc=False):
+    """The policies of a recorded decision, with the repository's replaced."""
+
+    before: policy.Policies | None
+    """None: as recorded."""
+    after: policy.Policies
+    timed: bool
+    """Whether one of them asks what time it is."""
+
+
+class Replays:
+    """Replays recorded requests."""
+
+    def __init__(
+        self, records: Records, recorder: Recorder, documents: RepositoryPolicies, clock: Clock, settings: Settings
+    ) -> None:
+        self._records = records
+        self._recorder = recorder
+        self._documents = documents
+        self._clock = clock
+        self._settings = settings
+
+    async def prepare(
+        self,
+        ref: RepositoryRef,
+        proposed: policy.Document | None,
+        *,
+        since: float,
+        until: float | None = None,
+        baseline: Baseline = "in-force",
+    ) -> "Replay":
+        """A replay of what was decided on `ref` (None: as if it had no policy). RepositoryNotFound.
+
+        `since` is inclusive, `until` exclusive (default: now), in seconds since the epoch.
+        """
+        before: policy.Document | None = None
+        with contextlib.suppress(RepositoryPolicyNotFound):
+            before = policy.parse(await self._documents.get(ref), policy.Kind.REPOSITORY)
+        await self._recorder.flush()
+        trial = Trial(before, proposed, compares=baseline == "in-force", root_recovers=self._settings.root_recovers)
+        end = self._clock.now() if until is None else until
+        return Replay(self._records, trial, ref.arn, since, end)
+
+
+class Trial:
+    """Decides recorded requests on the policies compared."""
+
+    def __init__(
+        self, before: policy.Document | None, after: policy.Document | None, *, compares: bool, root_recovers: bool
+    ) -> None:
+        """Without `compares`, what was recorded stands for `before`."""
+        self._before = before
+        self._after = after
+        self._compares = compares
+        self._root_recovers = root_recovers
+        self._timed: dict[int, tuple[policy.Document, bool]] = {}
+
+    def sets(self, recorded: policy.Policies) -> _Sets:
+        """The policy sets to decide on, in place of those recorded."""
+        before = _replaced(recorded, self._before) if self._compares else None
+        after = _replaced(recorded, self._after)
+        documents = [each.document for sets in (before, after) if sets is not None for each in _all(sets)]
+        return _Sets(before, after, any(map(self._is_timed, documents)))
+
+    def verdict(self, recorded: Recorded, sets: _Sets) -> Verdict:
+        """How the request was and would be decided; of equal ones of some time, at the first and the last of them.
+
+        When the two differ, the one counts that would change something.
+        """
+        verdict = self._at(recorded, sets, recorded.first)
+        if sets.timed and verdict.before is verdict.after and int(recorded.last) != int(recorded.first):
+            return self._at(recorded, sets, recorded.last)
+        return verdict
+
+    def _at(self, recorded: Recorded, sets: _Sets, moment: float) -> Verdict:
+        request = recorded.request
+        if int(moment) != int(recorded.first):
+            second = int(moment)
+            context = {**request.context, "aws:currenttime": instant(second), "aws:epochtime": str(second)}
+            request = msgspec.structs.replace(request, context=context)
+        principal = request.principal.role_arn or request.principal.arn
+        source_ip = str(request.context.get("aws:sourceip", ""))
+        if request.action == _WITHOUT_POLICY:
+            return Verdict(principal, recorded.allowed, recorded.allowed, "no policy yet", source_ip)
+        before = recorded.allowed
+        if sets.before is not None:
+            before = self._recovers(recorded) or policy.evaluate(request, sets.before).allowed
+        decision = policy.evaluate(request, sets.after)
+        if not decision.allowed and self._recovers(recorded):
+            return Verdict(principal, before, True, "root: allowed, the way out of a lock-out", source_ip)
+        return Verdict(principal, before, decision.allowed, _reason(decision), source_ip)
+
+    def _recovers(self, recorded: Recorded) -> bool:
+        request = recorded.request
+        verified = recorded.caller.credential != "open"
+        return self._root_recovers and may_recover(
+            request.principal, request.action, request.resource_account, verified=verified
+        )
+
+    def _is_timed(self, document: policy.Document) -> bool:
+        known = self._timed.get(id(document))
+        if known is None:
+            keys = {key.lower() for key in policy.context_keys(document)}
+            known = self._timed[id(document)] = (document, not keys.isdisjoint(CLOCK_KEYS))
+        return known[1]
+
+
+class Replay:
+    """One replay, ready to run."""
+
+    def __init__(self, records: Records, trial: Trial, resource: str, since: float, until: float) -> None:
+        self._records = records
+        self._trial = trial
+        self._resource = resource
+        self._since = since
+        self._until = until
+        self._sets: dict[str, _Sets | None] = {}
+        self._verdicts: dict[_Key, Verdict | None] = {}
+
+    async def run(self) -> AsyncIterator[Progress | Report]:
+        """How far it is, now and then; at the end, and last, what it found.
+
+        The evaluation is done in a thread, so that requests are served on.
+        """
+        tally = Tally()
+        total = await self._records.count(resource=self._resource, since=self._since, until=self._until)
+        yield Progress(0, total)
+        read = 0
+        pages = self._records.decided(resource=self._resource, since=self._since, until=self._until, page=_PAGE)
+        async for rows in pages:
+            read += len(rows)
+            ours = [row for row in rows if row.action.startswith(_SPOKEN_OF)]
+            await self._learn(ours)
+            await asyncio.to_thread(self._count, tally, ours)
+            yield Progress(read, max(total, read))
+        yield await asyncio.to_thread(tally.report)
+
+    async def _learn(self, rows: Sequence[Decided]) -> None:
+        """Decide what is not decided yet."""
+        if len(self._verdicts) > _KEPT:
+            self._verdicts.clear()
+        await self._read_sets(rows)
+        firsts: dict[_Key, Decided] = await asyncio.to_thread(self._new, rows)
+        if not firsts:
+            return
+        keys = {row.id: key for key, row in firsts.items()}
+        whole = await self._records.whole(list(firsts.values()))
+        decided = await asyncio.to_thread(self._decide, whole)
+        for key in firsts:
+            self._verdicts[key] = None  # unless it could be read
+        for name, verdict in decided:
+            self._verdicts[keys[name]] = verdict
+
+    async def _read_sets(self, rows: Sequence[Decided]) -> None:
+        for part in {row.policies for row in rows} - self._sets.keys():
+            try:
+                self._sets[part] = self._trial.sets(await self._records.policies(part))
+            except PartLost:
+                self._sets[part] = None
+
+    def _new(self, rows: Sequence[Decided]) -> dict[_Key, Decided]:
+        firsts: dict[_Key, Decided] = {}
+        for row in rows:
+            key = self._key(row)
+            if key not in self._verdicts:
+                firsts.setdefault(key, row)
+        return firsts
+
+    def _key(self, row: Decided) -> _Key:
+        """What the verdict hangs on."""
+        sets = self._sets[row.policies]
+        if sets is not None and sets.timed:
+            return (row.caller, row.action, row.context, row.policies, row.allowed, int(row.at), int(row.last))
+        return (row.caller, row.action, row.context, row.policies, row.allowed)
+
+    def _decide(self, whole: Sequence[Recorded]) -> list[tuple[str, Verdict]]:
+        decided = []
+        for recorded in whole:
+            sets = self._sets[recorded.policies]
+            if sets is not None:
+                decided.append((recorded.id, self._trial.verdict(recorded, sets)))
+        return decided
+
+    def _count(self, tally: Tally, rows: Sequence[Decided]) -> None:
+        for row in rows:
+            verdict = self._verdicts[self._key(row)]
+            if verdict is None:
+                tally.unreadable += 1
+            else:
+                tally.add(row, verdict)
+
+
+def _replaced(recorded: policy.Policies, document: policy.Document | None) -> policy.Policies:
+    """The recorded sets with that repository policy; what else the resource brings (a registry policy) stays."""
+    others = tuple(each for each in recorded.resource or () if each.document.kind is not policy.Kind.REPOSITORY)
+    own = () if document is None else (policy.Named("RepositoryPolicy", "", document),)
+    return msgspec.structs.replace(recorded, resource=(*own, *others) or None)
+
+
+def _all(policies: policy.Policies) -> Iterable[policy.Named]:
+    for attached in (policies.identity, policies.resource, policies.trust, policies.boundary, policies.session):
+        yield from attached or ()
+    for levels in (policies.scp, policies.rcp):
+        for level in levels or ():
+            yield from level
+
+
+def _reason(decision: policy.Decision) -> str:
+    """In a few words; statements of the caller's own side are not named to whoever asks about a repository."""
+    if decision.decided_by in _OWN_SIDE and not decision.allowed:
+        return f"{decision.decided_by}: {'explicit deny' if decision.explicit else 'no statement allows it'}"
+    if decision.decided_by in _OWN_SIDE:
+        return f"{decision.decided_by}: allowed"
+    return policy.short(decision)

@@ -1,0 +1,214 @@
+"""Replays: a proposed policy against what was recorded, decided by the engine that decided it."""
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from moorage import policy
+from moorage.access.recorded import Records
+from moorage.access.replay import Baseline, Progress, Replays
+from moorage.access.replay_tally import Report
+from moorage.errors import InvalidParameter, RepositoryNotFound
+from moorage.names import RepositoryName
+from tests.access.house import APP, OTHER, OWNER, House, document, statement
+
+PULL = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+
+
+def proposal(*statements: dict[str, Any]) -> policy.Document:
+    return policy.parse(document(*statements), policy.Kind.REPOSITORY)
+
+
+async def replay(
+    house: House, proposed: policy.Document | None, *, since: float = 0.0, baseline: Baseline = "in-force"
+) -> Report:
+    records = Records(house.audit, house.access)
+    replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
+    prepared = await replays.prepare(APP, proposed, since=since, until=1e12, baseline=baseline)
+    told = [each async for each in prepared.run()]
+    report = told.pop()
+    assert isinstance(report, Report)
+    assert all(isinstance(each, Progress) for each in told)
+    last = told[-1]
+    assert isinstance(last, Progress)
+    assert last.read == last.of == report.decisions + report.unreadable
+    return report
+
+
+async def test_who_loses_and_who_gains_and_who_keeps_what_they_have(house: House) -> None:
+    mine = statement("Allow", "ecr:*", Resource="*")
+    ann, bob = [await house.user(name, mine, account=OTHER) for name in ("ann", "bob")]
+    eve = await house.user("eve", mine)
+    await house.policy(statement("Allow", PULL, Principal={"AWS": ann.principal.arn}))
+    for caller in (ann, ann, bob, eve):
+        await house.may(caller, "ecr:BatchGetImage", source_ip="198.51.100.9")
+    report = await replay(house, proposal(statement("Allow", PULL, Principal={"AWS": bob.principal.arn})))
+    assert (report.requests, report.lost_requests, report.gained_requests) == (4, 2, 1)
+    assert [(each.principal, each.action, each.requests) for each in report.lost] == [
+        (ann.principal.arn, "ecr:BatchGetImage", 2)
+    ]
+    assert [each.principal for each in report.gained] == [bob.principal.arn]
+    assert [(each.principal, each.allowed, each.denied) for each in report.unchanged] == [(eve.principal.arn, 1, 0)]
+    example = report.lost[0].examples[0]
+    assert (example.source_ip, example.reason) == (
+        "198.51.100.9",
+        "resource: no statement allows it (6-no-resource-grant)",
+    )
+    row = await house.audit.find(example.decision)
+    assert row is not None
+    assert row["principal"] == ann.principal.arn
+
+
+async def test_the_policy_in_force_changes_nothing_whatever_was_recorded_under_another(house: House) -> None:
+    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
+    await house.may(ann, "ecr:BatchGetImage")
+    grant = statement("Allow", PULL, Principal={"AWS": OTHER})
+    await house.policy(grant)
+    report = await replay(house, proposal(grant))
+    assert (report.lost_requests, report.gained_requests, report.still_allowed) == (0, 0, 1)
+    assert report.decided_otherwise == 1
+    report = await replay(house, proposal(grant), baseline="recorded")
+    assert (report.gained_requests, report.decided_otherwise) == (1, 0)
+
+
+async def test_each_request_has_its_own_time(house: House) -> None:
+    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
+    await house.policy(statement("Allow", PULL, Principal={"AWS": OTHER}))
+    for second in (1_000_000, 2_000_000):
+        house.clock.set(second)
+        await house.may(ann, "ecr:BatchGetImage")
+        await house.recorder.flush()
+    until = statement(
+        "Allow",
+        PULL,
+        Principal={"AWS": OTHER},
+        Condition={"DateLessThan": {"aws:CurrentTime": "1970-01-20T00:00:00Z"}},
+    )
+    report = await replay(house, proposal(until))
+    assert (report.still_allowed, report.lost_requests) == (1, 1)
+    assert report.lost[0].first == "1970-01-24T03:33:20Z"
+    report = await replay(house, proposal(until), since=1_500_000)
+    assert (report.requests, report.lost_requests) == (1, 1)
+
+
+async def test_equal_requests_of_an_hour_count_each_and_are_tried_at_their_first_and_last(house: House) -> None:
+    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
+    await house.policy(statement("Allow", PULL, Principal={"AWS": OTHER}))
+    for second in (998_000, 998_500, 998_900):
+        house.clock.set(second)
+        await house.may(ann, "ecr:BatchGetImage")
+        await house.recorder.flush()
+    late = {"NumericLessThan": {"aws:EpochTime": "998600"}}
+    report = await replay(house, proposal(statement("Allow", PULL, Principal={"AWS": OTHER}, Condition=late)))
+    assert (report.decisions, report.requests, report.lost_requests) == (1, 3, 3)
+
+
+async def test_the_root_finds_its_way_out_and_making_a_repository_asks_no_policy(house: House) -> None:
+    root = await house.root()
+    await house.may(root, "ecr:SetRepositoryPolicy")
+    await house.may(root, "ecr:PutImage")
+    await house.may(root, "ecr:CreateRepository")
+    report = await replay(house, proposal(statement("Deny", "ecr:*", Principal="*")))
+    assert [(each.principal, each.action) for each in report.lost] == [(root.principal.arn, "ecr:PutImage")]
+    assert report.still_allowed == 2
+
+
+async def test_no_policy_and_a_role_s_sessions_as_one(house: House) -> None:
+    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
+    await house.policy(statement("Allow", PULL, Principal={"AWS": OTHER}))
+    await house.may(ann, "ecr:BatchGetImage")
+    report = await replay(house, None)
+    assert report.lost_requests == 1
+
+
+async def test_what_is_no_policy_is_refused_with_the_reason(house: House) -> None:
+    with pytest.raises(InvalidParameter, match="no repository policy: "):
+        await house.check.proposed(APP, "{}")
+    await house.user("ann")
+    nobody = f"arn:aws:iam::{OWNER}:user/nobody"
+    with pytest.raises(InvalidParameter, match=f"Principal not found: {nobody}"):
+        await house.check.proposed(APP, document(statement("Allow", PULL, Principal={"AWS": nobody})))
+    with pytest.raises(InvalidParameter, match="at most 10240 characters"):
+        await house.check.proposed(APP, " " * 20_000)
+
+
+async def test_a_repository_that_is_not_there(house: House) -> None:
+    records = Records(house.audit, house.access)
+    replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
+    with pytest.raises(RepositoryNotFound):
+        await replays.prepare(APP._replace(name=RepositoryName("none")), None, since=0)
+
+
+CONDITIONS = st.sampled_from(
+    [
+        {},
+        {"IpAddress": {"aws:SourceIp": "192.0.2.0/28"}},
+        {"NotIpAddress": {"aws:SourceIp": "192.0.2.0/28"}},
+        {"NumericLessThan": {"aws:EpochTime": "5000005"}},
+        {"StringEquals": {"aws:PrincipalAccount": OTHER}},
+    ]
+)
+STATEMENTS = st.builds(
+    lambda effect, actions, principal, condition: statement(
+        effect, actions, Principal=principal, **({"Condition": condition} if condition else {})
+    ),
+    st.sampled_from(["Allow", "Allow", "Deny"]),
+    st.lists(st.sampled_from([*PULL, "ecr:PutImage", "ecr:Batch*"]), min_size=1, max_size=2, unique=True),
+    st.sampled_from(["*", {"AWS": OTHER}, {"AWS": OWNER}, {"AWS": f"arn:aws:iam::{OTHER}:user/ann"}]),
+    CONDITIONS,
+)
+POLICIES = st.lists(STATEMENTS, min_size=1, max_size=4).map(lambda each: document(*each))
+REQUESTS = st.lists(
+    st.tuples(st.integers(0, 3), st.sampled_from([*PULL, "ecr:PutImage"]), st.integers(1, 30), st.integers(0, 12)),
+    min_size=1,
+    max_size=12,
+)
+
+
+EXAMPLES = itertools.count(1)
+
+
+@settings(
+    max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(first=POLICIES, second=POLICIES, requests=REQUESTS)
+async def test_a_replay_says_what_the_doors_would_have_said(
+    house: House, first: str, second: str, requests: list[tuple[int, str, int, int]]
+) -> None:
+    """Whatever was asked: the policy in force changes nothing, and another changes what asking again would find."""
+    example = next(EXAMPLES)
+    begin = 1_000_000.0 * example
+    if example == 1:
+        mine = statement("Allow", "ecr:*", Resource="*")
+        await house.user("ann", mine, account=OTHER)
+        await house.user("bob", mine)
+        await house.user("eve")
+    people = [
+        await house.named("ann", OTHER),
+        await house.named("bob"),
+        await house.named("eve"),
+        await house.root(OTHER),
+    ]
+
+    async def ask(at: float) -> list[bool]:
+        answers = []
+        for number, (who, action, address, seconds) in enumerate(requests):
+            house.clock.set(at + number * 4_000 + seconds)
+            answers.append(await house.may(people[who], action, source_ip=f"192.0.2.{address}"))
+            await house.recorder.flush()
+        return answers
+
+    await house.policy(*json.loads(first)["Statement"])
+    before = await ask(begin)
+    same = await replay(house, proposal(*json.loads(first)["Statement"]), since=begin)
+    assert (same.lost_requests, same.gained_requests, same.decided_otherwise) == (0, 0, 0)
+    assert same.requests == len(requests)
+    found = await replay(house, proposal(*json.loads(second)["Statement"]), since=begin)
+    await house.policy(*json.loads(second)["Statement"])
+    after = await ask(begin)
+    assert found.lost_requests == sum(was and not now for was, now in zip(before, after, strict=True))
+    assert found.gained_requests == sum(now and not was for was, now in zip(before, after, strict=True))

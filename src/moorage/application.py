@@ -129,6 +129,7 @@ async def start(settings: Settings) -> Running:
         admin=admin_door(
             AdminServices(
                 registry,
+                identity,
                 access,
                 authenticator,
                 why,

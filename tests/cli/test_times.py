@@ -8,7 +8,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.cli.times import moment, span
+from moorage.cli.times import end, moment, span
 
 NOW = datetime(2026, 11, 25, 12, 30).astimezone().timestamp()
 
@@ -49,3 +49,11 @@ def test_what_is_no_time_is_said(text: str) -> None:
 def test_nothing_else_is_raised(text: str) -> None:
     with contextlib.suppress(typer.BadParameter):
         assert isinstance(moment(text, NOW), float)
+
+
+def test_an_end_lies_ahead() -> None:
+    assert end("2h", 1000.0) == 8200.0
+    assert end("1y", 0.0) == 31_536_000.0
+    assert end("2026-11-25T10:30Z", 0.0) == 1_795_602_600.0
+    with pytest.raises(typer.BadParameter):
+        end("soon", 0.0)

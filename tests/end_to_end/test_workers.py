@@ -71,6 +71,19 @@ def test_a_policy_bites_on_the_next_request_in_every_worker(server: RunningServe
         assert {reader("GET", path).status for _ in range(ROUNDS)} == {403}
 
 
+def test_a_revoked_token_is_dead_in_every_worker_at_once(server: RunningServer) -> None:
+    ecr = server.client("ecr", OWNER)
+    ecr.create_repository(repositoryName="tokens")
+    push_image(ecr, "tokens", "v1")
+    environment = os.environ | {"AWS_ENDPOINT_URL": server.url}
+    environment |= {"AWS_ACCESS_KEY_ID": OWNER, "AWS_SECRET_ACCESS_KEY": "test"}
+    made = run([MOORAGE, "token", "create", "ci", "-r", "tokens", "--pull"], env=environment).stdout.strip()
+    plane, path = Plane(server, "ci", made), f"/v2/{OWNER}/us-east-1/tokens/manifests/v1"
+    assert {plane("GET", path).status for _ in range(ROUNDS)} == {200}
+    run([MOORAGE, "token", "revoke", "ci"], env=environment)
+    assert {plane("GET", path).status for _ in range(ROUNDS)} == {401}
+
+
 def test_a_key_is_dead_in_every_worker_at_once(server: RunningServer) -> None:
     iam = server.client("iam", OWNER)
     iam.create_user(UserName="ci")

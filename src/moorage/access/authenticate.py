@@ -1,4 +1,4 @@
-"""Credentials become callers: access keys, sessions, dev mode's open keys, and registry passwords.
+"""Credentials become callers: access keys, sessions, dev mode's open keys, registry passwords and pull tokens.
 
 A registry password is a sealed text that names a key and an end; who that key is, and whether it still lives, is asked
 at every use, so the password dies with its key, session or user.
@@ -6,6 +6,7 @@ at every use, so the password dies with its key, session or user.
 
 import base64
 import binascii
+import hmac
 import re
 from typing import Literal, TypeVar
 
@@ -19,6 +20,7 @@ from moorage.errors import AuthorizationTokenExpired, AuthorizationTokenInvalid,
 from moorage.identity import arns
 from moorage.identity.credentials import Credential, PolicySets
 from moorage.identity.identity import Identity
+from moorage.identity.pull_tokens import Shown, read_token
 from moorage.names import AccountId, Region
 from moorage.sealing import SealBrokenError, Sealer
 from moorage.settings import Settings
@@ -68,14 +70,14 @@ class Authenticator:
         self._settings = settings
         self._callers: dict[str, tuple[Credential, Caller]] = {}
         self._open: dict[str, Caller] = {}
-        self._grants: dict[str, Grant | Caller] = {}
+        self._grants: dict[str, Grant | Shown | Caller] = {}
 
     async def credential(self, key_id: str) -> Credential:
-        """The living key or session of that id, or UnrecognizedClient."""
+        """The living key or session of that id, with which requests are signed, or UnrecognizedClient."""
         found = None
         if _KEY_ID.fullmatch(key_id) is not None:  # as the service model of IAM has it: no other text is asked for
             _, found = await self._credentials.find(key_id)
-        if found is None:
+        if found is None or found.kind == "token":  # a token is a password, and signs nothing
             raise UnrecognizedClient
         return found
 
@@ -158,9 +160,21 @@ class Authenticator:
             _remember(self._grants, header, known)
         if isinstance(known, Caller):
             return known
+        if isinstance(known, Shown):
+            return await self._redeem_token(known)
         if region is not None and known.region != region:
             raise AuthorizationTokenInvalid
         return await self.redeem(known)
+
+    async def _redeem_token(self, shown: Shown) -> Caller:
+        """Who a pull token stands for now, if its secret is right. It is of no region."""
+        _, found = await self._credentials.find(shown.token_id)
+        if found is None or not hmac.compare_digest(found.session_token_hash or "", shown.secret_hash):
+            raise AuthorizationTokenInvalid
+        if found.expires_at is not None and found.expires_at <= self._clock.now():
+            raise AuthorizationTokenExpired
+        self._last_uses.note(shown.token_id, "ecr", "")
+        return self._caller(found)
 
     async def standing(self, header: str) -> Standing:
         """What the password of an `Authorization: Basic …` header is worth to who holds it.
@@ -170,6 +184,8 @@ class Authenticator:
         known = await self._read_basic(header)
         if isinstance(known, Caller):
             return Standing("valid", known.key_id, known, None)
+        if isinstance(known, Shown):
+            return await self._standing_of_token(known)
         try:
             caller = await self.redeem(known)
         except AuthorizationTokenExpired:
@@ -179,7 +195,18 @@ class Authenticator:
         ends = known.expires_at if caller.expires_at is None else min(known.expires_at, caller.expires_at)
         return Standing("valid", known.key_id, caller, ends)
 
-    async def _read_basic(self, header: str) -> Grant | Caller:
+    async def _standing_of_token(self, shown: Shown) -> Standing:
+        try:
+            caller = await self._redeem_token(shown)
+        except AuthorizationTokenExpired:
+            return Standing("expired", shown.token_id, None, None)
+        except AuthorizationTokenInvalid:
+            if not await self._credentials.was_token(*shown):
+                raise
+            return Standing("revoked", shown.token_id, None, None)
+        return Standing("valid", shown.token_id, caller, caller.expires_at)
+
+    async def _read_basic(self, header: str) -> Grant | Shown | Caller:
         scheme, _, encoded = header.partition(" ")
         try:
             user, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
@@ -187,6 +214,11 @@ class Authenticator:
             raise AuthorizationTokenInvalid from error
         if scheme.lower() != "basic" or not colon:
             raise AuthorizationTokenInvalid
+        if not user:  # what skopeo and podman send when nobody is logged in
+            raise AuthorizationTokenInvalid
+        shown = read_token(password)
+        if shown is not None:
+            return shown
         if user != USER:
             opened = await self.open_caller(user)
             if opened is None:
@@ -213,6 +245,10 @@ def _principal(credential: Credential) -> policy.Principal:
             user_arn=None if owner is None else owner.arn,
             user_id=None if owner is None else owner.id,
         )
+    if owner is None and credential.token_name is not None:
+        # The root itself is held by no session policy, so a token of the root acts as a federated user of it.
+        name = credential.token_name
+        return policy.Principal("federated", account, arns.federated_user_arn(account, name), f"{account}:{name}")
     if owner is None:
         return _root(account)
     if session is not None and credential.kind == "role":

@@ -32,14 +32,15 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
 
     principal: policy.Principal
     credential: str
-    """How: `key`; `session` (GetSessionToken), `role`, `federated`; `web` (an OIDC token); `open` (dev, unverified)."""
+    """How: `key`; `session` (GetSessionToken), `role`, `federated`; `token` (a pull token); `web` (an OIDC
+    token); `open` (dev, unverified)."""
     key_id: str
     policies: PolicySets
     """What comes with the caller: identity policies, boundary, session policies."""
     context: dict[str, str | tuple[str, ...]]
     """Condition keys that belong to the credential, in lower case."""
     expires_at: float | None = None
-    """Of a session: seconds since the epoch."""
+    """Of a session or pull token: seconds since the epoch."""
     session: SessionState | None = None
     """Of a session: its name, tags and what else it was made with."""
     web: WebIdentity | None = None

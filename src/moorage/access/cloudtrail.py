@@ -129,6 +129,8 @@ def _session(caller: KeptCaller) -> dict[str, Any]:
             "accountId": principal.account,
             "userName": principal.user_arn.rpartition("/")[2],
         }
+    if "moorage:tokenname" in context:  # a pull token, which AWS has not
+        session["pullToken"] = context["moorage:tokenname"]
     if "aws:federatedprovider" in context:
         session["webIdFederationData"] = {"federatedProvider": context["aws:federatedprovider"]}
     if "aws:tokenissuetime" in context:

@@ -36,6 +36,8 @@ def of_credential(principal: policy.Principal, credential: Credential | None) ->
         values["aws:username"] = principal.user_name
     for key, value in credential.tags.items():
         values[f"aws:principaltag/{key.lower()}"] = value
+    if credential.token_name is not None:
+        values["moorage:tokenname"] = credential.token_name
     if credential.issued_at is not None:
         values["aws:tokenissuetime"] = instant(int(credential.issued_at))
         values["aws:multifactorauthpresent"] = "false"

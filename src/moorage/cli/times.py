@@ -6,9 +6,9 @@ from typing import Final
 
 import typer
 
-_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-_SPAN: Final = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?[smhdw])+")
-_PART: Final = re.compile(r"([0-9.]+)([smhdw])")
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0, "y": 31_536_000.0}
+_SPAN: Final = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?[smhdwy])+")
+_PART: Final = re.compile(r"([0-9.]+)([smhdwy])")
 _EPOCH: Final = re.compile(r"[0-9]{9,11}(?:\.[0-9]{1,9})?")
 
 
@@ -18,6 +18,13 @@ def span(text: str) -> float:
     if _SPAN.fullmatch(folded) is None:
         raise typer.BadParameter(f"{text!r} is no span of time such as 90s, 30m, 2h, 7d or 1d12h")
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(folded))
+
+
+def end(text: str, now: float) -> float:
+    """Seconds since the epoch: so long from now (`90d`, `2y`), a day or a time as `moment` reads them."""
+    if _SPAN.fullmatch(text.strip().lower()) is not None:
+        return now + span(text)
+    return moment(text, now)
 
 
 def moment(text: str, now: float) -> float:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row
 from moorage.identity import aws_managed
 from moorage.identity.arns import policy_arn
 from moorage.identity.entity import Entity
-from moorage.identity.unique_ids import SESSION, secret_purpose
+from moorage.identity.unique_ids import PULL_TOKEN, SESSION, secret_purpose
 from moorage.names import AccountId
 from moorage.sealing import Sealer
 from moorage.store.metadata import credentials, epoch, identities, managed_policies
@@ -67,17 +67,19 @@ class Credential(msgspec.Struct, frozen=True, gc=False):
     secret: bytes
     account: AccountId
     kind: str
-    """`key`, or of a session `session`, `role`, `federated` (`sessions.SessionKind`)."""
+    """`key`, `token` (a pull token), or of a session `session`, `role`, `federated` (`sessions.SessionKind`)."""
     owner: Entity | None
     """The user or role whose rights it has. None: the account's root."""
     policies: PolicySets
     tags: dict[str, str]
     """Principal tags: the session's over the owner's."""
     session_token_hash: str | None = None
-    """Of a session, hex SHA-256 (`sessions.token_hash`)."""
+    """Of a session (`sessions.token_hash`), and of a pull token's secret: hex SHA-256."""
     issued_at: float | None = None
     expires_at: float | None = None
     session: SessionState | None = None
+    token_name: str | None = None
+    """Of a pull token."""
 
 
 class Credentials:
@@ -109,6 +111,10 @@ class Credentials:
                 self._cache[key_id] = found
         return at_epoch, found
 
+    async def was_token(self, token_id: str, secret_hash: str) -> bool:
+        """Whether that pull token was made here; it may be over or revoked."""
+        return await self._db.read(lambda conn: credentials.is_kept_token(conn, token_id, secret_hash))
+
     async def policies_of(self, entity: Entity) -> PolicySets:
         """The policies of a user (with its groups'), group or role, and its boundary."""
         return await self._db.read(lambda conn: policies_of(conn, entity))
@@ -127,6 +133,8 @@ class Credentials:
             self._epoch = value
 
     def _read(self, conn: Connection, key_id: str) -> Credential | None:
+        if key_id.startswith(PULL_TOKEN):
+            return _read_token(conn, key_id)
         temporary = key_id.startswith(SESSION)
         row = credentials.session(conn, key_id) if temporary else credentials.key(conn, key_id)
         if row is None:
@@ -147,6 +155,39 @@ class Credentials:
             row.expires_at if temporary else None,
             state,
         )
+
+
+def _read_token(conn: Connection, token_id: str) -> Credential | None:
+    """A pull token: its owner, held to the token's scope. It signs nothing, so it has no secret here."""
+    row = credentials.pull_token(conn, token_id)
+    if row is None:
+        return None
+    owner = None
+    if row.identity_id is not None:
+        at = row.identity_created_at
+        owner = Entity(
+            row.identity_kind, row.identity_id, AccountId(row.account), row.identity_name, row.path, at, row.boundary_id
+        )
+    sets = _of_root() if owner is None else policies_of(conn, owner)
+    scope = Attached(f"scope of token {row.name}", row.policy_hash, "session")
+    return Credential(
+        row.id,
+        b"",
+        AccountId(row.account),
+        "token",
+        owner,
+        sets._replace(session=(scope,)),
+        {} if owner is None else identities.tags(conn, owner.id),
+        session_token_hash=row.secret_hash,
+        expires_at=row.expires_at,
+        token_name=row.name,
+    )
+
+
+def _of_root() -> PolicySets:
+    """The root may do everything; whoever acts for it, what their session policy leaves of that."""
+    administrator = aws_managed.ADMINISTRATOR
+    return PolicySets((Attached(administrator.arn, administrator.default.hash, "aws-managed"),))
 
 
 def policies_of(conn: Connection, owner: Entity | None) -> PolicySets:
@@ -176,9 +217,7 @@ def _policies(conn: Connection, row: Row[Any], owner: Entity | None) -> PolicySe
     """Of a session: its owner's, and the session policies."""
     sets = policies_of(conn, owner)
     if owner is None and row.kind == "federated":
-        # The root may do everything, and its federated users what their session policy leaves of that.
-        administrator = aws_managed.ADMINISTRATOR
-        sets = PolicySets((Attached(administrator.arn, administrator.default.hash, "aws-managed"),))
+        sets = _of_root()
     if row.policy_hash is None and row.policy_ids is None:
         return sets
     ids: list[str] = json.loads(row.policy_ids or "[]")

@@ -12,6 +12,7 @@ from moorage.identity.inline_policies import InlinePolicies
 from moorage.identity.keys import AccessKeys
 from moorage.identity.last_uses import LastUses
 from moorage.identity.managed_policies import ManagedPolicies
+from moorage.identity.pull_tokens import PullTokens
 from moorage.identity.roles import Roles
 from moorage.identity.sessions import Sessions
 from moorage.identity.tags import Tags
@@ -34,6 +35,7 @@ class Identity:
     keys: AccessKeys
     last_uses: LastUses
     sessions: Sessions
+    pull_tokens: PullTokens
     credentials: Credentials
 
 
@@ -51,5 +53,6 @@ def make_identity(db: Database, sealer: Sealer, clock: Clock) -> Identity:
         AccessKeys(db, sealer, clock),
         LastUses(db, clock),
         Sessions(db, sealer, clock),
+        PullTokens(db, clock),
         Credentials(db, sealer),
     )

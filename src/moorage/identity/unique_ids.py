@@ -7,6 +7,8 @@ from typing import Final
 MANAGED_POLICY: Final = "ANPA"
 ACCESS_KEY: Final = "AKIA"
 SESSION: Final = "ASIA"
+PULL_TOKEN: Final = "MPTK"  # noqa: S105 - what ids begin with
+"""Ours: no id of AWS begins so."""
 
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _SECRET_BYTES: Final = 30

@@ -17,7 +17,7 @@ from moorage.store.blobs.store import BlobStore, Leftover
 from moorage.store.metadata import blobs as blob_rows
 from moorage.store.metadata import images as image_rows
 from moorage.store.metadata import layers as layer_rows
-from moorage.store.metadata import sweeping
+from moorage.store.metadata import pull_tokens, sweeping
 from moorage.store.metadata import uploads as upload_rows
 from moorage.store.metadata.database import Database
 
@@ -65,6 +65,7 @@ class Sweep:
         await self._end_uploads()
         await self._destroy_trash()
         await self._end_sessions()
+        await self._forget_tokens()
         await self._drop_events()
         if search:
             self._searched_at = self._clock.now()
@@ -113,6 +114,16 @@ class Sweep:
         before = self._before(EXPIRED_SESSION_SECONDS)
         if await self._db.read(lambda conn: sweeping.has_expired_sessions(conn, before)):
             await self._db.transaction(lambda conn: sweeping.end_expired_sessions(conn, before), long=True)
+
+    async def _forget_tokens(self) -> None:
+        """Pull tokens that ended as long ago as trash is kept; nobody can use them any more."""
+        before = self._before(self._settings.trash_seconds)
+        while ids := await self._db.read(lambda conn: pull_tokens.ended(conn, before, BATCH)):
+
+            def work(conn: Connection, ids: list[str] = ids) -> None:
+                pull_tokens.forget(conn, ids)
+
+            await self._db.transaction(work, long=True)
 
     async def _drop_events(self) -> None:
         before = self._before(self._settings.outbox_seconds)

@@ -86,6 +86,7 @@ _TABLE: Final = (
     ConditionKey("aws:MultiFactorAuthAge", ("Numeric",), "sessions made with MFA", "seconds since then"),
     ConditionKey("aws:SourceIdentity", _S, "a session that set it", "AssumeRole's SourceIdentity"),
     ConditionKey("aws:FederatedProvider", _S, "a session of a web identity", "the provider's ARN or name"),
+    ConditionKey("moorage:TokenName", _S, "a pull token calls", "the token's name"),
     ConditionKey("aws:ViaAWSService", _BOOL, "always", "true when a service acts with the caller's credentials"),
     ConditionKey("aws:CalledVia", _S, _FORWARDED, "the services on the way", multivalued=True),
     ConditionKey("aws:CalledViaFirst", _S, _FORWARDED, "the first service on the way"),

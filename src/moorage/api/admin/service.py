@@ -22,6 +22,7 @@ from moorage.api.faults import Faults
 from moorage.api.visit import Visits
 from moorage.clock import Clock
 from moorage.errors import InvalidParameter, MoorageError, Serialization
+from moorage.identity.identity import Identity
 from moorage.names import AccountId, InvalidNameError, Region, RepositoryRef, account_id, repository_name
 from moorage.registry.registry import Registry
 from moorage.settings import Settings
@@ -61,6 +62,7 @@ class AdminServices:
     """Everything the administration door may use. `reset` empties everything; `measure` counts what is stored."""
 
     registry: Registry
+    identity: Identity
     access: Access
     authenticator: Authenticator
     why: Why

@@ -10,6 +10,7 @@ from moorage.store.metadata.identity_tables import (
     group_members,
     identities,
     inline_policies,
+    pull_tokens,
     sessions,
 )
 from moorage.store.metadata.statement import Query
@@ -46,6 +47,25 @@ def session(conn: Connection, key_id: str) -> Row[Any] | None:
     joined = sessions.outerjoin(identities, identities.c.id == sessions.c.identity_id)
     statement = select(sessions, *_IDENTITY).select_from(joined)
     return conn.execute(statement.where(sessions.c.id == key_id)).one_or_none()
+
+
+def pull_token(conn: Connection, token_id: str) -> Row[Any] | None:
+    """A token that is not revoked: all columns of `pull_tokens`, its identity as with `key`.
+
+    `name` is the token's; `identity_name` the owner's.
+    """
+    joined = pull_tokens.outerjoin(identities, identities.c.id == pull_tokens.c.identity_id)
+    owner = (each for each in _IDENTITY if each.name != "created_at")
+    columns = (pull_tokens, *owner, identities.c.created_at.label("identity_created_at"))
+    statement: Select[Any] = select(*columns).select_from(joined)
+    here = (pull_tokens.c.id == token_id, pull_tokens.c.revoked_at.is_(None))
+    return conn.execute(statement.where(*here)).one_or_none()
+
+
+def is_kept_token(conn: Connection, token_id: str, secret_hash: str) -> bool:
+    """Whether there is, or was until lately, that token."""
+    here = (pull_tokens.c.id == token_id, pull_tokens.c.secret_hash == secret_hash)
+    return conn.execute(select(pull_tokens.c.id).where(*here)).one_or_none() is not None
 
 
 def add_session(conn: Connection, row: dict[str, object]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
 
 from moorage.store.metadata.collation import bytewise
 from moorage.store.metadata.identity_tables import (
@@ -18,6 +18,7 @@ from moorage.store.metadata.identity_tables import (
     identity_history,
     identity_tags,
     last_uses,
+    pull_tokens,
     roles,
 )
 from moorage.store.metadata.statement import Query
@@ -130,10 +131,11 @@ def change_role(conn: Connection, role_id: str, **values: Any) -> None:
 
 
 def remove(conn: Connection, identity_id: str) -> None:
-    """The identity is gone with its sessions, policies and memberships. Its deleted keys stay known as dead."""
+    """The identity is gone with its sessions, tokens, policies and memberships. Its deleted keys stay known as dead."""
     conn.execute(update(access_keys).where(access_keys.c.user_id == identity_id).values(user_id=None))
     conn.execute(delete(identity_tags).where(identity_tags.c.owner_id == identity_id))
-    conn.execute(delete(last_uses).where(last_uses.c.id == identity_id))
+    tokens = select(pull_tokens.c.id).where(pull_tokens.c.identity_id == identity_id)
+    conn.execute(delete(last_uses).where(or_(last_uses.c.id == identity_id, last_uses.c.id.in_(tokens))))
     conn.execute(delete(identities).where(identities.c.id == identity_id))
 
 

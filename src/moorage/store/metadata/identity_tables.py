@@ -3,7 +3,7 @@
 A unique id (`AIDA…`, `AGPA…`, `AROA…`, `ANPA…`) is given once and never again, so what outlives its owner may keep it.
 """
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint, text
 
 from moorage.store.metadata.schema import BIG_ID, metadata
 
@@ -128,13 +128,43 @@ access_keys = Table(
     Index("ix_access_keys_user_id", "user_id"),
 )
 
-last_uses = Table(  # of access keys and roles; written a while later, and no change that anybody must notice
-    "last_uses",
+pull_tokens = Table(  # named passwords of the data plane, each limited by a session policy
+    "pull_tokens",
     metadata,
-    Column("id", String(32), primary_key=True),  # AKIA… | AROA…
-    Column("at", Float, nullable=False),
-    Column("service", String(64), nullable=False),
-    Column("region", String(25), nullable=False),
+    Column("id", String(32), primary_key=True),  # MPTK…
+    Column("account", String(12), ForeignKey("accounts.id"), nullable=False),
+    # The user whose rights it has, and with which it ends; null: the account's root.
+    Column("identity_id", String(32), ForeignKey("identities.id", ondelete="CASCADE")),
+    Column("name", String(32), nullable=False),
+    Column("name_folded", String(32), nullable=False),
+    Column("secret_hash", String(64), nullable=False),  # SHA-256, hex
+    Column("policy_hash", String(64), ForeignKey("policy_documents.hash"), nullable=False),  # the scope
+    Column("repositories", Text, nullable=False),  # JSON array: the scope as it was asked for
+    Column("actions", Text, nullable=False),  # JSON array
+    Column("created_at", Float, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("revoked_at", Float),  # kept for a while, so that its holder can be told
+    Index("ix_pull_tokens_identity_id", "identity_id"),
+)
+Index(
+    "uq_pull_tokens_living",
+    pull_tokens.c.account,
+    pull_tokens.c.name_folded,
+    unique=True,
+    sqlite_where=text("revoked_at IS NULL"),
+    postgresql_where=text("revoked_at IS NULL"),
+)
+
+last_uses = (
+    Table(  # of access keys, pull tokens and roles; written a while later, and no change that anybody must notice
+        "last_uses",
+        metadata,
+        Column("id", String(32), primary_key=True),  # AKIA… | MPTK… | AROA…
+        Column("at", Float, nullable=False),
+        Column("service", String(64), nullable=False),
+        Column("region", String(25), nullable=False),
+    )
 )
 
 sessions = Table(  # temporary credentials

@@ -1,0 +1,60 @@
+"""Statements about pull tokens. Whoever changes one raises the epoch in the same transaction (`epoch.advance`)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
+
+from moorage.store.metadata.collation import bytewise
+from moorage.store.metadata.identities import folded
+from moorage.store.metadata.identity_tables import identities, last_uses, pull_tokens
+
+_LIVING = pull_tokens.c.revoked_at.is_(None)
+
+
+def add(conn: Connection, row: dict[str, object]) -> None:
+    """`row` has the columns of `pull_tokens`."""
+    conn.execute(insert(pull_tokens).values(row))
+
+
+def _selected() -> Select[Any]:
+    """All columns of `pull_tokens`, and the owner's `user_name` and `path` (null: the root)."""
+    joined = pull_tokens.outerjoin(identities, identities.c.id == pull_tokens.c.identity_id)
+    return select(pull_tokens, identities.c.name.label("user_name"), identities.c.path).select_from(joined)
+
+
+def named(conn: Connection, account: str, name: str) -> Row[Any] | None:
+    """The token of that name, whatever its case, unless it is revoked; it may be over."""
+    here = (pull_tokens.c.account == account, pull_tokens.c.name_folded == folded(name), _LIVING)
+    return conn.execute(_selected().where(*here)).one_or_none()
+
+
+def of_account(conn: Connection, account: str, user_id: str | None, at: float | None) -> Sequence[Row[Any]]:
+    """The tokens of the account, or of one user of it, by name; those that live at `at`, or every one that is kept."""
+    statement = _selected().where(pull_tokens.c.account == account)
+    if user_id is not None:
+        statement = statement.where(pull_tokens.c.identity_id == user_id)
+    if at is not None:
+        statement = statement.where(_LIVING, pull_tokens.c.expires_at > at)
+    name = bytewise(conn, pull_tokens.c.name_folded)
+    return conn.execute(statement.order_by(name, pull_tokens.c.created_at)).all()
+
+
+def count_living(conn: Connection, account: str, at: float) -> int:
+    here = (pull_tokens.c.account == account, _LIVING, pull_tokens.c.expires_at > at)
+    return int(conn.execute(select(func.count()).where(*here)).scalar_one())
+
+
+def revoke(conn: Connection, token_id: str, at: float) -> None:
+    conn.execute(update(pull_tokens).where(pull_tokens.c.id == token_id).values(revoked_at=at))
+
+
+def ended(conn: Connection, before: float, limit: int) -> list[str]:
+    """Ids of tokens that were over or revoked before `before`."""
+    over = or_(pull_tokens.c.revoked_at < before, pull_tokens.c.expires_at < before)
+    return list(conn.execute(select(pull_tokens.c.id).where(over).limit(limit)).scalars())
+
+
+def forget(conn: Connection, ids: Sequence[str]) -> None:
+    conn.execute(delete(last_uses).where(last_uses.c.id.in_(ids)))
+    conn.execute(delete(pull_tokens).where(pull_tokens.c.id.in_(ids)))

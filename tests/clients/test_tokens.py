@@ -1,0 +1,42 @@
+"""Real clients log in with a pull token: they pull what it is for, and push nothing."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.clients.commands import Client, Crane, Docker, Helm, Oras, Podman, Skopeo
+from tests.clients.conftest import need, password
+from tests.running import MOORAGE, RunningServer, run
+
+KINDS: tuple[type[Client], ...] = (Docker, Podman, Skopeo, Helm, Crane, Oras)
+
+
+def token(server: RunningServer, *arguments: str) -> str:
+    environment = os.environ | {"AWS_ENDPOINT_URL": server.url}
+    environment |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    return run([MOORAGE, "token", *arguments], env=environment).stdout.strip()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.program)
+def test_pulls_with_a_token_and_pushes_nothing(
+    kind: type[Client], server: RunningServer, layout: Path, tmp_path: Path
+) -> None:
+    need(kind.program)
+    client = kind(tmp_path, layout)
+    reference = f"{server.registry}/tokens/{kind.program}:{'0.1.0' if kind is Helm else 'v1'}"
+    if kind is Helm:
+        reference = f"{server.registry}/tokens/{kind.program}/app:0.1.0"
+    try:
+        client.prepare()
+        client.login(server.registry, "AWS", password(server))
+        client.push(reference)
+        made = token(server, "create", kind.program, "-r", f"tokens/{kind.program}*", "--pull", "--expires", "10m")
+        client.login(server.registry, kind.program, made)
+        client.pull(reference)
+        refused = client.push(reference, check=False)
+        assert refused.returncode != 0
+        token(server, "revoke", kind.program)
+        assert client.pull(reference, check=False).returncode != 0
+    finally:
+        client.close()

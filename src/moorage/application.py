@@ -17,6 +17,7 @@ from moorage.access.download import Downloads
 from moorage.access.events import Events
 from moorage.access.principals import Principals
 from moorage.access.recorded import Records
+from moorage.access.registry_policy import RegistryPolicyCheck
 from moorage.access.replay import Replays
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.access.simulate import Simulator
@@ -94,7 +95,7 @@ async def start(settings: Settings) -> Running:
     identity = make_identity(database, sealer, clock)
     recorder = Recorder(audit, clock, settings, metrics.AUDIT_DROPPED.inc)
     authenticator = Authenticator(identity, sealer, clock, settings)
-    access = Access(registry.repositories, registry.policies, recorder, clock, settings)
+    access = Access(registry, recorder, clock, settings)
     downloads = Downloads(authenticator, clock, settings)
     issuers = Issuers(read_issuers(settings.oidc_issuers) if settings.oidc_issuers is not None else [], clock)
     locations = Locations(settings)
@@ -112,10 +113,21 @@ async def start(settings: Settings) -> Running:
 
     principals = Principals(identity)
     policy_check = RepositoryPolicyCheck(access, principals, registry.policies)
+    registry_policy_check = RegistryPolicyCheck(principals, registry.registry_policies)
     faults = Faults()
     records = Records(audit, access)
-    why = Why(recorder, records, access, policy_check.shown, clock)
-    ecr = EcrServices(registry, authenticator, policy_check, downloads, locations, settings, clock, sealer)
+    why = Why(recorder, records, access, principals.shown, clock)
+    ecr = EcrServices(
+        registry,
+        authenticator,
+        policy_check,
+        registry_policy_check,
+        downloads,
+        locations,
+        settings,
+        clock,
+        sealer,
+    )
     services: list[tuple[Service[Any], Any]] = [
         (ECR, ecr),
         (IAM, IamServices(identity, principals, Simulator(identity, access, clock), clock)),

@@ -229,6 +229,13 @@ class RepositoryPolicyNotFound(MoorageError):
         super().__init__(f"Repository policy does not exist for the {_in_registry(ref)}")
 
 
+class RegistryPolicyNotFound(MoorageError):
+    code = "RegistryPolicyNotFoundException"
+
+    def __init__(self, account: AccountId) -> None:
+        super().__init__(f"Registry policy does not exist in the registry with id '{account}'")
+
+
 # --- Layers and uploads ---
 
 

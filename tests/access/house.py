@@ -53,6 +53,7 @@ class House:
     settings: Settings
     clock: Clock
     identity: Identity
+    principals: Principals
     registry: Registry
     authenticator: Authenticator
     access: Access
@@ -65,18 +66,20 @@ class House:
     def over(cls, db: Database, audit: AuditStore, settings: Settings) -> "House":
         clock, sealer = Clock(), Sealer([bytes(32)])
         identity = make_identity(db, sealer, clock)
+        principals = Principals(identity)
         registry = make_registry(db, FileBlobStore(settings.data / "blobs"), clock, settings)
         authenticator = Authenticator(identity, sealer, clock, settings)
         recorder = Recorder(audit, clock, settings, lambda: None)
-        access = Access(registry.repositories, registry.policies, recorder, clock, settings)
+        access = Access(registry, recorder, clock, settings)
         return cls(
             settings,
             clock,
             identity,
+            principals,
             registry,
             authenticator,
             access,
-            RepositoryPolicyCheck(access, Principals(identity), registry.policies),
+            RepositoryPolicyCheck(access, principals, registry.policies),
             Downloads(authenticator, clock, settings),
             recorder,
             audit,

@@ -38,6 +38,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "v*"}],
         "encryptionConfiguration": {"encryptionType": "KMS", "kmsKey": "k"},
     },
+    "DeleteRegistryPolicy": {},
     "DeleteRepository": {"repositoryName": "team/absent"},
     "DeleteRepositoryPolicy": {"repositoryName": NAME},
     "DescribeImages": {"repositoryName": NAME, "imageIds": IDS},
@@ -46,6 +47,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "GetAccountSetting": {"name": "BLOB_MOUNTING"},
     "GetAuthorizationToken": {"registryIds": ["000000000000"]},
     "GetDownloadUrlForLayer": {"repositoryName": NAME, "layerDigest": DIGEST},
+    "GetRegistryPolicy": {},
     "GetRepositoryPolicy": {"repositoryName": NAME},
     "InitiateLayerUpload": {"repositoryName": NAME},
     "ListImages": {"repositoryName": NAME, "nextToken": "t", "filter": {"tagStatus": "ANY"}},
@@ -58,6 +60,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "imageTag": "v1",
         "imageDigest": DIGEST,
     },
+    "PutRegistryPolicy": {"policyText": "{}"},
     "PutImageTagMutability": {
         "repositoryName": NAME,
         "imageTagMutability": "MUTABLE_WITH_EXCLUSION",

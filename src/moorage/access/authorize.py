@@ -11,16 +11,28 @@ from moorage import metrics, policy
 from moorage.access import context
 from moorage.access.audit import Entry, Recorder
 from moorage.access.caller import Caller, Connection
+from moorage.access.registry_policy import reaching
 from moorage.clock import Clock
 from moorage.errors import AccessDenied
 from moorage.identity import aws_managed
 from moorage.identity.credentials import Attached, PolicySets
 from moorage.names import AccountId, Region, RepositoryRef, repository_arn
-from moorage.registry.policies import RepositoryPolicies
-from moorage.registry.repositories import Repositories
+from moorage.registry import registry as registries
 from moorage.settings import Settings
 
-RECOVERING = frozenset({"ecr:GetRepositoryPolicy", "ecr:SetRepositoryPolicy", "ecr:DeleteRepositoryPolicy"})
+RECOVERING = frozenset(
+    {
+        "ecr:GetRepositoryPolicy",
+        "ecr:SetRepositoryPolicy",
+        "ecr:DeleteRepositoryPolicy",
+        "ecr:GetRegistryPolicy",
+        "ecr:PutRegistryPolicy",
+        "ecr:DeleteRegistryPolicy",
+    }
+)
+REPOSITORY_POLICY = "RepositoryPolicy"
+REGISTRY_POLICY = "RegistryPolicy"
+"""What policies of the resource are called in a decision."""
 RECOVERY_RULE = "0-root-recovers"
 _KEPT = 4096
 _NO_TAGS: Mapping[str, str] = {}
@@ -47,24 +59,32 @@ class NamedResource(NamedTuple):
 Resource: TypeAlias = RepositoryRef | Registry | NamedResource
 
 
+class Attachment(NamedTuple):
+    """What policies a decision is made on, by their hashes: who has equal ones is decided on the same."""
+
+    caller: PolicySets
+    repository: str | None
+    registry: str | None
+
+
 class Access:
     """Decides, records, and refuses."""
 
     def __init__(
         self,
-        repositories: Repositories,
-        documents: RepositoryPolicies,
+        registry: registries.Registry,
         recorder: Recorder,
         clock: Clock,
         settings: Settings,
     ) -> None:
-        self._repositories = repositories
-        self._documents = documents
+        self._repositories = registry.repositories
+        self._registry_policies = registry.registry_policies
+        self._documents = registry.policies
         self._recorder = recorder
         self._clock = clock
         self._settings = settings
         self._compiled: dict[tuple[str, policy.Kind], policy.Document] = {}
-        self._policies: dict[tuple[PolicySets, str | None], policy.Policies] = {}
+        self._policies: dict[Attachment, policy.Policies] = {}
         self._allowed = metrics.DECISIONS.labels("allow")
         self._denied = metrics.DECISIONS.labels("deny")
 
@@ -121,13 +141,15 @@ class Access:
         self, caller: Caller, connection: Connection, action: str, ref: RepositoryRef, document: policy.Document
     ) -> bool:
         """Would `caller` be allowed if `document` were the repository's policy? Not recorded, no way out for root."""
-        _, state = await self._repositories.state(ref)
+        at, state = await self._repositories.state(ref)
+        registry = await self._registry_policy(action, ref.account, ref.region, at)
         tags = _NO_TAGS if state is None else state.tags
         now = self._clock.now()
         values = context.of_request(caller, connection, now, ref.account, tags, _NO_TAGS)
         request = policy.Request(caller.principal, action, ref.arn, ref.account, values)
-        named = policy.Named("RepositoryPolicy", "", document)
-        return policy.evaluate(request, await self._with(caller.policies, (named,))).allowed
+        attached = await self._attached(Attachment(caller.policies, None, registry))
+        resource = (policy.Named(REPOSITORY_POLICY, "", document), *(attached.resource or ()))
+        return policy.evaluate(request, msgspec.structs.replace(attached, resource=resource)).allowed
 
     async def _decide(
         self,
@@ -140,6 +162,7 @@ class Access:
         *,
         recorded: bool = True,
     ) -> Entry:
+        at: int | None = None
         policy_hash: str | None = None
         trust: str | None = None
         tags = _NO_TAGS
@@ -147,7 +170,7 @@ class Access:
         if isinstance(resource, RepositoryRef):
             account, region, _ = resource
             arn = resource.arn
-            _, state = await self._repositories.state(resource)
+            at, state = await self._repositories.state(resource)
             if state is not None:
                 policy_hash, tags = state.policy_hash, state.tags
             elif extra:
@@ -157,13 +180,15 @@ class Access:
             arn = repository_arn(account, region, "*") if resource.all_repositories else "*"
         else:
             account, arn, trust = resource
+        registry = await self._registry_policy(action, account, region, at)
         now = self._clock.now()
-        policies = self._policies.get((caller.policies, policy_hash)) or await self._attached(caller, policy_hash)
+        attachment = Attachment(caller.policies, policy_hash, registry)
+        policies = self._policies.get(attachment) or await self._attached(attachment)
         if trust is not None:
             policies = await self._trusting(policies, trust)
         values = context.of_request(caller, connection, now, account, tags, extra)
         decision = policy.evaluate(policy.Request(caller.principal, action, arn, account, values), policies)
-        if not decision.allowed and self._recovers(caller, action, account):
+        if not decision.allowed and self._recovers(caller, decision, policies):
             decision = msgspec.structs.replace(
                 decision, allowed=True, explicit=False, decided_by="root", rule=RECOVERY_RULE
             )
@@ -176,20 +201,28 @@ class Access:
         (self._allowed if decision.allowed else self._denied).inc()
         return entry
 
-    def _recovers(self, caller: Caller, action: str, account: AccountId) -> bool:
-        """The way out of a lock-out: the verified root of the owning account (design §4)."""
-        return self._settings.root_recovers and may_recover(caller.principal, action, account, verified=caller.verified)
+    def _recovers(self, caller: Caller, decision: policy.Decision, policies: policy.Policies) -> bool:
+        return self._settings.root_recovers and may_recover(decision, policies, verified=caller.verified)
 
-    async def _attached(self, caller: Caller, policy_hash: str | None) -> policy.Policies:
+    async def _registry_policy(self, action: str, account: AccountId, region: Region, at: int | None) -> str | None:
+        """The hash of the registry policy that has a say; `at`: the epoch, where it was just read."""
+        if not action.startswith("ecr:"):
+            return None
+        return reaching(action, await self._registry_policies.in_force(account, region, at))
+
+    async def _attached(self, attachment: Attachment) -> policy.Policies:
         """The policies that apply, compiled; kept, as their texts never change."""
-        resource = None
-        if policy_hash is not None:
-            document = await self.compiled(policy_hash, policy.Kind.REPOSITORY)
-            resource = (policy.Named("RepositoryPolicy", policy_hash, document),)
-        policies = await self._with(caller.policies, resource)
+        resource = []
+        for name, hash_, kind in (
+            (REPOSITORY_POLICY, attachment.repository, policy.Kind.REPOSITORY),
+            (REGISTRY_POLICY, attachment.registry, policy.Kind.REGISTRY),
+        ):
+            if hash_ is not None:
+                resource.append(policy.Named(name, hash_, await self.compiled(hash_, kind)))
+        policies = await self._with(attachment.caller, tuple(resource) or None)
         if len(self._policies) >= _KEPT:
             self._policies.clear()
-        self._policies[caller.policies, policy_hash] = policies
+        self._policies[attachment] = policies
         return policies
 
     async def _trusting(self, policies: policy.Policies, trust: str) -> policy.Policies:
@@ -220,9 +253,22 @@ class Access:
         return found
 
 
-def may_recover(principal: policy.Principal, action: str, account: str, *, verified: bool) -> bool:
-    """Whether it is the verified root of the owning account, at what gets it out of a lock-out (design §4)."""
-    return action in RECOVERING and verified and principal.kind == "root" and principal.account == account
+def may_recover(decision: policy.Decision, policies: policy.Policies, *, verified: bool) -> bool:
+    """Whether it is denied to the verified root of the owning account, at what gets it out of a lock-out (design §4).
+
+    The way out leads past the policies of the repository and the registry, past nothing else.
+    """
+    request = decision.request
+    principal = request.principal
+    return (
+        not decision.allowed
+        and decision.decided_by == "resource"
+        and request.action in RECOVERING
+        and verified
+        and principal.kind == "root"
+        and principal.account == request.resource_account
+        and policy.evaluate(request, msgspec.structs.replace(policies, resource=None)).allowed
+    )
 
 
 def _short_for_caller(decision: policy.Decision) -> str:

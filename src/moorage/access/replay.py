@@ -133,18 +133,16 @@ class Trial:
             return Verdict(principal, recorded.allowed, recorded.allowed, "no policy yet", source_ip)
         before = recorded.allowed
         if sets.before is not None:
-            before = self._recovers(recorded) or policy.evaluate(request, sets.before).allowed
+            decision = policy.evaluate(request, sets.before)
+            before = decision.allowed or self._recovers(recorded, decision, sets.before)
         decision = policy.evaluate(request, sets.after)
-        if not decision.allowed and self._recovers(recorded):
+        if self._recovers(recorded, decision, sets.after):
             return Verdict(principal, before, True, "root: allowed, the way out of a lock-out", source_ip)
         return Verdict(principal, before, decision.allowed, _reason(decision), source_ip)
 
-    def _recovers(self, recorded: Recorded) -> bool:
-        request = recorded.request
+    def _recovers(self, recorded: Recorded, decision: policy.Decision, sets: policy.Policies) -> bool:
         verified = recorded.caller.credential != "open"
-        return self._root_recovers and may_recover(
-            request.principal, request.action, request.resource_account, verified=verified
-        )
+        return self._root_recovers and may_recover(decision, sets, verified=verified)
 
     def _is_timed(self, document: policy.Document) -> bool:
         known = self._timed.get(id(document))

@@ -6,6 +6,7 @@ administrators of its account (design §4). What would have let it through is to
 """
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -14,7 +15,7 @@ import msgspec
 
 from moorage import policy
 from moorage.access.audit import Recorder
-from moorage.access.authorize import RECOVERY_RULE, Access, NamedResource
+from moorage.access.authorize import RECOVERY_RULE, REGISTRY_POLICY, Access, NamedResource
 from moorage.access.caller import Caller, Connection
 from moorage.access.context import instant
 from moorage.access.events import READ_AUDIT, audit_arn, visible_context
@@ -31,8 +32,11 @@ POPULATION: Final = 20_000
 CASES: Final = 1_000
 """Different denied requests among them that are evaluated."""
 
-Shown = Callable[[str], Awaitable[str]]
-"""The text of a stored repository policy as clients see it."""
+Shown = Callable[[str, policy.Kind], Awaitable[str]]
+"""The text of a stored policy of that kind as clients see it."""
+_NAMES_ID: Final = re.compile("A(?:IDA|ROA)")
+_WITH_IDS: Final = frozenset({policy.Kind.REPOSITORY, policy.Kind.REGISTRY})
+"""Kinds of policy that name users and roles by their ids once they are stored."""
 
 
 class DecisionNotFound(MoorageError):
@@ -115,8 +119,8 @@ class Why:
         texts: dict[int, str] = {}
         for named in _all(policies):
             document = named.document
-            text = document.text
-            texts[id(document)] = await self._shown(text) if document.kind is policy.Kind.REPOSITORY else text
+            text, kind = document.text, document.kind
+            texts[id(document)] = await self._shown(text, kind) if kind in _WITH_IDS else text
         return texts
 
     async def _suggested(
@@ -130,7 +134,8 @@ class Why:
         if decision.allowed:
             return {"blockedBy": [], "suggestions": [], "recorded": None}
         request = recorded.request
-        has_policy = _repository(request.resource) is not None and request.action != "ecr:CreateRepository"
+        on_repository = _repository(request.resource) is not None and request.action != "ecr:CreateRepository"
+        has_policy = on_repository or bool(policies.resource)  # a registry's reaches what no repository's does
         suggestions = policy.suggest(request, policies, has_policy=has_policy)
         cases = await self._cases(request, visible) if suggestions else []
         told = [await self._suggestion(each, cases, request, policies, visible) for each in suggestions]
@@ -161,12 +166,13 @@ class Why:
     async def _change(self, change: policy.Change, request: policy.Request) -> dict[str, Any]:
         told: dict[str, Any] = msgspec.to_builtins(change)
         told["opens"] = policy.says(change, request)
-        if change.set == "resource" and "AIDA" in change.document + json.dumps(change.before):
+        if change.set == "resource" and _NAMES_ID.search(change.document + json.dumps(change.before)):
+            kind = policy.Kind.REGISTRY if change.policy == REGISTRY_POLICY else policy.Kind.REPOSITORY
             for name in ("before", "after"):
                 if told[name] is not None:
-                    text = await self._shown(json.dumps({"Statement": [told[name]]}))
+                    text = await self._shown(json.dumps({"Statement": [told[name]]}), kind)
                     (told[name],) = json.loads(text)["Statement"]
-            told["document"] = await self._shown(change.document)
+            told["document"] = await self._shown(change.document, kind)
         return told
 
     async def _cases(self, request: policy.Request, visible: frozenset[policy.SetName]) -> list[policy.Case]:

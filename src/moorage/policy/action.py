@@ -1,6 +1,6 @@
 """What an Action or NotAction element lists, ready to be compared with a request's action (policy-engine.md §2.2)."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Final
 
 from moorage.policy.wildcard import Matcher, matcher, tokens
@@ -14,16 +14,20 @@ class Actions:
     Nothing is trimmed and nothing is guessed: an entry that is not of that form matches no action.
     """
 
-    __slots__ = ("everything", "names", "negated", "patterns")
+    __slots__ = ("entries", "everything", "names", "negated", "patterns")
 
     def __init__(self, entries: Iterable[str], *, negated: bool) -> None:
-        lowered = [entry.lower() for entry in entries]
+        self.entries = lowered = tuple(entry.lower() for entry in entries)
         self.negated = negated
         self.everything = EVERYTHING in lowered
         self.names = frozenset(entry for entry in lowered if not _is_pattern(entry))
         self.patterns: tuple[Matcher, ...] = tuple(
             matcher(tokens(entry)) for entry in lowered if _is_pattern(entry) and _may_match(entry)
         )
+
+    def lists_only(self, entries: Container[str]) -> bool:
+        """Whether the element is an Action that lists nothing but `entries` (in lower case), each as it is written."""
+        return not self.negated and all(entry in entries for entry in self.entries)
 
     def match(self, action: str) -> bool:
         """Whether the element covers `action` (in lower case, `service:name`)."""

@@ -4,8 +4,10 @@ from sqlalchemy import Connection
 
 from moorage.errors import InvalidParameter
 from moorage.names import AccountId, Region
+from moorage.store.metadata import epoch
 from moorage.store.metadata import settings as rows
 from moorage.store.metadata.database import Database
+from moorage.store.metadata.registry_policies import SCOPE
 
 DEFAULTS = {"BASIC_SCAN_TYPE_VERSION": "AWS_NATIVE", "REGISTRY_POLICY_SCOPE": "V2", "BLOB_MOUNTING": "DISABLED"}
 VALUES = {
@@ -35,6 +37,8 @@ class AccountSettings:
 
         def work(conn: Connection) -> None:
             rows.put(conn, account, region, name, value)
+            if name == SCOPE:  # a decision rests on it
+                epoch.advance(conn)
 
         await self._db.transaction(work)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 from sqlalchemy import Connection, bindparam, insert
 
-from moorage.names import RepositoryRef
+from moorage.names import AccountId, Region, RepositoryRef
 from moorage.store.metadata.statement import Change
 from moorage.store.metadata.tables import outbox
 
@@ -16,5 +16,12 @@ _ADD = Change(
 
 def record(conn: Connection, ref: RepositoryRef, kind: str, payload: Mapping[str, object], *, at: float) -> None:
     """`kind` is noun.verb (`image.pushed`); the repository's name joins the payload."""
-    content = msgspec.json.encode({"repository": ref.name, **payload}).decode()
-    _ADD.run(conn, {"at": at, "account": ref.account, "region": ref.region, "kind": kind, "payload": content})
+    record_of_registry(conn, ref.account, ref.region, kind, {"repository": ref.name, **payload}, at=at)
+
+
+def record_of_registry(
+    conn: Connection, account: AccountId, region: Region, kind: str, payload: Mapping[str, object], *, at: float
+) -> None:
+    """Of what concerns no single repository."""
+    content = msgspec.json.encode(payload).decode()
+    _ADD.run(conn, {"at": at, "account": account, "region": region, "kind": kind, "payload": content})

@@ -7,6 +7,7 @@ from moorage.registry.account_settings import AccountSettings
 from moorage.registry.images import Images
 from moorage.registry.layers import Layers
 from moorage.registry.policies import RepositoryPolicies
+from moorage.registry.registry_policies import RegistryPolicies
 from moorage.registry.repositories import Repositories
 from moorage.registry.trash import Trash
 from moorage.registry.uploads import Uploads
@@ -24,6 +25,7 @@ class Registry:
     layers: Layers
     uploads: Uploads
     policies: RepositoryPolicies
+    registry_policies: RegistryPolicies
     settings: AccountSettings
     trash: Trash
 
@@ -36,6 +38,7 @@ def make_registry(db: Database, blobs: BlobStore, clock: Clock, settings: Settin
         layers=Layers(db, blobs, clock, settings),
         uploads=Uploads(db, blobs, clock, settings),
         policies=RepositoryPolicies(db, clock),
+        registry_policies=RegistryPolicies(db, clock),
         settings=AccountSettings(db),
         trash=Trash(db, clock, settings),
     )

@@ -135,6 +135,7 @@ async def ecr(tmp_path: Path) -> AsyncIterator[Ecr]:
         registry=make_registry(database, FileBlobStore(tmp_path / "blobs"), clock, settings),
         authenticator=authenticator,
         policy_check=policy_check,
+        registry_policy_check=policy_check,
         downloads=downloads,
         locations=Locations(settings),
         settings=settings,

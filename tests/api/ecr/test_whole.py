@@ -13,6 +13,7 @@ from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.download import Downloads
 from moorage.access.principals import Principals
+from moorage.access.registry_policy import RegistryPolicyCheck
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.api.asgi import Message
 from moorage.api.aws.door import AwsDoor
@@ -97,12 +98,13 @@ async def whole(tmp_path: Path) -> AsyncIterator[Whole]:
     authenticator = Authenticator(identity, sealer, clock, settings)
     audit: Any = NoAudit()
     recorder = Recorder(audit, clock, settings, lambda: None)
-    access = Access(registry.repositories, registry.policies, recorder, clock, settings)
+    access = Access(registry, recorder, clock, settings)
     locations = Locations(settings)
     services = EcrServices(
         registry=registry,
         authenticator=authenticator,
         policy_check=RepositoryPolicyCheck(access, Principals(identity), registry.policies),
+        registry_policy_check=RegistryPolicyCheck(Principals(identity), registry.registry_policies),
         downloads=Downloads(authenticator, clock, settings),
         locations=locations,
         settings=settings,

@@ -8,6 +8,7 @@ from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Registry as RegistryResource
 from moorage.access.authorize import Resource
 from moorage.access.download import Downloads
+from moorage.access.registry_policy import RegistryPolicyCheck
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.api.aws.operation import Call, Service
 from moorage.api.ecr.shapes import OPERATIONS
@@ -28,6 +29,7 @@ class EcrServices:
     registry: Registry
     authenticator: Authenticator
     policy_check: RepositoryPolicyCheck
+    registry_policy_check: RegistryPolicyCheck
     downloads: Downloads
     locations: Locations
     settings: Settings
@@ -54,7 +56,6 @@ NOT_BUILT = frozenset(
         "CreateRepositoryCreationTemplate",
         "DeleteLifecyclePolicy",
         "DeletePullThroughCacheRule",
-        "DeleteRegistryPolicy",
         "DeleteRepositoryCreationTemplate",
         "DeleteSigningConfiguration",
         "DeregisterPullTimeUpdateExclusion",
@@ -66,7 +67,6 @@ NOT_BUILT = frozenset(
         "DescribeReplicationBackfillResults",
         "GetLifecyclePolicy",
         "GetLifecyclePolicyPreview",
-        "GetRegistryPolicy",
         "GetRegistryScanningConfiguration",
         "GetSigningConfiguration",
         "ListImageReferrers",
@@ -74,7 +74,6 @@ NOT_BUILT = frozenset(
         "ListReplicationBackfills",
         "PutImageScanningConfiguration",
         "PutLifecyclePolicy",
-        "PutRegistryPolicy",
         "PutRegistryScanningConfiguration",
         "PutReplicationConfiguration",
         "PutSigningConfiguration",

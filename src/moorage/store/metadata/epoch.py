@@ -35,7 +35,7 @@ class UnderEpoch(Generic[K, V]):
     """Answers that only a raised epoch can change, kept for as long as it stands; at most `most` of them.
 
     A commit by anybody costs one look at the epoch. Where the database cannot tell cheaply that something was
-    committed, nothing is kept: the epoch comes with the answer.
+    committed, only what is asked for with a `known` epoch is kept: else the epoch comes with the answer.
     """
 
     def __init__(self, db: Database, most: int) -> None:
@@ -45,14 +45,20 @@ class UnderEpoch(Generic[K, V]):
         self._epoch = -1
         self._kept: dict[K, V] = {}
 
-    async def get(self, key: K, read: Callable[[Connection], tuple[int, V]]) -> tuple[int, V]:
-        """The epoch and what `read` returned under it."""
-        changed = self._db.changed()
-        if changed is None:
-            return await self._db.read(read)
-        if changed != self._seen:
-            self._now(await self._db.read(current))
-            self._seen = changed
+    async def get(self, key: K, read: Callable[[Connection], tuple[int, V]], known: int | None = None) -> tuple[int, V]:
+        """The epoch and what `read` returned under it.
+
+        `known`: the epoch, where it has been read since the request came; it is not asked for again then.
+        """
+        if known is not None:
+            self._now(known)
+        else:
+            changed = self._db.changed()
+            if changed is None:
+                return await self._db.read(read)
+            if changed != self._seen:
+                self._now(await self._db.read(current))
+                self._seen = changed
         if key in self._kept:
             return self._epoch, self._kept[key]
         at, value = await self._db.read(read)

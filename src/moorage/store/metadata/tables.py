@@ -92,6 +92,35 @@ repository_policy_history = Table(
     Index("ix_repository_policy_history_repository_id", "repository_id", "id"),
 )
 
+registry_policies = Table(  # of whole registries; none has more than one
+    "registry_policies",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    Column("region", String(25), primary_key=True),
+    Column("policy_hash", String(64), ForeignKey("policy_documents.hash"), nullable=False),
+)
+
+registry_policy_history = Table(
+    "registry_policy_history",
+    metadata,
+    Column("id", BIG_ID, primary_key=True),
+    Column("account", String(12), nullable=False),
+    Column("region", String(25), nullable=False),
+    Column("policy_hash", String(64), ForeignKey("policy_documents.hash")),  # null: the policy was deleted
+    Column("at", Float, nullable=False),
+    Column("by", Text, nullable=False),
+    Index("ix_registry_policy_history_account", "account", "region", "id"),
+)
+
+organization_history = Table(  # the last row is in force
+    "organization_history",
+    metadata,
+    Column("id", BIG_ID, primary_key=True),
+    Column("document", Text),  # JSON; null: from then on there was no organisation
+    Column("at", Float, nullable=False),
+    Column("by", Text, nullable=False),
+)
+
 # --- Images ---
 
 manifests = Table(

@@ -1,0 +1,77 @@
+"""What PutRegistryPolicy asks of a text before it is stored, and which requests a registry policy reaches.
+
+policy-engine.md §1.3, §1.5.
+"""
+
+from typing import Final
+
+from moorage import policy
+from moorage.access.principals import Principals, UnknownPrincipal, ids_of
+from moorage.errors import InvalidParameter, RegistryPolicyNotFound
+from moorage.names import AccountId, Region
+from moorage.policy import lint
+from moorage.registry.registry_policies import InForce, RegistryPolicies
+
+_POLICY_TEXT = "PolicyText"
+BETWEEN_REGISTRIES: Final = frozenset({"ecr:ReplicateImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"})
+"""What a registry policy of scope V1 may name, and reaches."""
+
+
+def reaching(action: str, in_force: InForce) -> str | None:
+    """The hash of the registry policy, if it has a say in `action`.
+
+    V2: in "all ECR requests" [aws]; those on no resource (GetAuthorizationToken, registry-wide calls) are taken to be
+    among them [guess], and there only a statement with the resource `*` can match. Moorage's own actions are not ECR's.
+    V1: in three actions; that CreateRepository also counts when a person makes the repository is a [guess].
+    """
+    if in_force.policy_hash is None:
+        return None
+    reached = action.startswith("ecr:") if in_force.scope == "V2" else action in BETWEEN_REGISTRIES
+    return in_force.policy_hash if reached else None
+
+
+class RegistryPolicyCheck:
+    """Accepts a registry policy in its stored form, or refuses it as ECR does. It asks of no lock-out [guess]."""
+
+    def __init__(self, principals: Principals, policies: RegistryPolicies) -> None:
+        self._principals = principals
+        self._policies = policies
+
+    async def check_and_canonicalise(self, account: AccountId, region: Region, text: str) -> str:
+        """The stored form of `text`. InvalidParameter: not a policy of the registry's scope, an unknown principal."""
+        scope = (await self._policies.in_force(account, region)).scope
+        try:
+            document = policy.parse(text, policy.Kind.REGISTRY)
+            has_ids = any(map(policy.is_unique_id, document.principals()))
+            named = await self._principals.named(document, await self._text(account, region) if has_ids else "")
+        except policy.PolicyError as error:
+            raise _invalid() from error
+        except UnknownPrincipal as error:
+            raise InvalidParameter.at(_POLICY_TEXT, "Principal not found") from error
+        if scope == "V1" and not _is_between_registries(document):
+            raise _invalid()
+        return document.canonical(ids_of(named))
+
+    def findings(self, account: AccountId, text: str) -> str:
+        """What lint has to say of `text` as the registry policy of `account`, as a header: ASCII, one line, bounded."""
+        return lint.as_header(lint.lint(text, policy.Kind.REGISTRY, account=account))
+
+    async def shown(self, stored: str) -> str:
+        """The stored text as clients see it."""
+        return await self._principals.shown(stored, policy.Kind.REGISTRY)
+
+    async def _text(self, account: AccountId, region: Region) -> str:
+        try:
+            return await self._policies.get(account, region)
+        except RegistryPolicyNotFound:
+            return ""
+
+
+def _is_between_registries(document: policy.Document) -> bool:
+    """Whether it names nothing but V1's actions and `ecr:*`. `*`, other wildcards and NotAction are refused [guess]."""
+    known = {"ecr:*", *map(str.lower, BETWEEN_REGISTRIES)}
+    return all(statement.actions.lists_only(known) for statement in document.statements)
+
+
+def _invalid() -> InvalidParameter:
+    return InvalidParameter.at(_POLICY_TEXT, "Invalid registry policy provided")

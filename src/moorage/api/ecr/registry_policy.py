@@ -1,0 +1,35 @@
+"""PutRegistryPolicy, GetRegistryPolicy, DeleteRegistryPolicy (policy-engine.md §1, ecr-behaviour.md §8)."""
+
+from moorage.api.ecr import shapes
+from moorage.api.ecr.service import ECR, EcrCall, by, no_resource
+
+
+@ECR.operation("PutRegistryPolicy", action="ecr:PutRegistryPolicy", resource=no_resource)
+async def put_registry_policy(
+    call: EcrCall, request: shapes.PutRegistryPolicyRequest
+) -> shapes.PutRegistryPolicyResponse:
+    """ECR's message says nothing of what is wrong; the findings of lint stand in a header (docs/lint.md)."""
+    services = call.services
+    check = services.registry_policy_check
+    call.remarks["x-moorage-policy-findings"] = check.findings(call.account, request.policy_text)
+    stored = await check.check_and_canonicalise(call.account, call.region, request.policy_text)
+    await services.registry.registry_policies.set(call.account, call.region, stored, by=by(call))
+    return shapes.PutRegistryPolicyResponse(registry_id=call.account, policy_text=await check.shown(stored))
+
+
+@ECR.operation("GetRegistryPolicy", action="ecr:GetRegistryPolicy", resource=no_resource)
+async def get_registry_policy(
+    call: EcrCall, request: shapes.GetRegistryPolicyRequest
+) -> shapes.GetRegistryPolicyResponse:
+    stored = await call.services.registry.registry_policies.get(call.account, call.region)
+    text = await call.services.registry_policy_check.shown(stored)
+    return shapes.GetRegistryPolicyResponse(registry_id=call.account, policy_text=text)
+
+
+@ECR.operation("DeleteRegistryPolicy", action="ecr:DeleteRegistryPolicy", resource=no_resource)
+async def delete_registry_policy(
+    call: EcrCall, request: shapes.DeleteRegistryPolicyRequest
+) -> shapes.DeleteRegistryPolicyResponse:
+    stored = await call.services.registry.registry_policies.delete(call.account, call.region, by=by(call))
+    text = await call.services.registry_policy_check.shown(stored)
+    return shapes.DeleteRegistryPolicyResponse(registry_id=call.account, policy_text=text)

@@ -1,0 +1,62 @@
+"""Registry policies as texts: one a registry, kept with their history, and every change told to all."""
+
+import pytest
+
+from moorage.errors import RegistryPolicyNotFound
+from moorage.names import AccountId, Region
+from moorage.registry.account_settings import AccountSettings
+from moorage.registry.registry_policies import InForce, RegistryPolicies
+from moorage.store.metadata import epoch
+from tests.registry.pushing import BY, Bench
+
+HERE = AccountId("123456789012"), Region("eu-west-1")
+ELSEWHERE = (AccountId("123456789012"), Region("us-east-1")), (AccountId("210987654321"), Region("eu-west-1"))
+HIM = "arn:aws:iam::123456789012:user/him"
+
+
+@pytest.fixture
+def policies(bench: Bench) -> RegistryPolicies:
+    return RegistryPolicies(bench.db, bench.clock)
+
+
+async def test_the_last_one_put_is_in_force_in_that_registry_alone(policies: RegistryPolicies) -> None:
+    for text in ("first", "second"):
+        await policies.set(*HERE, text, by=BY)
+        assert await policies.get(*HERE) == text
+    for other in ELSEWHERE:
+        with pytest.raises(RegistryPolicyNotFound, match=f"in the registry with id '{other[0]}'"):
+            await policies.get(*other)
+        assert await policies.in_force(*other) == InForce(None, "V2")
+    assert await policies.delete(*HERE, by=BY) == "second"
+    for act in (policies.get(*HERE), policies.delete(*HERE, by=BY)):
+        with pytest.raises(RegistryPolicyNotFound):
+            await act
+    assert await policies.in_force(*HERE) == InForce(None, "V2")
+
+
+async def test_history_tells_who_and_when_also_of_the_end(bench: Bench, policies: RegistryPolicies) -> None:
+    await policies.set(*HERE, "first", by=BY)
+    first = (await policies.in_force(*HERE)).policy_hash
+    await policies.delete(*HERE, by=HIM)
+    await policies.set(*HERE, "first", by=BY)
+    history = await policies.history(*HERE)
+    assert [(past.policy_hash, past.by) for past in history] == [(first, BY), (None, HIM), (first, BY)]
+    assert [past.at for past in history] == sorted(past.at for past in history)
+
+
+async def test_a_change_is_seen_with_and_without_a_known_epoch(bench: Bench, policies: RegistryPolicies) -> None:
+    others = RegistryPolicies(bench.db, bench.clock)  # of another worker
+    settings = AccountSettings(bench.db)
+
+    async def known() -> int:
+        return await bench.db.read(epoch.current)
+
+    assert (await others.in_force(*HERE, await known())).policy_hash is None
+    before = await known()
+    await policies.set(*HERE, "first", by=BY)
+    assert await known() > before
+    assert (await others.in_force(*HERE, await known())).policy_hash is not None
+    assert await others.in_force(*HERE) == await policies.in_force(*HERE)
+    await settings.put(*HERE, "REGISTRY_POLICY_SCOPE", "V1")
+    assert (await others.in_force(*HERE, await known())).scope == "V1"
+    assert (await others.in_force(*HERE)).scope == "V1"

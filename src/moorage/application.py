@@ -137,7 +137,7 @@ async def start(settings: Settings) -> Running:
     identity.last_uses.start()
     return Running(
         aws=AwsDoor(services, verifier, access, visits, settings, recorder),
-        oci=OciDoor(registry, access, authenticator, downloads, locations, visits, settings, recorder),
+        oci=OciDoor(registry, access, authenticator, downloads, locations, visits, settings, clock, recorder),
         admin=admin_door(
             AdminServices(
                 registry,

@@ -48,6 +48,8 @@ class Settings:
     profile: Literal["oci", "aws"] = _setting("oci", "data plane: the OCI specification, or ECR's deviations")
     create_on_push: bool | None = _setting(None, "a push makes its repository (default: only in dev mode)")
 
+    anonymous_pull: bool = _setting(False, "no credentials: an anonymous caller, who pulls what policies open to all")
+
     tls_cert: Path | None = _setting(None, "certificate chain, PEM")
     tls_key: Path | None = _setting(None, "private key, PEM (PKCS#8)")
     insecure: bool = _setting(False, "allow plain HTTP on an address that is not loopback")
@@ -116,6 +118,8 @@ class Settings:
             raise SettingError("tls_cert and tls_key go together")
         if not 0 < self.download_url_seconds <= 900:
             raise SettingError("download_url_seconds must be between 1 and 900")
+        if self.anonymous_pull and self.profile != "oci":
+            raise SettingError("anonymous_pull needs the profile oci: Amazon ECR knows no anonymous callers")
         if self.workers < 1:
             raise SettingError("workers must be 1 or more")
 

@@ -158,6 +158,7 @@ class Helm(Client):
 class Containerd(Client):
     program = "ctr"
     shows_reason = False
+    _user: tuple[str, ...] = ()  # the option that names it, once logged in
 
     def prepare(self) -> None:
         configuration = self.work / "containerd.toml"
@@ -176,15 +177,15 @@ class Containerd(Client):
         return super().call("-a", str(self.work / "containerd.sock"), *arguments, check=check)
 
     def login(self, registry: str, user: str, password: str) -> None:
-        self._user = f"{user}:{password}"
+        self._user = ("--user", f"{user}:{password}")
 
     def push(self, reference: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":
         source = "docker.io/local/app:v1"
-        return self.call("images", "push", "--plain-http", "--user", self._user, reference, source, check=check)
+        return self.call("images", "push", "--plain-http", *self._user, reference, source, check=check)
 
     def pull(self, reference: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":
         self.call("images", "rm", "--sync", reference, check=False)
-        options = ["--snapshotter", "native", "--plain-http", "--user", self._user]
+        options = ["--snapshotter", "native", "--plain-http", *self._user]
         return self.call("images", "pull", *options, reference, check=check)
 
     def close(self) -> None:

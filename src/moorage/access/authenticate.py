@@ -31,6 +31,11 @@ USER = "AWS"
 """The user name that goes with a registry password."""
 
 _PURPOSE = "registry password"
+_BEARER = "bearer token"
+BEARER_SECONDS = 300.0
+"""Life of a Bearer token; clients fetch the next one by themselves."""
+_NOBODY = ""
+"""The key id in a Bearer token of an anonymous caller."""
 _MINTED = re.compile(r"(AKIA|ASIA)", re.IGNORECASE)
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _KEY_ID = re.compile(r"\w{16,128}", re.ASCII)
@@ -71,6 +76,10 @@ class Authenticator:
         self._callers: dict[str, tuple[Credential, Caller]] = {}
         self._open: dict[str, Caller] = {}
         self._grants: dict[str, Grant | Shown | Caller] = {}
+        self._bearers: dict[str, Grant] = {}
+        self._anonymous = Caller(
+            policy.ANONYMOUS, "anonymous", _NOBODY, PolicySets(), context.of_credential(policy.ANONYMOUS, None)
+        )
 
     async def credential(self, key_id: str) -> Credential:
         """The living key or session of that id, with which requests are signed, or UnrecognizedClient."""
@@ -122,6 +131,40 @@ class Authenticator:
             _remember(self._open, key_id, known)
         return known
 
+    def anonymous(self) -> Caller:
+        """Whoever shows nothing. AuthorizationTokenInvalid unless the setting `anonymous_pull` is on."""
+        if not self._settings.anonymous_pull:
+            raise AuthorizationTokenInvalid
+        return self._anonymous
+
+    async def issue_bearer(self, authorization: str | None, region: Region) -> tuple[str, float]:
+        """A Bearer token for whoever a Basic header stands for (None: nobody), and when it ends.
+
+        It ends no later than what it was given for. AuthorizationTokenExpired, AuthorizationTokenInvalid.
+        """
+        expires_at = self._clock.now() + BEARER_SECONDS
+        if authorization is None:
+            return self.seal(_BEARER, self.anonymous(), expires_at, region), expires_at
+        caller = await self.caller_of_basic(authorization)
+        shown = self._grants.get(authorization)
+        if isinstance(shown, Grant):
+            expires_at = min(expires_at, shown.expires_at)
+        if caller.expires_at is not None:
+            expires_at = min(expires_at, caller.expires_at)
+        return self.seal(_BEARER, caller, expires_at, region), expires_at
+
+    async def caller_of_bearer(self, header: str) -> Caller:
+        """Who an `Authorization: Bearer …` header stands for now. AuthorizationTokenInvalid, also when it is over:
+        the client then fetches the next token."""
+        known = self._bearers.get(header)
+        if known is None:
+            known = self.read_grant(_BEARER, header[len("Bearer ") :].strip())
+            _remember(self._bearers, header, known)
+        try:
+            return await self.redeem(known)
+        except AuthorizationTokenExpired as error:
+            raise AuthorizationTokenInvalid from error
+
     async def issue_password(self, caller: Caller, account: AccountId, region: Region) -> tuple[str, float]:
         """A registry password for `caller` and when it ends (seconds since the epoch)."""
         expires_at = self._clock.now() + self._settings.password_seconds
@@ -137,6 +180,8 @@ class Authenticator:
         now = self._clock.now()
         if grant.expires_at <= now:
             raise AuthorizationTokenExpired
+        if grant.key_id == _NOBODY and not grant.is_open:
+            return self.anonymous()
         if grant.is_open:
             opened = await self.open_caller(grant.key_id)
             if opened is None:
@@ -147,6 +192,8 @@ class Authenticator:
             raise AuthorizationTokenInvalid
         if found.expires_at is not None and found.expires_at <= now:
             raise AuthorizationTokenExpired
+        if found.kind == "token":
+            self._last_uses.note(found.key_id, "ecr", "")
         return self._caller(found)
 
     async def caller_of_basic(self, header: str, region: Region | None = None) -> Caller:
@@ -232,6 +279,11 @@ class Authenticator:
             return msgspec.msgpack.decode(self._sealer.open(purpose, text), type=Grant)
         except (SealBrokenError, msgspec.DecodeError) as error:
             raise AuthorizationTokenInvalid from error
+
+
+def basic(user: str, password: str) -> str:
+    """The `Authorization` header of those two."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def _principal(credential: Credential) -> policy.Principal:

@@ -33,7 +33,7 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     principal: policy.Principal
     credential: str
     """How: `key`; `session` (GetSessionToken), `role`, `federated`; `token` (a pull token); `web` (an OIDC
-    token); `open` (dev, unverified)."""
+    token); `open` (dev, unverified); `anonymous`."""
     key_id: str
     policies: PolicySets
     """What comes with the caller: identity policies, boundary, session policies."""

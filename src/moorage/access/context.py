@@ -22,6 +22,13 @@ _TYPES: Mapping[str, str] = {
 
 def of_credential(principal: policy.Principal, credential: Credential | None) -> Values:
     """The keys that stay the same for as long as the credential lives. No credential: an open key of dev mode."""
+    if principal.kind == "anonymous":
+        return {
+            "aws:principaltype": "Anonymous",
+            "aws:userid": principal.id,
+            "aws:principalisawsservice": "false",
+            "aws:viaawsservice": "false",
+        }
     values: Values = {
         "aws:principaltype": _TYPES[principal.kind],
         "aws:userid": principal.id,

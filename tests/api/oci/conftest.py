@@ -135,7 +135,7 @@ async def make_plane(tmp_path: Path) -> AsyncIterator[MakePlane]:
         passwords: Any = Passwords()
         urls: Any = Urls()
         visits = Visits(locations, settings.trusted_proxies)
-        door = OciDoor(registry, rights, passwords, urls, locations, visits, settings)
+        door = OciDoor(registry, rights, passwords, urls, locations, visits, settings, clock)
         return Plane(registry, rights, Client(door), clock)
 
     yield make

@@ -6,6 +6,7 @@ can be read. What the request needs is decided by its handler, before it does an
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
@@ -17,10 +18,11 @@ from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.access.download import Downloads
 from moorage.api.asgi import Headers, Receive, Scope, Send, respond
-from moorage.api.oci import blobs, catalog, errors, manifests, ping, referrers, routes, tags, trail, uploads
+from moorage.api.oci import blobs, catalog, errors, manifests, ping, referrers, routes, tags, token, trail, uploads
 from moorage.api.oci.exchange import VERSION, Exchange, Services, parse_digest
 from moorage.api.visit import Visits
-from moorage.errors import AuthorizationTokenInvalid, MoorageError, ServerFault, UnrecognizedClient
+from moorage.clock import Clock
+from moorage.errors import AccessDenied, AuthorizationTokenInvalid, MoorageError, ServerFault, UnrecognizedClient
 from moorage.locations import Locations
 from moorage.names import InvalidNameError, RepositoryRef
 from moorage.registry.registry import Registry
@@ -44,6 +46,7 @@ _HANDLERS: Mapping[str, Mapping[str, Handler]] = {
     routes.REFERRERS: {"GET": referrers.get},
 }
 
+_PLAIN_NAME = re.compile(r"[a-z0-9._/-]{1,512}")
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 32 << 20
 
@@ -62,6 +65,7 @@ class OciDoor:
         locations: Locations,
         visits: Visits,
         settings: Settings,
+        clock: Clock,
         recorder: Recorder | None = None,
     ) -> None:
         """`recorder` takes the events of the audit record; None, for a door on its own: nobody does."""
@@ -72,6 +76,7 @@ class OciDoor:
         self._locations = locations
         self._visits = visits
         self._profile = settings.profile
+        self._tokens = token.Tokens(authenticator, clock) if settings.anonymous_pull else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -79,6 +84,10 @@ class OciDoor:
         exchange: Exchange | None = None
         try:
             connection = self._visits.connection(scope, headers)
+            if self._tokens is not None and scope["path"] == token.PATH:
+                given, body = await self._tokens.answer(scope, receive, headers, connection)
+                await respond(send, 200, [VERSION, *given, (b"content-length", b"%d" % len(body))], body)
+                return
             route = routes.parse(scope["path"])
             caller, ref = await self._admit(scope, headers, connection, route)
             if route is None:
@@ -93,7 +102,10 @@ class OciDoor:
             self._note(exchange, error)
             if exchange is not None and exchange.started:
                 raise
-            await self._refuse(scope, connection, send, error)
+            if isinstance(error, AccessDenied) and exchange is not None and exchange.unknown:
+                await self._refuse(scope, connection, send, AuthorizationTokenInvalid())
+            else:
+                await self._refuse(scope, connection, send, error)
             await _read_on(scope, receive)
         except Exception:
             _log.exception("request failed", method=scope["method"], path=scope["path"])
@@ -118,7 +130,7 @@ class OciDoor:
         asks_by_url = b"token=" in scope.get("query_string", b"") and scope["method"] == "GET"
         if asks_by_url and route is not None and route.kind == routes.BLOBS:
             return await self._admit_download(scope, connection, route)
-        caller = await self._caller(headers, connection)
+        caller = await self._caller(scope, headers, connection, route)
         return caller, self._repository(connection, route) if route is not None and route.name else None
 
     async def _admit_download(
@@ -129,12 +141,28 @@ class OciDoor:
         token = next((part[6:] for part in parts if part.startswith(b"token=")), b"")
         return await self._downloads.open(token.decode("latin-1"), ref, parse_digest(route.argument)), ref
 
-    async def _caller(self, headers: Mapping[bytes, bytes], connection: Connection) -> Caller:
+    async def _caller(
+        self, scope: Scope, headers: Mapping[bytes, bytes], connection: Connection, route: routes.Route | None
+    ) -> Caller:
         authorization = headers.get(b"authorization")
+        if self._tokens is not None:
+            bearer = authorization is not None and authorization[:7].lower() == b"bearer "
+            if bearer or authorization is None:
+                caller = await self._shown_nothing_or_token(authorization, route)
+                if caller.principal.kind == "anonymous" and scope["method"] not in {"GET", "HEAD"}:
+                    raise AuthorizationTokenInvalid  # nobody writes without saying who they are
+                return caller
         if authorization is None:
             raise AuthorizationTokenInvalid
         region = connection.region if self._profile == "aws" else None
         return await self._authenticator.caller_of_basic(authorization.decode("latin-1"), region)
+
+    async def _shown_nothing_or_token(self, authorization: bytes | None, route: routes.Route | None) -> Caller:
+        if authorization is not None:
+            return await self._authenticator.caller_of_bearer(authorization.decode("latin-1"))
+        if route is None or route.kind == routes.PING:  # the ping asks how to log in
+            raise AuthorizationTokenInvalid
+        return self._authenticator.anonymous()
 
     def _repository(self, connection: Connection, route: routes.Route) -> RepositoryRef:
         try:
@@ -148,7 +176,7 @@ class OciDoor:
         headers: Headers = [VERSION, *errors.headers(error)]
         if connection is not None and isinstance(error, (AuthorizationTokenInvalid, UnrecognizedClient)):
             scheme = "https" if connection.secure else "http"
-            challenge = f'Basic realm="{scheme}://{connection.host}/",service="ecr.amazonaws.com"'
+            challenge = self._challenge(f"{scheme}://{connection.host}", scope)
             headers += [
                 (b"www-authenticate", challenge.encode("latin-1")),
                 (b"content-type", b"text/plain; charset=utf-8"),
@@ -159,6 +187,23 @@ class OciDoor:
             body = errors.body(code, errors.message(error, self._profile))
         headers.append((b"content-length", b"%d" % len(body)))
         await respond(send, status, headers, b"" if scope["method"] == "HEAD" else body)
+
+    def _challenge(self, origin: str, scope: Scope) -> str:
+        """How to log in. Where anonymous pulls are on, one way alone, through the token endpoint, which takes passwords
+        too: asked for Basic as well, docker gives up when it has no password. Basic credentials are taken all the same.
+        """
+        if self._tokens is None or scope["path"] == token.PATH:
+            return f'Basic realm="{origin}/",service="ecr.amazonaws.com"'
+        return f'Bearer realm="{origin}{token.PATH}",service="ecr.amazonaws.com"{_wanted(scope)}'
+
+
+def _wanted(scope: Scope) -> str:
+    """The scope that a client would ask a token for; our tokens have none, but clients take the word for it."""
+    route = routes.parse(scope["path"])
+    if route is None or not route.name or _PLAIN_NAME.fullmatch(route.name) is None:
+        return ""
+    actions = "pull" if scope["method"] in {"GET", "HEAD"} else "pull,push"
+    return f',scope="repository:{route.name}:{actions}"'
 
 
 async def _read_on(scope: Scope, receive: Receive) -> None:

@@ -77,6 +77,11 @@ class Exchange:
         return self.caller.principal.arn
 
     @property
+    def unknown(self) -> bool:
+        """The caller showed nothing. It may have something to show, so it is asked before it is refused."""
+        return self.caller.principal.kind == "anonymous" and b"authorization" not in self.headers
+
+    @property
     def head(self) -> bool:
         return bool(self.scope["method"] == "HEAD")
 

@@ -31,18 +31,19 @@ def fresh(kind: type[Client], layout: Path, work: Path) -> Client:
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.program)
 def test_pulls_without_a_login_and_pushes_with_one(
-    kind: type[Client], open_server: RunningServer, layout: Path, tmp_path: Path
+    kind: type[Client], open_server: RunningServer, layout: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     need(kind.program)
     name = f"anonymous/{kind.program}" + ("/app" if kind is Helm else "")
     reference = f"{open_server.registry}/{name}:{'0.1.0' if kind is Helm else 'v1'}"
-    owner = fresh(kind, layout, tmp_path / "owner")
+    work = tmp_path_factory.mktemp("a")  # short: sockets and podman's files are in it
+    owner = fresh(kind, layout, work / "o")
     try:
         owner.login(open_server.registry, "AWS", password(open_server))
         owner.push(reference)
     finally:
         owner.close()
-    somebody = fresh(kind, layout, tmp_path / "somebody")
+    somebody = fresh(kind, layout, work / "s")
     try:
         assert somebody.pull(reference, check=False).returncode != 0
         statement = {"Effect": "Allow", "Principal": "*", "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]}

@@ -20,10 +20,10 @@ def token(server: RunningServer, *arguments: str) -> str:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.program)
 def test_pulls_with_a_token_and_pushes_nothing(
-    kind: type[Client], server: RunningServer, layout: Path, tmp_path: Path
+    kind: type[Client], server: RunningServer, layout: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     need(kind.program)
-    client = kind(tmp_path, layout)
+    client = kind(tmp_path_factory.mktemp("t"), layout)  # short: sockets and podman's files are in it
     reference = f"{server.registry}/tokens/{kind.program}:{'0.1.0' if kind is Helm else 'v1'}"
     if kind is Helm:
         reference = f"{server.registry}/tokens/{kind.program}/app:0.1.0"

@@ -79,7 +79,7 @@ class Exchange:
     @property
     def unknown(self) -> bool:
         """The caller showed nothing. It may have something to show, so it is asked before it is refused."""
-        return self.caller.principal.kind == "anonymous" and b"authorization" not in self.headers
+        return b"authorization" not in self.headers and self.caller.principal.kind == "anonymous"
 
     @property
     def head(self) -> bool:

@@ -45,15 +45,21 @@ class Server:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more)
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(self.url + ready, timeout=1).close()
-            except urllib.error.HTTPError:
-                break
-            except OSError:
-                time.sleep(0.05)
-                continue
-            break
+        end = time.monotonic() + 60
+        while not self._answers(ready):
+            if time.monotonic() > end or self.process.poll() is not None:
+                self.process.kill()
+                raise SystemExit(f"does not start: {' '.join(arguments)}")
+            time.sleep(0.05)
+
+    def _answers(self, path: str) -> bool:
+        try:
+            urllib.request.urlopen(self.url + path, timeout=1).close()
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+        return True
 
     def memory(self) -> float:
         """Resident MiB of the process that serves: the largest of the family."""

@@ -162,8 +162,10 @@ def ecr_api(work: Path) -> list[Row]:
     rows = []
     servers: list[Server] = []
     try:
-        few, many = Moorage(work / "few", 24583), Moorage(work / "many", 24584)
-        servers += [few, many]
+        few = Moorage(work / "few", 24583)
+        servers.append(few)
+        many = Moorage(work / "many", 24584)
+        servers.append(many)
         servers.append(moto(work, 24582))
         console.print(f"  making {MANY:,} repositories …")
         ours = fill(few, few.key, FEW, FEW)

@@ -1,5 +1,6 @@
 """What a person reads when the server is ready: what to type next."""
 
+import encodings.idna  # noqa: F401 - sockets import it late, and a worker forked at that moment waits for it forever
 import http.client
 import re
 import shutil

@@ -1,6 +1,7 @@
 """Account, region, repository name, tag, digest, ARN: parsed once at the edge, types everywhere after."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple, NewType
 
 AccountId = NewType("AccountId", str)
@@ -88,6 +89,7 @@ def partition(of: Region) -> str:
     return "aws"
 
 
+@lru_cache(maxsize=4096)
 def repository_arn(account: str, in_region: str, name: str) -> str:
     """`arn:PARTITION:ecr:REGION:ACCOUNT:repository/NAME`; `name` may be `*` for all of a registry's."""
     return f"arn:{partition(Region(in_region))}:ecr:{in_region}:{account}:repository/{name}"

@@ -121,6 +121,18 @@ async def test_what_differs_in_anything_but_the_clock_stays_apart(store: AuditSt
     assert [row.count for row in await rows(store)] == [1, 1]
 
 
+async def test_decisions_made_in_turn_meet_their_like(store: AuditStore) -> None:
+    """Across the turn of a second and from two clients: as many wait as differ, however many are made."""
+    recorder = recorder_over(store)
+    told = [
+        recorder.record(decided(at=at, **from_ip(number)))
+        for at in (1000.2, 1000.9, 1001.1, 1001.5)
+        for number in (1, 2, 1, 2)
+    ]
+    assert len({id(each) for each in told}) == 4
+    assert sum({id(each): each.count for each in told}.values()) == 16
+
+
 async def test_denials_stand_for_themselves(store: AuditStore) -> None:
     recorder = recorder_over(store)
     for number in range(2):

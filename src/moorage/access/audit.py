@@ -147,12 +147,13 @@ class Recorder:
         key: object = id(entry)
         decision = entry.decision
         if decision.allowed:
-            request = decision.request
-            key = (id(entry.caller), request.action, request.resource, id(entry.policies))
+            request, context = decision.request, decision.request.context
+            # What tells decisions apart that are made side by side: else, of two in turn, none would meet its like.
+            apart = (context.get("aws:epochtime"), context.get("aws:sourceip"), context.get("aws:useragent"))
+            key = (id(entry.caller), request.action, request.resource, id(entry.policies), *apart)
             same = self._entries.get(key)
             if same is not None:
-                # The context is the clock's, too: the second they fall into is the same.
-                if same.decision.request.context == request.context and same.decision.rule == decision.rule:
+                if same.decision.request.context == context and same.decision.rule == decision.rule:
                     same.count += 1
                     same.last = entry.at
                     return same

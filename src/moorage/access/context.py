@@ -73,8 +73,7 @@ def of_request(
         **caller.context,
         "aws:sourceip": connection.source_ip,
         "aws:securetransport": "true" if connection.secure else "false",
-        "aws:currenttime": instant(second),
-        "aws:epochtime": str(second),
+        **_clock(second),
         "aws:requestedregion": connection.region,
         "aws:resourceaccount": resource_account,
     }
@@ -89,6 +88,11 @@ def of_request(
     if extra:
         values.update(extra)
     return values
+
+
+@lru_cache(maxsize=4)
+def _clock(second: int) -> Values:
+    return {"aws:currenttime": instant(second), "aws:epochtime": str(second)}
 
 
 @lru_cache(maxsize=4)

@@ -82,10 +82,12 @@ def _read_all(request: Request, policies: Policies, detail: bool) -> tuple[SetTr
                 trace.append(_read("boundary", policies.boundary, inquiry))
             if policies.session is not None:
                 trace.append(_read("session", policies.session, inquiry))
-        for level, scps in enumerate(policies.scp or ()):
-            trace.append(_read("scp", scps, inquiry, level=level))
-    for level, rcps in enumerate(policies.rcp or ()):
-        trace.append(_read("rcp", rcps, inquiry, by_principal=True, level=level))
+        if policies.scp is not None:
+            trace += [_read("scp", scps, inquiry, level=level) for level, scps in enumerate(policies.scp)]
+    if policies.rcp is not None:
+        trace += [
+            _read("rcp", each, inquiry, by_principal=True, level=level) for level, each in enumerate(policies.rcp)
+        ]
     return tuple(trace)
 
 
@@ -163,22 +165,21 @@ def _combine(request: Request, policies: Policies, trace: tuple[SetTrace, ...]) 
         return _Ruling(allowed, "resource", "4-service-grant" if allowed else "4-no-service-grant")
     same_account = request.principal.account == request.resource_account
     identity = kind == "root" or "identity" in allowing
-    limits = _limits(kind, policies, allowing)
     if not same_account:
         if grant == NONE:
             return _Ruling(False, "resource", "6-no-resource-grant")
         if not identity:
             return _Ruling(False, "identity", "6-no-identity-grant")
-        return limits.ruling("6") or _Ruling(True, "resource", "6-both-sides")
+        return _stopped("6", kind, policies, allowing) or _Ruling(True, "resource", "6-both-sides")
     if kind == "root":
         return _Ruling(True, "root", "3-account-root")
     if grant > LIMITED:
         return _Ruling(True, "resource", "5a-direct-resource-grant")
     if grant > ACCOUNT:
-        return limits.ruling("5b") or _Ruling(True, "resource", "5b-limited-resource-grant")
+        return _stopped("5b", kind, policies, allowing) or _Ruling(True, "resource", "5b-limited-resource-grant")
     if not identity:
         return _Ruling(False, "identity", "5c-no-identity-grant")
-    return limits.ruling("5c") or _Ruling(True, "identity", "5c-identity-grant")
+    return _stopped("5c", kind, policies, allowing) or _Ruling(True, "identity", "5c-identity-grant")
 
 
 def _take_on(request: Request, policies: Policies, allowing: Mapping[SetName, str]) -> _Ruling:
@@ -194,35 +195,25 @@ def _take_on(request: Request, policies: Policies, allowing: Mapping[SetName, st
         return _Ruling(allowed, "trust", "7-trusted" if allowed else "7-not-trusted")
     if grant == NONE:
         return _Ruling(False, "trust", "7-not-trusted")
-    limits = _limits(kind, policies, allowing)
     if request.principal.account == request.resource_account:
         if grant > LIMITED:
             return _Ruling(True, "trust", "7-direct-trust")
         if grant > ACCOUNT:
-            return limits.ruling("7") or _Ruling(True, "trust", "7-limited-trust")
+            return _stopped("7", kind, policies, allowing) or _Ruling(True, "trust", "7-limited-trust")
     if kind != "root" and "identity" not in allowing:
         return _Ruling(False, "identity", "7-no-identity-grant")
-    return limits.ruling("7") or _Ruling(True, "trust", "7-trusted-and-granted")
+    return _stopped("7", kind, policies, allowing) or _Ruling(True, "trust", "7-trusted-and-granted")
 
 
-def _limits(kind: str, policies: Policies, allowing: Mapping[SetName, str]) -> "_Limits":
-    return _Limits(
-        # Root has neither; a federated session without a session policy has no rights of its user's.
-        boundary=kind == "root" or policies.boundary is None or "boundary" in allowing,
-        session=kind == "root" or "session" in allowing or (policies.session is None and kind != "federated"),
-    )
+def _stopped(step: str, kind: str, policies: Policies, allowing: Mapping[SetName, str]) -> _Ruling | None:
+    """The denial by the first limit, boundary or session policy, that does not let the request through.
 
-
-class _Limits(msgspec.Struct, frozen=True, gc=False):
-    """Whether boundary and session policy let the request through."""
-
-    boundary: bool
-    session: bool
-
-    def ruling(self, step: str) -> _Ruling | None:
-        """The denial by the first limit that is not met, if one is not."""
-        if not self.boundary:
-            return _Ruling(False, "boundary", f"{step}-no-boundary-allow")
-        if not self.session:
-            return _Ruling(False, "session", f"{step}-no-session-allow")
+    Root has neither; a federated session without a session policy has no rights of its user's.
+    """
+    if kind == "root":
         return None
+    if policies.boundary is not None and "boundary" not in allowing:
+        return _Ruling(False, "boundary", f"{step}-no-boundary-allow")
+    if "session" not in allowing and (policies.session is not None or kind == "federated"):
+        return _Ruling(False, "session", f"{step}-no-session-allow")
+    return None

@@ -117,6 +117,21 @@ def test_a_syntax_error_says_where_and_what(text: str, at: int, words: str) -> N
     assert words in error.value.reason
 
 
+@pytest.mark.parametrize(
+    ("text", "pointer", "reason"),
+    [
+        ("", "", "not JSON: expected a value, but the text ends here"),
+        ('{"a": [\'', "/a/0", "not JSON: expected a value, but here is a single quote; JSON has double quotes only"),
+        ('{"a": \ufeff', "/a", "not JSON: expected a value, but here is a byte order mark"),
+        ('{"a": {"b": x', "/a/b", "not JSON: expected a value, but here is x"),
+    ],
+)
+def test_a_syntax_error_has_its_pointer_and_words(text: str, pointer: str, reason: str) -> None:
+    with pytest.raises(PolicyError) as error:
+        parse(text)
+    assert (error.value.pointer, error.value.reason) == (pointer, reason)
+
+
 def test_depth_length_and_paths_are_bounded() -> None:
     def nested(depth: int) -> str:
         return '{"a": ' + "[" * (depth - 1) + "]" * (depth - 1) + "}"

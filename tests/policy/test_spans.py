@@ -17,6 +17,10 @@ def test_a_lone_statement() -> None:
     assert statement_span(parse(ONE, Kind.REPOSITORY), 0) == Span(Position(1, 15), Position(1, len(ONE)))
 
 
+def test_after_an_empty_line() -> None:
+    assert statement_span(parse(f"\n{ONE}", Kind.REPOSITORY), 0) == Span(Position(2, 15), Position(2, len(ONE)))
+
+
 def test_statements_of_a_list() -> None:
     document = parse(TWO, Kind.REPOSITORY)
     assert statement_span(document, 0) == Span(Position(3, 5), Position(3, 61))

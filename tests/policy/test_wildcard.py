@@ -25,6 +25,8 @@ def plain_match(pattern: str, text: str) -> bool:
 
 @given(PATTERNS, TEXTS)
 @example("a*", "a")
+@example("a?*", "xb")
+@example("?*a*b*", "xaby")
 @example("*a*", "bab")
 @example("*ab*ba*", "xabbax")
 @example("*ab*ba*", "xabax")

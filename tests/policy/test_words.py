@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from moorage.policy import ECR_ACTIONS, Kind, Policies, ecr_action, evaluate, render, sentence, short
-from tests.policy.build import ACTION, ARN, OTHER, ask, attached, grant, named, policies, right, role, root, user
+from tests.policy.build import ACTION, ARN, OTHER, OWNER, ask, attached, grant, named, policies, right, role, root, user
 
 DENY = named(Kind.IDENTITY, right(), right("Deny", Sid="NoPull"))
 BASE = f"User: {user().arn} is not authorized to perform: {ACTION} on resource: {ARN}"
@@ -151,6 +151,10 @@ def test_the_deciding_statement_is_the_first_that_matched_in_the_deciding_set() 
     assert deciding is not None
     assert (deciding[0].name, deciding[1].sid) == ("identity", "Mine")
     assert short(allowed) == "identity: allowed by statement 'Mine'"
+    delegated = named(Kind.REPOSITORY, grant({"AWS": OWNER}, Sid="Delegates"))
+    deciding = evaluate(ask(user()), Policies(identity=identity, resource=delegated)).deciding_statement()
+    assert deciding is not None
+    assert deciding[1].sid == "Mine"
     silent = evaluate(ask(user()), Policies(resource=resource[:1]))
     assert silent.deciding_statement() is None
     assert evaluate(ask(root()), Policies()).deciding_statement() is None

@@ -15,6 +15,7 @@ from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.download import Downloads
 from moorage.access.events import Events
+from moorage.access.organization import OrganizationDesk
 from moorage.access.principals import Principals
 from moorage.access.recorded import Records
 from moorage.access.registry_policy import RegistryPolicyCheck
@@ -95,7 +96,7 @@ async def start(settings: Settings) -> Running:
     identity = make_identity(database, sealer, clock)
     recorder = Recorder(audit, clock, settings, metrics.AUDIT_DROPPED.inc)
     authenticator = Authenticator(identity, sealer, clock, settings)
-    access = Access(registry, recorder, clock, settings)
+    access = Access(registry, identity.organizations, recorder, clock, settings)
     downloads = Downloads(authenticator, clock, settings)
     issuers = Issuers(read_issuers(settings.oidc_issuers) if settings.oidc_issuers is not None else [], clock)
     locations = Locations(settings)
@@ -156,6 +157,7 @@ async def start(settings: Settings) -> Running:
                 faults,
                 policy_check,
                 Replays(records, recorder, registry.policies, clock, settings),
+                OrganizationDesk(identity.organizations, access, settings),
             )
         ),
         faults=faults if settings.dev else None,

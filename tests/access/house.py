@@ -70,7 +70,7 @@ class House:
         registry = make_registry(db, FileBlobStore(settings.data / "blobs"), clock, settings)
         authenticator = Authenticator(identity, sealer, clock, settings)
         recorder = Recorder(audit, clock, settings, lambda: None)
-        access = Access(registry, recorder, clock, settings)
+        access = Access(registry, identity.organizations, recorder, clock, settings)
         return cls(
             settings,
             clock,

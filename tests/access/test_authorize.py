@@ -129,6 +129,6 @@ async def test_an_open_key_is_no_verified_root(house: House) -> None:
 
 async def test_the_way_out_can_be_closed(house: House) -> None:
     closed = replace(house.settings, root_recovers=False)
-    access = Access(house.registry, house.recorder, house.clock, closed)
+    access = Access(house.registry, house.identity.organizations, house.recorder, house.clock, closed)
     await house.policy(statement("Deny", "ecr:*", Principal="*"))
     assert not await access.allows(await house.root(), connection(), "ecr:SetRepositoryPolicy", APP)

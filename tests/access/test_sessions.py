@@ -71,7 +71,7 @@ async def bench(database: Database, database_settings: Settings) -> Bench:
     registry = make_registry(database, FileBlobStore(settings.data / "blobs"), clock, settings)
     identity = make_identity(database, sealer, clock)
     recorder = Recording()
-    access = Access(registry, recorder, clock, settings)
+    access = Access(registry, identity.organizations, recorder, clock, settings)
     return Bench(identity, Authenticator(identity, sealer, clock, settings), access, recorder)
 
 

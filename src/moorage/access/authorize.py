@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from moorage import metrics, policy
-from moorage.access import context
+from moorage.access import context, guard_rails
 from moorage.access.audit import Entry, Recorder
 from moorage.access.caller import Caller, Connection
 from moorage.access.registry_policy import reaching
@@ -16,6 +16,7 @@ from moorage.clock import Clock
 from moorage.errors import AccessDenied
 from moorage.identity import aws_managed
 from moorage.identity.credentials import Attached, PolicySets
+from moorage.identity.organizations import Levels, Organizations
 from moorage.names import AccountId, Region, RepositoryRef, repository_arn
 from moorage.registry import registry as registries
 from moorage.settings import Settings
@@ -65,6 +66,8 @@ class Attachment(NamedTuple):
     caller: PolicySets
     repository: str | None
     registry: str | None
+    scp: Levels | None = None
+    rcp: Levels | None = None
 
 
 class Access:
@@ -73,6 +76,7 @@ class Access:
     def __init__(
         self,
         registry: registries.Registry,
+        organizations: Organizations,
         recorder: Recorder,
         clock: Clock,
         settings: Settings,
@@ -80,6 +84,7 @@ class Access:
         self._repositories = registry.repositories
         self._registry_policies = registry.registry_policies
         self._documents = registry.policies
+        self._organizations = organizations
         self._recorder = recorder
         self._clock = clock
         self._settings = settings
@@ -142,12 +147,12 @@ class Access:
     ) -> bool:
         """Would `caller` be allowed if `document` were the repository's policy? Not recorded, no way out for root."""
         at, state = await self._repositories.state(ref)
-        registry = await self._registry_policy(action, ref.account, ref.region, at)
+        attachment, keys = await self._applying(caller, action, ref.account, ref.region, at, None)
         tags = _NO_TAGS if state is None else state.tags
         now = self._clock.now()
-        values = context.of_request(caller, connection, now, ref.account, tags, _NO_TAGS)
+        values = context.of_request(caller, connection, now, ref.account, tags, keys)
         request = policy.Request(caller.principal, action, ref.arn, ref.account, values)
-        attached = await self._attached(Attachment(caller.policies, None, registry))
+        attached = self._policies.get(attachment) or await self._attached(attachment)
         resource = (policy.Named(REPOSITORY_POLICY, "", document), *(attached.resource or ()))
         return policy.evaluate(request, msgspec.structs.replace(attached, resource=resource)).allowed
 
@@ -180,9 +185,10 @@ class Access:
             arn = repository_arn(account, region, "*") if resource.all_repositories else "*"
         else:
             account, arn, trust = resource
-        registry = await self._registry_policy(action, account, region, at)
+        attachment, keys = await self._applying(caller, action, account, region, at, policy_hash)
+        if keys:
+            extra = {**extra, **keys}
         now = self._clock.now()
-        attachment = Attachment(caller.policies, policy_hash, registry)
         policies = self._policies.get(attachment) or await self._attached(attachment)
         if trust is not None:
             policies = await self._trusting(policies, trust)
@@ -204,11 +210,31 @@ class Access:
     def _recovers(self, caller: Caller, decision: policy.Decision, policies: policy.Policies) -> bool:
         return self._settings.root_recovers and may_recover(decision, policies, verified=caller.verified)
 
-    async def _registry_policy(self, action: str, account: AccountId, region: Region, at: int | None) -> str | None:
-        """The hash of the registry policy that has a say; `at`: the epoch, where it was just read."""
-        if not action.startswith("ecr:"):
-            return None
-        return reaching(action, await self._registry_policies.in_force(account, region, at))
+    async def _applying(
+        self,
+        caller: Caller,
+        action: str,
+        account: AccountId,
+        region: Region,
+        at: int | None,
+        repository_policy: str | None,
+    ) -> tuple[Attachment, Mapping[str, str | tuple[str, ...]]]:
+        """What policies apply, and the condition keys of the organisation. `at`: the epoch, where it was just read."""
+        registry_policy = None
+        if action.startswith("ecr:"):
+            registry_policy = reaching(action, await self._registry_policies.in_force(account, region, at))
+        members = await self._organizations.members(at)
+        if not members:
+            return Attachment(caller.policies, repository_policy, registry_policy), _NO_TAGS
+        principal = caller.principal
+        attachment = Attachment(
+            caller.policies,
+            repository_policy,
+            registry_policy,
+            guard_rails.scp(members, principal),
+            guard_rails.rcp(members, account, action),
+        )
+        return attachment, guard_rails.keys(members, principal, account)
 
     async def _attached(self, attachment: Attachment) -> policy.Policies:
         """The policies that apply, compiled; kept, as their texts never change."""
@@ -220,10 +246,26 @@ class Access:
             if hash_ is not None:
                 resource.append(policy.Named(name, hash_, await self.compiled(hash_, kind)))
         policies = await self._with(attachment.caller, tuple(resource) or None)
+        if attachment.scp is not None or attachment.rcp is not None:
+            policies = msgspec.structs.replace(
+                policies,
+                scp=await self._levels(attachment.scp, policy.Kind.SCP),
+                rcp=await self._levels(attachment.rcp, policy.Kind.RCP),
+            )
         if len(self._policies) >= _KEPT:
             self._policies.clear()
         self._policies[attachment] = policies
         return policies
+
+    async def _levels(self, levels: Levels | None, kind: policy.Kind) -> tuple[tuple[policy.Named, ...], ...] | None:
+        if levels is None:
+            return None
+        return tuple(
+            [
+                tuple([policy.Named(rail.name, rail.hash, await self.compiled(rail.hash, kind)) for rail in level])
+                for level in levels
+            ]
+        )
 
     async def _trusting(self, policies: policy.Policies, trust: str) -> policy.Policies:
         named = (policy.Named("trust policy", trust, await self.compiled(trust, policy.Kind.TRUST)),) if trust else ()

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from moorage import __version__
-from moorage.cli import audit, ca, dev, doctor, env, init, login, policy, serve, tokens, trash, why
+from moorage.cli import audit, ca, dev, doctor, env, init, login, organization, policy, serve, tokens, trash, why
 from moorage.cli.client import ServerSaidNoError
 from moorage.login.errors import LoginError
 from moorage.server import CannotServeError
@@ -33,6 +33,7 @@ app.command()(why.why)
 app.command()(audit.audit)
 app.add_typer(policy.app, name="policy")
 app.add_typer(tokens.app, name="token")
+app.add_typer(organization.app, name="organization")
 app.command()(trash.restore)
 app.command()(trash.purge)
 

@@ -12,6 +12,7 @@ from moorage.identity.inline_policies import InlinePolicies
 from moorage.identity.keys import AccessKeys
 from moorage.identity.last_uses import LastUses
 from moorage.identity.managed_policies import ManagedPolicies
+from moorage.identity.organizations import Organizations
 from moorage.identity.pull_tokens import PullTokens
 from moorage.identity.roles import Roles
 from moorage.identity.sessions import Sessions
@@ -37,6 +38,7 @@ class Identity:
     sessions: Sessions
     pull_tokens: PullTokens
     credentials: Credentials
+    organizations: Organizations
 
 
 def make_identity(db: Database, sealer: Sealer, clock: Clock) -> Identity:
@@ -55,4 +57,5 @@ def make_identity(db: Database, sealer: Sealer, clock: Clock) -> Identity:
         Sessions(db, sealer, clock),
         PullTokens(db, clock),
         Credentials(db, sealer),
+        Organizations(db, clock),
     )

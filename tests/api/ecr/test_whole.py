@@ -98,7 +98,7 @@ async def whole(tmp_path: Path) -> AsyncIterator[Whole]:
     authenticator = Authenticator(identity, sealer, clock, settings)
     audit: Any = NoAudit()
     recorder = Recorder(audit, clock, settings, lambda: None)
-    access = Access(registry, recorder, clock, settings)
+    access = Access(registry, identity.organizations, recorder, clock, settings)
     locations = Locations(settings)
     services = EcrServices(
         registry=registry,

@@ -41,7 +41,7 @@ async def root(tmp_path: Path) -> AsyncIterator[Client]:
     authenticator = Authenticator(identity, sealer, clock, settings)
     audit: Any = NoAudit()
     recorder = Recorder(audit, clock, settings, lambda: None)
-    access = Access(registry, recorder, clock, settings)
+    access = Access(registry, identity.organizations, recorder, clock, settings)
     why = Why(recorder, Records(audit, access), access, Principals(identity).shown, clock)
     verifier = Verifier(authenticator, clock, settings.clock_skew_seconds)
     services: list[tuple[Service[Any], Any]] = [

@@ -13,6 +13,7 @@ from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.access.events import Events
+from moorage.access.organization import OrganizationDesk
 from moorage.access.replay import Replays
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.access.why import Why
@@ -77,6 +78,7 @@ class AdminServices:
     faults: Faults
     policy_check: RepositoryPolicyCheck
     replays: Replays
+    organization: OrganizationDesk
 
     def connection(self, request: Request) -> Connection:
         """The request's connection; UnknownHost or CrossSite when it may not come in at all."""

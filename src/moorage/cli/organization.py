@@ -1,0 +1,138 @@
+"""`moorage organization`: accounts under one roof, with guard rails that no account's own policies lift."""
+
+import asyncio
+import json
+import secrets
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from moorage.cli import options
+from moorage.cli.client import ServerSaidNoError, call
+from moorage.cli.home import Home
+from moorage.settings import Settings
+
+app = typer.Typer(
+    help="Accounts under one roof: organization ids for conditions, service and resource control policies.",
+    no_args_is_help=True,
+)
+File = Annotated[Path, typer.Argument(help="The document, JSON.", exists=True, dir_okay=False)]
+OnHost = Annotated[
+    bool, typer.Option("--on-host", help="Write into the database itself, as whoever runs this machine.")
+]
+
+
+@app.command()
+def new(account: Annotated[str, typer.Argument(help="Id of the management account, 12 digits.")]) -> None:
+    """Print a document to start from: an organization of one account."""
+    suffix = secrets.token_hex(2)
+    document = {
+        "id": f"o-{secrets.token_hex(5)}",
+        "managementAccount": account,
+        "serviceControlPolicies": {},
+        "resourceControlPolicies": {},
+        "root": {
+            "id": f"r-{suffix}",
+            "serviceControlPolicies": ["FullAWSAccess"],
+            "accounts": [{"id": account}],
+            "units": [{"id": f"ou-{suffix}-{secrets.token_hex(4)}", "name": "Members", "accounts": []}],
+        },
+    }
+    text = json.dumps(document, indent=2)
+    _checked(text)
+    typer.echo(text)
+
+
+@app.command()
+def check(file: File) -> None:
+    """Say whether a document is one, without a server."""
+    _checked(file.read_text())
+    typer.echo(f"{file}: nothing is wrong with it")
+
+
+@app.command()
+def show(data: options.Data = None, port: options.Port = None) -> None:
+    """Print the document in force."""
+    typer.echo(_ask("show", data, port, {})["document"])
+
+
+@app.command()
+def history(data: options.Data = None, port: options.Port = None) -> None:
+    """Print what was in force, newest first, one JSON object a line."""
+    for each in _ask("history", data, port, {})["documents"]:
+        typer.echo(json.dumps(each))
+
+
+@app.command("set")
+def set_(
+    file: File,
+    on_host: OnHost = False,
+    data: options.Data = None,
+    port: options.Port = None,
+    database_url: options.DatabaseUrl = None,
+) -> None:
+    """Put a document in force, from the next request on."""
+    text = file.read_text()
+    _checked(text)
+    if on_host:
+        asyncio.run(_write(_settings(data, database_url), text))
+        typer.echo("the organization is in force from the next request on")
+    else:
+        typer.echo(_ask("put", data, port, {"document": text})["text"])
+
+
+@app.command()
+def remove(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    on_host: OnHost = False,
+    data: options.Data = None,
+    port: options.Port = None,
+    database_url: options.DatabaseUrl = None,
+) -> None:
+    """End the organization: its guard rails bind nobody any more."""
+    if not yes:
+        typer.confirm("Remove the organization, and with it every guard rail?", abort=True)
+    if on_host:
+        asyncio.run(_write(_settings(data, database_url), None))
+        typer.echo("there is no organization any more")
+    else:
+        typer.echo(_ask("delete", data, port, {})["text"])
+
+
+def _checked(text: str) -> None:
+    from moorage.access.organization import MalformedOrganization, checked  # noqa: PLC0415 - slow; few commands need it
+
+    try:
+        checked(text)
+    except MalformedOrganization as error:
+        raise ServerSaidNoError(str(error)) from error
+
+
+def _settings(data: Path | None, database_url: str | None) -> Settings:
+    settings = Settings.from_environment(data=data, database_url=database_url)
+    if settings.database_url is None and Home.read(settings.data) is None and not settings.data.exists():
+        raise ServerSaidNoError(f"there is no registry in {settings.data}")
+    return settings
+
+
+async def _write(settings: Settings, document: str | None) -> None:
+    from moorage.access.organization import keep  # noqa: PLC0415 - slow; few commands need it
+    from moorage.clock import Clock  # noqa: PLC0415
+    from moorage.identity.organizations import Organizations  # noqa: PLC0415
+    from moorage.store.metadata.open import open_database  # noqa: PLC0415
+
+    database = await open_database(settings)
+    try:
+        organizations = Organizations(database, Clock())
+        if document is None:
+            await organizations.set(None, (), by="operator")
+        else:
+            await keep(organizations, document, by="operator")
+    finally:
+        await database.close()
+
+
+def _ask(what: str, data: Path | None, port: int | None, members: dict[str, Any]) -> Any:
+    settings = Settings.from_environment(data=data, port=port)
+    return call(settings, "POST", f"/_moorage/organization/{what}", members)

@@ -1,0 +1,39 @@
+"""Statements about the organisation: one document, of which the last is in force."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select
+
+from moorage.store.metadata.statement import Query
+from moorage.store.metadata.tables import epoch
+from moorage.store.metadata.tables import organization_history as past
+
+_NEWEST = Query(
+    select(epoch.c.value.label("epoch"), select(func.max(past.c.id)).scalar_subquery().label("id")).where(
+        epoch.c.id == 1
+    )
+)
+
+
+def newest(conn: Connection) -> Any:
+    """A row (epoch, id): of the document in force; no id when there never was one."""
+    row = _NEWEST.first(conn, {})
+    assert row is not None  # noqa: S101 - the first migration made the epoch
+    return row
+
+
+def entry(conn: Connection, entry_id: int) -> Row[*tuple[Any, ...]]:
+    """The entry (document, at, by) of that id."""
+    return conn.execute(select(past.c.document, past.c.at, past.c.by).where(past.c.id == entry_id)).one()
+
+
+def add(conn: Connection, document: str | None, at: float, by: str) -> None:
+    """From now on this document is in force (None: there is no organisation)."""
+    conn.execute(insert(past).values(document=document, at=at, by=by))
+
+
+def history(conn: Connection, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
+    """The last `limit` entries (document, at, by), newest first."""
+    statement = select(past.c.document, past.c.at, past.c.by).order_by(past.c.id.desc()).limit(limit)
+    return conn.execute(statement).all()

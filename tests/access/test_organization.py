@@ -1,0 +1,215 @@
+"""The organisation: what its document must be, whom its guard rails bind, and the condition keys it gives."""
+
+import json
+from typing import Any
+
+import pytest
+
+from moorage.access.authorize import Registry
+from moorage.access.caller import Caller
+from moorage.access.organization import MalformedOrganization, OrganizationDesk, OrganizationNotFound, checked, keep
+from moorage.errors import AccessDenied
+from moorage.identity.organizations import Organizations
+from moorage.names import AccountId
+from tests.access.house import APP, HERE, OTHER, OWNER, House, connection, statement
+
+MANAGEMENT = AccountId("000000000000")
+ORG, ROOT, UNIT = "o-moorage000", "r-ab12", "ou-ab12-11111111"
+PULL = "ecr:BatchGetImage"
+PATH = f"{ORG}/{ROOT}/{UNIT}/"
+
+
+def organization(**changes: Any) -> dict[str, Any]:
+    """The owner in a unit, the management account under the root; the other account is no member."""
+    unit = {"id": UNIT, "accounts": [{"id": OWNER, **changes.pop("account", {})}], **changes.pop("unit", {})}
+    root = {"id": ROOT, "accounts": [{"id": MANAGEMENT}], "units": [unit], **changes.pop("root", {})}
+    return {"id": ORG, "managementAccount": MANAGEMENT, "root": root, **changes}
+
+
+async def put(house: House, **changes: Any) -> None:
+    await keep(house.identity.organizations, json.dumps(organization(**changes)), by="tests")
+
+
+def deny(action: str, **more: Any) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": action, "Resource": "*", **more}]}
+
+
+async def sentence(house: House, caller: Caller, action: str = PULL) -> str:
+    with pytest.raises(AccessDenied) as denied:
+        await house.access.require(caller, connection(), action, APP)
+    return denied.value.message
+
+
+FAULTS: list[tuple[dict[str, Any], str]] = [
+    ({"id": "o-short"}, "$.id:"),
+    ({"managementAccount": "123456789012"}, "$.managementAccount: the account is in no unit"),
+    ({"extra": 1}, "$: "),
+    ({"unit": {"id": "ou-zz99-11111111"}}, "$.root.units[0].id: a unit's id begins with ou-ab12-"),
+    ({"unit": {"accounts": [{"id": "12"}]}}, "$.root.units[0].accounts[0].id:"),
+    ({"unit": {"accounts": [{"id": MANAGEMENT}]}}, "$.root.units[0].accounts[0]: 000000000000 is there twice"),
+    ({"unit": {"serviceControlPolicies": ["none"]}}, "$.root.units[0].serviceControlPolicies[0]: there is no"),
+    ({"unit": {"serviceControlPolicies": []}}, "$.root.units[0].serviceControlPolicies: no policy here allows"),
+    (
+        {"serviceControlPolicies": {"D": deny("ecr:*")}, "root": {"serviceControlPolicies": ["D"]}},
+        "$.root.serviceControlPolicies: no policy here allows anything",
+    ),
+    ({"serviceControlPolicies": {"FullAWSAccess": deny("a:b")}}, "$.serviceControlPolicies.FullAWSAccess:"),
+    (
+        {"serviceControlPolicies": {"D": deny("ecr:*", Principal="*")}},
+        "$.serviceControlPolicies.D.Statement.0",
+    ),
+    ({"resourceControlPolicies": {"D": deny("ecr:*")}}, "$.resourceControlPolicies.D.Statement.0"),
+    (
+        {"resourceControlPolicies": {"D": {"Statement": statement("Allow", "ecr:*", Principal="*", Resource="*")}}},
+        "$.resourceControlPolicies.D: a resource control policy can only deny",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), FAULTS)
+def test_a_wrong_document_is_refused_with_its_place(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(MalformedOrganization) as refused:
+        checked(json.dumps(organization(**changes)))
+    assert refused.value.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "line 1, column 1:"),
+        ('{"id": "o-moorage000",\n  oops}', "line 2, column 3:"),
+        ('{"id": 1, "id": 2}', '"id": the key is there twice'),
+        ("[" * 200_000, "$: nested too deeply"),
+        ("x" * 1_100_000, "$: more than 1048576 bytes"),
+    ],
+)
+def test_what_is_no_document_is_refused_with_its_place(text: str, message: str) -> None:
+    with pytest.raises(MalformedOrganization) as refused:
+        checked(text)
+    assert refused.value.message.startswith(message)
+
+
+def test_units_nest_five_deep() -> None:
+    def nested(depth: int) -> str:
+        unit: dict[str, Any] = {"id": f"ou-ab12-{depth:08}"}
+        for level in range(depth - 1, 0, -1):
+            unit = {"id": f"ou-ab12-{level:08}", "units": [unit]}
+        return json.dumps(organization(root={"units": [unit]}))
+
+    checked(nested(5))
+    with pytest.raises(MalformedOrganization, match="nested deeper than 5"):
+        checked(nested(6))
+
+
+async def test_an_scp_binds_the_accounts_callers_root_included_and_not_the_management_account(house: House) -> None:
+    root, management = await house.root(), await house.root(MANAGEMENT)
+    await house.policy(statement("Allow", PULL, Principal="*"))
+    assert await house.may(root, PULL)
+    attached = {"serviceControlPolicies": ["FullAWSAccess", "NoPull"]}
+    await put(house, serviceControlPolicies={"NoPull": deny(PULL)}, root=attached)
+    assert (await sentence(house, root)).endswith("with an explicit deny in a service control policy")
+    assert await house.may(root, "ecr:ListImages")
+    assert await house.may(management, PULL)
+    assert await house.may(await house.root(OTHER), PULL)
+    await house.identity.organizations.set(None, (), by="tests")
+    assert await house.may(root, PULL)
+
+
+async def test_every_level_must_allow(house: House) -> None:
+    root = await house.root()
+    only = {"Statement": statement("Allow", ["ecr:List*", "ecr:Batch*"], Resource="*")}
+    lists = {"Statement": statement("Allow", "ecr:List*", Resource="*")}
+    await put(
+        house,
+        serviceControlPolicies={"Some": only, "Lists": lists},
+        unit={"serviceControlPolicies": ["Some"]},
+        account={"serviceControlPolicies": ["Lists"]},
+    )
+    assert await house.may(root, "ecr:ListImages")
+    assert (await sentence(house, root)).endswith(f"because no service control policy allows the {PULL} action")
+
+
+async def test_an_rcp_guards_the_accounts_resources_from_everybody(house: House) -> None:
+    outsider, root = await house.root(OTHER), await house.root()
+    await house.policy(statement("Allow", PULL, Principal="*"))
+    assert await house.may(outsider, PULL)
+    perimeter = deny(PULL, Principal="*", Condition={"StringNotEqualsIfExists": {"aws:PrincipalOrgID": ORG}})
+    await put(house, resourceControlPolicies={"Perimeter": perimeter}, unit={"resourceControlPolicies": ["Perimeter"]})
+    assert (await sentence(house, outsider)).endswith("with an explicit deny in a resource control policy")
+    assert await house.may(root, PULL)
+    assert await house.may(await house.root(MANAGEMENT), PULL)
+
+
+@pytest.mark.parametrize(
+    ("operator", "key", "value", "member", "outsider"),
+    [
+        ("StringEquals", "aws:PrincipalOrgID", ORG, True, False),
+        ("ForAnyValue:StringLike", "aws:PrincipalOrgPaths", f"{ORG}/{ROOT}/*", True, False),
+        ("ForAnyValue:StringEquals", "aws:PrincipalOrgPaths", PATH, False, False),  # the management's is the root's
+        ("StringEquals", "aws:ResourceOrgID", ORG, True, True),
+        ("ForAnyValue:StringEquals", "aws:ResourceOrgPaths", PATH, True, True),
+        ("StringNotEquals", "aws:PrincipalOrgID", ORG, False, True),
+    ],
+)
+async def test_conditions_on_the_organization(
+    house: House, operator: str, key: str, value: str, member: bool, outsider: bool
+) -> None:
+    await put(house)
+    await house.policy(statement("Allow", PULL, Principal="*", Condition={operator: {key: value}}))
+    management, other = await house.root(MANAGEMENT), await house.root(OTHER)
+    assert (await house.may(management, PULL), await house.may(other, PULL)) == (member, outsider)
+
+
+async def test_root_recovers_past_its_own_policies_and_not_past_the_organizations(house: House) -> None:
+    root = await house.root()
+    await house.policy(statement("Deny", "ecr:*", Principal="*"))
+    assert await house.may(root, "ecr:SetRepositoryPolicy")
+    await put(
+        house,
+        serviceControlPolicies={"Reads": {"Statement": statement("Allow", "ecr:Get*", Resource="*")}},
+        unit={"serviceControlPolicies": ["Reads"]},
+    )
+    assert await house.may(root, "ecr:GetRepositoryPolicy")
+    assert not await house.may(root, "ecr:SetRepositoryPolicy")
+
+
+async def test_who_may_change_it(house: House) -> None:
+    desk = OrganizationDesk(house.identity.organizations, house.access, house.settings)
+    operator, owner = await house.root(house.settings.default_account), await house.root()
+    with pytest.raises(OrganizationNotFound):
+        await desk.show(operator, connection())
+    taken = json.dumps(organization(managementAccount=OWNER, unit={"accounts": []}, root={"accounts": [{"id": OWNER}]}))
+    with pytest.raises(AccessDenied):  # nobody makes himself the master of others
+        await desk.put(owner, connection(), taken)
+    await desk.put(operator, connection(), taken)
+    for act in (desk.put(operator, connection(), taken), desk.show(operator, connection())):
+        with pytest.raises(AccessDenied):
+            await act
+    shown = await desk.show(owner, connection())
+    assert (shown.document, shown.by) == (taken, operator.principal.arn)
+    helper = await house.user("helper", statement("Allow", "moorage:GetOrganization", Resource="*"))
+    assert (await desk.show(helper, connection())).document == taken
+    with pytest.raises(AccessDenied):
+        await desk.delete(helper, connection())
+    await desk.delete(owner, connection())
+    assert [each.document for each in await desk.history(operator, connection())] == [None, taken]
+
+
+async def test_another_worker_sees_it_on_its_next_request(house: House) -> None:
+    others = Organizations(house.registry.repositories._db, house.clock)
+    assert await others.members() == {}
+    await put(house)
+    assert set(await others.members()) == {OWNER, MANAGEMENT}
+    assert (await others.members())[OWNER].path == PATH
+
+
+async def test_signing_in_is_bound_too(house: House) -> None:
+    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"))
+    whole = Registry(OWNER, HERE)
+    assert await house.access.allows(ann, connection(), "ecr:GetAuthorizationToken", whole)
+    await put(
+        house,
+        serviceControlPolicies={"NoSignIn": deny("ecr:GetAuthorizationToken")},
+        unit={"serviceControlPolicies": ["FullAWSAccess", "NoSignIn"]},
+    )
+    assert not await house.access.allows(ann, connection(), "ecr:GetAuthorizationToken", whole)

@@ -93,7 +93,7 @@ SHOWN = {
     "aws:SecureTransport": "false",
     "aws:UserAgent": ".*Boto3.*|docker/1",
     "aws:Referer": r"https://referer\.example/",
-    "aws:RequestedRegion": "us-east-1|eu-west-1",
+    "aws:RequestedRegion": "us-east-1|eu-west-1|eu-central-1",
     "aws:CurrentTime": MOMENT,
     "aws:EpochTime": r"\d{10}",
     "aws:PrincipalArn": rf"{ARN}:(root|user/keyed|role/path/(keyed|web))|arn:aws:sts::{ACCOUNT}:federated-user/fed",
@@ -169,6 +169,8 @@ def speak(server: RunningServer, signer: Signer) -> None:
     user = server.client("ecr", key["AccessKeyId"], key["SecretAccessKey"])
     sts = server.client("sts", key["AccessKeyId"], key["SecretAccessKey"])
     pull(server, user)
+    # The region of the path, whatever the host's is.
+    assert Plane(server, ACCOUNT)("GET", f"/v2/{ACCOUNT}/eu-central-1/keys/far/tags/list").status == 404
 
     trust = statement(["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"], Principal={"AWS": ACCOUNT})
     tags = [{"Key": "team", "Value": "role-blue"}]
@@ -264,3 +266,8 @@ def test_a_role_session_differs_from_a_user_as_told(seen: list[Seen]) -> None:
     assert "aws:username" not in plain
     assert "aws:sourceidentity" not in plain
     assert (plain["aws:principaltag/team"], tagged["aws:principaltag/team"]) == ("role-blue", "session-blue")
+
+
+def test_the_region_is_that_of_the_path(seen: list[Seen]) -> None:
+    (far,) = (one.values for one in seen if one.action == "ecr:ListImages")
+    assert far["aws:requestedregion"] == "eu-central-1"

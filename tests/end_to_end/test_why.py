@@ -159,6 +159,18 @@ def test_the_statements_of_a_foreign_policy_are_not_named_in_a_header(server: Ru
     assert headers["x-moorage-reason"] == "resource: explicit deny"
 
 
+def test_a_variable_without_a_value_is_shown_as_it_is_written(server: RunningServer) -> None:
+    office(server, "why/variable")
+    statement = {"Effect": "Allow", "Principal": {"AWS": READER}, "Action": "ecr:BatchGetImage"}
+    statement["Condition"] = {"StringEquals": {"aws:PrincipalAccount": "${ecr:ResourceTag/team}"}}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    server.client("ecr", OWNER).set_repository_policy(repositoryName="why/variable", policyText=json.dumps(policy))
+    ian = user(server, READER, "ian", "ecr:*")
+    decision = pull(server, ian, "why/variable")[2]["x-moorage-decision-id"]
+    tree = Key(server, OWNER).why(decision).stdout
+    assert "the policy wants ${ecr:ResourceTag/team}, which has no value in this request" in tree
+
+
 def test_an_allowed_request_is_explained_by_its_request_id(server: RunningServer) -> None:
     answer = server.client("ecr", OWNER).create_repository(repositoryName="why/allowed")
     tree = Key(server, OWNER).why(answer["ResponseMetadata"]["RequestId"]).stdout

@@ -36,7 +36,7 @@ _BECAUSE: Final[Mapping[str, str]] = {
     "key-missing": "the request has no {key}; the policy wants {wanted}",
     "empty-set": "the request has no {key}; the policy wants {wanted}",
     "multivalued-without-set-operator": "{key} has several values, and {operator} compares one; use ForAnyValue:",
-    "variable-unresolved": "a variable of {wanted} has no value in this request",
+    "variable-unresolved": "the policy wants {written}, which has no value in this request",
     "type-unparsable": "{key} = {seen}, or {wanted}, cannot be read by {operator}",
     "key-present": "the request has {key} = {seen}, and the policy wants it absent",
 }
@@ -198,13 +198,14 @@ def condition(test: dict[str, Any]) -> str:
     """A condition that did not hold, with the value it saw."""
     seen = ", ".join(test["contextValues"] or ())
     wanted = _listed([value if value is not None else "(no value)" for value in test["resolvedValues"]])
+    written = _listed(test["policyValues"])
     words = _BECAUSE.get(test["because"])
     if words is None:
         wants = "anything but" if any(word in test["operator"] for word in _NEGATED) else "wants"
         operator = "" if test["operator"] in {"StringEquals", "IpAddress", "NotIpAddress", "Bool"} else test["operator"]
         verb = f"policy {wants}" if wants == "wants" else f"policy wants {wants}"
         words = f"{{key}} = {{seen}}, {verb}{' ' + operator if operator else ''} {{wanted}}"
-    return words.format(key=test["key"], seen=seen, wanted=wanted, operator=test["operator"])
+    return words.format(key=test["key"], seen=seen, wanted=wanted, written=written, operator=test["operator"])
 
 
 def _principals(value: Any) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
+import msgspec
 import structlog
 
 from moorage.access.audit import Recorder
@@ -95,6 +96,8 @@ class OciDoor:
             handler = _HANDLERS[route.kind].get(scope["method"])
             if handler is None:
                 raise errors.Unsupported(", ".join(_HANDLERS[route.kind]))
+            if ref is not None and ref.region != connection.region:  # the path names another than the host
+                connection = msgspec.structs.replace(connection, region=ref.region)
             exchange = Exchange(self._services, scope, receive, send, headers, route, caller, connection, ref)
             await handler(exchange)
             self._note(exchange, None)

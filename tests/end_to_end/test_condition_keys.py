@@ -23,6 +23,7 @@ from tests.running import MOORAGE, RunningServer, run
 
 ACCOUNT = "565656565656"
 ARN = f"arn:aws:iam::{ACCOUNT}"
+FEDERATED = f"arn:aws:sts::{ACCOUNT}:federated-user"
 PROVIDER = f"{ARN}:oidc-provider/{ISSUER.removeprefix('https://')}"
 REPOSITORY = "keys/app"
 MOMENT = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -96,10 +97,10 @@ SHOWN = {
     "aws:RequestedRegion": "us-east-1|eu-west-1|eu-central-1",
     "aws:CurrentTime": MOMENT,
     "aws:EpochTime": r"\d{10}",
-    "aws:PrincipalArn": rf"{ARN}:(root|user/keyed|role/path/(keyed|web))|arn:aws:sts::{ACCOUNT}:federated-user/fed",
+    "aws:PrincipalArn": rf"{ARN}:(root|user/keyed|role/path/(keyed|web))|{FEDERATED}/(fed|cluster-a)",
     "aws:PrincipalAccount": ACCOUNT,
     "aws:PrincipalType": "Account|User|AssumedRole|FederatedUser",
-    "aws:userid": rf"{ACCOUNT}(:fed)?|AIDA\w+|AROA\w+:(in-role|in-web)",
+    "aws:userid": rf"{ACCOUNT}(:fed|:cluster-a)?|AIDA\w+|AROA\w+:(in-role|in-web)",
     "aws:username": "keyed",
     "aws:PrincipalTag/": "blue|role-blue|session-blue",
     "aws:PrincipalIsAWSService": "false",
@@ -114,6 +115,7 @@ SHOWN = {
     "aws:RequestTag/": "released|asked",
     "aws:TagKeys": "stage|gone",
     "ecr:AccountSetting": "REGISTRY_POLICY_SCOPE",
+    "moorage:TokenName": "cluster-a",
 }
 """What the values of each key look like in the requests below."""
 
@@ -195,12 +197,26 @@ def speak(server: RunningServer, signer: Signer) -> None:
     )
     session(server, by_web["Credentials"]).describe_registry()
 
+    made = run(
+        [MOORAGE, "token", "create", "cluster-a", "--repository", "keys/*", "--pull"], env=as_root(server)
+    ).stdout
+    pull_with(Plane(server, "cluster-a", next(line for line in made.splitlines() if line.startswith("mrg_"))))
+
+
+def as_root(server: RunningServer) -> dict[str, str]:
+    """The environment of a command that the account's root types."""
+    named = {"AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "x"}
+    return os.environ | named | {"AWS_REGION": "us-east-1"}
+
 
 def pull(server: RunningServer, ecr: Any) -> None:
     """Over /v2/, as the caller of `ecr`."""
     sealed = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     user, _, password = base64.b64decode(sealed).decode().partition(":")
-    plane = Plane(server, user, password)
+    pull_with(Plane(server, user, password))
+
+
+def pull_with(plane: Plane) -> None:
     answer = plane(
         "GET",
         f"/v2/{ACCOUNT}/us-east-1/{REPOSITORY}/manifests/v1",
@@ -211,16 +227,12 @@ def pull(server: RunningServer, ecr: Any) -> None:
 
 
 def recorded(server: RunningServer) -> list[Seen]:
-    environment = os.environ | {"AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": ACCOUNT}
-    environment |= {"AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1"}
-    lines = run([MOORAGE, "audit", "--json", "--since", "1h", "-n", "1000"], env=environment).stdout.splitlines()
-    found = []
-    for line in lines:
-        event = json.loads(line)
-        for decision in event.get("additionalEventData", {}).get("decisions", []):
-            if decision["action"].startswith("ecr:"):  # IAM and STS have keys of their own
-                found.append(Seen(decision["action"], decision["context"]))
-    return found
+    lines = run([MOORAGE, "audit", "--json", "--since", "1h", "-n", "1000"], env=as_root(server)).stdout.splitlines()
+    decisions = (
+        decision for line in lines for decision in json.loads(line).get("additionalEventData", {}).get("decisions", [])
+    )
+    # IAM and STS have keys of their own.
+    return [Seen(each["action"], each["context"]) for each in decisions if each["action"].startswith("ecr:")]
 
 
 def values_of(key: ConditionKey, one: Seen) -> list[Any]:

@@ -170,7 +170,7 @@ def _replays(work: Path, data: Path, ours: Moorage) -> None:
         file = work / "proposed.json"
         file.write_text(json.dumps(proposed(timed=timed)))
         idle = ours.memory()
-        command = [str(BIN / "moorage"), "policy", "try", REPOSITORY, str(file), "--last", "7d", "--json"]
+        command = [str(BIN / "moorage"), "policy", "try", REPOSITORY, str(file), "--last", "8d", "--json"]
         began = time.monotonic()
         running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         slowest, peak = 0.0, idle

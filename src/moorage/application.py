@@ -17,6 +17,7 @@ from moorage.access.download import Downloads
 from moorage.access.events import Events
 from moorage.access.organization import OrganizationDesk
 from moorage.access.principals import Principals
+from moorage.access.reach import Reach
 from moorage.access.recorded import Records
 from moorage.access.registry_policy import RegistryPolicyCheck
 from moorage.access.replay import Replays
@@ -158,6 +159,7 @@ async def start(settings: Settings) -> Running:
                 policy_check,
                 Replays(records, recorder, registry.policies, clock, settings),
                 OrganizationDesk(identity.organizations, access, settings),
+                Reach(identity, registry, access, policy_check, settings),
             )
         ),
         faults=faults if settings.dev else None,

@@ -267,6 +267,10 @@ class Access:
             ]
         )
 
+    async def beside(self, sets: PolicySets, document: policy.Document | None) -> policy.Policies:
+        """The policies that would apply to a caller with these, were `document` (None: nothing) the repository's."""
+        return await self._with(sets, None if document is None else (policy.Named("RepositoryPolicy", "", document),))
+
     async def _trusting(self, policies: policy.Policies, trust: str) -> policy.Policies:
         named = (policy.Named("trust policy", trust, await self.compiled(trust, policy.Kind.TRUST)),) if trust else ()
         return msgspec.structs.replace(policies, trust=named)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from moorage import __version__
-from moorage.cli import audit, ca, dev, doctor, env, init, login, organization, policy, serve, tokens, trash, why
+from moorage.cli import access, audit, ca, dev, doctor, env, init, login, organization, policy, serve, tokens, trash, why
 from moorage.cli.client import ServerSaidNoError
 from moorage.login.errors import LoginError
 from moorage.server import CannotServeError
@@ -31,6 +31,7 @@ app.command()(login.login)
 app.command()(doctor.doctor)
 app.command()(why.why)
 app.command()(audit.audit)
+app.command()(access.access)
 app.add_typer(policy.app, name="policy")
 app.add_typer(tokens.app, name="token")
 app.add_typer(organization.app, name="organization")

@@ -14,6 +14,7 @@ from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.access.events import Events
 from moorage.access.organization import OrganizationDesk
+from moorage.access.reach import Reach
 from moorage.access.replay import Replays
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.access.why import Why
@@ -79,6 +80,7 @@ class AdminServices:
     policy_check: RepositoryPolicyCheck
     replays: Replays
     organization: OrganizationDesk
+    reach: Reach
 
     def connection(self, request: Request) -> Connection:
         """The request's connection; UnknownHost or CrossSite when it may not come in at all."""

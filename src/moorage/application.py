@@ -15,6 +15,7 @@ from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.download import Downloads
 from moorage.access.events import Events
+from moorage.access.generate import Generator
 from moorage.access.organization import OrganizationDesk
 from moorage.access.principals import Principals
 from moorage.access.reach import Reach
@@ -118,6 +119,7 @@ async def start(settings: Settings) -> Running:
     registry_policy_check = RegistryPolicyCheck(principals, registry.registry_policies)
     faults = Faults()
     records = Records(audit, access)
+    replays = Replays(records, recorder, registry.policies, clock, settings)
     why = Why(recorder, records, access, principals.shown, clock)
     ecr = EcrServices(
         registry,
@@ -157,9 +159,10 @@ async def start(settings: Settings) -> Running:
                 recorder,
                 faults,
                 policy_check,
-                Replays(records, recorder, registry.policies, clock, settings),
+                replays,
                 OrganizationDesk(identity.organizations, access, settings),
                 Reach(identity, registry, access, policy_check, settings),
+                Generator(records, replays, policy_check),
             )
         ),
         faults=faults if settings.dev else None,

@@ -106,8 +106,8 @@ class Trial:
 
     def sets(self, recorded: policy.Policies) -> _Sets:
         """The policy sets to decide on, in place of those recorded."""
-        before = _replaced(recorded, self._before) if self._compares else None
-        after = _replaced(recorded, self._after)
+        before = with_repository_policy(recorded, self._before) if self._compares else None
+        after = with_repository_policy(recorded, self._after)
         documents = [each.document for sets in (before, after) if sets is not None for each in _all(sets)]
         return _Sets(before, after, any(map(self._is_timed, documents)))
 
@@ -237,7 +237,7 @@ class Replay:
                 tally.add(row, verdict)
 
 
-def _replaced(recorded: policy.Policies, document: policy.Document | None) -> policy.Policies:
+def with_repository_policy(recorded: policy.Policies, document: policy.Document | None) -> policy.Policies:
     """The recorded sets with that repository policy; what else the resource brings (a registry policy) stays."""
     others = tuple(each for each in recorded.resource or () if each.document.kind is not policy.Kind.REPOSITORY)
     own = () if document is None else (policy.Named("RepositoryPolicy", "", document),)

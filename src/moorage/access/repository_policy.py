@@ -70,7 +70,7 @@ class RepositoryPolicyCheck:
 
     async def _named(self, ref: RepositoryRef, document: policy.Document) -> Mapping[str, Entity]:
         has_ids = any(map(policy.is_unique_id, document.principals()))
-        return await self._principals.named(document, await self._in_force(ref) if has_ids else "")
+        return await self._principals.named(document, await self.in_force(ref) if has_ids else "")
 
     def findings(self, ref: RepositoryRef, text: str) -> str:
         """What lint has to say of `text` as the policy of `ref`, as a header: ASCII, one line, bounded."""
@@ -80,7 +80,8 @@ class RepositoryPolicyCheck:
         """The stored text as clients see it."""
         return await self._principals.shown(stored, policy.Kind.REPOSITORY)
 
-    async def _in_force(self, ref: RepositoryRef) -> str:
+    async def in_force(self, ref: RepositoryRef) -> str:
+        """The stored text of the policy in force; empty when there is none. RepositoryNotFound."""
         try:
             return await self._policies.get(ref)
         except RepositoryPolicyNotFound:

@@ -7,7 +7,22 @@ from rich.console import Console
 from rich.markup import escape
 
 from moorage import __version__
-from moorage.cli import access, audit, ca, dev, doctor, env, init, login, organization, policy, serve, tokens, trash, why
+from moorage.cli import (
+    access,
+    audit,
+    ca,
+    dev,
+    doctor,
+    env,
+    init,
+    login,
+    organization,
+    policy,
+    serve,
+    tokens,
+    trash,
+    why,
+)
 from moorage.cli.client import ServerSaidNoError
 from moorage.login.errors import LoginError
 from moorage.server import CannotServeError

@@ -2,8 +2,9 @@
 
 import typer
 
-from moorage.cli import policy_lint, policy_try
+from moorage.cli import policy_generate, policy_lint, policy_try
 
 app = typer.Typer(help="Lint policies, and find out what they would change.", no_args_is_help=True)
 app.command("lint")(policy_lint.lint)
 app.command("try")(policy_try.try_)
+app.command("generate")(policy_generate.generate)

@@ -8,7 +8,19 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from moorage.api.admin import access, audit, dev, explain, health, organization, password, replay, tokens, trash
+from moorage.api.admin import (
+    access,
+    audit,
+    dev,
+    explain,
+    generate,
+    health,
+    organization,
+    password,
+    replay,
+    tokens,
+    trash,
+)
 from moorage.api.admin.service import AdminServices
 from moorage.api.admin.trail import Trailed, failed
 from moorage.errors import MoorageError, ServerFault
@@ -18,7 +30,7 @@ _log = structlog.get_logger()
 
 def admin_door(services: AdminServices) -> Trailed:
     """The ASGI application for `/_moorage/…`, `/metrics`, and the health and reset paths of other local clouds."""
-    capabilities = [access, audit, explain, health, organization, password, replay, tokens, trash]
+    capabilities = [access, audit, generate, explain, generate, health, organization, password, replay, tokens, trash]
     if services.settings.dev:
         capabilities.append(dev)
     routes = [route for capability in capabilities for route in capability.routes(services)]

@@ -13,6 +13,7 @@ from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.access.events import Events
+from moorage.access.generate import Generator
 from moorage.access.organization import OrganizationDesk
 from moorage.access.reach import Reach
 from moorage.access.replay import Replays
@@ -81,6 +82,7 @@ class AdminServices:
     replays: Replays
     organization: OrganizationDesk
     reach: Reach
+    generator: Generator
 
     def connection(self, request: Request) -> Connection:
         """The request's connection; UnknownHost or CrossSite when it may not come in at all."""

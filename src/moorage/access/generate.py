@@ -1,0 +1,195 @@
+"""The least policy that allows what was used, made from the record of decisions and proved by replaying it."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from moorage import policy
+from moorage.access.generate_policy import Usage, grantee, with_sids
+from moorage.access.matrix import SIGN_IN
+from moorage.access.recorded import PartLost, Recorded, Records
+from moorage.access.replay import Progress, Replays, with_repository_policy
+from moorage.access.replay_tally import Report
+from moorage.access.repository_policy import MAX_TEXT, RepositoryPolicyCheck
+from moorage.errors import InvalidParameter
+from moorage.names import RepositoryRef
+from moorage.policy import lint
+from moorage.store.metadata.audit import Decided
+
+_PAGE: Final = 4_000
+_SEEN: Final = 200_000
+"""Different requests remembered; past it the memory starts anew, and equal ones are looked at again."""
+_NOT_FOUND: Final = re.compile(r"Principal not found: (.*)", re.DOTALL)
+_MAKES: Final = "ecr:CreateRepository"
+
+
+class Generated(msgspec.Struct, frozen=True, rename="camel"):
+    """A policy, and what is known of it."""
+
+    policy: str | None
+    """Its text; None: nothing has to be allowed."""
+    requests: int
+    """Allowed ones that it was made from."""
+    findings: list[str]
+    """Of lint: severity, code and message."""
+    gone: list[str]
+    """Principals that used it and are no longer there: a policy cannot name them."""
+    kept_denies: int
+    """Deny statements of the policy in force, kept as they are."""
+    too_long: bool
+    """Whether it is longer than a repository policy may be."""
+    replay: Report | None
+    """What the recorded requests become under it, compared with what was decided; None for identity policies."""
+    unallowed: int = 0
+    """Of an identity policy: allowed requests that it alone would not allow."""
+
+
+class Generator:
+    """Makes policies from the record."""
+
+    def __init__(self, records: Records, replays: Replays, check: RepositoryPolicyCheck) -> None:
+        self._records = records
+        self._replays = replays
+        self._check = check
+
+    async def for_repository(
+        self, ref: RepositoryRef, *, since: float, until: float, everybody: bool, by_network: bool
+    ) -> AsyncIterator[Progress | Generated]:
+        """The least policy of the repository: it grants what no identity policy grants by itself.
+
+        `everybody`: also what identity policies grant already. `by_network`: only from where it was used. Deny
+        statements of the policy in force stay, as without them more would be allowed than was used.
+        """
+        usage, requests = Usage(), 0
+        total = await self._records.count(resource=ref.arn, since=since, until=until)
+        read = 0
+        async for rows, new in self._new(ref.arn, None, since, until):
+            read += len(rows)
+            requests += sum(row.count for row in rows if _counts(row))
+            await self._use(usage, new, everybody)
+            yield Progress(read, max(total, read))
+        denies = await self._denies(ref)
+        gone: list[str] = []
+        while True:
+            statements = [*denies, *usage.statements(by_network=by_network)]
+            if not statements:
+                yield Generated(None, requests, [], gone, 0, too_long=False, replay=None)
+                return
+            text = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
+            too_long = len(text) > MAX_TEXT
+            if too_long:
+                document = policy.parse(text, policy.Kind.REPOSITORY)
+                break
+            try:
+                document = await self._check.proposed(ref, text)
+                break
+            except InvalidParameter as error:
+                missing = _NOT_FOUND.fullmatch(str(error))
+                if missing is None or missing[1] in gone:
+                    raise
+                gone.append(missing[1])
+                usage.forget(missing[1])
+        replay = await self._replays.prepare(ref, document, since=since, until=until, baseline="recorded")
+        report: Report | None = None
+        async for each in replay.run():
+            report = each if isinstance(each, Report) else report
+        shown = await self._check.shown(text)
+        findings = _findings(shown, policy.Kind.REPOSITORY, ref.account)
+        yield Generated(shown, requests, findings, gone, len(denies), too_long=too_long, replay=report)
+
+    async def for_identity(
+        self, ref: RepositoryRef, arn: str, *, since: float, until: float
+    ) -> AsyncIterator[Progress | Generated]:
+        """The least identity policy with which the user or role of that ARN may do what it did with the repository."""
+        actions: dict[str, set[str]] = {}
+        asked: list[tuple[Recorded, policy.Policies]] = []
+        requests = read = 0
+        account = arn.split(":", 5)[4] if arn.count(":") >= 5 else ""
+        for resource, owner in ((ref.arn, None), ("*", account)):
+            async for rows, new in self._new(resource, owner, since, until):
+                read += len(rows)
+                for recorded, policies in new:
+                    caller = recorded.request.principal
+                    if arn in {caller.arn, caller.role_arn} and (resource != "*" or recorded.request.action == SIGN_IN):
+                        actions.setdefault(resource, set()).add(recorded.request.action)
+                        asked.append((recorded, policies))
+                        requests += recorded.count
+                yield Progress(read, read)
+        if not actions:
+            yield Generated(None, 0, [], [], 0, too_long=False, replay=None)
+            return
+        statements = with_sids(
+            {"Effect": "Allow", "Action": sorted(found), "Resource": resource} for resource, found in actions.items()
+        )
+        text = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
+        named = policy.Named("generated", "", policy.parse(text, policy.Kind.IDENTITY))
+        unallowed = sum(
+            not policy.evaluate(each.request, msgspec.structs.replace(policies, identity=(named,))).allowed
+            for each, policies in asked
+        )
+        findings = _findings(text, policy.Kind.IDENTITY, ref.account)
+        yield Generated(text, requests, findings, [], 0, too_long=False, replay=None, unallowed=unallowed)
+
+    async def _new(
+        self, resource: str, account: str | None, since: float, until: float
+    ) -> AsyncIterator[tuple[list[Decided], list[tuple[Recorded, policy.Policies]]]]:
+        """Pages of the record, each with the allowed requests in it that are unlike those before."""
+        seen: set[tuple[str, ...]] = set()
+        pages = self._records.decided(resource=resource, account=account, since=since, until=until, page=_PAGE)
+        async for rows in pages:
+            if len(seen) > _SEEN:
+                seen.clear()
+            firsts = []
+            for row in rows:
+                key = (row.caller, row.action, row.context, row.policies)
+                if _counts(row) and key not in seen:
+                    seen.add(key)
+                    firsts.append(row)
+            whole = []
+            for recorded in await self._records.whole(firsts):
+                try:
+                    whole.append((recorded, await self._records.policies(recorded.policies)))
+                except PartLost:
+                    continue
+            yield rows, whole
+
+    async def _use(self, usage: Usage, new: Sequence[tuple[Recorded, policy.Policies]], everybody: bool) -> None:
+        def work() -> None:
+            for recorded, policies in new:
+                request = recorded.request
+                alone = policy.evaluate(request, with_repository_policy(policies, None))
+                if alone.allowed and (not everybody or alone.decided_by == "root"):
+                    continue
+                named = grantee(request.principal)
+                if request.principal.kind == "role" and not _granted(request, policies, named.name):
+                    # A boundary or session policy stands in the way of the role, not of the session named itself.
+                    named = grantee(request.principal, session=True)
+                usage.add(named, request.action, str(request.context.get("aws:sourceip", "")))
+
+        await asyncio.to_thread(work)
+
+    async def _denies(self, ref: RepositoryRef) -> list[dict[str, Any]]:
+        text = await self._check.in_force(ref)
+        statements = json.loads(text)["Statement"] if text else []
+        listed = statements if isinstance(statements, list) else [statements]
+        return [each for each in listed if each["Effect"] == "Deny"]
+
+
+def _counts(row: Decided) -> bool:
+    return row.allowed and row.action.startswith("ecr:") and row.action != _MAKES
+
+
+def _granted(request: policy.Request, policies: policy.Policies, name: str) -> bool:
+    statement = {"Effect": "Allow", "Principal": {"AWS": name}, "Action": request.action}
+    text = json.dumps({"Version": "2012-10-17", "Statement": statement})
+    document = policy.parse(text, policy.Kind.REPOSITORY)
+    return policy.evaluate(request, with_repository_policy(policies, document)).allowed
+
+
+def _findings(text: str, kind: policy.Kind, account: str) -> list[str]:
+    report = lint.lint(text, kind, account=account)
+    return [f"{each.severity.value}: {each.code}: {each.message}" for each in report.findings]

@@ -1,0 +1,172 @@
+"""Policies made from what was used: nothing that was allowed is lost, nothing that was not used is opened."""
+
+import itertools
+import json
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+
+from moorage import policy
+from moorage.access.generate import Generated, Generator
+from moorage.access.generate_policy import MOST_NETWORKS, Usage, grantee, said
+from moorage.access.matrix import PULL, PUSH
+from moorage.access.recorded import Records
+from moorage.access.replay import Replays
+from moorage.identity.entity import USER
+from tests.access.house import APP, OTHER, OWNER, House, connection, statement
+from tests.access.test_replay import POLICIES, REQUESTS
+
+
+async def generated(house: House, *, since: float = 0.0, **more: bool) -> Generated:
+    records = Records(house.audit, house.access)
+    replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
+    await house.recorder.flush()
+    options = {"everybody": False, "by_network": False, **more}
+    made = Generator(records, replays, house.check).for_repository(APP, since=since, until=1e12, **options)
+    last = [each async for each in made][-1]
+    assert isinstance(last, Generated)
+    return last
+
+
+def statements(made: Generated) -> list[dict[str, Any]]:
+    assert made.policy is not None
+    listed: list[dict[str, Any]] = json.loads(made.policy)["Statement"]
+    return listed
+
+
+async def test_who_used_the_same_stands_in_one_statement_with_a_name(house: House) -> None:
+    mine = statement("Allow", "ecr:*", Resource="*")
+    await house.policy(statement("Allow", "ecr:*", Principal={"AWS": OTHER}))
+    people = [await house.user(name, mine, account=OTHER) for name in ("bob", "ann")]
+    here = await house.user("here", mine)
+    for caller in (*people, here):
+        for action in PULL:
+            await house.may(caller, action)
+    made = await generated(house)
+    assert statements(made) == [
+        {
+            "Sid": "Pull",
+            "Effect": "Allow",
+            "Principal": {"AWS": [f"arn:aws:iam::{OTHER}:user/ann", f"arn:aws:iam::{OTHER}:user/bob"]},
+            "Action": list(PULL),
+        }
+    ]
+    assert made.replay is not None
+    assert (made.requests, made.replay.lost_requests, made.replay.still_allowed) == (6, 0, 6)
+    named = [each["Principal"]["AWS"] for each in statements(await generated(house, everybody=True))]
+    assert f"arn:aws:iam::{OWNER}:user/here" in named[0]
+
+
+async def test_networks_and_the_root_of_another_account(house: House) -> None:
+    await house.policy(statement("Allow", "ecr:*", Principal={"AWS": OTHER}))
+    root = await house.root(OTHER)
+    for address in ("192.0.2.2", "192.0.2.3", "2001:db8::1"):
+        await house.may(root, "ecr:BatchGetImage", source_ip=address)
+    (only,) = statements(await generated(house, by_network=True))
+    assert only["Condition"] == {
+        "ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{OTHER}:root"},
+        "IpAddress": {"aws:SourceIp": ["192.0.2.2/31", "2001:db8::1/128"]},
+    }
+
+
+async def test_denies_stay_and_who_is_gone_is_said(house: House) -> None:
+    mine = statement("Allow", "ecr:*", Resource="*")
+    ann, bob = [await house.user(name, mine, account=OTHER) for name in ("ann", "bob")]
+    deny = statement("Deny", "ecr:PutImage", Principal="*")
+    await house.policy(statement("Allow", "ecr:*", Principal={"AWS": OTHER}), deny)
+    for caller in (ann, bob):
+        await house.may(caller, "ecr:BatchGetImage")
+    key = (await house.identity.keys.list(OTHER, "bob"))[0].id
+    await house.identity.keys.delete(OTHER, "bob", key)
+    await house.identity.inline.delete(USER, OTHER, "bob", "own", "test")
+    await house.identity.users.delete(OTHER, "bob", "test")
+    made = await generated(house)
+    assert made.gone == [f"arn:aws:iam::{OTHER}:user/bob"]
+    assert [each["Effect"] for each in statements(made)] == ["Deny", "Allow"]
+    assert made.kept_denies == 1
+    assert made.replay is not None
+    assert made.replay.lost_requests == 1
+
+
+async def test_nothing_used_nothing_made(house: House) -> None:
+    made = await generated(house)
+    assert (made.policy, made.requests) == (None, 0)
+
+
+async def test_the_identity_policy_of_somebody(house: House) -> None:
+    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"))
+    for action in (*PULL, *PUSH):
+        await house.may(ann, action)
+    records = Records(house.audit, house.access)
+    replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
+    await house.recorder.flush()
+    made = Generator(records, replays, house.check).for_identity(APP, ann.principal.arn, since=0, until=1e12)
+    last = [each async for each in made][-1]
+    assert isinstance(last, Generated)
+    assert statements(last) == [
+        {"Sid": "PullAndPush", "Effect": "Allow", "Action": sorted({*PULL, *PUSH}), "Resource": APP.arn}
+    ]
+    assert last.unallowed == 0
+
+
+def test_sets_of_actions_have_names() -> None:
+    assert said(PULL) == "Pull"
+    assert said(PUSH) == "Push"
+    assert said(["ecr:BatchGetImage"]) == "PartOfPull"
+    assert said(["ecr:ListImages"]) == "Used"
+
+
+def test_too_many_networks_are_taken_together() -> None:
+    usage = Usage()
+    for number in range(MOST_NETWORKS * 2):
+        usage.add(grantee(policy.ANONYMOUS), "ecr:BatchGetImage", f"192.0.{number // 100}.{2 * (number % 100)}")
+    (made,) = usage.statements(by_network=True)
+    assert made["Principal"] == "*"
+    assert made["Condition"]["StringEquals"] == {"aws:PrincipalType": "Anonymous"}
+    assert made["Condition"]["IpAddress"]["aws:SourceIp"] == "192.0.0.0/23"
+
+
+EXAMPLES = itertools.count(1)
+ALL = (*PULL, "ecr:PutImage", "ecr:BatchDeleteImage")
+
+
+@settings(
+    max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(first=POLICIES, requests=REQUESTS)
+async def test_nothing_is_lost_and_nothing_unused_is_opened(
+    house: House, first: str, requests: list[tuple[int, str, int, int]]
+) -> None:
+    example = next(EXAMPLES)
+    begin = 1_000_000.0 * example
+    if example == 1:
+        mine = statement("Allow", "ecr:*", Resource="*")
+        await house.user("ann", mine, account=OTHER)
+        await house.user("bob", mine)
+        await house.user("eve")
+    people = [
+        await house.named("ann", OTHER),
+        await house.named("bob"),
+        await house.named("eve"),
+        await house.root(OTHER),
+    ]
+    await house.policy(*json.loads(first)["Statement"])
+    house.clock.set(begin)
+    used = set()
+    for who, action, address, _ in requests:
+        if await house.may(people[who], action, source_ip=f"192.0.2.{address}"):
+            used.add((who, action))
+    made = await generated(house, since=begin, by_network=False)
+    assert made.replay is None or made.replay.lost_requests == 0
+    assert not [each for each in made.findings if each.startswith("error")]
+    if made.policy is None:
+        return
+    document = await house.check.proposed(APP, made.policy)
+    for number, person in enumerate(people):
+        for wanted, address in itertools.product(ALL, ("192.0.2.1", "203.0.113.9")):
+            there = connection(source_ip=address)
+            if (number, wanted) in used or not await house.access.would_allow(person, there, wanted, APP, document):
+                continue
+            alone = await house.access.beside(person.policies, None)
+            request = policy.Request(person.principal, wanted, APP.arn, APP.account, {**person.context})
+            assert policy.evaluate(request, alone).allowed

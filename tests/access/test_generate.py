@@ -153,8 +153,8 @@ async def test_nothing_is_lost_and_nothing_unused_is_opened(
     await house.policy(*json.loads(first)["Statement"])
     house.clock.set(begin)
     used = set()
-    for who, action, address, _ in requests:
-        if await house.may(people[who], action, source_ip=f"192.0.2.{address}"):
+    for who, action, last_byte, _ in requests:
+        if await house.may(people[who], action, source_ip=f"192.0.2.{last_byte}"):
             used.add((who, action))
     made = await generated(house, since=begin, by_network=False)
     assert made.replay is None or made.replay.lost_requests == 0

@@ -119,7 +119,8 @@ class Organizations:
 
     async def members(self, at: int | None = None) -> Members:
         """The member accounts as they stand; none without an organisation. `at`: the epoch, where it was just read."""
-        return (await self._members.get(None, self._look, at))[1]
+        known = self._members.known(None, at)
+        return known if known is not None else (await self._members.get(None, self._look, at))[1]
 
     async def get(self) -> Kept | None:
         """What was set last; None when nothing ever was."""

@@ -64,6 +64,9 @@ class RegistryPolicies:
 
     async def in_force(self, account: AccountId, region: Region, at: int | None = None) -> InForce:
         """What applies now. `at`: the epoch, where the request has just read it."""
+        known = self._states.known((account, region), at)
+        if known is not None:
+            return known
         return (await self._states.get((account, region), partial(_in_force, account=account, region=region), at))[1]
 
     def _change(

@@ -69,6 +69,10 @@ class UnderEpoch(Generic[K, V]):
             self._kept[key] = value
         return at, value
 
+    def known(self, key: K, epoch: int | None) -> V | None:
+        """The answer, if it is kept and the epoch that was just read is the one it is kept under."""
+        return self._kept.get(key) if epoch == self._epoch else None
+
     def __len__(self) -> int:
         return len(self._kept)
 

@@ -13,6 +13,7 @@ from moorage import logs, metrics
 from moorage.access.audit import Recorder
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
+from moorage.access.declared.declared import Declared
 from moorage.access.download import Downloads
 from moorage.access.events import Events
 from moorage.access.generate import Generator
@@ -146,6 +147,7 @@ async def start(settings: Settings) -> Running:
             AdminServices(
                 registry,
                 identity,
+                Declared(identity, registry, principals, policy_check),
                 access,
                 authenticator,
                 why,

@@ -9,11 +9,13 @@ from rich.markup import escape
 from moorage import __version__
 from moorage.cli import (
     access,
+    apply,
     audit,
     ca,
     dev,
     doctor,
     env,
+    export,
     init,
     login,
     organization,
@@ -48,6 +50,8 @@ app.command()(why.why)
 app.command()(audit.audit)
 app.command()(access.access)
 app.add_typer(policy.app, name="policy")
+app.command()(apply.apply)
+app.command()(export.export)
 app.add_typer(tokens.app, name="token")
 app.add_typer(organization.app, name="organization")
 app.command()(trash.restore)

@@ -140,6 +140,11 @@ class Repositories:
         """The next `limit` names after `after`, in ASCII order."""
         return await self._db.read(lambda conn: rows.names(conn, account, region, after, limit))
 
+    async def regions(self, account: AccountId) -> list[Region]:
+        """The regions in which the account has repositories."""
+        found = await self._db.read(lambda conn: rows.regions(conn, account))
+        return [Region(each) for each in found]
+
     async def delete(self, ref: RepositoryRef, *, force: bool, by: str) -> Repository:
         """Into the trash with it and all it holds; without `force` RepositoryNotEmpty when it holds an image."""
 

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from moorage.api.admin import (
     access,
+    apply,
     audit,
     dev,
     explain,
@@ -30,7 +31,7 @@ _log = structlog.get_logger()
 
 def admin_door(services: AdminServices) -> Trailed:
     """The ASGI application for `/_moorage/…`, `/metrics`, and the health and reset paths of other local clouds."""
-    capabilities = [access, audit, generate, explain, generate, health, organization, password, replay, tokens, trash]
+    capabilities = [access, apply, audit, explain, generate, health, organization, password, replay, tokens, trash]
     if services.settings.dev:
         capabilities.append(dev)
     routes = [route for capability in capabilities for route in capability.routes(services)]

@@ -12,6 +12,7 @@ from moorage.access.audit import Recorder
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
+from moorage.access.declared.declared import Declared
 from moorage.access.events import Events
 from moorage.access.generate import Generator
 from moorage.access.organization import OrganizationDesk
@@ -66,6 +67,7 @@ class AdminServices:
 
     registry: Registry
     identity: Identity
+    declared: Declared
     access: Access
     authenticator: Authenticator
     why: Why

@@ -170,3 +170,9 @@ def latest_in_trash(conn: Connection, ref: RepositoryRef) -> Row[*tuple[Any, ...
 def destroy(conn: Connection, repository_id: int) -> None:
     """Delete the row, and with it everything that hangs on it."""
     conn.execute(delete(repositories).where(repositories.c.id == repository_id))
+
+
+def regions(conn: Connection, account: str) -> list[str]:
+    """The regions in which the account has living repositories."""
+    here = (repositories.c.account == account, repositories.c.deleted_at.is_(None))
+    return sorted(conn.execute(select(repositories.c.region).where(*here).distinct()).scalars())

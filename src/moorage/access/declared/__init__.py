@@ -1,0 +1,1 @@
+"""The declarative file: identities, policies and repositories as one YAML document, applied or exported."""

@@ -1,0 +1,81 @@
+"""What an account has, as a declaration: what `moorage export` writes and `moorage apply` compares with."""
+
+from moorage import policy
+from moorage.access.declared.declaration import Account, Group, Managed, Repository, Role, User
+from moorage.access.principals import Principals
+from moorage.errors import RepositoryPolicyNotFound
+from moorage.identity.details import Details
+from moorage.identity.identity import Identity
+from moorage.names import AccountId, Region, RepositoryRef
+from moorage.registry.registry import Registry
+
+_KINDS = ("group", "policy", "role", "user")
+_PAGE = 500
+
+
+class State:
+    """Reads accounts whole. Service-linked roles are their services' and not told."""
+
+    def __init__(self, identity: Identity, registry: Registry, principals: Principals) -> None:
+        self._identity = identity
+        self._registry = registry
+        self._principals = principals
+
+    async def of(self, account: AccountId, regions: list[Region]) -> Account:
+        """The account as it stands, with its repositories in those regions."""
+        found, after = Account(), ""
+        while page := await self._identity.details.page(account, _KINDS, after=after, limit=_PAGE):
+            for each in page:
+                await self._take(found, each)
+            after = page[-1].position
+        for region in regions:
+            await self._take_repositories(found, account, region)
+        return found
+
+    async def _take(self, into: Account, one: Details) -> None:
+        tags = dict(one.tags)
+        attached = tuple(sorted(each.arn for each in one.attached))
+        inline = {each.name: canonical(each.text, policy.Kind.IDENTITY) for each in one.inline}
+        if one.policy is not None:
+            text = next(each.text for each in one.versions if each.is_default)
+            kept = await self._identity.tags.of(one.policy.id)
+            document = canonical(text, policy.Kind.IDENTITY)
+            into.policies[one.policy.name] = Managed(document, one.policy.path, one.policy.description, kept)
+        elif one.role is not None:
+            if one.role.service is None:
+                trust = canonical(await self._principals.shown(one.role.trust), policy.Kind.TRUST)
+                role, seconds = one.role, one.role.max_session_seconds
+                into.roles[role.name] = Role(
+                    trust, role.path, role.description, seconds, attached, inline, one.boundary, tags
+                )
+        elif one.entity is not None and one.kind == "group":
+            into.groups[one.entity.name] = Group(one.entity.path, attached, inline)
+        elif one.entity is not None:
+            groups = tuple(sorted(one.groups))
+            into.users[one.entity.name] = User(one.entity.path, groups, attached, inline, one.boundary, tags)
+
+    async def _take_repositories(self, into: Account, account: AccountId, region: Region) -> None:
+        repositories, after = self._registry.repositories, 0
+        while page := await repositories.page(account, region, after=after, limit=_PAGE):
+            for each in page:
+                into.repositories[region, each.ref.name] = Repository(
+                    each.mutability,
+                    each.exclusion_filters,
+                    each.scan_on_push,
+                    await self._policy(each.ref),
+                    dict(await repositories.tags(each.ref)),
+                )
+            after = page[-1].id
+
+    async def _policy(self, ref: RepositoryRef) -> str | None:
+        try:
+            stored = await self._registry.policies.get(ref)
+        except RepositoryPolicyNotFound:
+            return None
+        shown = await self._principals.shown(stored, policy.Kind.REPOSITORY)
+        return canonical(shown, policy.Kind.REPOSITORY)
+
+
+def canonical(text: str, kind: policy.Kind) -> str:
+    """Texts that mean the same in the same words, in the same form."""
+    return policy.parse(text, kind).canonical()

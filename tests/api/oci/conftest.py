@@ -64,7 +64,7 @@ class Passwords:
             raise AuthorizationTokenExpired
         if user == "forged":
             raise AuthorizationTokenInvalid
-        return SimpleNamespace(principal=SimpleNamespace(arn=f"arn:aws:iam::000000000000:user/{user}"))
+        return SimpleNamespace(principal=SimpleNamespace(arn=f"arn:aws:iam::000000000000:user/{user}", kind="user"))
 
 
 class Urls:
@@ -73,7 +73,7 @@ class Urls:
     async def open(self, token: str, of: RepositoryRef, digest: Digest) -> Any:
         if token != "good":
             raise AuthorizationTokenInvalid
-        return SimpleNamespace(principal=SimpleNamespace(arn="arn:aws:iam::000000000000:user/holder"))
+        return SimpleNamespace(principal=SimpleNamespace(arn="arn:aws:iam::000000000000:user/holder", kind="user"))
 
 
 @dataclass

@@ -121,8 +121,11 @@ class Oras(Client):
 class Regctl(Client):
     program = "regctl"
 
-    def login(self, registry: str, user: str, password: str) -> None:
+    def take_plain_http(self, registry: str) -> None:
         self.call("registry", "set", "--skip-check", "--tls", "disabled", registry)
+
+    def login(self, registry: str, user: str, password: str) -> None:
+        self.take_plain_http(registry)
         self.call("registry", "login", registry, "-u", user, "-p", password)
 
     def push(self, reference: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":

@@ -2,7 +2,7 @@
 
 import json
 
-from moorage.policy import ANONYMOUS, Kind, Policies, evaluate, explanation, told_context
+from moorage.policy import ANONYMOUS, Kind, Named, Policies, evaluate, explanation, parse, told_context
 from moorage.policy.explanation import SETS
 from tests.policy.build import ACTION, ARN, OTHER, OWNER, ask, attached, grant, named, right, role, user
 
@@ -244,6 +244,25 @@ def test_spans_are_lines_and_columns_of_the_text() -> None:
     for span in spans:
         assert text.splitlines()[span["line"] - 1][span["column"] - 1] == "{"
     assert spans[0]["line"] < spans[1]["line"]
+
+
+def test_the_span_of_a_lone_statement_after_an_empty_line() -> None:
+    document = parse('\n{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*"}}', Kind.REPOSITORY)
+    policies = Policies(resource=[Named("r", "", document)])
+    found = explanation(
+        evaluate(ask(role()), policies, detail=True), policies, EVERYTHING, lambda one: one.document.text
+    )
+    (statement,) = found["sets"][-1]["policies"][0]["statements"]
+    assert statement["span"] == {"line": 2, "column": 15}
+    assert statement["statement"] == {"Effect": "Allow", "Principal": "*", "Action": "*"}
+
+
+def test_a_decision_without_details_tells_none() -> None:
+    policies = Policies(identity=named(Kind.IDENTITY, right(Condition=INSIDE)))
+    found = explanation(evaluate(ask(role()), policies), policies, EVERYTHING, lambda one: one.document.text)
+    (statement,) = found["sets"][0]["policies"][0]["statements"]
+    assert (statement["principal"], statement["action"]) == ({"matched": None, "kind": None}, {"matched": False})
+    assert (statement["resource"], statement["conditions"]) == ({"matched": None}, [])
 
 
 def test_context_says_where_values_come_from() -> None:

@@ -146,6 +146,12 @@ BAD = [
         f"not an AWS principal: arn:aws:iam::{OWNER}:root\n",
     ),
     (
+        text(grant("*", Condition={"StringLike": {"aws:\ud800": "a"}})),
+        "INVALID_TEXT",
+        "/Statement/0/Condition/StringLike/aws:\ud800",
+        "holds half a character",
+    ),
+    (
         text(grant("*", Condition={"StringLike": {"aws:a": "a" * 2049}})),
         "VALUE_TOO_LONG",
         "/Statement/0/Condition/StringLike/aws:a",

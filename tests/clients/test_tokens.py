@@ -34,7 +34,7 @@ def test_pulls_with_a_token_and_pushes_nothing(
         made = token(server, "create", kind.program, "-r", f"tokens/{kind.program}*", "--pull", "--expires", "10m")
         client.login(server.registry, kind.program, made)
         client.pull(reference)
-        refused = client.push(reference, check=False)
+        refused = client.push(reference.replace(":v1", ":v2"), check=False)
         assert refused.returncode != 0
         token(server, "revoke", kind.program)
         assert client.pull(reference, check=False).returncode != 0

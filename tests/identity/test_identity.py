@@ -44,8 +44,8 @@ async def test_a_user_is_found_by_name_arn_and_id_in_its_account_alone(identity:
     assert await identity.users.by_arn("arn:aws:iam::111111111111:user/team/a/ann") is None
     with refuses("NoSuchEntity", 404, "The user with name Ann cannot be found."):
         await identity.users.get(TWO, "Ann")
-    assert await identity.users.keeps_users(ONE)
-    assert not await identity.users.keeps_users(TWO)
+    assert await identity.users.keeps_any(ONE)
+    assert not await identity.users.keeps_any(TWO)
 
 
 async def test_names_are_unique_whatever_their_case(identity: Identity) -> None:

@@ -74,12 +74,9 @@ class Principals:
         said = arns.parse_identity(_PARTITION.sub("arn:aws:", text, count=1))
         if said is None:
             return None
-        found: Entity | None
-        if said.kind == "role":
-            found, keeps = await self._roles.by_arn(text), self._roles.keeps_roles
-        else:
-            found, keeps = await self._users.by_arn(text), self._users.keeps_users
-        if found is None and await keeps(said.account):
+        directory = self._roles if said.kind == "role" else self._users
+        found = await directory.by_arn(text)
+        if found is None and await directory.keeps_any(said.account):
             raise UnknownPrincipal(text)
         return found
 

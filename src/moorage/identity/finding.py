@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from moorage.identity import faults
-from moorage.identity.entity import Kind
+from moorage.identity.entity import Entity, Kind, entity_of
 from moorage.names import AccountId
 from moorage.store.metadata import accounts, epoch, identities
 
@@ -16,6 +16,20 @@ def named(conn: Connection, kind: Kind, account: AccountId, name: str) -> Any:
     if row is None:
         raise faults.no_entity(kind.name, name)
     return row
+
+
+def renamed(
+    conn: Connection, kind: Kind, account: AccountId, name: str, new_name: str | None, new_path: str | None
+) -> Entity:
+    """The user or group under its new name, its new path, or both. NoSuchEntity, EntityAlreadyExists."""
+    row = named(conn, kind, account, name)
+    if new_name is not None:
+        other = identities.named(conn, kind.name, account, new_name)
+        if other is not None and other.id != row.id:
+            raise faults.already_exists(f"{kind.title} with name {new_name} already exists.")
+    changes = {"name": new_name or row.name, "path": new_path or row.path}
+    identities.change(conn, row.id, **changes)
+    return entity_of(named(conn, kind, account, changes["name"]))
 
 
 def record(conn: Connection, account: str, event: str, at: float, by: str, **payload: str) -> None:

@@ -6,8 +6,9 @@ from sqlalchemy import Connection
 
 from moorage.clock import Clock
 from moorage.identity import faults
+from moorage.identity.directory import Directory
 from moorage.identity.entity import GROUP, USER, Entity, entity_of
-from moorage.identity.finding import named, record
+from moorage.identity.finding import named, record, renamed
 from moorage.identity.unique_ids import new_unique_id
 from moorage.names import AccountId
 from moorage.store.metadata import accounts, identities, identity_policies
@@ -16,12 +17,11 @@ from moorage.store.metadata.database import Database
 GROUPS_PER_USER: Final = 10
 
 
-class Groups:
+class Groups(Directory[Entity]):
     """Everything about groups; errors are IAM's."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
-        self._db = db
-        self._clock = clock
+        super().__init__(db, clock, GROUP, entity_of)
 
     async def create(self, account: AccountId, path: str, name: str, by: str) -> Entity:
         """A new group without members. EntityAlreadyExists, LimitExceeded."""
@@ -38,16 +38,6 @@ class Groups:
 
         await self._db.transaction(work)
         return group
-
-    async def find(self, account: AccountId, name: str) -> Entity | None:
-        row = await self._db.read(lambda conn: identities.named(conn, GROUP.name, account, name))
-        return None if row is None else entity_of(row)
-
-    async def page(self, account: AccountId, prefix: str, *, after: str = "", limit: int) -> list[Entity]:
-        """Groups whose path starts with `prefix`, by name from `after` on, case not told apart."""
-        start = identities.folded(after)
-        rows = await self._db.read(lambda conn: identities.page(conn, GROUP.name, account, prefix, start, limit))
-        return [entity_of(row) for row in rows]
 
     async def members(
         self, account: AccountId, name: str, *, after: str = "", limit: int
@@ -77,14 +67,7 @@ class Groups:
         at = self._clock.now()
 
         def work(conn: Connection) -> None:
-            row = named(conn, GROUP, account, name)
-            if new_name is not None:
-                other = identities.named(conn, GROUP.name, account, new_name)
-                if other is not None and other.id != row.id:
-                    raise faults.already_exists(f"Group with name {new_name} already exists.")
-            changes = {"name": new_name or row.name, "path": new_path or row.path}
-            identities.change(conn, row.id, **changes)
-            _record(conn, entity_of(named(conn, GROUP, account, changes["name"])), "GroupUpdated", at, by)
+            _record(conn, renamed(conn, GROUP, account, name, new_name, new_path), "GroupUpdated", at, by)
 
         await self._db.transaction(work)
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
-from moorage.identity import arns, faults, managed_policies
+from moorage.identity import faults, managed_policies
+from moorage.identity.directory import Directory
 from moorage.identity.entity import ROLE, Role, role_of
 from moorage.identity.finding import named, record
 from moorage.identity.unique_ids import new_unique_id
@@ -25,12 +26,11 @@ _NO_TAGS: Mapping[str, str] = {}
 _SPACE: Final = re.compile(r"\s+")
 
 
-class Roles:
+class Roles(Directory[Role]):
     """Everything about roles; errors are IAM's. What a trust policy says is not known here: callers have parsed it."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
-        self._db = db
-        self._clock = clock
+        super().__init__(db, clock, ROLE, role_of)
 
     async def create(
         self,
@@ -70,37 +70,6 @@ class Roles:
             return role
 
         return await self._db.transaction(work)
-
-    async def find(self, account: AccountId, name: str) -> Role | None:
-        """The role of that name, whatever its case."""
-        row = await self._db.read(lambda conn: identities.named(conn, ROLE.name, account, name))
-        return None if row is None else role_of(row)
-
-    async def get(self, account: AccountId, name: str) -> Role:
-        """The role of that name, or NoSuchEntity."""
-        return role_of(await self._db.read(lambda conn: named(conn, ROLE, account, name)))
-
-    async def page(self, account: AccountId, prefix: str, *, after: str = "", limit: int) -> list[Role]:
-        """Roles whose path starts with `prefix`, by name from `after` on, case not told apart."""
-        start = identities.folded(after)
-        rows = await self._db.read(lambda conn: identities.page(conn, ROLE.name, account, prefix, start, limit))
-        return [role_of(row) for row in rows]
-
-    async def by_arn(self, arn: str) -> Role | None:
-        """The role that has exactly this ARN, path and case too; None when there is none."""
-        said = arns.parse_identity(arn)
-        if said is None or said.kind != ROLE.name:
-            return None
-        role = await self.find(said.account, said.name)
-        return role if role is not None and role.arn == arn else None
-
-    async def by_id(self, role_id: str) -> Role | None:
-        row = await self._db.read(lambda conn: identities.by_id(conn, ROLE.name, role_id))
-        return None if row is None else role_of(row)
-
-    async def keeps_roles(self, account: AccountId) -> bool:
-        """Whether this account has roles here: then a policy may name only those (design §4)."""
-        return await self._db.read(lambda conn: identities.count(conn, ROLE.name, account)) > 0
 
     async def update(
         self,

@@ -6,9 +6,10 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from moorage.clock import Clock
-from moorage.identity import arns, faults, managed_policies
+from moorage.identity import faults, managed_policies
+from moorage.identity.directory import Directory
 from moorage.identity.entity import USER, Entity, entity_of
-from moorage.identity.finding import named, record
+from moorage.identity.finding import named, record, renamed
 from moorage.identity.unique_ids import new_unique_id
 from moorage.names import AccountId
 from moorage.store.metadata import access_keys, accounts, identities, identity_policies
@@ -17,12 +18,11 @@ from moorage.store.metadata.database import Database
 _NO_TAGS: Mapping[str, str] = {}
 
 
-class Users:
+class Users(Directory[Entity]):
     """Everything about users; errors are IAM's (`QueryError` with NoSuchEntity, EntityAlreadyExists, …)."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
-        self._db = db
-        self._clock = clock
+        super().__init__(db, clock, USER, entity_of)
 
     async def create(
         self,
@@ -55,21 +55,6 @@ class Users:
 
         return await self._db.transaction(work)
 
-    async def find(self, account: AccountId, name: str) -> Entity | None:
-        """The user of that name, whatever its case [recall: IAM's look-ups do not tell case apart]."""
-        row = await self._db.read(lambda conn: identities.named(conn, USER.name, account, name))
-        return None if row is None else entity_of(row)
-
-    async def get(self, account: AccountId, name: str) -> Entity:
-        """The user of that name, or NoSuchEntity."""
-        return entity_of(await self._db.read(lambda conn: named(conn, USER, account, name)))
-
-    async def page(self, account: AccountId, prefix: str, *, after: str = "", limit: int) -> list[Entity]:
-        """Users whose path starts with `prefix`, by name from `after` (a name) on, case not told apart."""
-        start = identities.folded(after)
-        rows = await self._db.read(lambda conn: identities.page(conn, USER.name, account, prefix, start, limit))
-        return [entity_of(row) for row in rows]
-
     async def update(
         self, account: AccountId, name: str, by: str, *, new_name: str | None = None, new_path: str | None = None
     ) -> None:
@@ -77,14 +62,7 @@ class Users:
         at = self._clock.now()
 
         def work(conn: Connection) -> None:
-            row = named(conn, USER, account, name)
-            if new_name is not None:
-                other = identities.named(conn, USER.name, account, new_name)
-                if other is not None and other.id != row.id:
-                    raise faults.already_exists(f"User with name {new_name} already exists.")
-            changes = {"name": new_name or row.name, "path": new_path or row.path}
-            identities.change(conn, row.id, **changes)
-            _record(conn, entity_of(named(conn, USER, account, changes["name"])), "UserUpdated", at, by)
+            _record(conn, renamed(conn, USER, account, name, new_name, new_path), "UserUpdated", at, by)
 
         await self._db.transaction(work)
 
@@ -99,22 +77,6 @@ class Users:
             _record(conn, entity_of(row), "UserDeleted", at, by)
 
         await self._db.transaction(work)
-
-    async def by_arn(self, arn: str) -> Entity | None:
-        """The user that has exactly this ARN, path and case too; None when there is none."""
-        said = arns.parse_identity(arn)
-        if said is None or said.kind != USER.name:
-            return None
-        user = await self.find(said.account, said.name)
-        return user if user is not None and user.arn == arn else None
-
-    async def by_id(self, user_id: str) -> Entity | None:
-        row = await self._db.read(lambda conn: identities.by_id(conn, USER.name, user_id))
-        return None if row is None else entity_of(row)
-
-    async def keeps_users(self, account: AccountId) -> bool:
-        """Whether this account has users here: then a policy may name only those (design §4)."""
-        return await self._db.read(lambda conn: identities.count(conn, USER.name, account)) > 0
 
 
 def _refuse_to_delete(conn: Connection, row: Row[Any]) -> None:

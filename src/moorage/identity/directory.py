@@ -1,0 +1,57 @@
+"""Users, groups and roles looked up: what is the same for the three."""
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Row
+
+from moorage.clock import Clock
+from moorage.identity import arns
+from moorage.identity.entity import Entity, Kind
+from moorage.identity.finding import named
+from moorage.names import AccountId
+from moorage.store.metadata import identities
+from moorage.store.metadata.database import Database
+
+E = TypeVar("E", bound=Entity)
+
+
+class Directory(Generic[E]):
+    """The identities of one kind. Names do not tell case apart [recall: IAM's look-ups do not]; ARNs do."""
+
+    def __init__(self, db: Database, clock: Clock, kind: Kind, of_row: Callable[[Row[Any]], E]) -> None:
+        self._db = db
+        self._clock = clock
+        self._kind = kind
+        self._of_row = of_row
+
+    async def find(self, account: AccountId, name: str) -> E | None:
+        """The one of that name."""
+        row = await self._db.read(lambda conn: identities.named(conn, self._kind.name, account, name))
+        return None if row is None else self._of_row(row)
+
+    async def get(self, account: AccountId, name: str) -> E:
+        """The one of that name, or NoSuchEntity."""
+        return self._of_row(await self._db.read(lambda conn: named(conn, self._kind, account, name)))
+
+    async def page(self, account: AccountId, prefix: str, *, after: str = "", limit: int) -> list[E]:
+        """Those whose path starts with `prefix`, by name from `after` (a name) on."""
+        start = identities.folded(after)
+        rows = await self._db.read(lambda conn: identities.page(conn, self._kind.name, account, prefix, start, limit))
+        return [self._of_row(row) for row in rows]
+
+    async def by_arn(self, arn: str) -> E | None:
+        """The one that has exactly this ARN, path and case too; None when there is none."""
+        said = arns.parse_identity(arn)
+        if said is None or said.kind != self._kind.name:
+            return None
+        found = await self.find(said.account, said.name)
+        return found if found is not None and found.arn == arn else None
+
+    async def by_id(self, unique_id: str) -> E | None:
+        row = await self._db.read(lambda conn: identities.by_id(conn, self._kind.name, unique_id))
+        return None if row is None else self._of_row(row)
+
+    async def keeps_any(self, account: AccountId) -> bool:
+        """Whether this account has some here: then a policy may name only those (design §4)."""
+        return await self._db.read(lambda conn: identities.count(conn, self._kind.name, account)) > 0

@@ -5,7 +5,7 @@ import itertools
 import msgspec
 import pytest
 
-from moorage.policy import Decision, Finding, PolicyError, evaluate, render, sentence, short
+from moorage.policy import Decision, Finding, PolicyError, evaluate, sentence
 from tests.policy.cases import CORPUS, Case, Check, corpus
 
 CASES = corpus()
@@ -90,13 +90,6 @@ def _check_findings(check: Check, decision: Decision) -> None:
 
 def _check_words(check: Check, decision: Decision) -> None:
     request = check.request
-    tree = render(decision)
-    assert tree.startswith(
-        f"{'ALLOW' if check.allowed else 'DENY'}  {request.action} on {request.resource}\n"
-        f"  by      {request.principal.arn} ({request.principal.kind})\n"
-        f"  because {short(decision)}\n"
-        f"  rule    {decision.rule}"
-    )
     if check.allowed:
         assert check.says is None
         return
@@ -108,7 +101,6 @@ def _check_words(check: Check, decision: Decision) -> None:
     )
     if check.says is not None:
         assert tail == check.says
-    assert f"  message {said}" in tree.splitlines()
 
 
 def _check_detail(plain: Decision, detailed: Decision, check: Check) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 import msgspec
 import pytest
 
-from moorage.policy import ECR_ACTIONS, Kind, Policies, ecr_action, evaluate, render, sentence, short
+from moorage.policy import ECR_ACTIONS, Kind, Policies, ecr_action, evaluate, sentence, short
 from tests.policy.build import ACTION, ARN, OTHER, OWNER, ask, attached, grant, named, policies, right, role, root, user
 
 DENY = named(Kind.IDENTITY, right(), right("Deny", Sid="NoPull"))
@@ -64,76 +64,6 @@ def test_short_without_the_deciding_set_still_says_what_happened() -> None:
     denied = evaluate(ask(user()), Policies(resource=named(Kind.REPOSITORY, grant("*", "Deny", Sid="NoPull"))))
     hidden = msgspec.structs.replace(denied, trace=())
     assert short(hidden) == "resource: explicit deny (1-explicit-deny)"
-    assert "no policy was read" not in render(hidden)
-
-
-def test_render_says_why() -> None:
-    condition = {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
-    resource = named(Kind.REPOSITORY, grant("*", Sid="Inside", Condition=condition), grant({"AWS": OTHER}))
-    request = ask(user(), context={"aws:sourceip": "192.0.2.1"})
-    tree = render(evaluate(request, Policies(resource=resource), detail=True))
-    assert tree.startswith(f"DENY  {ACTION} on {ARN}\n")
-    assert "1. 'Inside' Allow: condition IpAddress aws:SourceIp failed (no-value-matched)" in tree
-    assert "fails: IpAddress aws:SourceIp = 192.0.2.1; policy: 10.0.0.0/8 (no-value-matched)" in tree
-    assert "2. Allow: principal did not match" in tree
-
-
-def test_render_shows_every_set_policy_statement_and_test() -> None:
-    resource = named(
-        Kind.REPOSITORY,
-        grant("*", Sid="Inside", Condition={"StringEquals": {"aws:a": ["${aws:b}", "x"]}}),
-        grant({"AWS": OTHER}, Condition={"Bool": {"aws:c": True}}),
-    )
-    identity = named(
-        Kind.IDENTITY,
-        right("Deny", "ecr:PutImage"),
-        right(Condition={"Null": {"aws:Z": "false"}}),
-        right(resource="arn:aws:s3:::bucket"),
-        right(
-            Condition={"ForAllValues:StringLike": {"aws:c": ["a*", "b"]}, "IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
-        ),
-    )
-    given = Policies(
-        identity=identity,
-        resource=resource,
-        scp=[named(Kind.SCP, right()), named(Kind.SCP, right(action="s3:*"))],
-        rcp=[named(Kind.RCP, {**right(), "Principal": "*"})],
-    )
-    request = ask(user(), context={"aws:sourceip": "10.1.1.1", "aws:c": ("a", "b")})
-    assert (
-        render(evaluate(request, given, detail=True))
-        == f"""\
-DENY  {ACTION} on {ARN}
-  by      {user().arn} (user)
-  because scp: no statement allows it (2-no-scp-allow)
-  rule    2-no-scp-allow
-  message {BASE} because no service control policy allows the {ACTION} action
-  missing aws:a, aws:Z
-  resource: none
-    policy repository
-      1. 'Inside' Allow: condition StringEquals aws:a failed (key-missing)
-        fails: StringEquals aws:a = absent; policy: (no value), x (key-missing)
-      2. Allow: principal did not match
-        fails: Bool aws:c = a, b; policy: true (multivalued-without-set-operator)
-  identity: allow
-    policy identity
-      1. Deny: action did not match
-      2. Allow: condition Null aws:Z failed (key-missing)
-        fails: Null aws:Z = absent; policy: false (key-missing)
-      3. Allow: resource did not match
-      4. Allow: matched
-        holds: ForAllValues:StringLike aws:c = a, b; policy: a*, b (equal)
-        holds: IpAddress aws:SourceIp = 10.1.1.1; policy: 10.0.0.0/8 (equal)
-  scp level 1: allow
-    policy scp
-      1. Allow: matched
-  scp level 2: none
-    policy scp
-      1. Allow: action did not match
-  rcp level 1: allow (names the caller: any)
-    policy rcp
-      1. Allow: matched"""
-    )
 
 
 def test_the_deciding_statement_is_the_first_that_matched_in_the_deciding_set() -> None:

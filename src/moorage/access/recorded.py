@@ -49,28 +49,6 @@ class Records:
         self._contexts: dict[str, Mapping[str, str | tuple[str, ...]]] = {}
         self._policies: dict[str, policy.Policies] = {}
 
-    async def stream(
-        self,
-        *,
-        account: str | None = None,
-        resource: str | None = None,
-        principal: str | None = None,
-        since: float,
-        until: float | None = None,
-        page: int = _PAGE,
-    ) -> AsyncIterator[list[Recorded]]:
-        """The decisions on a resource (ARN), in an account or of a principal (ARN), oldest first, a page at a time.
-
-        Equal allowed decisions of an hour come as one (per worker) with its count; `since` and `until` go by its first.
-        What the record no longer holds whole is left out. Equal `request.principal` and `request.context` without the
-        clock's keys are not the same objects; `decided` gives the hashes to group by.
-        """
-        async for rows in self.decided(
-            account=account, resource=resource, principal=principal, since=since, until=until, page=page
-        ):
-            await self._fetch(rows)
-            yield [self._recorded(row) for row in rows if self._is_whole(row)]
-
     async def decided(
         self,
         *,
@@ -81,7 +59,12 @@ class Records:
         until: float | None = None,
         page: int = _PAGE,
     ) -> AsyncIterator[list[Decided]]:
-        """The same as bare rows, whose `caller`, `context` and `policies` are hashes: equal texts, equal hashes."""
+        """The decisions on a resource (ARN), in an account or of a principal (ARN), oldest first, a page at a time.
+
+        Bare rows, whose `caller`, `context` and `policies` are hashes: equal texts, equal hashes; `whole` puts them
+        together. Equal allowed decisions of an hour come as one (per worker) with its count; `since` and `until` go by
+        its first.
+        """
         after: Position | None = None
         while True:
             rows = await self._store.decided(

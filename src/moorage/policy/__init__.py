@@ -11,7 +11,6 @@ from moorage.policy.keys import context_keys
 from moorage.policy.kind import Kind
 from moorage.policy.lockout import locks_out
 from moorage.policy.principal import ANONYMOUS, Principal, PrincipalKind, account_named, is_aws_principal, is_unique_id
-from moorage.policy.render import render
 from moorage.policy.request import Named, Policies, Request
 from moorage.policy.sentence import plain_sentence, sentence, short
 from moorage.policy.spans import Position, Span, statement_span
@@ -59,7 +58,6 @@ __all__ = [
     "opened",
     "parse",
     "plain_sentence",
-    "render",
     "says",
     "sentence",
     "short",

@@ -8,7 +8,7 @@ resource are declared beside its name, so a body that runs undecided cannot be w
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
@@ -40,6 +40,16 @@ None: every authenticated caller may (sts:GetCallerIdentity, sts:GetSessionToken
 
 Resources: TypeAlias = Sequence[Resource] | Awaitable[Sequence[Resource]]
 """What an action is decided on; awaited where it has to be looked up (the path in a user's ARN)."""
+
+
+def tag_conditions(tags: Iterable[tuple[str, str]], *further_keys: str) -> dict[str, str | tuple[str, ...]]:
+    """The condition keys aws:RequestTag/KEY and aws:TagKeys of a request with `tags`, and with keys alone."""
+    given = list(tags)
+    found: dict[str, str | tuple[str, ...]] = {f"aws:requesttag/{key.lower()}": value for key, value in given}
+    keys = (*(key for key, _ in given), *further_keys)
+    if keys:
+        found["aws:tagkeys"] = keys
+    return found
 
 
 class Call(msgspec.Struct, Generic[S], frozen=True, gc=False):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from moorage.access.authorize import Registry as RegistryResource
 from moorage.access.authorize import Resource
-from moorage.api.aws.operation import Conditions
+from moorage.api.aws.operation import Conditions, tag_conditions
 from moorage.api.ecr import shapes
 from moorage.api.ecr.pages import DEFAULT_PAGE, after_token, next_token
 from moorage.api.ecr.service import ECR, EcrCall, by, ref_of, the_repository
@@ -23,10 +23,7 @@ def tags_of(tags: Sequence[shapes.Tag] | None) -> Mapping[str, str]:
 
 def request_tags(tags: Sequence[shapes.Tag] | None) -> Conditions:
     """The condition keys aws:RequestTag/KEY and aws:TagKeys of a request with `tags`."""
-    if not tags:
-        return {}
-    values: dict[str, str | tuple[str, ...]] = {f"aws:requesttag/{tag.key.lower()}": tag.value for tag in tags}
-    return {**values, "aws:tagkeys": tuple(tag.key for tag in tags)}
+    return tag_conditions((tag.key, tag.value) for tag in tags or ())
 
 
 def _created_tags(_call: EcrCall, request: shapes.CreateRepositoryRequest) -> Conditions:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from moorage.access.authorize import NamedResource, Resource
 from moorage.access.principals import Principals
 from moorage.access.simulate import Simulator
-from moorage.api.aws.operation import Call, Conditions, Service
+from moorage.api.aws.operation import Call, Conditions, Service, tag_conditions
 from moorage.api.aws.query import Parameters
 from moorage.api.iam import fields
 from moorage.clock import Clock
@@ -196,11 +196,7 @@ def requested(
     if policy:
         values["iam:policyarn"] = fields.arn(request)
     if tags:
-        given = fields.tags(request)
-        values.update({f"aws:requesttag/{key.lower()}": value for key, value in given.items()})
-        keys = (*given, *fields.tag_keys(request))
-        if keys:
-            values["aws:tagkeys"] = keys
+        values.update(tag_conditions(fields.tags(request).items(), *fields.tag_keys(request)))
     return values
 
 

@@ -1,37 +1,29 @@
 """AssumeRole: a session with the rights of a role, for whoever its trust policy names (STS API reference)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from moorage.access.authorize import Resource
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.sts import fields, made
+from moorage.api.sts import fields, taking_on
 from moorage.api.sts.service import STS, StsCall, the_role
+from moorage.api.sts.taking_on import Asked
 from moorage.errors import AccessDenied, QueryError
-from moorage.identity.entity import Role
 
-DEFAULT_SECONDS: Final = 3600
-MOST_SECONDS: Final = 43_200
 CHAINED_SECONDS: Final = 3600
 
 
-class Asked(NamedTuple):
-    """What the session shall be, with what it inherits from the session that asks."""
+def _asked(call: StsCall, request: Parameters) -> Asked:
+    """What the session shall be, with what it inherits from the session that asks.
 
-    tags: dict[str, str]
-    transitive_keys: tuple[str, ...]
-    source_identity: str | None
-    chained: bool
-
-
-def asked(call: StsCall, request: Parameters) -> Asked:
-    """AccessDenied when it would change the source identity; InvalidParameterValue for an inherited tag given anew."""
+    AccessDenied when it would change the source identity; InvalidParameterValue for an inherited tag given anew.
+    """
     tags = fields.tags(request)
     keys = fields.transitive_keys(request, tags)
     source = fields.source_identity(request)
     session = call.caller.session
     if session is None:
-        return Asked(tags, keys, source, chained=False)
+        return Asked(tags, keys, source)
     inherited = {key: session.tags[key] for key in session.transitive_keys}
     folded = {key.lower() for key in inherited}
     for key in tags:
@@ -48,13 +40,7 @@ def asked(call: StsCall, request: Parameters) -> Asked:
 
 
 def _actions(call: StsCall, request: Parameters) -> Sequence[str]:
-    """Tags and a source identity, inherited ones too, need their own permissions (IAM user guide, session tags)."""
-    what = asked(call, request)
-    return (
-        "sts:AssumeRole",
-        *(("sts:TagSession",) if what.tags else ()),
-        *(("sts:SetSourceIdentity",) if what.source_identity is not None else ()),
-    )
+    return _asked(call, request).actions("sts:AssumeRole")
 
 
 async def _role(call: StsCall, request: Parameters) -> Sequence[Resource]:
@@ -68,83 +54,23 @@ async def _role(call: StsCall, request: Parameters) -> Sequence[Resource]:
 
 
 async def _conditions(call: StsCall, request: Parameters) -> dict[str, str | tuple[str, ...]]:
-    what = asked(call, request)
-    found = await role_conditions(call, request)
-    for key, value in what.tags.items():
-        found[f"aws:requesttag/{key.lower()}"] = value
-    if what.tags:
-        found["aws:tagkeys"] = tuple(what.tags)
-    if what.transitive_keys:
-        found["sts:transitivetagkeys"] = what.transitive_keys
-    if what.source_identity is not None:
-        found["sts:sourceidentity"] = what.source_identity
+    found = await taking_on.conditions(call, request, _asked(call, request))
     external_id = fields.external_id(request)
     if external_id is not None:
         found["sts:externalid"] = external_id
     return found
 
 
-async def role_conditions(call: StsCall, request: Parameters) -> dict[str, str | tuple[str, ...]]:
-    """What every way of taking a role on has: session name, duration, and the role's tags."""
-    found: dict[str, str | tuple[str, ...]] = {"sts:rolesessionname": fields.session_name(request)}
-    given = request.integer("DurationSeconds")
-    if given is not None:
-        found["sts:durationseconds"] = str(given)
-    role = await call.services.identity.roles.by_arn(fields.role_arn(request).text)
-    if role is not None:
-        for key, value in (await call.services.identity.tags.of(role.id)).items():
-            found[f"aws:resourcetag/{key.lower()}"] = value
-            found[f"iam:resourcetag/{key.lower()}"] = value
-    return found
-
-
 @STS.operation("AssumeRole", action=_actions, resource=_role, conditions=_conditions)
 async def assume_role(call: StsCall, request: Parameters) -> Mapping[str, Value]:
-    what, name, policies = asked(call, request), fields.session_name(request), fields.session_policies(request)
-    role = await trusting(call, request)
-    seconds = duration(request, role)
-    if what.chained and request.integer("DurationSeconds") is not None and seconds > CHAINED_SECONDS:
-        raise QueryError(
-            "ValidationError",
-            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
-        )
-    session = await call.services.identity.sessions.create(
-        role.account,
-        role.id,
-        min(seconds, CHAINED_SECONDS) if what.chained else seconds,
-        kind="role",
-        name=name,
-        policy=policies.text,
-        policy_ids=await made.policy_ids(call, role.account, policies),
-        tags=what.tags,
-        transitive_keys=what.transitive_keys,
-        source_identity=what.source_identity,
-        chained=what.chained,
-    )
-    return {
-        "Credentials": made.credentials(session),
-        "AssumedRoleUser": made.role_user(role, name),
-        "PackedPolicySize": made.packed_size(policies, what.tags),
-        "SourceIdentity": what.source_identity,
-    }
-
-
-async def trusting(call: StsCall, request: Parameters) -> Role:
-    """The role, which trusted the caller a moment ago."""
-    arn = fields.role_arn(request).text
-    role = await call.services.identity.roles.by_arn(arn)
-    if role is None:
-        raise AccessDenied(
-            f"User: {call.caller.principal.arn} is not authorized to perform: sts:AssumeRole on resource: {arn}"
-        )
-    return role
-
-
-def duration(request: Parameters, role: Role) -> int:
-    """How long the session lasts: an hour, or what is asked for within what the role allows."""
-    seconds = fields.seconds(request, DEFAULT_SECONDS, MOST_SECONDS)
-    if seconds > role.max_session_seconds:
-        raise QueryError(
-            "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
-        )
-    return seconds
+    asked, policies = _asked(call, request), fields.session_policies(request)
+    role = await taking_on.trusting(call, request)
+    seconds = taking_on.duration(request, role)
+    if asked.chained:
+        if request.integer("DurationSeconds") is not None and seconds > CHAINED_SECONDS:
+            raise QueryError(
+                "ValidationError",
+                "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
+            )
+        seconds = min(seconds, CHAINED_SECONDS)
+    return await taking_on.session(call, request, role, seconds, asked, policies)

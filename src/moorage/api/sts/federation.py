@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from moorage.access.authorize import NamedResource, Resource
-from moorage.api.aws.operation import Conditions
+from moorage.api.aws.operation import Conditions, tag_conditions
 from moorage.api.aws.query import Parameters, Value
 from moorage.api.sts import fields, made
 from moorage.api.sts.service import STS, StsCall
@@ -23,11 +23,7 @@ def _federated_user(call: StsCall, request: Parameters) -> Sequence[Resource]:
 
 
 def _conditions(call: StsCall, request: Parameters) -> Conditions:
-    tags = fields.tags(request)
-    found: dict[str, str | tuple[str, ...]] = {f"aws:requesttag/{key.lower()}": value for key, value in tags.items()}
-    if tags:
-        found["aws:tagkeys"] = tuple(tags)
-    return found
+    return tag_conditions(fields.tags(request).items())
 
 
 def _actions(call: StsCall, request: Parameters) -> Sequence[str]:

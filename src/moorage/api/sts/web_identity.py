@@ -11,9 +11,9 @@ from moorage import policy
 from moorage.access import context
 from moorage.access.caller import Caller
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.sts import fields, made
-from moorage.api.sts.assume_role import duration, role_conditions, trusting
+from moorage.api.sts import fields, taking_on
 from moorage.api.sts.service import STS, StsCall, StsServices, the_role
+from moorage.api.sts.taking_on import Asked
 from moorage.errors import QueryError
 from moorage.identity.credentials import PolicySets
 from moorage.identity.oidc import WebIdentity
@@ -51,63 +51,37 @@ def _tags(identity: WebIdentity) -> tuple[dict[str, str], tuple[str, ...]]:
     return tags, tuple(key for key in keys if key in tags)
 
 
-def _source_identity(identity: WebIdentity) -> str | None:
-    said = identity.claims.get(_SOURCE_IDENTITY)
-    return said if isinstance(said, str) else None
-
-
-def _actions(call: StsCall, request: Parameters) -> Sequence[str]:
+def _asked(call: StsCall) -> Asked:
     identity = _identity(call)
-    return (
-        "sts:AssumeRoleWithWebIdentity",
-        *(("sts:TagSession",) if _tags(identity)[0] else ()),
-        *(("sts:SetSourceIdentity",) if _source_identity(identity) is not None else ()),
+    tags, transitive = _tags(identity)
+    source = identity.claims.get(_SOURCE_IDENTITY)
+    return Asked(
+        tags,
+        transitive,
+        source if isinstance(source, str) else None,
+        provider=call.caller.principal.arn,
+        context=identity.conditions(),
     )
 
 
+def _actions(call: StsCall, request: Parameters) -> Sequence[str]:
+    return _asked(call).actions("sts:AssumeRoleWithWebIdentity")
+
+
 async def _conditions(call: StsCall, request: Parameters) -> dict[str, str | tuple[str, ...]]:
-    identity = _identity(call)
-    found = await role_conditions(call, request)
-    tags, transitive = _tags(identity)
-    for key, value in tags.items():
-        found[f"aws:requesttag/{key.lower()}"] = value
-    if tags:
-        found["aws:tagkeys"] = tuple(tags)
-    if transitive:
-        found["sts:transitivetagkeys"] = transitive
-    source = _source_identity(identity)
-    if source is not None:
-        found["sts:sourceidentity"] = source
-    return found
+    return await taking_on.conditions(call, request, _asked(call))
 
 
 @STS.operation(
     "AssumeRoleWithWebIdentity", action=_actions, resource=the_role, conditions=_conditions, authenticate=_bearer
 )
 async def assume_role_with_web_identity(call: StsCall, request: Parameters) -> Mapping[str, Value]:
-    identity, name, policies = _identity(call), fields.session_name(request), fields.session_policies(request)
-    role = await trusting(call, request)
-    tags, transitive = _tags(identity)
-    session = await call.services.identity.sessions.create(
-        role.account,
-        role.id,
-        duration(request, role),
-        kind="role",
-        name=name,
-        policy=policies.text,
-        policy_ids=await made.policy_ids(call, role.account, policies),
-        tags=tags,
-        transitive_keys=transitive,
-        source_identity=_source_identity(identity),
-        provider=call.caller.principal.arn,
-        context=identity.conditions(),
-    )
-    return {
-        "Credentials": made.credentials(session),
+    identity, policies = _identity(call), fields.session_policies(request)
+    role = await taking_on.trusting(call, request)
+    seconds = taking_on.duration(request, role)
+    answer = await taking_on.session(call, request, role, seconds, _asked(call), policies)
+    return answer | {
         "SubjectFromWebIdentityToken": identity.subject,
-        "AssumedRoleUser": made.role_user(role, name),
-        "PackedPolicySize": made.packed_size(policies, tags),
         "Provider": identity.issuer.issuer,
         "Audience": identity.audience,
-        "SourceIdentity": _source_identity(identity),
     }

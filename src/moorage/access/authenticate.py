@@ -8,7 +8,7 @@ import base64
 import binascii
 import hmac
 import re
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
@@ -21,11 +21,10 @@ from moorage.identity import arns
 from moorage.identity.credentials import Credential, PolicySets
 from moorage.identity.identity import Identity
 from moorage.identity.pull_tokens import Shown, read_token
+from moorage.memo import Memo
 from moorage.names import AccountId, Region
 from moorage.sealing import SealBrokenError, Sealer
 from moorage.settings import Settings
-
-T = TypeVar("T")
 
 USER = "AWS"
 """The user name that goes with a registry password."""
@@ -73,10 +72,10 @@ class Authenticator:
         self._sealer = sealer
         self._clock = clock
         self._settings = settings
-        self._callers: dict[str, tuple[Credential, Caller]] = {}
-        self._open: dict[str, Caller] = {}
-        self._grants: dict[str, Grant | Shown | Caller] = {}
-        self._bearers: dict[str, Grant] = {}
+        self._callers: Memo[str, tuple[Credential, Caller]] = Memo(_KEPT)
+        self._open: Memo[str, Caller] = Memo(_KEPT)
+        self._grants: Memo[str, Grant | Shown | Caller] = Memo(_KEPT)
+        self._bearers: Memo[str, Grant] = Memo(_KEPT)
         self._anonymous = Caller(
             policy.ANONYMOUS, "anonymous", _NOBODY, PolicySets(), context.of_credential(policy.ANONYMOUS, None)
         )
@@ -108,7 +107,7 @@ class Authenticator:
             expires_at=credential.expires_at,
             session=credential.session,
         )
-        _remember(self._callers, credential.key_id, (credential, caller))
+        self._callers.keep(credential.key_id, (credential, caller))
         return caller
 
     def used(self, caller: Caller, service: str, region: str) -> None:
@@ -128,7 +127,7 @@ class Authenticator:
             account = AccountId(key_id) if is_account else self._settings.default_account
             principal = _root(account)
             known = Caller(principal, "open", key_id, PolicySets(), context.of_credential(principal, None))
-            _remember(self._open, key_id, known)
+            self._open.keep(key_id, known)
         return known
 
     def anonymous(self) -> Caller:
@@ -159,7 +158,7 @@ class Authenticator:
         known = self._bearers.get(header)
         if known is None:
             known = self.read_grant(_BEARER, header[len("Bearer ") :].strip())
-            _remember(self._bearers, header, known)
+            self._bearers.keep(header, known)
         try:
             return await self.redeem(known)
         except AuthorizationTokenExpired as error:
@@ -204,7 +203,7 @@ class Authenticator:
         known = self._grants.get(header)
         if known is None:
             known = await self._read_basic(header)
-            _remember(self._grants, header, known)
+            self._grants.keep(header, known)
         if isinstance(known, Caller):
             return known
         if isinstance(known, Shown):
@@ -317,9 +316,3 @@ def _principal(credential: Credential) -> policy.Principal:
 
 def _root(account: AccountId) -> policy.Principal:
     return policy.Principal("root", account, arns.root_arn(account), account)
-
-
-def _remember(kept: dict[str, T], key: str, value: T) -> None:
-    if len(kept) >= _KEPT:
-        kept.clear()
-    kept[key] = value

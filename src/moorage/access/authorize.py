@@ -17,6 +17,7 @@ from moorage.errors import AccessDenied
 from moorage.identity import aws_managed
 from moorage.identity.credentials import Attached, PolicySets
 from moorage.identity.organizations import Levels, Organizations
+from moorage.memo import Memo
 from moorage.names import AccountId, Region, RepositoryRef, repository_arn
 from moorage.registry import registry as registries
 from moorage.settings import Settings
@@ -88,8 +89,8 @@ class Access:
         self._recorder = recorder
         self._clock = clock
         self._settings = settings
-        self._compiled: dict[tuple[str, policy.Kind], policy.Document] = {}
-        self._policies: dict[Attachment, policy.Policies] = {}
+        self._compiled: Memo[tuple[str, policy.Kind], policy.Document] = Memo(_KEPT)
+        self._policies: Memo[Attachment, policy.Policies] = Memo(_KEPT)
         self._allowed = metrics.DECISIONS.labels("allow")
         self._denied = metrics.DECISIONS.labels("deny")
 
@@ -252,9 +253,7 @@ class Access:
                 scp=await self._levels(attachment.scp, policy.Kind.SCP),
                 rcp=await self._levels(attachment.rcp, policy.Kind.RCP),
             )
-        if len(self._policies) >= _KEPT:
-            self._policies.clear()
-        self._policies[attachment] = policies
+        self._policies.keep(attachment, policies)
         return policies
 
     async def _levels(self, levels: Levels | None, kind: policy.Kind) -> tuple[tuple[policy.Named, ...], ...] | None:
@@ -269,7 +268,7 @@ class Access:
 
     async def beside(self, sets: PolicySets, document: policy.Document | None) -> policy.Policies:
         """The policies that would apply to a caller with these, were `document` (None: nothing) the repository's."""
-        return await self._with(sets, None if document is None else (policy.Named("RepositoryPolicy", "", document),))
+        return await self._with(sets, None if document is None else (policy.Named(REPOSITORY_POLICY, "", document),))
 
     async def _trusting(self, policies: policy.Policies, trust: str) -> policy.Policies:
         named = (policy.Named("trust policy", trust, await self.compiled(trust, policy.Kind.TRUST)),) if trust else ()
@@ -293,9 +292,7 @@ class Access:
         found = self._compiled.get((name, kind))
         if found is None:
             found = policy.parse(aws_managed.document(name) or await self._documents.document(name), kind)
-            if len(self._compiled) >= _KEPT:
-                self._compiled.clear()
-            self._compiled[name, kind] = found
+            self._compiled.keep((name, kind), found)
         return found
 
 

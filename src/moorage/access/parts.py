@@ -8,6 +8,7 @@ import msgspec
 
 from moorage import policy
 from moorage.access.caller import Caller
+from moorage.memo import Memo
 
 T = TypeVar("T")
 
@@ -55,8 +56,8 @@ class Parts:
     """Names what rows refer to, and knows which texts are not in the database yet."""
 
     def __init__(self) -> None:
-        self._callers: dict[int, tuple[Caller, str, str]] = {}
-        self._policies: dict[int, tuple[policy.Policies, str, str]] = {}
+        self._callers: Memo[int, tuple[Caller, str, str]] = Memo(_KEPT)
+        self._policies: Memo[int, tuple[policy.Policies, str, str]] = Memo(_KEPT)
         self._written: set[str] = set()
         self._day = 0
         self.new: dict[str, str] = {}
@@ -79,7 +80,7 @@ class Parts:
         if known is None:
             text = _text(KeptCaller(caller.principal, caller.credential, caller.key_id, caller.context))
             known = (caller, _name(text), text)
-            _remember(self._callers, id(caller), known)
+            self._callers.keep(id(caller), known)
         return self._refer(known[1], known[2])
 
     def policies(self, policies: policy.Policies) -> str:
@@ -88,7 +89,7 @@ class Parts:
         if known is None:
             text = _text(_kept(policies))
             known = (policies, _name(text), text)
-            _remember(self._policies, id(policies), known)
+            self._policies.keep(id(policies), known)
         return self._refer(known[1], known[2])
 
     def context(self, context: policy.Context) -> str:
@@ -125,12 +126,6 @@ def _text(value: Any) -> str:
 
 def _name(text: str) -> str:
     return blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _remember(kept: dict[int, T], key: int, value: T) -> None:
-    if len(kept) >= _KEPT:
-        kept.clear()
-    kept[key] = value
 
 
 def read_caller(text: str) -> KeptCaller:

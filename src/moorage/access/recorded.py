@@ -1,7 +1,7 @@
 """Recorded decisions, put together again: what was asked, on which policies; one of them, or a stream for a replay."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -9,9 +9,8 @@ from moorage import policy
 from moorage.access import parts
 from moorage.access.authorize import Access
 from moorage.access.context import instant
+from moorage.memo import Memo
 from moorage.store.metadata.audit import AuditStore, Decided, Position, Row
-
-T = TypeVar("T")
 
 _KEPT: Final = 50_000
 """Parts kept decoded; past it they are read again."""
@@ -47,7 +46,7 @@ class Records:
         self._access = access
         self._callers: dict[str, parts.KeptCaller] = {}
         self._contexts: dict[str, Mapping[str, str | tuple[str, ...]]] = {}
-        self._policies: dict[str, policy.Policies] = {}
+        self._policies: Memo[str, policy.Policies] = Memo(_KEPT)
 
     async def decided(
         self,
@@ -121,7 +120,7 @@ class Records:
                 scp=await self._levels(kept.scp),
                 rcp=await self._levels(kept.rcp),
             )
-            _remember(self._policies, part, found)
+            self._policies.keep(part, found)
         return found
 
     async def _levels(
@@ -163,9 +162,3 @@ class Records:
         return Recorded(
             row.id, request, caller, row.policies, row.allowed, row.rule, row.count, row.at, row.last, row.region
         )
-
-
-def _remember(kept: dict[str, T], key: str, value: T) -> None:
-    if len(kept) >= _KEPT:
-        kept.clear()
-    kept[key] = value

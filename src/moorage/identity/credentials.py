@@ -11,6 +11,7 @@ from moorage.identity import aws_managed
 from moorage.identity.arns import policy_arn
 from moorage.identity.entity import Entity
 from moorage.identity.unique_ids import PULL_TOKEN, SESSION, secret_purpose
+from moorage.memo import Memo
 from moorage.names import AccountId
 from moorage.sealing import Sealer
 from moorage.store.metadata import credentials, epoch, identities, managed_policies
@@ -88,7 +89,7 @@ class Credentials:
     def __init__(self, db: Database, sealer: Sealer) -> None:
         self._db = db
         self._sealer = sealer
-        self._cache: dict[str, Credential | None] = {}
+        self._cache: Memo[str, Credential | None] = Memo(_CACHED)
         self._epoch = -1
         self._seen: int | None = None
 
@@ -106,9 +107,7 @@ class Credentials:
         if fresh:
             self._keep_epoch(at_epoch)
             if at_epoch == self._epoch:
-                if len(self._cache) >= _CACHED:
-                    self._cache.clear()
-                self._cache[key_id] = found
+                self._cache.keep(key_id, found)
         return at_epoch, found
 
     async def was_token(self, token_id: str, secret_hash: str) -> bool:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from moorage import policy
-from moorage.identity.credentials import PolicySets, SessionState
-from moorage.identity.oidc import WebIdentity
 from moorage.names import Region
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the commands that ask the engine without a server need no database
     from moorage.access.audit import Entry
+    from moorage.identity.credentials import PolicySets, SessionState
+    from moorage.identity.oidc import WebIdentity
 
 
 class Connection(msgspec.Struct, frozen=True, gc=False):
@@ -35,15 +35,15 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     """How: `key`; `session` (GetSessionToken), `role`, `federated`; `token` (a pull token); `web` (an OIDC
     token); `open` (dev, unverified); `anonymous`."""
     key_id: str
-    policies: PolicySets
+    policies: "PolicySets"
     """What comes with the caller: identity policies, boundary, session policies."""
     context: dict[str, str | tuple[str, ...]]
     """Condition keys that belong to the credential, in lower case."""
     expires_at: float | None = None
     """Of a session or pull token: seconds since the epoch."""
-    session: SessionState | None = None
+    session: "SessionState | None" = None
     """Of a session: its name, tags and what else it was made with."""
-    web: WebIdentity | None = None
+    web: "WebIdentity | None" = None
     """Of an OIDC token: what it says."""
 
     @property

@@ -3,10 +3,13 @@
 import time
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from moorage import policy
 from moorage.access.caller import Caller, Connection
-from moorage.identity.credentials import Credential
+
+if TYPE_CHECKING:
+    from moorage.identity.credentials import Credential
 
 Values = dict[str, str | tuple[str, ...]]
 
@@ -20,7 +23,7 @@ _TYPES: Mapping[str, str] = {
 }
 
 
-def of_credential(principal: policy.Principal, credential: Credential | None) -> Values:
+def of_credential(principal: policy.Principal, credential: "Credential | None") -> Values:
     """The keys that stay the same for as long as the credential lives. No credential: an open key of dev mode."""
     if principal.kind == "anonymous":
         return {

@@ -16,7 +16,7 @@ from moorage import policy
 from moorage.access import matrix
 from moorage.cli import access_page, options, times
 from moorage.cli.client import call
-from moorage.cli.policy_try import read_policy
+from moorage.cli.policy_file import read_policy
 from moorage.settings import Settings
 
 _COLOURS: Final = {"yes": "bold green", "no": "dim", "depends": "yellow"}

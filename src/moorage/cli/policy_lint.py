@@ -12,9 +12,9 @@ from rich.console import Console
 
 from moorage import __version__, policy
 from moorage.cli import policy_lint_text
+from moorage.cli.policy_file import STDIN, read_policy
 from moorage.policy import lint as linting
 
-_STDIN = "-"
 _MAX_BYTES = 1 << 20
 """More than any policy's length; what is longer is cut, and then too long to be read as a policy."""
 
@@ -71,7 +71,7 @@ def lint(
     if unsafe_fixes and not (fix or diff):
         raise typer.BadParameter("goes with --fix or --diff", param_hint="--unsafe-fixes")
     linted = [_linted(name, kind, account) for name in files or [_default()]]
-    to_stdout = (fix or diff) and any(one.name == _STDIN or diff for one in linted)
+    to_stdout = (fix or diff) and any(one.name == STDIN or diff for one in linted)
     if fix or diff:
         linted = [_fixed(one, account, write=not diff, proposals=unsafe_fixes) for one in linted]
     _WRITERS[form](linted, to_stdout)
@@ -82,29 +82,17 @@ def lint(
 def _default() -> str:
     if sys.stdin.isatty():
         raise typer.BadParameter("name a file, or - for standard input", param_hint="FILE")
-    return _STDIN
+    return STDIN
 
 
 def _linted(name: str, kind: policy.Kind | None, account: str | None) -> Linted:
-    text = _read(name)
+    text = read_policy(name, most=_MAX_BYTES, param_hint="FILE")
     guessed = None
     if kind is None:
         kind, guessed = linting.guess_kind(text)
         if kind is None:
             raise typer.BadParameter(f"say what {name} is: {guessed}", param_hint="--type")
     return Linted(name, text, kind, guessed or None, linting.lint(text, kind, account=account))
-
-
-def _read(name: str) -> str:
-    try:
-        if name == _STDIN:
-            return sys.stdin.buffer.read(_MAX_BYTES).decode()
-        with Path(name).open("rb") as file:
-            return file.read(_MAX_BYTES).decode()
-    except OSError as error:
-        raise typer.BadParameter(f"{name}: {error.strerror}", param_hint="FILE") from error
-    except UnicodeDecodeError as error:
-        raise typer.BadParameter(f"{name}: not UTF-8 at byte {error.start}", param_hint="FILE") from error
 
 
 def _fixed(one: Linted, account: str | None, *, write: bool, proposals: bool) -> Linted:
@@ -117,7 +105,7 @@ def _fixed(one: Linted, account: str | None, *, write: bool, proposals: bool) ->
     if not write:
         policy_lint_text.print_diff(one.name, one.text, text)
         return one
-    if one.name == _STDIN:
+    if one.name == STDIN:
         sys.stdout.write(text)
     elif text != one.text:
         Path(one.name).write_bytes(text.encode())
@@ -145,7 +133,7 @@ def _write_json(linted: list[Linted], to_stderr: bool) -> None:
 
 
 def _write_sarif(linted: list[Linted], to_stderr: bool) -> None:
-    found = [("stdin" if one.name == _STDIN else one.name, one.report.findings) for one in linted]
+    found = [("stdin" if one.name == STDIN else one.name, one.report.findings) for one in linted]
     typer.echo(json.dumps(linting.as_sarif(found, __version__), indent=2), err=to_stderr)
 
 

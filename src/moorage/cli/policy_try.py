@@ -2,10 +2,8 @@
 
 import enum
 import json
-import sys
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -15,10 +13,9 @@ from rich.text import Text
 
 from moorage.cli import options, times
 from moorage.cli.client import ServerSaidNoError, stream
+from moorage.cli.policy_file import read_policy
 from moorage.settings import Settings
 
-_STDIN: Final = "-"
-_MAX_BYTES: Final = 1 << 16
 _SHOWN: Final = 20
 
 
@@ -81,19 +78,6 @@ def try_(
         _show(Console(highlight=False, soft_wrap=True), report, against)
     if (fail_on_loss and report["lostRequests"]) or (fail_on_gain and report["gainedRequests"]):
         raise typer.Exit(1)
-
-
-def read_policy(name: str) -> str:
-    """The text of a policy file; `-`: of standard input. BadParameter."""
-    try:
-        if name == _STDIN:
-            return sys.stdin.buffer.read(_MAX_BYTES).decode()
-        with Path(name).open("rb") as file:
-            return file.read(_MAX_BYTES).decode()
-    except OSError as error:
-        raise typer.BadParameter(f"{name}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise typer.BadParameter(f"{name}: not UTF-8 at byte {error.start}") from error
 
 
 def followed(told: Iterable[dict[str, Any]], doing: str) -> dict[str, Any]:

@@ -195,10 +195,12 @@ class Application:
         if running is None:
             raise RuntimeError("the application has not been started")
         path: str = scope["path"]
+        name: str
+        door: Any
         if path.startswith("/v2/") or path == "/v2":
             name, door = "oci", running.oci
         elif path == "/":
-            name, door = "aws", running.aws  # type: ignore[assignment]
+            name, door = "aws", running.aws
         else:
             name, door = "admin", running.admin
         traffic = _Traffic(receive, send)

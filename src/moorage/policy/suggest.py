@@ -9,6 +9,7 @@ import msgspec
 
 from moorage.policy.decision import Decision, SetName
 from moorage.policy.evaluate import evaluate
+from moorage.policy.explanation import SETS
 from moorage.policy.request import Named, Policies, Request
 from moorage.policy.suggest_changes import LEVELS, Candidate, Change, candidates
 
@@ -85,4 +86,4 @@ def blocked_by(decision: Decision, suggestions: Sequence[Suggestion]) -> tuple[S
         return ()
     if suggestions:
         return tuple(dict.fromkeys(change.set for change in suggestions[0].changes))
-    return (decision.decided_by,) if decision.decided_by not in {"root", "service", "request"} else ()  # type: ignore[return-value]
+    return tuple(name for name in SETS if name == decision.decided_by)

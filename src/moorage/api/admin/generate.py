@@ -1,17 +1,14 @@
 """The least policy for what was used, as the record has it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from moorage.access.generate import Generated
-from moorage.access.replay import Progress
-from moorage.api.admin.lines import lines
+from moorage.api.admin.lines import lines, progressing
 from moorage.api.admin.replay import REPLAY
 from moorage.api.admin.service import AdminServices
 from moorage.api.admin.trail import is_read
@@ -54,12 +51,6 @@ def routes(services: AdminServices) -> list[Route]:
             made = services.generator.for_repository(
                 ref, since=asked.since, until=until, everybody=asked.everybody, by_network=asked.by_network
             )
-        return lines(_told(made, running))
+        return lines(progressing(made, running, "generated"))
 
     return [Route("/_moorage/policy/generate", generate, methods=["POST"])]
-
-
-async def _told(made: AsyncIterator[Progress | Generated], running: asyncio.Semaphore) -> AsyncIterator[dict[str, Any]]:
-    async with running:
-        async for each in made:
-            yield {"progress" if isinstance(each, Progress) else "generated": each}

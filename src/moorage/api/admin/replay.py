@@ -1,16 +1,15 @@
 """A proposed repository policy tried on what was recorded."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from moorage.access.replay import Baseline, Progress, Replay
-from moorage.api.admin.lines import lines
+from moorage.access.replay import Baseline
+from moorage.api.admin.lines import lines, progressing
 from moorage.api.admin.service import AdminServices
 from moorage.api.admin.trail import is_read
 from moorage.errors import LimitExceeded
@@ -46,12 +45,6 @@ def routes(services: AdminServices) -> list[Route]:
         )
         if running.locked():
             raise LimitExceeded(f"{AT_ONCE} replays are under way; try again when one has ended")
-        return lines(_told(replay, running))
+        return lines(progressing(replay.run(), running, "report"))
 
     return [Route("/_moorage/policy/try", attempt, methods=["POST"])]
-
-
-async def _told(replay: Replay, running: asyncio.Semaphore) -> AsyncIterator[dict[str, Any]]:
-    async with running:
-        async for each in replay.run():
-            yield {"progress" if isinstance(each, Progress) else "report": each}

@@ -126,8 +126,8 @@ class AuditStore:
         found: dict[str, Row] = {}
         for some in _some(ids):
             query = select(decisions).where(decisions.c.id.in_(some))
-            for row in await self._database.read(lambda conn, query=query: conn.execute(query).mappings().all()):  # type: ignore[misc]
-                found[row["id"]] = dict(row)
+            for row in await self._all(query):
+                found[row.id] = dict(row._mapping)
         return found
 
     async def last_denial(self, principal: str) -> Row | None:
@@ -145,8 +145,8 @@ class AuditStore:
         found: dict[str, str] = {}
         for some in _some(names):
             query = select(audit_parts.c.hash, audit_parts.c.text).where(audit_parts.c.hash.in_(some))
-            for row in await self._database.read(lambda conn, query=query: conn.execute(query).all()):  # type: ignore[misc]
-                found[row[0]] = row[1]
+            for row in await self._all(query):
+                found[row.hash] = row.text
         return found
 
     async def decided(
@@ -262,6 +262,9 @@ class AuditStore:
 
     async def close(self) -> None:
         await self._database.close()
+
+    async def _all(self, query: Select[Any]) -> Sequence[Any]:
+        return await self._database.read(lambda conn: conn.execute(query).all())
 
     async def _first(self, query: Select[Any]) -> Row | None:
         def work(conn: Connection) -> Row | None:

@@ -58,6 +58,10 @@ class _GroupLostError(Exception):
 class _BusyError(Exception):
     """Another program writes; nothing was done."""
 
+    def __init__(self, error: sqlite3.OperationalError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
 
 class _Committer:
     """A connection that runs groups of jobs, each group in one transaction."""
@@ -92,7 +96,7 @@ class _Committer:
             self._raw.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                raise _BusyError from error
+                raise _BusyError(error) from error
             raise
 
     def _run_one(self, job: Job) -> Outcome:
@@ -177,7 +181,7 @@ class ThreadWriter:
         try:
             return self._committer.commit(group)
         except _BusyError as error:
-            return [Outcome(job.future, False, None, error.__cause__) for job in group]  # type: ignore[arg-type]
+            return [Outcome(job.future, False, None, error.error) for job in group]
         finally:
             fcntl.flock(self._committer.gate, fcntl.LOCK_UN)
 

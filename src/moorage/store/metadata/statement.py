@@ -23,7 +23,7 @@ class Query:
     def __init__(self, clause: _Returning) -> None:
         self._text = _Text(clause)
         columns = [str(column.key) for column in clause.exported_columns]
-        self._row: Any = namedtuple("Row", columns)  # type: ignore[misc]
+        self._row: Any = namedtuple("Row", columns)  # type: ignore[misc]  # its columns are known at run time only
         self._clause = clause
 
     def first(self, conn: Connection, values: Mapping[str, Any]) -> Any | None:

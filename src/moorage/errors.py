@@ -6,7 +6,6 @@ Wording and marks of certainty: ecr-behaviour.md (§3.1, §4-§9, §15) and poli
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 from moorage.names import AccountId, RepositoryRef
 
@@ -14,8 +13,8 @@ from moorage.names import AccountId, RepositoryRef
 class MoorageError(Exception):
     """A refusal that a client is told of. `str(error)` is the message it reads."""
 
-    code: ClassVar[str] = "ServerException"
-    status: ClassVar[int] = 400
+    code: str = "ServerException"
+    status: int = 400
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
@@ -414,10 +413,10 @@ class ReferencedImagesNotFound(MoorageError):
 class QueryError(MoorageError):
     """An error of IAM or STS with its own code, e.g. `NoSuchEntity` (404)."""
 
-    def __init__(self, error_code: str, message: str, error_status: int = 400) -> None:
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(message)
-        self.error_code = error_code
-        self.error_status = error_status
+        self.code = code
+        self.status = status
 
 
 class AccountNotFound(MoorageError):

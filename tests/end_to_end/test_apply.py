@@ -1,5 +1,6 @@
 """`moorage apply` and `moorage export`: what a file says is made, made once, shown first, and told again."""
 
+import json
 import os
 from pathlib import Path
 
@@ -143,6 +144,25 @@ def test_what_is_not_named_goes_only_when_that_is_asked_for(server: RunningServe
         [],
         [],
     )
+
+
+def test_a_role_may_trust_one_that_the_same_file_makes(server: RunningServer, home: Home) -> None:
+    """Also where the account keeps roles already, and so knows which there are."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": home.account}, "Action": "sts:AssumeRole"}
+    iam = server.client("iam", home.account)
+    iam.create_role(
+        RoleName="there", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": trust})
+    )
+    home.write(EVERYTHING)
+    assert "7 changed" in home("apply", "file.yaml")
+
+
+def test_the_first_refusal_ends_the_run_in_the_words_of_the_api(server: RunningServer, home: Home) -> None:
+    home.write("    users:\n      ann: {attached: [nowhere]}\n      bob: {}\n")
+    said = home("apply", "file.yaml", status=1)
+    assert "NoSuchEntity" in said
+    assert f"arn:aws:iam::{home.account}:policy/nowhere" in said
+    assert [each["UserName"] for each in server.client("iam", home.account).list_users()["Users"]] == ["ann"]
 
 
 def test_keys_are_made_on_request_and_written_once(home: Home) -> None:

@@ -177,4 +177,4 @@ async def test_last_uses_are_written_later_and_do_not_raise_the_epoch(identity: 
 async def test_nobody_has_no_session(identity: Identity) -> None:
     with pytest.raises(QueryError) as refused:
         await identity.sessions.create(ONE, "AROANOBODY", 900, kind="role", name="run")
-    assert refused.value.error_code == "NoSuchEntity"
+    assert refused.value.code == "NoSuchEntity"

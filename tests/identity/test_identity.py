@@ -28,9 +28,7 @@ def identity(database: Database) -> Identity:
 
 
 def refuses(code: str, status: int, match: str = "") -> "pytest.RaisesExc[QueryError]":
-    return pytest.raises(
-        QueryError, match=match, check=lambda error: (error.error_code, error.error_status) == (code, status)
-    )
+    return pytest.raises(QueryError, match=match, check=lambda error: (error.code, error.status) == (code, status))
 
 
 async def test_a_user_is_found_by_name_arn_and_id_in_its_account_alone(identity: Identity) -> None:

@@ -36,7 +36,7 @@ def issuers(tmp_path: Path, clock: Clock) -> Issuers:
 async def refused(issuers: Issuers, token: str) -> tuple[str, str]:
     with pytest.raises(QueryError) as caught:
         await issuers.verify(token)
-    return caught.value.error_code, caught.value.message
+    return caught.value.code, caught.value.message
 
 
 @pytest.mark.parametrize("signer", [RSA, EC], ids=["RS256", "ES256"])

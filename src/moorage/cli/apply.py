@@ -84,7 +84,8 @@ def _say(out: Console, answer: dict[str, Any], *, dry_run: bool) -> None:
     if answer["failed"] is not None:
         failed = answer["failed"]
         _show(out, failed)
-        out.print(f"[bold red]failed:[/] {escape(failed['message'])}", highlight=False, soft_wrap=True)
+        said = f"{failed['code']}: {failed['message']}"
+        out.print(f"[bold red]failed:[/] {escape(said)}", highlight=False, soft_wrap=True)
         out.print("What stands above it is done, what comes after it was not tried.", highlight=False)
     elif not answer["changes"]:
         out.print("nothing to change", highlight=False)

@@ -179,3 +179,20 @@ def test_changes_name_exactly_what_differs(before: Account, after: Account) -> N
     assert (found == []) == (before == after)
     assert all(each.operation == "delete" or each.aspects or each.before is None for each in found)
     assert not [each for each in changes(before, after, prune=False) if each.operation == "delete"]
+
+
+def test_a_role_is_made_after_those_that_it_trusts() -> None:
+    def trusting(*roles: str) -> Role:
+        principal = {"AWS": [f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in roles] or ACCOUNT}
+        statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+        return Role(json.dumps({"Version": "2012-10-17", "Statement": statement}))
+
+    roles = {
+        "a": trusting("c", "d"),
+        "b": trusting("a", "b"),
+        "c": trusting(),
+        "d": trusting("c", "e"),
+        "e": trusting("d"),
+    }
+    found = [each.name for each in changes(Account(), Account(roles=roles), prune=False)]
+    assert found == ["c", "e", "d", "a", "b"]  # d and e trust each other: either would be too early

@@ -9,7 +9,7 @@ from moorage.access.declared.changes import Change
 from moorage.access.declared.declaration import Group, Managed, Repository, Role, User
 from moorage.access.principals import Principals
 from moorage.access.repository_policy import RepositoryPolicyCheck
-from moorage.errors import InvalidParameter, MoorageError, QueryError
+from moorage.errors import InvalidParameter, MoorageError
 from moorage.identity.arns import policy_arn
 from moorage.identity.entity import GROUP, ROLE, USER, Kind
 from moorage.identity.identity import Identity
@@ -36,30 +36,14 @@ class Applier:
     async def apply(
         self, account: AccountId, changes: Sequence[Change], caller: Caller, connection: Connection
     ) -> tuple[list[Change], tuple[Change, MoorageError] | None]:
-        """What was done, in order; and the change that failed, if one did: then those after it were not tried.
-
-        A role that trusts one that is yet to be made waits for it.
-        """
+        """What was done, in order; and the change that failed, if one did: then those after it were not tried."""
         done: list[Change] = []
-        waiting = list(changes)
-        while waiting:
-            change = waiting.pop(0)
+        for change in changes:
             try:
                 await self._carry_out(account, change, caller, connection)
-            except QueryError as error:
-                later = [each for each in waiting if each.section == change.section and each.operation == "create"]
-                if change.section != "roles" or error.code != "MalformedPolicyDocument" or not later:
-                    return done, (change, error)
-                made, failed = await self.apply(account, [later[0]], caller, connection)
-                if failed is not None:
-                    return done, (change, error)
-                done += made
-                waiting.remove(later[0])
-                waiting.insert(0, change)
             except MoorageError as error:
                 return done, (change, error)
-            else:
-                done.append(change)
+            done.append(change)
         return done, None
 
     async def _carry_out(self, account: AccountId, change: Change, caller: Caller, connection: Connection) -> None:

@@ -1,10 +1,12 @@
 """What has to change so that an account becomes what its declaration says: two accounts in, changes out, in order."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from moorage.access.declared.declaration import SECTIONS, Account
+from moorage import policy
+from moorage.access.declared.declaration import SECTIONS, Account, Role
+from moorage.identity.arns import parse_identity
 
 Operation = Literal["create", "update", "delete"]
 
@@ -59,12 +61,38 @@ def changes(before: Account, after: Account, *, prune: bool) -> list[Change]:
 
 def _of_section(section: str, before: Account, after: Account) -> Iterator[Change]:
     there = {_folded(name): (name, one) for name, one in getattr(before, section).items()}
-    for name, wanted in sorted(getattr(after, section).items()):
+    declared = getattr(after, section)
+    names = _trusted_first(declared) if section == "roles" else sorted(declared)
+    for name in names:
+        wanted = declared[name]
         known = there.get(_folded(name))
         if known is None:
             yield Change("create", section, name, after=wanted)
         elif known[1] != wanted:
             yield Change("update", section, known[0], before=known[1], after=wanted)
+
+
+def _trusted_first(roles: Mapping[str, Role]) -> list[str]:
+    """The names, each after those that its trust policy names: a principal has to be there before it is named.
+
+    Of roles that trust each other, one comes too early whatever the order; the API's refusal says so.
+    """
+    found: dict[str, None] = {}
+    begun: set[str] = set()
+
+    def visit(name: str) -> None:
+        if name in begun:
+            return
+        begun.add(name)
+        named = map(parse_identity, policy.parse(roles[name].trust, policy.Kind.TRUST).principals())
+        for trusted in sorted(said.name for said in named if said is not None and said.kind == "role"):
+            if trusted in roles:
+                visit(trusted)
+        found[name] = None
+
+    for name in sorted(roles):
+        visit(name)
+    return list(found)
 
 
 def _folded(name: Any) -> Any:

@@ -57,7 +57,7 @@ def json_body(error: MoorageError) -> bytes:
 def query_code(error: MoorageError) -> tuple[str, int]:
     """Code and status of an error of a Query service."""
     if isinstance(error, QueryError):
-        return error.error_code, error.error_status
+        return error.code, error.status
     return next(
         (_QUERY[each] for each in type(error).__mro__ if each in _QUERY),
         (error.code.removesuffix("Exception"), error.status),

@@ -51,9 +51,6 @@ _EMPTY_FAILS: Final = Outcome(False, "empty-set")
 
 Qualifier = Literal["", "ForAllValues:", "ForAnyValue:"]
 _QUALIFIERS: Final[tuple[Qualifier, ...]] = ("ForAllValues:", "ForAnyValue:")
-_KEPT: Final = 32
-"""Values whose outcome a test keeps at most, each of at most so many characters:"""
-_SHORT: Final = 64
 _IF_EXISTS: Final = "ifexists"
 _NULL: Final = "null"
 
@@ -94,13 +91,12 @@ class Test:
 
     __slots__ = (
         "_compare",
-        "_keeps",
-        "_kept",
         "_missing",
         "_outcomes",
         "_plain",
         "_qualifier",
         "_variables",
+        "hangs_on_key_alone",
         "key",
         "name",
         "operator",
@@ -119,9 +115,8 @@ class Test:
         self._compare: Comparison | None = None
         self._plain: Comparison | None = None
         """The comparison, when one value is what it takes."""
-        self._keeps = not (variables and any("${" in value for value in self.values))
-        self._kept: dict[str, Outcome] = {}
-        """Outcomes by value: a network or a pattern compares slowly, and the same clients come again and again."""
+        self.hangs_on_key_alone: Final = not (variables and any("${" in value for value in self.values))
+        """Whether equal values of the key have equal outcomes, whatever else the context holds."""
         self._outcomes = _OUTCOMES
         if operator.base is None:
             self._missing = self._null(present=False)
@@ -134,12 +129,8 @@ class Test:
     def check(self, context: Context) -> Outcome:
         """Whether the test holds. Raises UnfitRequestError for a value that is not text."""
         value = context.get(self.key)
-        if isinstance(value, str):
-            known = self._kept.get(value)
-            if known is not None:
-                return known
-            if self._plain is not None:
-                return self._check_one(value, self._plain, context)
+        if self._plain is not None and isinstance(value, str):
+            return self._outcomes[self._plain(value, context)]
         if value is None or value == ():
             return self._missing
         compare = self._compare
@@ -149,14 +140,6 @@ class Test:
         if not (isinstance(values, tuple) and all(isinstance(one, str) for one in values)):
             raise UnfitRequestError(f"the value of {self.key} is neither text nor a tuple of texts")
         return self._check_set(values, compare, context) if self._qualifier else _MULTIVALUED
-
-    def _check_one(self, value: str, compare: Comparison, context: Context) -> Outcome:
-        outcome = self._outcomes[compare(value, context)]
-        if self._keeps and len(value) <= _SHORT:
-            if len(self._kept) >= _KEPT:
-                self._kept.clear()
-            self._kept[value] = outcome
-        return outcome
 
     def _check_set(self, values: tuple[str, ...], compare: Comparison, context: Context) -> Outcome:
         every = self._qualifier == "ForAllValues:"

@@ -14,7 +14,7 @@ NO_RESOURCE: Final = "*"
 class Resources:
     """Case-sensitive ARN patterns; variables only after the fifth colon."""
 
-    __slots__ = ("everything", "exact", "moving", "negated", "patterns", "prefixes")
+    __slots__ = ("_simple", "everything", "exact", "moving", "negated", "patterns", "prefixes")
 
     def __init__(self, entries: Iterable[str], *, negated: bool, variables: bool) -> None:
         self.negated = negated
@@ -45,6 +45,7 @@ class Resources:
         self.patterns = tuple(patterns)
         """Those that are neither, but without variables."""
         self.moving = tuple(moving)
+        self._simple: Final = not (self.everything or patterns or moving)
 
     @property
     def covers_everything(self) -> bool:
@@ -57,15 +58,16 @@ class Resources:
         `allow`: the statement's effect. A NotResource entry whose variable has no value excludes nothing, but must not
         grant either, so an Allow then does not match while a Deny does.
         """
-        if self.everything or resource in self.exact or resource.startswith(self.prefixes):
+        if resource in self.exact or resource.startswith(self.prefixes):
             return not self.negated
-        for matches in self.patterns:
-            if matches(resource):
-                return not self.negated
-        return self._moving_match(resource, context, allow) if self.moving else self.negated
+        if self._simple:
+            return self.negated
+        return self._other_match(resource, context, allow)
 
-    def _moving_match(self, resource: str, context: Context, allow: bool) -> bool:
-        """The answer when no entry without variables matches."""
+    def _other_match(self, resource: str, context: Context, allow: bool) -> bool:
+        """The answer when no exact name and no prefix matches."""
+        if self.everything or any(matches(resource) for matches in self.patterns):
+            return not self.negated
         found = [entry.match(resource, context) for entry in self.moving]
         if True in found:
             return not self.negated

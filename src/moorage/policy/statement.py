@@ -1,6 +1,6 @@
 """One compiled statement: matched against a request, element after element (policy-engine.md §2.2)."""
 
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -12,6 +12,9 @@ from moorage.policy.variables import Context
 
 Effect = Literal["Allow", "Deny"]
 Element = Literal["principal", "action", "resource", "condition"]
+_KEPT: Final = 32
+"""Values whose finding is kept for a condition test at most, each of at most so many characters:"""
+_SHORT: Final = 64
 
 
 class TestDetail(msgspec.Struct, frozen=True):
@@ -71,6 +74,14 @@ class Inquiry(msgspec.Struct, frozen=True, gc=False):
     """Whether to look at every element and keep what was seen."""
 
 
+_Known: TypeAlias = dict[str | None, Finding | None]
+"""What was found of a condition test, by the value of its key (None: there was none); None: the test held.
+
+A network or a pattern compares slowly, and the same clients come again and again.
+"""
+_UNKNOWN: Final = Finding(-1, None, "Deny", matched=False)
+
+
 class Statement:
     """A statement, compiled once. It is asked in two steps, so that the first can be kept (`narrowing`).
 
@@ -82,6 +93,7 @@ class Statement:
         "_failed",
         "_matched",
         "_resource_failed",
+        "_resources",
         "actions",
         "allow",
         "conditions",
@@ -111,7 +123,8 @@ class Statement:
         self.actions = actions
         self.resources = resources
         self.conditions = conditions
-        self.hangs: Final = bool(conditions) or not (resources is None or resources.covers_everything)
+        self._resources: Final = None if resources is None or resources.covers_everything else resources
+        self.hangs: Final = bool(conditions) or self._resources is not None
         """Whether it takes more than the caller and the action to tell that the statement matches."""
         self._failed: Final = {
             element: Finding(index, sid, effect, matched=False, first_failed=element)
@@ -121,9 +134,7 @@ class Statement:
         self._matched: Final = tuple(
             Finding(index, sid, effect, matched=True, strength=strength) for strength in STRENGTHS
         )
-        self._conditions: Final[tuple[tuple[Test, dict[Because, Finding]], ...]] = tuple(
-            (test, {}) for test in conditions
-        )
+        self._conditions: Final[tuple[tuple[Test, _Known], ...]] = tuple((test, {}) for test in conditions)
 
     def meet(self, inquiry: Inquiry, *, by_principal: bool) -> Finding:
         """The first step: the finding by caller and action alone.
@@ -147,13 +158,16 @@ class Statement:
 
         Raises UnfitRequestError (`conditions`) for a context value that is not text.
         """
-        resources = self.resources
+        resources = self._resources
         if resources is not None and not resources.match(resource, context, self.allow):
             return self._resource_failed
-        for test, failed in self._conditions:
-            outcome = test.check(context)
-            if not outcome.matched:
-                return failed.get(outcome.because) or self._condition_failed(test, outcome, failed)
+        for test, known in self._conditions:
+            value = context.get(test.key)
+            finding = known.get(value, _UNKNOWN) if type(value) is str or value is None else _UNKNOWN
+            if finding is _UNKNOWN:
+                finding = self._ask(test, value, context, known)
+            if finding is not None:
+                return finding
         return met
 
     def explain(self, inquiry: Inquiry, finding: Finding, *, by_principal: bool) -> Finding:
@@ -169,17 +183,25 @@ class Statement:
             return ANY
         return principals.strength(inquiry.caller)
 
-    def _condition_failed(self, test: Test, outcome: Outcome, failed: dict[Because, Finding]) -> Finding:
-        finding = failed[outcome.because] = Finding(
-            self.index,
-            self.sid,
-            self.effect,
-            matched=False,
-            first_failed="condition",
-            operator=test.operator,
-            key=test.name,
-            because=outcome.because,
-        )
+    def _ask(self, test: Test, value: str | tuple[str, ...] | None, context: Context, known: _Known) -> Finding | None:
+        """The finding when the test fails, which is kept for the next request with that value."""
+        outcome = test.check(context)
+        finding = None
+        if not outcome.matched:
+            finding = Finding(
+                self.index,
+                self.sid,
+                self.effect,
+                matched=False,
+                first_failed="condition",
+                operator=test.operator,
+                key=test.name,
+                because=outcome.because,
+            )
+        if value is None or (isinstance(value, str) and len(value) <= _SHORT and test.hangs_on_key_alone):
+            if len(known) >= _KEPT:
+                known.clear()
+            known[value] = finding
         return finding
 
     def _look(self, inquiry: Inquiry, by_principal: bool) -> Detail:

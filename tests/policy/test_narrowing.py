@@ -56,6 +56,15 @@ def test_a_boundary_is_part_of_who_asks() -> None:
         assert not evaluate(ask(user()), Policies(resource=resource, boundary=bounded)).allowed
 
 
+def test_nothing_is_kept_of_a_condition_whose_values_hang_on_other_keys() -> None:
+    same = {"StringEquals": {"aws:PrincipalTag/team": "${aws:ResourceTag/team}"}}
+    policy = Policies(resource=[Named("r", "", parse(text(grant("*", Condition=same)), Kind.REPOSITORY))])
+    for of_resource in ("blue", "red", "blue"):
+        context = {"aws:principaltag/team": "blue", "aws:resourcetag/team": of_resource}
+        found = evaluate(Request(user(), ACTION, ARN, OWNER, context), policy)
+        assert found.allowed == (of_resource == "blue")
+
+
 def test_what_is_kept_is_bounded() -> None:
     document = parse(text(grant("*", Condition={"StringLike": {"aws:UserAgent": "docker/*"}})), Kind.REPOSITORY)
     policy = Policies(resource=[Named("r", "", document)])

@@ -18,7 +18,7 @@ from moorage.errors import (
     TooManyTags,
 )
 from moorage.names import Region, RepositoryName, RepositoryRef
-from moorage.registry.repositories import Encryption, Repositories
+from moorage.registry.repositories import Encryption, Repositories, State
 from moorage.store.metadata import epoch
 from moorage.store.metadata.tables import outbox
 from tests.registry.pushing import BY, OTHER, REF, Bench
@@ -180,7 +180,7 @@ async def test_what_holds_images_goes_by_force_alone(bench: Bench) -> None:
     for act in (bench.repositories.get(REF), bench.repositories.tags(REF), bench.repositories.tag(REF, {}, by=BY)):
         with pytest.raises(RepositoryNotFound):
             await act
-    assert (await bench.repositories.state(REF))[1] is None
+    assert await bench.repositories.state(REF) is None
     await bench.repositories.create(REF, by=BY)
     assert (await bench.images.page_ids(REF, limit=9))[0] == []
 
@@ -226,22 +226,25 @@ async def test_fifty_tags_at_most_together_with_those_that_are_there(bench: Benc
 
 
 async def test_the_state_a_decision_needs_is_never_old(bench: Bench) -> None:
-    epochs = [(await bench.repositories.state(REF))[0]]
+    epochs = [await bench.repositories.epoch()]
     other_worker = Repositories(bench.db, bench.clock, bench.settings)
+
+    async def now() -> State | None:
+        epochs.append(await bench.repositories.epoch())
+        state = await bench.repositories.state(REF)
+        assert await bench.repositories.state(REF, epochs[-1]) == state
+        return state
+
     for number in range(3):
         await other_worker.tag(REF, {"n": str(number)}, by=BY)
-        at, state = await bench.repositories.state(REF)
+        state = await now()
         assert state is not None
         assert state.tags == {"n": str(number)}
-        epochs.append(at)
     await other_worker.untag(REF, ["n"], by=BY)
-    at, state = await bench.repositories.state(REF)
+    state = await now()
     assert state is not None
     assert (state.tags, state.policy_hash) == ({}, None)
-    epochs.append(at)
     await other_worker.delete(REF, force=True, by=BY)
-    at, state = await bench.repositories.state(REF)
-    assert state is None
-    epochs.append(at)
+    assert await now() is None
     assert epochs == sorted(set(epochs))
     assert await bench.db.read(epoch.current) == epochs[-1]

@@ -21,6 +21,7 @@ from moorage.memo import Memo
 from moorage.names import AccountId, Region, RepositoryRef, repository_arn
 from moorage.registry import registry as registries
 from moorage.settings import Settings
+from moorage.store.metadata.epoch import PerEpoch
 
 RECOVERING = frozenset(
     {
@@ -37,6 +38,7 @@ REGISTRY_POLICY = "RegistryPolicy"
 """What policies of the resource are called in a decision."""
 RECOVERY_RULE = "0-root-recovers"
 _KEPT = 4096
+_STANDING = 16_384
 _NO_TAGS: Mapping[str, str] = {}
 _log = structlog.get_logger()
 
@@ -69,6 +71,21 @@ class Attachment(NamedTuple):
     registry: str | None
     scp: Levels | None = None
     rcp: Levels | None = None
+    trust: str | None = None
+    """As in `NamedResource`."""
+
+
+class Standing(NamedTuple):
+    """What a caller's requests for an action on a resource rest on, for as long as the authorisation epoch stands."""
+
+    plan: policy.Plan
+    account: AccountId
+    """Whose the resource is."""
+    arn: str
+    tags: Mapping[str, str] | None
+    """Of the repository. None: there is none, so that those count that the request gives it."""
+    keys: Mapping[str, str | tuple[str, ...]]
+    """Condition keys of the organisation."""
 
 
 class Access:
@@ -91,6 +108,8 @@ class Access:
         self._settings = settings
         self._compiled: Memo[tuple[str, policy.Kind], policy.Document] = Memo(_KEPT)
         self._policies: Memo[Attachment, policy.Policies] = Memo(_KEPT)
+        self._plans: Memo[tuple[Attachment, policy.Principal, str], policy.Plan] = Memo(_KEPT)
+        self._standings: PerEpoch[tuple[policy.Principal, PolicySets, str, Resource], Standing] = PerEpoch(_STANDING)
         self._allowed = metrics.DECISIONS.labels("allow")
         self._denied = metrics.DECISIONS.labels("deny")
 
@@ -147,13 +166,14 @@ class Access:
         self, caller: Caller, connection: Connection, action: str, ref: RepositoryRef, document: policy.Document
     ) -> bool:
         """Would `caller` be allowed if `document` were the repository's policy? Not recorded, no way out for root."""
-        at, state = await self._repositories.state(ref)
-        attachment, keys = await self._applying(caller, action, ref.account, ref.region, at, None)
+        at = await self._repositories.epoch()
+        state = await self._repositories.state(ref, at)
+        attachment, keys = await self._applying(caller, action, ref.account, ref.region, at)
         tags = _NO_TAGS if state is None else state.tags
         now = self._clock.now()
         values = context.of_request(caller, connection, now, ref.account, tags, keys)
         request = policy.Request(caller.principal, action, ref.arn, ref.account, values)
-        attached = self._policies.get(attachment) or await self._attached(attachment)
+        attached = await self._attached(attachment)
         resource = (policy.Named(REPOSITORY_POLICY, "", document), *(attached.resource or ()))
         return policy.evaluate(request, msgspec.structs.replace(attached, resource=resource)).allowed
 
@@ -168,39 +188,24 @@ class Access:
         *,
         recorded: bool = True,
     ) -> Entry:
-        at: int | None = None
-        policy_hash: str | None = None
-        trust: str | None = None
-        tags = _NO_TAGS
-        region = connection.region
-        if isinstance(resource, RepositoryRef):
-            account, region, _ = resource
-            arn = resource.arn
-            at, state = await self._repositories.state(resource)
-            if state is not None:
-                policy_hash, tags = state.policy_hash, state.tags
-            elif extra:
-                tags = _requested_tags(extra)
-        elif isinstance(resource, Registry):
-            account, region = resource.account, resource.region
-            arn = repository_arn(account, region, "*") if resource.all_repositories else "*"
-        else:
-            account, arn, trust = resource
-        attachment, keys = await self._applying(caller, action, account, region, at, policy_hash)
+        at = await self._repositories.epoch()
+        standing = self._standings.known((caller.principal, caller.policies, action, resource), at)
+        if standing is None:
+            standing = await self._stand(caller, action, resource, at)
+        plan, account, arn, tags, keys = standing
+        if tags is None:
+            tags = _requested_tags(extra)
         if keys:
             extra = {**extra, **keys}
         now = self._clock.now()
-        policies = self._policies.get(attachment) or await self._attached(attachment)
-        if trust is not None:
-            policies = await self._trusting(policies, trust)
-        values = context.of_request(caller, connection, now, account, tags, extra)
-        decision = policy.evaluate(policy.Request(caller.principal, action, arn, account, values), policies)
-        if not decision.allowed and self._recovers(caller, decision, policies):
+        decision = plan.decide(arn, account, context.of_request(caller, connection, now, account, tags, extra))
+        if not decision.allowed and self._recovers(caller, decision, plan.policies):
             decision = msgspec.structs.replace(
                 decision, allowed=True, explicit=False, decided_by="root", rule=RECOVERY_RULE
             )
+        region = connection.region if isinstance(resource, NamedResource) else resource.region
         told = "" if decision.allowed else decision_id or str(uuid.uuid4())
-        entry = Entry(told, now, now, region, decision, policies, caller)
+        entry = Entry(told, now, now, region, decision, plan.policies, caller)
         if not recorded:
             return entry
         entry = self._recorder.record(entry)
@@ -211,26 +216,53 @@ class Access:
     def _recovers(self, caller: Caller, decision: policy.Decision, policies: policy.Policies) -> bool:
         return self._settings.root_recovers and may_recover(decision, policies, verified=caller.verified)
 
+    async def _stand(self, caller: Caller, action: str, resource: Resource, at: int) -> Standing:
+        """What such requests rest on under that epoch."""
+        tags: Mapping[str, str] | None = _NO_TAGS
+        policy_hash: str | None = None
+        trust: str | None = None
+        region: Region | None = None
+        if isinstance(resource, RepositoryRef):
+            account, region, arn = resource.account, resource.region, resource.arn
+            state = await self._repositories.state(resource, at)
+            tags = None if state is None else state.tags
+            policy_hash = None if state is None else state.policy_hash
+        elif isinstance(resource, Registry):
+            account, region = resource.account, resource.region
+            arn = repository_arn(account, region, "*") if resource.all_repositories else "*"
+        else:
+            account, arn, trust = resource
+        attachment, keys = await self._applying(caller, action, account, region, at)
+        attachment = attachment._replace(repository=policy_hash, trust=trust)
+        standing = Standing(await self._plan(attachment, caller.principal, action), account, arn, tags, keys)
+        self._standings.keep((caller.principal, caller.policies, action, resource), standing, at)
+        return standing
+
+    async def _plan(self, attachment: Attachment, principal: policy.Principal, action: str) -> policy.Plan:
+        """Kept, as the texts of policies never change."""
+        plan = self._plans.get((attachment, principal, action))
+        if plan is None:
+            plan = policy.Plan(principal, action, await self._attached(attachment))
+            self._plans.keep((attachment, principal, action), plan)
+        return plan
+
     async def _applying(
-        self,
-        caller: Caller,
-        action: str,
-        account: AccountId,
-        region: Region,
-        at: int | None,
-        repository_policy: str | None,
+        self, caller: Caller, action: str, account: AccountId, region: Region | None, at: int
     ) -> tuple[Attachment, Mapping[str, str | tuple[str, ...]]]:
-        """What policies apply, and the condition keys of the organisation. `at`: the epoch, where it was just read."""
+        """The policies that apply but for those of the repository or role, and the organisation's condition keys.
+
+        `region`: None for what is in none, and so in no registry. `at`: the epoch, which was just read.
+        """
         registry_policy = None
-        if action.startswith("ecr:"):
+        if region is not None and action.startswith("ecr:"):
             registry_policy = reaching(action, await self._registry_policies.in_force(account, region, at))
         members = await self._organizations.members(at)
         if not members:
-            return Attachment(caller.policies, repository_policy, registry_policy), _NO_TAGS
+            return Attachment(caller.policies, None, registry_policy), _NO_TAGS
         principal = caller.principal
         attachment = Attachment(
             caller.policies,
-            repository_policy,
+            None,
             registry_policy,
             guard_rails.scp(members, principal),
             guard_rails.rcp(members, account, action),
@@ -239,6 +271,9 @@ class Access:
 
     async def _attached(self, attachment: Attachment) -> policy.Policies:
         """The policies that apply, compiled; kept, as their texts never change."""
+        known = self._policies.get(attachment)
+        if known is not None:
+            return known
         resource = []
         for name, hash_, kind in (
             (REPOSITORY_POLICY, attachment.repository, policy.Kind.REPOSITORY),
@@ -253,6 +288,12 @@ class Access:
                 scp=await self._levels(attachment.scp, policy.Kind.SCP),
                 rcp=await self._levels(attachment.rcp, policy.Kind.RCP),
             )
+        trust = attachment.trust
+        if trust is not None:
+            named = (
+                (policy.Named("trust policy", trust, await self.compiled(trust, policy.Kind.TRUST)),) if trust else ()
+            )
+            policies = msgspec.structs.replace(policies, trust=named)
         self._policies.keep(attachment, policies)
         return policies
 
@@ -269,10 +310,6 @@ class Access:
     async def beside(self, sets: PolicySets, document: policy.Document | None) -> policy.Policies:
         """The policies that would apply to a caller with these, were `document` (None: nothing) the repository's."""
         return await self._with(sets, None if document is None else (policy.Named(REPOSITORY_POLICY, "", document),))
-
-    async def _trusting(self, policies: policy.Policies, trust: str) -> policy.Policies:
-        named = (policy.Named("trust policy", trust, await self.compiled(trust, policy.Kind.TRUST)),) if trust else ()
-        return msgspec.structs.replace(policies, trust=named)
 
     async def _with(self, sets: PolicySets, resource: tuple[policy.Named, ...] | None) -> policy.Policies:
         """What comes with a caller, compiled, beside the policies of the resource."""

@@ -164,7 +164,7 @@ class Reach:
         return bool(account) and await self._access.sees(caller, connection, READ_ACCESS, resource)
 
     async def _place(self, ref: RepositoryRef, version: Version) -> Place:
-        _, state = await self._registry.repositories.state(ref)
+        state = await self._registry.repositories.state(ref)
         if state is None:
             raise RepositoryNotFound(ref)
         document = await self._document(ref, version)

@@ -3,7 +3,7 @@
 from moorage.policy.actions import ECR_ACTIONS, EcrAction, ecr_action
 from moorage.policy.decision import Decision, PolicyTrace, SetName, SetTrace
 from moorage.policy.document import Document, parse
-from moorage.policy.evaluate import evaluate
+from moorage.policy.evaluate import Plan, evaluate
 from moorage.policy.explanation import context as told_context
 from moorage.policy.explanation import explanation
 from moorage.policy.fault import PolicyError
@@ -34,6 +34,7 @@ __all__ = [
     "Kind",
     "Named",
     "Opened",
+    "Plan",
     "Policies",
     "PolicyError",
     "PolicyTrace",

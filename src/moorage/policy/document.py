@@ -9,7 +9,6 @@ from moorage.policy.conditions import Test
 from moorage.policy.elements import WITH_VARIABLES, Listed, StatementElements, elements
 from moorage.policy.fault import Faults
 from moorage.policy.kind import Kind
-from moorage.policy.narrowing import Narrowings
 from moorage.policy.principal import Principals, account_named
 from moorage.policy.reading import as_list, read
 from moorage.policy.resource import Resources
@@ -21,7 +20,7 @@ _NOTHING: Final[Mapping[str, str]] = {}
 class Document:
     """A valid policy. Made by `parse`; never changes."""
 
-    __slots__ = ("_json", "id", "kind", "narrowings", "statements", "text", "version")
+    __slots__ = ("_json", "id", "kind", "statements", "text", "version")
 
     def __init__(self, document: Mapping[str, Json], kind: Kind, text: str) -> None:
         """Raises PolicyError when `document` is not a policy of that kind. `text` is what it was read from."""
@@ -34,7 +33,6 @@ class Document:
         """As written; None (no Version) has the rules of 2008-10-17."""
         self.id: str | None = found.id
         self.statements: tuple[Statement, ...] = tuple(_compiled(one, variables) for one in found.statements)
-        self.narrowings = Narrowings(self.statements)
 
     def canonical(self, renamed: Mapping[str, str] = _NOTHING) -> str:
         """The text as ECR gives it back: canonical order and spacing, accounts as root ARNs (policy-engine.md §1.4).

@@ -1,27 +1,46 @@
-"""The decision: every policy set is read against the request, then combined as IAM does (policy-engine.md §2.3)."""
+"""The decision: every statement is read against the request, and what they say is combined (policy-engine.md §2)."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Final, TypeAlias
 
 import msgspec
 
 from moorage.policy.conditions import UnfitRequestError
-from moorage.policy.decision import DecidedBy, Decision, PolicyTrace, SetName, SetTrace, Verdict
-from moorage.policy.principal import ACCOUNT, ANY, FEDERATED, LIMITED, NONE, SERVICE, STRENGTHS, Principal
+from moorage.policy.decision import Decision, PolicyTrace, SetName, SetTrace, Verdict
+from moorage.policy.principal import NONE, STRENGTHS, Principal
 from moorage.policy.request import Named, Policies, Request
-from moorage.policy.statement import Finding, Inquiry
+from moorage.policy.ruling import Ruling, rule
+from moorage.policy.statement import Finding, Inquiry, Statement
+from moorage.policy.variables import Context
 
-_STRENGTH: Final = {name: strength for strength, name in enumerate(STRENGTHS)}
 _KINDS: Final = ("root", "user", "role", "federated", "web", "service", "anonymous")
 _WITH_IDENTITY: Final = frozenset({"root", "user", "role", "federated"})
-_EXPLICIT_ORDER: Final[tuple[SetName, ...]] = ("scp", "rcp", "resource", "trust", "identity", "boundary", "session")
+_KEPT: Final = 64
+"""Conclusions that a plan keeps at most; past them it starts anew."""
 
 
-class _Ruling(msgspec.Struct, frozen=True, gc=False):
-    allowed: bool
-    decided_by: DecidedBy
-    rule: str
-    explicit: bool = False
+class _Narrowed(msgspec.Struct, frozen=True, gc=False):
+    """A policy, narrowed down to a caller and an action."""
+
+    policy: Named
+    findings: tuple[Finding, ...]
+    """Of each statement in order."""
+    open: tuple[int, ...]
+    """Which of them hang on more than caller and action: they match so far, and may still fail."""
+
+
+class _Set(msgspec.Struct, frozen=True, gc=False):
+    """A policy set, narrowed down."""
+
+    name: SetName
+    policies: tuple[_Narrowed, ...]
+    by_principal: bool
+    level: int
+
+
+_Told: TypeAlias = Callable[[_Set, Named, tuple[Finding, ...]], tuple[Finding, ...]]
+"""How the findings of a policy of a set stand in the trace."""
 
 
 def evaluate(request: Request, policies: Policies, *, detail: bool = False) -> Decision:
@@ -31,189 +50,150 @@ def evaluate(request: Request, policies: Policies, *, detail: bool = False) -> D
     rather than stopping at the first that fails. A request that cannot be read (an unknown kind of principal, a
     context value that is not text) is denied.
     """
-    if not _is_fit(request):
-        return Decision(request, False, False, "request", "0-unfit-request", ())
-    try:
-        trace = _read_all(request, policies, detail)
-    except UnfitRequestError:
-        return Decision(request, False, False, "request", "0-unfit-request", ())
-    ruling = _explicit_deny(trace) or _missing_level(policies, trace) or _combine(request, policies, trace)
-    return Decision(request, ruling.allowed, ruling.explicit, ruling.decided_by, ruling.rule, trace)
+    plan = Plan(request.principal, request.action, policies)
+    return plan.decide(request.resource, request.resource_account, request.context, detail=detail)
 
 
-def _is_fit(request: Request) -> bool:
-    context, principal = request.context, request.principal
-    return (
-        isinstance(request.action, str)
-        and isinstance(request.resource, str)
-        and isinstance(request.resource_account, str)
-        and (type(context) is dict or isinstance(context, Mapping))  # the second alone takes longer than all the rest
-        and isinstance(principal, Principal)
-        and principal.kind in _KINDS
-        and _is_hashable(principal)
-    )
+class Plan:
+    """The policies that apply to a caller, narrowed down to an action: made once, asked again and again.
 
+    Most statements of a policy name other principals or other actions. Which ones depends on nothing else, so a plan
+    has settled it, and checks only the others, on every request. What all findings say together is concluded once for
+    each combination of them.
+    """
 
-def _is_hashable(principal: Principal) -> bool:
-    """Findings are kept by principal (`narrowing`); one with a list among its members cannot be a key."""
-    try:
-        hash(principal)
-    except TypeError:
-        return False
-    return True
+    __slots__ = ("_conclusions", "_inquiry", "_open", "_sets", "action", "caller", "policies")
 
+    def __init__(self, caller: Principal, action: str, policies: Policies) -> None:
+        """`action`: `service:Name`, in any case."""
+        self.caller: Final = caller
+        self.action: Final = action
+        self.policies: Final = policies
+        self._inquiry: Final = _inquiry(caller, action, policies)
+        self._sets: Final = () if self._inquiry is None else tuple(_sets(self._inquiry, policies))
+        self._open: Final[tuple[tuple[Statement, Finding], ...]] = tuple(
+            (narrowed.policy.document.statements[index], narrowed.findings[index])
+            for one in self._sets
+            for narrowed in one.policies
+            for index in narrowed.open
+        )
+        self._conclusions: Final[dict[tuple[str | int, ...], tuple[Ruling, tuple[SetTrace, ...]]]] = {}
 
-def _read_all(request: Request, policies: Policies, detail: bool) -> tuple[SetTrace, ...]:
-    """The trace of every set that is attached and applies to this kind of caller."""
-    caller = request.principal
-    inquiry = Inquiry(
-        caller, request.action.lower(), request.resource, request.context, policies.boundary is not None, detail
-    )
-    trace: list[SetTrace] = []
-    if policies.resource is not None:
-        trace.append(_read("resource", policies.resource, inquiry, by_principal=True))
-    if policies.trust is not None:
-        trace.append(_read("trust", policies.trust, inquiry, by_principal=True))
-    if caller.kind in _WITH_IDENTITY:
-        if caller.kind != "root":
-            if policies.identity is not None:
-                trace.append(_read("identity", policies.identity, inquiry))
-            if policies.boundary is not None:
-                trace.append(_read("boundary", policies.boundary, inquiry))
-            if policies.session is not None:
-                trace.append(_read("session", policies.session, inquiry))
-        if policies.scp is not None:
-            trace += [_read("scp", scps, inquiry, level=level) for level, scps in enumerate(policies.scp)]
-    if policies.rcp is not None:
-        trace += [
-            _read("rcp", each, inquiry, by_principal=True, level=level) for level, each in enumerate(policies.rcp)
-        ]
-    return tuple(trace)
-
-
-def _read(
-    name: SetName, policies: Sequence[Named], inquiry: Inquiry, *, by_principal: bool = False, level: int = 0
-) -> SetTrace:
-    matched: list[Finding] = []
-    traces = []
-    for policy in policies:
-        narrowing = policy.document.narrowings.of(inquiry, by_principal=by_principal)
-        findings = narrowing.findings
-        matched += narrowing.settled
-        if narrowing.open:
-            checked = list(findings)
-            resource, context = inquiry.resource, inquiry.context
-            for statement, met in narrowing.open:
-                finding = statement.check(resource, context, met)
-                if finding is met:
-                    matched.append(met)
-                else:
-                    checked[statement.index] = finding
-            findings = tuple(checked)
-        if inquiry.detail:
-            findings = tuple(
-                statement.explain(inquiry, finding, by_principal=by_principal)
-                for statement, finding in zip(policy.document.statements, findings, strict=True)
-            )
-        traces.append(PolicyTrace(policy.name, policy.hash, findings))
-    result: Verdict = "none"
-    strength = "none"
-    for finding in matched:
-        if finding.effect == "Deny":
-            result = "deny"
+    def decide(self, resource: str, account: str, context: Context, *, detail: bool = False) -> Decision:
+        """The decision on a resource (an ARN, or `*`) of `account`, as `evaluate` makes it."""
+        request = Request(self.caller, self.action, resource, account, context)
+        if self._inquiry is None or not _is_fit(resource, account, context):
+            return _unfit(request)
+        try:
+            found = [statement.check(resource, context, met) for statement, met in self._open]
+        except UnfitRequestError:
+            return _unfit(request)
+        if detail:
+            told = partial(_explained, self._inquiry, resource, context)
+            ruling, trace = self._conclude(found, account, told)
         else:
-            result = "allow" if result == "none" else result
-            if _STRENGTH[finding.strength] > _STRENGTH[strength]:
-                strength = finding.strength
-    return SetTrace(name, result, tuple(traces), strength, level)
+            key: tuple[str | int, ...] = (account, *map(id, found))
+            known = self._conclusions.get(key)
+            if known is None:
+                if len(self._conclusions) >= _KEPT:
+                    self._conclusions.clear()
+                # The findings whose ids make the key live on in the trace, so that nothing else has these ids.
+                known = self._conclusions[key] = self._conclude(found, account, _as_found)
+            ruling, trace = known
+        return Decision(request, ruling.allowed, ruling.explicit, ruling.decided_by, ruling.rule, trace)
+
+    def _conclude(self, found: Sequence[Finding], account: str, told: _Told) -> tuple[Ruling, tuple[SetTrace, ...]]:
+        """`found`: the findings of the open statements, in order."""
+        rest = iter(found)
+        trace = tuple([_set_trace(one, rest, told) for one in self._sets])
+        return rule(self.caller, account, self.policies, trace), trace
 
 
-def _explicit_deny(trace: tuple[SetTrace, ...]) -> _Ruling | None:
-    """Step 1. The order is that in which AWS names one cause when several deny (policy-engine.md §7.2)."""
-    denying: list[SetName] = []
-    for one in trace:
-        if one.result == "deny":
-            denying.append(one.set)  # noqa: PERF401 - almost always empty; a comprehension would cost more
-    if not denying:
+def _inquiry(caller: Principal, action: str, policies: Policies) -> Inquiry | None:
+    """None for what no policy can be asked: also for a caller whose members are not all texts."""
+    try:
+        hash(caller)
+    except TypeError:
         return None
-    return _Ruling(False, min(denying, key=_EXPLICIT_ORDER.index), "1-explicit-deny", explicit=True)
-
-
-def _missing_level(policies: Policies, trace: tuple[SetTrace, ...]) -> _Ruling | None:
-    """Step 2: every level of SCPs and RCPs must allow."""
-    if policies.scp is None and policies.rcp is None:
-        return None
-    silent = {one.set for one in trace if one.result != "allow"}
-    if "scp" in silent:
-        return _Ruling(False, "scp", "2-no-scp-allow")
-    if "rcp" in silent:
-        return _Ruling(False, "rcp", "2-no-rcp-allow")
+    if isinstance(action, str) and isinstance(caller, Principal) and caller.kind in _KINDS:
+        return Inquiry(caller, action.lower(), policies.boundary is not None)
     return None
 
 
-def _combine(request: Request, policies: Policies, trace: tuple[SetTrace, ...]) -> _Ruling:
-    """Steps 3 to 6 and A, when nothing denies explicitly."""
-    kind = request.principal.kind
-    allowing: dict[SetName, str] = {one.set: one.strength for one in trace if one.result == "allow"}
-    if policies.trust is not None or kind == "web":
-        return _take_on(request, policies, allowing)
-    grant = _STRENGTH[allowing.get("resource", "none")]
-    if kind == "anonymous":
-        return _Ruling(grant >= ANY, "resource", "A-anonymous-grant" if grant >= ANY else "A-no-anonymous-grant")
-    if kind == "service":
-        allowed = grant >= ANY
-        return _Ruling(allowed, "resource", "4-service-grant" if allowed else "4-no-service-grant")
-    same_account = request.principal.account == request.resource_account
-    identity = kind == "root" or "identity" in allowing
-    if not same_account:
-        if grant == NONE:
-            return _Ruling(False, "resource", "6-no-resource-grant")
-        if not identity:
-            return _Ruling(False, "identity", "6-no-identity-grant")
-        return _stopped("6", kind, policies, allowing) or _Ruling(True, "resource", "6-both-sides")
-    if kind == "root":
-        return _Ruling(True, "root", "3-account-root")
-    if grant > LIMITED:
-        return _Ruling(True, "resource", "5a-direct-resource-grant")
-    if grant > ACCOUNT:
-        return _stopped("5b", kind, policies, allowing) or _Ruling(True, "resource", "5b-limited-resource-grant")
-    if not identity:
-        return _Ruling(False, "identity", "5c-no-identity-grant")
-    return _stopped("5c", kind, policies, allowing) or _Ruling(True, "identity", "5c-identity-grant")
+def _is_fit(resource: str, account: str, context: Context) -> bool:
+    return (
+        isinstance(resource, str)
+        and isinstance(account, str)
+        and (type(context) is dict or isinstance(context, Mapping))  # the second alone takes longer than all the rest
+    )
 
 
-def _take_on(request: Request, policies: Policies, allowing: Mapping[SetName, str]) -> _Ruling:
-    """Whether a role may be taken on: its trust policy must say so, whatever else does (policy-engine.md §8.2).
-
-    Who names the caller itself in the same account needs no identity policy; who only trusts the account leaves it to
-    those; across accounts both sides must agree. A web identity has no side of its own.
-    """
-    kind = request.principal.kind
-    grant = _STRENGTH[allowing.get("trust", "none")]
-    if kind in {"web", "service", "anonymous"}:
-        allowed = (kind == "web" and grant == FEDERATED) or (kind == "service" and grant in {ANY, SERVICE})
-        return _Ruling(allowed, "trust", "7-trusted" if allowed else "7-not-trusted")
-    if grant == NONE:
-        return _Ruling(False, "trust", "7-not-trusted")
-    if request.principal.account == request.resource_account:
-        if grant > LIMITED:
-            return _Ruling(True, "trust", "7-direct-trust")
-        if grant > ACCOUNT:
-            return _stopped("7", kind, policies, allowing) or _Ruling(True, "trust", "7-limited-trust")
-    if kind != "root" and "identity" not in allowing:
-        return _Ruling(False, "identity", "7-no-identity-grant")
-    return _stopped("7", kind, policies, allowing) or _Ruling(True, "trust", "7-trusted-and-granted")
+def _unfit(request: Request) -> Decision:
+    return Decision(request, False, False, "request", "0-unfit-request", ())
 
 
-def _stopped(step: str, kind: str, policies: Policies, allowing: Mapping[SetName, str]) -> _Ruling | None:
-    """The denial by the first limit, boundary or session policy, that does not let the request through.
+def _sets(inquiry: Inquiry, policies: Policies) -> Iterator[_Set]:
+    """Every set that is attached and applies to this kind of caller, narrowed down."""
+    kind = inquiry.caller.kind
+    if policies.resource is not None:
+        yield _narrowed("resource", policies.resource, inquiry, by_principal=True)
+    if policies.trust is not None:
+        yield _narrowed("trust", policies.trust, inquiry, by_principal=True)
+    if kind in _WITH_IDENTITY:
+        if kind != "root":
+            if policies.identity is not None:
+                yield _narrowed("identity", policies.identity, inquiry)
+            if policies.boundary is not None:
+                yield _narrowed("boundary", policies.boundary, inquiry)
+            if policies.session is not None:
+                yield _narrowed("session", policies.session, inquiry)
+        for level, attached in enumerate(policies.scp or ()):
+            yield _narrowed("scp", attached, inquiry, level=level)
+    for level, attached in enumerate(policies.rcp or ()):
+        yield _narrowed("rcp", attached, inquiry, by_principal=True, level=level)
 
-    Root has neither; a federated session without a session policy has no rights of its user's.
-    """
-    if kind == "root":
-        return None
-    if policies.boundary is not None and "boundary" not in allowing:
-        return _Ruling(False, "boundary", f"{step}-no-boundary-allow")
-    if "session" not in allowing and (policies.session is not None or kind == "federated"):
-        return _Ruling(False, "session", f"{step}-no-session-allow")
-    return None
+
+def _narrowed(
+    name: SetName, attached: Sequence[Named], inquiry: Inquiry, *, by_principal: bool = False, level: int = 0
+) -> _Set:
+    policies = []
+    for policy in attached:
+        statements = policy.document.statements
+        findings = [statement.meet(inquiry, by_principal=by_principal) for statement in statements]
+        hanging = [each.index for each in statements if findings[each.index].matched and each.hangs]
+        policies.append(_Narrowed(policy, tuple(findings), tuple(hanging)))
+    return _Set(name, tuple(policies), by_principal, level)
+
+
+def _set_trace(one: _Set, rest: Iterator[Finding], told: _Told) -> SetTrace:
+    """The set's trace; the findings of its open statements are taken from `rest`."""
+    traces = []
+    result: Verdict = "none"
+    strength = NONE
+    for narrowed in one.policies:
+        findings = list(narrowed.findings)
+        for index in narrowed.open:
+            findings[index] = next(rest)
+        for finding in findings:
+            if finding.matched and finding.effect == "Deny":
+                result = "deny"
+            elif finding.matched:
+                result = "allow" if result == "none" else result
+                strength = max(strength, STRENGTHS.index(finding.strength))
+        policy = narrowed.policy
+        traces.append(PolicyTrace(policy.name, policy.hash, told(one, policy, tuple(findings))))
+    return SetTrace(one.name, result, tuple(traces), STRENGTHS[strength], one.level)
+
+
+def _as_found(one: _Set, policy: Named, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    return findings
+
+
+def _explained(
+    inquiry: Inquiry, resource: str, context: Context, one: _Set, policy: Named, findings: tuple[Finding, ...]
+) -> tuple[Finding, ...]:
+    """With every element of their statements looked at."""
+    return tuple(
+        statement.explain(inquiry, resource, context, finding, by_principal=one.by_principal)
+        for statement, finding in zip(policy.document.statements, findings, strict=True)
+    )

@@ -61,17 +61,13 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Inquiry(msgspec.Struct, frozen=True, gc=False):
-    """What a statement is asked."""
+    """Who asks, and for what: the part of a request that stays the same from one to the next."""
 
     caller: Principal
     action: str
     """In lower case."""
-    resource: str
-    context: Context
     bounded: bool
     """Whether the caller has a permissions boundary."""
-    detail: bool
-    """Whether to look at every element and keep what was seen."""
 
 
 _Known: TypeAlias = dict[str | None, Finding | None]
@@ -79,13 +75,14 @@ _Known: TypeAlias = dict[str | None, Finding | None]
 
 A network or a pattern compares slowly, and the same clients come again and again.
 """
+_Failures: TypeAlias = dict[Because, Finding]
 _UNKNOWN: Final = Finding(-1, None, "Deny", matched=False)
 
 
 class Statement:
-    """A statement, compiled once. It is asked in two steps, so that the first can be kept (`narrowing`).
+    """A statement, compiled once. It is asked in two steps, so that the first can be kept (`plan`).
 
-    Neither step allocates anything for what it has found before.
+    Neither step allocates anything for what it has found before: findings that are equal are one object.
     """
 
     __slots__ = (
@@ -134,7 +131,9 @@ class Statement:
         self._matched: Final = tuple(
             Finding(index, sid, effect, matched=True, strength=strength) for strength in STRENGTHS
         )
-        self._conditions: Final[tuple[tuple[Test, _Known], ...]] = tuple((test, {}) for test in conditions)
+        self._conditions: Final[tuple[tuple[Test, _Known, _Failures], ...]] = tuple(
+            (test, {}, {}) for test in conditions
+        )
 
     def meet(self, inquiry: Inquiry, *, by_principal: bool) -> Finding:
         """The first step: the finding by caller and action alone.
@@ -161,18 +160,27 @@ class Statement:
         resources = self._resources
         if resources is not None and not resources.match(resource, context, self.allow):
             return self._resource_failed
-        for test, known in self._conditions:
+        for test, known, failures in self._conditions:
             value = context.get(test.key)
             finding = known.get(value, _UNKNOWN) if type(value) is str or value is None else _UNKNOWN
             if finding is _UNKNOWN:
-                finding = self._ask(test, value, context, known)
+                finding = self._ask(test, value, context, known, failures)
             if finding is not None:
                 return finding
         return met
 
-    def explain(self, inquiry: Inquiry, finding: Finding, *, by_principal: bool) -> Finding:
+    def explain(
+        self, inquiry: Inquiry, resource: str, context: Context, finding: Finding, *, by_principal: bool
+    ) -> Finding:
         """`finding`, which the two steps found, with every element looked at."""
-        return msgspec.structs.replace(finding, detail=self._look(inquiry, by_principal))
+        resources = self.resources
+        detail = Detail(
+            self._strength(inquiry) != NONE if by_principal else None,
+            self.actions.match(inquiry.action),
+            None if resources is None else resources.match(resource, context, self.allow),
+            tuple(_test_detail(test, context) for test in self.conditions),
+        )
+        return msgspec.structs.replace(finding, detail=detail)
 
     def _strength(self, inquiry: Inquiry) -> int:
         principals = self.principals
@@ -183,35 +191,35 @@ class Statement:
             return ANY
         return principals.strength(inquiry.caller)
 
-    def _ask(self, test: Test, value: str | tuple[str, ...] | None, context: Context, known: _Known) -> Finding | None:
-        """The finding when the test fails, which is kept for the next request with that value."""
+    def _ask(
+        self,
+        test: Test,
+        value: str | tuple[str, ...] | None,
+        context: Context,
+        known: _Known,
+        failures: _Failures,
+    ) -> Finding | None:
+        """The finding when the test fails; kept for the next request with that value."""
         outcome = test.check(context)
         finding = None
         if not outcome.matched:
-            finding = Finding(
-                self.index,
-                self.sid,
-                self.effect,
-                matched=False,
-                first_failed="condition",
-                operator=test.operator,
-                key=test.name,
-                because=outcome.because,
-            )
+            finding = failures.get(outcome.because)
+            if finding is None:
+                finding = failures[outcome.because] = Finding(
+                    self.index,
+                    self.sid,
+                    self.effect,
+                    matched=False,
+                    first_failed="condition",
+                    operator=test.operator,
+                    key=test.name,
+                    because=outcome.because,
+                )
         if value is None or (isinstance(value, str) and len(value) <= _SHORT and test.hangs_on_key_alone):
             if len(known) >= _KEPT:
                 known.clear()
             known[value] = finding
         return finding
-
-    def _look(self, inquiry: Inquiry, by_principal: bool) -> Detail:
-        resources = self.resources
-        return Detail(
-            self._strength(inquiry) != NONE if by_principal else None,
-            self.actions.match(inquiry.action),
-            None if resources is None else resources.match(inquiry.resource, inquiry.context, self.allow),
-            tuple(_test_detail(test, inquiry.context) for test in self.conditions),
-        )
 
 
 def _test_detail(test: Test, context: Context) -> TestDetail:

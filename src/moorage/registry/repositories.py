@@ -203,9 +203,13 @@ class Repositories:
         """Its resource tags. RepositoryNotFound."""
         return await self._db.read(lambda conn: rows.tags(conn, _row(conn, ref).id))
 
-    async def state(self, ref: RepositoryRef) -> tuple[int, State | None]:
-        """The authorisation epoch, and what a decision needs of the repository; None when there is none."""
-        return await self._states.get(ref, partial(_state, ref=ref))
+    async def epoch(self) -> int:
+        """The authorisation epoch: as long as it stands, decisions rest on the same policies."""
+        return await self._states.now()
+
+    async def state(self, ref: RepositoryRef, at: int | None = None) -> State | None:
+        """What a decision needs of the repository; None when there is none. `at`: the epoch, where it was just read."""
+        return (await self._states.get(ref, partial(_state, ref=ref), at))[1]
 
 
 def check_creatable(ref: RepositoryRef) -> None:

@@ -38,7 +38,7 @@ def routes(services: AdminServices) -> list[Route]:
         signed = await services.signed(request)
         asked = signed.decoded(GenerateRequest)
         ref = await services.permitted(signed, REPLAY, asked.repository, asked.account)
-        _, state = await services.registry.repositories.state(ref)
+        state = await services.registry.repositories.state(ref)
         if state is None:
             raise RepositoryNotFound(ref)
         if running.locked():

@@ -15,7 +15,7 @@ async def set_repository_policy(
     """
     ref = ref_of(call, request)
     services = call.services
-    _, state = await services.registry.repositories.state(ref)
+    state = await services.registry.repositories.state(ref)
     if state is None:
         raise RepositoryNotFound(ref)
     call.remarks["x-moorage-policy-findings"] = services.policy_check.findings(ref, request.policy_text)

@@ -16,7 +16,7 @@ async def create_on_push(exchange: Exchange) -> None:
     if not services.settings.creates_on_push:
         return
     repositories = services.registry.repositories
-    _, state = await repositories.state(exchange.ref)
+    state = await repositories.state(exchange.ref)
     if state is not None:
         return
     if services.locations.is_path_form(exchange.ref.name):

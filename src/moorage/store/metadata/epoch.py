@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from sqlalchemy import Connection, select, update
 
+from moorage.memo import Memo
 from moorage.store.metadata.database import Database
 from moorage.store.metadata.statement import Change, Query
 from moorage.store.metadata.tables import epoch
@@ -31,47 +32,22 @@ def advance(conn: Connection) -> None:
     _ADVANCE.run(conn, {})
 
 
-class UnderEpoch(Generic[K, V]):
-    """Answers that only a raised epoch can change, kept for as long as it stands; at most `most` of them.
+class PerEpoch(Generic[K, V]):
+    """Answers that only a raised epoch can change, kept for as long as it stands; at most `most` of them."""
 
-    A commit by anybody costs one look at the epoch. Where the database cannot tell cheaply that something was
-    committed, only what is asked for with a `known` epoch is kept: else the epoch comes with the answer.
-    """
-
-    def __init__(self, db: Database, most: int) -> None:
-        self._db = db
-        self._most = most
-        self._seen: int | None = None
+    def __init__(self, most: int) -> None:
         self._epoch = -1
-        self._kept: dict[K, V] = {}
-
-    async def get(self, key: K, read: Callable[[Connection], tuple[int, V]], known: int | None = None) -> tuple[int, V]:
-        """The epoch and what `read` returned under it.
-
-        `known`: the epoch, where it has been read since the request came; it is not asked for again then.
-        """
-        if known is not None:
-            self._now(known)
-        else:
-            changed = self._db.changed()
-            if changed is None:
-                return await self._db.read(read)
-            if changed != self._seen:
-                self._now(await self._db.read(current))
-                self._seen = changed
-        if key in self._kept:
-            return self._epoch, self._kept[key]
-        at, value = await self._db.read(read)
-        self._now(at)
-        if at == self._epoch:
-            if len(self._kept) >= self._most:
-                self._kept.clear()
-            self._kept[key] = value
-        return at, value
+        self._kept: Memo[K, V] = Memo(most)
 
     def known(self, key: K, epoch: int | None) -> V | None:
         """The answer, if it is kept and the epoch that was just read is the one it is kept under."""
         return self._kept.get(key) if epoch == self._epoch else None
+
+    def keep(self, key: K, value: V, epoch: int) -> None:
+        """Keep what was found out under that epoch, or after it."""
+        self._now(epoch)
+        if epoch == self._epoch:
+            self._kept.keep(key, value)
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -81,3 +57,43 @@ class UnderEpoch(Generic[K, V]):
         if value > self._epoch:
             self._kept.clear()
             self._epoch = value
+
+
+class UnderEpoch(PerEpoch[K, V]):
+    """Such answers, read from the database.
+
+    A commit by anybody costs one look at the epoch. Where the database cannot tell cheaply that something was
+    committed, only what is asked for with a `known` epoch is kept: else the epoch comes with the answer.
+    """
+
+    def __init__(self, db: Database, most: int) -> None:
+        super().__init__(most)
+        self._db = db
+        self._seen: int | None = None
+
+    async def now(self) -> int:
+        """The epoch."""
+        changed = self._db.changed()
+        if changed is None:
+            return await self._db.read(current)
+        if changed != self._seen:
+            self._now(await self._db.read(current))
+            self._seen = changed
+        return self._epoch
+
+    async def get(self, key: K, read: Callable[[Connection], tuple[int, V]], known: int | None = None) -> tuple[int, V]:
+        """The epoch and what `read` returned under it.
+
+        `known`: the epoch, where it has been read since the request came; it is not asked for again then.
+        """
+        if known is not None:
+            self._now(known)
+        elif self._db.changed() is None:
+            return await self._db.read(read)
+        else:
+            await self.now()
+        if key in self._kept:
+            return self._epoch, self._kept[key]
+        at, value = await self._db.read(read)
+        self.keep(key, value, at)
+        return at, value

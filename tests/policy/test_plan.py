@@ -1,4 +1,4 @@
-"""What a document keeps of earlier requests changes no later answer, and does not grow."""
+"""What plans and documents keep of earlier requests changes no later answer, and does not grow."""
 
 import fnmatch
 import re
@@ -6,21 +6,26 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.policy import Kind, Named, Policies, Principal, Request, evaluate, parse
-from moorage.policy.narrowing import Narrowings
+from moorage.policy import Kind, Named, Plan, Policies, Principal, Request, evaluate, parse
 from moorage.policy.resource import Resources
-from moorage.policy.statement import Inquiry
 from tests.policy import worlds as w
 from tests.policy.build import ACTION, ARN, OWNER, ask, grant, named, right, text, user
 from tests.policy.worlds import World
 
 
 @given(st.lists(w.requests, min_size=2, max_size=8), w.worlds)
-def test_documents_that_have_been_asked_before_answer_as_new_ones(asked: list[Request], world: World) -> None:
+def test_plans_and_documents_that_have_been_asked_before_answer_as_new_ones(asked: list[Request], world: World) -> None:
     used = w.policies(world)
-    for request in [*asked, *asked]:
-        assert evaluate(request, used) == evaluate(request, w.policies(world))
-        assert evaluate(request, used, detail=True) == evaluate(request, w.policies(world), detail=True)
+    plans: dict[tuple[Principal, str], Plan] = {}
+    for one in [*asked, *asked]:
+        new = evaluate(one, w.policies(world))
+        assert evaluate(one, used) == new
+        assert evaluate(one, used, detail=True) == evaluate(one, w.policies(world), detail=True)
+        for each in asked:  # of every caller and action on everything in every context
+            plan = plans.setdefault((one.principal, one.action), Plan(one.principal, one.action, used))
+            request = Request(one.principal, one.action, each.resource, each.resource_account, each.context)
+            found = plan.decide(each.resource, each.resource_account, each.context)
+            assert found == evaluate(request, w.policies(world))
 
 
 def test_every_statement_has_its_finding_in_its_place() -> None:
@@ -72,18 +77,19 @@ def test_what_is_kept_is_bounded() -> None:
         caller = Principal("user", OWNER, f"arn:aws:iam::{OWNER}:user/{number}", f"AIDA{number}")
         for agent in (f"docker/{number}", f"docker/{number}" * 100):
             assert evaluate(Request(caller, ACTION, ARN, OWNER, {"aws:useragent": agent}), policy).allowed
-    kept = document.narrowings._kept
-    assert 0 < len(kept) <= 64
     values = document.statements[0]._conditions[0][1]
     assert 0 < len(values) <= 32
     assert all(each is not None and len(each) <= 64 for each in values)
 
 
-def test_a_narrowing_is_found_once() -> None:
-    document = parse(text(grant("*")), Kind.REPOSITORY)
-    narrowings = Narrowings(document.statements)
-    first = narrowings.of(Inquiry(user(), ACTION.lower(), ARN, {}, False, False), by_principal=True)
-    assert narrowings.of(Inquiry(user(), ACTION.lower(), "*", {"a": "b"}, False, False), by_principal=True) is first
+def test_conclusions_of_a_plan_are_bounded() -> None:
+    keys = [f"aws:PrincipalTag/{number}" for number in range(7)]
+    statements = [grant("*", Condition={"StringEquals": {key: "yes"}}) for key in keys]
+    plan = Plan(user(), ACTION, Policies(resource=named(Kind.REPOSITORY, *statements)))
+    for number in range(128):
+        context = {key.lower(): "yes" if number >> place & 1 else "no" for place, key in enumerate(keys)}
+        assert plan.decide(ARN, OWNER, context).allowed == (number > 0)
+        assert 0 < len(plan._conclusions) <= 64
 
 
 parts = st.text("ab*?", max_size=4)

@@ -120,7 +120,7 @@ async def test_a_credential_carries_its_owner_and_policies(identity: Identity, d
     await identity.inline.put(USER, ONE, "ann", "z", POLICY, "me")
     await identity.inline.put(USER, ONE, "ann", "B", POLICY + " ", "me")
     number, found = await identity.credentials.find(key.id)
-    assert number == await database.read(epoch.current)
+    assert number == (await database.read(epoch.current)).wide
     assert found is not None
     assert (found.secret, found.account, found.owner) == (secret.encode(), ONE, user)
     assert [each.name for each in found.policies.identity] == ["B", "z"]

@@ -48,7 +48,7 @@ async def test_a_change_is_seen_with_and_without_a_known_epoch(bench: Bench, pol
     others = RegistryPolicies(bench.db, bench.clock)  # of another worker
     settings = AccountSettings(bench.db)
 
-    async def known() -> int:
+    async def known() -> epoch.Epoch:
         return await bench.db.read(epoch.current)
 
     assert (await others.in_force(*HERE, await known())).policy_hash is None

@@ -226,11 +226,11 @@ async def test_fifty_tags_at_most_together_with_those_that_are_there(bench: Benc
 
 
 async def test_the_state_a_decision_needs_is_never_old(bench: Bench) -> None:
-    epochs = [await bench.repositories.epoch()]
+    epochs = [await bench.repositories.current_epoch()]
     other_worker = Repositories(bench.db, bench.clock, bench.settings)
 
     async def now() -> State | None:
-        epochs.append(await bench.repositories.epoch())
+        epochs.append(await bench.repositories.current_epoch())
         state = await bench.repositories.state(REF)
         assert await bench.repositories.state(REF, epochs[-1]) == state
         return state

@@ -21,7 +21,7 @@ from moorage.memo import Memo
 from moorage.names import AccountId, Region, RepositoryRef, repository_arn
 from moorage.registry import registry as registries
 from moorage.settings import Settings
-from moorage.store.metadata.epoch import PerEpoch
+from moorage.store.metadata.epoch import Epoch, PerEpoch
 
 RECOVERING = frozenset(
     {
@@ -109,7 +109,9 @@ class Access:
         self._compiled: Memo[tuple[str, policy.Kind], policy.Document] = Memo(_KEPT)
         self._policies: Memo[Attachment, policy.Policies] = Memo(_KEPT)
         self._plans: Memo[tuple[Attachment, policy.Principal, str], policy.Plan] = Memo(_KEPT)
-        self._standings: PerEpoch[tuple[policy.Principal, PolicySets, str, Resource], Standing] = PerEpoch(_STANDING)
+        self._standings: PerEpoch[tuple[policy.Principal, PolicySets, str, Resource], Standing] = PerEpoch(
+            _STANDING, "value"
+        )
         self._allowed = metrics.DECISIONS.labels("allow")
         self._denied = metrics.DECISIONS.labels("deny")
 
@@ -166,7 +168,7 @@ class Access:
         self, caller: Caller, connection: Connection, action: str, ref: RepositoryRef, document: policy.Document
     ) -> bool:
         """Would `caller` be allowed if `document` were the repository's policy? Not recorded, no way out for root."""
-        at = await self._repositories.epoch()
+        at = await self._repositories.current_epoch()
         state = await self._repositories.state(ref, at)
         attachment, keys = await self._applying(caller, action, ref.account, ref.region, at)
         tags = _NO_TAGS if state is None else state.tags
@@ -188,7 +190,7 @@ class Access:
         *,
         recorded: bool = True,
     ) -> Entry:
-        at = await self._repositories.epoch()
+        at = await self._repositories.current_epoch()
         standing = self._standings.known((caller.principal, caller.policies, action, resource), at)
         if standing is None:
             standing = await self._stand(caller, action, resource, at)
@@ -216,7 +218,7 @@ class Access:
     def _recovers(self, caller: Caller, decision: policy.Decision, policies: policy.Policies) -> bool:
         return self._settings.root_recovers and may_recover(decision, policies, verified=caller.verified)
 
-    async def _stand(self, caller: Caller, action: str, resource: Resource, at: int) -> Standing:
+    async def _stand(self, caller: Caller, action: str, resource: Resource, at: Epoch) -> Standing:
         """What such requests rest on under that epoch."""
         tags: Mapping[str, str] | None = _NO_TAGS
         policy_hash: str | None = None
@@ -247,7 +249,7 @@ class Access:
         return plan
 
     async def _applying(
-        self, caller: Caller, action: str, account: AccountId, region: Region | None, at: int
+        self, caller: Caller, action: str, account: AccountId, region: Region | None, at: Epoch
     ) -> tuple[Attachment, Mapping[str, str | tuple[str, ...]]]:
         """The policies that apply but for those of the repository or role, and the organisation's condition keys.
 

@@ -120,7 +120,7 @@ class Credentials:
 
     def _look(self, conn: Connection, key_id: str) -> tuple[int, Credential | None, bool]:
         """Epoch and credential on one snapshot, and whether they were not in memory."""
-        at_epoch = epoch.current(conn)
+        at_epoch = epoch.current(conn).wide
         if at_epoch == self._epoch and key_id in self._cache:
             return at_epoch, self._cache[key_id], False
         return at_epoch, self._read(conn, key_id), True

@@ -114,10 +114,10 @@ class Organizations:
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
-        self._members: epoch.UnderEpoch[None, Members] = epoch.UnderEpoch(db, 1)
+        self._members: epoch.UnderEpoch[None, Members] = epoch.UnderEpoch(db, 1, "wide")
         self._read: tuple[int, Members] | None = None
 
-    async def members(self, at: int | None = None) -> Members:
+    async def members(self, at: epoch.Epoch | None = None) -> Members:
         """The member accounts as they stand; none without an organisation. `at`: the epoch, where it was just read."""
         known = self._members.known(None, at)
         return known if known is not None else (await self._members.get(None, self._look, at))[1]

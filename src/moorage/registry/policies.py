@@ -40,7 +40,7 @@ class RepositoryPolicies:
             now = self._clock.now()
             if not rows.set_of_repository(conn, ref, rows.keep(conn, text), now, by):
                 raise RepositoryNotFound(ref)
-            epoch.advance(conn)
+            epoch.advance_repository(conn)
             events.record(conn, ref, "policy.set", {"by": by}, at=now)
 
         await self._db.transaction(work)
@@ -56,7 +56,7 @@ class RepositoryPolicies:
             text = _in_force(conn, ref)
             now = self._clock.now()
             rows.set_of_repository(conn, ref, None, now, by)
-            epoch.advance(conn)
+            epoch.advance_repository(conn)
             events.record(conn, ref, "policy.deleted", {"by": by}, at=now)
             return text
 

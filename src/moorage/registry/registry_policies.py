@@ -33,7 +33,7 @@ class RegistryPolicies:
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
-        self._states: epoch.UnderEpoch[tuple[AccountId, Region], InForce] = epoch.UnderEpoch(db, _STATES_KEPT)
+        self._states: epoch.UnderEpoch[tuple[AccountId, Region], InForce] = epoch.UnderEpoch(db, _STATES_KEPT, "wide")
 
     async def set(self, account: AccountId, region: Region, text: str, *, by: str) -> None:
         """Put `text` in force in place of whatever was."""
@@ -62,7 +62,7 @@ class RegistryPolicies:
         found = await self._db.read(lambda conn: rows.history(conn, account, region))
         return [Past(row.policy_hash, row.at, row.by) for row in found]
 
-    async def in_force(self, account: AccountId, region: Region, at: int | None = None) -> InForce:
+    async def in_force(self, account: AccountId, region: Region, at: epoch.Epoch | None = None) -> InForce:
         """What applies now. `at`: the epoch, where the request has just read it."""
         known = self._states.known((account, region), at)
         if known is not None:

@@ -70,7 +70,7 @@ class Repositories:
         self._db = db
         self._clock = clock
         self._settings = settings
-        self._states: epoch.UnderEpoch[RepositoryRef, State | None] = epoch.UnderEpoch(db, _STATES_KEPT)
+        self._states: epoch.UnderEpoch[RepositoryRef, State | None] = epoch.UnderEpoch(db, _STATES_KEPT, "value")
         self._found: Recent[RepositoryRef, Repository] = Recent(db, lambda _: _WEIGHT)
 
     async def create(
@@ -110,7 +110,7 @@ class Repositories:
                 kms_key=encryption.kms_key,
             )
             rows.set_tags(conn, repository_id, tags)
-            epoch.advance(conn)
+            epoch.advance_repository(conn)
             events.record(conn, ref, "repository.created", {"by": by}, at=now)
             return _read(_row(conn, ref))
 
@@ -154,7 +154,7 @@ class Repositories:
                 raise RepositoryNotEmpty(ref)
             now = self._clock.now()
             rows.change(conn, row.id, deleted_at=now, deleted_by=by)
-            epoch.advance(conn)
+            epoch.advance_repository(conn)
             events.record(conn, ref, "repository.deleted", {"by": by}, at=now)
             return _read(row)
 
@@ -182,7 +182,7 @@ class Repositories:
             repository_id = _row(conn, ref).id
             rows.set_tags(conn, repository_id, tags)
             _check_tags(rows.tags(conn, repository_id))
-            epoch.advance(conn)
+            epoch.advance_repository(conn)
             events.record(conn, ref, "repository.tagged", {"by": by}, at=self._clock.now())
 
         await self._db.transaction(work)
@@ -194,7 +194,7 @@ class Repositories:
 
         def work(conn: Connection) -> None:
             rows.remove_tags(conn, _row(conn, ref).id, keys)
-            epoch.advance(conn)
+            epoch.advance_repository(conn)
             events.record(conn, ref, "repository.tagged", {"by": by}, at=self._clock.now())
 
         await self._db.transaction(work)
@@ -203,11 +203,11 @@ class Repositories:
         """Its resource tags. RepositoryNotFound."""
         return await self._db.read(lambda conn: rows.tags(conn, _row(conn, ref).id))
 
-    async def epoch(self) -> int:
+    async def current_epoch(self) -> epoch.Epoch:
         """The authorisation epoch: as long as it stands, decisions rest on the same policies."""
         return await self._states.now()
 
-    async def state(self, ref: RepositoryRef, at: int | None = None) -> State | None:
+    async def state(self, ref: RepositoryRef, at: epoch.Epoch | None = None) -> State | None:
         """What a decision needs of the repository; None when there is none. `at`: the epoch, where it was just read."""
         return (await self._states.get(ref, partial(_state, ref=ref), at))[1]
 

@@ -86,7 +86,7 @@ class Trash:
                 raise RepositoryAlreadyExists(target)
             check_room(conn, target, self._settings)
             repository_rows.change(conn, row.id, name=target.name, deleted_at=None, deleted_by=None)
-            epoch.advance(conn)
+            epoch.advance_repository(conn)
             events.record(conn, target, "repository.restored", {"by": by}, at=self._clock.now())
 
         await self._db.transaction(work)

@@ -16,11 +16,11 @@ class _Source:
 
     def read(self, conn: Connection) -> tuple[int, str]:
         self.reads += 1
-        return epoch.current(conn), self.value
+        return epoch.current(conn).value, self.value
 
 
 async def test_an_answer_stands_until_the_epoch_rises(database: Database) -> None:
-    kept: UnderEpoch[str, str] = UnderEpoch(database, 10)
+    kept: UnderEpoch[str, str] = UnderEpoch(database, 10, "value")
     source = _Source()
     assert await kept.get("a", source.read) == (1, "one")
     await database.transaction(lambda conn: None)
@@ -32,7 +32,7 @@ async def test_an_answer_stands_until_the_epoch_rises(database: Database) -> Non
 
 
 async def test_another_process_may_raise_it(database_settings: Settings, database: Database) -> None:
-    kept: UnderEpoch[str, str] = UnderEpoch(database, 10)
+    kept: UnderEpoch[str, str] = UnderEpoch(database, 10, "value")
     source = _Source()
     await kept.get("a", source.read)
     other = await open_database(database_settings)
@@ -43,8 +43,22 @@ async def test_another_process_may_raise_it(database_settings: Settings, databas
 
 
 async def test_only_so_many_are_kept(database: Database) -> None:
-    kept: UnderEpoch[int, str] = UnderEpoch(database, 3)
+    kept: UnderEpoch[int, str] = UnderEpoch(database, 3, "value")
     source = _Source()
     for number in range(10):
         await kept.get(number, source.read)
     assert len(kept) <= 3
+
+
+async def test_what_reaches_no_further_than_a_repository_leaves_wide_answers_alone(database: Database) -> None:
+    wide: UnderEpoch[str, str] = UnderEpoch(database, 10, "wide")
+    narrow: UnderEpoch[str, str] = UnderEpoch(database, 10, "value")
+    for raises, is_wide in ((epoch.advance_repository, False), (epoch.advance, True)):
+        at = await wide.now()
+        wide.keep("a", "kept", at)
+        narrow.keep("a", "kept", at)
+        await database.transaction(raises)
+        now = await wide.now()
+        assert now == await narrow.now() == (at.value + 1, at.wide + is_wide)
+        assert narrow.known("a", now) is None
+        assert wide.known("a", now) == (None if is_wide else "kept")

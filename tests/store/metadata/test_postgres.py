@@ -13,6 +13,7 @@ from moorage.store.metadata.database import Database
 from moorage.store.metadata.open import open_database
 from moorage.store.metadata.postgres import UNIQUE_ATTEMPTS
 from tests.conftest import PostgresServer
+from tests.store.metadata.counting import counted
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ async def test_a_collision_is_run_again(database: Database, code: str, times: in
 
     assert await database.transaction(work) == "done"
     assert runs == times + 1
-    assert await database.read(epoch.current) == 2
+    assert await database.read(counted) == 2
 
 
 @pytest.mark.parametrize(("code", "runs_expected"), [("23505", UNIQUE_ATTEMPTS), ("23503", 1), ("22012", 1)])
@@ -64,17 +65,17 @@ async def test_a_full_disk_is_told_by_name(database: Database) -> None:
 
     with pytest.raises(InsufficientStorage):
         await database.transaction(work)
-    assert await database.read(epoch.current) == 1
+    assert await database.read(counted) == 1
 
 
 async def test_reading_survives_the_loss_of_its_connections(database: Database, postgres: PostgresServer) -> None:
     def others(conn: Connection) -> None:
         conn.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"))
 
-    assert await database.read(epoch.current) == 1
+    assert await database.read(counted) == 1
     with pytest.raises(DBAPIError):
         await database.transaction(others)
-    assert await database.read(epoch.current) == 1
+    assert await database.read(counted) == 1
 
 
 async def test_it_cannot_tell_cheaply_whether_anything_changed(database: Database) -> None:

@@ -20,6 +20,7 @@ from moorage.store.metadata.identity_tables import accounts
 from moorage.store.metadata.open import open_database
 from moorage.store.metadata.sqlite import SqliteDatabase
 from moorage.store.metadata.sqlite_connection import open_gate
+from tests.store.metadata.counting import counted
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
 
 async def test_changed_stands_still_until_we_commit(sqlite: SqliteDatabase) -> None:
     first = sqlite.changed()
-    await sqlite.read(epoch.current)
+    await sqlite.read(counted)
     assert sqlite.changed() == first
     await sqlite.transaction(epoch.advance)
     second = sqlite.changed()
@@ -47,7 +48,7 @@ async def test_changed_sees_what_another_process_commits(sqlite: SqliteDatabase)
     )
     await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program, str(sqlite.path)], check=True)
     assert sqlite.changed() != first
-    assert await sqlite.read(epoch.current) == 7
+    assert await sqlite.read(counted) == 7
 
 
 async def test_works_that_wait_together_share_commits(sqlite: SqliteDatabase) -> None:
@@ -59,7 +60,7 @@ async def test_works_that_wait_together_share_commits(sqlite: SqliteDatabase) ->
         seen.add(sqlite.changed())
 
     await asyncio.gather(*(one() for _ in range(64)))
-    assert await sqlite.read(epoch.current) == 65
+    assert await sqlite.read(counted) == 65
     assert before not in seen
     assert len(seen) < 32, "64 works that waited together took 32 or more commits"
 
@@ -68,23 +69,23 @@ async def test_a_read_sees_one_snapshot(sqlite: SqliteDatabase) -> None:
     other = sqlite3.connect(sqlite.path, isolation_level=None)
 
     def work(conn: Connection) -> tuple[int, int]:
-        first = epoch.current(conn)
+        first = counted(conn)
         other.execute("UPDATE epoch SET value = value + 1")
-        return first, epoch.current(conn)
+        return first, counted(conn)
 
     assert await sqlite.read(work) == (1, 1)
-    assert await sqlite.read(epoch.current) == 2
+    assert await sqlite.read(counted) == 2
     other.close()
 
 
 async def test_a_read_that_raises_leaves_the_connection_usable(sqlite: SqliteDatabase) -> None:
     def fail(conn: Connection) -> None:
-        epoch.current(conn)
+        counted(conn)
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
         await sqlite.read(fail)
-    assert await sqlite.read(epoch.current) == 1
+    assert await sqlite.read(counted) == 1
 
 
 async def test_a_cancelled_caller_takes_no_other_with_it(sqlite: SqliteDatabase) -> None:
@@ -106,7 +107,7 @@ async def test_a_full_disk_is_told_by_name_and_changes_nothing(sqlite: SqliteDat
     results = await asyncio.gather(sqlite.transaction(fill), sqlite.transaction(epoch.advance), return_exceptions=True)
     assert isinstance(results[0], InsufficientStorage)
     assert await sqlite.read(lambda conn: conn.execute(select(func.count()).select_from(accounts)).scalar_one()) == 0
-    assert await sqlite.read(epoch.current) == (1 if isinstance(results[1], Exception) else 2)
+    assert await sqlite.read(counted) == (1 if isinstance(results[1], Exception) else 2)
     await sqlite.transaction(epoch.advance)
 
 
@@ -114,7 +115,7 @@ async def test_two_databases_on_one_file_lose_no_update(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     first, second = await open_database(settings), await open_database(settings)
     await asyncio.gather(*(each.transaction(epoch.advance) for each in (first, second) for _ in range(40)))
-    assert await first.read(epoch.current) == await second.read(epoch.current) == 81
+    assert await first.read(counted) == await second.read(counted) == 81
     await first.close()
     await second.close()
 
@@ -195,7 +196,7 @@ async def test_only_what_must_be_durable_waits_for_the_disk(
     durable = [asyncio.create_task(sqlite.transaction(epoch.advance)) for _ in range(3)]
     await sqlite.transaction(epoch.advance, durable=False)
     await sqlite.transaction(epoch.advance, durable=False, long=True)
-    assert await sqlite.read(epoch.current) == 6
+    assert await sqlite.read(counted) == 6
     await asyncio.sleep(0.05)
     assert [task.done() for task in durable] == [False] * 3
     late = [asyncio.create_task(sqlite.transaction(epoch.advance)) for _ in range(3)]
@@ -218,7 +219,7 @@ async def test_nothing_is_called_durable_after_a_flush_that_failed(
     with pytest.raises(OSError, match="broken"):
         await sqlite.transaction(epoch.advance)
     await sqlite.transaction(epoch.advance, durable=False)
-    assert await sqlite.read(epoch.current) == 4
+    assert await sqlite.read(counted) == 4
 
 
 async def test_a_gate_that_is_shut_does_not_hold_the_loop(sqlite: SqliteDatabase) -> None:
@@ -226,11 +227,11 @@ async def test_a_gate_that_is_shut_does_not_hold_the_loop(sqlite: SqliteDatabase
         fcntl.flock(gate, fcntl.LOCK_EX)
         waiting = [asyncio.create_task(sqlite.transaction(epoch.advance)) for _ in range(3)]
         await asyncio.sleep(0.05)
-        assert await sqlite.read(epoch.current) == 1
+        assert await sqlite.read(counted) == 1
         fcntl.flock(gate, fcntl.LOCK_UN)
         await asyncio.gather(*waiting)
     await sqlite.transaction(epoch.advance)
-    assert await sqlite.read(epoch.current) == 5
+    assert await sqlite.read(counted) == 5
 
 
 async def test_another_programs_transaction_does_not_hold_the_loop(sqlite: SqliteDatabase) -> None:
@@ -238,11 +239,11 @@ async def test_another_programs_transaction_does_not_hold_the_loop(sqlite: Sqlit
     other.execute("BEGIN IMMEDIATE")
     waiting = asyncio.create_task(sqlite.transaction(epoch.advance))
     await asyncio.sleep(0.05)
-    assert await sqlite.read(epoch.current) == 1
+    assert await sqlite.read(counted) == 1
     assert not waiting.done()
     other.execute("COMMIT")
     await waiting
-    assert await sqlite.read(epoch.current) == 2
+    assert await sqlite.read(counted) == 2
     other.close()
 
 
@@ -253,17 +254,17 @@ async def test_a_long_work_runs_beside_the_loop(sqlite: SqliteDatabase) -> None:
         started.set()
         assert go_on.wait(30)
         epoch.advance(conn)
-        return epoch.current(conn)
+        return counted(conn)
 
     long = asyncio.create_task(sqlite.transaction(work, long=True))
     await asyncio.to_thread(started.wait, 30)
     behind = asyncio.create_task(sqlite.transaction(epoch.advance))
     await asyncio.sleep(0.05)
-    assert await sqlite.read(epoch.current) == 1
+    assert await sqlite.read(counted) == 1
     go_on.set()
     assert await long == 2
     await behind
-    assert await sqlite.read(epoch.current) == 3
+    assert await sqlite.read(counted) == 3
 
 
 async def test_a_log_that_grows_is_begun_anew(sqlite: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:

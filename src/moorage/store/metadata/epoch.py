@@ -1,10 +1,11 @@
-"""The authorisation epoch: one number that every change of identity or policy raises in its own transaction.
+"""The authorisation epoch: numbers that every change of identity or policy raises in its own transaction.
 
-Caches of credentials, identities and compiled policies are good while it stands still.
+Caches of credentials, identities and compiled policies are good while theirs stands still. There are two, because
+what is changed most often, what belongs to one repository, leaves everything else as it was.
 """
 
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, select, update
 
@@ -16,37 +17,60 @@ from moorage.store.metadata.tables import epoch
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-_CURRENT = Query(select(epoch.c.value).where(epoch.c.id == 1))
-_ADVANCE = Change(update(epoch).where(epoch.c.id == 1).values(value=epoch.c.value + 1))
+Part = Literal["value", "wide"]
 
 
-def current(conn: Connection) -> int:
+class Epoch(NamedTuple):
+    """The epoch at one moment."""
+
+    value: int
+    """Raised by every change."""
+    wide: int
+    """Raised by changes that reach further than one repository: of identities, registries, the organisation."""
+
+
+_CURRENT = Query(select(epoch.c.value, epoch.c.wide).where(epoch.c.id == 1))
+_ADVANCE = Change(update(epoch).where(epoch.c.id == 1).values(value=epoch.c.value + 1, wide=epoch.c.wide + 1))
+_ADVANCE_REPOSITORY = Change(update(epoch).where(epoch.c.id == 1).values(value=epoch.c.value + 1))
+
+
+def current(conn: Connection) -> Epoch:
     """The epoch as this snapshot sees it."""
     row = _CURRENT.first(conn, {})
     assert row is not None  # noqa: S101 - the first migration made it
-    return int(row.value)
+    return Epoch(row.value, row.wide)
 
 
 def advance(conn: Connection) -> None:
-    """Raise the epoch by one; call it in the transaction of the change that others must notice."""
+    """Raise the epoch; call it in the transaction of the change that others must notice."""
     _ADVANCE.run(conn, {})
+
+
+def advance_repository(conn: Connection) -> None:
+    """The same for a change that concerns one repository alone."""
+    _ADVANCE_REPOSITORY.run(conn, {})
 
 
 class PerEpoch(Generic[K, V]):
     """Answers that only a raised epoch can change, kept for as long as it stands; at most `most` of them."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, part: Part) -> None:
+        """`part`: which number of the epoch the answers depend on."""
+        self._part = Epoch._fields.index(part)
         self._epoch = -1
         self._kept: Memo[K, V] = Memo(most)
 
-    def known(self, key: K, epoch: int | None) -> V | None:
+    def known(self, key: K, epoch: Epoch | None) -> V | None:
         """The answer, if it is kept and the epoch that was just read is the one it is kept under."""
-        return self._kept.get(key) if epoch == self._epoch else None
+        return self._kept.get(key) if epoch is not None and epoch[self._part] == self._epoch else None
 
-    def keep(self, key: K, value: V, epoch: int) -> None:
+    def keep(self, key: K, value: V, epoch: Epoch) -> None:
         """Keep what was found out under that epoch, or after it."""
-        self._now(epoch)
-        if epoch == self._epoch:
+        self._keep(key, value, epoch[self._part])
+
+    def _keep(self, key: K, value: V, number: int) -> None:
+        self._now(number)
+        if number == self._epoch:
             self._kept.keep(key, value)
 
     def __len__(self) -> int:
@@ -66,28 +90,32 @@ class UnderEpoch(PerEpoch[K, V]):
     committed, only what is asked for with a `known` epoch is kept: else the epoch comes with the answer.
     """
 
-    def __init__(self, db: Database, most: int) -> None:
-        super().__init__(most)
+    def __init__(self, db: Database, most: int, part: Part) -> None:
+        super().__init__(most, part)
         self._db = db
         self._seen: int | None = None
+        self._current = Epoch(-1, -1)
 
-    async def now(self) -> int:
+    async def now(self) -> Epoch:
         """The epoch."""
         changed = self._db.changed()
         if changed is None:
             return await self._db.read(current)
         if changed != self._seen:
-            self._now(await self._db.read(current))
+            self._current = await self._db.read(current)
             self._seen = changed
-        return self._epoch
+            self._now(self._current[self._part])
+        return self._current
 
-    async def get(self, key: K, read: Callable[[Connection], tuple[int, V]], known: int | None = None) -> tuple[int, V]:
-        """The epoch and what `read` returned under it.
+    async def get(
+        self, key: K, read: Callable[[Connection], tuple[int, V]], known: Epoch | None = None
+    ) -> tuple[int, V]:
+        """The epoch (this part of it) and what `read` returned under it.
 
         `known`: the epoch, where it has been read since the request came; it is not asked for again then.
         """
         if known is not None:
-            self._now(known)
+            self._now(known[self._part])
         elif self._db.changed() is None:
             return await self._db.read(read)
         else:
@@ -95,5 +123,5 @@ class UnderEpoch(PerEpoch[K, V]):
         if key in self._kept:
             return self._epoch, self._kept[key]
         at, value = await self._db.read(read)
-        self.keep(key, value, at)
+        self._keep(key, value, at)
         return at, value

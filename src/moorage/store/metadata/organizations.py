@@ -10,7 +10,7 @@ from moorage.store.metadata.tables import epoch
 from moorage.store.metadata.tables import organization_history as past
 
 _NEWEST = Query(
-    select(epoch.c.value.label("epoch"), select(func.max(past.c.id)).scalar_subquery().label("id")).where(
+    select(epoch.c.wide.label("epoch"), select(func.max(past.c.id)).scalar_subquery().label("id")).where(
         epoch.c.id == 1
     )
 )

@@ -14,7 +14,7 @@ SCOPE = "REGISTRY_POLICY_SCOPE"
 """The account setting that says what registry policies reach."""
 
 _STATE = Query(
-    select(epoch.c.value.label("epoch"), registry_policies.c.policy_hash, account_settings.c.value.label("scope"))
+    select(epoch.c.wide.label("epoch"), registry_policies.c.policy_hash, account_settings.c.value.label("scope"))
     .select_from(epoch)
     .outerjoin(
         registry_policies,

@@ -31,6 +31,7 @@ epoch = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("value", BigInteger, nullable=False),
+    Column("wide", BigInteger, nullable=False, server_default="0"),  # see `epoch.Epoch`
 )
 
 # --- Repositories ---

@@ -52,8 +52,9 @@ class Locations:
         if not _is_any_address(settings.host):
             own.add(settings.host.lower())
         self._own = frozenset(own)
-        # Hosts come from the network: what is remembered of them is bounded.
+        # What comes from the network is remembered within bounds; names that do not parse are not (they raise).
         self._read = lru_cache(maxsize=1024)(self._read_host)
+        self._resolved = lru_cache(maxsize=4096)(self._resolve)
 
     def known_host(self, host: str) -> bool:
         """Is this Host header (with or without a port) one we answer to?"""
@@ -65,6 +66,9 @@ class Locations:
 
     def repository(self, host: str, path_name: str) -> RepositoryRef:
         """The repository that `/v2/<path_name>/…` on `host` means, or InvalidNameError."""
+        return self._resolved(host, path_name)
+
+    def _resolve(self, host: str, path_name: str) -> RepositoryRef:
         match = _PATH_FORM.fullmatch(path_name)
         if match is not None:
             return RepositoryRef(account_id(match[1]), region(match[2]), repository_name(match[3]))

@@ -22,6 +22,7 @@ from moorage.access.events import READ_AUDIT, audit_arn, visible_context
 from moorage.access.recorded import PartLost, Recorded, Records
 from moorage.clock import Clock
 from moorage.errors import MoorageError
+from moorage.identity.pull_tokens import PULL, PUSH
 from moorage.names import AccountId, InvalidNameError, RepositoryRef, parse_repository_arn
 
 OWN_SIDE: Final[frozenset[policy.SetName]] = frozenset({"identity", "boundary", "session", "scp"})
@@ -132,16 +133,21 @@ class Why:
     ) -> dict[str, Any]:
         """What would have let it through, and what else that would open."""
         if decision.allowed:
-            return {"blockedBy": [], "suggestions": [], "recorded": None}
+            return {"blockedBy": [], "suggestions": [], "outOfScope": None, "recorded": None}
         request = recorded.request
         on_repository = _repository(request.resource) is not None and request.action != "ecr:CreateRepository"
         has_policy = on_repository or bool(policies.resource)  # a registry's reaches what no repository's does
         suggestions = policy.suggest(request, policies, has_policy=has_policy)
+        blocked_by = policy.blocked_by(decision, suggestions)
+        token = request.context.get("moorage:tokenname")
+        if token is not None:  # what it was made with stays as it is
+            suggestions = tuple(each for each in suggestions if all(one.set != "session" for one in each.changes))
         cases = await self._cases(request, visible) if suggestions else []
         told = [await self._suggestion(each, cases, request, policies, visible) for each in suggestions]
         return {
-            "blockedBy": [name for name in policy.blocked_by(decision, suggestions) if name in visible],
+            "blockedBy": [name for name in blocked_by if name in visible],
             "suggestions": _different(each for each in told if each["changes"]),
+            "outOfScope": _out_of_scope(token, request) if {"session"} & {*blocked_by} & visible else None,
             "recorded": {"requests": sum(case.times for case in cases), "days": int(POPULATION_SECONDS // 86_400)},
         }
 
@@ -204,6 +210,16 @@ def _again(recorded: Recorded, policies: policy.Policies) -> policy.Decision:
             decision, allowed=True, explicit=False, decided_by="root", rule=RECOVERY_RULE
         )
     return decision
+
+
+def _out_of_scope(token: object, request: policy.Request) -> dict[str, Any] | None:
+    """What a pull token that may do this would be made with; None for other callers."""
+    if token is None:
+        return None
+    action = request.action
+    option = ["--pull"] if action in PULL else ["--push"] if action in PUSH else ["--action", action]
+    ref = _repository(request.resource)
+    return {"token": token, "madeWith": ["--repository", "*" if ref is None else ref.name, *option]}
 
 
 def _all(policies: policy.Policies) -> Iterable[policy.Named]:

@@ -1,6 +1,7 @@
 """An explained decision as a tree for the terminal: the verdict, every policy asked, and what would change it."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -222,6 +223,11 @@ def _listed(value: Any) -> str:
 
 def _suggestions(top: Node, told: dict[str, Any]) -> None:
     request, hidden = told["request"], {each["set"] for each in told["sets"] if each.get("hidden")}
+    if told["outOfScope"] is not None:
+        token, made_with = told["outOfScope"]["token"], told["outOfScope"]["madeWith"]
+        node = top.add((f"out of the scope of token {token}, which stays as it was made; another would do:", "bold"))
+        node.add((f"moorage token create NAME {shlex.join(made_with)}", "green"))
+        return
     if not told["suggestions"]:
         if "resource" in hidden:
             top.add((_plea(request, request["resourceAccount"], "the repository policy"), "yellow"))

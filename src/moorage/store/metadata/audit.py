@@ -5,6 +5,7 @@ Rows are dictionaries with every column of their table. On SQLite they are in a 
 
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -77,19 +78,49 @@ class Page(NamedTuple):
     more: bool
 
 
-def _statement(table: Table, conflict: str) -> str:
-    """The same text in SQLite's and PostgreSQL's SQL; Core's own insert converts every row first, ours need none."""
-    names = [column.name for column in table.columns]
-    values = ", ".join(f":{name}" for name in names)
-    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values}) ON CONFLICT {conflict}"  # noqa: S608
+class _Write:
+    """INSERT of many rows into a table.
+
+    The same text in SQLite's and PostgreSQL's SQL; Core's own insert converts every row first, ours need none. SQLite
+    gets many rows in one statement: while it runs one, it does without Python's interpreter lock, which it would else
+    give up and ask for again with every row, waiting each time for those who serve.
+    """
+
+    def __init__(self, table: Table, conflict: str) -> None:
+        self._names = [column.name for column in table.columns]
+        self._head = f"INSERT INTO {table.name} ({', '.join(self._names)}) VALUES "  # noqa: S608 - our own names
+        self._tail = f" ON CONFLICT {conflict}"
+        self._texts: dict[int, str] = {}
+
+    def run(self, conn: Connection, rows: Sequence[Row]) -> None:
+        """Rows are dictionaries with every column."""
+        driver = conn.connection.driver_connection
+        if not isinstance(driver, sqlite3.Connection):
+            if rows:
+                names = ", ".join(f":{name}" for name in self._names)
+                conn.execute(text(f"{self._head}({names}){self._tail}"), rows)
+            return
+        given = [tuple([row[name] for name in self._names]) for row in rows]
+        done = 0
+        for count in _TOGETHER:
+            while len(given) - done >= count:
+                driver.execute(self._text(count), list(chain.from_iterable(given[done : done + count])))
+                done += count
+
+    def _text(self, count: int) -> str:
+        known = self._texts.get(count)
+        if known is None:
+            row = f"({', '.join('?' * len(self._names))})"
+            known = self._texts[count] = self._head + ", ".join([row] * count) + self._tail
+        return known
 
 
+_TOGETHER = (256, 64, 16, 4, 1)
+"""Rows in one statement: as many as fit, of few different texts."""
 _ADD = " SET count = {0}.count + excluded.count, last = excluded.last"
-_WRITE_PARTS = _statement(
-    audit_parts, "(hash) DO UPDATE SET seen = excluded.seen WHERE audit_parts.seen < excluded.seen"
-)
-_WRITE_DECISIONS = _statement(decisions, "(id) DO UPDATE" + _ADD.format("decisions"))
-_WRITE_EVENTS = _statement(events, "(id, recipient) DO NOTHING")
+_PARTS = _Write(audit_parts, "(hash) DO UPDATE SET seen = excluded.seen WHERE audit_parts.seen < excluded.seen")
+_DECISIONS = _Write(decisions, "(id) DO UPDATE" + _ADD.format("decisions"))
+_EVENTS = _Write(events, "(id, recipient) DO NOTHING")
 _DECIDED = [decisions.c[name] for name in Decided.__struct_fields__]
 
 
@@ -111,9 +142,9 @@ class AuditStore:
 
         def work(conn: Connection) -> None:
             parts = [{"hash": name, "text": batch.parts[name], "seen": batch.day} for name in sorted(batch.parts)]
-            _execute(conn, _WRITE_PARTS, parts)
-            _execute(conn, _WRITE_DECISIONS, batch.decisions)
-            _execute(conn, _WRITE_EVENTS, batch.events)
+            _PARTS.run(conn, parts)
+            _DECISIONS.run(conn, batch.decisions)
+            _EVENTS.run(conn, batch.events)
 
         await self._database.transaction(work, durable=False)
 
@@ -279,16 +310,6 @@ def _some(names: Collection[str]) -> Iterator[list[str]]:
     listed = sorted(names)
     for begin in range(0, len(listed), _ASKED_AT_ONCE):
         yield listed[begin : begin + _ASKED_AT_ONCE]
-
-
-def _execute(conn: Connection, statement: str, rows: Sequence[Row]) -> None:
-    if not rows:
-        return
-    driver = conn.connection.driver_connection
-    if isinstance(driver, sqlite3.Connection):
-        driver.executemany(statement, rows)
-    else:
-        conn.execute(text(statement), rows)
 
 
 def _decided_where(

@@ -309,6 +309,10 @@ class Access:
             ]
         )
 
+    async def service_control(self, principal: policy.Principal) -> tuple[tuple[policy.Named, ...], ...] | None:
+        """The SCPs that bind the principal's account, a tuple a level; None where none do."""
+        return await self._levels(guard_rails.scp(await self._organizations.members(), principal), policy.Kind.SCP)
+
     async def beside(self, sets: PolicySets, document: policy.Document | None) -> policy.Policies:
         """The policies that would apply to a caller with these, were `document` (None: nothing) the repository's."""
         return await self._with(sets, None if document is None else (policy.Named(REPOSITORY_POLICY, "", document),))

@@ -65,6 +65,8 @@ class Outcome(NamedTuple):
     """Condition keys that the policies refer to and that have no value."""
     boundary_allows: bool | None
     """None: there is no boundary."""
+    organization_allows: bool | None
+    """Whether every level of SCPs does; None: none bind the caller."""
     by_type: Mapping[str, Verdict] | None
     """Across accounts: how each policy type decided."""
 
@@ -87,13 +89,15 @@ class Subject(NamedTuple):
     boundary: tuple[Source, ...] | None
     context: Mapping[str, str | tuple[str, ...]]
     """Condition keys that belong to the caller."""
+    scp: tuple[tuple[policy.Named, ...], ...] | None = None
+    """Of its account, a tuple a level."""
 
 
 class Exclusion(NamedTuple):
     """Policies that a simulation leaves out; exactly one is given."""
 
     type: str | None = None
-    """`inline`, `aws-managed`, `user-managed`, `permission-boundary`; others match nothing here."""
+    """`inline`, `aws-managed`, `user-managed`, `permission-boundary`, `scp`; others match nothing here."""
     arn: str | None = None
     """With wildcards in the name."""
     inline: tuple[str, str, str] | None = None
@@ -118,7 +122,8 @@ class Simulator:
         identity = tuple([await self._source(entity, each, policy.Kind.IDENTITY) for each in sets.identity])
         caller = principal(entity)
         tags = {} if entity.kind == "group" else await self._identity.tags.of(entity.id)
-        return Subject(caller, identity, boundary, self.values(caller, tags))
+        scp = await self._access.service_control(caller)
+        return Subject(caller, identity, boundary, self.values(caller, tags), scp)
 
     async def entity(self, account: AccountId, arn: str) -> Entity:
         """The user, group or role with that ARN. NoSuchEntity, InvalidInput."""
@@ -183,14 +188,17 @@ class Simulation:
             identity=_named(subject.identity),
             boundary=None if subject.boundary is None else _named(subject.boundary),
             resource=None if resource_policy is None else _named((resource_policy,)),
+            scp=subject.scp,
         )
-        keys = {key.lower(): key for each in self._sets.values() for one in each for key in _keys(one)}
+        self._documents = [one.document for each in self._sets.values() for one in each]
+        self._documents += [named.document for level in subject.scp or () for named in level]
+        keys = {key.lower(): key for each in self._documents for key in policy.context_keys(each)}
         self._missing = tuple(key for folded, key in keys.items() if folded not in self._context)
         self._spans: dict[tuple[int, int], policy.Span] = {}
 
     def page(self, resources: int) -> int:
         """How many actions one page may have on so many resources. InvalidInput when one is too much already."""
-        statements = sum(len(one.document.statements) for each in self._sets.values() for one in each)
+        statements = sum(len(each.statements) for each in self._documents)
         most = MOST_STEPS // (max(1, resources) * max(1, statements))
         if most == 0:
             raise QueryError("InvalidInput", "The simulation is too large: ask for fewer resources at once.")
@@ -213,6 +221,7 @@ class Simulation:
         values = {**self._context, "aws:resourceaccount": account} if resource != EVERYTHING else self._context
         decision = policy.evaluate(policy.Request(caller, action, resource, account, values), self._policies)
         results = {one.set: one.result for one in decision.trace}
+        levels = [one for one in decision.trace if one.set == "scp"]
         by_type = None
         if account != caller.account:
             by_type = {
@@ -226,6 +235,7 @@ class Simulation:
             tuple(self._matched(decision)),
             self._missing,
             None if self._subject.boundary is None else results.get("boundary") == "allow",
+            None if not levels else all(one.result == "allow" for one in levels),
             by_type,
         )
 
@@ -273,7 +283,8 @@ def without(subject: Subject, exclusions: Sequence[Exclusion]) -> Subject:
     boundary = subject.boundary
     if any(one.type == "permission-boundary" for one in exclusions):
         boundary = None
-    return subject._replace(identity=identity, boundary=boundary)
+    scp = None if any(one.type == "scp" for one in exclusions) else subject.scp
+    return subject._replace(identity=identity, boundary=boundary, scp=scp)
 
 
 def _excludes(exclusion: Exclusion, source: Source) -> bool:
@@ -297,10 +308,6 @@ def _like(text: str, pattern: str) -> bool:
 
 def _named(sources: Sequence[Source]) -> tuple[policy.Named, ...]:
     return tuple(policy.Named(each.id, "", each.document) for each in sources)
-
-
-def _keys(source: Source) -> tuple[str, ...]:
-    return policy.context_keys(source.document)
 
 
 def _account(resource: str) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from moorage.access.organization import keep
 from tests.api.iam.client import OWNER, Client
 
 OTHER = "999999999999"
@@ -264,3 +265,59 @@ async def test_a_simulation_needs_its_own_permission(ann: Client) -> None:
 async def test_wildcards_made_to_be_slow_are_not(ann: Client) -> None:
     policy = document("Allow", "ecr:" + "*a" * 60 + "b", Condition={"StringLike": {"aws:username": "*a" * 200 + "b"}})
     await verdicts(ann, ActionNames=["ecr:" + "a" * 120], PolicyInputList=[policy])
+
+
+def organization(member: str, scps: dict[str, Any]) -> str:
+    """Its management account is another, so that the member is bound."""
+    return json.dumps(
+        {
+            "id": "o-0123456789",
+            "managementAccount": OTHER,
+            "serviceControlPolicies": {name: json.loads(text) for name, text in scps.items()},
+            "root": {
+                "id": "r-ab12",
+                "accounts": [
+                    {"id": OTHER},
+                    {"id": member, "serviceControlPolicies": ["FullAWSAccess", *scps]},
+                ],
+            },
+        }
+    )
+
+
+async def test_service_control_policies_in_force_count_and_may_be_left_out(ann: Client) -> None:
+    assert "OrganizationsDecisionDetail" not in (await simulate(ann, ActionNames=["ecr:PutImage"]))[0]
+    here = {"StringNotEquals": {"aws:RequestedRegion": "eu-west-1"}}
+    guard = document("Deny", "ecr:PutImage", Condition=here)
+    await keep(ann.identity.organizations, organization(OWNER, {"OnlyHere": guard}), by="me")
+    region = [{"ContextKeyName": "aws:RequestedRegion", "ContextKeyValues": ["us-east-1"], "ContextKeyType": "string"}]
+    actions = ["ecr:PutImage", "ecr:BatchGetImage"]
+    put, get = await simulate(ann, ActionNames=actions, ContextEntries=region)
+    assert (put["EvalDecision"], get["EvalDecision"]) == ("explicitDeny", "allowed")
+    assert put["OrganizationsDecisionDetail"] == {"AllowedByOrganizations": False}
+    assert get["OrganizationsDecisionDetail"] == {"AllowedByOrganizations": True}
+    (told,) = await simulate(ann, ActionNames=["ecr:PutImage"])
+    assert told["MissingContextValues"] == ["aws:RequestedRegion"]
+    (without,) = await simulate(
+        ann, ActionNames=["ecr:PutImage"], ContextEntries=region, PolicyExclusionList=[{"PolicyType": "scp"}]
+    )
+    assert without["EvalDecision"] == "allowed"
+    assert "OrganizationsDecisionDetail" not in without
+
+
+async def test_service_control_policies_may_be_given_by_level(root: Client) -> None:
+    allow, pull = document("Allow", "ecr:*"), document("Allow", "ecr:BatchGetImage")
+    answer = await root.ok(
+        "SimulateCustomPolicy",
+        PolicyInputList=[allow],
+        OrderedOrganizationPolicyInputList=[
+            {"ServiceControlPolicyInputList": [allow]},
+            {"ServiceControlPolicyInputList": [pull]},
+        ],
+        ActionNames=["ecr:PutImage", "ecr:BatchGetImage"],
+    )
+    found = [
+        (each["EvalDecision"], each["OrganizationsDecisionDetail"]["AllowedByOrganizations"])
+        for each in answer["EvaluationResults"]
+    ]
+    assert found == [("implicitDeny", False), ("allowed", True)]

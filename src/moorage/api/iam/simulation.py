@@ -92,18 +92,15 @@ async def simulate_principal_policy(call: IamCall, request: Parameters) -> Mappi
 
 @IAM.operation("SimulateCustomPolicy", action="iam:SimulateCustomPolicy", resource=nothing)
 async def simulate_custom_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    """The policies given, and no others."""
+    """The policies given, and no others; service control policies too, a level after another."""
     asked = _Asked.read(request)
     if not asked.given:
         request.required("PolicyInputList.member.1")
-    for level in request.structures("OrderedOrganizationPolicyInputList"):
-        if level.members("ServiceControlPolicyInputList"):
-            raise QueryError("InvalidInput", "Service control policies cannot be given to a simulation here.")
     if asked.resource_policy is not None and asked.caller_arn is None:
         raise QueryError("InvalidInput", "CallerArn is required when ResourcePolicy is given.")
     nobody = policy.Principal("user", call.account, f"arn:aws:iam::{call.account}:user/simulated", "simulated")
     values = call.services.simulator.values(nobody, {})
-    return await _simulated(call, asked, Subject(nobody, asked.given, None, values))
+    return await _simulated(call, asked, Subject(nobody, asked.given, None, values, _given_levels(request)))
 
 
 async def _simulated(call: IamCall, asked: _Asked, subject: Subject) -> Mapping[str, Value]:
@@ -157,6 +154,18 @@ def _given(request: Parameters, field: str, kind: policy.Kind = policy.Kind.IDEN
         Source(f"{field}.{number}", "none", _document(fields.document_text(field, text), kind))
         for number, text in enumerate(request.members(field), 1)
     )
+
+
+def _given_levels(request: Parameters) -> tuple[tuple[policy.Named, ...], ...] | None:
+    """The service control policies that a request brings with it, by level; None when there is none. InvalidInput."""
+    levels = [
+        tuple(
+            policy.Named(each.id, "", each.document)
+            for each in _given(level, "ServiceControlPolicyInputList", policy.Kind.SCP)
+        )
+        for level in request.structures("OrderedOrganizationPolicyInputList")
+    ]
+    return tuple(levels) or None
 
 
 def _resource_policy(request: Parameters) -> Source | None:
@@ -253,6 +262,7 @@ def _result(result: Result, resources: Sequence[str]) -> Value:
         ),
         "MissingContextValues": list(dict.fromkeys(key for each in outcomes for key in each.missing)),
         **_boundary(all(each.boundary_allows for each in outcomes), outcomes[0]),
+        **_organization(outcomes),
     }
     if resources and list(resources) != [EVERYTHING]:
         answer["EvalDecisionDetails"] = Entries(_details(outcomes))
@@ -299,3 +309,10 @@ def _statements(matched: Iterable[Matched]) -> list[Value]:
         }
         for each in matched
     ]
+
+
+def _organization(outcomes: Sequence[Outcome]) -> dict[str, Value]:
+    if outcomes[0].organization_allows is None:
+        return {}
+    allowed = all(each.organization_allows for each in outcomes)
+    return {"OrganizationsDecisionDetail": {"AllowedByOrganizations": allowed}}

@@ -20,6 +20,7 @@ from moorage.access.recorded import PartLost, Recorded, Records
 from moorage.access.replay_tally import Report, Tally, Verdict
 from moorage.clock import Clock
 from moorage.errors import RepositoryPolicyNotFound
+from moorage.memo import Memo
 from moorage.names import RepositoryRef
 from moorage.registry.policies import RepositoryPolicies
 from moorage.settings import Settings
@@ -31,6 +32,7 @@ Baseline = Literal["in-force", "recorded"]
 _PAGE: Final = 4_000
 _KEPT: Final = 100_000
 """Verdicts remembered; past it the memory starts anew."""
+_PLANS: Final = 8_192
 _WITHOUT_POLICY: Final = "ecr:CreateRepository"
 """Decided on a repository that is not there yet, and has no policy."""
 _SPOKEN_OF: Final = "ecr:"
@@ -103,6 +105,7 @@ class Trial:
         self._compares = compares
         self._root_recovers = root_recovers
         self._timed: dict[int, tuple[policy.Document, bool]] = {}
+        self._plans: Memo[tuple[int, policy.Principal, str], policy.Plan] = Memo(_PLANS)
 
     def sets(self, recorded: policy.Policies) -> _Sets:
         """The policy sets to decide on, in place of those recorded."""
@@ -133,12 +136,20 @@ class Trial:
             return Verdict(principal, recorded.allowed, recorded.allowed, "no policy yet", source_ip)
         before = recorded.allowed
         if sets.before is not None:
-            decision = policy.evaluate(request, sets.before)
+            decision = self._decide(request, sets.before)
             before = decision.allowed or self._recovers(recorded, decision, sets.before)
-        decision = policy.evaluate(request, sets.after)
+        decision = self._decide(request, sets.after)
         if self._recovers(recorded, decision, sets.after):
             return Verdict(principal, before, True, "root: allowed, the way out of a lock-out", source_ip)
         return Verdict(principal, before, decision.allowed, _reason(decision), source_ip)
+
+    def _decide(self, request: policy.Request, policies: policy.Policies) -> policy.Decision:
+        key = (id(policies), request.principal, request.action)
+        plan = self._plans.get(key)
+        if plan is None:  # it holds on to its policies, so that no others get their id while it is kept
+            plan = policy.Plan(request.principal, request.action, policies)
+            self._plans.keep(key, plan)
+        return plan.decide(request.resource, request.resource_account, request.context)
 
     def _recovers(self, recorded: Recorded, decision: policy.Decision, sets: policy.Policies) -> bool:
         verified = recorded.caller.credential != "open"

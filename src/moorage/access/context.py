@@ -98,7 +98,7 @@ def _clock(second: int) -> Values:
     return {"aws:currenttime": instant(second), "aws:epochtime": str(second)}
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=64)
 def instant(second: int) -> str:
     """ISO 8601 with Z."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))

@@ -39,7 +39,7 @@ _SPOKEN_OF: Final = "ecr:"
 """Moorage's own actions (a replay is one) are no business of a repository policy."""
 _OWN_SIDE: Final = frozenset({"identity", "boundary", "session", "scp"})
 
-_Key: TypeAlias = tuple[str | int, ...]
+_Key: TypeAlias = tuple[str | bool, ...]
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -188,8 +188,12 @@ class Replay:
         async for rows in pages:
             read += len(rows)
             ours = [row for row in rows if row.action.startswith(_SPOKEN_OF)]
-            await self._learn(ours)
-            await asyncio.to_thread(self._count, tally, ours)
+            await self._read_sets(ours)
+            timed = [row for row in ours if self._is_timed(row)]
+            others = [row for row in ours if not self._is_timed(row)] if timed else ours
+            await self._learn(others)
+            await asyncio.to_thread(self._count, tally, others)
+            await self._count_timed(tally, timed)
             yield Progress(read, max(total, read))
         yield await asyncio.to_thread(tally.report)
 
@@ -197,7 +201,6 @@ class Replay:
         """Decide what is not decided yet."""
         if len(self._verdicts) > _KEPT:
             self._verdicts.clear()
-        await self._read_sets(rows)
         firsts: dict[_Key, Decided] = await asyncio.to_thread(self._new, rows)
         if not firsts:
             return
@@ -225,11 +228,12 @@ class Replay:
         return firsts
 
     def _key(self, row: Decided) -> _Key:
-        """What the verdict hangs on."""
-        sets = self._sets[row.policies]
-        if sets is not None and sets.timed:
-            return (row.caller, row.action, row.context, row.policies, row.allowed, int(row.at), int(row.last))
+        """What the verdict hangs on, where it does not hang on the time."""
         return (row.caller, row.action, row.context, row.policies, row.allowed)
+
+    def _is_timed(self, row: Decided) -> bool:
+        sets = self._sets[row.policies]
+        return sets is not None and sets.timed
 
     def _decide(self, whole: Sequence[Recorded]) -> list[tuple[str, Verdict]]:
         decided = []
@@ -246,6 +250,20 @@ class Replay:
                 tally.unreadable += 1
             else:
                 tally.add(row, verdict)
+
+    async def _count_timed(self, tally: Tally, rows: Sequence[Decided]) -> None:
+        """Each was asked at a time of its own, so each is decided."""
+        if not rows:
+            return
+        whole = await self._records.whole(rows)
+
+        def count() -> None:
+            by_id = {row.id: row for row in rows}
+            for name, verdict in self._decide(whole):
+                tally.add(by_id[name], verdict)
+            tally.unreadable += len(rows) - len(whole)
+
+        await asyncio.to_thread(count)
 
 
 def with_repository_policy(recorded: policy.Policies, document: policy.Document | None) -> policy.Policies:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from moorage.access.authorize import RECOVERING, Access, NamedResource, Registry
+from moorage.access.authorize import Access, NamedResource, Registry
+from moorage.access.recovery import RECOVERING
 from moorage.errors import AccessDenied
 from moorage.names import RepositoryName
 from tests.access.house import APP, BY, HERE, OTHER, OWNER, House, connection, statement

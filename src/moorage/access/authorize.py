@@ -11,6 +11,7 @@ from moorage import metrics, policy
 from moorage.access import context, guard_rails
 from moorage.access.audit import Entry, Recorder
 from moorage.access.caller import Caller, Connection
+from moorage.access.recovery import RECOVERY_RULE, may_recover
 from moorage.access.registry_policy import reaching
 from moorage.clock import Clock
 from moorage.errors import AccessDenied
@@ -23,20 +24,9 @@ from moorage.registry import registry as registries
 from moorage.settings import Settings
 from moorage.store.metadata.epoch import Epoch, PerEpoch
 
-RECOVERING = frozenset(
-    {
-        "ecr:GetRepositoryPolicy",
-        "ecr:SetRepositoryPolicy",
-        "ecr:DeleteRepositoryPolicy",
-        "ecr:GetRegistryPolicy",
-        "ecr:PutRegistryPolicy",
-        "ecr:DeleteRegistryPolicy",
-    }
-)
 REPOSITORY_POLICY = "RepositoryPolicy"
 REGISTRY_POLICY = "RegistryPolicy"
 """What policies of the resource are called in a decision."""
-RECOVERY_RULE = "0-root-recovers"
 _KEPT = 4096
 _STANDING = 16_384
 _NO_TAGS: Mapping[str, str] = {}
@@ -313,6 +303,18 @@ class Access:
         """The SCPs that bind the principal's account, a tuple a level; None where none do."""
         return await self._levels(guard_rails.scp(await self._organizations.members(), principal), policy.Kind.SCP)
 
+    async def surrounding(
+        self, principal: policy.Principal, action: str, account: AccountId, region: Region, at: Epoch
+    ) -> tuple[policy.Policies, Mapping[str, str | tuple[str, ...]]]:
+        """What else counts when `principal` asks for `action` in a registry: the registry policy and the guard rails.
+
+        With the organisation's condition keys. Its own policies and a repository's are not among them. `at`: the epoch,
+        which was just read.
+        """
+        caller = Caller(principal, "", "", PolicySets(), {})
+        attachment, keys = await self._applying(caller, action, account, region, at)
+        return await self._attached(attachment), keys
+
     async def beside(self, sets: PolicySets, document: policy.Document | None) -> policy.Policies:
         """The policies that would apply to a caller with these, were `document` (None: nothing) the repository's."""
         return await self._with(sets, None if document is None else (policy.Named(REPOSITORY_POLICY, "", document),))
@@ -337,24 +339,6 @@ class Access:
             found = policy.parse(aws_managed.document(name) or await self._documents.document(name), kind)
             self._compiled.keep((name, kind), found)
         return found
-
-
-def may_recover(decision: policy.Decision, policies: policy.Policies, *, verified: bool) -> bool:
-    """Whether it is denied to the verified root of the owning account, at what gets it out of a lock-out (design §4).
-
-    The way out leads past the policies of the repository and the registry, past nothing else.
-    """
-    request = decision.request
-    principal = request.principal
-    return (
-        not decision.allowed
-        and decision.decided_by == "resource"
-        and request.action in RECOVERING
-        and verified
-        and principal.kind == "root"
-        and principal.account == request.resource_account
-        and policy.evaluate(request, msgspec.structs.replace(policies, resource=None)).allowed
-    )
 
 
 def _short_for_caller(decision: policy.Decision) -> str:

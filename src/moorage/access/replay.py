@@ -13,10 +13,10 @@ import msgspec
 
 from moorage import policy
 from moorage.access.audit import Recorder
-from moorage.access.authorize import may_recover
 from moorage.access.context import instant
 from moorage.access.parts import CLOCK_KEYS
 from moorage.access.recorded import PartLost, Recorded, Records
+from moorage.access.recovery import may_recover
 from moorage.access.replay_tally import Report, Tally, Verdict
 from moorage.clock import Clock
 from moorage.errors import RepositoryPolicyNotFound

@@ -15,11 +15,12 @@ import msgspec
 
 from moorage import policy
 from moorage.access.audit import Recorder
-from moorage.access.authorize import RECOVERY_RULE, REGISTRY_POLICY, Access, NamedResource
+from moorage.access.authorize import REGISTRY_POLICY, Access, NamedResource
 from moorage.access.caller import Caller, Connection
 from moorage.access.context import instant
 from moorage.access.events import READ_AUDIT, audit_arn, visible_context
 from moorage.access.recorded import PartLost, Recorded, Records
+from moorage.access.recovery import RECOVERY_RULE
 from moorage.clock import Clock
 from moorage.errors import MoorageError
 from moorage.identity.pull_tokens import PULL, PUSH

@@ -4,6 +4,7 @@ import itertools
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,6 +122,38 @@ def test_identity_policies_that_are_not_known_bound_those_that_are(
     found = {policy.evaluate(_request(ANN, world), policies).allowed for world in WORLDS}
     assert (answer.verdict is Verdict.NO) <= (found == {False})
     assert (answer.verdict is Verdict.YES) <= (found == {True})
+
+
+@pytest.mark.parametrize("name", ["identity", "boundary", "session", "scp", "rcp"])
+def test_of_policies_that_are_not_known_nothing_is_sure(name: policy.SetName) -> None:
+    """A Deny in them would end even what the repository's policy grants by itself."""
+    grant = _document([_one("Allow", [], 3, True) | {"Action": "ecr:BatchGetImage"}], resource=True)
+    resource = (policy.Named("p", "", policy.parse(grant, policy.Kind.REPOSITORY)),)
+    policies = policy.Policies(resource=resource)
+    asks = Possibilities().ask
+    assert asks(_request(BOB, {}), policies, UNKNOWN).verdict is Verdict.YES
+    assert asks(_request(BOB, {}), policies, UNKNOWN, frozenset({name})).verdict is Verdict.DEPENDS
+    assert asks(_request(ANN, {}), policies, UNKNOWN, frozenset({name})).verdict is Verdict.NO
+
+
+def test_guard_rails_that_are_not_known_bind_nobody_without_an_account() -> None:
+    text = _document([_one("Allow", [], 0, True)], resource=True)
+    policies = policy.Policies(resource=(policy.Named("p", "", policy.parse(text, policy.Kind.REPOSITORY)),))
+    asks = Possibilities().ask
+    assert asks(_request(policy.ANONYMOUS, {}), policies, UNKNOWN, frozenset({"scp"})).verdict is Verdict.YES
+    assert asks(_request(policy.ANONYMOUS, {}), policies, UNKNOWN, frozenset({"rcp"})).verdict is Verdict.DEPENDS
+
+
+def test_a_key_that_is_known_to_be_absent_is_not_unknown() -> None:
+    text = _document([_one("Allow", [("StringEquals", "aws:PrincipalOrgID", "o-1")], 0, True)], resource=True)
+    policies = policy.Policies(resource=(policy.Named("p", "", policy.parse(text, policy.Kind.REPOSITORY)),))
+    key = frozenset({"aws:principalorgid"})
+    for unknown in (Unknown(others=True), Unknown(key), Unknown(prefixes=("aws:principalorg",))):
+        absent = Unknown(unknown.keys, unknown.prefixes, unknown.others, absent=key)
+        assert Possibilities().ask(_request(BOB, {}), policies, unknown).verdict is Verdict.DEPENDS
+        assert Possibilities().ask(_request(BOB, {}), policies, absent).verdict is Verdict.NO
+        known = _request(BOB, {"aws:principalorgid": "o-1"})
+        assert Possibilities().ask(known, policies, absent).verdict is Verdict.YES
 
 
 def test_a_condition_on_a_network_is_named() -> None:

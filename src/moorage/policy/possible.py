@@ -25,7 +25,6 @@ _VARIABLE: Final = re.compile(r"\$\{([^}',*?$][^}',]*)")
 _NEVER: Final = {"StringEquals": {"moorage:never": "true"}}
 """A condition on a key that no request has."""
 _SETS: Final[tuple[SetName, ...]] = ("identity", "resource", "trust", "boundary", "session")
-_EVERYTHING: Final = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
 _STRENGTHS: Final = ("none", "account", "limited", "direct", "any", "service", "federated")
 
 
@@ -45,10 +44,12 @@ class Unknown(msgspec.Struct, frozen=True):
     prefixes: tuple[str, ...] = ()
     others: bool = False
     """Whether every key that the context does not hold is unknown (else it is known to be absent)."""
+    absent: frozenset[str] = frozenset()
+    """Keys, in lower case, that are known to be absent all the same."""
 
     def covers(self, key: str) -> bool:
         """Whether the key (in lower case), which is not in the context, is unknown."""
-        return self.others or key in self.keys or key.startswith(self.prefixes)
+        return key not in self.absent and (self.others or key in self.keys or key.startswith(self.prefixes))
 
 
 class Hanging(msgspec.Struct, frozen=True, order=True):
@@ -122,7 +123,8 @@ class Possibilities:
     ) -> Answer:
         """What `policies` say of `request`, whose context holds only what is known.
 
-        `open_sets`: identity, boundary or session policies of which nothing is known, not even whether there are some.
+        `open_sets`: identity, boundary or session policies, SCPs or RCPs of which nothing is known, not even whether
+        there are some.
         """
         most = evaluate(request, self._variant(policies, request.context, unknown, open_sets, most=True))
         if not most.allowed:
@@ -140,12 +142,14 @@ class Possibilities:
         for name in _SETS:
             attached: Sequence[Named] | None = getattr(policies, name)
             if name in open_sets:
-                changed[name] = (_all(name),) if most else ()
+                changed[name] = (_unknown(name, most=most),)
             elif attached:
                 changed[name] = self._side(attached, context, unknown, most=most)
         for name in ("scp", "rcp"):
             levels: Sequence[Sequence[Named]] | None = getattr(policies, name)
-            if levels:
+            if name in open_sets:
+                changed[name] = ((_unknown(name, most=most),),)
+            elif levels:
                 changed[name] = tuple(self._side(level, context, unknown, most=most) for level in levels)
         return msgspec.structs.replace(policies, **changed) if changed else policies
 
@@ -287,12 +291,20 @@ def _variables(texts: Sequence[str]) -> set[str]:
     return {key.strip().lower() for text in texts for key in _VARIABLE.findall(text)}
 
 
-def _all(name: str) -> Named:
-    kind = Kind.IDENTITY if name == "identity" else Kind.BOUNDARY if name == "boundary" else Kind.SESSION
-    return Named("(not known)", "", _ALL[kind])
+def _unknown(name: SetName, *, most: bool) -> Named:
+    """In place of policies that are not known: one that allows everything, or denies it."""
+    return Named("(not known)", "", _EXTREMES[name, most])
 
 
-_ALL: Final = {kind: parse(_EVERYTHING, kind) for kind in (Kind.IDENTITY, Kind.BOUNDARY, Kind.SESSION)}
+def _extreme(name: SetName, effect: str) -> Document:
+    statement = {"Effect": effect, "Action": "*", "Resource": "*"}
+    if name == "rcp":
+        statement["Principal"] = "*"
+    return parse(json.dumps({"Version": "2012-10-17", "Statement": [statement]}), Kind(name))
+
+
+_OPEN: Final[tuple[SetName, ...]] = ("identity", "boundary", "session", "scp", "rcp")
+_EXTREMES: Final = {(name, effect == "Allow"): _extreme(name, effect) for name in _OPEN for effect in ("Allow", "Deny")}
 
 
 def _parted(clauses: frozenset[Clause]) -> tuple[list[Clause], list[Clause]]:

@@ -30,7 +30,7 @@ async def put(house: House, **changes: Any) -> None:
     await keep(house.identity.organizations, json.dumps(organization(**changes)), by="tests")
 
 
-def deny(action: str, **more: Any) -> dict[str, Any]:
+def deny(action: str | list[str], **more: Any) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": action, "Resource": "*", **more}]}
 
 

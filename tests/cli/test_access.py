@@ -36,9 +36,7 @@ def test_files_are_enough(tmp_path: Path) -> None:
     assert rows[ANN]["delete"]["answer"] == "yes"
     assert rows[ANN]["pull"]["missing"] == ["ecr:GetAuthorizationToken", *PULL]
     assert rows[DEPLOY]["pull"]["answer"] == "depends"
-    assert rows[DEPLOY]["pull"]["conditions"] == [
-        "the identity policies of the caller's account, which are not known here"
-    ]
+    assert rows[DEPLOY]["pull"]["conditions"] == ["the policies of the caller's account, which are not known here"]
     assert rows[f"account {OTHER} (whoever it lets)"]["pull"]["answer"] == "yes"
 
 

@@ -64,7 +64,9 @@ def test_who_can_reach_a_repository_and_what_a_change_would_open(server: Running
     assert said.returncode == 1
     assert "may do more than before" in said.stdout
     assert f"account {OTHER} (whoever it lets): depends → yes" in said.stdout
-    assert "anonymous: no → yes" in said.stdout
+    assert "any other account: no → yes" in said.stdout
+    assert "anonymous: " not in said.stdout  # nobody gets in without credentials
+    assert "1  without credentials nobody gets in: the setting anonymous_pull is off" in said.stdout
     same = reach(owner, "reach/app", "--diff", "in-force", "--fail-on-widening")
     assert "Nobody may do more than before" in same.stdout
 

@@ -1,10 +1,11 @@
 """What an organisation adds to a decision: SCPs of the caller's account, RCPs of the resource's, and condition keys."""
 
+import hashlib
 from typing import Final
 
 from moorage import policy
 from moorage.access.context import Values
-from moorage.identity.organizations import Levels, Members
+from moorage.identity.organizations import FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, Levels, Members
 
 _UNDER_RCP: Final = ("ecr:", "sts:")
 """Services whose resources RCPs guard [aws: of the services there are here]."""
@@ -27,6 +28,20 @@ def rcp(members: Members, account: str, action: str) -> Levels | None:
     if member is None or not action.startswith(_UNDER_RCP):
         return None
     return member.rcp
+
+
+def restricting(members: Members) -> frozenset[policy.SetName]:
+    """The kinds of guard rails by which some member may do less than another: those beside FullAWSAccess."""
+    found: set[policy.SetName] = set()
+    for member in members.values():
+        found |= {"scp"} if _restricts(member.scp, FULL_ACCESS_TEXT) else set()
+        found |= {"rcp"} if _restricts(member.rcp, RCP_FULL_ACCESS_TEXT) else set()
+    return frozenset(found)
+
+
+def _restricts(levels: Levels | None, full_access: str) -> bool:
+    name = hashlib.sha256(full_access.encode()).hexdigest()
+    return any(rail.hash != name for level in levels or () for rail in level)
 
 
 def keys(members: Members, principal: policy.Principal, account: str) -> Values:

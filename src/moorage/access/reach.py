@@ -1,24 +1,28 @@
 """Who can reach a repository, and what somebody can reach, of those who are kept here."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from moorage import policy
-from moorage.access import matrix
-from moorage.access.authorize import Access, NamedResource
+from moorage.access import guard_rails, matrix, people
+from moorage.access.authorize import REPOSITORY_POLICY, Access, NamedResource
 from moorage.access.caller import Caller, Connection
-from moorage.access.matrix import CAPABILITIES, Cell, Matrix, Person, Place, Widened, distinct, named_in
+from moorage.access.matrix import ACTIONS, CAPABILITIES, SIGN_IN, Cell, Matrix, Place, Surroundings, Widened
+from moorage.access.people import Person
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.access.simulate import principal as principal_of_entity
 from moorage.errors import InvalidParameter, RepositoryNotFound, RepositoryPolicyNotFound
 from moorage.identity import arns
 from moorage.identity.entity import Entity
 from moorage.identity.identity import Identity
+from moorage.identity.organizations import Members
 from moorage.names import AccountId, InvalidNameError, Region, RepositoryRef, repository_name
 from moorage.registry.registry import Registry
 from moorage.settings import Settings
+from moorage.store.metadata.epoch import Epoch
 
 READ_ACCESS: Final = "moorage:ReadAccess"
 MOST: Final = 5_000
@@ -45,6 +49,8 @@ class Line(msgspec.Struct, frozen=True, rename="camel"):
     repository: str
     cells: Mapping[str, Cell]
     before: Mapping[str, Cell] | None = None
+    note: str = ""
+    """What else must be said of it."""
 
 
 class Answer(msgspec.Struct, frozen=True, rename="camel"):
@@ -90,30 +96,26 @@ class Reach:
     ) -> Answer:
         """Who may do what with the repository; with `before`, compared with another policy.
 
-        Users and roles of other accounts are told to whoever may `moorage:ReadAccess` there, too; else what the policy
-        says of their accounts. RepositoryNotFound, InvalidParameter.
+        Of other accounts' users and roles, kept here or not, what their own policies say is not told: who may read this
+        repository's access has no say there. RepositoryNotFound, InvalidParameter.
         """
-        place = await self._place(ref, version)
-        old = None if before is None else await self._place(*await self._compared(caller, connection, ref, before))
-        documents = [each.document for one in (place, old) if one is not None for each in one.policies or ()]
-        named = named_in(documents, ref.account)
-        people: list[Person] = []
-        accounts = dict.fromkeys([ref.account, *(AccountId(each.principal.account) for each in named)])
-        for account in accounts:
-            if account == ref.account or await self._may_read(caller, connection, account):
-                people += [each async for each in self._kept_in(account, MOST + 1 - len(people))]
-        more = len(people) > MOST
-        del people[MOST:]
-        people += await self._named_by_id(documents)
+        at, place = await self._place(ref, version)
+        old = None
+        if before is not None:
+            _, old = await self._place(*await self._compared(caller, connection, ref, before))
+        documents = await self._documents(at, place, old)
+        rows, more = await self._people(at, ref.account, documents)
         filled = Matrix(given)
-        rows, widened = [], []
-        for person in distinct([*people, *named]):
-            row = filled.row(person, place)
-            past = None if old is None else filled.row(person, old)
-            rows.append(_line(row, past))
+        lines, widened = [], []
+        for person in rows:
+            around = await self._around(at, person, place)
+            row = filled.row(person, place, around)
+            past = None if old is None else filled.row(person, old, around)
+            lines.append(_line(row, past))
             if past is not None:
                 widened += matrix.widened(past, row)
-        return Answer(rows, None if old is None else widened, more)
+            await asyncio.sleep(0)  # others take their turn between rows
+        return Answer(lines, None if old is None else widened, more)
 
     async def of_principal(
         self,
@@ -126,7 +128,7 @@ class Reach:
     ) -> Answer:
         """What a user, role or account can reach in the account's repositories. AccessDenied, InvalidParameter."""
         await self._require(caller, connection, account)
-        person = await self._person(caller, connection, arn, account)
+        person = await self._person(arn, account)
         filled = Matrix(given)
         rows: list[Line] = []
         after = ""
@@ -136,10 +138,11 @@ class Reach:
                 if len(rows) == MOST:
                     return Answer(rows, None, more=True)
                 try:
-                    place = await self._place(RepositoryRef(account, region, repository_name(name)), Version())
+                    at, place = await self._place(RepositoryRef(account, region, repository_name(name)), Version())
                 except RepositoryNotFound:  # deleted just now
                     continue
-                rows.append(_line(filled.row(person, place), None))
+                rows.append(_line(filled.row(person, place, await self._around(at, person, place)), None))
+                await asyncio.sleep(0)
             if len(names) < _PAGE:
                 return Answer(rows, None, more=False)
             after = names[-1]
@@ -159,17 +162,65 @@ class Reach:
     async def _require(self, caller: Caller, connection: Connection, account: AccountId) -> None:
         await self._access.require(caller, connection, READ_ACCESS, NamedResource(account, access_arn(account)))
 
-    async def _may_read(self, caller: Caller, connection: Connection, account: AccountId) -> bool:
-        resource = NamedResource(account, access_arn(account))
-        return bool(account) and await self._access.sees(caller, connection, READ_ACCESS, resource)
-
-    async def _place(self, ref: RepositoryRef, version: Version) -> Place:
-        state = await self._registry.repositories.state(ref)
+    async def _place(self, ref: RepositoryRef, version: Version) -> tuple[Epoch, Place]:
+        """The authorisation epoch, and the repository with that policy."""
+        at = await self._registry.repositories.current_epoch()
+        state = await self._registry.repositories.state(ref, at)
         if state is None:
             raise RepositoryNotFound(ref)
         document = await self._document(ref, version)
-        named = None if document is None else (policy.Named("RepositoryPolicy", "", document),)
-        return Place(ref.arn, ref.account, ref.region, state.tags, named, self._settings.root_recovers)
+        named = None if document is None else policy.Named(REPOSITORY_POLICY, "", document)
+        return at, Place(ref.arn, ref.account, ref.region, state.tags, named, self._settings.root_recovers)
+
+    async def _around(self, at: Epoch, person: Person, place: Place) -> dict[str, Surroundings]:
+        """What counts beside the person's own policies and the repository's, by action, under the epoch `at`."""
+        open_sets: frozenset[policy.SetName] = frozenset()
+        if person.organization is not None:
+            open_sets = guard_rails.restricting(await self._identity.organizations.members(at))
+        around = {}
+        for action in ACTIONS:
+            account = AccountId(place.asked_of(person, action)[1])
+            found, keys = await self._access.surrounding(person.principal, action, account, Region(place.region), at)
+            own = action == SIGN_IN  # asked of the caller's own registry
+            unknown: frozenset[str] = frozenset()
+            if person.organization is not None:
+                unknown = people.ORGANIZATION_KEYS if own else people.PRINCIPALS_ORGANIZATION_KEYS
+            around[action] = Surroundings(
+                registry=() if own and not person.is_known else tuple(found.resource or ()),
+                scp=found.scp,
+                rcp=found.rcp,
+                keys=keys,
+                absent=people.ORGANIZATION_KEYS.difference(keys, unknown),
+                open_sets=open_sets if own else open_sets - {"rcp"},
+            )
+        return around
+
+    async def _documents(self, at: Epoch, *places: Place | None) -> list[policy.Document]:
+        """The policies that may let somebody come: those of the repository, and of its registry."""
+        found: dict[int, policy.Document] = {}
+        for place in places:
+            if place is not None:
+                around = await self._around(at, people.account_root(place.account), place)
+                named = [each for one in around.values() for each in one.registry]
+                named += [] if place.policy is None else [place.policy]
+                found |= {id(each.document): each.document for each in named}
+        return list(found.values())
+
+    async def _people(
+        self, at: Epoch, owner: AccountId, documents: Sequence[policy.Document]
+    ) -> tuple[list[Person], bool]:
+        """The rows, and whether there are more users and roles."""
+        kept = [each async for each in self._kept_in(owner, MOST + 1)]
+        rows = kept[:MOST]
+        rows += [await self._known_to(owner, entity) for entity in await self._named_by_id(documents)]
+        for each in people.named_in(documents, owner):
+            if each.principal.account == owner and each.kind == "session":
+                rows.append(await self._of_session(each))
+            else:
+                rows.append(_seen_from(owner, each))
+        rows += people.other_accounts(_organization(await self._identity.organizations.members(at)))
+        rows.append(people.anonymous(pulls=self._settings.anonymous_pull))
+        return people.distinct(rows), len(kept) > MOST
 
     async def _document(self, ref: RepositoryRef, version: Version) -> policy.Document | None:
         policies = self._registry.policies
@@ -207,43 +258,74 @@ class Reach:
                     break
                 after = found[-1].name.lower()
 
-    async def _named_by_id(self, documents: Iterable[policy.Document]) -> list[Person]:
+    async def _named_by_id(self, documents: Iterable[policy.Document]) -> list[Entity]:
         """Users and roles that the policies name, as they are stored: by unique id."""
-        people = []
+        entities = []
         for text in dict.fromkeys(text for document in documents for text in document.principals()):
             if policy.is_unique_id(text):
                 kept = self._identity.roles if text.startswith("AROA") else self._identity.users
                 entity = await kept.by_id(text)
-                people += [] if entity is None else [await self._of_entity(entity)]
-        return people
+                entities += [] if entity is None else [entity]
+        return entities
 
     async def _of_entity(self, entity: Entity) -> Person:
         sets = await self._identity.credentials.policies_of(entity)
         policies = await self._access.beside(sets, None)
         principal = principal_of_entity(entity)
         if entity.kind == "role":
-            return matrix.role(principal, policies)
-        return matrix.user(principal, policies, await self._identity.tags.of(entity.id))
+            return people.role(principal, policies)
+        return people.user(principal, policies, await self._identity.tags.of(entity.id))
 
-    async def _person(self, caller: Caller, connection: Connection, arn: str, account: AccountId) -> Person:
+    async def _of_session(self, person: Person) -> Person:
+        """A role session that a policy names, with the policies of its role if that is kept here."""
+        named = person.principal
+        if named.kind != "role":
+            return person
+        _, name, session = named.arn.rsplit("/", 2)
+        role = await self._identity.roles.find(AccountId(named.account), name)
+        if role is None:
+            return person
+        kept = await self._of_entity(role)
+        principal = msgspec.structs.replace(kept.principal, arn=named.arn, id=f"{role.id}:{session}")
+        return msgspec.structs.replace(kept, name=person.name, kind=person.kind, principal=principal)
+
+    async def _known_to(self, owner: AccountId, entity: Entity) -> Person:
+        """A user or role; of another account no more than its name, though it is kept here."""
+        if entity.account == owner:
+            return await self._of_entity(entity)
+        return _seen_from(owner, people.only_named(entity.arn, principal_of_entity(entity)))
+
+    async def _person(self, arn: str, owner: AccountId) -> Person:
         if arn == "anonymous":
-            return matrix.anonymous()
+            return people.anonymous(pulls=self._settings.anonymous_pull)
         root = policy.account_named(arn)
         if root is not None:
-            return matrix.account_root(root) if root == account else matrix.any_of_account(root)
+            return people.account_root(root) if root == owner else _seen_from(owner, people.any_of_account(root))
         said = arns.parse_identity(arn)
-        if said is None or said.kind not in {"user", "role"}:
+        principal = people.principal_of(arn)
+        if said is None or principal is None:
             raise InvalidParameter(f"{arn} is not the ARN of a user, a role or an account")
-        if said.account != account:
-            await self._require(caller, connection, said.account)
         kept = self._identity.users if said.kind == "user" else self._identity.roles
         entity = await kept.by_arn(arn)
-        if entity is None:
+        if entity is not None:
+            return await self._known_to(owner, entity)
+        if said.account == owner:
             raise InvalidParameter(f"there is no {said.kind} {arn} here")
-        return await self._of_entity(entity)
+        return _seen_from(owner, people.only_named(arn, principal))
+
+
+def _seen_from(owner: AccountId, person: Person) -> Person:
+    """Whoever is no business of the owner's account is told with discretion."""
+    is_own = person.principal.account in {"", owner}
+    return person if is_own else msgspec.structs.replace(person, discreet=True)
 
 
 def _line(row: matrix.Row, past: matrix.Row | None) -> Line:
     cells = {name: row.cell(name) for name in CAPABILITIES}
     before = None if past is None else {name: past.cell(name) for name in CAPABILITIES}
-    return Line(row.person.name, row.person.kind, row.place.arn, cells, before)
+    return Line(row.person.name, row.person.kind, row.place.arn, cells, before, row.person.note)
+
+
+def _organization(members: Members) -> str | None:
+    """The id of the organisation, if there is one."""
+    return next((member.organization for member in members.values()), None)

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from moorage import policy
 from moorage.access import matrix
+from moorage.access.people import Person, anonymous, distinct, named_in, other_accounts, principal_of, role, user
 from moorage.cli import access_page, options, times
 from moorage.cli.client import call
 from moorage.cli.policy_file import read_policy
@@ -137,13 +138,19 @@ def _offline(
     after = _document(proposed, policy.Kind.REPOSITORY)
     before = None if diff is None else _document(diff, policy.Kind.REPOSITORY)
     people = [_person(arn, file) for arn, file in _pairs(identities, "--identity", "ARN=FILE").items()]
-    named = matrix.named_in([each for each in (after, before) if each is not None], account)
+    named = named_in([each for each in (after, before) if each is not None], account)
+    named += [*other_accounts(None), anonymous()]
     filled = matrix.Matrix(given)
     rows, widened = [], []
-    for person in matrix.distinct([*people, *named]):
+    for person in distinct([*people, *named]):
         row = filled.row(person, _place(after, account))
         past = None if before is None else filled.row(person, _place(before, account))
-        line: dict[str, Any] = {"who": person.name, "kind": person.kind, "repository": row.place.arn}
+        line: dict[str, Any] = {
+            "who": person.name,
+            "kind": person.kind,
+            "repository": row.place.arn,
+            "note": person.note,
+        }
         line["cells"] = {name: msgspec.to_builtins(row.cell(name)) for name in matrix.CAPABILITIES}
         line["before"] = None
         if past is not None:
@@ -155,18 +162,18 @@ def _offline(
 
 def _place(document: policy.Document, account: str) -> matrix.Place:
     arn = f"arn:aws:ecr:us-east-1:{account}:repository/the-repository"
-    return matrix.Place(arn, account, "us-east-1", {}, (policy.Named("RepositoryPolicy", "", document),))
+    return matrix.Place(arn, account, "us-east-1", {}, policy.Named("RepositoryPolicy", "", document))
 
 
-def _person(arn: str, file: str) -> matrix.Person:
-    principal = matrix.principal_of(arn)
+def _person(arn: str, file: str) -> Person:
+    principal = principal_of(arn)
     if principal is None or principal.kind not in {"user", "role"}:
         raise typer.BadParameter(f"{arn} is not the ARN of a user or role", param_hint="--identity")
     named = policy.Named(file, "", _document(file, policy.Kind.IDENTITY))
     policies = policy.Policies(identity=(named,))
     if principal.kind == "role":
-        return matrix.role(principal, policies)
-    person = matrix.user(principal, policies, {})
+        return role(principal, policies)
+    person = user(principal, policies, {})
     # The file says nothing of the user's tags and id.
     known = {key: value for key, value in person.known.items() if key != "aws:userid"}
     unknown = msgspec.structs.replace(
@@ -192,7 +199,7 @@ def _show(console: Console, title: str, answer: dict[str, Any], *, by_principal:
     notes: dict[str, int] = {}
     for row in answer["rows"]:
         cells = [_cell(row, name, notes) for name in matrix.CAPABILITIES]
-        table.add_row(row["repository"].partition("repository/")[2] if by_principal else row["who"], *cells)
+        table.add_row(_name(row, notes, by_principal=by_principal), *cells)
     console.print(table)
     for note, number in notes.items():
         console.print(Text(f"  {number}  {note}"), soft_wrap=True)
@@ -202,12 +209,20 @@ def _show(console: Console, title: str, answer: dict[str, Any], *, by_principal:
         _show_widened(console, answer["widened"])
 
 
+def _name(row: dict[str, Any], notes: dict[str, int], *, by_principal: bool) -> Text:
+    name = row["repository"].partition("repository/")[2] if by_principal else row["who"]
+    return Text.assemble(name, _numbers([row["note"]] if row["note"] else [], notes))
+
+
+def _numbers(said: list[str], notes: dict[str, int]) -> tuple[str, str]:
+    """Of the notes below the table, new ones among them."""
+    numbers = [str(notes.setdefault(each, len(notes) + 1)) for each in said]
+    return (f" {','.join(numbers)}" if numbers else "", "dim")
+
+
 def _cell(row: dict[str, Any], name: str, notes: dict[str, int]) -> Text:
     cell = row["cells"][name]
-    numbers = [str(notes.setdefault(each, len(notes) + 1)) for each in cell["conditions"]]
-    said = Text.assemble((cell["answer"], _COLOURS[cell["answer"]]))
-    if numbers:
-        said.append(f" {','.join(numbers)}", "dim")
+    said = Text.assemble((cell["answer"], _COLOURS[cell["answer"]]), _numbers(cell["conditions"], notes))
     before = None if row["before"] is None else row["before"][name]["answer"]
     if before is not None and before != cell["answer"]:
         return Text.assemble((before, "strike dim"), " → ", said)

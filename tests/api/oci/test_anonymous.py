@@ -10,8 +10,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from moorage.access.people import OF_ANONYMOUS
 from moorage.api.oci import token as token_endpoint
 from moorage.clock import Clock
+from moorage.policy import ECR_ACTIONS
 from moorage.settings import SettingError, Settings
 from tests.api.oci.client import Answer, Client
 from tests.inside import Inside, inside
@@ -222,3 +224,25 @@ async def test_one_address_gets_so_many_a_second(nobody: Client, monkeypatch: py
 def test_profile_aws_has_no_anonymous_callers() -> None:
     with pytest.raises(SettingError, match="anonymous_pull"):
         Settings.from_environment({}, anonymous_pull=True, profile="aws")
+
+
+async def test_an_anonymous_caller_gets_at_no_other_action_than_the_matrix_says(server: Inside, nobody: Client) -> None:
+    """Each action alone open to all: which of them let some request past its decision?"""
+    digest, upload = f"sha256:{'0' * 64}", "0" * 8 + "-0000-4000-8000-" + "0" * 12
+    below = (f"blobs/{digest}", f"blobs/uploads/{upload}", f"referrers/{digest}", "manifests/v1", "tags/list")
+    paths = ["/v2/_catalog", *(f"/v2/closed/app/{rest}" for rest in below)]
+    methods = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+    requests = [(method, path) for path in paths for method in methods]
+    requests.append(("POST", "/v2/closed/app/blobs/uploads/"))
+
+    async def passes() -> bool:
+        return any([(await nobody(*each)).status not in {401, 405} for each in requests])
+
+    await server.ok("DeleteRepositoryPolicy", repositoryName="open/app")
+    assert not await passes()
+    found = set()
+    for name, action in ECR_ACTIONS.items():
+        if action.resource == "repository":
+            await server.ok("SetRepositoryPolicy", repositoryName="closed/app", policyText=policy([f"ecr:{name}"]))
+            found |= {f"ecr:{name}"} if await passes() else set()
+    assert found == OF_ANONYMOUS

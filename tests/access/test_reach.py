@@ -152,7 +152,10 @@ async def test_any_account_of_the_organisation_hangs_on_guard_rails_if_there_are
     await organise(house)
     assert (await told(house)).says(FELLOW, "delete") == "yes"
     guarded = {"serviceControlPolicies": ["FullAWSAccess", "NoPull"]}
-    await organise(house, serviceControlPolicies={"NoPull": deny("ecr:BatchGetImage")}, account=guarded)
+    no_pull = {"NoPull": deny("ecr:BatchGetImage")}
+    await organise(house, serviceControlPolicies=no_pull, account=guarded)
+    assert (await told(house)).says(FELLOW, "delete") == "yes"  # the owner's guard rails are not another's
+    await organise(house, serviceControlPolicies=no_pull, other=guarded)
     found = await told(house)
     assert found.says(FELLOW, "delete") == "depends"
     assert found.on(FELLOW, "delete") == ["the guard rails of the caller's account, which are not the same for all"]

@@ -81,8 +81,7 @@ PULL = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 OURS = {"StringEquals": {"aws:PrincipalOrgID": ORG}}
 NOT_OURS = {"StringNotEqualsIfExists": {"aws:PrincipalOrgID": ORG}}
 IN_UNIT = {"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": f"{ORG}/{ROOT}/{UNIT}/*"}}
-SIGNING_IN = {("fellow", "pull"), ("fellow", "push")}
-"""An RCP of some member may forbid it there."""
+
 
 SETUPS: dict[str, Setup] = {
     "nothing": Setup(),
@@ -96,7 +95,6 @@ SETUPS: dict[str, Setup] = {
     "an SCP of the owner denies deleting": Setup(
         [allow("ecr:*")],
         scps={"owner": [of_account(deny("ecr:BatchDeleteImage"))]},
-        depends={("fellow", each) for each in CAPABILITIES},
     ),
     "an SCP shuts the way out, too": Setup(
         [deny("ecr:*")], scps={"owner": [of_account(deny(["ecr:SetRepositoryPolicy", "ecr:DeleteRepositoryPolicy"]))]}
@@ -106,20 +104,15 @@ SETUPS: dict[str, Setup] = {
         scps={"members": [of_account(deny("ecr:BatchGetImage"))]},
         depends={("fellow", each) for each in CAPABILITIES},
     ),
-    "an RCP lets members alone in": Setup(
-        [allow("ecr:*")], rcp=[everywhere(deny("ecr:*", Condition=NOT_OURS))], depends=SIGNING_IN
-    ),
+    "an RCP lets members alone in": Setup([allow("ecr:*")], rcp=[everywhere(deny("ecr:*", Condition=NOT_OURS))]),
     "an RCP denies setting policies to all": Setup(
         [deny("ecr:*")],
         rcp=[everywhere(deny(["ecr:SetRepositoryPolicy", "ecr:DeleteRepositoryPolicy"]))],
     ),
-    "an RCP denies pushing to all": Setup(
-        [allow("ecr:*")], rcp=[everywhere(deny(["ecr:PutImage"]))], depends={("fellow", "pull")}
-    ),
+    "an RCP denies pushing to all": Setup([allow("ecr:*")], rcp=[everywhere(deny(["ecr:PutImage"]))]),
     "repository opens pulls to the organisation": Setup(
         [allow(PULL, Condition=OURS)],
         scps={"owner": [of_account(deny("sts:AssumeRole"))]},
-        depends={("fellow", "pull")},
     ),
     "repository opens pulls to a unit": Setup([allow(PULL, Condition=IN_UNIT)], rcp=[], depends={("fellow", "pull")}),
 }

@@ -1,11 +1,12 @@
 """What an organisation adds to a decision: SCPs of the caller's account, RCPs of the resource's, and condition keys."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Final
 
 from moorage import policy
 from moorage.access.context import Values
-from moorage.identity.organizations import FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, Levels, Members
+from moorage.identity.organizations import FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, Levels, Members, Membership
 
 _UNDER_RCP: Final = ("ecr:", "sts:")
 """Services whose resources RCPs guard [aws: of the services there are here]."""
@@ -30,10 +31,10 @@ def rcp(members: Members, account: str, action: str) -> Levels | None:
     return member.rcp
 
 
-def restricting(members: Members) -> frozenset[policy.SetName]:
-    """The kinds of guard rails by which some member may do less than another: those beside FullAWSAccess."""
+def restricting(members: Iterable[Membership]) -> frozenset[policy.SetName]:
+    """The kinds of guard rails by which one of them may do less than another: those beside FullAWSAccess."""
     found: set[policy.SetName] = set()
-    for member in members.values():
+    for member in members:
         found |= {"scp"} if _restricts(member.scp, FULL_ACCESS_TEXT) else set()
         found |= {"rcp"} if _restricts(member.rcp, RCP_FULL_ACCESS_TEXT) else set()
     return frozenset(found)

@@ -176,7 +176,8 @@ class Reach:
         """What counts beside the person's own policies and the repository's, by action, under the epoch `at`."""
         open_sets: frozenset[policy.SetName] = frozenset()
         if person.organization is not None:
-            open_sets = guard_rails.restricting(await self._identity.organizations.members(at))
+            members = await self._identity.organizations.members(at)
+            open_sets = guard_rails.restricting(each for name, each in members.items() if name != place.account)
         around = {}
         for action in ACTIONS:
             account = AccountId(place.asked_of(person, action)[1])

@@ -5,20 +5,35 @@ from typing import Any, Final
 
 from moorage.access.matrix import CAPABILITIES
 
+_MARKS: Final = {"yes": "✓", "depends": "?", "no": "–"}
+"""Beside each answer, so that nobody needs to tell the colours apart."""
+_RANK: Final = {"no": 0, "depends": 1, "yes": 2}
+_LEGEND: Final = {"yes": "in every request", "depends": "on what stands below it", "no": "in none"}
 _STYLE: Final = """
-:root { color-scheme: light dark; --line: #d7dce2; --dim: #6b7480; --yes: #137a4b; --depends: #9a6200; --no: #8a929c;
-  --gain: #b3261e; --head: #f4f6f8 }
-@media (prefers-color-scheme: dark) { :root { --line: #333a42; --dim: #98a2ad; --yes: #4cc38a; --depends: #e0a63b;
-  --no: #77808a; --gain: #ff8a80; --head: #1c2127 } }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem }
-h1 { font-size: 1.4rem; overflow-wrap: anywhere } h2 { font-size: 1.1rem; margin-top: 2rem }
-table { border-collapse: collapse; width: 100% }
-th, td { border-bottom: 1px solid var(--line); padding: .45rem .6rem; text-align: left; vertical-align: top }
-thead th { background: var(--head); position: sticky; top: 0 }
-tbody th { font-weight: 500; overflow-wrap: anywhere } small { color: var(--dim); display: block; font-weight: 400 }
+:root { color-scheme: light dark; --text: #1b2026; --page: #fff; --line: #dce1e6; --dim: #5c6570; --head: #f3f5f7;
+  --yes: #0f6b41; --depends: #855400; --gain: #a8201a; --more: #fdf0ee }
+@media (prefers-color-scheme: dark) { :root { --text: #e6e9ec; --page: #14171a; --line: #30373e; --dim: #9aa4ae;
+  --head: #1e2328; --yes: #53cb92; --depends: #e5ae4a; --gain: #ff8f86; --more: #2c1d1d } }
+* { box-sizing: border-box }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 76rem; padding: 2rem 1.5rem; color: var(--text);
+  background: var(--page) }
+h1 { font-size: 1.45rem; margin: 0 0 .75rem; overflow-wrap: anywhere } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
+.legend { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; list-style: none; margin: 0 0 1.25rem; padding: 0;
+  color: var(--dim); font-size: .9rem }
+table { border-collapse: collapse; width: 100%; table-layout: fixed; min-width: 48rem }
+th, td { border-bottom: 1px solid var(--line); padding: .55rem .7rem; text-align: left; vertical-align: top;
+  overflow-wrap: anywhere }
+thead th { background: var(--head); position: sticky; top: 0; white-space: nowrap } thead th:first-child { width: 34% }
+tbody th { font-weight: 500; background: var(--page) } tbody tr:hover > * { background: var(--head) }
+small { color: var(--dim); display: block; font-size: .82rem; font-weight: 400 } .dim { color: var(--dim) }
 .yes { color: var(--yes); font-weight: 600 } .depends { color: var(--depends); font-weight: 600 }
-.no { color: var(--no) }
-del { color: var(--dim); margin-right: .3rem } .gain { color: var(--gain) } code { overflow-wrap: anywhere }
+.no, del { color: var(--dim) } .yes, .no, .depends { white-space: nowrap }
+.mark { margin-right: .35em } td.more, tbody tr:hover > td.more { background: var(--more) }
+.gain { color: var(--gain) } .who { font-weight: 600; overflow-wrap: anywhere } ul.gains { padding-left: 1.2rem }
+ul.gains li { margin-bottom: .5rem } code { font-size: .88rem; overflow-wrap: anywhere }
+@media (max-width: 52rem) { .scroll { overflow-x: auto; border: 1px solid var(--line) } body { padding: 1.25rem .75rem }
+  .scroll th:first-child { position: sticky; left: 0; width: 40%; border-right: 1px solid var(--line) } }
+@media print { thead th { position: static } tr { break-inside: avoid } }
 """
 
 
@@ -27,29 +42,47 @@ def page(title: str, answer: dict[str, Any], *, by_principal: bool) -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in CAPABILITIES)
     rows = "".join(_row(row, by_principal) for row in answer["rows"])
     more = "<p>There are more: the rest is left out.</p>" if answer["more"] else ""
+    legend = "".join(f"<li>{_answer(name)}: {meaning}</li>" for name, meaning in _LEGEND.items())
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{_widened(answer['widened'])}"
-        f'<table><thead><tr><th scope="col">{"repository" if by_principal else "who"}</th>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table>{more}</body></html>\n"
+        f'<ul class="legend">{legend}</ul>'
+        f'<div class="scroll" tabindex="0"><table><thead><tr>'
+        f'<th scope="col">{"repository" if by_principal else "who"}</th>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>{more}</body></html>\n"
     )
 
 
 def _row(row: dict[str, Any], by_principal: bool) -> str:
-    name = row["repository"].partition("repository/")[2] if by_principal else row["who"]
-    kind = "" if by_principal else f"<small>{escape(row['kind'])}</small>"
+    name = escape(row["repository"].partition("repository/")[2]) if by_principal else _who(row["who"])
+    note = f"<small>{escape(row['note'])}</small>" if row["note"] else ""
     cells = "".join(
         _cell(row["cells"][each], None if row["before"] is None else row["before"][each]) for each in CAPABILITIES
     )
-    return f'<tr><th scope="row">{escape(name)}{kind}</th>{cells}</tr>'
+    return f'<tr><th scope="row">{name}{note}</th>{cells}</tr>'
+
+
+def _who(name: str) -> str:
+    """Of an ARN, what tells it from the others stands out."""
+    prefix, colon, rest = name.rpartition(":")
+    if not name.startswith("arn:"):
+        return escape(name)
+    return f'<span class="dim">{escape(prefix + colon)}</span><wbr>{escape(rest)}'
 
 
 def _cell(cell: dict[str, Any], before: dict[str, Any] | None) -> str:
-    was = f"<del>{before['answer']}</del>" if before is not None and before["answer"] != cell["answer"] else ""
+    was, gains = "", ""
+    if before is not None and before["answer"] != cell["answer"]:
+        was = f'<del>{before["answer"]}</del> <span class="dim">→</span> '
+        gains = ' class="more"' if _RANK[cell["answer"]] > _RANK[before["answer"]] else ""
     conditions = "".join(f"<small>{escape(each)}</small>" for each in cell["conditions"])
-    return f'<td>{was}<span class="{cell["answer"]}">{cell["answer"]}</span>{conditions}</td>'
+    return f"<td{gains}>{was}{_answer(cell['answer'])}{conditions}</td>"
+
+
+def _answer(answer: str) -> str:
+    return f'<span class="{answer}"><span class="mark" aria-hidden="true">{_MARKS[answer]}</span>{answer}</span>'
 
 
 def _widened(widened: list[dict[str, Any]] | None) -> str:
@@ -57,9 +90,13 @@ def _widened(widened: list[dict[str, Any]] | None) -> str:
         return ""
     if not widened:
         return "<p>Nobody may do more than before.</p>"
+    by: dict[tuple[str, str, str, bool], list[str]] = {}
+    for each in widened:
+        by.setdefault((each["who"], each["before"], each["after"], each["certain"]), []).append(each["action"])
     items = "".join(
-        f"<li><b>{escape(each['who'])}</b> <code>{escape(each['action'])}</code> {each['before']} → {each['after']}"
-        f"{'' if each['certain'] else ' (perhaps: it cannot be ruled out)'}</li>"
-        for each in widened
+        f'<li><span class="who">{_who(who)}</span>: {before} → {after}'
+        f"{'' if certain else ' (perhaps: it cannot be ruled out)'}<br>"
+        f"{', '.join(f'<code>{escape(action)}</code>' for action in actions)}</li>"
+        for (who, before, after, certain), actions in by.items()
     )
-    return f'<h2 class="gain">May do more than before</h2><ul>{items}</ul><h2>Everybody</h2>'
+    return f'<h2 class="gain">May do more than before</h2><ul class="gains">{items}</ul><h2>Everybody</h2>'

@@ -81,7 +81,7 @@ def test_the_page_escapes_what_others_named() -> None:
 
 def test_the_page_marks_what_is_answered_and_what_is_gained_not_by_colour_alone() -> None:
     def cells(answer: str) -> dict[str, Any]:
-        return dict.fromkeys(CAPABILITIES, {"answer": answer, "conditions": [], "missing": []})
+        return {key: {"answer": answer, "conditions": [], "missing": []} for key in CAPABILITIES}
 
     row = {"who": "w", "kind": "user", "repository": "arn:aws:ecr:us-east-1:1:repository/r", "note": ""}
     for before, after, is_gain in (("no", "depends", True), ("yes", "no", False), ("yes", "yes", False)):

@@ -37,7 +37,7 @@ def test_a_proposed_policy_is_tried_on_what_was_asked(server: RunningServer, tmp
     said = attempt(owner, "try/office", file).stdout
     arn = f"arn:aws:iam::{READER}:user/try-ann"
     assert "Nobody would lose access" in said
-    assert "1 principal would gain access, 1 requests" in said
+    assert "1 principal would gain access, 1 request" in said
     assert f"  {arn}\n    ecr:BatchGetImage  1×" in said
     decision = said.partition("moorage why ")[2].split()[0]
     assert "ecr:BatchGetImage" in owner.why(decision).stdout

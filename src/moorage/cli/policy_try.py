@@ -103,24 +103,24 @@ def _show(console: Console, report: dict[str, Any], against: Against) -> None:
         console.print("No request to this repository is recorded in that time: there is nothing to try it on.")
         return
     console.print(
-        f"{report['requests']:,} requests tried ({report['decisions']:,} recorded decisions), "
+        f"{_counted(report['requests'], 'request')} tried ({_counted(report['decisions'], 'recorded decision')}), "
         f"compared with how they are decided {than}:"
     )
     _show_changes(console, report, "lost", "lose access", "red")
     _show_changes(console, report, "gained", "gain access", "yellow")
     console.print(
-        f"\n[bold]{report['unchangedPrincipals']:,}[/] principals keep what they have: {report['stillAllowed']:,} "
-        f"requests stay allowed, {report['stillDenied']:,} stay denied"
+        f"\nNothing changes for {_counted(report['unchangedPrincipals'], 'principal')}: of their requests "
+        f"{report['stillAllowed']:,} stay allowed, {report['stillDenied']:,} stay denied"
     )
     for each in report["unchanged"][:_SHOWN]:
         console.print(f"  {each['principal']}  {each['allowed']:,} allowed, {each['denied']:,} denied", style="dim")
     if report["decidedOtherwise"] and against is Against.IN_FORCE:
         console.print(
-            f"\n{report['decidedOtherwise']:,} requests were decided otherwise when they were made: the policy has "
+            f"\nDecided otherwise when they were made: {_counted(report['decidedOtherwise'], 'request')}; the policy has "
             "changed since. Compare with that instead: --against recorded"
         )
     if report["unreadable"]:
-        console.print(f"\n{report['unreadable']:,} decisions are no longer recorded whole, and were left out")
+        console.print(f"\nLeft out, for no longer recorded whole: {_counted(report['unreadable'], 'decision')}")
 
 
 def _show_changes(console: Console, report: dict[str, Any], kind: str, what: str, colour: str) -> None:
@@ -128,8 +128,8 @@ def _show_changes(console: Console, report: dict[str, Any], kind: str, what: str
     if not principals:
         console.print(f"\n[green]Nobody would {what}[/]")
         return
-    plural = "s" if principals > 1 else ""
-    console.print(f"\n[bold {colour}]{principals:,} principal{plural} would {what}[/], {requests:,} requests")
+    who = _counted(principals, "principal")
+    console.print(f"\n[bold {colour}]{who} would {what}[/], {_counted(requests, 'request')}")
     for line in _lines(changes[:_SHOWN]):
         console.print(line)
     if len(changes) > _SHOWN:
@@ -147,3 +147,7 @@ def _lines(changes: list[dict[str, Any]]) -> Iterator[Text]:
         yield Text(f"      {example['reason']}", "dim")
         came = f" from {example['sourceIp']}" if example["sourceIp"] else ""
         yield Text(f"      e.g. {example['time']}{came}: moorage why {example['decision']}", "dim")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -116,8 +116,8 @@ def _show(console: Console, report: dict[str, Any], against: Against) -> None:
         console.print(f"  {each['principal']}  {each['allowed']:,} allowed, {each['denied']:,} denied", style="dim")
     if report["decidedOtherwise"] and against is Against.IN_FORCE:
         console.print(
-            f"\nDecided otherwise when they were made: {_counted(report['decidedOtherwise'], 'request')}; the policy has "
-            "changed since. Compare with that instead: --against recorded"
+            f"\nDecided otherwise when they were made: {_counted(report['decidedOtherwise'], 'request')}; the policy "
+            "has changed since. Compare with that instead: --against recorded"
         )
     if report["unreadable"]:
         console.print(f"\nLeft out, for no longer recorded whole: {_counted(report['unreadable'], 'decision')}")

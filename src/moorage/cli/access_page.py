@@ -20,7 +20,7 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 76rem; p
 h1 { font-size: 1.45rem; margin: 0 0 .75rem; overflow-wrap: anywhere } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; list-style: none; margin: 0 0 1.25rem; padding: 0;
   color: var(--dim); font-size: .9rem }
-table { border-collapse: collapse; width: 100%; table-layout: fixed; min-width: 48rem }
+table { border-collapse: separate; border-spacing: 0; width: 100%; table-layout: fixed; min-width: 44rem }
 th, td { border-bottom: 1px solid var(--line); padding: .55rem .7rem; text-align: left; vertical-align: top;
   overflow-wrap: anywhere }
 thead th { background: var(--head); position: sticky; top: 0; white-space: nowrap } thead th:first-child { width: 34% }
@@ -32,7 +32,8 @@ small { color: var(--dim); display: block; font-size: .82rem; font-weight: 400 }
 .gain { color: var(--gain) } .who { font-weight: 600; overflow-wrap: anywhere } ul.gains { padding-left: 1.2rem }
 ul.gains li { margin-bottom: .5rem } code { font-size: .88rem; overflow-wrap: anywhere }
 @media (max-width: 52rem) { .scroll { overflow-x: auto; border: 1px solid var(--line) } body { padding: 1.25rem .75rem }
-  .scroll th:first-child { position: sticky; left: 0; width: 40%; border-right: 1px solid var(--line) } }
+  thead th:first-child { z-index: 1 }
+  .scroll th:first-child { position: sticky; left: 0; width: 9.5rem; border-right: 1px solid var(--line) } }
 @media print { thead th { position: static } tr { break-inside: avoid } }
 """
 
@@ -69,7 +70,8 @@ def _who(name: str) -> str:
     prefix, colon, rest = name.rpartition(":")
     if not name.startswith("arn:"):
         return escape(name)
-    return f'<span class="dim">{escape(prefix + colon)}</span><wbr>{escape(rest)}'
+    before = escape(prefix + colon).replace("::", "::<wbr>")
+    return f'<span class="dim">{before}</span><wbr>{escape(rest)}'
 
 
 def _cell(cell: dict[str, Any], before: dict[str, Any] | None) -> str:

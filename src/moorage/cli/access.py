@@ -234,9 +234,5 @@ def _show_widened(console: Console, widened: list[dict[str, Any]]) -> None:
         console.print("[green]Nobody may do more than before[/]")
         return
     console.print(f"[bold red]{len({each['who'] for each in widened})} may do more than before[/]")
-    by: dict[tuple[str, str, str, bool], list[str]] = {}
-    for each in widened:
-        by.setdefault((each["who"], each["before"], each["after"], each["certain"]), []).append(each["action"])
-    for (who, before, after, certain), actions in by.items():
-        sure = "" if certain else " (perhaps: it cannot be ruled out)"
-        console.print(Text(f"  {who}: {before} → {after}{sure}\n    {', '.join(actions)}"), soft_wrap=True)
+    for who, change, actions in access_page.grouped(widened):
+        console.print(Text(f"  {who}: {change}\n    {', '.join(actions)}"), soft_wrap=True)

@@ -56,6 +56,15 @@ def page(title: str, answer: dict[str, Any], *, by_principal: bool) -> str:
     )
 
 
+def grouped(widened: list[dict[str, Any]]) -> list[tuple[str, str, list[str]]]:
+    """Who may do more, how (`no → yes`), and with which actions: once for each way."""
+    by: dict[tuple[str, str], list[str]] = {}
+    for each in widened:
+        sure = "" if each["certain"] else " (perhaps: it cannot be ruled out)"
+        by.setdefault((each["who"], f"{each['before']} → {each['after']}{sure}"), []).append(each["action"])
+    return [(who, change, actions) for (who, change), actions in by.items()]
+
+
 def _row(row: dict[str, Any], by_principal: bool) -> str:
     name = escape(row["repository"].partition("repository/")[2]) if by_principal else _who(row["who"])
     note = f"<small>{escape(row['note'])}</small>" if row["note"] else ""
@@ -92,13 +101,9 @@ def _widened(widened: list[dict[str, Any]] | None) -> str:
         return ""
     if not widened:
         return "<p>Nobody may do more than before.</p>"
-    by: dict[tuple[str, str, str, bool], list[str]] = {}
-    for each in widened:
-        by.setdefault((each["who"], each["before"], each["after"], each["certain"]), []).append(each["action"])
     items = "".join(
-        f'<li><span class="who">{_who(who)}</span>: {before} → {after}'
-        f"{'' if certain else ' (perhaps: it cannot be ruled out)'}<br>"
+        f'<li><span class="who">{_who(who)}</span>: {change}<br>'
         f"{', '.join(f'<code>{escape(action)}</code>' for action in actions)}</li>"
-        for (who, before, after, certain), actions in by.items()
+        for who, change, actions in grouped(widened)
     )
     return f'<h2 class="gain">May do more than before</h2><ul class="gains">{items}</ul><h2>Everybody</h2>'

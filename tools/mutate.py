@@ -35,15 +35,27 @@ def main() -> int:
     os.nice(15)
     if "--all" in sys.argv[1:]:
         shutil.rmtree(STATE, ignore_errors=True)
+    _forget_removed()
     before = TESTED_WITH.read_text() if TESTED_WITH.exists() else None
-    _mutmut("run")
     now = _tests_digest()
+    _mutmut("run")
     survivors = [name for name, verdict in _all_verdicts() if verdict in {SURVIVED, UNTESTED}]
     if before is not None and before != now and survivors:
         print(f"A test changed: {len(survivors)} survivors are tried again.", flush=True)
         _mutmut("run", *survivors)
     TESTED_WITH.write_text(now)
     return _summary()
+
+
+def _forget_removed() -> None:
+    """mutmut adds to its copy of the tree and takes nothing away: what is gone here would still be tested there."""
+    for copies in (STATE / "src", STATE / "tests"):
+        for copy in copies.rglob("*.*"):
+            original = copy.relative_to(STATE)
+            if original.suffix in {".meta", ".spans"}:
+                original = original.with_suffix("")
+            if copy.is_file() and not original.exists():
+                copy.unlink()
 
 
 def _mutmut(*arguments: str) -> None:

@@ -188,8 +188,9 @@ def _resource(head: Row, row: Row) -> list[Check]:
     covers = row["covers"]
     listed = {"Action": "*", "Resource": row["entries"]}
     others = {"Action": "*", "NotResource": row["entries"]}
-    checks = _in_allow_and_deny(request, listed, None if covers is True else "resource")
-    in_allow, in_deny = _in_allow_and_deny(request, others, "resource" if covers is True else None)
+    version = head.get("version", "2012-10-17")
+    checks = _in_allow_and_deny(request, listed, None if covers is True else "resource", version=version)
+    in_allow, in_deny = _in_allow_and_deny(request, others, "resource" if covers is True else None, version=version)
     if covers == "unresolved":
         # It neither excludes nor grants.
         in_allow = Check(request, in_allow.policies, False, "identity", failed={"identity": ["resource"]})

@@ -1,9 +1,11 @@
 """What holds for every operator, that the corpus has a row for each of (policy-engine.md §3)."""
 
+from typing import Any
+
 import pytest
 
 from moorage.policy import Kind, Policies, evaluate
-from moorage.policy.conditions import operator_name
+from moorage.policy.conditions import Test, UnfitRequestError, operator_name
 from moorage.policy.operators import OPERATORS
 from tests.policy.build import ask, named, right, user
 from tests.policy.cases import corpus
@@ -67,6 +69,14 @@ def test_operator_names_are_read_in_any_case_and_told_in_awss(operator: str) -> 
                 name = operator_name(spelling)
                 assert name is not None
                 assert name.text == full + ending
+
+
+@pytest.mark.parametrize("value", [7, ("a", 7), ["a"]])
+def test_a_value_that_is_no_text_is_told_by_its_key(value: Any) -> None:
+    operator = operator_name("ForAnyValue:StringLike")
+    assert operator is not None
+    with pytest.raises(UnfitRequestError, match=r"^the value of aws:key is neither text nor a tuple of texts$"):
+        Test(operator, "aws:Key", ["*"], variables=True).check({"aws:key": value})
 
 
 NO_OPERATORS = [

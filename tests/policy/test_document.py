@@ -234,6 +234,7 @@ GOOD = [
     text(grant("*", Sid="new statement"), grant("*", Sid="new statement")),
     text(grant("*", action="*")),
     text(grant("*", action=["ECR:batchgetimage", "ecr:Get*", "ecr:ReplicateImage", "ecr:ListImageReferrers"])),
+    text(grant("*", action=["ecr:PutImag?", "ecr:?ut*"])),
     text(grant({"AWS": ["*", OWNER, f"arn:aws:iam::{OWNER}:role/a/b/c", f"arn:aws-cn:iam::{OWNER}:root"]})),
     text(grant({"AWS": f"arn:aws:sts::{OWNER}:assumed-role/r/s"})),
     text(grant({"Service": "replication.ecr.amazonaws.com"})),

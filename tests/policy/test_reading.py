@@ -124,6 +124,18 @@ def test_a_syntax_error_says_where_and_what(text: str, at: int, words: str) -> N
         ('{"a": [\'', "/a/0", "not JSON: expected a value, but here is a single quote; JSON has double quotes only"),
         ('{"a": \ufeff', "/a", "not JSON: expected a value, but here is a byte order mark"),
         ('{"a": {"b": x', "/a/b", "not JSON: expected a value, but here is x"),
+        ("{} {}", "", "not JSON: expected nothing more, but here is {"),
+        ('{"a": {b', "/a", "not JSON: expected a key in double quotes, but here is b"),
+        ('{"a": {"b" 1', "/a", "not JSON: expected a colon, but here is 1"),
+        ('{"a": {"b": 1 2', "/a", "not JSON: expected a comma or }, but here is 2"),
+        ('{"a": [1 2', "/a", "not JSON: expected a comma or ], but here is 2"),
+        ('{"a": {"b": 1,}}', "/a", "not JSON: the comma before } has nothing after it"),
+        ('{"a": [1, ]}', "/a", "not JSON: the comma before ] has nothing after it"),
+        ('{"a": "b', "", "not JSON: unterminated string starting"),
+        ('{"a": "\n"}', "", "not JSON: invalid control character"),
+        ('{"a~b": x', "/a~0b", "not JSON: expected a value, but here is x"),
+        ('{"a/b": x', "/a~1b", "not JSON: expected a value, but here is x"),
+        ('{"~/~": x', "/~0~1~0", "not JSON: expected a value, but here is x"),
     ],
 )
 def test_a_syntax_error_has_its_pointer_and_words(text: str, pointer: str, reason: str) -> None:
@@ -132,18 +144,39 @@ def test_a_syntax_error_has_its_pointer_and_words(text: str, pointer: str, reaso
     assert (error.value.pointer, error.value.reason) == (pointer, reason)
 
 
+def test_a_key_with_an_escape_is_read_like_another() -> None:
+    assert parse('{"\\u0061":1,"\\u0062" : "2"}') == (
+        {"a": "1", "b": "2"},
+        {"": Place(0, 27, 0), "/a": Place(10, 11, 1), "/b": Place(23, 26, 12)},
+    )
+
+
 def test_depth_length_and_paths_are_bounded() -> None:
     def nested(depth: int) -> str:
         return '{"a": ' + "[" * (depth - 1) + "]" * (depth - 1) + "}"
 
     parse(nested(MAX_DEPTH))
-    for text, code in (
-        (nested(MAX_DEPTH + 1), "NESTED_TOO_DEEPLY"),
-        ("[" * 100_000, "NESTED_TOO_DEEPLY"),
-        (" " * (MAX_TEXT + 1), "POLICY_TOO_LARGE"),
-        (json.dumps({"k" * MAX_POINTER: []}), "VALUE_TOO_LONG"),
-        (json.dumps({"k" * 300: {"k" * 300: []}}), "VALUE_TOO_LONG"),
+    parse("{}" + " " * (MAX_TEXT - 2))
+    parse(json.dumps({"k" * (MAX_POINTER - 1): []}))
+    deep, large, path = (
+        "nested deeper than 16",
+        "the text is longer than 131072 characters",
+        "no path is longer than 512",
+    )
+    for text, code, reason, pointer, place in (
+        (
+            nested(MAX_DEPTH + 1),
+            "NESTED_TOO_DEEPLY",
+            deep,
+            "/a" + "/0" * (MAX_DEPTH - 1),
+            len('{"a": ') + MAX_DEPTH - 1,
+        ),
+        ("[" * 100_000, "NESTED_TOO_DEEPLY", deep, "/0" * MAX_DEPTH, MAX_DEPTH),
+        (" " * (MAX_TEXT + 1), "POLICY_TOO_LARGE", large, "", MAX_TEXT),
+        (json.dumps({"k" * MAX_POINTER: []}), "VALUE_TOO_LONG", f"{path} characters", "", 1),
+        (json.dumps({"a": {"k" * 510: []}}), "VALUE_TOO_LONG", f"{path} characters", "/a", len('{"a": {')),
     ):
         with pytest.raises(PolicyError) as error:
             parse(text)
-        assert error.value.code == code
+        found = error.value
+        assert (found.code, found.reason, found.pointer, found.at) == (code, reason, pointer, place)

@@ -35,6 +35,7 @@ def plain_match(pattern: str, text: str) -> bool:
 @example("ab*ba", "aba")
 @example("*a*a*", "a")
 @example("*b*", "b")
+@example("*a*b*", "aba")
 @example("x*ab*", "xab")
 @example("*ab*x", "abax")
 def test_a_matcher_agrees_with_a_plain_one(pattern: str, text: str) -> None:

@@ -136,12 +136,12 @@ def _version(value: Json) -> str:
 
 
 def _check_unique(statements: list[StatementElements], faults: Faults) -> None:
-    seen: set[str] = set()
+    seen: set[str | None] = set()
     for one in statements:
         if one.sid and one.sid in seen:
             with faults:
                 raise PolicyError("DUPLICATE_SID", "statement ids must be unique", member(one.at, "Sid"))
-        seen.add(one.sid or "")
+        seen.add(one.sid)
 
 
 def _statement(index: int, members: Mapping[str, Json], at: str, grammar: _Grammar) -> StatementElements:
@@ -205,11 +205,14 @@ def _forbid(members: Mapping[str, Json], at: str, name: str, code: str, faults: 
 def _texts(
     value: Json, at: str, what: str, faults: Faults, check: Callable[[str, str], None], key: str = ""
 ) -> tuple[Entry, ...]:
-    """A string or a non-empty array of non-empty strings, each of which passes `check(text, at)`."""
+    """A string or a non-empty array of non-empty strings, each of which passes `check(text, at)`.
+
+    `what` the array is of, in capitals.
+    """
     items = as_list(value, at)
     if not items:
         with faults:
-            raise PolicyError(f"EMPTY_ARRAY_{what.upper()}", "must not be empty", at)
+            raise PolicyError(f"EMPTY_ARRAY_{what}", "must not be empty", at)
     entries = []
     for item, item_at in items:
         with faults:
@@ -255,7 +258,7 @@ def _principals(members: Mapping[str, Json], at: str, rules: Rules, faults: Faul
                 )
             if key not in _PRINCIPAL_CHECKS:
                 raise PolicyError("INVALID_PRINCIPAL_KEY", f"{key} principals cannot be named here", here)
-            entries += _texts(value, here, "Principal", faults, _PRINCIPAL_CHECKS[key], key)
+            entries += _texts(value, here, "PRINCIPAL", faults, _PRINCIPAL_CHECKS[key], key)
     return tuple(entries)
 
 
@@ -292,7 +295,7 @@ def _actions(members: Mapping[str, Json], at: str, rules: Rules, faults: Faults)
         _check_length(text, text_at)
         _check_action(text, text_at, rules.scope)
 
-    return Listed(name, member(at, name), _texts(members[name], member(at, name), "Action", faults, check))
+    return Listed(name, member(at, name), _texts(members[name], member(at, name), "ACTION", faults, check))
 
 
 def _check_action(text: str, at: str, scope: Scope) -> None:
@@ -329,7 +332,7 @@ def _resources(members: Mapping[str, Json], at: str, rules: Rules, faults: Fault
         if rules.scope is Scope.REGISTRY and not is_arn(text) and text != "*":
             raise PolicyError("MISSING_ARN_FIELD", f"an ARN has six fields, not as in {text}", text_at)
 
-    return Listed(name, member(at, name), _texts(members[name], member(at, name), "Resource", faults, check))
+    return Listed(name, member(at, name), _texts(members[name], member(at, name), "RESOURCE", faults, check))
 
 
 def _conditions(value: Json, at: str, grammar: _Grammar) -> list[ConditionTest]:

@@ -20,6 +20,7 @@ STATE = Path("mutants")
 MUTATED = Path("src/moorage/policy")
 TESTS = Path("tests/policy")
 TESTED_WITH = STATE / "tests.sha256"
+REACHED = STATE / "mutmut-stats.json"
 SURVIVORS = STATE / "survivors.diff"
 SURVIVED = "survived"
 UNTESTED = "no tests"
@@ -36,14 +37,14 @@ def main() -> int:
     if "--all" in sys.argv[1:]:
         shutil.rmtree(STATE, ignore_errors=True)
     _forget_removed()
-    before = TESTED_WITH.read_text() if TESTED_WITH.exists() else None
+    # Which tests reach a function is found out anew: mutmut would look at new tests, not at what old ones reach by now.
+    REACHED.unlink(missing_ok=True)
     now = _tests_digest()
+    if not TESTED_WITH.exists() or TESTED_WITH.read_text() != now:
+        _try_again({SURVIVED, UNTESTED})
+        STATE.mkdir(exist_ok=True)
+        TESTED_WITH.write_text(now)
     _mutmut("run")
-    survivors = [name for name, verdict in _all_verdicts() if verdict in {SURVIVED, UNTESTED}]
-    if before is not None and before != now and survivors:
-        print(f"A test changed: {len(survivors)} survivors are tried again.", flush=True)
-        _mutmut("run", *survivors)
-    TESTED_WITH.write_text(now)
     return _summary()
 
 
@@ -56,6 +57,14 @@ def _forget_removed() -> None:
                 original = original.with_suffix("")
             if copy.is_file() and not original.exists():
                 copy.unlink()
+
+
+def _try_again(verdicts: set[str]) -> None:
+    for path in _metas():
+        meta = json.loads(path.read_text())
+        codes = meta["exit_code_by_key"]
+        meta["exit_code_by_key"] = {name: None if _verdict(code) in verdicts else code for name, code in codes.items()}
+        path.write_text(json.dumps(meta))
 
 
 def _mutmut(*arguments: str) -> None:
@@ -71,10 +80,19 @@ def _tests_digest() -> str:
     return digest.hexdigest()
 
 
+def _metas() -> list[Path]:
+    """Where mutmut keeps its verdicts of each module."""
+    return sorted((STATE / MUTATED).rglob("*.py.meta"))
+
+
+def _verdict(code: int | None) -> str:
+    return VERDICTS.get(code, KILLED)
+
+
 def _modules() -> Iterator[tuple[str, Verdicts]]:
-    for path in sorted((STATE / MUTATED).rglob("*.py.meta")):
+    for path in _metas():
         codes = json.loads(path.read_text())["exit_code_by_key"]
-        yield path.name.removesuffix(".meta"), {name: VERDICTS.get(code, KILLED) for name, code in codes.items()}
+        yield path.name.removesuffix(".meta"), {name: _verdict(code) for name, code in codes.items()}
 
 
 def _all_verdicts() -> Iterator[tuple[str, str]]:

@@ -24,11 +24,10 @@ class Variable(NamedTuple):
 class Template:
     """A text with variables (and wildcards) in it, tokenised once."""
 
-    __slots__ = ("fixed", "parts", "text")
+    __slots__ = ("fixed", "parts")
 
     def __init__(self, text: str, *, variables: bool, wildcards: bool) -> None:
         """`variables` is false for documents of before 2012-10-17, where `${` is literal."""
-        self.text = text
         self.parts = tuple(_parts(text, variables, wildcards))
         self.fixed: tuple[Token, ...] | None = None
         """The tokens when no variable is among them."""

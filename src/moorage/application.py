@@ -14,6 +14,7 @@ from moorage.access.audit import Recorder
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.declared.declared import Declared
+from moorage.access.declared.nouns import Nouns
 from moorage.access.download import Downloads
 from moorage.access.events import Events
 from moorage.access.generate import Generator
@@ -39,13 +40,13 @@ from moorage.api.oci.door import OciDoor
 from moorage.api.sts import STS, StsServices
 from moorage.api.visit import Visits
 from moorage.clock import Clock
-from moorage.identity.identity import make_identity
+from moorage.identity.identity import Identity, make_identity
 from moorage.identity.last_uses import LastUses
 from moorage.identity.oidc import Issuers, read_issuers
 from moorage.jobs.sweep import Sweep
 from moorage.locations import Locations
-from moorage.registry.registry import make_registry
-from moorage.sealing import sealer_of
+from moorage.registry.registry import Registry, make_registry
+from moorage.sealing import Sealer, sealer_of
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
 from moorage.store.metadata import measuring, reset
@@ -87,19 +88,59 @@ class Running:
         await self.blobs.close()
 
 
-async def start(settings: Settings) -> Running:
-    """Open the stores and join the parts over them."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What lies under the doors, and serves commands that work on the host too: the stores, and what decides."""
+
+    clock: Clock
+    sealer: Sealer
+    database: Database
+    audit: AuditStore
+    blobs: FileBlobStore
+    registry: Registry
+    identity: Identity
+    principals: Principals
+    recorder: Recorder
+    access: Access
+    policy_check: RepositoryPolicyCheck
+    declared: Declared
+
+    async def close(self) -> None:
+        """Let the stores go."""
+        await self.database.close()
+        await self.audit.close()
+        await self.blobs.close()
+
+
+async def open_parts(settings: Settings) -> Parts:
+    """Open the stores and join the parts over them. Nothing runs by itself yet."""
     clock = Clock()
     sealer = sealer_of(settings)
     database = await open_database(settings)
     audit = await AuditStore.open(settings)
     blobs = FileBlobStore(settings.data / "blobs")
 
-    registry = make_registry(database, blobs, clock, settings)
-    identity = make_identity(database, sealer, clock)
+    def over(db: Database) -> Nouns:
+        return Nouns(make_identity(db, sealer, clock), make_registry(db, blobs, clock, settings))
+
+    identity, registry = over(database)
+    principals = Principals(identity)
     recorder = Recorder(audit, clock, settings, metrics.AUDIT_DROPPED.inc)
-    authenticator = Authenticator(identity, sealer, clock, settings)
     access = Access(registry, identity.organizations, recorder, clock, settings)
+    policy_check = RepositoryPolicyCheck(access, principals, registry.policies)
+    declared = Declared(database, over, policy_check)
+    return Parts(
+        clock, sealer, database, audit, blobs, registry, identity, principals, recorder, access, policy_check, declared
+    )
+
+
+async def start(settings: Settings) -> Running:
+    """Join the doors over the parts, and start what runs by itself."""
+    parts = await open_parts(settings)
+    clock, sealer, database, audit = parts.clock, parts.sealer, parts.database, parts.audit
+    blobs, registry, identity, principals = parts.blobs, parts.registry, parts.identity, parts.principals
+    recorder, access, policy_check = parts.recorder, parts.access, parts.policy_check
+    authenticator = Authenticator(identity, sealer, clock, settings)
     downloads = Downloads(authenticator, clock, settings)
     issuers = Issuers(read_issuers(settings.oidc_issuers) if settings.oidc_issuers is not None else [], clock)
     locations = Locations(settings)
@@ -115,8 +156,6 @@ async def start(settings: Settings) -> Running:
         for what, number in (await database.read(measuring.stored)).items():
             metrics.STORED.labels(what).set(number)
 
-    principals = Principals(identity)
-    policy_check = RepositoryPolicyCheck(access, principals, registry.policies)
     registry_policy_check = RegistryPolicyCheck(principals, registry.registry_policies)
     faults = Faults()
     records = Records(audit, access)
@@ -147,7 +186,7 @@ async def start(settings: Settings) -> Running:
             AdminServices(
                 registry,
                 identity,
-                Declared(identity, registry, principals, policy_check),
+                parts.declared,
                 access,
                 authenticator,
                 why,

@@ -1,33 +1,26 @@
 """`moorage apply` and `moorage export`: what a file says is made, made once, shown first, and told again."""
 
 import json
-import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import PostgresServer
+from tests.end_to_end.applying import Home
 from tests.end_to_end.pushing import push_image
-from tests.running import MOORAGE, RunningServer, run
+from tests.running import Error, RunningServer
 
 
-class Home:
-    """A directory with a file in it, and the account that it is about."""
-
-    def __init__(self, server: RunningServer, directory: Path, account: str) -> None:
-        self._server = server
-        self.directory, self.account = directory, account
-        self.key = (account, "test")
-
-    def __call__(self, *arguments: str, status: int = 0) -> str:
-        environment = os.environ | {"AWS_ENDPOINT_URL": self._server.url, "COLUMNS": "150"}
-        environment |= {"AWS_ACCESS_KEY_ID": self.key[0], "AWS_SECRET_ACCESS_KEY": self.key[1]}
-        done = run([MOORAGE, *arguments], check=False, env=environment, cwd=self.directory)
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout + (done.stderr if status else "")
-
-    def write(self, body: str) -> None:
-        text = f'version: 1\naccounts:\n  "{self.account}":\n' + body.replace("ACCOUNT", self.account)
-        (self.directory / "file.yaml").write_text(text)
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    options = []
+    if request.param == "postgresql":
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        options += ["--database-url", postgres.new_database()]
+    running = RunningServer(tmp_path_factory.mktemp(f"apply-{request.param}") / "data", *options).start()
+    yield running
+    running.stop()
 
 
 EVERYTHING = """\
@@ -79,6 +72,17 @@ EVERYTHING = """\
                 Action: ecr:BatchGetImage
       eu-west-1:
         team/far: {}
+    registries:
+      us-east-1:
+        policy:
+          Version: "2012-10-17"
+          Statement:
+            - Effect: Allow
+              Principal: {AWS: "arn:aws:iam::ACCOUNT:user/nodes/node-1"}
+              Action: ecr:BatchGetImage
+              Resource: "*"
+      eu-west-1:
+        policy_scope: V1
 """
 
 
@@ -93,10 +97,10 @@ def test_a_file_is_shown_applied_once_and_exported(server: RunningServer, home: 
     home.write(EVERYTHING)
     planned = home("apply", "file.yaml", "--dry-run")
     assert "+ users/node-1" in planned
-    assert "7 would change" in planned
+    assert "9 would change" in planned
     iam = server.client("iam", home.account)
     assert iam.list_users()["Users"] == []
-    assert "7 changed" in home("apply", "file.yaml")
+    assert "9 changed" in home("apply", "file.yaml")
     assert home("apply", "file.yaml") == "nothing to change\n"
     assert home("apply", "file.yaml", "--prune", "--yes") == "nothing to change\n"
     user = iam.get_user(UserName="node-1")["User"]
@@ -104,6 +108,9 @@ def test_a_file_is_shown_applied_once_and_exported(server: RunningServer, home: 
     assert user["Tags"] == [{"Key": "rack", "Value": "7"}]
     ecr = server.client("ecr", home.account)
     assert "node-1" in ecr.get_repository_policy(repositoryName="team/app")["policyText"]
+    assert "node-1" in ecr.get_registry_policy()["policyText"]
+    far = server.client("ecr", home.account, region="eu-west-1")
+    assert far.get_account_setting(name="REGISTRY_POLICY_SCOPE")["value"] == "V1"
     exported = home("export")
     (home.directory / "again.yaml").write_text(exported)
     assert home("apply", "again.yaml", "--prune", "--yes") == "nothing to change\n"
@@ -115,11 +122,13 @@ def test_changes_are_shown_line_by_line_and_made(server: RunningServer, home: Ho
     home("apply", "file.yaml")
     changed = EVERYTHING.replace("ecr:DescribeImages", "ecr:ListImages").replace('rack: "7"', 'rack: "8"')
     changed = changed.replace("IMMUTABLE", "MUTABLE").replace("        groups: [nodes]\n", "")
+    changed = changed.replace("policy_scope: V1", "policy_scope: V2")
     home.write(changed.replace("Sid: Nodes", "Sid: All"))
     shown = home("apply", "file.yaml")
     for line in (
         "~ groups/nodes", '"Action" : "ecr:DescribeImages"', "+ tags rack=8", "- tags rack=7", "- groups nodes",
-        "+ mutability MUTABLE", '-    "Sid" : "Nodes",', '+    "Sid" : "All",',
+        "+ mutability MUTABLE", "~ registries/eu-west-1", "- policy_scope V1",
+        '-    "Sid" : "Nodes",', '+    "Sid" : "All",',
     ):  # fmt: skip
         assert line in shown, shown
     assert home("apply", "file.yaml") == "nothing to change\n"
@@ -139,11 +148,85 @@ def test_what_is_not_named_goes_only_when_that_is_asked_for(server: RunningServe
     server.client("ecr", home.account).delete_repository(repositoryName="team/app", force=True)
     home("apply", "file.yaml", "--prune", "--yes")
     iam = server.client("iam", home.account)
-    assert (iam.list_users()["Users"], iam.list_roles()["Roles"], iam.list_policies(Scope="Local")["Policies"]) == (
-        [],
-        [],
-        [],
+    assert iam.list_users()["Users"] == iam.list_policies(Scope="Local")["Policies"] == []
+    assert home("export") == f"version: 1\naccounts:\n  '{home.account}': {{}}\n"
+
+
+RICH = """\
+    policies:
+      edge: {path: /a/, document: {Statement: [{Effect: Allow, Action: "ecr:*", Resource: "*"}]}}
+      pulls: {document: {Statement: [{Effect: Allow, Action: "ecr:BatchGetImage", Resource: "*"}]}}
+    groups:
+      first: {attached: [pulls], inline: {own: {Statement: [{Effect: Allow, Action: "ecr:*", Resource: "*"}]}}}
+      second: {path: /b/}
+    users:
+      ann: {groups: [first, second], attached: [pulls], boundary: "arn:aws:iam::ACCOUNT:policy/a/edge"}
+      bob: {groups: [second], inline: {own: {Statement: [{Effect: Allow, Action: "ecr:*", Resource: "*"}]}}}
+    roles:
+      z: {attached: [pulls], boundary: pulls, trust: {Statement: [
+        {Effect: Allow, Principal: {AWS: "arn:aws:iam::ACCOUNT:user/ann"}, Action: "sts:AssumeRole"}]}}
+      a: {trust: {Statement: [
+        {Effect: Allow, Principal: {AWS: "arn:aws:iam::ACCOUNT:role/z"}, Action: "sts:AssumeRole"}]}}
+    repositories:
+      us-east-1:
+        app: {policy: {Statement: [
+          {Effect: Allow, Principal: {AWS: "arn:aws:iam::ACCOUNT:role/a"}, Action: "ecr:BatchGetImage"}]}}
+    registries:
+      us-east-1: {policy_scope: V1, policy: {Version: "2012-10-17", Statement: [
+        {Effect: Allow, Principal: {AWS: "arn:aws:iam::ACCOUNT:role/z"}, Action: "ecr:ReplicateImage", Resource: "*"}]}}
+"""
+
+
+def test_everything_goes_whatever_refers_to_it(home: Home) -> None:
+    home.write(RICH)
+    home("apply", "file.yaml", "--keys")
+    again = home("export")
+    (home.directory / "again.yaml").write_text(again)
+    home.write(RICH.replace('"ecr:BatchGetImage", Resource', '"ecr:ListImages", Resource'))
+    home("apply", "file.yaml")  # the policy has two versions now
+    assert home("apply", "again.yaml", "--prune", "--yes").endswith("1 changed\n")
+    empty = f"version: 1\naccounts:\n  '{home.account}': {{}}\n"
+    home.put(empty)
+    assert "10 changed" in home("apply", "file.yaml", "--prune", "--yes")
+    assert home("export") == empty
+
+
+@pytest.mark.parametrize(
+    ("kept", "refused"),
+    [
+        ('    users: {ann: {boundary: "arn:aws:iam::ACCOUNT:policy/a/edge"}}\n', "- policies/edge"),
+        ("    users: {ann: {groups: [second]}}\n", "- groups/second"),
+    ],
+)
+def test_what_stays_in_use_is_not_deleted(home: Home, kept: str, refused: str) -> None:
+    """As it refers to what the file does not name."""
+    home.write(RICH)
+    home("apply", "file.yaml")
+    home.write(kept)
+    said = home("apply", "file.yaml", "--prune", "--yes", status=1)
+    assert f"{refused}\nfailed: DeleteConflict: Cannot delete" in said
+
+
+def test_nobody_deletes_themselves(server: RunningServer, home: Home) -> None:
+    iam = server.client("iam", home.account)
+    iam.create_user(UserName="ann")
+    everything = {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    iam.put_user_policy(UserName="ann", PolicyName="own", PolicyDocument=json.dumps(everything))
+    iam.create_user(UserName="bob")
+    key = iam.create_access_key(UserName="ann")["AccessKey"]
+    home.key = (key["AccessKeyId"], key["SecretAccessKey"])
+    home.write("    users: {}\n")
+    assert "users/ann applies the file, and would be deleted" in home(
+        "apply", "file.yaml", "--prune", "--yes", status=1
     )
+    assert len(iam.list_users()["Users"]) == 2
+
+
+def test_a_policy_out_of_its_scope_leaves_the_registry_as_it_was(server: RunningServer, home: Home) -> None:
+    home.write(RICH.replace("ecr:ReplicateImage", "ecr:BatchGetImage"))
+    assert "Invalid registry policy provided" in home("apply", "file.yaml", status=1)
+    ecr = server.client("ecr", home.account)
+    assert ecr.get_account_setting(name="REGISTRY_POLICY_SCOPE")["value"] == "V2"
 
 
 def test_a_role_may_trust_one_that_the_same_file_makes(server: RunningServer, home: Home) -> None:
@@ -154,7 +237,7 @@ def test_a_role_may_trust_one_that_the_same_file_makes(server: RunningServer, ho
         RoleName="there", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": trust})
     )
     home.write(EVERYTHING)
-    assert "7 changed" in home("apply", "file.yaml")
+    assert "9 changed" in home("apply", "file.yaml")
 
 
 def test_the_first_refusal_ends_the_run_in_the_words_of_the_api(server: RunningServer, home: Home) -> None:
@@ -162,7 +245,7 @@ def test_the_first_refusal_ends_the_run_in_the_words_of_the_api(server: RunningS
     said = home("apply", "file.yaml", status=1)
     assert "NoSuchEntity" in said
     assert f"arn:aws:iam::{home.account}:policy/nowhere" in said
-    assert [each["UserName"] for each in server.client("iam", home.account).list_users()["Users"]] == ["ann"]
+    assert server.client("iam", home.account).list_users()["Users"] == [], "half of ann"
 
 
 def test_keys_are_made_on_request_and_written_once(home: Home) -> None:
@@ -172,7 +255,11 @@ def test_keys_are_made_on_request_and_written_once(home: Home) -> None:
     kept = home.directory / "keys.json"
     assert kept.stat().st_mode & 0o777 == 0o600
     assert kept.read_text().count("AKIA") == 2
+    assert "keys go into a new file" in home("apply", "file.yaml", "--keys-to", "keys.json", status=1)
     assert "AKIA" not in home("apply", "file.yaml", "--keys")
+    home.write("    users: [ann]\n")
+    home("apply", "file.yaml", "--keys-to", "other.json", status=1)
+    assert not (home.directory / "other.json").exists()
     assert "AKIA" not in home("export")
 
 
@@ -191,7 +278,96 @@ def test_lint_warns(home: Home) -> None:
         "    repositories: {us-east-1: {open: {policy: {Version: '2012-10-17', Statement: "
         "[{Effect: Allow, Principal: '*', Action: 'ecr:*'}]}}}}\n"
     )
+    shown = home("apply", "file.yaml", "--dry-run")
+    assert "security_warning in policy" in shown
+    assert "+ mutability" not in shown, "as it is by default"
+    home.write(
+        "    registries: {us-east-1: {policy: {Version: '2012-10-17', Statement: "
+        "[{Effect: Allow, Principal: '*', Action: 'ecr:*', Resource: '*'}]}}}\n"
+    )
     assert "security_warning in policy" in home("apply", "file.yaml", "--dry-run")
+
+
+def test_only_the_part_of_ones_own_account(server: RunningServer, home: Home) -> None:
+    own, other = home.account, f"79{home.account[2:]}"
+    home.put(json.dumps({"accounts": {own: {"users": {"ann": {}}}, other: {"users": {"bob": {}}}}}))
+    refused = home("apply", "file.yaml", status=1)
+    assert f"about account {other}" in refused
+    assert f"--account {own}" in refused
+    assert "--on-host" in refused
+    assert "1 changed" in home("apply", "file.yaml", "--account", own)
+    assert len(server.client("iam", own).list_users()["Users"]) == 1
+    assert f"about account {other}" in home("apply", "file.yaml", "--account", other, status=1)
+    assert "says nothing of account" in home("apply", "file.yaml", "--account", "000000000009", status=1)
+
+
+ORGANIZATION = """\
+organization:
+  id: o-moorage000
+  managementAccount: "000000000000"
+  serviceControlPolicies:
+    NoPush: {Version: "2012-10-17", Statement: [{Effect: Deny, Action: "ecr:PutImage", Resource: "*"}]}
+  root:
+    id: r-ab12
+    accounts: [{id: "000000000000"}]
+    units: [{id: ou-ab12-11111111, accounts: [{id: "ACCOUNT"}], serviceControlPolicies: [FullAWSAccess, NoPush]}]
+"""
+
+
+def test_the_organization_is_part_of_it(server: RunningServer, home: Home) -> None:
+    home.put(f'accounts: {{"ACCOUNT": {{users: {{ann: {{}}}}}}}}\n{ORGANIZATION}')
+    assert "not authorized to perform: moorage:GetOrganization" in home("apply", "file.yaml", status=1)
+    assert server.client("iam", home.account).list_users()["Users"] == []
+    assert "1 changed" in home("apply", "file.yaml", "--account", home.account)
+    home("export")
+    assert home.errors == "left out, as you may not see it: organization\n"
+
+    home.key = ("000000000000", "test")
+    home.put(ORGANIZATION)
+    shown = home("apply", "file.yaml", "--dry-run")
+    assert "+ organization/o-moorage000" in shown
+    assert '+          "Action": "ecr:PutImage",' in shown
+    assert "1 changed" in home("apply", "file.yaml")
+    member = server.client("ecr", home.account)
+    member.create_repository(repositoryName="guarded")
+    with pytest.raises(Error, match="service control policy"):
+        push_image(member, "guarded", "v1")
+    assert home("apply", "file.yaml") == "nothing to change\n"
+    (home.directory / "again.yaml").write_text(home("export"))
+    assert home.errors == ""
+    assert home("apply", "again.yaml") == "nothing to change\n"
+    home.put(ORGANIZATION.replace("ecr:PutImage", "ecr:ListImages"))
+    assert '+          "Action": "ecr:ListImages",' in home("apply", "file.yaml")
+    with pytest.raises(Error, match="service control policy"):
+        member.list_images(repositoryName="guarded")
+
+    home.put("accounts: {}")
+    assert home("apply", "file.yaml", "--prune") == "nothing to change\n"
+    home.put("organization: {}")
+    assert home("apply", "file.yaml") == "nothing to change\n"
+    assert "- organization/o-moorage000" in home("apply", "file.yaml", "--prune", answers="n\n", status=1)
+    assert "1 changed" in home("apply", "file.yaml", "--prune", answers="y\n")
+    assert "No organization is set." in home("organization", "show", status=1)
+
+
+def test_the_guard_rails_that_a_file_sets_do_not_stop_it(server: RunningServer, home: Home) -> None:
+    """They would: whoever applies it may not set a repository policy under them."""
+    account, home.account, home.key = home.account, "000000000000", ("000000000000", "test")
+    rails = ORGANIZATION.replace("000000000000", account).replace("ACCOUNT", "000000000000")
+    rails = rails.replace("ecr:PutImage", "ecr:SetRepositoryPolicy")
+    repository = """\
+    repositories: {us-east-1: {guarded/own: {policy: {Statement: [
+      {Effect: Allow, Principal: "*", Action: "ecr:BatchGetImage"}]}}}}
+"""
+    home.write(repository + rails)
+    try:
+        assert "2 changed" in home("apply", "file.yaml")
+        home.write(repository.replace("Get", "Delete") + "")
+        assert "prevent future policy changes" in home("apply", "file.yaml", status=1)
+    finally:
+        home.key = (account, "test")
+        home.put("organization: {}")
+        home("apply", "file.yaml", "--prune", "--yes")
 
 
 def test_who_may(server: RunningServer, home: Home) -> None:
@@ -206,4 +382,4 @@ def test_who_may(server: RunningServer, home: Home) -> None:
     home.account = "999999999999"
     home.write("    users: {}\n")
     home.key = (account, "test")
-    assert "apply it with a key of its own" in home("apply", "file.yaml", status=1)
+    assert "with a key of its own account (--account" in home("apply", "file.yaml", status=1)

@@ -5,6 +5,7 @@ does (in `serve` the one that `moorage init` made first), so that no account can
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -34,7 +35,8 @@ MOST_DEPTH: Final = 5
 MOST_POLICIES: Final = 10
 """SCPs, and RCPs, on one level."""
 MOST_POLICY_TEXT: Final = 10_240
-"""Characters of one policy."""
+"""Characters of one policy, white space not counted: as it is laid out makes no difference."""
+_SPACE: Final = re.compile(r"\s+")
 
 
 class MalformedOrganization(MoorageError):
@@ -44,6 +46,7 @@ class MalformedOrganization(MoorageError):
 
     def __init__(self, place: str, reason: str) -> None:
         super().__init__(f"{place}: {reason}")
+        self.place, self.reason = place, reason
 
 
 class OrganizationNotFound(MoorageError):
@@ -90,13 +93,24 @@ class OrganizationDesk:
             raise OrganizationNotFound
         await self._organizations.set(None, (), by=caller.principal.arn)
 
+    async def require_apply(self, caller: Caller, connection: Connection, *, ends: bool) -> None:
+        """AccessDenied unless the caller may see the organisation, and set it (or, `ends`, end it)."""
+        await self._require(caller, connection, "moorage:GetOrganization")
+        await self._require(caller, connection, "moorage:DeleteOrganization" if ends else "moorage:PutOrganization")
+
+    async def sees(self, caller: Caller, connection: Connection) -> bool:
+        """Whether the caller may see it, were there one. Not recorded."""
+        return await self._access.sees(caller, connection, "moorage:GetOrganization", await self._resource())
+
     async def _require(self, caller: Caller, connection: Connection, action: str) -> None:
+        await self._access.require(caller, connection, action, await self._resource())
+
+    async def _resource(self) -> NamedResource:
         kept = await self._organizations.get()
         owner = self._default
         if kept is not None and kept.document is not None:
             owner = AccountId(msgspec.json.decode(kept.document, type=Organization).management_account)
-        resource = NamedResource(owner, f"arn:aws:moorage::{owner}:organization")
-        await self._access.require(caller, connection, action, resource)
+        return NamedResource(owner, f"arn:aws:moorage::{owner}:organization")
 
 
 async def keep(organizations: Organizations, document: str, *, by: str) -> None:
@@ -147,7 +161,7 @@ def _check_policies(organization: Organization) -> None:
             place, text = f"$.{member}.{name}", bytes(raw).decode()
             if name == own:
                 raise MalformedOrganization(place, "this policy is AWS's, and there already")
-            if len(text) > MOST_POLICY_TEXT:
+            if len(_SPACE.sub("", text)) > MOST_POLICY_TEXT:
                 raise MalformedOrganization(place, f"longer than {MOST_POLICY_TEXT} characters")
             try:
                 document = policy.parse(text, kind)

@@ -43,17 +43,27 @@ class RepositoryPolicyCheck:
 
         InvalidParameter: not a policy, an unknown principal, or a lock-out without `force`.
         """
+        document, named = await self._read(ref, text)
+        if not force and await self._locks_out(caller, connection, ref, document):
+            raise _lock_out()
+        return _accepted(text, named)
+
+    async def canonicalise_for_operator(self, ref: RepositoryRef, text: str) -> Accepted:
+        """The same for whoever runs the machine: no policy binds them, but none may lock the whole account out."""
+        document, named = await self._read(ref, text)
+        if policy.locks_out(document, ref.account):
+            raise _lock_out()
+        return _accepted(text, named)
+
+    async def _read(self, ref: RepositoryRef, text: str) -> tuple[policy.Document, Mapping[str, Entity]]:
+        """`text`, and whom it names."""
         try:
             document = _parsed(text)
-            named = await self._named(ref, document)
+            return document, await self._named(ref, document)
         except policy.PolicyError as error:
             raise InvalidParameter.at(_POLICY_TEXT, "Invalid repository policy provided") from error
         except UnknownPrincipal as error:
             raise InvalidParameter.at(_POLICY_TEXT, "Principal not found") from error
-        if not force and await self._locks_out(caller, connection, ref, document):
-            raise _lock_out()
-        ids, arns = ids_of(named), {each: entity.arn for each, entity in named.items()}
-        return Accepted(_canonical(text, tuple(ids.items())), _canonical(text, tuple(arns.items())))
 
     async def proposed(self, ref: RepositoryRef, text: str) -> policy.Document:
         """`text` as it would be stored, to be tried out. InvalidParameter says more than ECR would."""
@@ -103,6 +113,11 @@ def _parsed(text: str) -> policy.Document:
 @lru_cache(2 * _TEXTS)
 def _canonical(text: str, renamed: tuple[tuple[str, str], ...]) -> str:
     return _parsed(text).canonical(dict(renamed))
+
+
+def _accepted(text: str, named: Mapping[str, Entity]) -> Accepted:
+    ids, arns = ids_of(named), {each: entity.arn for each, entity in named.items()}
+    return Accepted(_canonical(text, tuple(ids.items())), _canonical(text, tuple(arns.items())))
 
 
 @lru_cache(_TEXTS)

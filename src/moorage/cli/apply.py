@@ -1,21 +1,27 @@
 """`moorage apply`: accounts become what a file says of them; first the difference is shown, on request nothing else."""
 
+import contextlib
 import difflib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import IO, Annotated, Any, Final
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from moorage.cli import options
-from moorage.cli.client import call
+from moorage.cli import apply_on_host, options
+from moorage.cli.client import ServerSaidNoError, call
+from moorage.cli.on_host import OnHost
+from moorage.cli.policy_file import read_policy
 from moorage.settings import Settings
 
 _MARKS: Final = {"create": "[bold green]+[/]", "update": "[bold yellow]~[/]", "delete": "[bold red]-[/]"}
 _DOCUMENTS: Final = frozenset({"document", "trust", "policy"})
+_MOST_BYTES: Final = 1 << 21
+"""More than the server takes of a file."""
 
 
 def apply(
@@ -31,14 +37,20 @@ def apply(
     keys_to: Annotated[
         Path | None, typer.Option("--keys-to", help="The same, into this new file (mode 0600).", dir_okay=False)
     ] = None,
+    account: Annotated[
+        list[str] | None, typer.Option(help="Only what the file says of this account. May be given again.")
+    ] = None,
+    on_host: OnHost = False,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
     data: options.Data = None,
     port: options.Port = None,
+    database_url: options.DatabaseUrl = None,
 ) -> None:
-    """Make an account what a file says: users, groups, roles, policies, repositories.
+    """Make an account what a file says: users, groups, roles, policies, repositories, and the organization.
 
     What is so already is left alone, so a second run changes nothing. What the file does not name stays, unless you say
-    --prune. Secrets are never in the file.
+    --prune. Secrets are never in the file. A server applies what the file says of your own account; --on-host applies
+    what it says of all, and makes those that are not there yet.
 
     Examples:
 
@@ -48,42 +60,80 @@ def apply(
 
       moorage apply identities.yaml --keys-to keys.json
     """
-    settings = Settings.from_environment(data=data, port=port)
-    asked: dict[str, Any] = {"text": file.read_text(), "prune": prune}
+    asked: dict[str, Any] = {
+        "text": read_policy(str(file), most=_MOST_BYTES),
+        "dry_run": dry_run,
+        "prune": prune,
+        "keys": keys or keys_to is not None,
+        "accounts": account or [],
+    }
+
+    def answered(**other: bool) -> dict[str, Any]:
+        if on_host:
+            return apply_on_host.apply(data, database_url, asked | other)
+        answer: dict[str, Any] = call(
+            Settings.from_environment(data=data, port=port), "POST", "/_moorage/apply", asked | other
+        )
+        return answer
+
     out = Console()
     if prune and not yes and not dry_run:
-        planned = call(settings, "POST", "/_moorage/apply", asked | {"dry_run": True})
+        planned = answered(dry_run=True)
         doomed = [each for each in planned["changes"] if each["operation"] == "delete"]
         if doomed:
             for each in doomed:
-                _show(out, each)
+                _show(out, each, _named(planned))
             typer.confirm(f"Delete {len(doomed)}?", abort=True)
-    kept = None
-    if keys_to is not None and not dry_run:
-        kept = os.fdopen(os.open(keys_to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
-    answer = call(
-        settings, "POST", "/_moorage/apply", asked | {"dry_run": dry_run, "keys": keys or keys_to is not None}
-    )
-    if kept is not None:
-        with kept:
+    with _new(None if dry_run else keys_to) as kept:
+        answer = answered()
+        if kept is not None:
             json.dump(answer["keys"], kept, indent=2)
+    roots = [each["account"] for each in answer["keys"] if each["user"] is None]
+    if not keys or keys_to is not None:
         answer["keys"] = []
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
     else:
         _say(out, answer, dry_run=dry_run)
+        for each in roots:
+            typer.echo(f"The key of the root of {each} is in the data directory, as `moorage init` keeps it.")
         for key in answer["keys"]:
-            typer.echo(f"{key['user']}  {key['accessKeyId']}  {key['secretAccessKey']}")
+            owner = f"{key['account']}/{key['user'] or '(root)'}"
+            typer.echo(f"{owner}  {key['accessKeyId']}  {key['secretAccessKey']}")
     if answer["failed"] is not None:
         raise typer.Exit(1)
 
 
+@contextlib.contextmanager
+def _new(path: Path | None) -> Iterator[IO[str] | None]:
+    """That file, which is not there yet, open for writing (mode 0600); gone again if nothing comes of it."""
+    if path is None:
+        yield None
+        return
+    try:
+        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
+    except OSError as error:
+        raise ServerSaidNoError(f"keys go into a new file: {path}: {error.strerror}") from error
+    with file:
+        try:
+            yield file
+        except BaseException:
+            path.unlink()
+            raise
+
+
+def _named(answer: dict[str, Any]) -> bool:
+    """Whether accounts have to be named, as there are several."""
+    return len({each["account"] for each in (*answer["changes"], answer["failed"] or {"account": None})} - {None}) > 1
+
+
 def _say(out: Console, answer: dict[str, Any], *, dry_run: bool) -> None:
+    named = _named(answer)
     for change in answer["changes"]:
-        _show(out, change)
+        _show(out, change, named)
     if answer["failed"] is not None:
         failed = answer["failed"]
-        _show(out, failed)
+        _show(out, failed, named)
         said = f"{failed['code']}: {failed['message']}"
         out.print(f"[bold red]failed:[/] {escape(said)}", highlight=False, soft_wrap=True)
         out.print("What stands above it is done, what comes after it was not tried.", highlight=False)
@@ -95,8 +145,10 @@ def _say(out: Console, answer: dict[str, Any], *, dry_run: bool) -> None:
         out.print(f"{count} {said}", highlight=False)
 
 
-def _show(out: Console, change: dict[str, Any]) -> None:
-    out.print(f"{_MARKS[change['operation']]} {change['section']}/{escape(change['name'])}", highlight=False)
+def _show(out: Console, change: dict[str, Any], named: bool) -> None:
+    of = f"{change['account']}/" if named and change["account"] not in {None, change["name"]} else ""
+    said = escape(f"{of}{change['section']}/{change['name']}")
+    out.print(f"{_MARKS[change['operation']]} {said}", highlight=False, soft_wrap=True)
     if change["operation"] != "delete":
         for name, (before, after) in change["aspects"].items():
             for line in _difference(name, before, after):

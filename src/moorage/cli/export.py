@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from moorage.cli import options
+from moorage.cli import apply_on_host, options
 from moorage.cli.client import call
+from moorage.cli.on_host import OnHost
 from moorage.settings import Settings
 
 
@@ -14,18 +15,35 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file instead.", dir_okay=False)
     ] = None,
+    on_host: OnHost = False,
+    account: Annotated[
+        list[str] | None,
+        typer.Option(help="With --on-host: only this account, without the organization. May be given again."),
+    ] = None,
     data: options.Data = None,
     port: options.Port = None,
+    database_url: options.DatabaseUrl = None,
 ) -> None:
     """Write your account's users, groups, roles, policies and repositories as a file for `moorage apply`.
 
-    To apply it where it came from changes nothing. No secret is in it.
+    The organization is in it if you may see it. On the host it is all accounts. To apply it where it came from changes
+    nothing. No secret is in it.
 
-    Example:
+    Examples:
 
       moorage export > identities.yaml
+
+      moorage export --on-host > everything.yaml
     """
-    text = call(Settings.from_environment(data=data, port=port), "POST", "/_moorage/export", {})["text"]
+    if account and not on_host:
+        raise typer.BadParameter("over the wire it is your own account; say --on-host", param_hint="--account")
+    if on_host:
+        text = apply_on_host.export(data, database_url, account or [])
+    else:
+        answer = call(Settings.from_environment(data=data, port=port), "POST", "/_moorage/export", {})
+        text = answer["text"]
+        for each in answer["leftOut"]:
+            typer.echo(f"left out, as you may not see it: {each}", err=True)
     if output is None:
         typer.echo(text, nl=False)
     else:

@@ -10,7 +10,7 @@ import typer
 
 from moorage.cli import options
 from moorage.cli.client import ServerSaidNoError, call
-from moorage.cli.home import Home
+from moorage.cli.on_host import OnHost, settings_on_host
 from moorage.settings import Settings
 
 app = typer.Typer(
@@ -18,9 +18,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 File = Annotated[Path, typer.Argument(help="The document, JSON.", exists=True, dir_okay=False)]
-OnHost = Annotated[
-    bool, typer.Option("--on-host", help="Write into the database itself, as whoever runs this machine.")
-]
 
 
 @app.command()
@@ -76,7 +73,7 @@ def set_(
     text = file.read_text()
     _checked(text)
     if on_host:
-        asyncio.run(_write(_settings(data, database_url), text))
+        asyncio.run(_write(settings_on_host(data, database_url), text))
         typer.echo("the organization is in force from the next request on")
     else:
         typer.echo(_ask("put", data, port, {"document": text})["text"])
@@ -94,7 +91,7 @@ def remove(
     if not yes:
         typer.confirm("Remove the organization, and with it every guard rail?", abort=True)
     if on_host:
-        asyncio.run(_write(_settings(data, database_url), None))
+        asyncio.run(_write(settings_on_host(data, database_url), None))
         typer.echo("there is no organization any more")
     else:
         typer.echo(_ask("delete", data, port, {})["text"])
@@ -107,13 +104,6 @@ def _checked(text: str) -> None:
         checked(text)
     except MalformedOrganization as error:
         raise ServerSaidNoError(str(error)) from error
-
-
-def _settings(data: Path | None, database_url: str | None) -> Settings:
-    settings = Settings.from_environment(data=data, database_url=database_url)
-    if settings.database_url is None and Home.read(settings.data) is None and not settings.data.exists():
-        raise ServerSaidNoError(f"there is no registry in {settings.data}")
-    return settings
 
 
 async def _write(settings: Settings, document: str | None) -> None:

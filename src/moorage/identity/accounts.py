@@ -44,6 +44,10 @@ class Accounts:
     async def exists(self, account: AccountId) -> bool:
         return await self._db.read(lambda conn: accounts.exists(conn, account))
 
+    async def known(self) -> list[AccountId]:
+        """Every account that is kept here, dev mode's open ones too, in order."""
+        return [AccountId(each) for each in await self._db.read(accounts.known)]
+
     async def created_at(self, account: AccountId) -> float | None:
         """When the account was made; None when it is not kept here (dev mode's open accounts)."""
         return await self._db.read(lambda conn: accounts.made_at(conn, account))

@@ -57,6 +57,10 @@ class RegistryPolicies:
 
         return await self._db.transaction(work)
 
+    async def regions(self, account: AccountId) -> list[Region]:
+        """Where the account's registry has a policy, or was given a scope for one."""
+        return [Region(each) for each in await self._db.read(lambda conn: rows.regions(conn, account))]
+
     async def history(self, account: AccountId, region: Region) -> list[Past]:
         """Every policy the registry had, oldest first."""
         found = await self._db.read(lambda conn: rows.history(conn, account, region))

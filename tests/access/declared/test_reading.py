@@ -4,16 +4,18 @@ import contextlib
 import json
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moorage.access.declared.changes import changes
-from moorage.access.declared.declaration import Account, Group, Managed, Repository, Role, User
+from moorage import policy
+from moorage.access.declared.changes import Change, changes
+from moorage.access.declared.declaration import Account, File, Group, Managed, Registry, Repository, Role, User
 from moorage.access.declared.reading import BYTES, DeclarationInvalid, read
 from moorage.access.declared.writing import write
 from moorage.names import AccountId, Region, RepositoryName
 
-ACCOUNT = AccountId("111122223333")
+ACCOUNT, OTHER = AccountId("111122223333"), AccountId("444455556666")
 HEAD = f'accounts:\n  "{ACCOUNT}":\n'
 FILE = f"""\
 version: 1
@@ -47,15 +49,38 @@ accounts:
             Version: "2012-10-17"
             Statement: [{{Effect: Allow, Principal: "*", Action: ["ecr:BatchGetImage"]}}]
         empty:
+    registries:
+      eu-west-1:
+        policy_scope: V1
+        policy:
+          Version: "2012-10-17"
+          Statement: [{{Effect: Allow, Principal: "*", Action: "ecr:ReplicateImage", Resource: "*"}}]
+"""
+ORGANIZATION = """\
+organization:
+  id: o-moorage000
+  managementAccount: "111122223333"
+  serviceControlPolicies:
+    NoPush:
+      Version: "2012-10-17"
+      Statement: {Effect: Deny, Action: "ecr:PutImage", Resource: "*"}
+  root:
+    id: r-ab12
+    accounts: [{id: "222233334444"}, {id: "111122223333"}]
+    units:
+      - id: ou-ab12-11111111
+        serviceControlPolicies: [NoPush, FullAWSAccess]
 """
 
 
 def test_a_whole_file() -> None:
-    account = read(FILE)[ACCOUNT]
+    account = read(FILE).accounts[ACCOUNT]
     assert account.groups["builders"] == Group(attached=(f"arn:aws:iam::{ACCOUNT}:policy/pushes",))
     assert account.users == {"ann": User("/team/", ("builders",), tags={"cost": "42"}), "bob": User()}
     assert json.loads(account.policies["pushes"].document)["Version"] == "2012-10-17"
     assert account.repositories[Region("us-east-1"), RepositoryName("empty")] == Repository()
+    assert account.registries.keys() == {Region("eu-west-1")}
+    assert account.registries[Region("eu-west-1")].policy_scope == "V1"
     assert '"Principal" : "*"' in (account.repositories[Region("us-east-1"), RepositoryName("team/app")].policy or "")
 
 
@@ -67,6 +92,12 @@ def test_a_whole_file() -> None:
         ("version: 2\naccounts: {}", "line 1, column 10, /version: this Moorage knows version 1"),
         ("account: {}", "line 1, column 1, /account: unknown key 'account'; did you mean 'accounts'?"),
         ("{}", "'accounts' is missing"),
+        ("organization:", "/organization: Expected"),
+        ("organization:\n  id: o-moorage000\n", "line 2, column 3, /organization: Object missing required field"),
+        (ORGANIZATION.replace("[NoPush", "[NoPull"), "line 13, column 34, /organization/root/units/0/serviceControl"),
+        (ORGANIZATION.replace("[NoPush", "[NoPull"), "there is no policy 'NoPull'"),
+        (ORGANIZATION.replace("Effect: Deny", "Effect: No"), "line 7, column 27, /organization/serviceControlPolicies"),
+        (ORGANIZATION.replace("    NoPush:\n", "    NoPull: '{'\n    NoPush:\n"), "line 5, column 13, /organization"),
         ("accounts: {x: {}}", "/accounts/x: an account is 12 digits"),
         (HEAD + "    users: {a: {}, A: {}}", "differ by case alone"),
         (HEAD + "    users: {a: {}, a: {}}", f"line 3, column 20, /accounts/{ACCOUNT}/users/a: is there twice"),
@@ -84,6 +115,8 @@ def test_a_whole_file() -> None:
         (HEAD + "    repositories: {us-east-1: {UP: {}}}", "/repositories/us-east-1/UP"),
         (HEAD + "    repositories: {us-east-1: {app: {mutability: NO}}}", "must be one of MUTABLE"),
         (HEAD + "    repositories: {us-east-1: {app: {scan_on_push: 3}}}", "true or false"),
+        (HEAD + "    registries: {us-east-1: {policy_scope: V3}}", "must be one of V1, V2"),
+        (HEAD + "    registries: {us east: {}}", "/registries/us east"),
         (HEAD + "    users: {a: {tags: {k: !!python/object:os.system x}}}", ""),
         ("accounts: " + "[" * 100 + "]" * 100, "nested too deeply"),
         ("accounts: {} #" + "x" * BYTES, "longer than"),
@@ -115,9 +148,9 @@ arns = st.lists(names.map("arn:aws:iam::aws:policy/{}".format), max_size=2, uniq
 
 
 def policies(kind: str) -> st.SearchStrategy[str]:
-    from moorage import policy
-
-    element = {"Resource": "*"} if kind == "IDENTITY" else {"Principal": {"AWS": ACCOUNT}}
+    element: dict[str, object] = {} if kind == "IDENTITY" else {"Principal": {"AWS": ACCOUNT}}
+    if kind in {"IDENTITY", "REGISTRY"}:
+        element["Resource"] = "*"
     condition = {"Condition": {"NumericLessThan": {"aws:EpochTime": 1.5}, "Bool": {"aws:SecureTransport": True}}}
     return st.builds(
         lambda action, sid, more: policy.parse(
@@ -161,32 +194,42 @@ accounts = st.builds(
         ),
         max_size=2,
     ),
+    st.dictionaries(
+        st.sampled_from([Region("us-east-1"), Region("eu-west-1")]),
+        st.builds(Registry, st.sampled_from(["V1", "V2"]), policies("REGISTRY")),
+        max_size=2,
+    ),
 )  # fmt: skip
+
+
+def changed(before: Account, after: Account, *, prune: bool) -> list[Change]:
+    return changes({ACCOUNT: before}, None, File({ACCOUNT: after}), prune=prune)
 
 
 @settings(max_examples=25)
 @given(accounts)
 def test_what_is_written_is_read_back_as_it_was(account: Account) -> None:
-    back = read(write({ACCOUNT: account}))[ACCOUNT]
+    back = read(write(File({ACCOUNT: account}))).accounts[ACCOUNT]
     assert back == account
-    assert changes(account, back, prune=True) == []
+    assert changed(account, back, prune=True) == []
 
 
 @settings(max_examples=25)
 @given(accounts, accounts)
 def test_changes_name_exactly_what_differs(before: Account, after: Account) -> None:
-    found = changes(before, after, prune=True)
+    found = changed(before, after, prune=True)
     assert (found == []) == (before == after)
     assert all(each.operation == "delete" or each.aspects or each.before is None for each in found)
-    assert not [each for each in changes(before, after, prune=False) if each.operation == "delete"]
+    assert not [each for each in changed(before, after, prune=False) if each.operation == "delete"]
+
+
+def trusting(*roles: str, account: str = ACCOUNT) -> Role:
+    principal = {"AWS": [f"arn:aws:iam::{account}:role/{name}" for name in roles] or account}
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    return Role(json.dumps({"Version": "2012-10-17", "Statement": statement}))
 
 
 def test_a_role_is_made_after_those_that_it_trusts() -> None:
-    def trusting(*roles: str) -> Role:
-        principal = {"AWS": [f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in roles] or ACCOUNT}
-        statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
-        return Role(json.dumps({"Version": "2012-10-17", "Statement": statement}))
-
     roles = {
         "a": trusting("c", "d"),
         "b": trusting("a", "b"),
@@ -194,5 +237,66 @@ def test_a_role_is_made_after_those_that_it_trusts() -> None:
         "d": trusting("c", "e"),
         "e": trusting("d"),
     }
-    found = [each.name for each in changes(Account(), Account(roles=roles), prune=False)]
+    found = [each.name for each in changed(Account(), Account(roles=roles), prune=False)]
     assert found == ["c", "e", "d", "a", "b"]  # d and e trust each other: either would be too early
+
+
+def test_several_accounts_are_made_section_by_section() -> None:
+    """So that one may name what another has."""
+    first = Account(roles={"a": trusting("b", account=OTHER)}, users={"u": User()})
+    second = Account(roles={"b": trusting()}, users={"v": User()})
+    found = changes({ACCOUNT: Account(), OTHER: None}, None, File({ACCOUNT: first, OTHER: second}), prune=False)
+    assert [(each.account, each.section, each.name) for each in found] == [
+        (OTHER, "accounts", OTHER),
+        (ACCOUNT, "users", "u"),
+        (OTHER, "users", "v"),
+        (OTHER, "roles", "b"),
+        (ACCOUNT, "roles", "a"),
+    ]
+
+
+def test_what_is_as_it_is_by_default_is_no_aspect_of_what_is_made() -> None:
+    repository = Repository(mutability="IMMUTABLE")
+    (change,) = changed(Account(), Account(repositories={("us-east-1", "app"): repository}), prune=False)
+    assert change.aspects == {"mutability": (None, "IMMUTABLE")}
+    (change,) = changed(Account(), Account(users={"ann": User()}), prune=False)
+    assert change.aspects == {}
+    (change,) = changed(Account(users={"ann": User("/a/")}), Account(users={"ann": User()}), prune=False)
+    assert change.aspects == {"path": ("/a/", "/")}
+
+
+def test_a_registry_is_always_there() -> None:
+    plain, guarded = Account(registries={"us-east-1": Registry()}), Account(registries={"us-east-1": Registry("V1")})
+    assert changed(Account(), plain, prune=True) == []
+    assert [each.operation for each in changed(guarded, plain, prune=False)] == ["update"]
+    assert changed(guarded, Account(), prune=False) == []
+    assert [each.operation for each in changed(guarded, Account(), prune=True)] == ["delete"]
+
+
+def test_an_organization_is_told_by_its_meaning() -> None:
+    file = read(ORGANIZATION)
+    assert file.on_organization
+    assert file.organization is not None
+    assert file.organization.id == "o-moorage000"
+    again = yaml.safe_load(ORGANIZATION)["organization"]
+    unit = again["root"]["units"][0]
+    again["root"]["accounts"].reverse()
+    unit["serviceControlPolicies"].reverse()
+    unit |= {"name": "", "accounts": [], "resourceControlPolicies": []}
+    again["serviceControlPolicies"]["NoPush"] = json.dumps(again["serviceControlPolicies"]["NoPush"])
+    assert read(json.dumps({"organization": again})) == file
+    assert read(write(file)) == file
+    unit["name"] = "Members"
+    assert read(json.dumps({"organization": again})) != file
+
+
+def test_the_organization_is_left_alone_unless_the_file_speaks_of_it() -> None:
+    there = read(ORGANIZATION).organization
+    for text, prune, operations in (
+        ("accounts: {}", True, []),
+        ("organization: {}", False, []),
+        ("organization: {}", True, ["delete"]),
+        (ORGANIZATION.replace("o-moorage000", "o-moorage111"), False, ["update"]),
+    ):
+        assert [each.operation for each in changes({}, there, read(text), prune=prune)] == operations
+    assert [each.operation for each in changes({}, None, read(ORGANIZATION), prune=False)] == ["create"]

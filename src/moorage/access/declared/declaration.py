@@ -1,6 +1,11 @@
 """What a declarative file says: plain values, equal when they mean the same. Policies are held in canonical form."""
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+from moorage.errors import InvalidParameter
+from moorage.names import AccountId
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,14 @@ class Repository:
 
 
 @dataclass(frozen=True)
+class Registry:
+    """What holds for a whole registry. Every account has one in every region; it begins like this."""
+
+    policy_scope: str = "V2"
+    policy: str | None = None
+
+
+@dataclass(frozen=True)
 class Account:
     """Everything by its name."""
 
@@ -62,7 +75,42 @@ class Account:
     roles: dict[str, Role] = field(default_factory=dict)
     repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
     """By region and name."""
+    registries: dict[str, Registry] = field(default_factory=dict)
+    """By region."""
 
 
-SECTIONS = ("policies", "groups", "users", "roles", "repositories")
+SECTIONS = ("policies", "groups", "users", "roles", "repositories", "registries")
 """In the order in which they are made; they are deleted in the opposite one."""
+
+
+@dataclass(frozen=True)
+class NewAccount:
+    """An account to be made, with a key of its root. What is in it is declared beside it."""
+
+
+@dataclass(frozen=True)
+class Organization:
+    document: str
+    """JSON in canonical form."""
+
+    @property
+    def id(self) -> str:
+        return str(json.loads(self.document)["id"])
+
+
+@dataclass(frozen=True)
+class File:
+    """What a whole file says. Of an account that it does not name it says nothing."""
+
+    accounts: dict[AccountId, Account] = field(default_factory=dict)
+    on_organization: bool = False
+    """Whether it says anything of the organisation."""
+    organization: Organization | None = None
+    """None, where it does: there is none."""
+
+    def part(self, accounts: Iterable[AccountId]) -> "File":
+        """What it says of these accounts, and no more. InvalidParameter for one of which it says nothing."""
+        wanted = set(accounts)
+        for each in sorted(wanted - {*self.accounts}):
+            raise InvalidParameter(f"The file says nothing of account {each}.")
+        return File({account: one for account, one in self.accounts.items() if account in wanted})

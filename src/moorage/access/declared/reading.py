@@ -12,7 +12,20 @@ from typing import Any, Final, NoReturn
 import yaml
 
 from moorage import policy
-from moorage.access.declared.declaration import Account, Group, Managed, Repository, Role, User
+from moorage.access.declared import organization
+from moorage.access.declared.declaration import (
+    SECTIONS,
+    Account,
+    File,
+    Group,
+    Managed,
+    Organization,
+    Registry,
+    Repository,
+    Role,
+    User,
+)
+from moorage.access.organization import MalformedOrganization
 from moorage.errors import MoorageError
 from moorage.names import AccountId, InvalidNameError, account_id, region, repository_name
 
@@ -28,6 +41,8 @@ _SCALARS: Final = {
     "tag:yaml.org,2002:null": type(None),
 }
 _MUTABILITY: Final = ("MUTABLE", "IMMUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION")
+_SCOPES: Final = ("V1", "V2")
+_STEP: Final = re.compile(r"\.([^.\[]+)|\[([0-9]+)\]")
 
 
 class DeclarationInvalid(MoorageError):
@@ -75,6 +90,21 @@ class Node:
             self.wrong("must be a text")
         return str(self.node.value)
 
+    def at(self, place: str) -> "Node":
+        """The part that `place` names (`$.root.units[0]`), or as much of the way as there is."""
+        node = self
+        for name, number in _STEP.findall(place):
+            parts: Mapping[Any, Node] = {}
+            if isinstance(node.node, yaml.MappingNode):
+                parts = node.members()
+            elif isinstance(node.node, yaml.SequenceNode):
+                parts = dict(enumerate(node.items()))
+            found = parts.get(name or int(number))
+            if found is None:
+                break
+            node = found
+        return node
+
     def value(self) -> Any:
         """As JSON has it."""
         if isinstance(self.node, yaml.MappingNode):
@@ -92,14 +122,19 @@ class Node:
             self.wrong("is no number, truth value or null")
 
 
-def read(text: str) -> dict[AccountId, Account]:
-    """The accounts of a declarative file. DeclarationInvalid."""
-    top = Node(_composed(text), "").members(("version", "accounts"))
+def read(text: str) -> File:
+    """What a declarative file says. DeclarationInvalid."""
+    top = Node(_composed(text), "").members(("version", "accounts", "organization"))
     if "version" in top and top["version"].text() != "1":
         top["version"].wrong("this Moorage knows version 1")
-    if "accounts" not in top:
+    if "accounts" not in top and "organization" not in top:
         raise DeclarationInvalid("line 1, /: 'accounts' is missing")
-    return dict(_account(name, node) for name, node in top["accounts"].members().items())
+    accounts = top["accounts"].members() if "accounts" in top else {}
+    return File(
+        dict(_account(name, node) for name, node in accounts.items()),
+        "organization" in top,
+        _organization(top["organization"]) if "organization" in top else None,
+    )
 
 
 def _composed(text: str) -> yaml.Node:
@@ -134,7 +169,7 @@ def _account(name: str, node: Node) -> tuple[AccountId, Account]:
         account = account_id(name)
     except InvalidNameError:
         node.wrong("an account is 12 digits, in quotes")
-    parts = node.members(("policies", "groups", "users", "roles", "repositories"))
+    parts = node.members(SECTIONS)
 
     def section(part: str, read_one: Callable[[Node, AccountId], Any]) -> dict[str, Any]:
         if part not in parts:
@@ -153,17 +188,26 @@ def _account(name: str, node: Node) -> tuple[AccountId, Account]:
     if "repositories" in parts:
         for where, inside in parts["repositories"].members().items():
             for key, each in inside.members().items():
-                try:
-                    repositories[region(where), repository_name(key)] = _repository(each)
-                except InvalidNameError as error:
-                    each.wrong(str(error))
+                repositories[_named(each, region, where), _named(each, repository_name, key)] = _repository(each)
+    registries: dict[str, Registry] = {}
+    if "registries" in parts:
+        for where, each in parts["registries"].members().items():
+            registries[_named(each, region, where)] = _registry(each)
     return account, Account(
         section("policies", _managed),
         section("groups", _group),
         section("users", _user),
         section("roles", _role),
         repositories,
+        registries,
     )
+
+
+def _named(node: Node, parse: Callable[[str], str], name: str) -> str:
+    try:
+        return parse(name)
+    except InvalidNameError as error:
+        node.wrong(str(error))
 
 
 def _managed(node: Node, account: AccountId) -> Managed:
@@ -215,9 +259,7 @@ def _role(node: Node, account: AccountId) -> Role:
 def _repository(node: Node) -> Repository:
     known = ("mutability", "exclusions", "scan_on_push", "policy", "tags")
     parts = node.members(known) if not _is_null(node) else {}
-    mutability = _text(parts, "mutability") or "MUTABLE"
-    if mutability not in _MUTABILITY:
-        parts["mutability"].wrong(f"must be one of {', '.join(_MUTABILITY)}")
+    mutability = _one_of(parts, "mutability", _MUTABILITY, "MUTABLE")
     scan = parts["scan_on_push"].value() if "scan_on_push" in parts else False
     if not isinstance(scan, bool):
         parts["scan_on_push"].wrong("must be true or false")
@@ -230,12 +272,48 @@ def _repository(node: Node) -> Repository:
     )
 
 
+def _registry(node: Node) -> Registry:
+    parts = node.members(("policy_scope", "policy")) if not _is_null(node) else {}
+    return Registry(
+        _one_of(parts, "policy_scope", _SCOPES, "V2"),
+        _policy(parts["policy"], policy.Kind.REGISTRY) if "policy" in parts else None,
+    )
+
+
+def _organization(node: Node) -> Organization | None:
+    """The document of `moorage organization` as YAML, where policies may be texts of JSON; none in an empty mapping."""
+    document = node.value()
+    if document == {}:
+        return None
+    for member, _ in organization.POLICIES:
+        policies = document.get(member) if isinstance(document, dict) else None
+        if not isinstance(policies, dict):
+            continue
+        for name, given in policies.items():
+            if isinstance(given, str):
+                try:
+                    policies[name] = json.loads(given)
+                except ValueError:
+                    node.at(f"$.{member}.{name}").wrong("is no JSON")
+    try:
+        return organization.canonical(json.dumps(document))
+    except MalformedOrganization as error:
+        node.at(error.place).wrong(error.reason)
+
+
 def _is_null(node: Node) -> bool:
     return isinstance(node.node, yaml.ScalarNode) and node.node.tag == "tag:yaml.org,2002:null"
 
 
 def _text(parts: Mapping[str, Node], key: str) -> str:
     return parts[key].text() if key in parts else ""
+
+
+def _one_of(parts: Mapping[str, Node], key: str, known: Sequence[str], default: str) -> str:
+    given = _text(parts, key) if key in parts else default
+    if given not in known:
+        parts[key].wrong(f"must be one of {', '.join(known)}")
+    return given
 
 
 def _path(parts: Mapping[str, Node]) -> str:

@@ -1,13 +1,14 @@
 """What an account has, as a declaration: what `moorage export` writes and `moorage apply` compares with."""
 
 from moorage import policy
-from moorage.access.declared.declaration import Account, Group, Managed, Repository, Role, User
+from moorage.access.declared import organization
+from moorage.access.declared.declaration import Account, Group, Managed, Organization, Registry, Repository, Role, User
+from moorage.access.declared.nouns import Nouns
 from moorage.access.principals import Principals
-from moorage.errors import RepositoryPolicyNotFound
+from moorage.errors import RegistryPolicyNotFound, RepositoryPolicyNotFound
 from moorage.identity.details import Details
-from moorage.identity.identity import Identity
 from moorage.names import AccountId, Region, RepositoryRef
-from moorage.registry.registry import Registry
+from moorage.store.metadata.registry_policies import SCOPE
 
 _KINDS = ("group", "policy", "role", "user")
 _PAGE = 500
@@ -16,21 +17,29 @@ _PAGE = 500
 class State:
     """Reads accounts whole. Service-linked roles are their services' and not told."""
 
-    def __init__(self, identity: Identity, registry: Registry, principals: Principals) -> None:
-        self._identity = identity
-        self._registry = registry
-        self._principals = principals
+    def __init__(self, nouns: Nouns) -> None:
+        self._identity, self._registry = nouns
+        self._principals = Principals(nouns.identity)
 
-    async def of(self, account: AccountId, regions: list[Region]) -> Account:
-        """The account as it stands, with its repositories in those regions."""
+    async def of(self, account: AccountId) -> Account:
+        """The account as it stands, with what it has in every region."""
         found, after = Account(), ""
         while page := await self._identity.details.page(account, _KINDS, after=after, limit=_PAGE):
             for each in page:
                 await self._take(found, each)
             after = page[-1].position
-        for region in regions:
+        for region in await self._registry.repositories.regions(account):
             await self._take_repositories(found, account, region)
+        for region in await self._registry.registry_policies.regions(account):
+            one = await self._registry_of(account, region)
+            if one != Registry():
+                found.registries[region] = one
         return found
+
+    async def organization(self) -> Organization | None:
+        """The organisation in force."""
+        kept = await self._identity.organizations.get()
+        return None if kept is None or kept.document is None else organization.canonical(kept.document)
 
     async def _take(self, into: Account, one: Details) -> None:
         tags = dict(one.tags)
@@ -66,6 +75,15 @@ class State:
                     dict(await repositories.tags(each.ref)),
                 )
             after = page[-1].id
+
+    async def _registry_of(self, account: AccountId, region: Region) -> Registry:
+        scope = await self._registry.settings.get(account, region, SCOPE)
+        try:
+            stored = await self._registry.registry_policies.get(account, region)
+        except RegistryPolicyNotFound:
+            return Registry(scope)
+        shown = await self._principals.shown(stored, policy.Kind.REGISTRY)
+        return Registry(scope, canonical(shown, policy.Kind.REGISTRY))
 
     async def _policy(self, ref: RepositoryRef) -> str | None:
         try:

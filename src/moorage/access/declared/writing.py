@@ -6,13 +6,15 @@ from typing import Any
 import yaml
 
 from moorage import policy
-from moorage.access.declared.declaration import Account, Managed, Repository
-from moorage.names import AccountId
+from moorage.access.declared.declaration import Account, File, Managed, Organization, Registry, Repository
+from moorage.access.declared.organization import POLICIES
 
 
-def write(accounts: dict[AccountId, Account]) -> str:
+def write(file: File) -> str:
     """YAML; what is as it is by default is left out."""
-    said = {"version": 1, "accounts": {str(name): _account(one) for name, one in accounts.items()}}
+    said: dict[str, Any] = {"version": 1, "accounts": {str(name): _account(one) for name, one in file.accounts.items()}}
+    if file.on_organization:
+        said["organization"] = {} if file.organization is None else _organization(file.organization)
     text: str = yaml.dump(said, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return text
 
@@ -33,11 +35,20 @@ def _account(account: Account) -> dict[str, Any]:
     for region, name in sorted(account.repositories):
         in_region = said.setdefault("repositories", {}).setdefault(str(region), {})
         in_region[str(name)] = _entity(account.repositories[region, name])
+    if account.registries:
+        said["registries"] = {str(region): _entity(one) for region, one in sorted(account.registries.items())}
+    return said
+
+
+def _organization(one: Organization) -> Any:
+    said = json.loads(one.document)
+    for member, kind in POLICIES:
+        for name, given in said.get(member, {}).items():
+            said[member][name] = _document(policy.parse(json.dumps(given), kind).canonical(), kind)
     return said
 
 
 def _entity(one: Any) -> dict[str, Any]:
-    policy_of = policy.Kind.REPOSITORY if isinstance(one, Repository) else policy.Kind.IDENTITY
     said: dict[str, Any] = {}
     for name, default in (
         ("path", "/"),
@@ -45,6 +56,7 @@ def _entity(one: Any) -> dict[str, Any]:
         ("max_session_seconds", 3600),
         ("mutability", "MUTABLE"),
         ("scan_on_push", False),
+        ("policy_scope", "V2"),
         ("boundary", None),
     ):
         if getattr(one, name, default) != default:
@@ -59,9 +71,10 @@ def _entity(one: Any) -> dict[str, Any]:
     if getattr(one, "inline", None):
         said["inline"] = {name: _document(one.inline[name], policy.Kind.IDENTITY) for name in sorted(one.inline)}
     if isinstance(one, Managed):
-        said["document"] = _document(one.document, policy_of)
-    if isinstance(one, Repository) and one.policy is not None:
-        said["policy"] = _document(one.policy, policy_of)
+        said["document"] = _document(one.document, policy.Kind.IDENTITY)
+    if isinstance(one, Repository | Registry) and one.policy is not None:
+        kind = policy.Kind.REPOSITORY if isinstance(one, Repository) else policy.Kind.REGISTRY
+        said["policy"] = _document(one.policy, kind)
     return said
 
 

@@ -1,7 +1,7 @@
 """The declarative file: applied, or only compared; and the file of what is there."""
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
@@ -10,13 +10,13 @@ from starlette.routing import Route
 
 from moorage.access.authorize import NamedResource
 from moorage.access.declared import reading, writing
-from moorage.access.declared.changes import Change
-from moorage.access.declared.declared import warnings
-from moorage.api.admin.service import AdminServices, Signed
+from moorage.access.declared.applying import Author
+from moorage.access.declared.declared import Asked, told
+from moorage.api.admin.service import AdminServices, Signed, names
 from moorage.api.admin.trail import is_read
 from moorage.errors import InvalidParameter
 from moorage.identity.arns import root_arn
-from moorage.names import AccountId
+from moorage.names import AccountId, account_id
 
 APPLY: Final = "moorage:Apply"
 EXPORT: Final = "moorage:Export"
@@ -28,51 +28,49 @@ class ApplyRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The file."""
     dry_run: bool = False
     prune: bool = False
-    """Delete what the file does not name, in the accounts that it names."""
     keys: bool = False
-    """Make an access key for every user that has none."""
+    """As in `Asked`."""
+    accounts: tuple[str, ...] = ()
+    """Only what the file says of these; empty: all of it."""
 
 
 def routes(services: AdminServices) -> list[Route]:
-    declared = services.declared
+    declared, organization = services.declared, services.organization
 
     async def apply(request: Request) -> Response:
         signed = await services.signed(request, limit=_BODY)
         asked = signed.decoded(ApplyRequest)
         if asked.dry_run:
             is_read(request)
-        accounts = await asyncio.to_thread(reading.read, asked.text)  # YAML takes its time
-        for account in accounts:
+        file = await asyncio.to_thread(reading.read, asked.text)  # YAML takes its time
+        if asked.accounts:
+            with names():
+                file = file.part(map(account_id, asked.accounts))
+        for account in file.accounts:
             await permitted(signed, APPLY, account)
-        told: list[dict[str, Any]] = []
-        keys: list[dict[str, Any]] = []
-        failed: dict[str, Any] | None = None
-        for account, wanted in accounts.items():
-            planned = await declared.plan(account, wanted, prune=asked.prune)
-            if not asked.dry_run:
-                planned, failure = await declared.apply(account, planned, signed.caller, signed.connection)
-                if failure is not None:
-                    change, error = failure
-                    failed = {**_shown(account, change), "code": error.code, "message": error.message}
-            told += [_shown(account, change) for change in planned]
-            if failed is not None:
-                break
-            if asked.keys and not asked.dry_run:
-                keys += [{"account": account, **each} for each in await declared.make_keys(account, wanted)]
-        answer = {"changes": told, "failed": failed, "keys": keys}
-        return JSONResponse(answer, headers={"cache-control": "no-store"})
+        if file.on_organization:
+            await organization.require_apply(signed.caller, signed.connection, ends=file.organization is None)
+        outcome = await declared.apply(
+            file,
+            Asked(asked.dry_run, asked.prune, asked.keys),
+            Author(signed.by, signed.caller, signed.connection),
+        )
+        return JSONResponse(told(outcome), headers={"cache-control": "no-store"})
 
     async def export(request: Request) -> Response:
         is_read(request)
         signed = await services.signed(request)
         await permitted(signed, EXPORT, signed.account)
-        account = await declared.export(signed.account)
-        return JSONResponse({"text": await asyncio.to_thread(writing.write, {signed.account: account})})
+        sees = await organization.sees(signed.caller, signed.connection)
+        file = await declared.export([signed.account], organization=sees)
+        text = await asyncio.to_thread(writing.write, file)
+        return JSONResponse({"text": text, "leftOut": [] if sees else ["organization"]})
 
     async def permitted(signed: Signed, action: str, account: AccountId) -> None:
         if account != signed.account:
             raise InvalidParameter(
-                f"The file is about account {account}, and you are of {signed.account}: apply it with a key of its own."
+                f"The file is about account {account}, and you are of {signed.account}: apply each part with a key of "
+                f"its own account (--account {signed.account}), or the file on the registry's machine (--on-host)."
             )
         resource = NamedResource(account, root_arn(account))
         await services.access.require(signed.caller, signed.connection, action, resource)
@@ -81,14 +79,3 @@ def routes(services: AdminServices) -> list[Route]:
         Route("/_moorage/apply", apply, methods=["POST"]),
         Route("/_moorage/export", export, methods=["POST"]),
     ]
-
-
-def _shown(account: AccountId, change: Change) -> dict[str, Any]:
-    return {
-        "account": account,
-        "operation": change.operation,
-        "section": change.section,
-        "name": change.label,
-        "aspects": {name: list(values) for name, values in change.aspects.items()},
-        "warnings": [each._asdict() for each in warnings(account, change)],
-    }

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select, union, update
 
 from moorage.store.metadata.identity_tables import accounts
-from moorage.store.metadata.tables import outbox
+from moorage.store.metadata.tables import outbox, registry_policies, repositories
 
 _NO_REGION = ""
 """Identities belong to an account, in every region."""
@@ -20,6 +20,16 @@ def record(conn: Connection, account: str, kind: str, payload: Mapping[str, str]
 
 def exists(conn: Connection, account: str) -> bool:
     return made_at(conn, account) is not None
+
+
+def known(conn: Connection) -> list[str]:
+    """Every account that was made, or has anything in a registry (dev mode's open accounts are not made)."""
+    found = union(
+        select(accounts.c.id),
+        select(repositories.c.account).where(repositories.c.deleted_at.is_(None)),
+        select(registry_policies.c.account),
+    )
+    return sorted(conn.execute(found).scalars())
 
 
 def made_at(conn: Connection, account: str) -> float | None:

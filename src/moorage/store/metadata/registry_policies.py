@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, union
 
 from moorage.names import AccountId, Region
 from moorage.store.metadata.statement import Query
@@ -52,6 +52,16 @@ def set_of_registry(conn: Connection, account: AccountId, region: Region, name: 
     if name is not None:
         conn.execute(insert(registry_policies).values(**where))
     conn.execute(insert(past).values(**where, at=at, by=by))
+
+
+def regions(conn: Connection, account: AccountId) -> list[str]:
+    """Where the account's registry has a policy, or was given a scope."""
+    scoped = (account_settings.c.account == account, account_settings.c.name == SCOPE)
+    found = union(
+        select(registry_policies.c.region).where(registry_policies.c.account == account),
+        select(account_settings.c.region).where(*scoped),
+    )
+    return sorted(conn.execute(found).scalars())
 
 
 def history(conn: Connection, account: AccountId, region: Region) -> Sequence[Row[*tuple[Any, ...]]]:

@@ -1,0 +1,75 @@
+"""`moorage apply --on-host` and `moorage export --on-host`: the same as a server does, over the same database."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from moorage.cli.client import ServerSaidNoError
+from moorage.cli.home import write_key
+from moorage.cli.on_host import settings_on_host
+from moorage.errors import MoorageError
+from moorage.login.keys import Key
+from moorage.names import AccountId, InvalidNameError, account_id
+from moorage.settings import Settings
+
+
+def apply(data: Path | None, database_url: str | None, asked: dict[str, Any]) -> dict[str, Any]:
+    """The answer of `POST /_moorage/apply`; root keys of new accounts are kept in the data directory too."""
+    settings = _with_secrets(settings_on_host(data, database_url))
+    answer = asyncio.run(_applied(settings, asked))
+    for key in answer["keys"]:
+        if key["user"] is None:
+            write_key(settings.data, key["account"], Key(key["accessKeyId"], key["secretAccessKey"]))
+    return answer
+
+
+def export(data: Path | None, database_url: str | None, accounts: Sequence[str]) -> str:
+    """The file of these accounts; of everything, when none are named."""
+    return asyncio.run(_exported(_with_secrets(settings_on_host(data, database_url)), _ids(accounts)))
+
+
+def _with_secrets(settings: Settings) -> Settings:
+    """Another key than the servers' would seal secrets that they cannot open."""
+    if settings.sealing_keys is None and not (settings.data / "sealing.key").exists():
+        raise ServerSaidNoError(f"the registry's sealing.key is not in {settings.data}; say --data")
+    return settings
+
+
+def _ids(accounts: Sequence[str]) -> list[AccountId]:
+    try:
+        return [account_id(each) for each in accounts]
+    except InvalidNameError as error:
+        raise ServerSaidNoError(str(error)) from error
+
+
+async def _applied(settings: Settings, asked: dict[str, Any]) -> dict[str, Any]:
+    # Imported here: they take longer than every other command does altogether.
+    from moorage.access.declared import reading  # noqa: PLC0415
+    from moorage.access.declared.applying import OPERATOR  # noqa: PLC0415
+    from moorage.access.declared.declared import Asked, told  # noqa: PLC0415
+    from moorage.application import open_parts  # noqa: PLC0415
+
+    accounts = _ids(asked["accounts"])
+    try:
+        file = reading.read(asked["text"])
+        wanted = Asked(asked["dry_run"], asked["prune"], asked["keys"])
+        parts = await open_parts(settings)
+        try:
+            return told(await parts.declared.apply(file.part(accounts) if accounts else file, wanted, OPERATOR))
+        finally:
+            await parts.close()
+    except MoorageError as error:
+        raise ServerSaidNoError(error.message) from error
+
+
+async def _exported(settings: Settings, accounts: list[AccountId]) -> str:
+    from moorage.access.declared import writing  # noqa: PLC0415
+    from moorage.application import open_parts  # noqa: PLC0415
+
+    parts = await open_parts(settings)
+    try:
+        declared = parts.declared
+        return writing.write(await declared.export(accounts or await declared.accounts(), organization=not accounts))
+    finally:
+        await parts.close()

@@ -1,0 +1,138 @@
+"""`moorage apply --on-host`: a whole file by whoever runs the machine; servers that run notice on the next request."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PostgresServer
+from tests.end_to_end.applying import Home
+from tests.running import MOORAGE, Error, RunningServer, run
+
+FIRST, SECOND = "111122223333", "444455556666"
+ROUNDS = 8
+FILE = f"""\
+version: 1
+accounts:
+  "{FIRST}":
+    repositories:
+      us-east-1:
+        shared:
+          policy:
+            Statement:
+              - {{Effect: Allow, Principal: {{AWS: "arn:aws:iam::{SECOND}:role/far"}}, Action: "ecr:ListImages"}}
+              - {{Effect: Allow, Principal: {{AWS: "arn:aws:iam::{SECOND}:user/bob"}}, Action: "ecr:ListImages"}}
+    roles:
+      near:
+        trust: {{Version: "2012-10-17", Statement: [
+          {{Effect: Allow, Principal: {{AWS: "arn:aws:iam::{SECOND}:role/far"}}, Action: "sts:AssumeRole"}}]}}
+  "{SECOND}":
+    users:
+      bob:
+        inline: {{own: {{Version: "2012-10-17", Statement: [{{Effect: Allow, Action: "ecr:*", Resource: "*"}}]}}}}
+    roles:
+      far:
+        trust: {{Version: "2012-10-17", Statement: [
+          {{Effect: Allow, Principal: {{AWS: "arn:aws:iam::{SECOND}:user/bob"}}, Action: "sts:AssumeRole"}}]}}
+organization:
+  id: o-moorage000
+  managementAccount: "{FIRST}"
+  serviceControlPolicies:
+    Fixed: {{Version: "2012-10-17", Statement: [{{Effect: Deny, Action: "ecr:SetRepositoryPolicy", Resource: "*"}}]}}
+  root:
+    id: r-ab12
+    serviceControlPolicies: [FullAWSAccess, Fixed]
+    accounts: [{{id: "{FIRST}"}}, {{id: "{SECOND}"}}]
+"""
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Two workers that serve what `moorage init` made: the first account."""
+    options = []
+    if request.param == "postgresql":
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        options += ["--database-url", postgres.new_database()]
+    data = tmp_path_factory.mktemp(f"on-host-{request.param}") / "data"
+    run([MOORAGE, "init", "--account", FIRST, "--data", str(data), *options])
+    running = RunningServer(data, "--workers", "2", *options, command="serve").start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def home(server: RunningServer, tmp_path: Path) -> Home:
+    return Home(server, tmp_path, SECOND)
+
+
+@pytest.fixture
+def host(server: RunningServer) -> list[str]:
+    """The options that lead to the registry."""
+    database = [each for each in server.options if each not in {"--workers", "2"}]
+    return ["--on-host", "--data", str(server.data), *database]
+
+
+def test_a_file_of_several_accounts(server: RunningServer, home: Home, host: list[str]) -> None:
+    home.put(FILE)
+    planned = home("apply", "file.yaml", "--dry-run", *host)
+    assert f"+ accounts/{SECOND}\n" in planned
+    assert f"+ {SECOND}/users/bob\n" in planned
+    assert "6 would change" in planned
+    said = home("apply", "file.yaml", "--keys-to", "keys.json", *host)
+    assert "6 changed" in said
+    assert f"The key of the root of {SECOND} is in the data directory" in said
+    assert home("apply", "file.yaml", "--keys", *host) == "nothing to change\n"
+
+    keys = json.loads((home.directory / "keys.json").read_text())
+    assert [(each["account"], each["user"]) for each in keys] == [(SECOND, None), (SECOND, "bob")]
+    root, bob = ((each["accessKeyId"], each["secretAccessKey"]) for each in keys)
+    assert server.client("sts", *root).get_caller_identity()["Arn"] == f"arn:aws:iam::{SECOND}:root"
+    assert root[0] in (server.data / "credentials").read_text()
+    ecr = server.client("ecr", *bob)
+    for _ in range(ROUNDS):
+        assert ecr.list_images(registryId=FIRST, repositoryName="shared")["imageIds"] == []
+
+    home.put(FILE.replace('"ecr:ListImages"}', '"ecr:BatchGetImage"}'))
+    assert "1 changed" in home("apply", "file.yaml", *host)  # no guard rail binds whoever runs the machine
+    for _ in range(ROUNDS):
+        with pytest.raises(Error, match="not authorized"):
+            ecr.list_images(registryId=FIRST, repositoryName="shared")
+
+    whole = home("export", *host)
+    assert "o-moorage000" in whole
+    (home.directory / "again.yaml").write_text(whole)
+    assert home("apply", "again.yaml", "--prune", *host) == "nothing to change\n"
+    one = home("export", "--account", SECOND, *host)
+    assert FIRST not in one.replace(f":{FIRST}:", "")
+    assert "organization" not in one
+    (home.directory / "again.yaml").write_text(one)
+    assert home("apply", "again.yaml", "--prune", *host) == "nothing to change\n"
+
+
+def test_only_one_of_its_accounts(home: Home, host: list[str]) -> None:
+    home.put(json.dumps({"accounts": {"777700000001": {}, "777700000002": {}}}))
+    assert "1 changed" in home("apply", "file.yaml", "--account", "777700000002", *host)
+    assert "+ accounts/777700000001" in home("apply", "file.yaml", "--dry-run", *host)
+    assert "says nothing of account" in home("apply", "file.yaml", "--account", "000000000009", *host, status=1)
+
+
+def test_the_first_refusal_ends_the_run_with_the_keys_that_were_made(home: Home, host: list[str]) -> None:
+    home.account = "777700000003"
+    home.write("    users: {ann: {attached: [nowhere]}, bob: {}}\n")
+    said = home("apply", "file.yaml", "--keys", *host, status=1)
+    assert "failed: NoSuchEntity" in said
+    assert "777700000003/(root)  AKIA" in said
+    home.write(
+        "    repositories: {us-east-1: {shut: {policy: {Statement: [{Effect: Deny, Principal: '*', Action: '*'}]}}}}\n"
+    )
+    assert "prevent future policy changes" in home("apply", "file.yaml", *host, status=1)
+    assert "shut" not in home("export", "--account", "777700000003", *host)
+
+
+def test_what_is_no_registry_is_left_alone(home: Home) -> None:
+    home.write("    users: {}\n")
+    nowhere = home.directory / "nowhere"
+    assert "there is no registry" in home("apply", "file.yaml", "--on-host", "--data", str(nowhere), status=1)
+    assert not nowhere.exists()
+    assert "--on-host" in home("export", "--account", FIRST, status=2)

@@ -7,7 +7,14 @@ import pytest
 
 from moorage.access.authorize import Registry
 from moorage.access.caller import Caller
-from moorage.access.organization import MalformedOrganization, OrganizationDesk, OrganizationNotFound, checked, keep
+from moorage.access.organization import (
+    MOST_POLICY_TEXT,
+    MalformedOrganization,
+    OrganizationDesk,
+    OrganizationNotFound,
+    checked,
+    keep,
+)
 from moorage.errors import AccessDenied
 from moorage.identity.organizations import Organizations
 from moorage.names import AccountId
@@ -58,6 +65,10 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
         {"serviceControlPolicies": {"D": deny("ecr:*", Principal="*")}},
         "$.serviceControlPolicies.D.Statement.0",
     ),
+    (
+        {"serviceControlPolicies": {"D": deny("ecr:" + "x" * MOST_POLICY_TEXT)}},
+        "$.serviceControlPolicies.D: longer than 10240 characters",
+    ),
     ({"resourceControlPolicies": {"D": deny("ecr:*")}}, "$.resourceControlPolicies.D.Statement.0"),
     (
         {"resourceControlPolicies": {"D": {"Statement": statement("Allow", "ecr:*", Principal="*", Resource="*")}}},
@@ -71,6 +82,12 @@ def test_a_wrong_document_is_refused_with_its_place(changes: dict[str, Any], mes
     with pytest.raises(MalformedOrganization) as refused:
         checked(json.dumps(organization(**changes)))
     assert refused.value.message.startswith(message)
+
+
+def test_how_a_policy_is_laid_out_does_not_count() -> None:
+    long = json.dumps(organization(serviceControlPolicies={"D": deny("ecr:*")}), indent=400)
+    assert len(long) > 2 * MOST_POLICY_TEXT
+    checked(long)
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_changes_are_shown_line_by_line_and_made(server: RunningServer, home: Ho
     for line in (
         "~ groups/nodes", '"Action" : "ecr:DescribeImages"', "+ tags rack=8", "- tags rack=7", "- groups nodes",
         "+ mutability MUTABLE", "~ registries/eu-west-1", "- policy_scope V1",
-        '-    "Sid" : "Nodes",', '+    "Sid" : "All",',
+        '-       "Sid" : "Nodes",', '+       "Sid" : "All",',
     ):  # fmt: skip
         assert line in shown, shown
     assert home("apply", "file.yaml") == "nothing to change\n"
@@ -220,6 +220,15 @@ def test_nobody_deletes_themselves(server: RunningServer, home: Home) -> None:
         "apply", "file.yaml", "--prune", "--yes", status=1
     )
     assert len(iam.list_users()["Users"]) == 2
+
+
+def test_an_id_that_is_nobodys_is_said(home: Home) -> None:
+    """As an export has it where a policy names a user that was deleted."""
+    home.write(
+        "    repositories: {us-east-1: {app: {policy: {Statement: "
+        "[{Effect: Allow, Principal: {AWS: AIDACKCEVSQ6C2EXAMPLE}, Action: 'ecr:BatchGetImage'}]}}}}\n"
+    )
+    assert "names the id of a user or role that is no more" in home("apply", "file.yaml", status=1)
 
 
 def test_a_policy_out_of_its_scope_leaves_the_registry_as_it_was(server: RunningServer, home: Home) -> None:
@@ -326,7 +335,7 @@ def test_the_organization_is_part_of_it(server: RunningServer, home: Home) -> No
     home.put(ORGANIZATION)
     shown = home("apply", "file.yaml", "--dry-run")
     assert "+ organization/o-moorage000" in shown
-    assert '+          "Action": "ecr:PutImage",' in shown
+    assert '+             "Action": "ecr:PutImage",' in shown
     assert "1 changed" in home("apply", "file.yaml")
     member = server.client("ecr", home.account)
     member.create_repository(repositoryName="guarded")
@@ -337,7 +346,7 @@ def test_the_organization_is_part_of_it(server: RunningServer, home: Home) -> No
     assert home.errors == ""
     assert home("apply", "again.yaml") == "nothing to change\n"
     home.put(ORGANIZATION.replace("ecr:PutImage", "ecr:ListImages"))
-    assert '+          "Action": "ecr:ListImages",' in home("apply", "file.yaml")
+    assert '+             "Action": "ecr:ListImages",' in home("apply", "file.yaml")
     with pytest.raises(Error, match="service control policy"):
         member.list_images(repositoryName="guarded")
 

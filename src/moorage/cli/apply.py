@@ -22,6 +22,8 @@ _MARKS: Final = {"create": "[bold green]+[/]", "update": "[bold yellow]~[/]", "d
 _DOCUMENTS: Final = frozenset({"document", "trust", "policy"})
 _MOST_BYTES: Final = 1 << 21
 """More than the server takes of a file."""
+_PATIENCE: Final = 900.0
+"""Seconds. A file of thousands of users takes a minute or more."""
 
 
 def apply(
@@ -71,9 +73,8 @@ def apply(
     def answered(**other: bool) -> dict[str, Any]:
         if on_host:
             return apply_on_host.apply(data, database_url, asked | other)
-        answer: dict[str, Any] = call(
-            Settings.from_environment(data=data, port=port), "POST", "/_moorage/apply", asked | other
-        )
+        settings = Settings.from_environment(data=data, port=port)
+        answer: dict[str, Any] = call(settings, "POST", "/_moorage/apply", asked | other, timeout=_PATIENCE)
         return answer
 
     out = Console()
@@ -185,4 +186,4 @@ def _difference(name: str, before: Any, after: Any) -> list[str]:
 
 def _texts(before: str | None, after: str | None) -> list[str]:
     compared = difflib.unified_diff((before or "").splitlines(), (after or "").splitlines(), n=2, lineterm="")
-    return [line for line in compared if not line.startswith(("---", "+++", "@@"))]
+    return [f"{line[0]}   {line[1:]}" for line in compared if not line.startswith(("---", "+++", "@@"))]

@@ -21,9 +21,11 @@ class ServerSaidNoError(Exception):
     """The server refused, or could not be reached; the message is for the person."""
 
 
-def call(settings: Settings, method: str, path: str, content: dict[str, Any] | None = None) -> Any:
+def call(
+    settings: Settings, method: str, path: str, content: dict[str, Any] | None = None, *, timeout: float = _TIMEOUT
+) -> Any:
     """The decoded JSON answer of `path`. Raises ServerSaidNoError with the server's own words."""
-    with _answered(settings, method, path, content) as (answer, url):
+    with _answered(settings, method, path, content, timeout) as (answer, url):
         return _decoded(answer, url)
 
 
@@ -44,7 +46,7 @@ def stream(settings: Settings, method: str, path: str, content: dict[str, Any]) 
 
 @contextlib.contextmanager
 def _answered(
-    settings: Settings, method: str, path: str, content: dict[str, Any] | None
+    settings: Settings, method: str, path: str, content: dict[str, Any] | None, timeout: float = _TIMEOUT
 ) -> Iterator[tuple[http.client.HTTPResponse, str]]:
     served = f"{settings.scheme}://{settings.host}:{settings.port}"
     url = os.environ.get("AWS_ENDPOINT_URL") or settings.public_url or served
@@ -57,9 +59,9 @@ def _answered(
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
         trust = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE"))
-        connection = http.client.HTTPSConnection(parts.netloc, timeout=_TIMEOUT, context=trust)
+        connection = http.client.HTTPSConnection(parts.netloc, timeout=timeout, context=trust)
     else:
-        connection = http.client.HTTPConnection(parts.netloc, timeout=_TIMEOUT)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
     try:
         connection.request(method, path, body=body, headers=headers)
         yield connection.getresponse(), url

@@ -7,7 +7,6 @@ import typer
 
 from moorage.cli import apply_on_host, options
 from moorage.cli.client import call
-from moorage.cli.on_host import OnHost
 from moorage.settings import Settings
 
 
@@ -15,7 +14,9 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file instead.", dir_okay=False)
     ] = None,
-    on_host: OnHost = False,
+    on_host: Annotated[
+        bool, typer.Option("--on-host", help="Read the database itself, as whoever runs this machine.")
+    ] = False,
     account: Annotated[
         list[str] | None,
         typer.Option(help="With --on-host: only this account, without the organization. May be given again."),

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,7 +11,17 @@ from hypothesis import strategies as st
 
 from moorage import policy
 from moorage.access.declared.changes import Change, changes
-from moorage.access.declared.declaration import Account, File, Group, Managed, Registry, Repository, Role, User
+from moorage.access.declared.declaration import (
+    SECTIONS,
+    Account,
+    File,
+    Group,
+    Managed,
+    Registry,
+    Repository,
+    Role,
+    User,
+)
 from moorage.access.declared.reading import BYTES, DeclarationInvalid, read
 from moorage.access.declared.writing import write
 from moorage.names import AccountId, Region, RepositoryName
@@ -82,6 +93,13 @@ def test_a_whole_file() -> None:
     assert account.registries.keys() == {Region("eu-west-1")}
     assert account.registries[Region("eu-west-1")].policy_scope == "V1"
     assert '"Principal" : "*"' in (account.repositories[Region("us-east-1"), RepositoryName("team/app")].policy or "")
+
+
+def test_the_file_of_the_documentation() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "apply.md").read_text()
+    file = read(page.partition("```yaml\n")[2].partition("```")[0])
+    assert [section for section in SECTIONS if not getattr(file.accounts[ACCOUNT], section)] == []
+    assert (file.on_organization, file.organization) == (True, None)
 
 
 @pytest.mark.parametrize(

@@ -192,19 +192,24 @@ def test_everything_goes_whatever_refers_to_it(home: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kept", "refused"),
+    ("kept", "refused", "why"),
     [
-        ('    users: {ann: {boundary: "arn:aws:iam::ACCOUNT:policy/a/edge"}}\n', "- policies/edge"),
-        ("    users: {ann: {groups: [second]}}\n", "- groups/second"),
+        (
+            '    users: {ann: {boundary: "arn:aws:iam::ACCOUNT:policy/a/edge"}}\n',
+            "- policies/edge",
+            "it is the boundary of user ann.",
+        ),
+        ("    users: {ann: {groups: [second]}}\n", "- groups/second", "must remove users from group first."),
     ],
 )
-def test_what_stays_in_use_is_not_deleted(home: Home, kept: str, refused: str) -> None:
+def test_what_stays_in_use_is_not_deleted(home: Home, kept: str, refused: str, why: str) -> None:
     """As it refers to what the file does not name."""
     home.write(RICH)
     home("apply", "file.yaml")
     home.write(kept)
     said = home("apply", "file.yaml", "--prune", "--yes", status=1)
     assert f"{refused}\nfailed: DeleteConflict: Cannot delete" in said
+    assert why in said
 
 
 def test_nobody_deletes_themselves(server: RunningServer, home: Home) -> None:

@@ -7,6 +7,7 @@ from moorage.access.declared.changes import Change
 from moorage.access.declared.declaration import Group, Managed, Role, User
 from moorage.access.principals import Principals
 from moorage.errors import InvalidParameter
+from moorage.identity import faults
 from moorage.identity.arns import policy_arn
 from moorage.identity.entity import GROUP, ROLE, USER, Kind
 from moorage.identity.identity import Identity
@@ -36,6 +37,7 @@ class Identities:
         assert before is not None  # noqa: S101 - a change has a before or an after
         arn = policy_arn(account, before.path, change.name)
         if after is None:
+            await self._refuse_in_use(arn)
             for version in await managed.versions(account, arn):
                 if not version.is_default:
                     await managed.delete_version(account, arn, version.number, by)
@@ -51,6 +53,14 @@ class Identities:
                 await managed.delete_version(account, arn, oldest.number, by)
             await managed.create_version(account, arn, after.document, by, as_default=True)
         await self._tags("policy", arn, before.tags, after.tags)
+
+    async def _refuse_in_use(self, arn: str) -> None:
+        """IAM's refusal to delete a policy, with whose it is: the file keeps them, and what they have."""
+        attached, bounded = await self._identity.attachments.entities(self._account, arn)
+        uses = [f"attached to {each.kind} {each.name}" for each in attached]
+        uses += [f"the boundary of {each.kind} {each.name}" for each in bounded]
+        if uses:
+            raise faults.delete_conflict(f"Cannot delete a policy attached to entities: it is {', '.join(uses)}.")
 
     async def group(self, change: Change) -> None:
         groups, account, name, by = self._identity.groups, self._account, change.name, self._by

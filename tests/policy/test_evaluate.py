@@ -27,6 +27,7 @@ from tests.policy.build import (
         Request(None, "ecr:PutImage", ARN, OWNER, {}),  # type: ignore[arg-type]
         Request(root(), "ecr:PutImage", ARN, OWNER, {"aws:sourceip": 7}),  # type: ignore[dict-item]
         Request(root(), "ecr:PutImage", ARN, OWNER, {"aws:sourceip": (7,)}),  # type: ignore[dict-item]
+        Request(root(), "ecr:PutImage", ARN, OWNER, {"aws:sourceip": ["10.0.0.1"]}),  # type: ignore[dict-item]
     ],
 )
 def test_what_cannot_be_read_is_denied(broken: Request) -> None:

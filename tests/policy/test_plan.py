@@ -50,6 +50,22 @@ def test_every_statement_has_its_finding_in_its_place() -> None:
         assert decision.allowed is not denied
 
 
+def test_what_was_found_of_one_value_is_not_found_of_another() -> None:
+    of_team = named(Kind.REPOSITORY, grant("*", Condition={"StringEquals": {"aws:PrincipalTag/team": "red"}}))
+    for team in (None, "red", "blue", None, "blue", "red", None):
+        context = {} if team is None else {"aws:principaltag/team": team}
+        assert evaluate(ask(user(), context=context), Policies(resource=of_team)).allowed == (team == "red")
+
+
+def test_findings_that_are_equal_are_one_object() -> None:
+    of_team = named(Kind.REPOSITORY, grant("*", Condition={"StringEquals": {"aws:PrincipalTag/team": "red"}}))
+    blue, green = (
+        evaluate(ask(user(), context={"aws:principaltag/team": team}), Policies(resource=of_team))
+        for team in ("blue", "green")
+    )
+    assert blue.trace[0].policies[0].statements[0] is green.trace[0].policies[0].statements[0]
+
+
 def test_a_boundary_is_part_of_who_asks() -> None:
     """A Deny with NotPrincipal hits the bounded even when listed; the same document answers both."""
     resource = named(

@@ -143,6 +143,11 @@ CASES: dict[str, tuple[Policies, Verdict, set[Clause]]] = {
         DEPENDS,
         {clause("identity"), clause("identity", Hanging("NotResource", "", (OF_TEAM,)), allows=False)},
     ),
+    "an Allow on all but what the caller's tag names": (
+        identity({"Effect": "Allow", "Action": "ecr:*", "NotResource": OF_TEAM}),
+        DEPENDS,
+        {clause("identity", Hanging("NotResource", "", (OF_TEAM,)))},
+    ),
     "a resource without what is unknown, which does not match": (
         identity(right(resource=f"{ARN}/below", Condition=NETWORK)),
         NO,
@@ -271,6 +276,8 @@ DENY = clause("resource", INSIDE, allows=False)
         (depends(IN), Answer(NO, frozenset(), frozenset()), False),
         (depends(IN), Answer(YES, frozenset({IN}), frozenset()), True),
         (Answer(YES, frozenset({IN}), frozenset()), depends(IN), False),
+        (Answer(YES, frozenset(), frozenset()), depends(IN), False),
+        (Answer(NO, frozenset(), frozenset()), Answer(NO, frozenset(), frozenset()), False),
         (depends(IN), depends(IN), False),
         # An Allow must have been there, in the same set, as strong, and on no more conditions.
         (depends(IN), depends(IN, clause("resource", OUTSIDE, strength=3)), True),

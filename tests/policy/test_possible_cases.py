@@ -229,7 +229,7 @@ def test_roots_nature_alone_allows() -> None:
     assert not answer(Policies(resource=named(Kind.REPOSITORY, grant("*"))), user(OTHER)).root
 
 
-@pytest.mark.parametrize("name", ["identity", "boundary", "session"])
+@pytest.mark.parametrize("name", ["identity", "boundary", "session", "scp", "rcp"])
 def test_a_set_of_which_nothing_is_known_may_allow(name: SetName) -> None:
     known: dict[str, Any] = {"identity": named(Kind.IDENTITY, right())} if name != "identity" else {}
     found = answer(Policies(**known), open_sets=frozenset({name}))

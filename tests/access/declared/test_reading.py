@@ -259,6 +259,13 @@ def test_a_role_is_made_after_those_that_it_trusts() -> None:
     assert found == ["c", "e", "d", "a", "b"]  # d and e trust each other: either would be too early
 
 
+def test_a_long_chain_of_trust_is_made_from_its_end() -> None:
+    names = [f"role-{number:04d}" for number in range(2000)]
+    roles = {name: trusting(*after) for name, after in zip(names, [*([each] for each in names[1:]), []], strict=True)}
+    found = [each.name for each in changed(Account(), Account(roles=roles), prune=False)]
+    assert found == names[::-1]
+
+
 def test_several_accounts_are_made_section_by_section() -> None:
     """So that one may name what another has."""
     first = Account(roles={"a": trusting("b", account=OTHER)}, users={"u": User()})

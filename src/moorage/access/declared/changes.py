@@ -113,20 +113,24 @@ def _trusted_first(roles: Mapping[Key, Role]) -> list[Key]:
     """
     found: dict[Key, None] = {}
     begun: set[Key] = set()
-
-    def visit(key: Key) -> None:
-        if key in begun:
-            return
-        begun.add(key)
-        named = map(parse_identity, policy.parse(roles[key].trust, policy.Kind.TRUST).principals())
-        for trusted in sorted((said.account, said.name) for said in named if said is not None and said.kind == "role"):
-            if trusted in roles:
-                visit(trusted)
-        found[key] = None
-
     for key in roles:
-        visit(key)
+        waiting = [key]  # no recursion: a file may have a chain of a thousand
+        while waiting:
+            last = waiting[-1]
+            first = _trusted(roles[last]) if last not in begun else []
+            begun.add(last)
+            first = [each for each in first if each in roles and each not in begun]
+            if first:
+                waiting += reversed(first)
+            else:
+                found[waiting.pop()] = None
     return list(found)
+
+
+def _trusted(role: Role) -> list[Key]:
+    """The roles that its trust policy names."""
+    named = map(parse_identity, policy.parse(role.trust, policy.Kind.TRUST).principals())
+    return sorted((said.account, said.name) for said in named if said is not None and said.kind == "role")
 
 
 def _folded(key: Key) -> Key:

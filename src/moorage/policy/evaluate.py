@@ -1,8 +1,7 @@
 """The decision: every statement is read against the request, and what they say is combined (policy-engine.md §2)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Final, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -37,10 +36,6 @@ class _Set(msgspec.Struct, frozen=True, gc=False):
     policies: tuple[_Narrowed, ...]
     by_principal: bool
     level: int
-
-
-_Told: TypeAlias = Callable[[_Set, Named, tuple[Finding, ...]], tuple[Finding, ...]]
-"""How the findings of a policy of a set stand in the trace."""
 
 
 def evaluate(request: Request, policies: Policies, *, detail: bool = False) -> Decision:
@@ -88,24 +83,25 @@ class Plan:
             found = [statement.check(resource, context, met) for statement, met in self._open]
         except UnfitRequestError:
             return _unfit(request)
+        key: tuple[str | int, ...] = (account, *map(id, found))
+        known = self._conclusions.get(key)
+        if known is None:
+            if len(self._conclusions) >= _KEPT:
+                self._conclusions.clear()
+            # The findings whose ids make the key live on in the trace, so that nothing else has these ids.
+            known = self._conclusions[key] = self._conclude(found, account)
+        ruling, trace = known
         if detail:
-            told = partial(_explained, self._inquiry, resource, context)
-            ruling, trace = self._conclude(found, account, told)
-        else:
-            key: tuple[str | int, ...] = (account, *map(id, found))
-            known = self._conclusions.get(key)
-            if known is None:
-                if len(self._conclusions) >= _KEPT:
-                    self._conclusions.clear()
-                # The findings whose ids make the key live on in the trace, so that nothing else has these ids.
-                known = self._conclusions[key] = self._conclude(found, account, _as_found)
-            ruling, trace = known
+            trace = tuple(
+                _explained(self._inquiry, resource, context, one, told)
+                for one, told in zip(self._sets, trace, strict=True)
+            )
         return Decision(request, ruling.allowed, ruling.explicit, ruling.decided_by, ruling.rule, trace)
 
-    def _conclude(self, found: Sequence[Finding], account: str, told: _Told) -> tuple[Ruling, tuple[SetTrace, ...]]:
+    def _conclude(self, found: Sequence[Finding], account: str) -> tuple[Ruling, tuple[SetTrace, ...]]:
         """`found`: the findings of the open statements, in order."""
         rest = iter(found)
-        trace = tuple([_set_trace(one, rest, told) for one in self._sets])
+        trace = tuple([_set_trace(one, rest) for one in self._sets])
         return rule(self.caller, account, self.policies, trace), trace
 
 
@@ -165,7 +161,7 @@ def _narrowed(
     return _Set(name, tuple(policies), by_principal, level)
 
 
-def _set_trace(one: _Set, rest: Iterator[Finding], told: _Told) -> SetTrace:
+def _set_trace(one: _Set, rest: Iterator[Finding]) -> SetTrace:
     """The set's trace; the findings of its open statements are taken from `rest`."""
     traces = []
     result: Verdict = "none"
@@ -181,19 +177,17 @@ def _set_trace(one: _Set, rest: Iterator[Finding], told: _Told) -> SetTrace:
                 result = "allow" if result == "none" else result
                 strength = max(strength, STRENGTHS.index(finding.strength))
         policy = narrowed.policy
-        traces.append(PolicyTrace(policy.name, policy.hash, told(one, policy, tuple(findings))))
+        traces.append(PolicyTrace(policy.name, policy.hash, tuple(findings)))
     return SetTrace(one.name, result, tuple(traces), STRENGTHS[strength], one.level)
 
 
-def _as_found(one: _Set, policy: Named, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    return findings
-
-
-def _explained(
-    inquiry: Inquiry, resource: str, context: Context, one: _Set, policy: Named, findings: tuple[Finding, ...]
-) -> tuple[Finding, ...]:
-    """With every element of their statements looked at."""
-    return tuple(
-        statement.explain(inquiry, resource, context, finding, by_principal=one.by_principal)
-        for statement, finding in zip(policy.document.statements, findings, strict=True)
-    )
+def _explained(inquiry: Inquiry, resource: str, context: Context, one: _Set, told: SetTrace) -> SetTrace:
+    """The trace of a set, with every element of its statements looked at."""
+    policies = []
+    for narrowed, trace in zip(one.policies, told.policies, strict=True):
+        findings = tuple(
+            statement.explain(inquiry, resource, context, finding, by_principal=one.by_principal)
+            for statement, finding in zip(narrowed.policy.document.statements, trace.statements, strict=True)
+        )
+        policies.append(msgspec.structs.replace(trace, statements=findings))
+    return msgspec.structs.replace(told, policies=tuple(policies))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -11,7 +12,6 @@ from moorage.identity import aws_managed
 from moorage.identity.arns import policy_arn
 from moorage.identity.entity import Entity
 from moorage.identity.unique_ids import PULL_TOKEN, SESSION, secret_purpose
-from moorage.memo import Memo
 from moorage.names import AccountId
 from moorage.sealing import Sealer
 from moorage.store.metadata import credentials, epoch, identities, managed_policies
@@ -89,26 +89,11 @@ class Credentials:
     def __init__(self, db: Database, sealer: Sealer) -> None:
         self._db = db
         self._sealer = sealer
-        self._cache: Memo[str, Credential | None] = Memo(_CACHED)
-        self._epoch = -1
-        self._seen: int | None = None
+        self._kept: epoch.UnderEpoch[str, Credential | None] = epoch.UnderEpoch(db, _CACHED, "wide")
 
     async def find(self, key_id: str) -> tuple[int, Credential | None]:
-        """The epoch and the credential as they stand now.
-
-        Where the database can tell cheaply that nothing was committed, from memory; else the epoch alone is read
-        again, and while it stands still memory is good.
-        """
-        changed = self._db.changed()
-        if changed is not None and changed == self._seen and key_id in self._cache:
-            return self._epoch, self._cache[key_id]
-        at_epoch, found, fresh = await self._db.read(lambda conn: self._look(conn, key_id))
-        self._seen = changed
-        if fresh:
-            self._keep_epoch(at_epoch)
-            if at_epoch == self._epoch:
-                self._cache.keep(key_id, found)
-        return at_epoch, found
+        """The epoch and the credential as they stand now; from memory while the epoch stands still."""
+        return await self._kept.get(key_id, partial(self._look, key_id=key_id), await self._kept.now())
 
     async def was_token(self, token_id: str, secret_hash: str) -> bool:
         """Whether that pull token was made here; it may be over or revoked."""
@@ -118,18 +103,8 @@ class Credentials:
         """The policies of a user (with its groups'), group or role, and its boundary."""
         return await self._db.read(lambda conn: policies_of(conn, entity))
 
-    def _look(self, conn: Connection, key_id: str) -> tuple[int, Credential | None, bool]:
-        """Epoch and credential on one snapshot, and whether they were not in memory."""
-        at_epoch = epoch.current(conn).wide
-        if at_epoch == self._epoch and key_id in self._cache:
-            return at_epoch, self._cache[key_id], False
-        return at_epoch, self._read(conn, key_id), True
-
-    def _keep_epoch(self, value: int) -> None:
-        """Epochs only rise: an older answer that arrives late changes nothing."""
-        if value > self._epoch:
-            self._cache.clear()
-            self._epoch = value
+    def _look(self, conn: Connection, key_id: str) -> tuple[int, Credential | None]:
+        return epoch.current(conn).wide, self._read(conn, key_id)
 
     def _read(self, conn: Connection, key_id: str) -> Credential | None:
         if key_id.startswith(PULL_TOKEN):

@@ -41,7 +41,6 @@ from moorage.api.sts import STS, StsServices
 from moorage.api.visit import Visits
 from moorage.clock import Clock
 from moorage.identity.identity import Identity, make_identity
-from moorage.identity.last_uses import LastUses
 from moorage.identity.oidc import Issuers, read_issuers
 from moorage.jobs.sweep import Sweep
 from moorage.locations import Locations
@@ -61,31 +60,6 @@ def build(settings: Settings) -> "Application":
     """The application; it opens its stores when the server starts it."""
     logs.configure(settings.log_format)
     return Application(settings)
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """The doors of a started application and what must be ended with it."""
-
-    aws: AwsDoor
-    oci: OciDoor
-    admin: Any
-    faults: Faults | None
-    """Of dev mode alone."""
-    database: Database
-    blobs: FileBlobStore
-    recorder: Recorder
-    last_uses: LastUses
-    sweeping: asyncio.Task[None]
-
-    async def stop(self) -> None:
-        self.sweeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.sweeping
-        await self.recorder.stop()
-        await self.last_uses.stop()
-        await self.database.close()
-        await self.blobs.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +84,27 @@ class Parts:
         await self.database.close()
         await self.audit.close()
         await self.blobs.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The doors of a started application and what must be ended with it."""
+
+    aws: AwsDoor
+    oci: OciDoor
+    admin: Any
+    faults: Faults | None
+    """Of dev mode alone."""
+    parts: Parts
+    sweeping: asyncio.Task[None]
+
+    async def stop(self) -> None:
+        self.sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.sweeping
+        await self.parts.recorder.stop()
+        await self.parts.identity.last_uses.stop()
+        await self.parts.close()
 
 
 async def open_parts(settings: Settings) -> Parts:
@@ -207,10 +202,7 @@ async def start(settings: Settings) -> Running:
             )
         ),
         faults=faults if settings.dev else None,
-        database=database,
-        blobs=blobs,
-        recorder=recorder,
-        last_uses=identity.last_uses,
+        parts=parts,
         sweeping=asyncio.create_task(sweep.run_forever()),
     )
 

@@ -134,13 +134,12 @@ class Recorder:
         self._tasks = [asyncio.create_task(self._write_on()), asyncio.create_task(self._forget_on())]
 
     async def stop(self) -> None:
-        """Write what waits, and end."""
+        """Write what waits, and end. The store stays open."""
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self.flush()
-        await self._store.close()
 
     def record(self, entry: Entry) -> Entry:
         """Take a decision into the record. Returns the entry that stands for it: of equal allowed ones, the first."""

@@ -167,6 +167,6 @@ async def test_nothing_is_lost_and_nothing_unused_is_opened(
             there = connection(source_ip=address)
             if (number, wanted) in used or not await house.access.would_allow(person, there, wanted, APP, document):
                 continue
-            alone = await house.access.beside(person.policies, None)
+            alone = await house.access.own(person.policies)
             request = policy.Request(person.principal, wanted, APP.arn, APP.account, {**person.context})
             assert policy.evaluate(request, alone).allowed

@@ -30,6 +30,7 @@ REGISTRY_POLICY = "RegistryPolicy"
 _KEPT = 4096
 _STANDING = 16_384
 _NO_TAGS: Mapping[str, str] = {}
+_NO_POLICIES = PolicySets()
 _log = structlog.get_logger()
 
 
@@ -160,12 +161,12 @@ class Access:
         """Would `caller` be allowed if `document` were the repository's policy? Not recorded, no way out for root."""
         at = await self._repositories.current_epoch()
         state = await self._repositories.state(ref, at)
-        attachment, keys = await self._applying(caller, action, ref.account, ref.region, at)
+        attachment, keys = await self._applying(caller.principal, action, ref.account, ref.region, at)
         tags = _NO_TAGS if state is None else state.tags
         now = self._clock.now()
         values = context.of_request(caller, connection, now, ref.account, tags, keys)
         request = policy.Request(caller.principal, action, ref.arn, ref.account, values)
-        attached = await self._attached(attachment)
+        attached = await self._attached(attachment._replace(caller=caller.policies))
         resource = (policy.Named(REPOSITORY_POLICY, "", document), *(attached.resource or ()))
         return policy.evaluate(request, msgspec.structs.replace(attached, resource=resource)).allowed
 
@@ -224,8 +225,8 @@ class Access:
             arn = repository_arn(account, region, "*") if resource.all_repositories else "*"
         else:
             account, arn, trust = resource
-        attachment, keys = await self._applying(caller, action, account, region, at)
-        attachment = attachment._replace(repository=policy_hash, trust=trust)
+        attachment, keys = await self._applying(caller.principal, action, account, region, at)
+        attachment = attachment._replace(caller=caller.policies, repository=policy_hash, trust=trust)
         standing = Standing(await self._plan(attachment, caller.principal, action), account, arn, tags, keys)
         self._standings.keep((caller.principal, caller.policies, action, resource), standing, at)
         return standing
@@ -239,9 +240,9 @@ class Access:
         return plan
 
     async def _applying(
-        self, caller: Caller, action: str, account: AccountId, region: Region | None, at: Epoch
+        self, principal: policy.Principal, action: str, account: AccountId, region: Region | None, at: Epoch
     ) -> tuple[Attachment, Mapping[str, str | tuple[str, ...]]]:
-        """The policies that apply but for those of the repository or role, and the organisation's condition keys.
+        """The policies that apply but for the caller's and the repository's or role's own, and the organisation's keys.
 
         `region`: None for what is in none, and so in no registry. `at`: the epoch, which was just read.
         """
@@ -250,10 +251,9 @@ class Access:
             registry_policy = reaching(action, await self._registry_policies.in_force(account, region, at))
         members = await self._organizations.members(at)
         if not members:
-            return Attachment(caller.policies, None, registry_policy), _NO_TAGS
-        principal = caller.principal
+            return Attachment(_NO_POLICIES, None, registry_policy), _NO_TAGS
         attachment = Attachment(
-            caller.policies,
+            _NO_POLICIES,
             None,
             registry_policy,
             guard_rails.scp(members, principal),
@@ -273,21 +273,21 @@ class Access:
         ):
             if hash_ is not None:
                 resource.append(policy.Named(name, hash_, await self.compiled(hash_, kind)))
-        policies = await self._with(attachment.caller, tuple(resource) or None)
-        if attachment.scp is not None or attachment.rcp is not None:
-            policies = msgspec.structs.replace(
-                policies,
-                scp=await self._levels(attachment.scp, policy.Kind.SCP),
-                rcp=await self._levels(attachment.rcp, policy.Kind.RCP),
-            )
-        trust = attachment.trust
-        if trust is not None:
-            named = (
-                (policy.Named("trust policy", trust, await self.compiled(trust, policy.Kind.TRUST)),) if trust else ()
-            )
-            policies = msgspec.structs.replace(policies, trust=named)
+        policies = msgspec.structs.replace(
+            await self.own(attachment.caller),
+            resource=tuple(resource) or None,
+            trust=await self._trust(attachment.trust),
+            scp=await self._levels(attachment.scp, policy.Kind.SCP),
+            rcp=await self._levels(attachment.rcp, policy.Kind.RCP),
+        )
         self._policies.keep(attachment, policies)
         return policies
+
+    async def _trust(self, name: str | None) -> tuple[policy.Named, ...] | None:
+        """As in `NamedResource`: None where no role is taken on, empty where there is none to take on."""
+        if not name:
+            return None if name is None else ()
+        return (policy.Named("trust policy", name, await self.compiled(name, policy.Kind.TRUST)),)
 
     async def _levels(self, levels: Levels | None, kind: policy.Kind) -> tuple[tuple[policy.Named, ...], ...] | None:
         if levels is None:
@@ -311,20 +311,14 @@ class Access:
         With the organisation's condition keys. Its own policies and a repository's are not among them. `at`: the epoch,
         which was just read.
         """
-        caller = Caller(principal, "", "", PolicySets(), {})
-        attachment, keys = await self._applying(caller, action, account, region, at)
+        attachment, keys = await self._applying(principal, action, account, region, at)
         return await self._attached(attachment), keys
 
-    async def beside(self, sets: PolicySets, document: policy.Document | None) -> policy.Policies:
-        """The policies that would apply to a caller with these, were `document` (None: nothing) the repository's."""
-        return await self._with(sets, None if document is None else (policy.Named(REPOSITORY_POLICY, "", document),))
-
-    async def _with(self, sets: PolicySets, resource: tuple[policy.Named, ...] | None) -> policy.Policies:
-        """What comes with a caller, compiled, beside the policies of the resource."""
+    async def own(self, sets: PolicySets) -> policy.Policies:
+        """What comes with a caller, compiled."""
         boundary, session = sets.boundary, sets.session
         return policy.Policies(
             identity=await self._named(sets.identity, policy.Kind.IDENTITY),
-            resource=resource,
             boundary=None if boundary is None else await self._named(boundary, policy.Kind.BOUNDARY),
             session=None if session is None else await self._named(session, policy.Kind.SESSION),
         )

@@ -271,7 +271,7 @@ class Reach:
 
     async def _of_entity(self, entity: Entity) -> Person:
         sets = await self._identity.credentials.policies_of(entity)
-        policies = await self._access.beside(sets, None)
+        policies = await self._access.own(sets)
         principal = principal_of_entity(entity)
         if entity.kind == "role":
             return people.role(principal, policies)

@@ -33,6 +33,7 @@ _PAGE: Final = 4_000
 _KEPT: Final = 100_000
 """Verdicts remembered; past it the memory starts anew."""
 _PLANS: Final = 8_192
+"""Plans remembered, likewise."""
 _WITHOUT_POLICY: Final = "ecr:CreateRepository"
 """Decided on a repository that is not there yet, and has no policy."""
 _SPOKEN_OF: Final = "ecr:"
@@ -189,8 +190,10 @@ class Replay:
             read += len(rows)
             ours = [row for row in rows if row.action.startswith(_SPOKEN_OF)]
             await self._read_sets(ours)
-            timed = [row for row in ours if self._is_timed(row)]
-            others = [row for row in ours if not self._is_timed(row)] if timed else ours
+            timed: list[Decided] = []
+            others: list[Decided] = []
+            for row in ours:
+                (timed if self._is_timed(row) else others).append(row)
             await self._learn(others)
             await asyncio.to_thread(self._count, tally, others)
             await self._count_timed(tally, timed)

@@ -148,7 +148,7 @@ class Why:
         return {
             "blockedBy": [name for name in blocked_by if name in visible],
             "suggestions": _different(each for each in told if each["changes"]),
-            "outOfScope": _out_of_scope(token, request) if {"session"} & {*blocked_by} & visible else None,
+            "outOfScope": _out_of_scope(token, request) if "session" in blocked_by and "session" in visible else None,
             "recorded": {"requests": sum(case.times for case in cases), "days": int(POPULATION_SECONDS // 86_400)},
         }
 

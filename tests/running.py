@@ -52,6 +52,11 @@ class RunningServer:
         """Host and port as image references have them."""
         return f"127.0.0.1:{self.port}"
 
+    def environment(self, key: str, secret: str = "any") -> dict[str, str]:
+        """The variables by which commands come here with that key."""
+        named = {"AWS_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+        return os.environ | named
+
     @property
     def pid(self) -> int:
         assert self._process is not None

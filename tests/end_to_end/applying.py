@@ -1,6 +1,5 @@
 """The command line with a declarative file beside it."""
 
-import os
 from pathlib import Path
 
 from tests.running import MOORAGE, RunningServer, run
@@ -17,8 +16,7 @@ class Home:
         """What the last command said on stderr."""
 
     def __call__(self, *arguments: str, status: int = 0, answers: str = "") -> str:
-        environment = os.environ | {"AWS_ENDPOINT_URL": self.server.url, "COLUMNS": "150"}
-        environment |= {"AWS_ACCESS_KEY_ID": self.key[0], "AWS_SECRET_ACCESS_KEY": self.key[1]}
+        environment = self.server.environment(*self.key) | {"COLUMNS": "150"}
         done = run([MOORAGE, *arguments], check=False, env=environment, cwd=self.directory, input=answers)
         assert done.returncode == status, done.stdout + done.stderr
         self.errors = done.stderr

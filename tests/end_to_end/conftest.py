@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import PostgresServer
 from tests.running import RunningServer
 
 
@@ -13,6 +14,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     running = RunningServer(tmp_path_factory.mktemp("end-to-end") / "data", "--access-log").start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database_options(request: pytest.FixtureRequest) -> list[str]:
+    """What the commands are told for metadata of each kind; a new database for each module."""
+    if request.param == "sqlite":
+        return []
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    return ["--database-url", postgres.new_database()]
 
 
 @pytest.fixture(scope="session")

@@ -6,19 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PostgresServer
 from tests.end_to_end.applying import Home
 from tests.end_to_end.pushing import push_image
 from tests.running import Error, RunningServer
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    options = []
-    if request.param == "postgresql":
-        postgres: PostgresServer = request.getfixturevalue("postgres")
-        options += ["--database-url", postgres.new_database()]
-    running = RunningServer(tmp_path_factory.mktemp(f"apply-{request.param}") / "data", *options).start()
+@pytest.fixture(scope="module")
+def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    running = RunningServer(tmp_path_factory.mktemp("apply") / "data", *database_options).start()
     yield running
     running.stop()
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PostgresServer
 from tests.end_to_end.applying import Home
 from tests.running import MOORAGE, Error, RunningServer, run
 
@@ -47,16 +46,12 @@ organization:
 """
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+@pytest.fixture(scope="module")
+def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """Two workers that serve what `moorage init` made: the first account."""
-    options = []
-    if request.param == "postgresql":
-        postgres: PostgresServer = request.getfixturevalue("postgres")
-        options += ["--database-url", postgres.new_database()]
-    data = tmp_path_factory.mktemp(f"on-host-{request.param}") / "data"
-    run([MOORAGE, "init", "--account", FIRST, "--data", str(data), *options])
-    running = RunningServer(data, "--workers", "2", *options, command="serve").start()
+    data = tmp_path_factory.mktemp("on-host") / "data"
+    run([MOORAGE, "init", "--account", FIRST, "--data", str(data), *database_options])
+    running = RunningServer(data, "--workers", "2", *database_options, command="serve").start()
     yield running
     running.stop()
 
@@ -67,10 +62,9 @@ def home(server: RunningServer, tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-def host(server: RunningServer) -> list[str]:
+def host(server: RunningServer, database_options: list[str]) -> list[str]:
     """The options that lead to the registry."""
-    database = [each for each in server.options if each not in {"--workers", "2"}]
-    return ["--on-host", "--data", str(server.data), *database]
+    return ["--on-host", "--data", str(server.data), *database_options]
 
 
 def test_a_file_of_several_accounts(server: RunningServer, home: Home, host: list[str]) -> None:

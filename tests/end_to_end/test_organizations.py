@@ -1,14 +1,12 @@
 """The organisation over its command, and its guard rails obeyed on both doors on the very next request."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import PostgresServer
 from tests.end_to_end.plane import Plane
 from tests.end_to_end.pushing import push_image
 from tests.running import MOORAGE, Error, RunningServer, run
@@ -43,22 +41,18 @@ def document(**unit: Any) -> str:
     )
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+@pytest.fixture(scope="module")
+def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Two workers over each kind of database."""
-    options = ["--workers", "2"]
-    if request.param == "postgresql":
-        postgres: PostgresServer = request.getfixturevalue("postgres")
-        options += ["--database-url", postgres.new_database()]
-    running = RunningServer(tmp_path_factory.mktemp(f"organizations-{request.param}") / "data", *options).start()
+    running = RunningServer(
+        tmp_path_factory.mktemp("organizations") / "data", "--workers", "2", *database_options
+    ).start()
     yield running
     running.stop()
 
 
 def moorage(server: RunningServer, *arguments: str, key: str = MANAGEMENT) -> "subprocess.CompletedProcess[str]":
-    environment = os.environ | {"AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": key}
-    environment["AWS_SECRET_ACCESS_KEY"] = "any"
-    return subprocess.run([MOORAGE, *arguments], env=environment, capture_output=True, text=True, check=False)
+    return run([MOORAGE, *arguments], env=server.environment(key), check=False)
 
 
 def test_guard_rails_bind_both_doors_in_every_worker_at_once(server: RunningServer, tmp_path: Path) -> None:

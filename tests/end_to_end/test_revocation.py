@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.conftest import PostgresServer
 from tests.end_to_end.plane import Plane
 from tests.end_to_end.pushing import push_image
 from tests.running import Error, RunningServer
@@ -27,13 +26,11 @@ DENIED = ("AccessDeniedException", 403)
 UNKNOWN = ("UnrecognizedClientException", 401)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    options = ["--workers", str(WORKERS)]
-    if request.param == "postgresql":
-        postgres: PostgresServer = request.getfixturevalue("postgres")
-        options += ["--database-url", postgres.new_database()]
-    running = RunningServer(tmp_path_factory.mktemp(f"revocation-{request.param}") / "data", *options).start()
+@pytest.fixture(scope="module")
+def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    running = RunningServer(
+        tmp_path_factory.mktemp("revocation") / "data", "--workers", str(WORKERS), *database_options
+    ).start()
     ecr = running.client("ecr", ACCOUNT)
     ecr.create_repository(repositoryName=REPOSITORY)
     push_image(ecr, REPOSITORY, "v1")

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PostgresServer
 from tests.end_to_end.plane import Plane
 from tests.end_to_end.pushing import digest, push_image
 from tests.running import MOORAGE, Error, RunningServer, run
@@ -22,13 +21,11 @@ ROUNDS = 12  # requests on connections of their own: with four workers each of t
 OWNER, READER = "111122223333", "444455556666"
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    options = ["--workers", str(WORKERS)]
-    if request.param == "postgresql":
-        postgres: PostgresServer = request.getfixturevalue("postgres")
-        options += ["--database-url", postgres.new_database()]
-    running = RunningServer(tmp_path_factory.mktemp(f"workers-{request.param}") / "data", *options).start()
+@pytest.fixture(scope="module")
+def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    running = RunningServer(
+        tmp_path_factory.mktemp("workers") / "data", "--workers", str(WORKERS), *database_options
+    ).start()
     yield running
     assert running.stop() == 0
 

@@ -4,6 +4,7 @@ granian serves it through its ASGI interface and brings failed workers back; on 
 requests it has. Everything that must happen once (directories, keys, migrations) happens here before the workers start.
 """
 
+import gc
 import ipaddress
 import os
 import shutil
@@ -20,6 +21,10 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from moorage.settings import Settings
+
+_COLLECT_AFTER = (10_000, 20, 50)
+"""New objects, and younger collections, after which cycles are looked for: Python's own figures are for programs that
+keep less and make more cycles. A request makes none; what is remembered for the next one is looked through in vain."""
 
 
 class CannotServeError(Exception):
@@ -113,7 +118,11 @@ def _build(settings: Settings) -> Callable[..., Any]:
     # Imported here, in the worker: prometheus-client reads its environment when it is first imported.
     from moorage.application import build  # noqa: PLC0415
 
-    return build(settings)
+    application = build(settings)
+    gc.collect()
+    gc.freeze()  # modules and classes stay: no collection need look at them again
+    gc.set_threshold(*_COLLECT_AFTER)
+    return application
 
 
 def _share_metrics(settings: Settings) -> Path | None:

@@ -22,7 +22,8 @@ from moorage import policy
 from moorage.access.parts import KeptCaller, KeptPolicies, KeptPolicy
 from moorage.identity.aws_managed import BY_ARN
 from moorage.settings import Settings
-from moorage.store.metadata.audit import DAY, AuditStore, Batch, Row
+from moorage.store.metadata.audit import DAY, AuditStore, Batch
+from moorage.store.metadata.audit_tables import DecisionRow
 
 ACCOUNT = "123456789012"
 REPOSITORY = "bench/replay"
@@ -81,29 +82,29 @@ class Crowd:
             }
         )
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[DecisionRow]:
         """A week of decisions, oldest first."""
         for number in range(DECISIONS):
             arn, account, caller, contexts = self.random.choice(self.callers)
             at = self.now - 7 * DAY + 60 + (7 * DAY - 120) * number / DECISIONS
             allowed = account == ACCOUNT
-            yield {
-                "id": str(uuid.UUID(int=number + (1 << 100))),
-                "at": at,
-                "last": at + 900 if allowed else at,
-                "count": self.random.randint(1, 50) if allowed else 1,
-                "account": ACCOUNT,
-                "region": REGION,
-                "principal": arn,
-                "action": self.random.choice(ACTIONS),
-                "resource": f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{REPOSITORY}",
-                "allowed": allowed,
-                "rule": "5c-identity-grant" if allowed else "6-no-resource-grant",
-                "message": None if allowed else f"User: {arn} is not authorized",
-                "caller": caller,
-                "context": self.random.choice(contexts),
-                "policies": self.policies,
-            }
+            yield DecisionRow(
+                id=str(uuid.UUID(int=number + (1 << 100))),
+                at=at,
+                last=at + 900 if allowed else at,
+                count=self.random.randint(1, 50) if allowed else 1,
+                account=ACCOUNT,
+                region=REGION,
+                principal=arn,
+                action=self.random.choice(ACTIONS),
+                resource=f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{REPOSITORY}",
+                allowed=allowed,
+                rule="5c-identity-grant" if allowed else "6-no-resource-grant",
+                message=None if allowed else f"User: {arn} is not authorized",
+                caller=caller,
+                context=self.random.choice(contexts),
+                policies=self.policies,
+            )
 
 
 async def record(data: Path) -> None:
@@ -111,7 +112,7 @@ async def record(data: Path) -> None:
     store = await AuditStore.open(Settings(data=data))
     now = time.time()
     crowd = Crowd(now)
-    batch: list[Row] = []
+    batch: list[DecisionRow] = []
     for row in crowd.rows():
         batch.append(row)
         if len(batch) == _BATCH:

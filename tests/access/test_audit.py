@@ -226,7 +226,7 @@ class Failing(AuditStore):
         if self.refusals:
             self.refusals -= 1
             raise OSError("no")
-        if any(each["id"] == self.poison for each in (*batch.decisions, *batch.events)):
+        if self.poison in {*(row.id for row in batch.decisions), *(row.id for row in batch.events)}:
             raise ValueError("this row")
         await super().append(batch)
 

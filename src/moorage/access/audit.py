@@ -23,6 +23,7 @@ from moorage.clock import Clock
 from moorage.names import Region
 from moorage.settings import Settings
 from moorage.store.metadata.audit import DAY, AuditStore, Batch, Row
+from moorage.store.metadata.audit_tables import DecisionRow, EventRow
 
 FLUSH_SECONDS: Final = 0.05
 _REST: Final = 5.0
@@ -289,19 +290,17 @@ class Recorder:
         """The rows of what waited; in a thread, for there may be many."""
         day = int(self._clock.now() // DAY)
         self._parts.begin(day)
-        decided: dict[str, Row] = {}
+        decided: dict[str, DecisionRow] = {}
         for entry in entries:
             row = self._decision_row(entry)
-            same = decided.get(row["id"])
-            if same is None:
-                decided[row["id"]] = row
-            else:
-                same["count"] += row["count"]
-                same["last"] = row["last"]
+            same = decided.get(row.id)
+            if same is not None:
+                row = msgspec.structs.replace(same, count=same.count + row.count, last=row.last)
+            decided[row.id] = row
         told = [row for event in events for row in self._event_rows(event)]
         return Batch(list(decided.values()), told, self._parts.new, day)
 
-    def _decision_row(self, entry: Entry) -> Row:
+    def _decision_row(self, entry: Entry) -> DecisionRow:
         decision, request = entry.decision, entry.decision.request
         caller, context = self._parts.caller(entry.caller), self._parts.context(request.context)
         policies = self._parts.policies(entry.policies)
@@ -309,33 +308,34 @@ class Recorder:
             hour = str(int(entry.at // _HOUR))
             says = (hour, caller, context, policies, entry.region, request.action, request.resource, decision.rule)
             # Salted, so that ids cannot be guessed and no two workers write one row.
-            entry.id = str(uuid.UUID(bytes=blake2b("\n".join(says).encode(), digest_size=16, key=self._salt).digest()))
-        return {
-            "id": entry.id,
-            "at": entry.at,
-            "last": entry.last,
-            "count": entry.count,
-            "account": request.resource_account,
-            "region": entry.region,
-            "principal": request.principal.arn,
-            "action": request.action,
-            "resource": request.resource,
-            "allowed": decision.allowed,
-            "rule": decision.rule,
-            "message": None if decision.allowed else policy.sentence(request, decision),
-            "caller": caller,
-            "context": context,
-            "policies": policies,
-        }
+            digits = blake2b("\n".join(says).encode(), digest_size=16, key=self._salt).hexdigest()
+            entry.id = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        return DecisionRow(
+            entry.id,
+            entry.at,
+            entry.last,
+            entry.count,
+            request.resource_account,
+            entry.region,
+            request.principal.arn,
+            request.action,
+            request.resource,
+            decision.allowed,
+            decision.rule,
+            None if decision.allowed else policy.sentence(request, decision),
+            caller,
+            context,
+            policies,
+        )
 
-    def _event_rows(self, event: Event) -> list[Row]:
+    def _event_rows(self, event: Event) -> list[EventRow]:
         """One row for the account that called and one for the account that owns the resource."""
         own, decisions = event.caller.principal.account, event.connection.decisions
         account, resource = own, "*"
         if decisions:
             about = decisions[0].decision.request
             account, resource = about.resource_account, about.resource
-        recipients = dict.fromkeys(each for each in (own, account) if each)
+        recipients = [each for each in dict.fromkeys((own, account)) if each]
         detail = EventDetail(
             user_agent=event.connection.user_agent,
             read_only=event.read_only,
@@ -348,23 +348,24 @@ class Recorder:
             more=event.more or {},
             authenticated=event.authenticated,
         )
-        row = {
-            "id": event.id or str(uuid.uuid4()),
-            "at": event.at,
-            "last": event.last,
-            "count": event.count,
-            "source": event.source,
-            "name": event.name,
-            "region": event.region,
-            "principal": event.caller.principal.arn,
-            "resource": resource,
-            "source_ip": event.connection.source_ip[:64],
-            "verdict": _verdict(event.error_code),
-            "error_code": event.error_code,
-            "caller": self._parts.caller(event.caller),
-            "detail": msgspec.json.encode(detail).decode(),
-        }
-        return [{**row, "recipient": each} for each in recipients]
+        row = EventRow(
+            event.id or str(uuid.uuid4()),
+            own,
+            event.at,
+            event.last,
+            event.count,
+            event.source,
+            event.name,
+            event.region,
+            event.caller.principal.arn,
+            resource,
+            event.connection.source_ip[:64],
+            _verdict(event.error_code),
+            event.error_code,
+            self._parts.caller(event.caller),
+            msgspec.json.encode(detail).decode(),
+        )
+        return [row if each == own else msgspec.structs.replace(row, recipient=each) for each in recipients]
 
     async def _write_on(self) -> None:
         loop, pause = asyncio.get_running_loop(), FLUSH_SECONDS

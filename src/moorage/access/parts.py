@@ -17,6 +17,8 @@ CLOCK_KEYS: Final = frozenset({"aws:currenttime", "aws:epochtime"})
 
 _KEPT: Final = 16_384
 """Texts remembered; past it the memory starts anew."""
+_CONTEXTS: Final = 1024
+"""Sets of condition-key values remembered, which are longer."""
 _SETS: Final = ("identity", "resource", "trust", "boundary", "session")
 _LEVELS: Final = ("scp", "rcp")
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -58,6 +60,7 @@ class Parts:
     def __init__(self) -> None:
         self._callers: Memo[int, tuple[Caller, str, str]] = Memo(_KEPT)
         self._policies: Memo[int, tuple[policy.Policies, str, str]] = Memo(_KEPT)
+        self._contexts: Memo[tuple[tuple[str, str | tuple[str, ...]], ...], tuple[str, str]] = Memo(_CONTEXTS)
         self._written: set[str] = set()
         self._day = 0
         self.new: dict[str, str] = {}
@@ -94,8 +97,16 @@ class Parts:
 
     def context(self, context: policy.Context) -> str:
         """The hash of a request's condition-key values, without the clock's."""
-        text = _text({key: value for key, value in context.items() if key not in CLOCK_KEYS})
-        return self._refer(_name(text), text)
+        kept = dict(context)
+        for key in CLOCK_KEYS:
+            kept.pop(key, None)
+        values = tuple(kept.items())
+        known = self._contexts.get(values)
+        if known is None:
+            text = _text(kept)
+            known = (_name(text), text)
+            self._contexts.keep(values, known)
+        return self._refer(*known)
 
     def _refer(self, name: str, text: str) -> str:
         if name not in self._written:

@@ -15,6 +15,9 @@ from moorage.settings import Settings
 from moorage.store.metadata import audit as statements
 from moorage.store.metadata import migrations
 from moorage.store.metadata.audit import DAY, AuditStore, Batch, EventFilter, Page
+from moorage.store.metadata.audit_tables import DecisionRow, EventRow, PartRow, audit_parts
+from moorage.store.metadata.audit_tables import decisions as decisions_table
+from moorage.store.metadata.audit_tables import events as events_table
 from moorage.store.metadata.migrations import AUDIT
 from moorage.store.metadata.sqlite_connection import connect, core_connection
 
@@ -70,7 +73,8 @@ def event(number: int, **given: Any) -> dict[str, Any]:
 
 
 async def append(store: AuditStore, *decisions: Any, events: Any = (), parts: Any = None, day: int = 0) -> None:
-    await store.append(Batch(decisions, events, parts or {}, day))
+    rows = [DecisionRow(**each) for each in decisions]
+    await store.append(Batch(rows, [EventRow(**each) for each in events], parts or {}, day))
 
 
 async def test_a_decision_is_found_whole_by_its_id(audit: AuditStore) -> None:
@@ -78,6 +82,11 @@ async def test_a_decision_is_found_whole_by_its_id(audit: AuditStore) -> None:
     await append(audit, row(0), wanted, row(2))
     assert await audit.find("id-1") == wanted
     assert await audit.find("id-9") is None
+
+
+def test_rows_have_every_column_of_their_table() -> None:
+    for table, rows in ((audit_parts, PartRow), (decisions_table, DecisionRow), (events_table, EventRow)):
+        assert [column.name for column in table.columns] == list(rows.__struct_fields__)
 
 
 async def test_no_rows_is_nothing_to_write(audit: AuditStore) -> None:

@@ -1,22 +1,31 @@
 """Statements of the audit record: decisions and events written in batches, asked by id, by principal, by time.
 
-Rows are dictionaries with every column of their table. On SQLite they are in a file of their own.
+Rows to be written have a class each; those that are read are dictionaries. On SQLite they are in a file of
+their own.
 """
 
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Select, Table, delete, func, select, text, tuple_
 from sqlalchemy.sql import ColumnElement
 
 from moorage.settings import Settings
-from moorage.store.metadata.audit_tables import audit_parts, decisions, events
+from moorage.store.metadata.audit_tables import (
+    DecisionRow,
+    EventRow,
+    PartRow,
+    audit_parts,
+    decisions,
+    events,
+)
 from moorage.store.metadata.database import Database
 from moorage.store.metadata.open import open_audit_database
 
+R = TypeVar("R", PartRow, DecisionRow, EventRow)
 Row: TypeAlias = dict[str, Any]
 Position: TypeAlias = tuple[float, str]
 """Where a reader is in a record that is ordered by time: `at` and `id` of the last row it had."""
@@ -30,8 +39,8 @@ LOOKED_AT = 50_000
 class Batch(NamedTuple):
     """What is written together. `parts`: text by hash, with everything that the rows refer to and may not be there."""
 
-    decisions: Sequence[Row]
-    events: Sequence[Row]
+    decisions: Sequence[DecisionRow]
+    events: Sequence[EventRow]
     parts: Mapping[str, str]
     day: int
     """Since the epoch: when the parts were referred to."""
@@ -78,7 +87,7 @@ class Page(NamedTuple):
     more: bool
 
 
-class _Write:
+class _Write(Generic[R]):
     """INSERT of many rows into a table.
 
     The same text in SQLite's and PostgreSQL's SQL; Core's own insert converts every row first, ours need none. SQLite
@@ -86,25 +95,23 @@ class _Write:
     give up and ask for again with every row, waiting each time for those who serve.
     """
 
-    def __init__(self, table: Table, conflict: str) -> None:
-        self._names = [column.name for column in table.columns]
+    def __init__(self, table: Table, row: type[R], conflict: str) -> None:
+        self._names = row.__struct_fields__
         self._head = f"INSERT INTO {table.name} ({', '.join(self._names)}) VALUES "  # noqa: S608 - our own names
         self._tail = f" ON CONFLICT {conflict}"
         self._texts: dict[int, str] = {}
 
-    def run(self, conn: Connection, rows: Sequence[Row]) -> None:
-        """Rows are dictionaries with every column."""
+    def run(self, conn: Connection, rows: Sequence[R]) -> None:
         driver = conn.connection.driver_connection
         if not isinstance(driver, sqlite3.Connection):
             if rows:
                 names = ", ".join(f":{name}" for name in self._names)
-                conn.execute(text(f"{self._head}({names}){self._tail}"), rows)
+                conn.execute(text(f"{self._head}({names}){self._tail}"), [msgspec.structs.asdict(row) for row in rows])
             return
-        given = [tuple([row[name] for name in self._names]) for row in rows]
         done = 0
         for count in _TOGETHER:
-            while len(given) - done >= count:
-                driver.execute(self._text(count), list(chain.from_iterable(given[done : done + count])))
+            while len(rows) - done >= count:
+                driver.execute(self._text(count), list(chain.from_iterable(map(_values, rows[done : done + count]))))
                 done += count
 
     def _text(self, count: int) -> str:
@@ -117,10 +124,13 @@ class _Write:
 
 _TOGETHER = (256, 64, 16, 4, 1)
 """Rows in one statement: as many as fit, of few different texts."""
+_values = msgspec.structs.astuple
 _ADD = " SET count = {0}.count + excluded.count, last = excluded.last"
-_PARTS = _Write(audit_parts, "(hash) DO UPDATE SET seen = excluded.seen WHERE audit_parts.seen < excluded.seen")
-_DECISIONS = _Write(decisions, "(id) DO UPDATE" + _ADD.format("decisions"))
-_EVENTS = _Write(events, "(id, recipient) DO NOTHING")
+_PARTS = _Write(
+    audit_parts, PartRow, "(hash) DO UPDATE SET seen = excluded.seen WHERE audit_parts.seen < excluded.seen"
+)
+_DECISIONS = _Write(decisions, DecisionRow, "(id) DO UPDATE" + _ADD.format("decisions"))
+_EVENTS = _Write(events, EventRow, "(id, recipient) DO NOTHING")
 _DECIDED = [decisions.c[name] for name in Decided.__struct_fields__]
 
 
@@ -141,8 +151,7 @@ class AuditStore:
         """
 
         def work(conn: Connection) -> None:
-            parts = [{"hash": name, "text": batch.parts[name], "seen": batch.day} for name in sorted(batch.parts)]
-            _PARTS.run(conn, parts)
+            _PARTS.run(conn, [PartRow(name, batch.parts[name], batch.day) for name in sorted(batch.parts)])
             _DECISIONS.run(conn, batch.decisions)
             _EVENTS.run(conn, batch.events)
 

@@ -1,9 +1,10 @@
-"""The tables of the audit record: decisions, events, and the parts that many of them share.
+"""The tables of the audit record: decisions, events, and the parts that many of them share; rows to be written.
 
 On SQLite they are in a file of their own, so that writing them neither waits for pushes nor shows in the metadata's
 `changed`.
 """
 
+import msgspec
 from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
 
 from moorage.store.metadata.tables import metadata
@@ -66,3 +67,51 @@ events = Table(  # what CloudTrail calls an event: a request and its outcome, on
     Index("ix_events_at", "at"),
     Index("ix_events_recipient", "recipient", "at"),
 )
+
+
+class PartRow(msgspec.Struct, frozen=True, gc=False):
+    """A row of `audit_parts`."""
+
+    hash: str
+    text: str
+    seen: int
+
+
+class DecisionRow(msgspec.Struct, frozen=True, gc=False):
+    """A row of `decisions`."""
+
+    id: str
+    at: float
+    last: float
+    count: int
+    account: str
+    region: str
+    principal: str
+    action: str
+    resource: str
+    allowed: bool
+    rule: str
+    message: str | None
+    caller: str
+    context: str
+    policies: str
+
+
+class EventRow(msgspec.Struct, frozen=True, gc=False):
+    """A row of `events`."""
+
+    id: str
+    recipient: str
+    at: float
+    last: float
+    count: int
+    source: str
+    name: str
+    region: str
+    principal: str
+    resource: str
+    source_ip: str
+    verdict: str
+    error_code: str | None
+    caller: str
+    detail: str

@@ -51,6 +51,7 @@ from moorage.store.blobs.files import FileBlobStore
 from moorage.store.metadata import measuring, reset
 from moorage.store.metadata.audit import AuditStore
 from moorage.store.metadata.database import Database
+from moorage.store.metadata.epoch import Epochs
 from moorage.store.metadata.open import open_database
 
 _log = structlog.get_logger()
@@ -116,7 +117,8 @@ async def open_parts(settings: Settings) -> Parts:
     blobs = FileBlobStore(settings.data / "blobs")
 
     def over(db: Database) -> Nouns:
-        return Nouns(make_identity(db, sealer, clock), make_registry(db, blobs, clock, settings))
+        epochs = Epochs(db)
+        return Nouns(make_identity(db, sealer, clock, epochs), make_registry(db, blobs, clock, settings, epochs))
 
     identity, registry = over(database)
     principals = Principals(identity)

@@ -18,6 +18,7 @@ from moorage.access.organization import (
 from moorage.errors import AccessDenied
 from moorage.identity.organizations import Organizations
 from moorage.names import AccountId
+from moorage.store.metadata.epoch import Epochs
 from tests.access.house import APP, HERE, OTHER, OWNER, House, connection, statement
 
 MANAGEMENT = AccountId("000000000000")
@@ -213,7 +214,7 @@ async def test_who_may_change_it(house: House) -> None:
 
 
 async def test_another_worker_sees_it_on_its_next_request(house: House) -> None:
-    others = Organizations(house.registry.repositories._db, house.clock)
+    others = Organizations(Epochs(house.registry.repositories._db), house.clock)
     assert await others.members() == {}
     await put(house)
     assert set(await others.members()) == {OWNER, MANAGEMENT}

@@ -47,6 +47,19 @@ async def test_a_principal_that_should_be_here_and_is_not(house: House, principa
         await stored(house, root, statement("Allow", PULL, Principal={"AWS": principal}))
 
 
+async def test_whom_a_policy_names_is_known_as_they_stand_now(house: House) -> None:
+    root, ann = await house.root(), await house.user("ann")
+    await house.user("somebody")
+    naming_ann = statement("Allow", PULL, Principal={"AWS": ann.principal.arn})
+    assert ann.principal.id in await stored(house, root, naming_ann)
+    await house.identity.keys.delete(OWNER, "ann", ann.key_id)
+    await house.identity.users.delete(OWNER, "ann", BY)
+    with pytest.raises(InvalidParameter, match="'Principal not found'"):
+        await stored(house, root, naming_ann)
+    namesake = await house.user("ann")
+    assert namesake.principal.id in await stored(house, root, naming_ann)
+
+
 async def test_of_an_account_that_keeps_no_users_here_any_is_taken(house: House) -> None:
     foreign = f"arn:aws:iam::{OTHER}:user/who/knows"
     text = await stored(house, await house.root(), statement("Allow", PULL, Principal={"AWS": foreign}))

@@ -18,6 +18,7 @@ from moorage.registry.uploads import Uploads
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
 from moorage.store.metadata.database import Database
+from moorage.store.metadata.epoch import Epochs
 
 BY = "arn:aws:iam::123456789012:root"
 REF = RepositoryRef(AccountId("123456789012"), Region("eu-west-1"), RepositoryName("team/app"))
@@ -63,7 +64,7 @@ class Bench:
             blobs,
             clock,
             settings,
-            Repositories(db, clock, settings),
+            Repositories(Epochs(db), clock, settings),
             Images(db, clock, settings),
             Layers(db, blobs, clock, settings),
             Uploads(db, blobs, clock, settings),

@@ -7,6 +7,7 @@ from moorage.names import AccountId, Region
 from moorage.registry.account_settings import AccountSettings
 from moorage.registry.registry_policies import InForce, RegistryPolicies
 from moorage.store.metadata import epoch
+from moorage.store.metadata.epoch import Epochs
 from tests.registry.pushing import BY, Bench
 
 HERE = AccountId("123456789012"), Region("eu-west-1")
@@ -16,7 +17,7 @@ HIM = "arn:aws:iam::123456789012:user/him"
 
 @pytest.fixture
 def policies(bench: Bench) -> RegistryPolicies:
-    return RegistryPolicies(bench.db, bench.clock)
+    return RegistryPolicies(Epochs(bench.db), bench.clock)
 
 
 async def test_the_last_one_put_is_in_force_in_that_registry_alone(policies: RegistryPolicies) -> None:
@@ -45,7 +46,7 @@ async def test_history_tells_who_and_when_also_of_the_end(bench: Bench, policies
 
 
 async def test_a_change_is_seen_with_and_without_a_known_epoch(bench: Bench, policies: RegistryPolicies) -> None:
-    others = RegistryPolicies(bench.db, bench.clock)  # of another worker
+    others = RegistryPolicies(Epochs(bench.db), bench.clock)  # of another worker
     settings = AccountSettings(bench.db)
 
     async def known() -> epoch.Epoch:

@@ -20,6 +20,7 @@ from moorage.errors import (
 from moorage.names import Region, RepositoryName, RepositoryRef
 from moorage.registry.repositories import Encryption, Repositories, State
 from moorage.store.metadata import epoch
+from moorage.store.metadata.epoch import Epochs
 from moorage.store.metadata.tables import outbox
 from tests.registry.pushing import BY, OTHER, REF, Bench
 
@@ -27,7 +28,7 @@ NEW = REF._replace(name=RepositoryName("team/new"))
 
 
 def limited(bench: Bench, **quotas: Any) -> Repositories:
-    return Repositories(bench.db, bench.clock, replace(bench.settings, **quotas))
+    return Repositories(Epochs(bench.db), bench.clock, replace(bench.settings, **quotas))
 
 
 async def events(bench: Bench) -> list[tuple[str, str]]:
@@ -227,7 +228,7 @@ async def test_fifty_tags_at_most_together_with_those_that_are_there(bench: Benc
 
 async def test_the_state_a_decision_needs_is_never_old(bench: Bench) -> None:
     epochs = [await bench.repositories.current_epoch()]
-    other_worker = Repositories(bench.db, bench.clock, bench.settings)
+    other_worker = Repositories(Epochs(bench.db), bench.clock, bench.settings)
 
     async def now() -> State | None:
         epochs.append(await bench.repositories.current_epoch())

@@ -1,5 +1,6 @@
 """Every decision: the caller's identity policies and the repository's, on every request, before anything is done."""
 
+import hashlib
 import uuid
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
@@ -163,12 +164,12 @@ class Access:
         state = await self._repositories.state(ref, at)
         attachment, keys = await self._applying(caller.principal, action, ref.account, ref.region, at)
         tags = _NO_TAGS if state is None else state.tags
-        now = self._clock.now()
-        values = context.of_request(caller, connection, now, ref.account, tags, keys)
-        request = policy.Request(caller.principal, action, ref.arn, ref.account, values)
-        attached = await self._attached(attachment._replace(caller=caller.policies))
-        resource = (policy.Named(REPOSITORY_POLICY, "", document), *(attached.resource or ()))
-        return policy.evaluate(request, msgspec.structs.replace(attached, resource=resource)).allowed
+        name = hashlib.sha256(document.text.encode()).hexdigest()  # as documents are named that are stored
+        self._compiled.keep((name, document.kind), document)
+        attachment = attachment._replace(caller=caller.policies, repository=name)
+        plan = await self._plan(attachment, caller.principal, action)
+        values = context.of_request(caller, connection, self._clock.now(), ref.account, tags, keys)
+        return plan.decide(ref.arn, ref.account, values).allowed
 
     async def _decide(
         self,

@@ -75,7 +75,7 @@ class Person(msgspec.Struct, frozen=True):
 
 def named_in(documents: Iterable[policy.Document], owner: str) -> list[Person]:
     """The owner's root, and whoever the documents name without being kept here: users, roles, accounts, services."""
-    texts = dict.fromkeys(text for document in documents for text in document.principals())
+    texts = dict.fromkeys(text for document in documents for text in document.principals)
     people = [account_root(owner)]
     for text in texts:
         if text == "*":

@@ -12,10 +12,13 @@ from moorage.errors import QueryError
 from moorage.identity import arns
 from moorage.identity.entity import Entity
 from moorage.identity.identity import Identity
+from moorage.store.metadata.epoch import Epoch, PerEpoch
 
 _PARTITION = re.compile(r"arn:aws[a-z-]*:")
 _UNIQUE_ID = re.compile(r"A(?:IDA|ROA)[A-Z2-7]+")
 _ROLE_ID = "AROA"
+_KEPT = 4096
+"""Users and roles remembered, as policies name them, until any identity changes."""
 
 
 class UnknownPrincipal(LookupError):
@@ -27,12 +30,18 @@ def ids_of(named: Mapping[str, Entity]) -> dict[str, str]:
     return {text: entity.id for text, entity in named.items() if text != entity.id}
 
 
+def _is_id(text: str) -> bool:
+    return _UNIQUE_ID.fullmatch(text) is not None
+
+
 class Principals:
     """Looks up whom a policy names."""
 
     def __init__(self, identity: Identity) -> None:
         self._users = identity.users
         self._roles = identity.roles
+        self._epochs = identity.epochs
+        self._known: PerEpoch[str, Entity] = PerEpoch(_KEPT, "wide")
 
     async def named(self, document: policy.Document, in_force: str = "") -> Mapping[str, Entity]:
         """The users and roles kept here that `document` names, by the text that does. UnknownPrincipal.
@@ -42,12 +51,12 @@ class Principals:
         sessions are not looked up: they come and go, and their role's existence says nothing about them.
         """
         named: dict[str, Entity] = {}
-        for each in dict.fromkeys(document.principals()):
-            is_id = _UNIQUE_ID.fullmatch(each) is not None
-            found = await (self._by_id(each) if is_id else self._look_up(each))
+        at = await self._epochs.now()
+        for each in dict.fromkeys(document.principals):
+            found = await self._find(each, at)
             if found is not None:
                 named[each] = found
-            elif is_id and each not in in_force:
+            elif _is_id(each) and each not in in_force:
                 raise UnknownPrincipal(each)
         return named
 
@@ -68,6 +77,15 @@ class Principals:
         except UnknownPrincipal as error:
             raise QueryError("MalformedPolicyDocument", f'Invalid principal in policy: "AWS":"{error}"') from error
         return document.canonical(ids) if ids else text
+
+    async def _find(self, text: str, at: Epoch) -> Entity | None:
+        known = self._known.known(text, at)
+        if known is not None:
+            return known
+        found = await (self._by_id(text) if _is_id(text) else self._look_up(text))
+        if found is not None:
+            self._known.keep(text, found, at)
+        return found
 
     async def _look_up(self, text: str) -> Entity | None:
         """The user or role that an ARN names; None when it names none that could be known."""

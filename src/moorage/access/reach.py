@@ -262,7 +262,7 @@ class Reach:
     async def _named_by_id(self, documents: Iterable[policy.Document]) -> list[Entity]:
         """Users and roles that the policies name, as they are stored: by unique id."""
         entities = []
-        for text in dict.fromkeys(text for document in documents for text in document.principals()):
+        for text in dict.fromkeys(text for document in documents for text in document.principals):
             if policy.is_unique_id(text):
                 kept = self._identity.roles if text.startswith("AROA") else self._identity.users
                 entity = await kept.by_id(text)

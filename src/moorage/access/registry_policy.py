@@ -42,7 +42,7 @@ class RegistryPolicyCheck:
         scope = (await self._policies.in_force(account, region)).scope
         try:
             document = policy.parse(text, policy.Kind.REGISTRY)
-            has_ids = any(map(policy.is_unique_id, document.principals()))
+            has_ids = any(map(policy.is_unique_id, document.principals))
             named = await self._principals.named(document, await self._text(account, region) if has_ids else "")
         except policy.PolicyError as error:
             raise _invalid() from error

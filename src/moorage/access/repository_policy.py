@@ -44,14 +44,17 @@ class RepositoryPolicyCheck:
         InvalidParameter: not a policy, an unknown principal, or a lock-out without `force`.
         """
         document, named = await self._read(ref, text)
-        if not force and await self._locks_out(caller, connection, ref, document):
-            raise _lock_out()
+        if not force:
+            if _stops_all(text, ref.account):
+                raise _lock_out()
+            if not await self._access.would_allow(caller, connection, "ecr:SetRepositoryPolicy", ref, document):
+                raise _lock_out()
         return _accepted(text, named)
 
     async def canonicalise_for_operator(self, ref: RepositoryRef, text: str) -> Accepted:
         """The same for whoever runs the machine: no policy binds them, but none may lock the whole account out."""
-        document, named = await self._read(ref, text)
-        if policy.locks_out(document, ref.account):
+        _, named = await self._read(ref, text)
+        if _stops_all(text, ref.account):
             raise _lock_out()
         return _accepted(text, named)
 
@@ -79,7 +82,7 @@ class RepositoryPolicyCheck:
             raise InvalidParameter(f"Principal not found: {error}") from error
 
     async def _named(self, ref: RepositoryRef, document: policy.Document) -> Mapping[str, Entity]:
-        has_ids = any(map(policy.is_unique_id, document.principals()))
+        has_ids = any(map(policy.is_unique_id, document.principals))
         return await self._principals.named(document, await self.in_force(ref) if has_ids else "")
 
     def findings(self, ref: RepositoryRef, text: str) -> str:
@@ -97,17 +100,16 @@ class RepositoryPolicyCheck:
         except RepositoryPolicyNotFound:
             return ""
 
-    async def _locks_out(
-        self, caller: Caller, connection: Connection, ref: RepositoryRef, document: policy.Document
-    ) -> bool:
-        if policy.locks_out(document, ref.account):
-            return True
-        return not await self._access.would_allow(caller, connection, "ecr:SetRepositoryPolicy", ref, document)
-
 
 @lru_cache(_TEXTS)
 def _parsed(text: str) -> policy.Document:
     return policy.parse(text, policy.Kind.REPOSITORY)
+
+
+@lru_cache(_TEXTS)
+def _stops_all(text: str, account: AccountId) -> bool:
+    """Whether nobody of the account, its root included, could set another policy."""
+    return policy.locks_out(_parsed(text), account)
 
 
 @lru_cache(2 * _TEXTS)

@@ -110,11 +110,12 @@ async def _write(settings: Settings, document: str | None) -> None:
     from moorage.access.organization import keep  # noqa: PLC0415 - slow; few commands need it
     from moorage.clock import Clock  # noqa: PLC0415
     from moorage.identity.organizations import Organizations  # noqa: PLC0415
+    from moorage.store.metadata.epoch import Epochs  # noqa: PLC0415
     from moorage.store.metadata.open import open_database  # noqa: PLC0415
 
     database = await open_database(settings)
     try:
-        organizations = Organizations(database, Clock())
+        organizations = Organizations(Epochs(database), Clock())
         if document is None:
             await organizations.set(None, (), by="operator")
         else:

@@ -15,7 +15,6 @@ from moorage.identity.unique_ids import PULL_TOKEN, SESSION, secret_purpose
 from moorage.names import AccountId
 from moorage.sealing import Sealer
 from moorage.store.metadata import credentials, epoch, identities, managed_policies
-from moorage.store.metadata.database import Database
 
 _CACHED: Final = 10_000
 """Key ids remembered, known or not; past it the cache starts anew."""
@@ -86,14 +85,15 @@ class Credential(msgspec.Struct, frozen=True, gc=False):
 class Credentials:
     """Finds credentials. A key unknown, inactive or deleted is None alike."""
 
-    def __init__(self, db: Database, sealer: Sealer) -> None:
-        self._db = db
+    def __init__(self, epochs: epoch.Epochs, sealer: Sealer) -> None:
+        self._db = epochs.db
+        self._epochs = epochs
         self._sealer = sealer
-        self._kept: epoch.UnderEpoch[str, Credential | None] = epoch.UnderEpoch(db, _CACHED, "wide")
+        self._kept: epoch.UnderEpoch[str, Credential | None] = epoch.UnderEpoch(epochs, _CACHED, "wide")
 
     async def find(self, key_id: str) -> tuple[int, Credential | None]:
         """The epoch and the credential as they stand now; from memory while the epoch stands still."""
-        return await self._kept.get(key_id, partial(self._look, key_id=key_id), await self._kept.now())
+        return await self._kept.get(key_id, partial(self._look, key_id=key_id), await self._epochs.now())
 
     async def was_token(self, token_id: str, secret_hash: str) -> bool:
         """Whether that pull token was made here; it may be over or revoked."""

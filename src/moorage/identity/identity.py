@@ -20,6 +20,7 @@ from moorage.identity.tags import Tags
 from moorage.identity.users import Users
 from moorage.sealing import Sealer
 from moorage.store.metadata.database import Database
+from moorage.store.metadata.epoch import Epochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,13 @@ class Identity:
     pull_tokens: PullTokens
     credentials: Credentials
     organizations: Organizations
+    epochs: Epochs
+    """What may be remembered of all these, and for how long."""
 
 
-def make_identity(db: Database, sealer: Sealer, clock: Clock) -> Identity:
+def make_identity(db: Database, sealer: Sealer, clock: Clock, epochs: Epochs | None = None) -> Identity:
+    """`epochs`: the reader of the database's epoch that others use, too; without one, its own."""
+    epochs = epochs or Epochs(db)
     return Identity(
         Accounts(db, clock),
         Users(db, clock),
@@ -56,6 +61,7 @@ def make_identity(db: Database, sealer: Sealer, clock: Clock) -> Identity:
         LastUses(db, clock),
         Sessions(db, sealer, clock),
         PullTokens(db, clock),
-        Credentials(db, sealer),
-        Organizations(db, clock),
+        Credentials(epochs, sealer),
+        Organizations(epochs, clock),
+        epochs,
     )

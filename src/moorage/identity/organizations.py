@@ -16,7 +16,6 @@ from moorage.clock import Clock
 from moorage.names import AccountId
 from moorage.store.metadata import epoch, policies
 from moorage.store.metadata import organizations as rows
-from moorage.store.metadata.database import Database
 
 FULL_ACCESS: Final = "FullAWSAccess"
 """The SCP that is attached wherever none is named."""
@@ -111,10 +110,10 @@ class Kept(NamedTuple):
 class Organizations:
     """The organisation in force, and those that were. Every change raises the authorisation epoch."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
-        self._db = db
+    def __init__(self, epochs: epoch.Epochs, clock: Clock) -> None:
+        self._db = epochs.db
         self._clock = clock
-        self._members: epoch.UnderEpoch[None, Members] = epoch.UnderEpoch(db, 1, "wide")
+        self._members: epoch.UnderEpoch[None, Members] = epoch.UnderEpoch(epochs, 1, "wide")
         self._read: tuple[int, Members] | None = None
 
     async def members(self, at: epoch.Epoch | None = None) -> Members:

@@ -20,7 +20,7 @@ _NOTHING: Final[Mapping[str, str]] = {}
 class Document:
     """A valid policy. Made by `parse`; never changes."""
 
-    __slots__ = ("_json", "id", "kind", "statements", "text", "version")
+    __slots__ = ("_json", "id", "kind", "principals", "statements", "text", "version")
 
     def __init__(self, document: Mapping[str, Json], kind: Kind, text: str) -> None:
         """Raises PolicyError when `document` is not a policy of that kind. `text` is what it was read from."""
@@ -33,6 +33,10 @@ class Document:
         """As written; None (no Version) has the rules of 2008-10-17."""
         self.id: str | None = found.id
         self.statements: tuple[Statement, ...] = tuple(_compiled(one, variables) for one in found.statements)
+        self.principals: tuple[str, ...] = tuple(
+            text for one in found.statements if one.principal is not None for text in _under("AWS", one.principal)
+        )
+        """The texts under `AWS`, as written, in order, `*` too."""
 
     def canonical(self, renamed: Mapping[str, str] = _NOTHING) -> str:
         """The text as ECR gives it back: canonical order and spacing, accounts as root ARNs (policy-engine.md §1.4).
@@ -40,10 +44,6 @@ class Document:
         `renamed`: what stands in place of texts under `AWS` (unique ids for ARNs, and back).
         """
         return canonical_text(_mapped(self._json, lambda text: renamed.get(text) or _as_root_arn(text)))
-
-    def principals(self) -> list[str]:
-        """The texts under `AWS`, as written, in order, `*` too."""
-        return [text for element in _principal_elements(self._json) for text in _aws_texts(element)]
 
 
 def parse(text: str, kind: Kind) -> Document:
@@ -68,10 +68,12 @@ def _compiled(one: StatementElements, variables: bool) -> Statement:
 
 
 def _named(principal: Listed) -> Principals:
-    def under(key: str) -> list[str]:
-        return [entry.text for entry in principal.entries if entry.key == key]
+    aws, services, federated = (_under(key, principal) for key in ("AWS", "Service", "Federated"))
+    return Principals(aws, services, federated, negated=principal.negated)
 
-    return Principals(under("AWS"), under("Service"), under("Federated"), negated=principal.negated)
+
+def _under(key: str, principal: Listed) -> list[str]:
+    return [entry.text for entry in principal.entries if entry.key == key]
 
 
 def _as_root_arn(principal: str) -> str:
@@ -83,20 +85,6 @@ def _statements(document: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
     for element, _ in as_list(document["Statement"], ""):
         if isinstance(element, Mapping):
             yield element
-
-
-def _principal_elements(document: Mapping[str, Json]) -> Iterator[Json]:
-    for element in _statements(document):
-        for name in ("Principal", "NotPrincipal"):
-            if name in element:
-                yield element[name]
-
-
-def _aws_texts(element: Json) -> list[str]:
-    if isinstance(element, str):
-        return [element]
-    entries = element.get("AWS", []) if isinstance(element, Mapping) else []
-    return [text for text, _ in as_list(entries, "") if isinstance(text, str)]
 
 
 def _mapped(document: Mapping[str, Json], mapping: Callable[[str], str]) -> dict[str, Json]:
@@ -112,6 +100,6 @@ def _mapped_statement(element: Mapping[str, Json], mapping: Callable[[str], str]
         principal = mapped.get(name)
         if isinstance(principal, Mapping) and "AWS" in principal:
             entries = principal["AWS"]
-            texts: list[Json] = [mapping(text) for text in _aws_texts(principal)]
+            texts: list[Json] = [mapping(text) for text, _ in as_list(entries, "") if isinstance(text, str)]
             mapped[name] = {**principal, "AWS": texts if isinstance(entries, list) else texts[0]}
     return mapped

@@ -14,6 +14,7 @@ from moorage.registry.uploads import Uploads
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore
 from moorage.store.metadata.database import Database
+from moorage.store.metadata.epoch import Epochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +31,18 @@ class Registry:
     trash: Trash
 
 
-def make_registry(db: Database, blobs: BlobStore, clock: Clock, settings: Settings) -> Registry:
-    """The registry over `db` and `blobs`."""
+def make_registry(
+    db: Database, blobs: BlobStore, clock: Clock, settings: Settings, epochs: Epochs | None = None
+) -> Registry:
+    """The registry over `db` and `blobs`. `epochs`: as of `make_identity`."""
+    epochs = epochs or Epochs(db)
     return Registry(
-        repositories=Repositories(db, clock, settings),
+        repositories=Repositories(epochs, clock, settings),
         images=Images(db, clock, settings),
         layers=Layers(db, blobs, clock, settings),
         uploads=Uploads(db, blobs, clock, settings),
         policies=RepositoryPolicies(db, clock),
-        registry_policies=RegistryPolicies(db, clock),
+        registry_policies=RegistryPolicies(epochs, clock),
         settings=AccountSettings(db),
         trash=Trash(db, clock, settings),
     )

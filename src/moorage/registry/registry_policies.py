@@ -14,7 +14,6 @@ from moorage.registry.policies import Past
 from moorage.store.metadata import epoch
 from moorage.store.metadata import policies as documents
 from moorage.store.metadata import registry_policies as rows
-from moorage.store.metadata.database import Database
 
 _STATES_KEPT = 4096
 
@@ -30,10 +29,12 @@ class InForce(NamedTuple):
 class RegistryPolicies:
     """Registry policies as texts in their stored form; every change raises the authorisation epoch."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
-        self._db = db
+    def __init__(self, epochs: epoch.Epochs, clock: Clock) -> None:
+        self._db = epochs.db
         self._clock = clock
-        self._states: epoch.UnderEpoch[tuple[AccountId, Region], InForce] = epoch.UnderEpoch(db, _STATES_KEPT, "wide")
+        self._states: epoch.UnderEpoch[tuple[AccountId, Region], InForce] = epoch.UnderEpoch(
+            epochs, _STATES_KEPT, "wide"
+        )
 
     async def set(self, account: AccountId, region: Region, text: str, *, by: str) -> None:
         """Put `text` in force in place of whatever was."""

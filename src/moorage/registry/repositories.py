@@ -26,7 +26,6 @@ from moorage.registry.recent import Recent
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
 from moorage.store.metadata import repositories as rows
-from moorage.store.metadata.database import Database
 
 TAGS_AT_MOST = 50
 FILTERS_AT_MOST = 5
@@ -66,11 +65,12 @@ class State(msgspec.Struct, frozen=True, gc=False):
 class Repositories:
     """The repositories of every registry."""
 
-    def __init__(self, db: Database, clock: Clock, settings: Settings) -> None:
-        self._db = db
+    def __init__(self, epochs: epoch.Epochs, clock: Clock, settings: Settings) -> None:
+        self._db = db = epochs.db
+        self._epochs = epochs
         self._clock = clock
         self._settings = settings
-        self._states: epoch.UnderEpoch[RepositoryRef, State | None] = epoch.UnderEpoch(db, _STATES_KEPT, "value")
+        self._states: epoch.UnderEpoch[RepositoryRef, State | None] = epoch.UnderEpoch(epochs, _STATES_KEPT, "value")
         self._found: Recent[RepositoryRef, Repository] = Recent(db, lambda _: _WEIGHT)
 
     async def create(
@@ -205,7 +205,7 @@ class Repositories:
 
     async def current_epoch(self) -> epoch.Epoch:
         """The authorisation epoch: as long as it stands, decisions rest on the same policies."""
-        return await self._states.now()
+        return await self._epochs.now()
 
     async def state(self, ref: RepositoryRef, at: epoch.Epoch | None = None) -> State | None:
         """What a decision needs of the repository; None when there is none. `at`: the epoch, where it was just read."""

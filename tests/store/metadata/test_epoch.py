@@ -1,11 +1,13 @@
 """Answers kept under the epoch: read again when it rises, by whomever, and only then where the database can tell."""
 
+from typing import Any
+
 from sqlalchemy import Connection
 
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
 from moorage.store.metadata.database import Database
-from moorage.store.metadata.epoch import UnderEpoch
+from moorage.store.metadata.epoch import Epochs, UnderEpoch
 from moorage.store.metadata.open import open_database
 
 
@@ -20,7 +22,7 @@ class _Source:
 
 
 async def test_an_answer_stands_until_the_epoch_rises(database: Database) -> None:
-    kept: UnderEpoch[str, str] = UnderEpoch(database, 10, "value")
+    kept: UnderEpoch[str, str] = UnderEpoch(Epochs(database), 10, "value")
     source = _Source()
     assert await kept.get("a", source.read) == (1, "one")
     await database.transaction(lambda conn: None)
@@ -32,7 +34,7 @@ async def test_an_answer_stands_until_the_epoch_rises(database: Database) -> Non
 
 
 async def test_another_process_may_raise_it(database_settings: Settings, database: Database) -> None:
-    kept: UnderEpoch[str, str] = UnderEpoch(database, 10, "value")
+    kept: UnderEpoch[str, str] = UnderEpoch(Epochs(database), 10, "value")
     source = _Source()
     await kept.get("a", source.read)
     other = await open_database(database_settings)
@@ -43,7 +45,7 @@ async def test_another_process_may_raise_it(database_settings: Settings, databas
 
 
 async def test_only_so_many_are_kept(database: Database) -> None:
-    kept: UnderEpoch[int, str] = UnderEpoch(database, 3, "value")
+    kept: UnderEpoch[int, str] = UnderEpoch(Epochs(database), 3, "value")
     source = _Source()
     for number in range(10):
         await kept.get(number, source.read)
@@ -51,14 +53,33 @@ async def test_only_so_many_are_kept(database: Database) -> None:
 
 
 async def test_what_reaches_no_further_than_a_repository_leaves_wide_answers_alone(database: Database) -> None:
-    wide: UnderEpoch[str, str] = UnderEpoch(database, 10, "wide")
-    narrow: UnderEpoch[str, str] = UnderEpoch(database, 10, "value")
+    epochs = Epochs(database)
+    wide: UnderEpoch[str, str] = UnderEpoch(epochs, 10, "wide")
+    narrow: UnderEpoch[str, str] = UnderEpoch(epochs, 10, "value")
     for raises, is_wide in ((epoch.advance_repository, False), (epoch.advance, True)):
-        at = await wide.now()
+        at = await epochs.now()
         wide.keep("a", "kept", at)
         narrow.keep("a", "kept", at)
         await database.transaction(raises)
-        now = await wide.now()
-        assert now == await narrow.now() == (at.value + 1, at.wide + is_wide)
+        now = await epochs.now()
+        assert now == (at.value + 1, at.wide + is_wide)
         assert narrow.known("a", now) is None
         assert wide.known("a", now) == (None if is_wide else "kept")
+
+
+async def test_the_epoch_is_read_once_for_a_commit_by_anybody(database: Database, monkeypatch: Any) -> None:
+    reads, read = 0, database.read
+
+    async def counted(work: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        return await read(work)
+
+    monkeypatch.setattr(database, "read", counted)
+    epochs = Epochs(database)
+    first = await epochs.now()
+    assert await epochs.now() == first
+    await database.transaction(epoch.advance)
+    for _ in range(3):
+        assert (await epochs.now()).value == first.value + 1
+    assert reads == (5 if database.changed() is None else 2)

@@ -129,7 +129,7 @@ def _trusted_first(roles: Mapping[Key, Role]) -> list[Key]:
 
 def _trusted(role: Role) -> list[Key]:
     """The roles that its trust policy names."""
-    named = map(parse_identity, policy.parse(role.trust, policy.Kind.TRUST).principals())
+    named = map(parse_identity, policy.parse(role.trust, policy.Kind.TRUST).principals)
     return sorted((said.account, said.name) for said in named if said is not None and said.kind == "role")
 
 

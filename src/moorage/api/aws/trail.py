@@ -5,7 +5,7 @@ whatever else is very long.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -74,11 +74,11 @@ def _clean(name: str, value: Any) -> Any:
         if folded in _SECRETS:
             return HIDDEN
         return _by_digest(value.encode()) if folded in _BY_DIGEST or len(value) > MOST else value
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {key[:1].lower() + key[1:]: _clean(key, member) for key, member in value.items() if member is not None}
     if isinstance(value, bytes):
         return _by_digest(value)
-    if isinstance(value, Sequence):
+    if isinstance(value, list):
         return [_clean(name, member) for member in value]
     return value
 

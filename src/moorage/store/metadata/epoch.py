@@ -83,29 +83,38 @@ class PerEpoch(Generic[K, V]):
             self._epoch = value
 
 
-class UnderEpoch(PerEpoch[K, V]):
-    """Such answers, read from the database.
+class Epochs:
+    """The epoch of a database. A commit by anybody costs one look at it, however many ask.
 
-    A commit by anybody costs one look at the epoch. Where the database cannot tell cheaply that something was
-    committed, only what is asked for with a `known` epoch is kept: else the epoch comes with the answer.
+    Where the database cannot tell cheaply that something was committed, it is asked every time.
     """
 
-    def __init__(self, db: Database, most: int, part: Part) -> None:
-        super().__init__(most, part)
-        self._db = db
+    def __init__(self, db: Database) -> None:
+        self.db = db
         self._seen: int | None = None
         self._current = Epoch(-1, -1)
 
     async def now(self) -> Epoch:
         """The epoch."""
-        changed = self._db.changed()
+        changed = self.db.changed()
         if changed is None:
-            return await self._db.read(current)
+            return await self.db.read(current)
         if changed != self._seen:
-            self._current = await self._db.read(current)
+            self._current = await self.db.read(current)
             self._seen = changed
-            self._now(self._current[self._part])
         return self._current
+
+
+class UnderEpoch(PerEpoch[K, V]):
+    """Such answers, read from the database.
+
+    Where that cannot tell cheaply that something was committed, only what is asked for with a `known` epoch is kept:
+    else the epoch comes with the answer.
+    """
+
+    def __init__(self, epochs: Epochs, most: int, part: Part) -> None:
+        super().__init__(most, part)
+        self._epochs = epochs
 
     async def get(
         self, key: K, read: Callable[[Connection], tuple[int, V]], known: Epoch | None = None
@@ -114,14 +123,14 @@ class UnderEpoch(PerEpoch[K, V]):
 
         `known`: the epoch, where it has been read since the request came; it is not asked for again then.
         """
-        if known is not None:
-            self._now(known[self._part])
-        elif self._db.changed() is None:
-            return await self._db.read(read)
-        else:
-            await self.now()
+        db = self._epochs.db
+        if known is None:
+            if db.changed() is None:
+                return await db.read(read)
+            known = await self._epochs.now()
+        self._now(known[self._part])
         if key in self._kept:
             return self._epoch, self._kept[key]
-        at, value = await self._db.read(read)
+        at, value = await db.read(read)
         self._keep(key, value, at)
         return at, value

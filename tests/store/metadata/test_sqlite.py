@@ -51,6 +51,44 @@ async def test_changed_sees_what_another_process_commits(sqlite: SqliteDatabase)
     assert await sqlite.read(counted) == 7
 
 
+async def test_reads_of_one_turn_share_a_snapshot_that_is_never_older_than_who_asks(sqlite: SqliteDatabase) -> None:
+    loop = asyncio.get_running_loop()
+    ours = sqlite3.connect(sqlite.path, isolation_level=None)
+    seen: dict[str, int] = {}
+
+    async def read(name: str) -> None:
+        seen[name] = await sqlite.read(counted)
+
+    async def one_turn() -> None:
+        """A commit by another process between two reads, after which two requests arrive."""
+        await read("first")
+        ours.execute("UPDATE epoch SET value = value + 1")
+        await read("second")
+        arrived.append(loop.create_task(read("arrived")))
+
+    arrived: list[asyncio.Task[None]] = []
+    before = await sqlite.read(counted)
+    await asyncio.sleep(0)
+    await one_turn()
+    await arrived[0]
+    ours.close()
+    assert seen == {"first": before, "second": before, "arrived": before + 1}
+
+
+async def test_a_read_after_a_commit_sees_it(sqlite: SqliteDatabase) -> None:
+    async def one() -> None:
+        before = await sqlite.read(counted)
+        mine = await sqlite.transaction(advanced, durable=False)
+        assert mine > before
+        assert await sqlite.read(counted) >= mine
+
+    def advanced(conn: Connection) -> int:
+        epoch.advance(conn)
+        return counted(conn)
+
+    await asyncio.gather(*(one() for _ in range(50)))
+
+
 async def test_works_that_wait_together_share_commits(sqlite: SqliteDatabase) -> None:
     before = sqlite.changed()
     seen = set()
@@ -74,6 +112,7 @@ async def test_a_read_sees_one_snapshot(sqlite: SqliteDatabase) -> None:
         return first, counted(conn)
 
     assert await sqlite.read(work) == (1, 1)
+    await asyncio.sleep(0)
     assert await sqlite.read(counted) == 2
     other.close()
 

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -199,11 +200,10 @@ class Verifier:
                 f"'{signed.date}' != '{signed.instant[:8]}', from '{signed.instant}'."
             )
         at, now, skew = _seconds(signed.instant), self._clock.now(), self._skew
-        minutes = f"{skew / 60:g} min."
         if at > now + skew:
             raise InvalidSignature(
                 f"Signature not yet current: {signed.instant} is still later than {_written(now + skew)} "
-                f"({_written(now)} + {minutes})"
+                f"({_written(now)} + {skew / 60:g} min.)"
             )
         if signed.expires is not None:
             if at + signed.expires < now:
@@ -212,7 +212,7 @@ class Verifier:
         elif at < now - skew:
             raise InvalidSignature(
                 f"Signature expired: {signed.instant} is now earlier than {_written(now - skew)} "
-                f"({_written(now)} - {minutes})"
+                f"({_written(now)} - {skew / 60:g} min.)"
             )
 
     async def _payload_hash(self, claim: Claim, body: bytes) -> str:
@@ -344,25 +344,30 @@ def _instant_of(headers: dict[bytes, bytes]) -> str | None:
 
 
 def _check_signed_headers(headers: dict[bytes, bytes], signed: Signed) -> None:
-    names = signed.signed_headers.split(";")
-    if "host" not in names:
+    names = _names(signed.signed_headers)
+    if "host" not in names.values():
         raise InvalidSignature("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
     for name in _MUST_BE_SIGNED:
-        if name in headers and name.decode() not in names:
+        if name in headers and name not in names:
             raise InvalidSignature(f"'{name.decode()}' must be a 'SignedHeader' in the AWS Authorization.")
+
+
+@lru_cache(maxsize=16)
+def _names(signed_headers: str) -> Mapping[bytes, str]:
+    """The names of the signed headers, in order, by how they stand in a request. Clients always sign the same ones."""
+    return {name.encode("latin-1"): name for name in signed_headers.split(";")}
 
 
 def _canonical(scope: Scope, signed: Signed, host: str) -> str:
     """The canonical request without its last line, the payload's hash."""
-    names = signed.signed_headers.split(";")
-    wanted = {name.encode("latin-1") for name in names}
+    names = _names(signed.signed_headers)
     values: dict[bytes, str] = {}
     for name, value in scope["headers"]:
-        if name in wanted:
+        if name in names:
             text = " ".join(value.decode("utf-8", "surrogateescape").split())
             values[name] = f"{values[name]},{text}" if name in values else text
     values[b"host"] = host
-    lines = "".join(f"{name}:{values.get(name.encode('latin-1'), '')}\n" for name in names)
+    lines = "".join([f"{text}:{values.get(name, '')}\n" for name, text in names.items()])
     query = scope["query_string"]
     path = scope.get("raw_path") or quote(scope["path"]).encode()
     return (

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-from moorage.policy import operators
+from moorage.policy import operators, possible
 
 # Without a deadline: a busy machine is no counterexample. `mutation`: the same few examples for every mutant, so that
 # a mutant is killed or survives for a reason.
@@ -17,3 +17,4 @@ def _nothing_remembered() -> None:
     """Mutants are tested in forks of a process that ran these tests before: its memos would hide them."""
     operators.instant.cache_clear()
     operators._network.cache_clear()
+    possible._unknown.cache_clear()

@@ -2,6 +2,7 @@
 
 import fnmatch
 import re
+from types import MappingProxyType
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +65,19 @@ def test_findings_that_are_equal_are_one_object() -> None:
         for team in ("blue", "green")
     )
     assert blue.trace[0].policies[0].statements[0] is green.trace[0].policies[0].statements[0]
+
+
+def test_a_plan_tells_details_to_whoever_asks_for_them() -> None:
+    of_team = named(Kind.REPOSITORY, grant("*", Condition={"StringEquals": {"aws:PrincipalTag/team": "red"}}))
+    plan = Plan(user(), ACTION, Policies(resource=of_team))
+    # Contexts may be any mapping, and are asked about one after the other.
+    asked = (ARN, OWNER, MappingProxyType({"aws:principaltag/team": "blue"}))
+    (short,), (whole,) = (
+        plan.decide(*asked, detail=detail).trace[0].policies[0].statements for detail in (False, True)
+    )
+    assert plan.decide(*asked).trace[0].policies[0].statements == (short,)
+    assert short.first_failed == whole.first_failed == "condition"
+    assert short != whole
 
 
 def test_a_boundary_is_part_of_who_asks() -> None:

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -291,20 +292,14 @@ def _variables(texts: Sequence[str]) -> set[str]:
     return {key.strip().lower() for text in texts for key in _VARIABLE.findall(text)}
 
 
+@cache
 def _unknown(name: SetName, *, most: bool) -> Named:
     """In place of policies that are not known: one that allows everything, or denies it."""
-    return Named("(not known)", "", _EXTREMES[name, most])
-
-
-def _extreme(name: SetName, effect: str) -> Document:
-    statement = {"Effect": effect, "Action": "*", "Resource": "*"}
+    statement = {"Effect": "Allow" if most else "Deny", "Action": "*", "Resource": "*"}
     if name == "rcp":
         statement["Principal"] = "*"
-    return parse(json.dumps({"Version": "2012-10-17", "Statement": [statement]}), Kind(name))
-
-
-_OPEN: Final[tuple[SetName, ...]] = ("identity", "boundary", "session", "scp", "rcp")
-_EXTREMES: Final = {(name, effect == "Allow"): _extreme(name, effect) for name in _OPEN for effect in ("Allow", "Deny")}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    return Named("(not known)", "", parse(text, Kind(name)))
 
 
 def _parted(clauses: frozenset[Clause]) -> tuple[list[Clause], list[Clause]]:

@@ -295,11 +295,14 @@ def _variables(texts: Sequence[str]) -> set[str]:
 @cache
 def _unknown(name: SetName, *, most: bool) -> Named:
     """In place of policies that are not known: one that allows everything, or denies it."""
-    statement = {"Effect": "Allow" if most else "Deny", "Action": "*", "Resource": "*"}
+    return Named("(not known)", "", _extreme(name, "Allow" if most else "Deny"))
+
+
+def _extreme(name: SetName, effect: str) -> Document:
+    statement = {"Effect": effect, "Action": "*", "Resource": "*"}
     if name == "rcp":
         statement["Principal"] = "*"
-    text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    return Named("(not known)", "", parse(text, Kind(name)))
+    return parse(json.dumps({"Version": "2012-10-17", "Statement": [statement]}), Kind(name))
 
 
 def _parted(clauses: frozenset[Clause]) -> tuple[list[Clause], list[Clause]]:

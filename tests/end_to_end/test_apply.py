@@ -280,6 +280,8 @@ def test_a_mistake_says_where_and_changes_nothing(server: RunningServer, home: H
     assert "nobody" in failed
     assert "was not tried" in failed
     assert "+ users/node-1" in failed
+    told = json.loads(home("audit", "--json", "--action", "Apply", "-n", "1"))
+    assert told["errorCode"] in failed
 
 
 def test_lint_warns(home: Home) -> None:

@@ -104,6 +104,26 @@ def test_a_file_of_several_accounts(server: RunningServer, home: Home, host: lis
     assert home("apply", "again.yaml", "--prune", *host) == "nothing to change\n"
 
 
+def test_what_is_done_on_the_host_is_in_the_record_of_each_account(home: Home, host: list[str]) -> None:
+    account = home.account = "777700000004"
+    home.write("    users: {ann: {}}\n")
+    home("apply", "file.yaml", "--dry-run", *host)
+    home("apply", "file.yaml", "--keys-to", "keys.json", *host)
+    shut = "{Statement: [{Effect: Deny, Principal: '*', Action: '*'}]}"
+    home.write(f"    repositories: {{us-east-1: {{shut: {{policy: {shut}}}}}}}\n")
+    home("apply", "file.yaml", *host, status=1)
+
+    root = json.loads((home.directory / "keys.json").read_text())[0]
+    home.key = (root["accessKeyId"], root["secretAccessKey"])
+    told = [json.loads(line) for line in home("audit", "--json", "--since", "1h", "--action", "Apply").splitlines()]
+    assert [each.get("errorCode") for each in told] == [None, "InvalidParameterException"]
+    for each in told:
+        assert each["userIdentity"]["arn"] == f"arn:aws:iam::{account}:root"
+        assert each["additionalEventData"] == {"onHost": True}
+        assert each["readOnly"] is False
+    assert "users: {ann: {}}" in told[0]["requestParameters"]["text"]
+
+
 def test_only_one_of_its_accounts(home: Home, host: list[str]) -> None:
     home.put(json.dumps({"accounts": {"777700000001": {}, "777700000002": {}}}))
     assert "1 changed" in home("apply", "file.yaml", "--account", "777700000002", *host)

@@ -124,6 +124,13 @@ async def keep(organizations: Organizations, document: str, *, by: str) -> None:
     await organizations.set(document, texts, by=by)
 
 
+async def managers(organizations: Organizations, document: str | None) -> list[AccountId]:
+    """The management accounts of the organisation in force and of that in `document`, where there are these."""
+    kept = await organizations.get()
+    documents = [each for each in (None if kept is None else kept.document, document) if each is not None]
+    return list(dict.fromkeys(AccountId(checked(each).management_account) for each in documents))
+
+
 def checked(document: str) -> Organization:
     """The organisation that `document` (JSON) holds. MalformedOrganization names the first fault and its place."""
     if len(document.encode("utf-8", "surrogatepass")) > MOST_TEXT:

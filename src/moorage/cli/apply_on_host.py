@@ -7,7 +7,7 @@ from typing import Any
 
 from moorage.cli.client import ServerSaidNoError
 from moorage.cli.home import write_key
-from moorage.cli.on_host import settings_on_host
+from moorage.cli.on_host import record, settings_on_host
 from moorage.errors import MoorageError
 from moorage.login.keys import Key
 from moorage.names import AccountId, InvalidNameError, account_id
@@ -48,17 +48,33 @@ async def _applied(settings: Settings, asked: dict[str, Any]) -> dict[str, Any]:
     from moorage.access.declared import reading  # noqa: PLC0415
     from moorage.access.declared.applying import OPERATOR  # noqa: PLC0415
     from moorage.access.declared.declared import Asked, told  # noqa: PLC0415
+    from moorage.access.organization import managers  # noqa: PLC0415
     from moorage.application import open_parts  # noqa: PLC0415
 
     accounts = _ids(asked["accounts"])
     try:
         file = reading.read(asked["text"])
-        wanted = Asked(asked["dry_run"], asked["prune"], asked["keys"])
+        if accounts:
+            file = file.part(accounts)
         parts = await open_parts(settings)
+        refusal: MoorageError | None = None
+        concerned = [*file.accounts]
         try:
-            return told(await parts.declared.apply(file.part(accounts) if accounts else file, wanted, OPERATOR))
+            if file.on_organization:
+                document = None if file.organization is None else file.organization.document
+                concerned += await managers(parts.identity.organizations, document)
+            wanted = Asked(asked["dry_run"], asked["prune"], asked["keys"])
+            outcome = await parts.declared.apply(file, wanted, OPERATOR)
+            if outcome.failed is not None:
+                _, refusal = outcome.failed
+            return told(outcome)
+        except MoorageError as error:
+            refusal = error
+            raise
         finally:
             await parts.close()
+            if not asked["dry_run"]:
+                await record(settings, "Apply", dict.fromkeys(concerned), asked, refusal)
     except MoorageError as error:
         raise ServerSaidNoError(error.message) from error
 

@@ -1,11 +1,14 @@
 """Commands that work on the database itself, without a server: whoever runs the machine may do everything."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from moorage.cli.client import ServerSaidNoError
+from moorage.errors import MoorageError
+from moorage.names import AccountId
 from moorage.settings import Settings
 
 OnHost = Annotated[
@@ -19,3 +22,49 @@ def settings_on_host(data: Path | None, database_url: str | None) -> Settings:
     if settings.database_url is None and not (settings.data / "moorage.db").exists():
         raise ServerSaidNoError(f"there is no registry in {settings.data}; if it is in PostgreSQL, say --database-url")
     return settings
+
+
+async def record(
+    settings: Settings,
+    name: str,
+    accounts: Iterable[AccountId],
+    asked: Mapping[str, Any],
+    refusal: MoorageError | None = None,
+) -> None:
+    """Take what was done into the audit record of each account that it concerns, as done by its root.
+
+    `name` and `asked`: those of the call that would do the same to a server. `refusal`: why it was not done.
+    """
+    # Imported here: they take longer than every other command does altogether.
+    from moorage import metrics, policy  # noqa: PLC0415
+    from moorage.access import context  # noqa: PLC0415
+    from moorage.access.audit import Event, Recorder  # noqa: PLC0415
+    from moorage.access.caller import Caller, Connection  # noqa: PLC0415
+    from moorage.api.aws import trail  # noqa: PLC0415
+    from moorage.clock import Clock  # noqa: PLC0415
+    from moorage.identity.arns import root_arn  # noqa: PLC0415
+    from moorage.identity.credentials import PolicySets  # noqa: PLC0415
+    from moorage.store.metadata.audit import AuditStore  # noqa: PLC0415
+
+    store = await AuditStore.open(settings)
+    try:
+        recorder = Recorder(store, Clock(), settings, metrics.AUDIT_DROPPED.inc)
+        for account in accounts:
+            root = policy.Principal("root", account, root_arn(account), account)
+            recorder.note(
+                Event(
+                    source="moorage",
+                    name=name,
+                    region=settings.default_region,
+                    caller=Caller(root, "operator", "", PolicySets(), context.of_credential(root, None)),
+                    connection=Connection("", True, None, None, "", settings.default_region),
+                    read_only=False,
+                    request=trail.request_parameters(dict(asked)),
+                    error_code=None if refusal is None else refusal.code,
+                    error_message=None if refusal is None else refusal.message,
+                    more={"onHost": True},
+                )
+            )
+        await recorder.flush()
+    finally:
+        await store.close()

@@ -10,7 +10,7 @@ import typer
 
 from moorage.cli import options
 from moorage.cli.client import ServerSaidNoError, call
-from moorage.cli.on_host import OnHost, settings_on_host
+from moorage.cli.on_host import OnHost, record, settings_on_host
 from moorage.settings import Settings
 
 app = typer.Typer(
@@ -107,7 +107,7 @@ def _checked(text: str) -> None:
 
 
 async def _write(settings: Settings, document: str | None) -> None:
-    from moorage.access.organization import keep  # noqa: PLC0415 - slow; few commands need it
+    from moorage.access.organization import keep, managers  # noqa: PLC0415 - slow; few commands need it
     from moorage.clock import Clock  # noqa: PLC0415
     from moorage.identity.organizations import Organizations  # noqa: PLC0415
     from moorage.store.metadata.epoch import Epochs  # noqa: PLC0415
@@ -116,12 +116,17 @@ async def _write(settings: Settings, document: str | None) -> None:
     database = await open_database(settings)
     try:
         organizations = Organizations(Epochs(database), Clock())
+        concerned = await managers(organizations, document)
         if document is None:
             await organizations.set(None, (), by="operator")
         else:
             await keep(organizations, document, by="operator")
     finally:
         await database.close()
+    if document is None:
+        await record(settings, "OrganizationDelete", concerned, {})
+    else:
+        await record(settings, "OrganizationPut", concerned, {"document": document})
 
 
 def _ask(what: str, data: Path | None, port: int | None, members: dict[str, Any]) -> Any:

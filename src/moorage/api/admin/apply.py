@@ -13,7 +13,7 @@ from moorage.access.declared import reading, writing
 from moorage.access.declared.applying import Author
 from moorage.access.declared.declared import Asked, told
 from moorage.api.admin.service import AdminServices, Signed, names
-from moorage.api.admin.trail import is_read
+from moorage.api.admin.trail import failed, is_read
 from moorage.errors import InvalidParameter
 from moorage.identity.arns import root_arn
 from moorage.names import AccountId, account_id
@@ -55,6 +55,8 @@ def routes(services: AdminServices) -> list[Route]:
             Asked(asked.dry_run, asked.prune, asked.keys),
             Author(signed.by, signed.caller, signed.connection),
         )
+        if outcome.failed is not None:
+            failed(request, outcome.failed[1])
         return JSONResponse(told(outcome), headers={"cache-control": "no-store"})
 
     async def export(request: Request) -> Response:

@@ -125,7 +125,7 @@ class Authenticator:
         if known is None:
             is_account = _ACCOUNT.fullmatch(key_id) is not None
             account = AccountId(key_id) if is_account else self._settings.default_account
-            principal = _root(account)
+            principal = policy.root_of(account)
             known = Caller(principal, "open", key_id, PolicySets(), context.of_credential(principal, None))
             self._open.keep(key_id, known)
         return known
@@ -301,7 +301,7 @@ def _principal(credential: Credential) -> policy.Principal:
         name = credential.token_name
         return policy.Principal("federated", account, arns.federated_user_arn(account, name), f"{account}:{name}")
     if owner is None:
-        return _root(account)
+        return policy.root_of(account)
     if session is not None and credential.kind == "role":
         return policy.Principal(
             "role",
@@ -312,7 +312,3 @@ def _principal(credential: Credential) -> policy.Principal:
             role_id=owner.id,
         )
     return policy.Principal("user", account, owner.arn, owner.id, user_name=owner.name)
-
-
-def _root(account: AccountId) -> policy.Principal:
-    return policy.Principal("root", account, arns.root_arn(account), account)

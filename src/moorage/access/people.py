@@ -98,13 +98,13 @@ def named_in(documents: Iterable[policy.Document], owner: str) -> list[Person]:
 
 def account_root(account: str) -> Person:
     """The root of the account that owns the repository."""
-    principal = policy.Principal("root", account, f"arn:aws:iam::{account}:root", account)
+    principal = policy.root_of(account)
     return Person(principal.arn, "root", principal, policy.Policies(), of_credential(principal, None), _OF_A_ROOT)
 
 
 def any_of_account(account: str) -> Person:
     """Whoever another account lets: its own identity policies are its business."""
-    principal = policy.Principal("root", account, f"arn:aws:iam::{account}:root", account)
+    principal = policy.root_of(account)
     known: Values = {"aws:principalaccount": account}
     return Person(f"account {account} (whoever it lets)", "account", principal, policy.Policies(), known, _OF_ANYBODY)
 
@@ -120,7 +120,7 @@ def other_accounts(organization: str | None) -> list[Person]:
 
 
 def _any_account(name: str, known: Values, organization: str | None) -> Person:
-    principal = policy.Principal("root", _UNNAMED, f"arn:aws:iam::{_UNNAMED}:root", _UNNAMED)
+    principal = policy.root_of(_UNNAMED)
     return Person(name, "any", principal, policy.Policies(), known, _OF_ANYBODY, organization=organization)
 
 

@@ -42,7 +42,6 @@ async def record(
     from moorage.access.caller import Caller, Connection  # noqa: PLC0415
     from moorage.api.aws import trail  # noqa: PLC0415
     from moorage.clock import Clock  # noqa: PLC0415
-    from moorage.identity.arns import root_arn  # noqa: PLC0415
     from moorage.identity.credentials import PolicySets  # noqa: PLC0415
     from moorage.store.metadata.audit import AuditStore  # noqa: PLC0415
 
@@ -50,7 +49,7 @@ async def record(
     try:
         recorder = Recorder(store, Clock(), settings, metrics.AUDIT_DROPPED.inc)
         for account in accounts:
-            root = policy.Principal("root", account, root_arn(account), account)
+            root = policy.root_of(account)
             recorder.note(
                 Event(
                     source="moorage",

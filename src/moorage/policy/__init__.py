@@ -10,7 +10,15 @@ from moorage.policy.fault import PolicyError
 from moorage.policy.keys import context_keys
 from moorage.policy.kind import Kind
 from moorage.policy.lockout import locks_out
-from moorage.policy.principal import ANONYMOUS, Principal, PrincipalKind, account_named, is_aws_principal, is_unique_id
+from moorage.policy.principal import (
+    ANONYMOUS,
+    Principal,
+    PrincipalKind,
+    account_named,
+    is_aws_principal,
+    is_unique_id,
+    root_of,
+)
 from moorage.policy.request import Named, Policies, Request
 from moorage.policy.sentence import plain_sentence, sentence, short
 from moorage.policy.spans import Position, Span, statement_span
@@ -59,6 +67,7 @@ __all__ = [
     "opened",
     "parse",
     "plain_sentence",
+    "root_of",
     "says",
     "sentence",
     "short",

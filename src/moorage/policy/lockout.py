@@ -3,7 +3,7 @@
 from typing import Final
 
 from moorage.policy.document import Document
-from moorage.policy.principal import NONE, Principal
+from moorage.policy.principal import NONE, root_of
 from moorage.policy.statement import Statement
 
 _ACTION: Final = "ecr:setrepositorypolicy"
@@ -20,12 +20,11 @@ def locks_out(document: Document, account: str) -> bool:
 
 def stops(statement: Statement, account: str) -> bool:
     """Whether this one statement does."""
-    root = Principal("root", account, f"arn:aws:iam::{account}:root", account)
     # Only `*`, the account itself, or a NotPrincipal without it can name a root user, and each means the account.
     return (
         not statement.allow
         and not statement.conditions
         and statement.principals is not None
-        and statement.principals.strength(root) != NONE
+        and statement.principals.strength(root_of(account)) != NONE
         and statement.actions.match(_ACTION)
     )

@@ -35,6 +35,12 @@ class Principal(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
 
 ANONYMOUS: Final = Principal("anonymous", "", "anonymous", "anonymous")
 
+
+def root_of(account: str) -> Principal:
+    """The root of an account (12 digits)."""
+    return Principal("root", account, f"arn:aws:iam::{account}:root", account)
+
+
 # Strengths of a grant, weakest first; 0 is no match.
 NONE: Final = 0
 ACCOUNT: Final = 1

@@ -75,6 +75,20 @@ async def test_reads_of_one_turn_share_a_snapshot_that_is_never_older_than_who_a
     assert seen == {"first": before, "second": before, "arrived": before + 1}
 
 
+async def test_within_a_snapshot_changed_tells_of_that_snapshot(sqlite: SqliteDatabase) -> None:
+    """Else what is remembered for the newest commit could have been read before it."""
+    before = sqlite.changed()
+    await asyncio.sleep(0)
+    ours = sqlite3.connect(sqlite.path, isolation_level=None)
+    read = await sqlite.read(counted)
+    ours.execute("UPDATE epoch SET value = value + 1")
+    assert sqlite.changed() == before
+    await asyncio.sleep(0)
+    assert sqlite.changed() != before
+    assert await sqlite.read(counted) == read + 1
+    ours.close()
+
+
 async def test_a_read_after_a_commit_sees_it(sqlite: SqliteDatabase) -> None:
     async def one() -> None:
         before = await sqlite.read(counted)

@@ -3,8 +3,9 @@
 The connections are apart so that `changed` (PRAGMA data_version: what *other* connections committed) sees this
 process's own commits too. Several worker processes may share the file; they take turns to write.
 
-Reads of one turn of the event loop share a snapshot, since opening one takes as long as a read. What is at the turn
-was queued before it began, a request that arrives later or an answer to a commit after it: neither reads the past.
+Reads share a snapshot for a turn of the event loop, since opening one takes as long as a read. Its end is queued when
+it is opened: a request that arrives later, and whoever waits for a commit, come behind that and read a new one. Asked
+within a snapshot, `changed` tells of that snapshot, so what is read is never older than it says.
 """
 
 import asyncio
@@ -32,7 +33,6 @@ class SqliteDatabase:
         self._aside = None if inline else asyncio.Lock()
         self._writer: Writer | ThreadWriter = Writer(path) if inline else ThreadWriter(path)
         self._version: int | None = None
-        self._reading = False
 
     @classmethod
     def open(cls, path: Path, *, inline: bool = True) -> "SqliteDatabase":
@@ -41,17 +41,16 @@ class SqliteDatabase:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         if self._aside is None:
-            if not self._reading:
+            if not self._raw.in_transaction:
                 self._execute("BEGIN")
-                self._reading = True
                 asyncio.get_running_loop().call_soon(self._end_reading)
             return work(self._connection)
         async with self._aside:
             return await asyncio.to_thread(self._read, work)
 
     def _end_reading(self) -> None:
-        self._reading = False
-        self._execute("ROLLBACK")
+        if self._raw.in_transaction:  # else SQLite has ended it by itself, as it does when it cannot read
+            self._execute("ROLLBACK")
 
     def _read(self, work: Callable[[Connection], T]) -> T:
         self._execute("BEGIN")

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moorage.cli.client import ServerSaidNoError
 from moorage.cli.home import write_key
@@ -12,6 +12,10 @@ from moorage.errors import MoorageError
 from moorage.login.keys import Key
 from moorage.names import AccountId, InvalidNameError, account_id
 from moorage.settings import Settings
+
+if TYPE_CHECKING:
+    from moorage.access.declared.declaration import File
+    from moorage.application import Parts
 
 
 def apply(data: Path | None, database_url: str | None, asked: dict[str, Any]) -> dict[str, Any]:
@@ -46,9 +50,6 @@ def _ids(accounts: Sequence[str]) -> list[AccountId]:
 async def _applied(settings: Settings, asked: dict[str, Any]) -> dict[str, Any]:
     # Imported here: they take longer than every other command does altogether.
     from moorage.access.declared import reading  # noqa: PLC0415
-    from moorage.access.declared.applying import OPERATOR  # noqa: PLC0415
-    from moorage.access.declared.declared import Asked, told  # noqa: PLC0415
-    from moorage.access.organization import managers  # noqa: PLC0415
     from moorage.application import open_parts  # noqa: PLC0415
 
     accounts = _ids(asked["accounts"])
@@ -57,26 +58,36 @@ async def _applied(settings: Settings, asked: dict[str, Any]) -> dict[str, Any]:
         if accounts:
             file = file.part(accounts)
         parts = await open_parts(settings)
-        refusal: MoorageError | None = None
-        concerned = [*file.accounts]
         try:
-            if file.on_organization:
-                document = None if file.organization is None else file.organization.document
-                concerned += await managers(parts.identity.organizations, document)
-            wanted = Asked(asked["dry_run"], asked["prune"], asked["keys"])
-            outcome = await parts.declared.apply(file, wanted, OPERATOR)
-            if outcome.failed is not None:
-                _, refusal = outcome.failed
-            return told(outcome)
-        except MoorageError as error:
-            refusal = error
-            raise
+            return await _applied_to(parts, settings, file, asked)
         finally:
             await parts.close()
-            if not asked["dry_run"]:
-                await record(settings, "Apply", dict.fromkeys(concerned), asked, refusal)
     except MoorageError as error:
         raise ServerSaidNoError(error.message) from error
+
+
+async def _applied_to(parts: "Parts", settings: Settings, file: "File", asked: dict[str, Any]) -> dict[str, Any]:
+    """What came of the file, which is in the audit record by then."""
+    from moorage.access.declared.applying import OPERATOR  # noqa: PLC0415
+    from moorage.access.declared.declared import Asked, told  # noqa: PLC0415
+    from moorage.access.organization import managers  # noqa: PLC0415
+
+    concerned = [*file.accounts]
+    if file.on_organization:
+        document = None if file.organization is None else file.organization.document
+        concerned += await managers(parts.identity.organizations, document)
+    refusal: MoorageError | None = None
+    try:
+        outcome = await parts.declared.apply(file, Asked(asked["dry_run"], asked["prune"], asked["keys"]), OPERATOR)
+        if outcome.failed is not None:
+            _, refusal = outcome.failed
+        return told(outcome)
+    except MoorageError as error:
+        refusal = error
+        raise
+    finally:
+        if not asked["dry_run"]:
+            await record(parts.audit, settings, "Apply", dict.fromkeys(concerned), asked, refusal)
 
 
 async def _exported(settings: Settings, accounts: list[AccountId]) -> str:

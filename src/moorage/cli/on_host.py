@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,9 @@ from moorage.cli.client import ServerSaidNoError
 from moorage.errors import MoorageError
 from moorage.names import AccountId
 from moorage.settings import Settings
+
+if TYPE_CHECKING:
+    from moorage.store.metadata.audit import AuditStore
 
 OnHost = Annotated[
     bool, typer.Option("--on-host", help="Write into the database itself, as whoever runs this machine.")
@@ -25,6 +28,7 @@ def settings_on_host(data: Path | None, database_url: str | None) -> Settings:
 
 
 async def record(
+    audit: "AuditStore",
     settings: Settings,
     name: str,
     accounts: Iterable[AccountId],
@@ -40,30 +44,27 @@ async def record(
     from moorage.access import context  # noqa: PLC0415
     from moorage.access.audit import Event, Recorder  # noqa: PLC0415
     from moorage.access.caller import Caller, Connection  # noqa: PLC0415
-    from moorage.api.aws import trail  # noqa: PLC0415
+    from moorage.api.admin.trail import SOURCE  # noqa: PLC0415
+    from moorage.api.aws.trail import request_parameters  # noqa: PLC0415
     from moorage.clock import Clock  # noqa: PLC0415
     from moorage.identity.credentials import PolicySets  # noqa: PLC0415
-    from moorage.store.metadata.audit import AuditStore  # noqa: PLC0415
 
-    store = await AuditStore.open(settings)
-    try:
-        recorder = Recorder(store, Clock(), settings, metrics.AUDIT_DROPPED.inc)
-        for account in accounts:
-            root = policy.root_of(account)
-            recorder.note(
-                Event(
-                    source="moorage",
-                    name=name,
-                    region=settings.default_region,
-                    caller=Caller(root, "operator", "", PolicySets(), context.of_credential(root, None)),
-                    connection=Connection("", True, None, None, "", settings.default_region),
-                    read_only=False,
-                    request=trail.request_parameters(dict(asked)),
-                    error_code=None if refusal is None else refusal.code,
-                    error_message=None if refusal is None else refusal.message,
-                    more={"onHost": True},
-                )
+    recorder = Recorder(audit, Clock(), settings, metrics.AUDIT_DROPPED.inc)
+    parameters = request_parameters(dict(asked))
+    for account in accounts:
+        root = policy.root_of(account)
+        recorder.note(
+            Event(
+                source=SOURCE,
+                name=name,
+                region=settings.default_region,
+                caller=Caller(root, "operator", "", PolicySets(), context.of_credential(root, None)),
+                connection=Connection("", True, None, None, "", settings.default_region),
+                read_only=False,
+                request=parameters,
+                error_code=None if refusal is None else refusal.code,
+                error_message=None if refusal is None else refusal.message,
+                more={"onHost": True},
             )
-        await recorder.flush()
-    finally:
-        await store.close()
+        )
+    await recorder.flush()

@@ -110,6 +110,7 @@ async def _write(settings: Settings, document: str | None) -> None:
     from moorage.access.organization import keep, managers  # noqa: PLC0415 - slow; few commands need it
     from moorage.clock import Clock  # noqa: PLC0415
     from moorage.identity.organizations import Organizations  # noqa: PLC0415
+    from moorage.store.metadata.audit import AuditStore  # noqa: PLC0415
     from moorage.store.metadata.epoch import Epochs  # noqa: PLC0415
     from moorage.store.metadata.open import open_database  # noqa: PLC0415
 
@@ -123,10 +124,14 @@ async def _write(settings: Settings, document: str | None) -> None:
             await keep(organizations, document, by="operator")
     finally:
         await database.close()
-    if document is None:
-        await record(settings, "OrganizationDelete", concerned, {})
-    else:
-        await record(settings, "OrganizationPut", concerned, {"document": document})
+    audit = await AuditStore.open(settings)
+    try:
+        if document is None:
+            await record(audit, settings, "OrganizationDelete", concerned, {})
+        else:
+            await record(audit, settings, "OrganizationPut", concerned, {"document": document})
+    finally:
+        await audit.close()
 
 
 def _ask(what: str, data: Path | None, port: int | None, members: dict[str, Any]) -> Any:

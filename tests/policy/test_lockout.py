@@ -2,7 +2,7 @@
 
 import pytest
 
-from moorage.policy import Kind, locks_out, parse
+from moorage.policy import Kind, Principal, locks_out, parse, root_of
 from tests.policy.build import OTHER, OWNER, grant, text
 
 NOT_ONE = {"Effect": "Deny", "Action": "ecr:*"}
@@ -32,3 +32,7 @@ NOT_ONE = {"Effect": "Deny", "Action": "ecr:*"}
 def test_locks_out(statement: dict[str, object], expected: bool) -> None:
     document = parse(text(grant("*"), statement), Kind.REPOSITORY)
     assert locks_out(document, OWNER) is expected
+
+
+def test_the_root_of_an_account() -> None:
+    assert root_of(OWNER) == Principal("root", OWNER, f"arn:aws:iam::{OWNER}:root", OWNER)

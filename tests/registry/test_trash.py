@@ -1,11 +1,16 @@
 """What was deleted comes back whole, within the quotas; or it is destroyed."""
 
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, func, select
 
 from moorage.errors import (
+    ImageAlreadyExists,
     ImageNotFound,
     ImageTagAlreadyExists,
     InvalidParameter,
@@ -17,7 +22,8 @@ from moorage.names import Digest, RepositoryName
 from moorage.registry.image import ImageId
 from moorage.registry.trash import Trash
 from moorage.store.metadata import epoch
-from tests.registry.pushing import BY, OTHER, REF, Bench, digest_of, index
+from moorage.store.metadata.tables import manifests, repositories
+from tests.registry.pushing import BY, OTHER, REF, Bench, digest_of, index, manifest
 
 HIM = "arn:aws:iam::123456789012:user/restorer"
 
@@ -30,6 +36,11 @@ async def delete(bench: Bench, *ids: ImageId, door: Any = "ecr") -> None:
     _, failures = await bench.images.batch_delete(REF, ids, by=BY, door=door)
     assert failures == []
     bench.clock.set(bench.clock.now() + 1)  # so that no two deletions of a test are of the same moment
+
+
+def image_of(seed: str) -> Digest:
+    """The digest that `bench.image(seed)` has."""
+    return digest_of(manifest(f"config {seed}".encode(), f"layer {seed}".encode()))
 
 
 async def held(bench: Bench) -> set[tuple[str | None, str | None]]:
@@ -249,3 +260,32 @@ async def test_a_digest_of_sha512_comes_back_too(bench: Bench) -> None:
     await delete(bench, ImageId(digest=named))
     assert (await trash(bench).restore_image(REF, named, by=HIM)).others == []
     assert await held(bench) == {(named, None), (child, None)}
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_images_are_counted_whatever_becomes_of_them(bench: Bench, seed: int) -> None:
+    chance = random.Random(seed)
+
+    def counted(conn: Connection) -> tuple[int, int]:
+        told = select(repositories.c.images).where(repositories.c.name == REF.name)
+        living = select(func.count()).select_from(manifests).where(manifests.c.deleted_at.is_(None))
+        return conn.execute(told).scalar_one(), conn.execute(living).scalar_one()
+
+    async def gone(*ids: ImageId, door: Any) -> None:
+        await bench.images.batch_delete(REF, ids, by=BY, door=door)
+
+    acts: list[Callable[[str, str], Awaitable[Any]]] = [
+        lambda name, tag: bench.image(name, tag=tag),
+        lambda name, tag: bench.image(name),
+        lambda name, tag: gone(ImageId(tag=tag), door="ecr"),
+        lambda name, tag: gone(ImageId(tag=tag), door="oci"),
+        lambda name, tag: gone(ImageId(digest=image_of(name)), ImageId(digest=image_of("0")), door="ecr"),
+        lambda name, tag: trash(bench).restore_image(REF, image_of(name), by=HIM),
+        lambda name, tag: trash(bench).restore_tag(REF, tag, by=HIM),
+        lambda name, tag: trash(bench).purge_image(REF, image_of(name), by=HIM),
+    ]
+    for _ in range(80):
+        with contextlib.suppress(ImageNotFound, ImageAlreadyExists):
+            await chance.choice(acts)(chance.choice("0123"), chance.choice("vw"))
+        told, living = await bench.db.read(counted)
+        assert told == living

@@ -60,7 +60,7 @@ def delete(conn: Connection, given: Deletion) -> tuple[list[ImageId], list[Failu
         for tag in doomed:
             tag_rows.remove(conn, repository.id, tag, given.at, given.by)
         if whole:
-            image_rows.trash(conn, target.manifest_id, given.at, given.by)
+            image_rows.trash(conn, repository.id, target.manifest_id, given.at, given.by)
             gone.add(target.manifest_id)
         deleted += [ImageId(target.digest, tag) for tag in doomed] or [ImageId(target.digest)]
         payload = {"digest": target.digest, "tags": doomed, "image": whole}

@@ -104,7 +104,7 @@ def _store(conn: Connection, given: Push, repository: Any, trashed: Any | None, 
     ]
     if trashed is None:
         return image_rows.add(conn, values, rows)
-    image_rows.revive(conn, trashed.id, values, rows)
+    image_rows.push_again(conn, trashed.id, values, rows)
     return int(trashed.id)
 
 

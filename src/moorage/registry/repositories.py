@@ -221,7 +221,7 @@ def check_creatable(ref: RepositoryRef) -> None:
 def check_room(conn: Connection, ref: RepositoryRef, settings: Settings) -> None:
     """LimitExceeded when the registry of `ref` has as many repositories as it may. Runs in a transaction."""
     limit = settings.repositories_per_registry
-    if rows.count(conn, ref.account, ref.region) >= limit:
+    if rows.reaches(conn, ref.account, ref.region, limit):
         raise LimitExceeded(
             f"The registry with id '{ref.account}' already has the maximum allowed number of "
             f"repositories which is '{limit}'"

@@ -185,7 +185,7 @@ class Trash:
         repository_id = act.repository.id
         if image_rows.reaches(conn, repository_id, self._settings.images_per_repository):
             raise over_quota(f"a repository may have {self._settings.images_per_repository} images")
-        rows.revive_image(conn, row.id)
+        image_rows.revive(conn, repository_id, row.id)
         lost = [
             name
             for name in rows.tags_lost_at(conn, repository_id, row.deleted_at)

@@ -104,6 +104,28 @@ async def test_layers_of_the_first_release_stay_where_they_are(
     await opened.close()
 
 
+async def test_images_of_an_earlier_release_are_counted(
+    database_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = (
+        "INSERT INTO repositories (id, account, region, name, created_at, created_by, mutability, exclusion_filters,"
+        f" scan_on_push, encryption_type) VALUES (%d, '{ACCOUNT}', 'r', 'app%d', 1.0, 'me', 'MUTABLE', '[]', FALSE, '')"
+    )
+    manifest = (
+        "INSERT INTO manifests (repository_id, digest, media_type, body, image_size, pushed_at, pushed_by, deleted_at)"
+        " VALUES (%d, 'sha256:%d', 'm', '', 1, 1.0, 'me', %s)"
+    )
+    held = [repository % (1, 1), repository % (2, 2)]
+    held += [manifest % (1, 1, "NULL"), manifest % (1, 2, "NULL"), manifest % (1, 3, "3.0")]
+    await made_at(database_settings, "0006", held, monkeypatch)
+    opened = await open_database(database_settings)
+    assert await opened.read(lambda conn: rows(conn, "SELECT id, images FROM repositories ORDER BY id")) == [
+        (1, 2),
+        (2, 0),
+    ]
+    await opened.close()
+
+
 def test_the_head_named_is_the_newest_revision() -> None:
     """`is_current` trusts it, so that a start need not import alembic."""
     from alembic.config import Config

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Column, Connection, Integer, Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Column, Connection, Row, Select, bindparam, delete, func, insert, select, update
 
 from moorage.names import RepositoryRef
 from moorage.store.metadata.statement import Change, Query
 from moorage.store.metadata.tables import manifest_references, manifests, repositories, tags
 
 _ALIVE = manifests.c.deleted_at.is_(None)
+_IN_TRASH = manifests.c.deleted_at.is_not(None)
 _PULL: tuple[Column[Any], ...] = (manifests.c.id, manifests.c.digest, manifests.c.media_type, manifests.c.body)
 _DETAIL = tuple(column for column in manifests.c if column.name not in {"body", "annotations"})
 
@@ -35,17 +36,16 @@ _BY_TAG = Query(
 )
 
 
-_STORED = Query(
-    select(manifests.c.id, manifests.c.deleted_at)
-    .where(manifests.c.repository_id == bindparam("repository_id"), manifests.c.digest == bindparam("digest"))
-    .order_by(manifests.c.deleted_at.is_not(None), manifests.c.id.desc())
-    .limit(1)
+_OF_DIGEST = select(manifests.c.id, manifests.c.deleted_at).where(
+    manifests.c.repository_id == bindparam("repository_id"), manifests.c.digest == bindparam("digest")
 )
-_REACHES = Query(
-    select(manifests.c.id)
-    .where(manifests.c.repository_id == bindparam("repository_id"), _ALIVE)
-    .offset(bindparam("before", type_=Integer))
-    .limit(1)
+_LIVING = Query(_OF_DIGEST.where(_ALIVE))
+_TRASHED = Query(_OF_DIGEST.where(_IN_TRASH).order_by(manifests.c.id.desc()).limit(1))
+_IMAGES = Query(select(repositories.c.images).where(repositories.c.id == bindparam("repository")))
+_COUNT = Change(
+    update(repositories)
+    .where(repositories.c.id == bindparam("repository"))
+    .values(images=repositories.c.images + bindparam("more"))
 )
 _WRITTEN = [
     column.key for column in manifests.c if column.key not in {"id", "last_pulled_at", "deleted_at", "deleted_by"}
@@ -68,7 +68,8 @@ def by_tag(conn: Connection, ref: RepositoryRef, tag: str) -> Any | None:
 
 def stored(conn: Connection, repository_id: int, digest: str) -> Any | None:
     """The manifest (id, deleted_at) of that digest, alive or in the trash, the living one first; or None."""
-    return _STORED.first(conn, {"repository_id": repository_id, "digest": digest})
+    values = {"repository_id": repository_id, "digest": digest}
+    return _LIVING.first(conn, values) or _TRASHED.first(conn, values)
 
 
 def sizes(conn: Connection, repository_id: int, digests: Iterable[str]) -> dict[str, int]:
@@ -80,8 +81,15 @@ def sizes(conn: Connection, repository_id: int, digests: Iterable[str]) -> dict[
 
 
 def reaches(conn: Connection, repository_id: int, count: int) -> bool:
-    """Whether the repository has `count` images or more."""
-    return count <= 0 or _REACHES.first(conn, {"repository_id": repository_id, "before": count - 1}) is not None
+    """Whether the repository has `count` living images or more."""
+    row = _IMAGES.first(conn, {"repository": repository_id})
+    return row is not None and bool(row.images >= count)
+
+
+def _count(conn: Connection, repository_id: int, more: int) -> None:
+    """The repository has `more` living images than before; fewer, when negative."""
+    if more:
+        _COUNT.run(conn, {"repository": repository_id, "more": more})
 
 
 def add(conn: Connection, values: dict[str, Any], references: Sequence[dict[str, Any]]) -> int:
@@ -90,13 +98,22 @@ def add(conn: Connection, values: dict[str, Any], references: Sequence[dict[str,
     assert row is not None  # noqa: S101 - an insert returns what it inserted
     manifest_id = int(row.id)
     _refer(conn, manifest_id, values["repository_id"], references)
+    _count(conn, values["repository_id"], 1)
     return manifest_id
 
 
-def revive(conn: Connection, manifest_id: int, values: dict[str, Any], references: Sequence[dict[str, Any]]) -> None:
-    """Bring a manifest back from the trash as if it had just been pushed with these `values`."""
-    fresh = {**values, "deleted_at": None, "deleted_by": None}
-    conn.execute(update(manifests).where(manifests.c.id == manifest_id).values(**fresh))
+def revive(conn: Connection, repository_id: int, manifest_id: int, **values: Any) -> None:
+    """Bring a manifest of the repository back from the trash, with these columns changed."""
+    statement = update(manifests).where(manifests.c.id == manifest_id, _IN_TRASH)
+    back = conn.execute(statement.values(deleted_at=None, deleted_by=None, **values)).rowcount
+    _count(conn, repository_id, back)
+
+
+def push_again(
+    conn: Connection, manifest_id: int, values: dict[str, Any], references: Sequence[dict[str, Any]]
+) -> None:
+    """Bring a manifest back from the trash as if it had just been pushed: as `add`."""
+    revive(conn, manifest_id=manifest_id, **values)
     conn.execute(delete(manifest_references).where(manifest_references.c.manifest_id == manifest_id))
     _refer(conn, manifest_id, values["repository_id"], references)
 
@@ -110,9 +127,10 @@ def _refer(conn: Connection, manifest_id: int, repository_id: int, references: S
         _REFER.run_each(conn, rows)
 
 
-def trash(conn: Connection, manifest_id: int, at: float, by: str) -> None:
-    statement = update(manifests).where(manifests.c.id == manifest_id)
-    conn.execute(statement.values(deleted_at=at, deleted_by=by))
+def trash(conn: Connection, repository_id: int, manifest_id: int, at: float, by: str) -> None:
+    """Throw a manifest of the repository away."""
+    statement = update(manifests).where(manifests.c.id == manifest_id, _ALIVE)
+    _count(conn, repository_id, -conn.execute(statement.values(deleted_at=at, deleted_by=by)).rowcount)
 
 
 def parents(conn: Connection, repository_id: int, digests: Iterable[str]) -> dict[str, list[str]]:

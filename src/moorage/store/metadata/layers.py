@@ -12,6 +12,19 @@ from moorage.store.metadata.tables import blob_contents, blobs, layers, manifest
 _REFERENCED = exists().where(
     manifest_references.c.repository_id == layers.c.repository_id, manifest_references.c.digest == layers.c.digest
 )
+_CALLED = (  # by one of the manifests: a layer may be in each of a hundred thousand
+    select(manifest_references.c.media_type)
+    .join(manifests, manifests.c.id == manifest_references.c.manifest_id)
+    .where(
+        manifest_references.c.repository_id == layers.c.repository_id,
+        manifest_references.c.digest == layers.c.digest,
+        manifest_references.c.kind != "child",
+        manifests.c.deleted_at.is_(None),
+    )
+    .limit(1)
+    .correlate(layers)
+    .scalar_subquery()
+)
 _FIND = Query(
     select(layers.c.repository_id, layers.c.digest, layers.c.size, blobs.c.object_key, blob_contents.c.content)
     .join(repositories, repositories.c.id == layers.c.repository_id)
@@ -68,18 +81,11 @@ def sizes(conn: Connection, repository_id: int, digests: Iterable[str]) -> dict[
 
 
 def media_types(conn: Connection, repository_id: int, digests: Sequence[str]) -> dict[str, str]:
-    """What the repository's manifests call those of `digests` that they reference."""
-    statement = (
-        select(manifest_references.c.digest, manifest_references.c.media_type)
-        .join(manifests, manifests.c.id == manifest_references.c.manifest_id)
-        .where(
-            manifest_references.c.repository_id == repository_id,
-            manifest_references.c.digest.in_(digests),
-            manifest_references.c.kind != "child",
-            manifests.c.deleted_at.is_(None),
-        )
+    """What a manifest of the repository calls those of `digests` that it holds and that one references."""
+    statement = select(layers.c.digest, _CALLED.label("media_type")).where(
+        layers.c.repository_id == repository_id, layers.c.digest.in_(digests)
     )
-    return {row.digest: row.media_type for row in conn.execute(statement)}
+    return {row.digest: row.media_type for row in conn.execute(statement) if row.media_type is not None}
 
 
 def attach(conn: Connection, repository_id: int, digest: str, size: int, at: float) -> bool:

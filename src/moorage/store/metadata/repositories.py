@@ -106,11 +106,13 @@ def names(conn: Connection, account: str, region: str, after: str, limit: int) -
     )
 
 
-def count(conn: Connection, account: str, region: str) -> int:
-    """How many living repositories the registry has."""
-    return conn.execute(
-        select(func.count()).where(repositories.c.account == account, repositories.c.region == region, _ALIVE)
-    ).scalar_one()
+def reaches(conn: Connection, account: str, region: str, count: int) -> bool:
+    """Whether the registry has `count` living repositories or more."""
+    newest = conn.execute(select(func.max(repositories.c.id))).scalar_one() or 0
+    if newest < count:  # ids are given out one after the other, so there are no more repositories than that anywhere
+        return False
+    here = (repositories.c.account == account, repositories.c.region == region, _ALIVE)
+    return conn.execute(select(func.count()).where(*here)).scalar_one() >= count
 
 
 def add(conn: Connection, **values: Any) -> int:

@@ -24,6 +24,8 @@ from moorage.store.metadata.schema import BIG_ID
 from moorage.store.metadata.schema import metadata as metadata  # noqa: PLC0414 - whole once this module is
 
 _ALIVE = text("deleted_at IS NULL")
+_IN_TRASH = text("deleted_at IS NOT NULL")
+_REMOVED = text("digest IS NULL")
 
 # One row: the authorisation epoch, raised by every change of identity or policy in that change's own transaction.
 epoch = Table(
@@ -51,6 +53,7 @@ repositories = Table(
     Column("encryption_type", String(16), nullable=False),
     Column("kms_key", Text),
     Column("policy_hash", String(64), ForeignKey("policy_documents.hash")),  # the repository policy in force
+    Column("images", Integer, nullable=False, server_default="0"),  # so many rows of `manifests` are alive
     Column("deleted_at", Float),
     Column("deleted_by", Text),
 )
@@ -153,7 +156,14 @@ Index(
 )
 Index("ix_manifests_repository_id_id", manifests.c.repository_id, manifests.c.id)
 Index("ix_manifests_repository_id_subject", manifests.c.repository_id, manifests.c.subject)
-Index("ix_manifests_deleted_at", manifests.c.deleted_at)
+Index(
+    "ix_manifests_trash",
+    manifests.c.repository_id,
+    manifests.c.digest,
+    sqlite_where=_IN_TRASH,
+    postgresql_where=_IN_TRASH,
+)
+Index("ix_manifests_deleted_at", manifests.c.deleted_at, sqlite_where=_IN_TRASH, postgresql_where=_IN_TRASH)
 
 manifest_references = Table(  # what a manifest names: its config, layers, and (of an index) children
     "manifest_references",
@@ -188,6 +198,13 @@ tag_history = Table(
     Column("at", Float, nullable=False),
     Column("by", Text, nullable=False),
     Index("ix_tag_history_repository_id", "repository_id", "name", "id"),
+)
+Index(
+    "ix_tag_history_removed",
+    tag_history.c.repository_id,
+    tag_history.c.at,
+    sqlite_where=_REMOVED,
+    postgresql_where=_REMOVED,
 )
 
 # --- Blobs: stored once, belonging to repositories ---

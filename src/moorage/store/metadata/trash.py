@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, select
 
 from moorage.store.metadata.tables import manifest_references, manifests, repositories, tag_history
 
@@ -47,11 +47,6 @@ def deleted_children(
         )
         .order_by(manifests.c.deleted_at.desc(), manifests.c.id.desc())
     ).all()
-
-
-def revive_image(conn: Connection, manifest_id: int) -> None:
-    """The image is there again."""
-    conn.execute(update(manifests).where(manifests.c.id == manifest_id).values(deleted_at=None, deleted_by=None))
 
 
 def destroy_image(conn: Connection, manifest_id: int) -> None:

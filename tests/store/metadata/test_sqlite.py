@@ -229,7 +229,7 @@ class _SlowDisk:
         self.flushes = 0
         self.error: OSError | None = None
         self._free = threading.Event()
-        monkeypatch.setattr("moorage.store.metadata.sqlite_log.os.fdatasync", self._flush)
+        monkeypatch.setattr("moorage.store.metadata.sqlite_flusher.os.fdatasync", self._flush)
 
     def _flush(self, descriptor: int) -> None:
         assert Path(f"/proc/self/fd/{descriptor}").readlink().name == "moorage.db-wal"

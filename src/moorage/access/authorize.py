@@ -70,7 +70,9 @@ class Attachment(NamedTuple):
 class Standing(NamedTuple):
     """What a caller's requests for an action on a resource rest on, for as long as the authorisation epoch stands."""
 
+    attachment: Attachment
     plan: policy.Plan
+    """Of these policies."""
     account: AccountId
     """Whose the resource is."""
     arn: str
@@ -160,15 +162,12 @@ class Access:
         self, caller: Caller, connection: Connection, action: str, ref: RepositoryRef, document: policy.Document
     ) -> bool:
         """Would `caller` be allowed if `document` were the repository's policy? Not recorded, no way out for root."""
-        at = await self._repositories.current_epoch()
-        state = await self._repositories.state(ref, at)
-        attachment, keys = await self._applying(caller.principal, action, ref.account, ref.region, at)
-        tags = _NO_TAGS if state is None else state.tags
+        standing = await self._standing(caller, action, ref)
         name = hashlib.sha256(document.text.encode()).hexdigest()  # as documents are named that are stored
         self._compiled.keep((name, document.kind), document)
-        attachment = attachment._replace(caller=caller.policies, repository=name)
-        plan = await self._plan(attachment, caller.principal, action)
-        values = context.of_request(caller, connection, self._clock.now(), ref.account, tags, keys)
+        plan = await self._plan(standing.attachment._replace(repository=name), caller.principal, action)
+        tags = standing.tags or _NO_TAGS
+        values = context.of_request(caller, connection, self._clock.now(), ref.account, tags, standing.keys)
         return plan.decide(ref.arn, ref.account, values).allowed
 
     async def _decide(
@@ -182,11 +181,7 @@ class Access:
         *,
         recorded: bool = True,
     ) -> Entry:
-        at = await self._repositories.current_epoch()
-        standing = self._standings.known((caller.principal, caller.policies, action, resource), at)
-        if standing is None:
-            standing = await self._stand(caller, action, resource, at)
-        plan, account, arn, tags, keys = standing
+        _, plan, account, arn, tags, keys = await self._standing(caller, action, resource)
         if tags is None:
             tags = _requested_tags(extra)
         if keys:
@@ -210,8 +205,18 @@ class Access:
     def _recovers(self, caller: Caller, decision: policy.Decision, policies: policy.Policies) -> bool:
         return self._settings.root_recovers and may_recover(decision, policies, verified=caller.verified)
 
+    async def _standing(self, caller: Caller, action: str, resource: Resource) -> Standing:
+        """What such requests rest on now."""
+        at = await self._repositories.current_epoch()
+        key = (caller.principal, caller.policies, action, resource)
+        standing = self._standings.known(key, at)
+        if standing is None:
+            standing = await self._stand(caller, action, resource, at)
+            self._standings.keep(key, standing, at)
+        return standing
+
     async def _stand(self, caller: Caller, action: str, resource: Resource, at: Epoch) -> Standing:
-        """What such requests rest on under that epoch."""
+        """What they rest on under that epoch."""
         tags: Mapping[str, str] | None = _NO_TAGS
         policy_hash: str | None = None
         trust: str | None = None
@@ -228,9 +233,8 @@ class Access:
             account, arn, trust = resource
         attachment, keys = await self._applying(caller.principal, action, account, region, at)
         attachment = attachment._replace(caller=caller.policies, repository=policy_hash, trust=trust)
-        standing = Standing(await self._plan(attachment, caller.principal, action), account, arn, tags, keys)
-        self._standings.keep((caller.principal, caller.policies, action, resource), standing, at)
-        return standing
+        plan = await self._plan(attachment, caller.principal, action)
+        return Standing(attachment, plan, account, arn, tags, keys)
 
     async def _plan(self, attachment: Attachment, principal: policy.Principal, action: str) -> policy.Plan:
         """Kept, as the texts of policies never change."""

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from moorage.clock import Clock
 from moorage.errors import RepositoryNotFound, RepositoryPolicyNotFound
+from moorage.memo import Memo
 from moorage.names import RepositoryRef
 from moorage.registry import events
 from moorage.store.metadata import epoch
@@ -15,6 +16,7 @@ from moorage.store.metadata import repositories as repository_rows
 from moorage.store.metadata.database import Database
 
 _DOCUMENTS_KEPT = 1024
+_SET_KEPT = 64
 
 
 class Past(NamedTuple):
@@ -32,18 +34,22 @@ class RepositoryPolicies:
         self._db = db
         self._clock = clock
         self._documents: dict[str, str] = {}
+        self._hashes: Memo[str, str] = Memo(_SET_KEPT)
+        """Of texts that were set: documents are never deleted, and the same one is often set on many repositories."""
 
     async def set(self, ref: RepositoryRef, text: str, *, by: str) -> None:
         """Put `text` in force in place of whatever was. RepositoryNotFound."""
 
-        def work(conn: Connection) -> None:
+        def work(conn: Connection) -> str:
             now = self._clock.now()
-            if not rows.set_of_repository(conn, ref, rows.keep(conn, text), now, by):
+            name = self._hashes.get(text) or rows.keep(conn, text)
+            if not rows.set_of_repository(conn, ref, name, now, by):
                 raise RepositoryNotFound(ref)
             epoch.advance_repository(conn)
             events.record(conn, ref, "policy.set", {"by": by}, at=now)
+            return name
 
-        await self._db.transaction(work)
+        self._hashes.keep(text, await self._db.transaction(work))
 
     async def get(self, ref: RepositoryRef) -> str:
         """The text in force. RepositoryNotFound, RepositoryPolicyNotFound."""

@@ -1,5 +1,6 @@
 """What only PostgreSQL can do to us: collisions, a full disk, connections that die."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -56,6 +57,37 @@ async def test_an_error_that_stays_is_told(database: Database, code: str, runs_e
     with pytest.raises(DBAPIError):
         await database.transaction(work)
     assert runs == runs_expected
+
+
+async def test_a_slow_transaction_gets_its_turn_among_many_quick_ones(postgres: PostgresServer) -> None:
+    """Every quick one that commits meanwhile makes the slow one collide, until it is let alone."""
+    url = postgres.new_database()
+    workers = [await open_database(Settings(database_url=url)) for _ in range(3)]
+    done = asyncio.Event()
+    quick = 0
+
+    def slow(conn: Connection) -> None:
+        value = epoch.current(conn).value
+        conn.execute(text("SELECT pg_sleep(0.2)"))
+        conn.execute(text(f"UPDATE epoch SET value = {value + 1}"))
+
+    async def keep_writing(worker: Database) -> int:
+        count = 0
+        while not done.is_set():
+            await worker.transaction(epoch.advance)
+            count += 1
+        return count
+
+    writing = [asyncio.create_task(keep_writing(worker)) for worker in workers for _ in range(3)]
+    try:
+        await workers[0].transaction(slow)
+    finally:
+        done.set()
+        quick = sum(await asyncio.gather(*writing))
+    assert quick > 0
+    assert await workers[0].read(counted) == 1 + 1 + quick  # none was lost
+    for worker in workers:
+        await worker.close()
 
 
 async def test_a_full_disk_is_told_by_name(database: Database) -> None:

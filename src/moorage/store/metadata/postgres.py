@@ -1,8 +1,12 @@
-"""Metadata in PostgreSQL through asyncpg: serialisable transactions, run again when they collide."""
+"""Metadata in PostgreSQL through asyncpg: serialisable transactions, run again when they collide.
+
+One that keeps colliding, as a long one does among many short ones, is at last let alone: it waits until those under way
+have ended, and holds up those that come.
+"""
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import asyncpg
@@ -15,16 +19,21 @@ from moorage.store.metadata.migrations import History, is_current, upgrade
 
 T = TypeVar("T")
 
-ATTEMPTS = 20  # of one transaction that keeps colliding; the waits add up to about 5 s
+ATTEMPTS = 20  # of one transaction that keeps colliding
+BESIDE_OTHERS = 4  # so many of them beside others; only long transactions can collide with the next
 UNIQUE_ATTEMPTS = 12  # statements look before they insert, so it is nearly always a collision
 CONNECTIONS = 10  # per worker process
+WRITERS = 2  # at once per worker process, of short transactions and of long ones: more collide more than they do
 
 _COLLISIONS = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
 _UNIQUE_VIOLATION = "23505"
 _NO_ROOM = frozenset({"53100"})  # disk_full
 _NO_TEXT = "22021"  # character_not_in_repertoire: a NUL
 _MIGRATION_LOCK = 0x6D6F6F72  # "moor"; the key of an advisory lock
-_ASYNCHRONOUS = text("SET LOCAL synchronous_commit = off")
+_WRITING_LOCK = 0x6D6F6F73  # shared by transactions that write beside others, exclusive for one that is let alone
+_BESIDE = f"pg_advisory_xact_lock_shared({_WRITING_LOCK})"
+_ALONE = text(f"SELECT pg_advisory_xact_lock({_WRITING_LOCK})")
+_ASYNCHRONOUS = "set_config('synchronous_commit', 'off', true)"
 
 
 class PostgresDatabase:
@@ -34,6 +43,8 @@ class PostgresDatabase:
         self._engine = engine
         self._reading = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._writing = engine.execution_options(isolation_level="SERIALIZABLE")
+        self._writers = asyncio.Semaphore(WRITERS)
+        self._long_writers = asyncio.Semaphore(WRITERS)
 
     @classmethod
     def open(cls, url: str) -> "PostgresDatabase":
@@ -76,14 +87,23 @@ class PostgresDatabase:
         raise AssertionError("unreachable")
 
     async def transaction(self, work: Callable[[Connection], T], *, durable: bool = True, long: bool = False) -> T:
+        async with self._long_writers if long else self._writers:
+            return await self._transaction(work, durable, long)
+
+    async def _transaction(self, work: Callable[[Connection], T], durable: bool, long: bool) -> T:
+        beside = [] if long else [_BESIDE]  # whoever is let alone does not wait for long ones
+        asynchronous = [] if durable else [_ASYNCHRONOUS]
         attempt = 0
         while True:
             attempt += 1
             try:
-                async with self._writing.begin() as conn:
-                    if not durable:
-                        await conn.execute(_ASYNCHRONOUS)
-                    return await conn.run_sync(work)
+                if attempt <= BESIDE_OTHERS:
+                    return await self._run(work, beside + asynchronous)
+                # The lock is held by a transaction beside it: one that waits for a lock within itself goes on from what
+                # it saw before it waited.
+                async with self._engine.begin() as conn:
+                    await conn.execute(_ALONE)
+                    return await self._run(work, asynchronous)
             except DBAPIError as error:
                 code = getattr(error.orig, "sqlstate", None)
                 if code in _NO_ROOM:
@@ -93,6 +113,13 @@ class PostgresDatabase:
                 if not _worth_another(code, attempt):
                     raise
             await asyncio.sleep(random.uniform(0, min(0.5, 0.002 * 2**attempt)))  # noqa: S311 - only spreads retries
+
+    async def _run(self, work: Callable[[Connection], T], first: Sequence[str]) -> T:
+        """One attempt; `first`: expressions to evaluate at its beginning."""
+        async with self._writing.begin() as conn:
+            if first:
+                await conn.execute(text(f"SELECT {', '.join(first)}"))
+            return await conn.run_sync(work)
 
     def changed(self) -> int | None:
         return None

@@ -26,6 +26,7 @@ from moorage.store.metadata.sqlite_connection import connect, core_connection, o
 from moorage.store.metadata.sqlite_log import Log
 
 GROUP = 64  # transactions that share one COMMIT at most
+CAREFUL = 64  # groups after one of a job that failed: savepoints cost each job less than a group costs that runs twice
 INLINE_GROUP = 16  # so many hold the event loop for a few milliseconds
 INLINE_BUSY_MILLISECONDS = 5  # how long the event loop waits for another program's transaction before a thread does
 
@@ -71,6 +72,8 @@ class _Committer:
         self._raw.execute("PRAGMA synchronous = NORMAL")
         self._connection = core_connection(self._raw)
         self.gate = open_gate(path)
+        self._careful = 0
+        """So many groups yet run each job behind a savepoint."""
 
     def wait_at_most(self, milliseconds: int) -> None:
         """For the transaction of another program."""
@@ -83,7 +86,7 @@ class _Committer:
         """Run the group. A job that raises loses its own changes; a failed COMMIT all of them. The gate is ours."""
         try:
             self._begin()
-            outcomes = [self._run_one(job) for job in group]
+            outcomes = self._run(group)
             self._raw.execute("COMMIT")
         except (sqlite3.Error, _GroupLostError) as error:
             if self._raw.in_transaction:
@@ -98,6 +101,18 @@ class _Committer:
             if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                 raise _BusyError(error) from error
             raise
+
+    def _run(self, group: Sequence[Job]) -> list[Outcome]:
+        if not self._careful:
+            try:
+                return [Outcome(job.future, job.durable, job.work(self._connection), None) for job in group]
+            except Exception:  # noqa: BLE001 - whose it is shows when they run again
+                self._careful = CAREFUL
+            if self._raw.in_transaction:
+                self._raw.execute("ROLLBACK")
+            self._begin()
+        self._careful -= 1
+        return [self._run_one(job) for job in group]
 
     def _run_one(self, job: Job) -> Outcome:
         self._raw.execute("SAVEPOINT job")

@@ -153,7 +153,8 @@ class Recorder:
             key = (id(entry.caller), request.action, request.resource, id(entry.policies), *apart)
             same = self._entries.get(key)
             if same is not None:
-                if same.decision.request.context == context and same.decision.rule == decision.rule:
+                told = same.decision.request.context
+                if (told is context or told == context) and same.decision.rule == decision.rule:
                     same.count += 1
                     same.last = entry.at
                     return same

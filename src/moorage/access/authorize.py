@@ -106,6 +106,7 @@ class Access:
         self._standings: PerEpoch[tuple[policy.Principal, PolicySets, str, Resource], Standing] = PerEpoch(
             _STANDING, "value"
         )
+        self._contexts = context.Contexts()
         self._allowed = metrics.DECISIONS.labels("allow")
         self._denied = metrics.DECISIONS.labels("deny")
 
@@ -123,7 +124,8 @@ class Access:
 
         `extra`: condition keys of the operation, in lower case. `decision_id`: under which it is recorded.
         """
-        entry = await self._decide(caller, connection, action, resource, extra, decision_id)
+        standing = self._known(caller, action, resource) or await self._stand(caller, action, resource)
+        entry = self._recorded(self._decide(standing, caller, connection, resource, extra, decision_id), connection)
         decision = entry.decision
         if decision.allowed:
             return
@@ -150,73 +152,73 @@ class Access:
         extra: Mapping[str, str | tuple[str, ...]] = _NO_TAGS,
     ) -> bool:
         """The same decision, recorded too, as a value."""
-        entry = await self._decide(caller, connection, action, resource, extra, None)
+        standing = self._known(caller, action, resource) or await self._stand(caller, action, resource)
+        entry = self._recorded(self._decide(standing, caller, connection, resource, extra, None), connection)
         return entry.decision.allowed
 
     async def sees(self, caller: Caller, connection: Connection, action: str, resource: Resource) -> bool:
         """The same decision about what an answer may show. Nobody asked for it by name, so it is not recorded."""
-        entry = await self._decide(caller, connection, action, resource, _NO_TAGS, None, recorded=False)
-        return entry.decision.allowed
+        standing = self._known(caller, action, resource) or await self._stand(caller, action, resource)
+        return self._decide(standing, caller, connection, resource, _NO_TAGS, None).decision.allowed
 
     async def would_allow(
         self, caller: Caller, connection: Connection, action: str, ref: RepositoryRef, document: policy.Document
     ) -> bool:
         """Would `caller` be allowed if `document` were the repository's policy? Not recorded, no way out for root."""
-        standing = await self._standing(caller, action, ref)
+        standing = self._known(caller, action, ref) or await self._stand(caller, action, ref)
         name = hashlib.sha256(document.text.encode()).hexdigest()  # as documents are named that are stored
         self._compiled.keep((name, document.kind), document)
         plan = await self._plan(standing.attachment._replace(repository=name), caller.principal, action)
         tags = standing.tags or _NO_TAGS
-        values = context.of_request(caller, connection, self._clock.now(), ref.account, tags, standing.keys)
+        values = self._contexts.of(caller, connection, self._clock.now(), ref.account, tags, standing.keys)
         return plan.decide(ref.arn, ref.account, values).allowed
 
-    async def _decide(
+    def _decide(
         self,
+        standing: Standing,
         caller: Caller,
         connection: Connection,
-        action: str,
         resource: Resource,
         extra: Mapping[str, str | tuple[str, ...]],
         decision_id: str | None,
-        *,
-        recorded: bool = True,
     ) -> Entry:
-        _, plan, account, arn, tags, keys = await self._standing(caller, action, resource)
+        _, plan, account, arn, tags, keys = standing
         if tags is None:
             tags = _requested_tags(extra)
         if keys:
             extra = {**extra, **keys}
         now = self._clock.now()
-        decision = plan.decide(arn, account, context.of_request(caller, connection, now, account, tags, extra))
+        decision = plan.decide(arn, account, self._contexts.of(caller, connection, now, account, tags, extra))
         if not decision.allowed and self._recovers(caller, decision, plan.policies):
             decision = msgspec.structs.replace(
                 decision, allowed=True, explicit=False, decided_by="root", rule=RECOVERY_RULE
             )
         region = connection.region if isinstance(resource, NamedResource) else resource.region
         told = "" if decision.allowed else decision_id or str(uuid.uuid4())
-        entry = Entry(told, now, now, region, decision, plan.policies, caller)
-        if not recorded:
-            return entry
-        entry = self._recorder.record(entry)
+        return Entry(told, now, now, region, decision, plan.policies, caller)
+
+    def _recorded(self, made: Entry, connection: Connection) -> Entry:
+        """The entry of the record that stands for this one."""
+        entry = self._recorder.record(made)
         connection.decisions.append(entry)
-        (self._allowed if decision.allowed else self._denied).inc()
+        (self._allowed if entry.decision.allowed else self._denied).inc()
         return entry
 
     def _recovers(self, caller: Caller, decision: policy.Decision, policies: policy.Policies) -> bool:
         return self._settings.root_recovers and may_recover(decision, policies, verified=caller.verified)
 
-    async def _standing(self, caller: Caller, action: str, resource: Resource) -> Standing:
-        """What such requests rest on now."""
+    def _known(self, caller: Caller, action: str, resource: Resource) -> Standing | None:
+        """What `_stand` found, as long as the epoch stands."""
+        at = self._repositories.known_epoch()
+        return self._standings.known((caller.principal, caller.policies, action, resource), at)
+
+    async def _stand(self, caller: Caller, action: str, resource: Resource) -> Standing:
+        """What such requests rest on."""
         at = await self._repositories.current_epoch()
         key = (caller.principal, caller.policies, action, resource)
-        standing = self._standings.known(key, at)
-        if standing is None:
-            standing = await self._stand(caller, action, resource, at)
-            self._standings.keep(key, standing, at)
-        return standing
-
-    async def _stand(self, caller: Caller, action: str, resource: Resource, at: Epoch) -> Standing:
-        """What they rest on under that epoch."""
+        known = self._standings.known(key, at)  # `_known` knows no epoch where each look at it asks the database
+        if known is not None:
+            return known
         tags: Mapping[str, str] | None = _NO_TAGS
         policy_hash: str | None = None
         trust: str | None = None
@@ -234,7 +236,9 @@ class Access:
         attachment, keys = await self._applying(caller.principal, action, account, region, at)
         attachment = attachment._replace(caller=caller.policies, repository=policy_hash, trust=trust)
         plan = await self._plan(attachment, caller.principal, action)
-        return Standing(attachment, plan, account, arn, tags, keys)
+        standing = Standing(attachment, plan, account, arn, tags, keys)
+        self._standings.keep(key, standing, at)
+        return standing
 
     async def _plan(self, attachment: Attachment, principal: policy.Principal, action: str) -> policy.Plan:
         """Kept, as the texts of policies never change."""

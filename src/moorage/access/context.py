@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from moorage import policy
 from moorage.access.caller import Caller, Connection
+from moorage.memo import Memo
 
 if TYPE_CHECKING:
     from moorage.identity.credentials import Credential
 
 Values = dict[str, str | tuple[str, ...]]
+_ALIKE = 1024
+"""Contexts of one second that are kept."""
 
 _TYPES: Mapping[str, str] = {
     "root": "Account",
@@ -60,6 +63,48 @@ def of_credential(principal: policy.Principal, credential: "Credential | None") 
         # What the session was made with never speaks over what it is.
         values = {**session.context, **values}
     return values
+
+
+class Contexts:
+    """Makes the contexts of requests. Those of one second that are alike get the same one, which nobody may change."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._made: Memo[tuple[object, ...], tuple[Values, object, object]] = Memo(_ALIKE)
+
+    def of(
+        self,
+        caller: Caller,
+        connection: Connection,
+        now: float,
+        resource_account: str,
+        resource_tags: Mapping[str, str],
+        extra: Mapping[str, str | tuple[str, ...]],
+    ) -> Values:
+        """As `of_request`."""
+        if extra:
+            return of_request(caller, connection, now, resource_account, resource_tags, extra)
+        second = int(now)
+        if second != self._second:
+            self._made.clear()
+            self._second = second
+        key = (
+            id(caller.context),
+            id(resource_tags),
+            connection.source_ip,
+            connection.secure,
+            connection.region,
+            connection.user_agent,
+            connection.referer,
+            resource_account,
+        )
+        made = self._made.get(key)
+        if made is None:
+            values = of_request(caller, connection, now, resource_account, resource_tags, extra)
+            # What stands in the key by its id is kept as long, so that nothing else gets that id.
+            made = (values, caller.context, resource_tags)
+            self._made.keep(key, made)
+        return made[0]
 
 
 def of_request(

@@ -3,6 +3,7 @@
 import fnmatch
 import re
 from types import MappingProxyType
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,6 +121,35 @@ def test_conclusions_of_a_plan_are_bounded() -> None:
         context = {key.lower(): "yes" if number >> place & 1 else "no" for place, key in enumerate(keys)}
         assert plan.decide(ARN, OWNER, context).allowed == (number > 0)
         assert 0 < len(plan._conclusions) <= 64
+
+
+def test_what_a_plan_keeps_by_values_is_bounded_and_short() -> None:
+    agents = named(Kind.REPOSITORY, grant("*", Condition={"StringLike": {"aws:UserAgent": "docker/*"}}))
+    plan = Plan(user(), ACTION, Policies(resource=agents))
+    for number in range(300):
+        for agent in (f"docker/{number}", f"docker/{number}" * 100, f"podman/{number}"):
+            assert plan.decide(ARN, OWNER, {"aws:useragent": agent}).allowed == agent.startswith("docker")
+            assert len(plan._by_values) <= 64
+    assert plan._by_values
+    assert all(value is None or len(str(value)) <= 256 for values in plan._by_values for value in values)
+
+
+def test_what_was_concluded_on_one_resource_is_not_concluded_on_another() -> None:
+    mine = named(Kind.IDENTITY, right(resource=f"{ARN}*"))
+    plan = Plan(user(), ACTION, Policies(identity=mine))
+    other = ARN.replace("repository/", "repository/not-")
+    for resource, account in ((ARN, OWNER), (other, OWNER), (f"{ARN}2", OWNER), (ARN, "999900001111"), (ARN, OWNER)):
+        expected = resource.startswith(ARN) and account == OWNER
+        assert plan.decide(resource, account, {}).allowed == expected
+
+
+def test_a_value_that_is_no_text_is_unfit_whatever_was_kept() -> None:
+    of_team = named(Kind.REPOSITORY, grant("*", Condition={"StringEquals": {"aws:PrincipalTag/team": "red"}}))
+    plan = Plan(user(), ACTION, Policies(resource=of_team))
+    unfit: tuple[Any, ...] = (["red"], 5, ("red", 5), {"red": 1})
+    for value in unfit:
+        assert plan.decide(ARN, OWNER, {"aws:principaltag/team": "red"}).allowed
+        assert plan.decide(ARN, OWNER, {"aws:principaltag/team": value}).rule == "0-unfit-request"
 
 
 parts = st.text("ab*?", max_size=4)

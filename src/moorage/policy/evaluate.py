@@ -1,7 +1,7 @@
 """The decision: every statement is read against the request, and what they say is combined (policy-engine.md §2)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -17,6 +17,8 @@ _KINDS: Final = ("root", "user", "role", "federated", "web", "service", "anonymo
 _WITH_IDENTITY: Final = frozenset({"root", "user", "role", "federated"})
 _KEPT: Final = 64
 """Conclusions that a plan keeps at most; past them it starts anew."""
+_LONGEST_KEPT: Final = 256
+"""Characters of a condition key's value that one is kept under."""
 
 
 class _Narrowed(msgspec.Struct, frozen=True, gc=False):
@@ -49,15 +51,30 @@ def evaluate(request: Request, policies: Policies, *, detail: bool = False) -> D
     return plan.decide(request.resource, request.resource_account, request.context, detail=detail)
 
 
+_Conclusion: TypeAlias = tuple[Ruling, tuple[SetTrace, ...]]
+"""What the findings say together, and all of them."""
+
+
 class Plan:
     """The policies that apply to a caller, narrowed down to an action: made once, asked again and again.
 
     Most statements of a policy name other principals or other actions. Which ones depends on nothing else, so a plan
-    has settled it, and checks only the others, on every request. What all findings say together is concluded once for
-    each combination of them.
+    has settled it, and checks only the others. What all findings say together is concluded once for each combination of
+    them, and for each combination of the values that they were found on.
     """
 
-    __slots__ = ("_conclusions", "_inquiry", "_open", "_sets", "action", "caller", "policies")
+    __slots__ = (
+        "_by_values",
+        "_conclusions",
+        "_inquiry",
+        "_open",
+        "_reads",
+        "_reads_resource",
+        "_sets",
+        "action",
+        "caller",
+        "policies",
+    )
 
     def __init__(self, caller: Principal, action: str, policies: Policies) -> None:
         """`action`: `service:Name`, in any case."""
@@ -72,7 +89,10 @@ class Plan:
             for narrowed in one.policies
             for index in narrowed.open
         )
-        self._conclusions: Final[dict[tuple[str | int, ...], tuple[Ruling, tuple[SetTrace, ...]]]] = {}
+        self._reads: Final = _reads([statement for statement, _ in self._open])
+        self._reads_resource: Final = any(statement.reads_resource for statement, _ in self._open)
+        self._by_values: Final[dict[tuple[object, ...], _Conclusion]] = {}
+        self._conclusions: Final[dict[tuple[str | int, ...], _Conclusion]] = {}
 
     def decide(self, resource: str, account: str, context: Context, *, detail: bool = False) -> Decision:
         """The decision on a resource (an ARN, or `*`) of `account`, as `evaluate` makes it."""
@@ -80,17 +100,9 @@ class Plan:
         if self._inquiry is None or not _is_fit(resource, account, context):
             return _unfit(request)
         try:
-            found = [statement.check(resource, context, met) for statement, met in self._open]
+            ruling, trace = self._concluded(resource, account, context)
         except UnfitRequestError:
             return _unfit(request)
-        key: tuple[str | int, ...] = (account, *map(id, found))
-        known = self._conclusions.get(key)
-        if known is None:
-            if len(self._conclusions) >= _KEPT:
-                self._conclusions.clear()
-            # The findings whose ids make the key live on in the trace, so that nothing else has these ids.
-            known = self._conclusions[key] = self._conclude(found, account)
-        ruling, trace = known
         if detail:
             trace = tuple(
                 _explained(self._inquiry, resource, context, one, told)
@@ -98,11 +110,50 @@ class Plan:
             )
         return Decision(request, ruling.allowed, ruling.explicit, ruling.decided_by, ruling.rule, trace)
 
-    def _conclude(self, found: Sequence[Finding], account: str) -> tuple[Ruling, tuple[SetTrace, ...]]:
+    def _concluded(self, resource: str, account: str, context: Context) -> _Conclusion:
+        reads = self._reads
+        if reads is None:
+            return self._checked(resource, account, context)
+        values = (account, resource if self._reads_resource else None, *[context.get(key) for key in reads])
+        try:
+            known = self._by_values.get(values)
+        except TypeError:  # a value that can be no key, and so is no text
+            return self._checked(resource, account, context)
+        if known is None:
+            known = self._checked(resource, account, context)
+            if all(value is None or (type(value) is str and len(value) <= _LONGEST_KEPT) for value in values):
+                if len(self._by_values) >= _KEPT:
+                    self._by_values.clear()
+                self._by_values[values] = known
+        return known
+
+    def _checked(self, resource: str, account: str, context: Context) -> _Conclusion:
+        """Raises UnfitRequestError."""
+        found = [statement.check(resource, context, met) for statement, met in self._open]
+        key: tuple[str | int, ...] = (account, *map(id, found))
+        known = self._conclusions.get(key)
+        if known is None:
+            if len(self._conclusions) >= _KEPT:
+                self._conclusions.clear()
+            # The findings whose ids make the key live on in the trace, so that nothing else has these ids.
+            known = self._conclusions[key] = self._conclude(found, account)
+        return known
+
+    def _conclude(self, found: Sequence[Finding], account: str) -> _Conclusion:
         """`found`: the findings of the open statements, in order."""
         rest = iter(found)
         trace = tuple([_set_trace(one, rest) for one in self._sets])
         return rule(self.caller, account, self.policies, trace), trace
+
+
+def _reads(statements: Sequence[Statement]) -> tuple[str, ...] | None:
+    """The condition keys that these ask, each once; None where policy variables may ask others."""
+    keys: list[str] = []
+    for each in statements:
+        if each.reads is None:
+            return None
+        keys += each.reads
+    return tuple(dict.fromkeys(keys))
 
 
 def _inquiry(caller: Principal, action: str, policies: Policies) -> Inquiry | None:

@@ -98,6 +98,8 @@ class Statement:
         "hangs",
         "index",
         "principals",
+        "reads",
+        "reads_resource",
         "resources",
         "sid",
     )
@@ -123,6 +125,10 @@ class Statement:
         self._resources: Final = None if resources is None or resources.covers_everything else resources
         self.hangs: Final = bool(conditions) or self._resources is not None
         """Whether it takes more than the caller and the action to tell that the statement matches."""
+        self.reads_resource: Final = self._resources is not None
+        fixed = all(test.hangs_on_key_alone for test in conditions)
+        self.reads: Final = tuple(test.key for test in conditions) if fixed and not self._has_variables() else None
+        """The condition keys that `check` asks; None where policy variables may ask others."""
         self._failed: Final = {
             element: Finding(index, sid, effect, matched=False, first_failed=element)
             for element in ("principal", "action")
@@ -134,6 +140,9 @@ class Statement:
         self._conditions: Final[tuple[tuple[Test, _Known, _Failures], ...]] = tuple(
             (test, {}, {}) for test in conditions
         )
+
+    def _has_variables(self) -> bool:
+        return self._resources is not None and bool(self._resources.moving)
 
     def meet(self, inquiry: Inquiry, *, by_principal: bool) -> Finding:
         """The first step: the finding by caller and action alone.

@@ -143,6 +143,27 @@ def test_what_was_concluded_on_one_resource_is_not_concluded_on_another() -> Non
         assert plan.decide(resource, account, {}).allowed == expected
 
 
+def test_a_plan_keeps_nothing_by_values_where_variables_read_others() -> None:
+    same = {"StringEquals": {"aws:PrincipalTag/team": "${aws:ResourceTag/team}"}}
+    plan = Plan(user(), ACTION, Policies(resource=named(Kind.REPOSITORY, grant("*", Condition=same))))
+    for of_resource in ("blue", "red", "blue"):
+        context = {"aws:principaltag/team": "blue", "aws:resourcetag/team": of_resource}
+        assert plan.decide(ARN, OWNER, context).allowed == (of_resource == "blue")
+    mine = named(Kind.IDENTITY, right(resource=f"arn:aws:ecr:*:{OWNER}:repository/${{aws:PrincipalTag/team}}/*"))
+    plan = Plan(user(), ACTION, Policies(identity=mine))
+    resource = f"arn:aws:ecr:us-east-1:{OWNER}:repository/blue/app"
+    for team in ("blue", "red", "blue"):
+        assert plan.decide(resource, OWNER, {"aws:principaltag/team": team}).allowed == (team == "blue")
+
+
+def test_a_value_that_can_be_no_key_changes_nothing_where_nobody_asks_it() -> None:
+    deny = right("Deny", Condition={"StringEquals": {"aws:PrincipalTag/team": "red", "aws:UserAgent": "docker"}})
+    plan = Plan(user(), ACTION, Policies(identity=named(Kind.IDENTITY, right(resource=f"{ARN}*"), deny)))
+    context: dict[str, Any] = {"aws:principaltag/team": "blue", "aws:useragent": ["no", "text"]}
+    assert plan.decide(ARN, OWNER, context).allowed
+    assert not plan.decide(ARN.replace("repository/", "repository/not-"), OWNER, context).allowed
+
+
 def test_a_value_that_is_no_text_is_unfit_whatever_was_kept() -> None:
     of_team = named(Kind.REPOSITORY, grant("*", Condition={"StringEquals": {"aws:PrincipalTag/team": "red"}}))
     plan = Plan(user(), ACTION, Policies(resource=of_team))

@@ -126,8 +126,9 @@ class Statement:
         self.hangs: Final = bool(conditions) or self._resources is not None
         """Whether it takes more than the caller and the action to tell that the statement matches."""
         self.reads_resource: Final = self._resources is not None
-        fixed = all(test.hangs_on_key_alone for test in conditions)
-        self.reads: Final = tuple(test.key for test in conditions) if fixed and not self._has_variables() else None
+        moving = self._resources is not None and bool(self._resources.moving)
+        fixed = not moving and all(test.hangs_on_key_alone for test in conditions)
+        self.reads: Final = tuple(test.key for test in conditions) if fixed else None
         """The condition keys that `check` asks; None where policy variables may ask others."""
         self._failed: Final = {
             element: Finding(index, sid, effect, matched=False, first_failed=element)
@@ -140,9 +141,6 @@ class Statement:
         self._conditions: Final[tuple[tuple[Test, _Known, _Failures], ...]] = tuple(
             (test, {}, {}) for test in conditions
         )
-
-    def _has_variables(self) -> bool:
-        return self._resources is not None and bool(self._resources.moving)
 
     def meet(self, inquiry: Inquiry, *, by_principal: bool) -> Finding:
         """The first step: the finding by caller and action alone.

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage.api.asgi import Scope, headers_of
-from moorage.api.aws.sigv4 import MISMATCH, Verifier, scope_service
+from moorage.api.aws.sigv4 import MISMATCH, Verifier, _authorization_parts, scope_service
 from moorage.clock import Clock
 from moorage.errors import (
     ExpiredToken,
@@ -343,3 +343,19 @@ def test_the_service_of_a_scope() -> None:
     scope, _ = signed(method="GET", body=b"", service="sts", presign=True)
     assert scope_service(headers_of(scope), scope["query_string"]) == "sts"
     assert scope_service({}, b"") is None
+
+
+@pytest.mark.parametrize("between", [" ", " X", "X", "; ", ", X", ",X "])
+async def test_the_signature_stands_behind_a_comma_by_its_own_name(between: str) -> None:
+    scope, body = signed()
+    text = headers_of(scope)[b"authorization"].decode()
+    wrong = text.replace(", Signature=", f"{between}Signature=")
+    assert wrong != text
+    assert isinstance(await refusal(replaced(scope, b"authorization", wrong.encode()), body), IncompleteSignature)
+
+
+@given(st.lists(st.sampled_from(["Credential=a/b", "SignedHeaders=h", "Signature=", "Signature", "x", ",", " ", "="])))
+def test_an_authorization_is_read_part_by_part_whatever_was_read_before(pieces: list[str]) -> None:
+    rest = "".join(pieces)
+    expected = dict(part.strip().partition("=")[::2] for part in rest.split(","))
+    assert _authorization_parts(f"AWS4-HMAC-SHA256 {rest}") == expected

@@ -325,17 +325,20 @@ def _scope(credential: str) -> tuple[str, str, Region, str]:
 
 def _authorization_parts(text: str) -> dict[str, str]:
     """`Credential`, `SignedHeaders` and `Signature` of an Authorization header, as far as they are there."""
-    constant, found, signature = text.rpartition("Signature=")
-    if found and constant.endswith((",", " ")) and "," not in signature and len(constant) <= _LONGEST_KEPT:
-        return {**_parts(constant), "Signature": signature.strip()}
-    return _parts.__wrapped__(text)
+    listed = text.partition(" ")[2]
+    before, comma, last = listed.rpartition(",")
+    if not comma or len(before) > _LONGEST_KEPT:
+        return _parts(listed)
+    return {**_parts_of_all_day(before), **_parts(last)}
 
 
-@lru_cache(maxsize=1024)
 def _parts(text: str) -> dict[str, str]:
-    """The same for any beginning of one. Before the signature, which clients write last, it is the same all day."""
-    pairs = (part.strip().partition("=") for part in text.partition(" ")[2].split(","))
+    pairs = (part.strip().partition("=") for part in text.split(","))
     return {name: value for name, _, value in pairs}
+
+
+_parts_of_all_day = lru_cache(maxsize=1024)(_parts)
+"""Clients write the signature last; what stands before it is the same all day."""
 
 
 def _instant_of(headers: dict[bytes, bytes]) -> str | None:

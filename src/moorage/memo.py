@@ -15,6 +15,6 @@ class Memo(dict[K, V]):
         self._most = most
 
     def keep(self, key: K, value: V) -> None:
-        if len(self) >= self._most:
+        if len(self) >= self._most and key not in self:
             self.clear()
         self[key] = value

@@ -124,7 +124,7 @@ class Access:
 
         `extra`: condition keys of the operation, in lower case. `decision_id`: under which it is recorded.
         """
-        standing = self._known(caller, action, resource) or await self._stand(caller, action, resource)
+        standing = await self._standing(caller, action, resource)
         entry = self._recorded(self._decide(standing, caller, connection, resource, extra, decision_id), connection)
         decision = entry.decision
         if decision.allowed:
@@ -152,20 +152,20 @@ class Access:
         extra: Mapping[str, str | tuple[str, ...]] = _NO_TAGS,
     ) -> bool:
         """The same decision, recorded too, as a value."""
-        standing = self._known(caller, action, resource) or await self._stand(caller, action, resource)
+        standing = await self._standing(caller, action, resource)
         entry = self._recorded(self._decide(standing, caller, connection, resource, extra, None), connection)
         return entry.decision.allowed
 
     async def sees(self, caller: Caller, connection: Connection, action: str, resource: Resource) -> bool:
         """The same decision about what an answer may show. Nobody asked for it by name, so it is not recorded."""
-        standing = self._known(caller, action, resource) or await self._stand(caller, action, resource)
+        standing = await self._standing(caller, action, resource)
         return self._decide(standing, caller, connection, resource, _NO_TAGS, None).decision.allowed
 
     async def would_allow(
         self, caller: Caller, connection: Connection, action: str, ref: RepositoryRef, document: policy.Document
     ) -> bool:
         """Would `caller` be allowed if `document` were the repository's policy? Not recorded, no way out for root."""
-        standing = self._known(caller, action, ref) or await self._stand(caller, action, ref)
+        standing = await self._standing(caller, action, ref)
         name = hashlib.sha256(document.text.encode()).hexdigest()  # as documents are named that are stored
         self._compiled.keep((name, document.kind), document)
         plan = await self._plan(standing.attachment._replace(repository=name), caller.principal, action)
@@ -207,18 +207,18 @@ class Access:
     def _recovers(self, caller: Caller, decision: policy.Decision, policies: policy.Policies) -> bool:
         return self._settings.root_recovers and may_recover(decision, policies, verified=caller.verified)
 
-    def _known(self, caller: Caller, action: str, resource: Resource) -> Standing | None:
-        """What `_stand` found, as long as the epoch stands."""
-        at = self._repositories.known_epoch()
-        return self._standings.known((caller.principal, caller.policies, action, resource), at)
-
-    async def _stand(self, caller: Caller, action: str, resource: Resource) -> Standing:
-        """What such requests rest on."""
+    async def _standing(self, caller: Caller, action: str, resource: Resource) -> Standing:
+        """What such requests rest on; kept for as long as the epoch stands."""
         at = await self._repositories.current_epoch()
         key = (caller.principal, caller.policies, action, resource)
-        known = self._standings.known(key, at)  # `_known` knows no epoch where each look at it asks the database
-        if known is not None:
-            return known
+        standing = self._standings.known(key, at)
+        if standing is None:
+            standing = await self._stand(caller, action, resource, at)
+            self._standings.keep(key, standing, at)
+        return standing
+
+    async def _stand(self, caller: Caller, action: str, resource: Resource, at: Epoch) -> Standing:
+        """What they rest on under that epoch."""
         tags: Mapping[str, str] | None = _NO_TAGS
         policy_hash: str | None = None
         trust: str | None = None
@@ -236,9 +236,7 @@ class Access:
         attachment, keys = await self._applying(caller.principal, action, account, region, at)
         attachment = attachment._replace(caller=caller.policies, repository=policy_hash, trust=trust)
         plan = await self._plan(attachment, caller.principal, action)
-        standing = Standing(attachment, plan, account, arn, tags, keys)
-        self._standings.keep(key, standing, at)
-        return standing
+        return Standing(attachment, plan, account, arn, tags, keys)
 
     async def _plan(self, attachment: Attachment, principal: policy.Principal, action: str) -> policy.Plan:
         """Kept, as the texts of policies never change."""
@@ -354,8 +352,9 @@ def _short_for_caller(decision: policy.Decision) -> str:
 def _requested_tags(extra: Mapping[str, str | tuple[str, ...]]) -> Mapping[str, str]:
     """A repository to be made has the tags that the request gives it."""
     prefix = "aws:requesttag/"
-    return {
+    found = {
         key.removeprefix(prefix): value
         for key, value in extra.items()
         if key.startswith(prefix) and isinstance(value, str)
     }
+    return found or _NO_TAGS  # always the same one, by which contexts are told apart

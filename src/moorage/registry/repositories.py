@@ -207,10 +207,6 @@ class Repositories:
         """The authorisation epoch: as long as it stands, decisions rest on the same policies."""
         return await self._epochs.now()
 
-    def known_epoch(self) -> epoch.Epoch | None:
-        """The same if it is known without asking the database."""
-        return self._epochs.known()
-
     async def state(self, ref: RepositoryRef, at: epoch.Epoch | None = None) -> State | None:
         """What a decision needs of the repository; None when there is none. `at`: the epoch, where it was just read."""
         return (await self._states.get(ref, partial(_state, ref=ref), at))[1]

@@ -94,11 +94,6 @@ class Epochs:
         self._seen: int | None = None
         self._current = Epoch(-1, -1)
 
-    def known(self) -> Epoch | None:
-        """The epoch, if nothing was committed since it was read; None too where that is not known."""
-        changed = self.db.changed()
-        return self._current if changed is not None and changed == self._seen else None
-
     async def now(self) -> Epoch:
         """The epoch."""
         changed = self.db.changed()

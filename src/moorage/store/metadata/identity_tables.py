@@ -5,7 +5,7 @@ A unique id (`AIDA…`, `AGPA…`, `AROA…`, `ANPA…`) is given once and never
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint, text
 
-from moorage.store.metadata.schema import BIG_ID, metadata
+from moorage.store.metadata.schema import BIG_ID, index_of_some, metadata
 
 accounts = Table(
     "accounts",
@@ -147,13 +147,12 @@ pull_tokens = Table(  # named passwords of the data plane, each limited by a ses
     Column("revoked_at", Float),  # kept for a while, so that its holder can be told
     Index("ix_pull_tokens_identity_id", "identity_id"),
 )
-Index(
+index_of_some(
     "uq_pull_tokens_living",
+    text("revoked_at IS NULL"),
     pull_tokens.c.account,
     pull_tokens.c.name_folded,
     unique=True,
-    sqlite_where=text("revoked_at IS NULL"),
-    postgresql_where=text("revoked_at IS NULL"),
 )
 
 last_uses = (

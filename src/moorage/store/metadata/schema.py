@@ -1,6 +1,8 @@
-"""What all tables are declared with: the MetaData of the registry's tables, and ids that grow."""
+"""What all tables are declared with: the MetaData of the registry's tables, ids that grow, indexes of some rows."""
 
-from sqlalchemy import BigInteger, Integer, MetaData
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, TextClause
 
 metadata = MetaData(
     naming_convention={
@@ -12,3 +14,8 @@ metadata = MetaData(
 )
 
 BIG_ID = BigInteger().with_variant(Integer, "sqlite")
+
+
+def index_of_some(name: str, some: TextClause, *columns: Column[Any], unique: bool = False) -> None:
+    """An index of the rows for which `some` holds, on their table."""
+    Index(name, *columns, unique=unique, sqlite_where=some, postgresql_where=some)

@@ -1,4 +1,7 @@
-"""The write-ahead log of a SQLite file is moved into the database in time: SQLite's checkpoint, in a thread."""
+"""The write-ahead log of a SQLite file: flushed (`sqlite_flusher.py`), and moved into the database in time.
+
+Moving is SQLite's checkpoint, in a thread that waits for the disk and nothing else.
+"""
 
 import asyncio
 import fcntl
@@ -23,8 +26,7 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._flusher = Flusher(path)
-        self.flush_for = self._flusher.flush_for
+        self.flusher = Flusher(path)
         self._mover = ThreadPoolExecutor(1, thread_name_prefix=f"checkpoint of {path.name}")
         self._commits = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -76,7 +78,7 @@ class Log:
             await asyncio.wait({self._moving})
         if self._timer is not None:
             self._timer.cancel()
-        await self._flusher.close()
+        await self.flusher.close()
         await asyncio.to_thread(self._mover.shutdown)
         if self._connection is not None:
             self._connection.close()

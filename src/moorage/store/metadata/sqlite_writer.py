@@ -2,8 +2,8 @@
 
 A COMMIT (synchronous=NORMAL) only appends to the write-ahead log: tens of microseconds, done by the event loop itself,
 since handing it to a thread and back takes longer. What must be durable is answered after an fdatasync of the log that
-began after its COMMIT (`sqlite_log.py`); whoever is not asked to be durable waits for no disk. The log is read from its
-beginning up to its first broken frame, so a flush makes everything durable that was committed before it, by any
+began after its COMMIT (`sqlite_flusher.py`); whoever is not asked to be durable waits for no disk. The log is read from
+its beginning up to its first broken frame, so a flush makes everything durable that was committed before it, by any
 process. Others may see a transaction a flush before it is durable; whatever they do with it is behind it in the log.
 
 Long works, and those that find the gate shut by another process, run in a thread.
@@ -261,7 +261,7 @@ def conclude(outcomes: list[Outcome], log: Log) -> None:
     """Tell the callers; those who asked for it after the log is flushed."""
     for outcome in outcomes:
         if outcome.durable:
-            log.flush_for(outcome.future, outcome.result)
+            log.flusher.flush_for(outcome.future, outcome.result)
         elif outcome.future.done():  # its caller was cancelled
             continue
         elif outcome.error is None:

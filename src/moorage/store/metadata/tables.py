@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from moorage.store.metadata import identity_tables  # noqa: F401 - so that `metadata` has all its tables
-from moorage.store.metadata.schema import BIG_ID
+from moorage.store.metadata.schema import BIG_ID, index_of_some
 from moorage.store.metadata.schema import metadata as metadata  # noqa: PLC0414 - whole once this module is
 
 _ALIVE = text("deleted_at IS NULL")
@@ -57,14 +57,8 @@ repositories = Table(
     Column("deleted_at", Float),
     Column("deleted_by", Text),
 )
-Index(
-    "uq_repositories_alive",
-    repositories.c.account,
-    repositories.c.region,
-    repositories.c.name,
-    unique=True,
-    sqlite_where=_ALIVE,
-    postgresql_where=_ALIVE,
+index_of_some(
+    "uq_repositories_alive", _ALIVE, repositories.c.account, repositories.c.region, repositories.c.name, unique=True
 )
 Index("ix_repositories_deleted_at", repositories.c.deleted_at)
 
@@ -146,24 +140,11 @@ manifests = Table(
     Column("deleted_at", Float),
     Column("deleted_by", Text),
 )
-Index(
-    "uq_manifests_alive",
-    manifests.c.repository_id,
-    manifests.c.digest,
-    unique=True,
-    sqlite_where=_ALIVE,
-    postgresql_where=_ALIVE,
-)
+index_of_some("uq_manifests_alive", _ALIVE, manifests.c.repository_id, manifests.c.digest, unique=True)
 Index("ix_manifests_repository_id_id", manifests.c.repository_id, manifests.c.id)
 Index("ix_manifests_repository_id_subject", manifests.c.repository_id, manifests.c.subject)
-Index(
-    "ix_manifests_trash",
-    manifests.c.repository_id,
-    manifests.c.digest,
-    sqlite_where=_IN_TRASH,
-    postgresql_where=_IN_TRASH,
-)
-Index("ix_manifests_deleted_at", manifests.c.deleted_at, sqlite_where=_IN_TRASH, postgresql_where=_IN_TRASH)
+index_of_some("ix_manifests_trash", _IN_TRASH, manifests.c.repository_id, manifests.c.digest)
+index_of_some("ix_manifests_deleted_at", _IN_TRASH, manifests.c.deleted_at)
 
 manifest_references = Table(  # what a manifest names: its config, layers, and (of an index) children
     "manifest_references",
@@ -199,13 +180,7 @@ tag_history = Table(
     Column("by", Text, nullable=False),
     Index("ix_tag_history_repository_id", "repository_id", "name", "id"),
 )
-Index(
-    "ix_tag_history_removed",
-    tag_history.c.repository_id,
-    tag_history.c.at,
-    sqlite_where=_REMOVED,
-    postgresql_where=_REMOVED,
-)
+index_of_some("ix_tag_history_removed", _REMOVED, tag_history.c.repository_id, tag_history.c.at)
 
 # --- Blobs: stored once, belonging to repositories ---
 

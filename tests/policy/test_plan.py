@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.policy import Kind, Named, Plan, Policies, Principal, Request, evaluate, parse
+from moorage.policy.by_values import ByValues
 from moorage.policy.resource import Resources
 from tests.policy import worlds as w
 from tests.policy.build import ACTION, ARN, OWNER, ask, grant, named, right, text, user
@@ -92,25 +93,13 @@ def test_a_boundary_is_part_of_who_asks() -> None:
         assert not evaluate(ask(user()), Policies(resource=resource, boundary=bounded)).allowed
 
 
-def test_nothing_is_kept_of_a_condition_whose_values_hang_on_other_keys() -> None:
+def test_a_condition_hangs_on_the_keys_of_its_variables_too() -> None:
     same = {"StringEquals": {"aws:PrincipalTag/team": "${aws:ResourceTag/team}"}}
     policy = Policies(resource=[Named("r", "", parse(text(grant("*", Condition=same)), Kind.REPOSITORY))])
     for of_resource in ("blue", "red", "blue"):
         context = {"aws:principaltag/team": "blue", "aws:resourcetag/team": of_resource}
         found = evaluate(Request(user(), ACTION, ARN, OWNER, context), policy)
         assert found.allowed == (of_resource == "blue")
-
-
-def test_what_is_kept_is_bounded() -> None:
-    document = parse(text(grant("*", Condition={"StringLike": {"aws:UserAgent": "docker/*"}})), Kind.REPOSITORY)
-    policy = Policies(resource=[Named("r", "", document)])
-    for number in range(1000):
-        caller = Principal("user", OWNER, f"arn:aws:iam::{OWNER}:user/{number}", f"AIDA{number}")
-        for agent in (f"docker/{number}", f"docker/{number}" * 100):
-            assert evaluate(Request(caller, ACTION, ARN, OWNER, {"aws:useragent": agent}), policy).allowed
-            assert 0 < len(document.statements[0]._conditions[0][1]) <= 32
-    values = document.statements[0]._conditions[0][1]
-    assert all(each is not None and len(each) <= 64 for each in values)
 
 
 def test_conclusions_of_a_plan_are_bounded() -> None:
@@ -126,12 +115,35 @@ def test_conclusions_of_a_plan_are_bounded() -> None:
 def test_what_a_plan_keeps_by_values_is_bounded_and_short() -> None:
     agents = named(Kind.REPOSITORY, grant("*", Condition={"StringLike": {"aws:UserAgent": "docker/*"}}))
     plan = Plan(user(), ACTION, Policies(resource=agents))
+    memories: list[ByValues[Any]] = [plan._concluded, *plan._groups]
     for number in range(300):
         for agent in (f"docker/{number}", f"docker/{number}" * 100, f"podman/{number}"):
             assert plan.decide(ARN, OWNER, {"aws:useragent": agent}).allowed == agent.startswith("docker")
-            assert len(plan._by_values) <= 64
-    assert plan._by_values
-    assert all(value is None or len(str(value)) <= 256 for values in plan._by_values for value in values)
+            assert all(len(each._kept) <= 64 for each in memories)
+    for each in memories:
+        assert each._kept
+        assert all(value is None or len(str(value)) <= 256 for values in each._kept for value in values)
+
+
+def test_statements_that_read_the_same_keys_are_asked_once_for_equal_values() -> None:
+    """Whatever else the context holds, and whichever way round they list the keys."""
+    tests = ({"aws:UserAgent": "docker", "aws:SourceVpc": "a"}, {"aws:sourcevpc": "b", "aws:useragent": "podman"})
+    in_vpc = [grant("*", Condition={"StringEquals": each}) for each in tests]
+    of_team = grant("*", "Deny", Condition={"StringEquals": {"aws:PrincipalTag/team": "red"}})
+    plan = Plan(user(), ACTION, Policies(resource=named(Kind.REPOSITORY, in_vpc[0], of_team, in_vpc[1])))
+    assert len(plan._groups) == 2
+    for agent, vpc, team, allowed in (
+        ("docker", "a", "blue", True),
+        ("docker", "a", "red", False),
+        ("podman", "a", "blue", False),
+        ("podman", "b", "green", True),
+        ("docker", "b", "green", False),
+    ):
+        context = {"aws:useragent": agent, "aws:sourcevpc": vpc, "aws:principaltag/team": team}
+        decision = plan.decide(ARN, OWNER, context)
+        assert decision.allowed is allowed
+        assert [each.index for each in decision.trace[0].policies[0].statements] == [0, 1, 2]
+    assert len(plan._groups[0]._kept) == 4
 
 
 def test_what_was_concluded_on_one_resource_is_not_concluded_on_another() -> None:
@@ -143,7 +155,7 @@ def test_what_was_concluded_on_one_resource_is_not_concluded_on_another() -> Non
         assert plan.decide(resource, account, {}).allowed == expected
 
 
-def test_a_plan_keeps_nothing_by_values_where_variables_read_others() -> None:
+def test_a_plan_tells_values_apart_that_variables_stand_for() -> None:
     same = {"StringEquals": {"aws:PrincipalTag/team": "${aws:ResourceTag/team}"}}
     plan = Plan(user(), ACTION, Policies(resource=named(Kind.REPOSITORY, grant("*", Condition=same))))
     for of_resource in ("blue", "red", "blue"):

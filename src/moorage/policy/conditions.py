@@ -5,7 +5,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from moorage.policy.operators import FOUND, NOT_FOUND, OPERATORS, UNPARSABLE, UNRESOLVED, Comparison, Operator
+from moorage.policy.operators import OPERATORS, Comparison, Operator
 from moorage.policy.variables import Context, Template, shown
 
 Because = Literal[
@@ -33,18 +33,20 @@ class UnfitRequestError(Exception):
     """The request holds something that is not text where text must be; it is denied as a whole."""
 
 
-_OUTCOMES: Final = {
-    FOUND: Outcome(True, "equal"),
-    NOT_FOUND: Outcome(False, "no-value-matched"),
-    UNRESOLVED: Outcome(False, "variable-unresolved"),
-    UNPARSABLE: Outcome(False, "type-unparsable"),
-}
-_NEGATED_OUTCOMES: Final = {
-    FOUND: Outcome(False, "equal"),
-    NOT_FOUND: Outcome(True, "no-value-matched"),
-    UNRESOLVED: Outcome(True, "variable-unresolved"),
-    UNPARSABLE: Outcome(False, "type-unparsable"),
-}
+_OUTCOMES: Final = (
+    Outcome(False, "no-value-matched"),
+    Outcome(True, "equal"),
+    Outcome(False, "variable-unresolved"),
+    Outcome(False, "type-unparsable"),
+)
+"""By what a comparison finds: at NOT_FOUND, FOUND, UNRESOLVED, UNPARSABLE."""
+_NEGATED_OUTCOMES: Final = (
+    Outcome(True, "no-value-matched"),
+    Outcome(False, "equal"),
+    Outcome(True, "variable-unresolved"),
+    Outcome(False, "type-unparsable"),
+)
+"""The same of negated operators."""
 _MULTIVALUED: Final = Outcome(False, "multivalued-without-set-operator")
 _EMPTY_HOLDS: Final = Outcome(True, "empty-set")
 _EMPTY_FAILS: Final = Outcome(False, "empty-set")
@@ -92,14 +94,14 @@ class Test:
     __slots__ = (
         "_compare",
         "_missing",
-        "_outcomes",
-        "_plain",
         "_qualifier",
         "_variables",
-        "hangs_on_key_alone",
         "key",
         "name",
         "operator",
+        "outcomes",
+        "plain",
+        "reads",
         "values",
     )
     __test__ = False
@@ -113,24 +115,25 @@ class Test:
         self._variables = variables
         self._qualifier = operator.qualifier
         self._compare: Comparison | None = None
-        self._plain: Comparison | None = None
-        """The comparison, when one value is what it takes."""
-        self.hangs_on_key_alone: Final = not (variables and any("${" in value for value in self.values))
-        """Whether equal values of the key have equal outcomes, whatever else the context holds."""
-        self._outcomes = _OUTCOMES
+        self.plain: Comparison | None = None
+        """The comparison, when it takes one value, as most do: its answer is the place of the outcome in `outcomes`."""
+        templates = [Template(value, variables=variables, wildcards=False) for value in self.values]
+        self.reads: Final = (self.key, *[key for template in templates for key in template.reads])
+        """The condition keys whose values make the outcome: its own, and those that variables stand for."""
+        self.outcomes = _OUTCOMES
         if operator.base is None:
             self._missing = self._null(present=False)
         else:
             self._compare = operator.base.build(self.values, variables)
-            self._plain = None if self._qualifier else self._compare
-            self._outcomes = _NEGATED_OUTCOMES if operator.base.negated else _OUTCOMES
+            self.plain = None if self._qualifier else self._compare
+            self.outcomes = _NEGATED_OUTCOMES if operator.base.negated else _OUTCOMES
             self._missing = _missing(operator)
 
     def check(self, context: Context) -> Outcome:
         """Whether the test holds. Raises UnfitRequestError for a value that is not text."""
         value = context.get(self.key)
-        if self._plain is not None and isinstance(value, str):
-            return self._outcomes[self._plain(value, context)]
+        if self.plain is not None and isinstance(value, str):
+            return self.outcomes[self.plain(value, context)]
         if value is None or value == ():
             return self._missing
         compare = self._compare
@@ -148,7 +151,7 @@ class Test:
             values = ()
         outcome = _EMPTY_HOLDS if every else _EMPTY_FAILS
         for value in values:
-            outcome = self._outcomes[compare(value, context)]
+            outcome = self.outcomes[compare(value, context)]
             if outcome.matched is not every:
                 break
         return outcome

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from functools import lru_cache, partial
 from operator import eq, ge, gt, le, lt
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from moorage.policy.arn import arn_matcher, is_arn, split
 from moorage.policy.variables import Context, Template
@@ -199,10 +199,8 @@ def _bytes(text: str) -> bytes | None:
         return None
 
 
-class _Network(NamedTuple):
-    version: int
-    first: int
-    mask: int
+_Network: TypeAlias = tuple[int, int, int]
+"""The version, the first address, the mask. A plain tuple is taken apart twice as fast as a named one."""
 
 
 # Python would also read a netmask after the slash; IAM takes CIDR notation only.
@@ -221,7 +219,7 @@ def _read_network(text: str) -> _Network | None:
         mapped = network.network_address.ipv4_mapped
         if mapped is not None and network.prefixlen >= 96:
             network = ipaddress.ip_network((mapped, network.prefixlen - 96))
-    return _Network(network.version, int(network.network_address), int(network.netmask))
+    return network.version, int(network.network_address), int(network.netmask)
 
 
 _network: Final = lru_cache(maxsize=4096)(_read_network)

@@ -14,7 +14,7 @@ NO_RESOURCE: Final = "*"
 class Resources:
     """Case-sensitive ARN patterns; variables only after the fifth colon."""
 
-    __slots__ = ("_simple", "everything", "exact", "moving", "negated", "patterns", "prefixes")
+    __slots__ = ("_simple", "everything", "exact", "moving", "negated", "patterns", "prefixes", "reads")
 
     def __init__(self, entries: Iterable[str], *, negated: bool, variables: bool) -> None:
         self.negated = negated
@@ -45,6 +45,8 @@ class Resources:
         self.patterns = tuple(patterns)
         """Those that are neither, but without variables."""
         self.moving = tuple(moving)
+        self.reads = tuple(key for entry in moving for key in entry.reads)
+        """The condition keys that its variables stand for."""
         self._simple: Final = not (self.everything or patterns or moving)
 
     @property
@@ -79,11 +81,12 @@ class Resources:
 class _Moving:
     """One entry with a variable in its last part."""
 
-    __slots__ = ("_head", "_last")
+    __slots__ = ("_head", "_last", "reads")
 
     def __init__(self, head: list[tuple[Token, ...]], last: Template) -> None:
         self._head = arn_matcher([*head, (Wild.ANY,)])
         self._last = last
+        self.reads = last.reads
 
     def match(self, resource: str, context: Context) -> bool | None:
         last = self._last.resolve(context)

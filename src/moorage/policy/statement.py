@@ -1,6 +1,6 @@
 """One compiled statement: matched against a request, element after element (policy-engine.md §2.2)."""
 
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,9 +12,6 @@ from moorage.policy.variables import Context
 
 Effect = Literal["Allow", "Deny"]
 Element = Literal["principal", "action", "resource", "condition"]
-_KEPT: Final = 32
-"""Values whose finding is kept for a condition test at most, each of at most so many characters:"""
-_SHORT: Final = 64
 
 
 class TestDetail(msgspec.Struct, frozen=True):
@@ -70,27 +67,19 @@ class Inquiry(msgspec.Struct, frozen=True, gc=False):
     """Whether the caller has a permissions boundary."""
 
 
-_Known: TypeAlias = dict[str | None, Finding | None]
-"""What was found of a condition test, by the value of its key (None: there was none); None: the test held.
-
-A network or a pattern compares slowly, and the same clients come again and again.
-"""
-_Failures: TypeAlias = dict[Because, Finding]
-_UNKNOWN: Final = Finding(-1, None, "Deny", matched=False)
-
-
 class Statement:
-    """A statement, compiled once. It is asked in two steps, so that the first can be kept (`plan`).
+    """A statement, compiled once. It is asked in two steps, so that the first can be kept (`evaluate.Plan`).
 
-    Neither step allocates anything for what it has found before: findings that are equal are one object.
+    Findings of it that are equal are one object, which lives as long as the statement.
     """
 
     __slots__ = (
-        "_conditions",
         "_failed",
+        "_failures",
         "_matched",
         "_resource_failed",
         "_resources",
+        "_tests",
         "actions",
         "allow",
         "conditions",
@@ -126,10 +115,9 @@ class Statement:
         self.hangs: Final = bool(conditions) or self._resources is not None
         """Whether it takes more than the caller and the action to tell that the statement matches."""
         self.reads_resource: Final = self._resources is not None
-        moving = self._resources is not None and bool(self._resources.moving)
-        fixed = not moving and all(test.hangs_on_key_alone for test in conditions)
-        self.reads: Final = tuple(test.key for test in conditions) if fixed else None
-        """The condition keys that `check` asks; None where policy variables may ask others."""
+        variables = () if self._resources is None else self._resources.reads
+        self.reads: Final = tuple(sorted({*variables, *[key for test in conditions for key in test.reads]}))
+        """The condition keys that `check` asks, each once."""
         self._failed: Final = {
             element: Finding(index, sid, effect, matched=False, first_failed=element)
             for element in ("principal", "action")
@@ -138,8 +126,10 @@ class Statement:
         self._matched: Final = tuple(
             Finding(index, sid, effect, matched=True, strength=strength) for strength in STRENGTHS
         )
-        self._conditions: Final[tuple[tuple[Test, _Known, _Failures], ...]] = tuple(
-            (test, {}, {}) for test in conditions
+        self._failures: Final[dict[tuple[Test, Because], Finding]] = {}
+        self._tests: Final = tuple(
+            (test, test.key, test.plain, tuple(self._finding(test, outcome) for outcome in test.outcomes))
+            for test in conditions
         )
 
     def meet(self, inquiry: Inquiry, *, by_principal: bool) -> Finding:
@@ -162,16 +152,19 @@ class Statement:
     def check(self, resource: str, context: Context, met: Finding) -> Finding:
         """The second step: `met`, the match that the first step found, unless the resource or a condition fails.
 
+        It hangs on `resource` (if `reads_resource`) and on the values of the keys that the statement `reads` alone.
+
         Raises UnfitRequestError (`conditions`) for a context value that is not text.
         """
         resources = self._resources
         if resources is not None and not resources.match(resource, context, self.allow):
             return self._resource_failed
-        for test, known, failures in self._conditions:
-            value = context.get(test.key)
-            finding = known.get(value, _UNKNOWN) if type(value) is str or value is None else _UNKNOWN
-            if finding is _UNKNOWN:
-                finding = self._ask(test, value, context, known, failures)
+        for test, key, compare, findings in self._tests:
+            value = context.get(key)
+            if compare is not None and type(value) is str:
+                finding = findings[compare(value, context)]
+            else:
+                finding = self._finding(test, test.check(context))
             if finding is not None:
                 return finding
         return met
@@ -198,34 +191,22 @@ class Statement:
             return ANY
         return principals.strength(inquiry.caller)
 
-    def _ask(
-        self,
-        test: Test,
-        value: str | tuple[str, ...] | None,
-        context: Context,
-        known: _Known,
-        failures: _Failures,
-    ) -> Finding | None:
-        """The finding when the test fails; kept for the next request with that value."""
-        outcome = test.check(context)
-        finding = None
-        if not outcome.matched:
-            finding = failures.get(outcome.because)
-            if finding is None:
-                finding = failures[outcome.because] = Finding(
-                    self.index,
-                    self.sid,
-                    self.effect,
-                    matched=False,
-                    first_failed="condition",
-                    operator=test.operator,
-                    key=test.name,
-                    because=outcome.because,
-                )
-        if value is None or (isinstance(value, str) and len(value) <= _SHORT and test.hangs_on_key_alone):
-            if len(known) >= _KEPT:
-                known.clear()
-            known[value] = finding
+    def _finding(self, test: Test, outcome: Outcome) -> Finding | None:
+        """None: the test held."""
+        if outcome.matched:
+            return None
+        finding = self._failures.get((test, outcome.because))
+        if finding is None:
+            finding = self._failures[test, outcome.because] = Finding(
+                self.index,
+                self.sid,
+                self.effect,
+                matched=False,
+                first_failed="condition",
+                operator=test.operator,
+                key=test.name,
+                because=outcome.because,
+            )
         return finding
 
 

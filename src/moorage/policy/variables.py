@@ -24,14 +24,16 @@ class Variable(NamedTuple):
 class Template:
     """A text with variables (and wildcards) in it, tokenised once."""
 
-    __slots__ = ("fixed", "parts")
+    __slots__ = ("fixed", "parts", "reads")
 
     def __init__(self, text: str, *, variables: bool, wildcards: bool) -> None:
         """`variables` is false for documents of before 2012-10-17, where `${` is literal."""
         self.parts = tuple(_parts(text, variables, wildcards))
+        self.reads = tuple(part.key for part in self.parts if isinstance(part, Variable))
+        """The condition keys that its variables stand for."""
         self.fixed: tuple[Token, ...] | None = None
         """The tokens when no variable is among them."""
-        if not any(isinstance(part, Variable) for part in self.parts):
+        if not self.reads:
             self.fixed = tuple(part for part in self.parts if not isinstance(part, Variable))
 
     def resolve(self, context: Context) -> tuple[Token, ...] | None:
@@ -43,7 +45,9 @@ class Template:
             if not isinstance(part, Variable):
                 resolved.append(part)
                 continue
-            value = context.get(part.key, part.default)
+            value = context.get(part.key)
+            if value is None:
+                value = part.default
             if not isinstance(value, str):
                 return None
             if value:

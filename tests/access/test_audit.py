@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -53,8 +54,14 @@ def recorder_over(store: AuditStore, dropped: list[int] | None = None, **setting
     return Recorder(store, Clock(), Settings(**settings), lambda: count.append(1))
 
 
-def decided(action: str = "ecr:BatchGetImage", at: float = 1000.0, **context: Any) -> Entry:
-    values = {"aws:userid": "AIDAX", "aws:epochtime": str(int(at)), "aws:sourceip": "10.0.0.7", **context}
+@lru_cache
+def context_of(second: int, *more: tuple[str, Any]) -> dict[str, Any]:
+    """One for all requests of a second that are alike, as the server has them."""
+    return {"aws:userid": "AIDAX", "aws:epochtime": str(second), "aws:sourceip": "10.0.0.7", **dict(more)}
+
+
+def decided(action: str = "ecr:BatchGetImage", at: float = 1000.0, **more: Any) -> Entry:
+    values = context_of(int(at), *more.items())
     decision = policy.evaluate(policy.Request(ANN, action, APP, ACCOUNT, values), POLICIES)
     told = "" if decision.allowed else f"denial-{action}"
     return Entry(told, at, at, Region("us-east-1"), decision, POLICIES, CALLER)
@@ -119,6 +126,15 @@ async def test_what_differs_in_anything_but_the_clock_stays_apart(store: AuditSt
     recorder.record(decided(**other))
     await recorder.flush()
     assert [row.count for row in await rows(store)] == [1, 1]
+
+
+async def test_equal_decisions_on_contexts_that_are_not_shared_are_one_row(store: AuditStore) -> None:
+    recorder = recorder_over(store)
+    recorder.record(decided())
+    context_of.cache_clear()
+    recorder.record(decided())
+    await recorder.flush()
+    assert [row.count for row in await rows(store)] == [2]
 
 
 async def test_decisions_made_in_turn_meet_their_like(store: AuditStore) -> None:

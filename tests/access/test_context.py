@@ -14,6 +14,7 @@ from moorage.identity.credentials import PolicySets
 from moorage.names import Region
 
 ACCOUNT = "111111111111"
+NO_KEYS: Mapping[str, str] = {}
 
 
 def caller(name: str) -> Caller:
@@ -31,9 +32,9 @@ def connection(**changed: Any) -> Connection:
 def test_alike_within_a_second_is_made_once() -> None:
     contexts, tags = Contexts(), {"team": "blue"}
     ann = caller("ann")
-    first = contexts.of(ann, connection(), 7.1, ACCOUNT, tags, {})
-    assert contexts.of(ann, connection(), 7.9, ACCOUNT, tags, {}) is first
-    assert contexts.of(ann, connection(), 8.0, ACCOUNT, tags, {})["aws:epochtime"] == "8"
+    first = contexts.of(ann, connection(), 7.1, ACCOUNT, tags, NO_KEYS, {})
+    assert contexts.of(ann, connection(), 7.9, ACCOUNT, tags, NO_KEYS, {}) is first
+    assert contexts.of(ann, connection(), 8.0, ACCOUNT, tags, NO_KEYS, {})["aws:epochtime"] == "8"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -49,21 +50,22 @@ def test_it_is_what_the_request_says_whatever_came_before(seed: int) -> None:
             referer=chance.choice(["r", None]),
             region=chance.choice(["eu-west-1", "us-east-1"]),
         )
+        keys = chance.choice([{}, {"aws:principalorgid": "o-1"}, {"aws:principalorgid": "o-2"}])
         extra = chance.choice([{}, {}, {"ecr:key": "value"}])
         account, now = chance.choice([ACCOUNT, "222222222222"]), chance.choice([7.0, 7.5, 8.0])
-        told = contexts.of(who, where, now, account, tags, extra)
-        assert told == of_request(who, where, now, account, tags, extra)
+        told = contexts.of(who, where, now, account, tags, keys, extra)
+        assert told == of_request(who, where, now, account, tags, {**extra, **keys})
 
 
 def test_a_caller_that_is_gone_is_not_taken_for_the_next_one() -> None:
     contexts, tags = Contexts(), {"team": "blue"}
     for number in range(200):  # each is gone when the next is made, which may then stand where it stood
-        told = contexts.of(caller(f"user-{number}"), connection(), 7.0, ACCOUNT, tags, {})
+        told = contexts.of(caller(f"user-{number}"), connection(), 7.0, ACCOUNT, tags, NO_KEYS, {})
         assert str(told["aws:principalarn"]).endswith(f"user-{number}")
 
 
 def test_what_is_kept_is_bounded() -> None:
     contexts, ann = Contexts(), caller("ann")
     for number in range(3000):
-        contexts.of(ann, connection(source_ip=str(number)), 7.0, ACCOUNT, {}, {})
+        contexts.of(ann, connection(source_ip=str(number)), 7.0, ACCOUNT, NO_KEYS, NO_KEYS, {})
     assert len(contexts._made) <= 1024

@@ -144,21 +144,17 @@ class Recorder:
 
     def record(self, entry: Entry) -> Entry:
         """Take a decision into the record. Returns the entry that stands for it: of equal allowed ones, the first."""
-        key: object = id(entry)
         decision = entry.decision
+        request = decision.request
+        key: object = id(entry)
         if decision.allowed:
-            request, context = decision.request, decision.request.context
-            # What tells decisions apart that are made side by side: else, of two in turn, none would meet its like.
-            apart = (context.get("aws:epochtime"), context.get("aws:sourceip"), context.get("aws:useragent"))
-            key = (id(entry.caller), request.action, request.resource, id(entry.policies), *apart)
+            # Requests of a second that are alike share their context (`context.Contexts`).
+            key = (id(entry.caller), id(entry.policies), id(request.context), request.action, request.resource)
             same = self._entries.get(key)
             if same is not None:
-                told = same.decision.request.context
-                if (told is context or told == context) and same.decision.rule == decision.rule:
-                    same.count += 1
-                    same.last = entry.at
-                    return same
-                key = id(entry)
+                same.count += 1
+                same.last = entry.at
+                return same
         if self._has_room(1):
             self._entries[key] = entry
             self._wake()
@@ -179,7 +175,7 @@ class Recorder:
                 connection.source_ip,
                 connection.user_agent,
                 id(event.more),
-                tuple([id(each) for each in connection.decisions]),
+                tuple(map(id, connection.decisions)),
             )
             same = self._events.get(key)
             if same is not None:

@@ -170,7 +170,7 @@ class Access:
         self._compiled.keep((name, document.kind), document)
         plan = await self._plan(standing.attachment._replace(repository=name), caller.principal, action)
         tags = standing.tags or _NO_TAGS
-        values = self._contexts.of(caller, connection, self._clock.now(), ref.account, tags, standing.keys)
+        values = self._contexts.of(caller, connection, self._clock.now(), ref.account, tags, standing.keys, _NO_TAGS)
         return plan.decide(ref.arn, ref.account, values).allowed
 
     def _decide(
@@ -185,10 +185,8 @@ class Access:
         _, plan, account, arn, tags, keys = standing
         if tags is None:
             tags = _requested_tags(extra)
-        if keys:
-            extra = {**extra, **keys}
         now = self._clock.now()
-        decision = plan.decide(arn, account, self._contexts.of(caller, connection, now, account, tags, extra))
+        decision = plan.decide(arn, account, self._contexts.of(caller, connection, now, account, tags, keys, extra))
         if not decision.allowed and self._recovers(caller, decision, plan.policies):
             decision = msgspec.structs.replace(
                 decision, allowed=True, explicit=False, decided_by="root", rule=RECOVERY_RULE

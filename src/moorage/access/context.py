@@ -70,7 +70,7 @@ class Contexts:
 
     def __init__(self) -> None:
         self._second = 0
-        self._made: Memo[tuple[object, ...], tuple[Values, object, object]] = Memo(_ALIKE)
+        self._made: Memo[tuple[object, ...], tuple[Values, object, object, object]] = Memo(_ALIKE)
 
     def of(
         self,
@@ -79,11 +79,13 @@ class Contexts:
         now: float,
         resource_account: str,
         resource_tags: Mapping[str, str],
+        keys: Mapping[str, str | tuple[str, ...]],
         extra: Mapping[str, str | tuple[str, ...]],
     ) -> Values:
-        """As `of_request`."""
+        """As `of_request`. `keys`: the organisation's, which are the same for many requests and speak over `extra`."""
         if extra:
-            return of_request(caller, connection, now, resource_account, resource_tags, extra)
+            both = {**extra, **keys}
+            return of_request(caller, connection, now, resource_account, resource_tags, both)
         second = int(now)
         if second != self._second:
             self._made.clear()
@@ -91,6 +93,7 @@ class Contexts:
         key = (
             id(caller.context),
             id(resource_tags),
+            id(keys),
             connection.source_ip,
             connection.secure,
             connection.region,
@@ -100,9 +103,9 @@ class Contexts:
         )
         made = self._made.get(key)
         if made is None:
-            values = of_request(caller, connection, now, resource_account, resource_tags, extra)
+            values = of_request(caller, connection, now, resource_account, resource_tags, keys)
             # What stands in the key by its id is kept as long, so that nothing else gets that id.
-            made = (values, caller.context, resource_tags)
+            made = (values, caller.context, resource_tags, keys)
             self._made.keep(key, made)
         return made[0]
 

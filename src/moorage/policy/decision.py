@@ -33,7 +33,7 @@ class SetTrace(msgspec.Struct, frozen=True):
     """Of SCPs and RCPs, from 0."""
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """Whether a request may go on, and why."""
 
     request: Request

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -203,9 +203,9 @@ class Repositories:
         """Its resource tags. RepositoryNotFound."""
         return await self._db.read(lambda conn: rows.tags(conn, _row(conn, ref).id))
 
-    async def current_epoch(self) -> epoch.Epoch:
+    def current_epoch(self) -> Awaitable[epoch.Epoch]:
         """The authorisation epoch: as long as it stands, decisions rest on the same policies."""
-        return await self._epochs.now()
+        return self._epochs.now()
 
     async def state(self, ref: RepositoryRef, at: epoch.Epoch | None = None) -> State | None:
         """What a decision needs of the repository; None when there is none. `at`: the epoch, where it was just read."""

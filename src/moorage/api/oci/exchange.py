@@ -1,5 +1,6 @@
 """One request to the data plane and its answer: what every handler is given."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import parse_qsl
@@ -91,12 +92,12 @@ class Exchange:
         text = self.scope.get("query_string", b"")
         return dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)) if text else {}
 
-    async def require(self, action: str) -> None:
+    def require(self, action: str) -> Awaitable[None]:
         """Go on only if the caller may `action` on the repository; AccessDenied otherwise."""
-        await self.services.access.require(self.caller, self.connection, action, self.ref)
+        return self.services.access.require(self.caller, self.connection, action, self.ref)
 
-    async def allows(self, action: str, ref: RepositoryRef) -> bool:
-        return await self.services.access.allows(self.caller, self.connection, action, ref)
+    def allows(self, action: str, ref: RepositoryRef) -> Awaitable[bool]:
+        return self.services.access.allows(self.caller, self.connection, action, ref)
 
     def path(self, *parts: str) -> str:
         """The URL of something in this repository, under the name by which the client knows it."""

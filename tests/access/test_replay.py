@@ -107,6 +107,29 @@ async def test_equal_requests_of_an_hour_count_each_and_are_tried_at_their_first
     assert (report.decisions, report.requests, report.lost_requests) == (1, 3, 3)
 
 
+@pytest.mark.parametrize(
+    ("condition", "lost"),
+    [
+        ({"NumericLessThan": {"aws:EpochTime": "1001500"}}, 3),  # between the first and the last of the second hour
+        ({"DateLessThan": {"aws:CurrentTime": "1970-01-12T14:11:40Z"}}, 3),  # the same moment
+        ({"NumericGreaterThanEquals": {"aws:EpochTime": "1001500"}}, 3),
+        ({"NumericGreaterThanEquals": {"aws:EpochTime": "998001"}}, 1),
+        ({"StringLike": {"aws:CurrentTime": "*:20Z"}}, 3),  # as the first two moments end
+    ],
+)
+async def test_what_was_found_at_one_time_is_found_at_those_that_are_no_different(
+    house: House, condition: dict[str, Any], lost: int
+) -> None:
+    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
+    await house.policy(statement("Allow", PULL, Principal={"AWS": OTHER}))
+    for second in (998_000, 1_001_000, 1_002_000, 1_005_000):  # the second and third fall into one hour
+        house.clock.set(second)
+        await house.may(ann, "ecr:BatchGetImage")
+        await house.recorder.flush()
+    report = await replay(house, proposal(statement("Allow", PULL, Principal={"AWS": OTHER}, Condition=condition)))
+    assert (report.decisions, report.requests, report.lost_requests) == (3, 4, lost)
+
+
 async def test_the_root_finds_its_way_out_and_making_a_repository_asks_no_policy(house: House) -> None:
     root = await house.root()
     await house.may(root, "ecr:SetRepositoryPolicy")
@@ -149,6 +172,10 @@ CONDITIONS = st.sampled_from(
         {"IpAddress": {"aws:SourceIp": "192.0.2.0/28"}},
         {"NotIpAddress": {"aws:SourceIp": "192.0.2.0/28"}},
         {"NumericLessThan": {"aws:EpochTime": "5000005"}},
+        {"DateGreaterThan": {"aws:CurrentTime": [str(million * 1_000_000 + 4_006) for million in range(1, 41)]}},
+        {"NumericEquals": {"aws:EpochTime": [str(million * 1_000_000 + 4) for million in range(1, 41)]}},
+        {"DateNotEquals": {"aws:EpochTime": [str(million * 1_000_000 + 8_003) for million in range(1, 41)]}},
+        {"StringNotLike": {"aws:CurrentTime": "*3Z"}},
         {"StringEquals": {"aws:PrincipalAccount": OTHER}},
     ]
 )
@@ -163,7 +190,9 @@ STATEMENTS = st.builds(
 )
 POLICIES = st.lists(STATEMENTS, min_size=1, max_size=4).map(lambda each: document(*each))
 REQUESTS = st.lists(
-    st.tuples(st.integers(0, 3), st.sampled_from([*PULL, "ecr:PutImage"]), st.integers(1, 30), st.integers(0, 12)),
+    st.tuples(
+        st.integers(0, 3), st.sampled_from([*PULL, "ecr:PutImage"]), st.sampled_from([1, 2, 20]), st.integers(0, 12)
+    ),
     min_size=1,
     max_size=12,
 )

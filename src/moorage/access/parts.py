@@ -12,9 +12,6 @@ from moorage.memo import Memo
 
 T = TypeVar("T")
 
-CLOCK_KEYS: Final = frozenset({"aws:currenttime", "aws:epochtime"})
-"""Condition keys that are not kept, as they follow from the time of the decision."""
-
 _KEPT: Final = 16_384
 """Texts remembered; past it the memory starts anew."""
 _CONTEXTS: Final = 1024
@@ -96,9 +93,9 @@ class Parts:
         return self._refer(known[1], known[2])
 
     def context(self, context: policy.Context) -> str:
-        """The hash of a request's condition-key values, without the clock's."""
+        """The hash of a request's condition-key values, without the clock's, which follow from the decision's time."""
         kept = dict(context)
-        for key in CLOCK_KEYS:
+        for key in policy.CLOCK_KEYS:
             kept.pop(key, None)
         values = tuple(kept.items())
         known = self._contexts.get(values)

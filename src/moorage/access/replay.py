@@ -6,6 +6,7 @@ moment, its condition-key values, its time. Only the repository's policy is anot
 
 import asyncio
 import contextlib
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final, Literal, TypeAlias
 
@@ -14,7 +15,6 @@ import msgspec
 from moorage import policy
 from moorage.access.audit import Recorder
 from moorage.access.context import instant
-from moorage.access.parts import CLOCK_KEYS
 from moorage.access.recorded import PartLost, Recorded, Records
 from moorage.access.recovery import may_recover
 from moorage.access.replay_tally import Report, Tally, Verdict
@@ -40,7 +40,7 @@ _SPOKEN_OF: Final = "ecr:"
 """Moorage's own actions (a replay is one) are no business of a repository policy."""
 _OWN_SIDE: Final = frozenset({"identity", "boundary", "session", "scp"})
 
-_Key: TypeAlias = tuple[str | bool, ...]
+_Key: TypeAlias = tuple[str | int, ...]
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -56,8 +56,8 @@ class _Sets(msgspec.Struct, frozen=True, gc=False):
     before: policy.Policies | None
     """None: as recorded."""
     after: policy.Policies
-    timed: bool
-    """Whether one of them asks what time it is."""
+    turns: tuple[int, ...] | None
+    """The seconds, in order, at which they may come to say something else; None: any (`policy.turning_points`)."""
 
 
 class Replays:
@@ -105,7 +105,7 @@ class Trial:
         self._after = after
         self._compares = compares
         self._root_recovers = root_recovers
-        self._timed: dict[int, tuple[policy.Document, bool]] = {}
+        self._turns: dict[int, tuple[policy.Document, frozenset[int] | None]] = {}
         self._plans: Memo[tuple[int, policy.Principal, str], policy.Plan] = Memo(_PLANS)
 
     def sets(self, recorded: policy.Policies) -> _Sets:
@@ -113,7 +113,7 @@ class Trial:
         before = with_repository_policy(recorded, self._before) if self._compares else None
         after = with_repository_policy(recorded, self._after)
         documents = [each.document for sets in (before, after) if sets is not None for each in _all(sets)]
-        return _Sets(before, after, any(map(self._is_timed, documents)))
+        return _Sets(before, after, _in_order(map(self._turning_points, documents)))
 
     def verdict(self, recorded: Recorded, sets: _Sets) -> Verdict:
         """How the request was and would be decided; of equal ones of some time, at the first and the last of them.
@@ -121,7 +121,7 @@ class Trial:
         When the two differ, the one counts that would change something.
         """
         verdict = self._at(recorded, sets, recorded.first)
-        if sets.timed and verdict.before is verdict.after and int(recorded.last) != int(recorded.first):
+        if sets.turns != () and verdict.before is verdict.after and int(recorded.last) != int(recorded.first):
             return self._at(recorded, sets, recorded.last)
         return verdict
 
@@ -156,11 +156,10 @@ class Trial:
         verified = recorded.caller.credential != "open"
         return self._root_recovers and may_recover(decision, sets, verified=verified)
 
-    def _is_timed(self, document: policy.Document) -> bool:
-        known = self._timed.get(id(document))
+    def _turning_points(self, document: policy.Document) -> frozenset[int] | None:
+        known = self._turns.get(id(document))
         if known is None:
-            keys = {key.lower() for key in policy.context_keys(document)}
-            known = self._timed[id(document)] = (document, not keys.isdisjoint(CLOCK_KEYS))
+            known = self._turns[id(document)] = (document, policy.turning_points(document))
         return known[1]
 
 
@@ -190,13 +189,8 @@ class Replay:
             read += len(rows)
             ours = [row for row in rows if row.action.startswith(_SPOKEN_OF)]
             await self._read_sets(ours)
-            timed: list[Decided] = []
-            others: list[Decided] = []
-            for row in ours:
-                (timed if self._is_timed(row) else others).append(row)
-            await self._learn(others)
-            await asyncio.to_thread(self._count, tally, others)
-            await self._count_timed(tally, timed)
+            await self._learn(ours)
+            await asyncio.to_thread(self._count, tally, ours)
             yield Progress(read, max(total, read))
         yield await asyncio.to_thread(tally.report)
 
@@ -231,12 +225,16 @@ class Replay:
         return firsts
 
     def _key(self, row: Decided) -> _Key:
-        """What the verdict hangs on, where it does not hang on the time."""
-        return (row.caller, row.action, row.context, row.policies, row.allowed)
-
-    def _is_timed(self, row: Decided) -> bool:
+        """What the verdict hangs on."""
         sets = self._sets[row.policies]
-        return sets is not None and sets.timed
+        turns = () if sets is None else sets.turns
+        same = (row.caller, row.action, row.context, row.policies, row.allowed)
+        if turns == ():
+            return same
+        first, last = int(row.at), int(row.last)
+        if turns is None:
+            return (*same, first, last)
+        return (*same, bisect_right(turns, first), bisect_right(turns, last))
 
     def _decide(self, whole: Sequence[Recorded]) -> list[tuple[str, Verdict]]:
         decided = []
@@ -254,19 +252,15 @@ class Replay:
             else:
                 tally.add(row, verdict)
 
-    async def _count_timed(self, tally: Tally, rows: Sequence[Decided]) -> None:
-        """Each was asked at a time of its own, so each is decided."""
-        if not rows:
-            return
-        whole = await self._records.whole(rows)
 
-        def count() -> None:
-            by_id = {row.id: row for row in rows}
-            for name, verdict in self._decide(whole):
-                tally.add(by_id[name], verdict)
-            tally.unreadable += len(rows) - len(whole)
-
-        await asyncio.to_thread(count)
+def _in_order(turns: Iterable[frozenset[int] | None]) -> tuple[int, ...] | None:
+    """The turning points of all documents."""
+    points: set[int] = set()
+    for each in turns:
+        if each is None:
+            return None
+        points |= each
+    return tuple(sorted(points))
 
 
 def with_repository_policy(recorded: policy.Policies, document: policy.Document | None) -> policy.Policies:

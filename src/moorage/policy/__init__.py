@@ -26,10 +26,12 @@ from moorage.policy.statement import Detail, Finding, TestDetail
 from moorage.policy.suggest import Suggestion, blocked_by, suggest
 from moorage.policy.suggest_changes import Change
 from moorage.policy.suggest_opens import Case, Opened, opened, says
+from moorage.policy.turning_points import CLOCK_KEYS, turning_points
 from moorage.policy.variables import Context
 
 __all__ = [
     "ANONYMOUS",
+    "CLOCK_KEYS",
     "ECR_ACTIONS",
     "Case",
     "Change",
@@ -74,4 +76,5 @@ __all__ = [
     "statement_span",
     "suggest",
     "told_context",
+    "turning_points",
 ]

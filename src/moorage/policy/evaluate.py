@@ -1,7 +1,6 @@
 """The decision: every statement is read against the request, and what they say is combined (policy-engine.md §2)."""
 
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from typing import Final, TypeAlias
 
 from moorage.policy.by_values import MOST, ByValues
@@ -47,7 +46,7 @@ class Plan:
         "_conclusions",
         "_groups",
         "_inquiry",
-        "_places",
+        "_order",
         "_sets",
         "action",
         "caller",
@@ -65,7 +64,8 @@ class Plan:
         for place, (statement, met) in enumerate(each for one in self._sets for each in one.open()):
             alike.setdefault((statement.reads, statement.reads_resource), []).append((place, statement, met))
         self._groups: Final = tuple([_group(each, *hangs_on) for hangs_on, each in alike.items()])
-        self._places: Final = tuple([place for each in alike.values() for place, _, _ in each])
+        places = [place for each in alike.values() for place, _, _ in each]
+        self._order: Final = sorted(range(len(places)), key=places.__getitem__)
         reads = tuple({key: None for keys, _ in alike for key in keys})
         self._concluded: Final = ByValues(self._conclude, reads, reads_resource=any(of for _, of in alike))
         self._conclusions: Final[dict[tuple[str | int, ...], _Conclusion]] = {}
@@ -94,9 +94,7 @@ class Plan:
         if known is None:
             if len(self._conclusions) >= MOST:
                 self._conclusions.clear()
-            in_order = iter(
-                [finding for _, finding in sorted(zip(self._places, found, strict=True), key=itemgetter(0))]
-            )
+            in_order = iter([found[at] for at in self._order])
             trace = tuple([one.trace(in_order) for one in self._sets])
             known = self._conclusions[key] = (rule(self.caller, account, self.policies, trace), trace)
         return known

@@ -116,17 +116,21 @@ def test_changes_are_shown_line_by_line_and_made(server: RunningServer, home: Ho
     home.write(EVERYTHING)
     home("apply", "file.yaml")
     changed = EVERYTHING.replace("ecr:DescribeImages", "ecr:ListImages").replace('rack: "7"', 'rack: "8"')
-    changed = changed.replace("IMMUTABLE", "MUTABLE").replace("        groups: [nodes]\n", "")
+    changed = changed.replace("mutability: IMMUTABLE", "scan_on_push: true").replace("        groups: [nodes]\n", "")
     changed = changed.replace("policy_scope: V1", "policy_scope: V2")
     home.write(changed.replace("Sid: Nodes", "Sid: All"))
     shown = home("apply", "file.yaml")
     for line in (
         "~ groups/nodes", '"Action" : "ecr:DescribeImages"', "+ tags rack=8", "- tags rack=7", "- groups nodes",
-        "+ mutability MUTABLE", "~ registries/eu-west-1", "- policy_scope V1",
+        "+ mutability MUTABLE", "+ scan_on_push true", "~ registries/eu-west-1", "- policy_scope V1",
         '-       "Sid" : "Nodes",', '+       "Sid" : "All",',
     ):  # fmt: skip
         assert line in shown, shown
     assert home("apply", "file.yaml") == "nothing to change\n"
+    (repository,) = server.client("ecr", home.account).describe_repositories(repositoryNames=["team/app"])[
+        "repositories"
+    ]
+    assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
     iam = server.client("iam", home.account)
     assert iam.list_groups_for_user(UserName="node-1")["Groups"] == []
 

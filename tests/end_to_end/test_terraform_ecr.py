@@ -114,6 +114,12 @@ def test_aws_ecr_repository(server: RunningServer, ecr: Any) -> None:
         ecr.put_image_tag_mutability(registryId=ACCOUNT, repositoryName=name, **given)
         state |= {"image_tag_mutability": mutability, "image_tag_mutability_exclusion_filter": filters}
         assert state_of(ecr, name) == state
+    for flag in (False, True):
+        ecr.put_image_scanning_configuration(
+            registryId=ACCOUNT, repositoryName=name, imageScanningConfiguration={"scanOnPush": flag}
+        )
+        state["scan_on_push"] = flag
+        assert state_of(ecr, name) == state
     for tags in ({"env": "prod", "team": "a"}, {"env": "prod", "cost": "42"}, {}, {"env": ""}):
         update_tags(ecr, state["arn"], state["tags"], tags)
         state["tags"] = tags

@@ -180,8 +180,12 @@ def _difference(name: str, before: Any, after: Any) -> list[str]:
         was_there, is_there = before or [], after or []
         gone = [f"- {name} {each}" for each in was_there if each not in is_there]
         return gone + [f"+ {name} {each}" for each in is_there if each not in was_there]
-    lines = [] if before in {None, ""} else [f"- {name} {before}"]
-    return lines if after in {None, ""} else [*lines, f"+ {name} {after}"]
+    lines = [] if before in {None, ""} else [f"- {name} {_as_in_the_file(before)}"]
+    return lines if after in {None, ""} else [*lines, f"+ {name} {_as_in_the_file(after)}"]
+
+
+def _as_in_the_file(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _texts(before: str | None, after: str | None) -> list[str]:

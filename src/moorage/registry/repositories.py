@@ -165,10 +165,16 @@ class Repositories:
     ) -> Repository:
         """From now on tags may (not) be moved; those that exist stay. RepositoryNotFound, InvalidParameter."""
         _check_filters(mutability, exclusion_filters)
+        filters = msgspec.json.encode(list(exclusion_filters)).decode()
+        return await self._change(ref, {"mutability": mutability, "exclusion_filters": filters}, by)
 
+    async def set_scan_on_push(self, ref: RepositoryRef, scan_on_push: bool, *, by: str) -> Repository:
+        """Keep whether images are to be scanned when they are pushed. RepositoryNotFound."""
+        return await self._change(ref, {"scan_on_push": scan_on_push}, by)
+
+    async def _change(self, ref: RepositoryRef, values: Mapping[str, Any], by: str) -> Repository:
         def work(conn: Connection) -> Repository:
-            filters = msgspec.json.encode(list(exclusion_filters)).decode()
-            rows.change(conn, _row(conn, ref).id, mutability=mutability, exclusion_filters=filters)
+            rows.change(conn, _row(conn, ref).id, **values)
             events.record(conn, ref, "repository.changed", {"by": by}, at=self._clock.now())
             return _read(_row(conn, ref))
 

@@ -146,6 +146,30 @@ async def test_put_image_tag_mutability(ecr: Ecr) -> None:
     assert "ImageTagMutabilityExclusionFilters can't be null" in message
 
 
+async def test_put_image_scanning_configuration(ecr: Ecr) -> None:
+    await ecr.ok("CreateRepository", repositoryName="aa")
+    for flag in (True, False):
+        given = {"repositoryName": "aa", "imageScanningConfiguration": {"scanOnPush": flag}}
+        assert await ecr.ok("PutImageScanningConfiguration", **given) == {"registryId": ACCOUNT, **given}
+        (shown,) = (await ecr.ok("DescribeRepositories", repositoryNames=["aa"]))["repositories"]
+        assert shown["imageScanningConfiguration"] == {"scanOnPush": flag}
+    await ecr.ok("PutImageScanningConfiguration", repositoryName="aa", imageScanningConfiguration={"scanOnPush": True})
+    assert await ecr.ok("PutImageScanningConfiguration", repositoryName="aa", imageScanningConfiguration={}) == {
+        "registryId": ACCOUNT,
+        "repositoryName": "aa",
+        "imageScanningConfiguration": {"scanOnPush": False},
+    }
+    assert (
+        await ecr.refused("PutImageScanningConfiguration", repositoryName="none", imageScanningConfiguration={})
+        == NOT_FOUND
+    )
+    null = "Value null at 'imageScanningConfiguration' failed to satisfy constraint: Member must not be null"
+    assert await ecr.refused("PutImageScanningConfiguration", repositoryName="aa") == (
+        "ValidationException",
+        f"1 validation error detected: {null}",
+    )
+
+
 async def test_tags(ecr: Ecr) -> None:
     await ecr.ok("CreateRepository", repositoryName="aa")
     status, body = await ecr.raw(

@@ -7,7 +7,6 @@ from moorage.access.declared.declaration import Registry, Repository
 from moorage.access.declared.nouns import Nouns
 from moorage.access.principals import Principals
 from moorage.access.registry_policy import RegistryPolicyCheck
-from moorage.errors import InvalidParameter
 from moorage.names import AccountId, RepositoryRef
 from moorage.store.metadata.registry_policies import SCOPE
 
@@ -34,7 +33,7 @@ class Registries:
             await repositories.create(ref, **mutability, scan_on_push=after.scan_on_push, tags=after.tags, by=by)
         else:
             if before.scan_on_push != after.scan_on_push:
-                raise InvalidParameter("scan_on_push is set when a repository is made, and cannot be changed yet.")
+                await repositories.set_scan_on_push(ref, after.scan_on_push, by=by)
             if (before.mutability, before.exclusions) != (after.mutability, after.exclusions):
                 await repositories.set_mutability(ref, after.mutability, after.exclusions, by=by)
             gone = sorted({*before.tags} - {*after.tags})

@@ -1,4 +1,4 @@
-"""CreateRepository, DescribeRepositories, DeleteRepository, PutImageTagMutability (ecr-behaviour.md §4)."""
+"""CreateRepository, DescribeRepositories, DeleteRepository and what can be put on one (ecr-behaviour.md §4)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -108,6 +108,20 @@ async def put_image_tag_mutability(
         repository_name=repository.ref.name,
         image_tag_mutability=repository.mutability,
         image_tag_mutability_exclusion_filters=_shown_filters(repository),
+    )
+
+
+@ECR.operation("PutImageScanningConfiguration", action="ecr:PutImageScanningConfiguration", resource=the_repository)
+async def put_image_scanning_configuration(
+    call: EcrCall, request: shapes.PutImageScanningConfigurationRequest
+) -> shapes.PutImageScanningConfigurationResponse:
+    repository = await call.services.registry.repositories.set_scan_on_push(
+        ref_of(call, request), bool(request.image_scanning_configuration.scan_on_push), by=by(call)
+    )
+    return shapes.PutImageScanningConfigurationResponse(
+        registry_id=repository.ref.account,
+        repository_name=repository.ref.name,
+        image_scanning_configuration=shapes.ImageScanningConfiguration(scan_on_push=repository.scan_on_push),
     )
 
 

@@ -72,7 +72,6 @@ NOT_BUILT = frozenset(
         "ListImageReferrers",
         "ListPullTimeUpdateExclusions",
         "ListReplicationBackfills",
-        "PutImageScanningConfiguration",
         "PutLifecyclePolicy",
         "PutRegistryScanningConfiguration",
         "PutReplicationConfiguration",

@@ -9,7 +9,7 @@ import pytest
 
 from moorage import policy
 from moorage.access.caller import Caller, Connection
-from moorage.access.context import Contexts, of_request
+from moorage.access.context import Contexts, of_credential, of_request
 from moorage.identity.credentials import PolicySets
 from moorage.names import Region
 
@@ -69,3 +69,10 @@ def test_what_is_kept_is_bounded() -> None:
     for number in range(3000):
         contexts.of(ann, connection(source_ip=str(number)), 7.0, ACCOUNT, NO_KEYS, NO_KEYS, {})
     assert len(contexts._made) <= 1024
+
+
+@pytest.mark.parametrize("kind", ["web", "anonymous"])
+def test_who_signs_nothing_has_neither_arn_nor_account(kind: policy.PrincipalKind) -> None:
+    known = of_credential(policy.Principal(kind, "", "issuer", "issuer:audience:subject"), None)
+    assert {"aws:principalarn", "aws:principalaccount"}.isdisjoint(known)
+    assert known["aws:userid"] == "issuer:audience:subject"

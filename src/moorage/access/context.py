@@ -24,25 +24,22 @@ _TYPES: Mapping[str, str] = {
     "web": "WebIdentityUser",
     "anonymous": "Anonymous",
 }
+_UNSIGNED = frozenset({"anonymous", "web"})
+"""Kinds of principals whose requests bear no signature, and so are of no account."""
 
 
 def of_credential(principal: policy.Principal, credential: "Credential | None") -> Values:
     """The keys that stay the same for as long as the credential lives. No credential: an open key of dev mode."""
-    if principal.kind == "anonymous":
-        return {
-            "aws:principaltype": "Anonymous",
-            "aws:userid": principal.id,
-            "aws:principalisawsservice": "false",
-            "aws:viaawsservice": "false",
-        }
     values: Values = {
         "aws:principaltype": _TYPES[principal.kind],
         "aws:userid": principal.id,
-        "aws:principalarn": principal.role_arn or principal.arn,
-        "aws:principalaccount": principal.account,
         "aws:principalisawsservice": "false",
         "aws:viaawsservice": "false",
     }
+    if principal.kind in _UNSIGNED:
+        return values
+    values["aws:principalarn"] = principal.role_arn or principal.arn
+    values["aws:principalaccount"] = principal.account
     if credential is None:
         return values
     if principal.user_name is not None:

@@ -39,7 +39,9 @@ async def test_users_are_kept_by_their_id_and_shown_by_their_name(house: House) 
     assert await principals(house, text) == {"AWS": ann.principal.id}
 
 
-@pytest.mark.parametrize("principal", [f"arn:aws:iam::{OWNER}:user/absent", "AIDAABSENTABSENTABSE2"])
+@pytest.mark.parametrize(
+    "principal", [f"arn:aws:iam::{OWNER}:user/absent", "AIDAABSENTABSENTABSE2", "AROA0189ABSENTABSENT"]
+)
 async def test_a_principal_that_should_be_here_and_is_not(house: House, principal: str) -> None:
     root = await house.root()
     await house.user("somebody")

@@ -15,7 +15,8 @@ from moorage.identity.identity import Identity
 from moorage.store.metadata.epoch import Epoch, PerEpoch
 
 _PARTITION = re.compile(r"arn:aws[a-z-]*:")
-_UNIQUE_ID = re.compile(r"A(?:IDA|ROA)[A-Z2-7]+")
+_MADE_HERE = re.compile(r"A(?:IDA|ROA)[A-Z2-7]+")
+"""Unique ids as `identity.unique_ids` makes them, in the midst of a text."""
 _ROLE_ID = "AROA"
 _KEPT = 4096
 """Users and roles remembered, as policies name them, until any identity changes."""
@@ -28,10 +29,6 @@ class UnknownPrincipal(LookupError):
 def ids_of(named: Mapping[str, Entity]) -> dict[str, str]:
     """Unique ids for ARNs, as policies are stored. A text that is an id stands for itself."""
     return {text: entity.id for text, entity in named.items() if text != entity.id}
-
-
-def _is_id(text: str) -> bool:
-    return _UNIQUE_ID.fullmatch(text) is not None
 
 
 class Principals:
@@ -56,13 +53,13 @@ class Principals:
             found = await self._find(each, at)
             if found is not None:
                 named[each] = found
-            elif _is_id(each) and each not in in_force:
+            elif policy.is_unique_id(each) and each not in in_force:
                 raise UnknownPrincipal(each)
         return named
 
     async def shown(self, stored: str, kind: policy.Kind = policy.Kind.TRUST) -> str:
         """The stored text as clients see it."""
-        found = await self._arns(set(_UNIQUE_ID.findall(stored)))
+        found = await self._arns(set(_MADE_HERE.findall(stored)))
         if not found:
             return stored
         return policy.parse(stored, kind).canonical(found)
@@ -82,7 +79,7 @@ class Principals:
         known = self._known.known(text, at)
         if known is not None:
             return known
-        found = await (self._by_id(text) if _is_id(text) else self._look_up(text))
+        found = await (self._by_id(text) if policy.is_unique_id(text) else self._look_up(text))
         if found is not None:
             self._known.keep(text, found, at)
         return found

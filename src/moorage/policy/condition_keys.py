@@ -60,7 +60,9 @@ _TABLE: Final = (
     ConditionKey("aws:RequestedRegion", _S, "always", "the region of the signature's scope or of the host name"),
     ConditionKey("aws:PrincipalArn", _ARN, _SIGNED, "user ARN; for a role session the ARN of its role"),
     ConditionKey("aws:PrincipalAccount", _S, _SIGNED, "the caller's account, 12 digits"),
-    ConditionKey("aws:PrincipalType", _S, "always", "Account, User, AssumedRole, FederatedUser, WebIdentityUser or Anonymous"),
+    ConditionKey(
+        "aws:PrincipalType", _S, "always", "Account, User, AssumedRole, FederatedUser, WebIdentityUser or Anonymous"
+    ),
     ConditionKey(
         "aws:userid", _S, "always", "AIDA… of a user, AROA…:SESSION of a role session, the account id of root"
     ),

@@ -5,10 +5,11 @@ import re
 from types import MappingProxyType
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.policy import Kind, Named, Plan, Policies, Principal, Request, evaluate, parse
+from moorage.policy import Context, Kind, Named, Plan, Policies, Principal, Request, evaluate, parse
 from moorage.policy.by_values import ByValues
 from moorage.policy.resource import Resources
 from tests.policy import worlds as w
@@ -60,13 +61,19 @@ def test_what_was_found_of_one_value_is_not_found_of_another() -> None:
         assert evaluate(ask(user(), context=context), Policies(resource=of_team)).allowed == (team == "red")
 
 
-def test_findings_that_are_equal_are_one_object() -> None:
-    of_team = named(Kind.REPOSITORY, grant("*", Condition={"StringEquals": {"aws:PrincipalTag/team": "red"}}))
-    blue, green = (
-        evaluate(ask(user(), context={"aws:principaltag/team": team}), Policies(resource=of_team))
-        for team in ("blue", "green")
-    )
-    assert blue.trace[0].policies[0].statements[0] is green.trace[0].policies[0].statements[0]
+@pytest.mark.parametrize(
+    ("operator", "contexts"),
+    [
+        ("StringEquals", [{"aws:principaltag/team": "blue"}, {"aws:principaltag/team": "green"}]),
+        ("StringEquals", [{}, {"aws:useragent": "docker"}]),
+        ("ForAnyValue:StringEquals", [{"aws:principaltag/team": ("blue",)}, {"aws:principaltag/team": ("green",)}]),
+    ],
+)
+def test_findings_that_are_equal_are_one_object(operator: str, contexts: list[Context]) -> None:
+    """By which conclusions are told apart."""
+    of_team = named(Kind.REPOSITORY, grant("*", Condition={operator: {"aws:PrincipalTag/team": "red"}}))
+    one, other = (evaluate(ask(user(), context=each), Policies(resource=of_team)) for each in contexts)
+    assert one.trace[0].policies[0].statements[0] is other.trace[0].policies[0].statements[0]
 
 
 def test_a_plan_tells_details_to_whoever_asks_for_them() -> None:

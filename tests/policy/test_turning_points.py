@@ -52,7 +52,7 @@ def test_the_seconds_at_which_a_condition_may_change(condition: dict[str, Any], 
 
 def test_of_all_statements_and_of_resources() -> None:
     early, late = ({"DateLessThan": {"aws:CurrentTime": each}} for each in ("1970-01-01T00:00:10Z", "20"))
-    both = parse(text(grant("*", Condition=early), grant("*", Condition=late)), Kind.REPOSITORY)
+    both = parse(text(grant("*"), grant("*", Condition=early), grant("*", Condition=late)), Kind.REPOSITORY)
     assert turning_points(both) == frozenset({10, 11, 20, 21})
     folder = f"arn:aws:ecr:*:{OWNER}:repository/"
     by_day, by_name = (right(resource=f"{folder}${{{key}}}") for key in ("aws:CurrentTime", "aws:username"))

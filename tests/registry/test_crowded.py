@@ -39,7 +39,7 @@ class Counter:
         connect = sqlite3.connect
 
         def connected(*arguments: Any, **options: Any) -> sqlite3.Connection:
-            connection = connect(*arguments, **options)
+            connection: sqlite3.Connection = connect(*arguments, **options)
             if not threading.current_thread().name.startswith("checkpoint"):
                 self._connections.append(connection)
             return connection

@@ -61,6 +61,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "imageDigest": DIGEST,
     },
     "PutRegistryPolicy": {"policyText": "{}"},
+    "PutImageScanningConfiguration": {"repositoryName": NAME, "imageScanningConfiguration": {"scanOnPush": True}},
     "PutImageTagMutability": {
         "repositoryName": NAME,
         "imageTagMutability": "MUTABLE_WITH_EXCLUSION",

@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from moorage.cli import app
 
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group
 
 
 def test_every_command_and_option_says_what_it_does() -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +12,7 @@ from tests.running import run
 
 
 @dataclass
-class Client:
+class Client(ABC):
     """One client with its own configuration directory; `work` is a directory it may fill."""
 
     work: Path
@@ -29,20 +30,22 @@ class Client:
         }
         return run([self.program, *arguments], check=check, env=environment, cwd=self.work, timeout=180)
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most need nothing
         """Anything needed once before login."""
 
+    @abstractmethod
     def login(self, registry: str, user: str, password: str) -> None:
-        raise NotImplementedError
+        """As the client's users do."""
 
+    @abstractmethod
     def push(self, reference: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        raise NotImplementedError
+        """Push the image of the layout."""
 
+    @abstractmethod
     def pull(self, reference: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Forget what is held locally, then pull."""
-        raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - nor leave anything
         """End what `prepare` started."""
 
 

@@ -1,6 +1,5 @@
 """One server for all client tests, the images they push, and the rule for clients that are not here."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,15 +8,14 @@ import pytest
 
 from tests.clients.commands import ALL, Client
 from tests.clients.images import write_layout
+from tests.conftest import missing
 from tests.running import RunningServer
 
 
 def need(program: str) -> None:
     """Skip naming the missing program; in CI its absence is a failure."""
     if shutil.which(program) is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{program} is not installed")
-        pytest.skip(f"{program} is not installed")
+        missing(program)
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> str:
     real = socket.getaddrinfo
 
     def resolve(host: object, *rest: object, **more: object) -> object:
-        return real("127.0.0.1" if host == "registry.example.com" else host, *rest, **more)  # type: ignore[arg-type]
+        return real("127.0.0.1" if host == "registry.example.com" else host, *rest, **more)  # type: ignore[arg-type]  # handed on
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     return "registry.example.com"

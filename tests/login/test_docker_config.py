@@ -60,7 +60,7 @@ def test_the_rest_is_left_alone(home: dict[str, str]) -> None:
     configuration = written(home, before)
     configuration.set_auth(HOST, Credential("AWS", "a:b"), home)
     after = json.loads(configuration.file.read_text())
-    assert after == before | {"auths": before["auths"] | {HOST: {"auth": "QVdTOmE6Yg=="}}}  # type: ignore[operator]
+    assert after == before | {"auths": before["auths"] | {HOST: {"auth": "QVdTOmE6Yg=="}}}  # type: ignore[operator]  # JSON
     assert stat.S_IMODE(configuration.file.stat().st_mode) == 0o600
 
 

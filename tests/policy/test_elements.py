@@ -217,6 +217,6 @@ def test_only_faults_of_policies_are_kept() -> None:
 def test_the_first_fault_ends_a_reading_that_keeps_none() -> None:
     faults = Faults(keep=False)
     with pytest.raises(PolicyError) as first:
-        elements(read(text(7, 8), {}, faults), Kind.REPOSITORY.rules, faults)  # type: ignore[arg-type]
+        elements(read(text(7, 8), {}, faults), Kind.REPOSITORY.rules, faults)  # type: ignore[arg-type]  # numbers for statements
     assert first.value.pointer == "/Statement/0"
     assert faults.found == []

@@ -19,15 +19,15 @@ from tests.policy.build import (
 @pytest.mark.parametrize(
     "broken",
     [
-        Request(Principal("wizard", OWNER, "", ""), "ecr:PutImage", ARN, OWNER, {}),  # type: ignore[arg-type]
-        Request(Principal("user", OWNER, [], ""), "ecr:PutImage", ARN, OWNER, {}),  # type: ignore[arg-type]
-        Request(root(), None, ARN, OWNER, {}),  # type: ignore[arg-type]
-        Request(root(), "ecr:PutImage", 7, OWNER, {}),  # type: ignore[arg-type]
-        Request(root(), "ecr:PutImage", ARN, OWNER, None),  # type: ignore[arg-type]
-        Request(None, "ecr:PutImage", ARN, OWNER, {}),  # type: ignore[arg-type]
-        Request(root(), "ecr:PutImage", ARN, OWNER, {"aws:sourceip": 7}),  # type: ignore[dict-item]
-        Request(root(), "ecr:PutImage", ARN, OWNER, {"aws:sourceip": (7,)}),  # type: ignore[dict-item]
-        Request(root(), "ecr:PutImage", ARN, OWNER, {"aws:sourceip": ["10.0.0.1"]}),  # type: ignore[dict-item]
+        Request(Principal("wizard", OWNER, "", ""), "ecr:PutImage", ARN, OWNER, {}),  # type: ignore[arg-type]  # that is the case
+        Request(Principal("user", OWNER, [], ""), "ecr:PutImage", ARN, OWNER, {}),  # type: ignore[arg-type]  # that is the case
+        Request(root(), None, ARN, OWNER, {}),  # type: ignore[arg-type]  # that is the case
+        Request(root(), "ecr:PutImage", 7, OWNER, {}),  # type: ignore[arg-type]  # that is the case
+        Request(root(), "ecr:PutImage", ARN, OWNER, None),  # type: ignore[arg-type]  # that is the case
+        Request(None, "ecr:PutImage", ARN, OWNER, {}),  # type: ignore[arg-type]  # that is the case
+        Request(root(), "ecr:PutImage", ARN, OWNER, {"aws:sourceip": 7}),  # type: ignore[dict-item]  # that is the case
+        Request(root(), "ecr:PutImage", ARN, OWNER, {"aws:sourceip": (7,)}),  # type: ignore[dict-item]  # that is the case
+        Request(root(), "ecr:PutImage", ARN, OWNER, {"aws:sourceip": ["10.0.0.1"]}),  # type: ignore[dict-item]  # that is the case
     ],
 )
 def test_what_cannot_be_read_is_denied(broken: Request) -> None:
@@ -42,7 +42,7 @@ def test_the_explanation_of_a_value_that_was_not_needed_decides_nothing() -> Non
         right(action="s3:*", Condition={"StringEquals": {"aws:a": "1"}}),
         right(Condition={"StringEquals": {"aws:b": "1"}}),
     )
-    request = ask(user(), context={"aws:a": 7, "aws:b": "1"})  # type: ignore[dict-item]
+    request = ask(user(), context={"aws:a": 7, "aws:b": "1"})  # type: ignore[dict-item]  # that is the case
     plain, detailed = (evaluate(request, Policies(identity=identity), detail=detail) for detail in (False, True))
     assert plain.allowed
     assert (detailed.allowed, detailed.rule) == (plain.allowed, plain.rule)

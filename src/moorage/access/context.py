@@ -121,7 +121,7 @@ def of_request(
         **caller.context,
         "aws:sourceip": connection.source_ip,
         "aws:securetransport": "true" if connection.secure else "false",
-        **_clock(second),
+        **clock(second),
         "aws:requestedregion": connection.region,
         "aws:resourceaccount": resource_account,
     }
@@ -139,7 +139,8 @@ def of_request(
 
 
 @lru_cache(maxsize=4)
-def _clock(second: int) -> Values:
+def clock(second: int) -> Mapping[str, str]:
+    """The keys that say when a request was made."""
     return {"aws:currenttime": instant(second), "aws:epochtime": str(second)}
 
 

@@ -10,7 +10,7 @@ from moorage.access import cloudtrail, parts
 from moorage.access.audit import EventDetail, Recorder
 from moorage.access.authorize import Access, NamedResource
 from moorage.access.caller import Caller, Connection
-from moorage.access.context import instant
+from moorage.access.context import clock
 from moorage.errors import InvalidParameter
 from moorage.names import AccountId
 from moorage.store.metadata.audit import AuditStore, EventFilter, Position, Row
@@ -112,12 +112,7 @@ def _decision(row: Row, texts: Mapping[str, str], recipient: str) -> dict[str, A
         "rule": row["rule"],
     }
     if row["context"] in texts:
-        second = int(row["at"])
-        context = {
-            **parts.read_context(texts[row["context"]]),
-            "aws:currenttime": instant(second),
-            "aws:epochtime": str(second),
-        }
+        context = {**parts.read_context(texts[row["context"]]), **clock(int(row["at"]))}
         told["context"] = visible_context(context, is_owner=recipient == row["account"])
     return told
 

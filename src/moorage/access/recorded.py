@@ -8,7 +8,7 @@ import msgspec
 from moorage import policy
 from moorage.access import parts
 from moorage.access.authorize import Access
-from moorage.access.context import instant
+from moorage.access.context import clock
 from moorage.memo import Memo
 from moorage.store.metadata.audit import AuditStore, Decided, Position, Row
 
@@ -156,8 +156,8 @@ class Records:
         return row.caller in self._callers and row.context in self._contexts
 
     def _recorded(self, row: Decided) -> Recorded:
-        caller, second = self._callers[row.caller], int(row.at)
-        context = {**self._contexts[row.context], "aws:currenttime": instant(second), "aws:epochtime": str(second)}
+        caller = self._callers[row.caller]
+        context = {**self._contexts[row.context], **clock(int(row.at))}
         request = policy.Request(caller.principal, row.action, row.resource, row.account, context)
         return Recorded(
             row.id, request, caller, row.policies, row.allowed, row.rule, row.count, row.at, row.last, row.region

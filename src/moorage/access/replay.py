@@ -14,7 +14,7 @@ import msgspec
 
 from moorage import policy
 from moorage.access.audit import Recorder
-from moorage.access.context import instant
+from moorage.access.context import clock
 from moorage.access.recorded import PartLost, Recorded, Records
 from moorage.access.recovery import may_recover
 from moorage.access.replay_tally import Report, Tally, Verdict
@@ -128,8 +128,7 @@ class Trial:
     def _at(self, recorded: Recorded, sets: _Sets, moment: float) -> Verdict:
         request = recorded.request
         if int(moment) != int(recorded.first):
-            second = int(moment)
-            context = {**request.context, "aws:currenttime": instant(second), "aws:epochtime": str(second)}
+            context = {**request.context, **clock(int(moment))}
             request = msgspec.structs.replace(request, context=context)
         principal = request.principal.role_arn or request.principal.arn
         source_ip = str(request.context.get("aws:sourceip", ""))

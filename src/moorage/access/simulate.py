@@ -149,8 +149,7 @@ class Simulator:
             **context.of_credential(caller, None),
             **{f"aws:principaltag/{key.lower()}": value for key, value in tags.items()},
             **({} if caller.user_name is None else {"aws:username": caller.user_name}),
-            "aws:currenttime": context.instant(second),
-            "aws:epochtime": str(second),
+            **context.clock(second),
         }
 
     async def _source(self, entity: Entity, attached: Attached, kind: policy.Kind) -> Source:

@@ -95,7 +95,7 @@ class Test:
         "_compare",
         "_missing",
         "_qualifier",
-        "_variables",
+        "_templates",
         "key",
         "name",
         "operator",
@@ -112,13 +112,12 @@ class Test:
         self.name = key
         self.key = key.lower()
         self.values = tuple(values)
-        self._variables = variables
         self._qualifier = operator.qualifier
         self._compare: Comparison | None = None
         self.plain: Comparison | None = None
         """The comparison, when it takes one value, as most do: its answer is the place of the outcome in `outcomes`."""
-        templates = [Template(value, variables=variables, wildcards=False) for value in self.values]
-        self.reads: Final = (self.key, *[key for template in templates for key in template.reads])
+        self._templates: Final = tuple(Template(value, variables=variables, wildcards=False) for value in self.values)
+        self.reads: Final = (self.key, *[key for template in self._templates for key in template.reads])
         """The condition keys whose values make the outcome: its own, and those that variables stand for."""
         self.outcomes = _OUTCOMES
         if operator.base is None:
@@ -162,13 +161,8 @@ class Test:
 
     def resolved(self, context: Context) -> tuple[str | None, ...]:
         """The policy's values with their variables filled in; None for one that has no value."""
-        return tuple(self._resolve(value, context) for value in self.values)
-
-    def _resolve(self, value: str, context: Context) -> str | None:
-        if not self._variables or "${" not in value:
-            return value
-        pattern = Template(value, variables=True, wildcards=False).resolve(context)
-        return None if pattern is None else shown(pattern)
+        patterns = [template.resolve(context) for template in self._templates]
+        return tuple(None if pattern is None else shown(pattern) for pattern in patterns)
 
 
 def _missing(operator: OperatorName) -> Outcome:

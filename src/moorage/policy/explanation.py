@@ -11,6 +11,7 @@ from moorage.policy.reading import Places, read
 from moorage.policy.request import Named, Policies
 from moorage.policy.sentence import sentence, short
 from moorage.policy.statement import Detail, Finding, TestDetail
+from moorage.policy.turning_points import CLOCK_KEYS
 
 SETS: Final[tuple[SetName, ...]] = ("identity", "boundary", "session", "scp", "rcp", "resource", "trust")
 """In the order in which they are told: the caller's side, the organisation's, the resource's."""
@@ -18,7 +19,6 @@ SETS: Final[tuple[SetName, ...]] = ("identity", "boundary", "session", "scp", "r
 Texts = Callable[[Named], str]
 """The text of a policy as its readers know it (users by their ARNs, not by the ids they are stored under)."""
 
-_CLOCK: Final = frozenset({"aws:currenttime", "aws:epochtime"})
 _CONNECTION: Final = frozenset(
     {
         "aws:referer",
@@ -86,7 +86,7 @@ def context(values: Mapping[str, str | tuple[str, ...]]) -> list[dict[str, Any]]
 
 
 def _source(key: str) -> str:
-    if key in _CLOCK:
+    if key in CLOCK_KEYS:
         return "clock"
     if key in _CONNECTION:
         return "connection"

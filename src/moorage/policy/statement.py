@@ -152,7 +152,8 @@ class Statement:
     def check(self, resource: str, context: Context, met: Finding) -> Finding:
         """The second step: `met`, the match that the first step found, unless the resource or a condition fails.
 
-        It hangs on `resource` (if `reads_resource`) and on the values of the keys that the statement `reads` alone.
+        It hangs on `resource` (if `reads_resource`) and on the values of the keys that the statement `reads` alone. Of
+        most tests it asks the comparison itself, as `Test.check` would: the finding for each answer is at hand.
 
         Raises UnfitRequestError (`conditions`) for a context value that is not text.
         """

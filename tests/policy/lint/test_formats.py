@@ -90,7 +90,7 @@ def check_artifact(artifact: dict[str, str]) -> None:
 def test_sarif_names_rule_place_and_replacement() -> None:
     log = as_sarif([("a b/é.json", lint(SOURCE, Kind.REPOSITORY).findings)], "1.2.3")
     check_sarif(log)
-    (result,) = log["runs"][0]["results"]  # type: ignore[index]
+    (result,) = log["runs"][0]["results"]  # type: ignore[index]  # JSON
     assert (result["ruleId"], result["level"]) == ("INVALID_EFFECT", "error")
     location = result["locations"][0]["physicalLocation"]
     assert location["artifactLocation"] == {"uri": "a%20b/%C3%A9.json"}

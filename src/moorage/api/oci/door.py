@@ -110,7 +110,7 @@ class OciDoor:
             else:
                 await self._refuse(scope, connection, send, error)
             await _read_on(scope, receive)
-        except Exception:
+        except Exception:  # what nobody foresaw: the log says what, the client that the fault is ours
             _log.exception("request failed", method=scope["method"], path=scope["path"])
             self._note(exchange, ServerFault())
             if exchange is not None and exchange.started:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: setup setup-dev run test mutate lint format bench shapes clean
+.PHONY: setup setup-dev run test torture mutate lint format bench shapes clean
 
 setup: .venv/.runtime
 setup-dev: .venv/.dev
@@ -32,6 +32,11 @@ test: setup-dev
 	@tools/test-machine
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest $(ARGS)
+
+# Floods and soaks: what a server measures while it is attacked (ARGS="-k flood" for some of them)
+torture: setup-dev
+	@tools/test-machine
+	@$(BIN)/python -m pytest -m torture -s $(ARGS)
 
 # How well tests/policy proves the policy engine: tries what changed since the last time (ARGS=--all: everything)
 mutate: .venv/.mutation

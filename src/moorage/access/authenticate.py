@@ -310,5 +310,6 @@ def _principal(credential: Credential) -> policy.Principal:
             f"{owner.id}:{session.name}",
             role_arn=owner.arn,
             role_id=owner.id,
+            service_linked=credential.service_linked,
         )
     return policy.Principal("user", account, owner.arn, owner.id, user_name=owner.name)

@@ -247,12 +247,13 @@ class Access:
     async def _applying(
         self, principal: policy.Principal, action: str, account: AccountId, region: Region | None, at: Epoch
     ) -> tuple[Attachment, Mapping[str, str | tuple[str, ...]]]:
-        """The policies that apply but for the caller's and the repository's or role's own, and the organisation's keys.
+        """Return the policies that apply beside the caller's and the repository's or role's own, and condition keys.
 
-        `region`: None for what is in none, and so in no registry. `at`: the epoch, which was just read.
+        The keys are those of the organization. `region`: None for a resource that is in no registry. `at`: the epoch,
+        which was just read.
         """
         registry_policy = None
-        if region is not None and action.startswith("ecr:"):
+        if region is not None:
             registry_policy = reaching(action, await self._registry_policies.in_force(account, region, at))
         members = await self._organizations.members(at)
         if not members:
@@ -262,7 +263,7 @@ class Access:
             None,
             registry_policy,
             guard_rails.scp(members, principal),
-            guard_rails.rcp(members, account, action),
+            guard_rails.rcp(members, account, action, in_registry=region is not None),
         )
         return attachment, guard_rails.keys(members, principal, account)
 

@@ -164,6 +164,8 @@ class Generator:
                 alone = policy.evaluate(request, with_repository_policy(policies, None))
                 if alone.allowed and (not everybody or alone.decided_by == "root"):
                     continue
+                if not policy.evaluate(request, policies).allowed:
+                    continue  # allowed once, under rules that a fault let through: no policy is to grant it again
                 named = grantee(request.principal)
                 if request.principal.kind == "role" and not _granted(request, policies, named.name):
                     # A boundary or session policy stands in the way of the role, not of the session named itself.
@@ -180,7 +182,7 @@ class Generator:
 
 
 def _counts(row: Decided) -> bool:
-    return row.allowed and row.action.startswith("ecr:") and row.action != _MAKES
+    return row.allowed and row.action != _MAKES
 
 
 def _granted(request: policy.Request, policies: policy.Policies, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What an organisation adds to a decision: SCPs of the caller's account, RCPs of the resource's, and condition keys."""
+"""What an organization adds to a decision: SCPs of the caller's account, RCPs of the resource's, and condition keys."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,25 +8,30 @@ from moorage import policy
 from moorage.access.context import Values
 from moorage.identity.organizations import FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, Levels, Members, Membership
 
-_UNDER_RCP: Final = ("ecr:", "sts:")
-"""Services whose resources RCPs guard [aws: of the services there are here]."""
-_SERVICE_LINKED: Final = ":role/aws-service-role/"
+_STS: Final = "sts:"
 _OUTSIDE: Final = frozenset({"anonymous", "service", "web"})
-"""Kinds of callers that are no member account's."""
+"""The kinds of callers that belong to no member account."""
 
 
 def scp(members: Members, principal: policy.Principal) -> Levels | None:
-    """The levels of SCPs that bind the caller: not the management account's, nor a service-linked role."""
+    """Return the levels of SCPs that bind the caller, for every action of every service.
+
+    None for callers of the management account, of accounts outside the organization, and for service-linked roles.
+    """
     member = None if principal.kind in _OUTSIDE else members.get(principal.account)
-    if member is None or _SERVICE_LINKED in (principal.role_arn or ""):
+    if member is None or principal.service_linked:
         return None
     return member.scp
 
 
-def rcp(members: Members, account: str, action: str) -> Levels | None:
-    """The levels of RCPs on what the account has; of services that know none, none."""
+def rcp(members: Members, account: str, action: str, *, in_registry: bool) -> Levels | None:
+    """Return the levels of RCPs that guard what `account` owns; None where there are none.
+
+    RCPs guard registries and their repositories (`in_registry`) from every action, Moorage's own as well as ECR's, and
+    roles from those of STS [aws: of the services that AWS lists, these two are here].
+    """
     member = members.get(account)
-    if member is None or not action.startswith(_UNDER_RCP):
+    if member is None or not (in_registry or action.startswith(_STS)):
         return None
     return member.rcp
 

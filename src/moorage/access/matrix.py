@@ -29,12 +29,14 @@ ADMINISTER: Final = (
     "ecr:PutLifecyclePolicy",
     "ecr:TagResource",
     "ecr:UntagResource",
+    "moorage:Purge",
+    "moorage:Restore",
 )
 CAPABILITIES: Final = ("pull", "push", "delete", "administer")
 """All actions of the first three are needed; of `administer`, one makes it."""
 ACTIONS: Final = (
     SIGN_IN,
-    *(f"ecr:{name}" for name, action in policy.ECR_ACTIONS.items() if action.resource == "repository"),
+    *policy.ON_REPOSITORY,
 )
 WORDS: Final = {Verdict.YES: "yes", Verdict.NO: "no", Verdict.DEPENDS: "depends"}
 

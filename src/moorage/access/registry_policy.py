@@ -18,16 +18,16 @@ BETWEEN_REGISTRIES: Final = frozenset({"ecr:ReplicateImage", "ecr:BatchImportUps
 
 
 def reaching(action: str, in_force: InForce) -> str | None:
-    """The hash of the registry policy, if it has a say in `action`.
+    """Return the hash of the registry policy if it applies to `action` on the registry or a repository in it.
 
-    V2: in "all ECR requests" [aws]; those on no resource (GetAuthorizationToken, registry-wide calls) are taken to be
-    among them [guess], and there only a statement with the resource `*` can match. Moorage's own actions are not ECR's.
-    V1: in three actions; that CreateRepository also counts when a person makes the repository is a [guess].
+    V2: to "all ECR requests" [aws]. Requests on no resource (GetAuthorizationToken, registry-wide calls) are taken to
+    be among them [guess]; there only a statement with the resource `*` can match. Moorage's own actions on repositories
+    are treated as ECR's.
+    V1: to three actions; that CreateRepository also counts when a person makes the repository is a [guess].
     """
-    if in_force.policy_hash is None:
-        return None
-    reached = action.startswith("ecr:") if in_force.scope == "V2" else action in BETWEEN_REGISTRIES
-    return in_force.policy_hash if reached else None
+    if in_force.scope == "V2" or action in BETWEEN_REGISTRIES:
+        return in_force.policy_hash
+    return None
 
 
 class RegistryPolicyCheck:

@@ -36,8 +36,6 @@ _PLANS: Final = 8_192
 """Plans remembered, likewise."""
 _WITHOUT_POLICY: Final = "ecr:CreateRepository"
 """Decided on a repository that is not there yet, and has no policy."""
-_SPOKEN_OF: Final = "ecr:"
-"""Moorage's own actions (a replay is one) are no business of a repository policy."""
 _OWN_SIDE: Final = frozenset({"identity", "boundary", "session", "scp"})
 
 _Key: TypeAlias = tuple[str | int, ...]
@@ -186,10 +184,9 @@ class Replay:
         pages = self._records.decided(resource=self._resource, since=self._since, until=self._until, page=_PAGE)
         async for rows in pages:
             read += len(rows)
-            ours = [row for row in rows if row.action.startswith(_SPOKEN_OF)]
-            await self._read_sets(ours)
-            await self._learn(ours)
-            await asyncio.to_thread(self._count, tally, ours)
+            await self._read_sets(rows)
+            await self._learn(rows)
+            await asyncio.to_thread(self._count, tally, rows)
             yield Progress(read, max(total, read))
         yield await asyncio.to_thread(tally.report)
 

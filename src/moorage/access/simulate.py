@@ -16,7 +16,7 @@ from moorage.clock import Clock
 from moorage.errors import QueryError
 from moorage.identity import arns
 from moorage.identity.credentials import Attached
-from moorage.identity.entity import Entity
+from moorage.identity.entity import Entity, Role
 from moorage.identity.identity import Identity
 from moorage.names import AccountId
 
@@ -27,6 +27,7 @@ MOST_STEPS: Final = 50_000
 """Actions × resources × statements of one page at most: a second of work, and some megabytes of answer."""
 
 _REPOSITORY: Final = "arn:${Partition}:ecr:${Region}:${Account}:repository/${RepositoryName}"
+_ON_REPOSITORY: Final = frozenset(map(str.lower, policy.ON_REPOSITORY))
 _SESSION: Final = "simulated"
 _ACTION: Final = re.compile(r"[A-Za-z0-9-]+:[A-Za-z0-9]+")
 _RESTRICTIVENESS: Final[Mapping[Verdict, int]] = {"allowed": 0, "implicitDeny": 1, "explicitDeny": 2}
@@ -269,6 +270,7 @@ def principal(entity: Entity) -> policy.Principal:
             f"{entity.id}:{_SESSION}",
             role_arn=entity.arn,
             role_id=entity.id,
+            service_linked=isinstance(entity, Role) and entity.service is not None,
         )
     name = entity.name if entity.kind == "user" else None
     return policy.Principal("user", entity.account, entity.arn, entity.id, user_name=name)
@@ -316,9 +318,7 @@ def _account(resource: str) -> str | None:
 
 
 def _resource_form(action: str) -> str:
-    service, _, name = action.partition(":")
-    known = policy.ecr_action(name) if service.lower() == "ecr" else None
-    return _REPOSITORY if known is not None and known.resource == "repository" else EVERYTHING
+    return _REPOSITORY if action.lower() in _ON_REPOSITORY else EVERYTHING
 
 
 def _verdict(result: str) -> Verdict:

@@ -80,6 +80,8 @@ class Credential(msgspec.Struct, frozen=True, gc=False):
     session: SessionState | None = None
     token_name: str | None = None
     """Of a pull token."""
+    service_linked: bool = False
+    """Of a session: whether its role was made by CreateServiceLinkedRole."""
 
 
 class Credentials:
@@ -128,6 +130,7 @@ class Credentials:
             row.issued_at if temporary else None,
             row.expires_at if temporary else None,
             state,
+            service_linked=temporary and row.role_service is not None,
         )
 
 

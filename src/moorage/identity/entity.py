@@ -61,7 +61,7 @@ class Role(Entity, frozen=True, gc=False, kw_only=True):
     max_session_seconds: int
     description: str
     service: str | None
-    """Of a service-linked role: whose."""
+    """The service of a service-linked role; None for any other role, whatever its path."""
     used: Use | None
     """When a session of it was used last."""
 

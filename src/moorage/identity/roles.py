@@ -22,6 +22,7 @@ TRUST_CHARACTERS: Final = 2048
 SESSION_SECONDS: Final = 3600
 """How long a session may last unless the role says otherwise."""
 
+_SERVICE_LINKED_PATH: Final = "/aws-service-role/"
 _NO_TAGS: Mapping[str, str] = {}
 _SPACE: Final = re.compile(r"\s+")
 
@@ -46,12 +47,16 @@ class Roles(Directory[Role]):
         boundary: str | None = None,
         service: str | None = None,
     ) -> Role:
-        """A new role. `boundary`: a managed policy's ARN; `service`: whose service-linked role it is.
+        """Create a role. `boundary`: the ARN of a managed policy.
 
-        EntityAlreadyExists, LimitExceeded; NoSuchEntity for the boundary.
+        `service`: the service of a service-linked role. Only CreateServiceLinkedRole passes it, and nothing else makes
+        a role service-linked. Raises EntityAlreadyExists, LimitExceeded, InvalidInput for a reserved path, and
+        NoSuchEntity for the boundary.
         """
         at, role_id = self._clock.now(), new_unique_id(ROLE.prefix)
         _check_length(trust)
+        if service is None:
+            check_path(path)
 
         def work(conn: Connection) -> Role:
             if identities.named(conn, ROLE.name, account, name) is not None:
@@ -129,6 +134,18 @@ class Roles(Directory[Role]):
             _record(conn, role_of(row), "RoleDeleted", at, by)
 
         await self._db.transaction(work)
+
+
+def check_path(path: str) -> None:
+    """Raise InvalidInput if only a service-linked role may have this path.
+
+    The sentence is IAM's [aws: quoted in public bug reports]. The path grants nothing, but people write conditions on
+    it, such as `aws:PrincipalArn` not like `arn:aws:iam::*:role/aws-service-role/*`.
+    """
+    if path.startswith(_SERVICE_LINKED_PATH):
+        raise faults.invalid_input(
+            f"Path prefix '{_SERVICE_LINKED_PATH}' can only be used for AWS Service linked Roles"
+        )
 
 
 def modifiable(conn: Connection, account: AccountId, name: str) -> Any:

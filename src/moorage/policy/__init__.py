@@ -1,6 +1,6 @@
 """The IAM policy engine: parse, evaluate, say why. Pure: no I/O, nothing of the rest of Moorage."""
 
-from moorage.policy.actions import ECR_ACTIONS, EcrAction, ecr_action
+from moorage.policy.actions import ECR_ACTIONS, ON_REPOSITORY, EcrAction, ecr_action
 from moorage.policy.decision import Decision, PolicyTrace, SetName, SetTrace
 from moorage.policy.document import Document, parse
 from moorage.policy.evaluate import Plan, evaluate
@@ -33,6 +33,7 @@ __all__ = [
     "ANONYMOUS",
     "CLOCK_KEYS",
     "ECR_ACTIONS",
+    "ON_REPOSITORY",
     "Case",
     "Change",
     "Context",

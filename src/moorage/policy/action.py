@@ -14,16 +14,24 @@ class Actions:
     Nothing is trimmed and nothing is guessed: an entry that is not of that form matches no action.
     """
 
-    __slots__ = ("entries", "everything", "names", "negated", "patterns")
+    __slots__ = ("_of_others", "entries", "everything", "names", "negated", "patterns", "service")
 
-    def __init__(self, entries: Iterable[str], *, negated: bool) -> None:
+    def __init__(self, entries: Iterable[str], *, negated: bool, service: str | None = None) -> None:
+        """`service`: the one that wildcards and NotAction stand for (`kind.Rules.granted_service`); None: every one."""
         self.entries = lowered = tuple(entry.lower() for entry in entries)
         self.negated = negated
+        self.service = None if service is None else f"{service}:"
         self.everything = EVERYTHING in lowered
         self.names = frozenset(entry for entry in lowered if not _is_pattern(entry))
         self.patterns: tuple[Matcher, ...] = tuple(
             matcher(tokens(entry)) for entry in lowered if _is_pattern(entry) and _may_match(entry)
         )
+        self._of_others: tuple[Matcher, ...] = ()
+        if self.service is not None:
+            others = [entry for entry in lowered if not entry.startswith(self.service)]
+            self._of_others = tuple(
+                matcher(tokens(entry)) for entry in others if _is_pattern(entry) and _spells_out_service(entry)
+            )
 
     def lists_only(self, entries: Container[str]) -> bool:
         """Whether the element is an Action that lists nothing but `entries` (in lower case), each as it is written."""
@@ -31,6 +39,9 @@ class Actions:
 
     def match(self, action: str) -> bool:
         """Whether the element covers `action` (in lower case, `service:name`)."""
+        if self.service is not None and not action.startswith(self.service):
+            spelled_out = action in self.names or any(pattern(action) for pattern in self._of_others)
+            return spelled_out and not self.negated
         return self.lists(action) is not self.negated
 
     def lists(self, action: str) -> bool:
@@ -51,3 +62,8 @@ def _may_match(entry: str) -> bool:
     """A wildcard in the service prefix is not honoured, except the bare `*` (policy-engine.md §2.2)."""
     service, colon, name = entry.partition(":")
     return bool(colon and name) and (service == EVERYTHING or not _is_pattern(service))
+
+
+def _spells_out_service(entry: str) -> bool:
+    service, colon, name = entry.partition(":")
+    return bool(colon and name) and not _is_pattern(service)

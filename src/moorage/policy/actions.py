@@ -1,9 +1,10 @@
-"""ECR's actions: level, resource type and own condition keys (policy-engine.md §4.1, Service Authorization Reference).
+"""The actions of ECR and of Moorage: level and resource type.
 
-The three permission-only actions have no API operation. `ListImageReferrers` is an operation without an action:
-`ecr:BatchGetImage` decides it.
+ECR's come from the Service Authorization Reference. Its three permission-only actions have no API operation.
+`ListImageReferrers` is an operation without an action: `ecr:BatchGetImage` decides it.
 """
 
+from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
 Level = Literal["Read", "List", "Write", "Permissions management", "Tagging"]
@@ -99,6 +100,46 @@ _TAKEN_THOUGH_UNKNOWN: Final = frozenset({"listimagereferrers"})
 def ecr_action(name: str) -> EcrAction | None:
     """The action of that name (without `ecr:`, any case), if ECR has it."""
     return _BY_LOWER_NAME.get(name.lower())
+
+
+MOORAGE: Final = "moorage"
+"""The service prefix of Moorage's own actions."""
+MOORAGE_ACTIONS: Final[Mapping[str, ResourceType]] = {
+    "Apply": "*",
+    "CreatePullToken": "*",
+    "DeleteOrganization": "*",
+    "Export": "*",
+    "GetOrganization": "*",
+    "ListPullTokens": "*",
+    "Purge": "repository",
+    "PutOrganization": "*",
+    "ReadAccess": "repository",
+    "ReadAudit": "*",
+    "ReplayPolicy": "repository",
+    "Restore": "repository",
+    "RevokePullToken": "*",
+}
+"""Moorage's own actions by name, without the `moorage:`. `*`: not on a repository, so no resource policy grants it."""
+
+_MOORAGE_BY_LOWER_NAME: Final = {name.lower(): name for name in MOORAGE_ACTIONS}
+
+
+def moorage_action(name: str) -> str | None:
+    """Return the action's name as it is spelled; `name` comes without the `moorage:`, in any case."""
+    return _MOORAGE_BY_LOWER_NAME.get(name.lower())
+
+
+def is_on_repository(name: str) -> bool:
+    """Return whether Moorage has an action of that name (without `moorage:`, in any case) on repositories."""
+    known = moorage_action(name)
+    return known is not None and MOORAGE_ACTIONS[known] == "repository"
+
+
+ON_REPOSITORY: Final = (
+    *(f"ecr:{action.name}" for action in _TABLE if action.resource == "repository"),
+    *(f"{MOORAGE}:{name}" for name, resource in MOORAGE_ACTIONS.items() if resource == "repository"),
+)
+"""Every action on a repository, of ECR and of Moorage, with its service."""
 
 
 def may_stand_in_repository_policy(name: str) -> bool:

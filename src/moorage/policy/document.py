@@ -32,7 +32,7 @@ class Document:
         self.version: str | None = found.version
         """As written; None (no Version) has the rules of 2008-10-17."""
         self.id: str | None = found.id
-        self.statements: tuple[Statement, ...] = tuple(_compiled(one, variables) for one in found.statements)
+        self.statements: tuple[Statement, ...] = tuple(_compiled(one, kind, variables) for one in found.statements)
         self.principals: tuple[str, ...] = tuple(
             text for one in found.statements if one.principal is not None for text in _under("AWS", one.principal)
         )
@@ -51,14 +51,15 @@ def parse(text: str, kind: Kind) -> Document:
     return Document(read(text, {}, Faults(keep=False)), kind, text)
 
 
-def _compiled(one: StatementElements, variables: bool) -> Statement:
+def _compiled(one: StatementElements, kind: Kind, variables: bool) -> Statement:
     principal, action, resource = one.principal, one.action, one.resource
+    service = kind.rules.granted_service if one.effect == "Allow" else None
     return Statement(
         one.number,
         one.sid,
         "Allow" if one.effect == "Allow" else "Deny",
         None if principal is None else _named(principal),
-        Actions(action.texts, negated=action.negated),
+        Actions(action.texts, negated=action.negated, service=service),
         None if resource is None else Resources(resource.texts, negated=resource.negated, variables=variables),
         tuple(
             Test(test.operator, test.key, [value.text for value in test.values], variables=variables)

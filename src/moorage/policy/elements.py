@@ -8,8 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from moorage.policy.action import EVERYTHING
-from moorage.policy.actions import ecr_action, may_stand_in_registry_policy, may_stand_in_repository_policy
+from moorage.policy.action_names import check_action
 from moorage.policy.arn import is_arn
 from moorage.policy.canonical import ELEMENTS, STATEMENT_ELEMENTS, Json, Number
 from moorage.policy.conditions import OperatorName, operator_name
@@ -17,7 +16,6 @@ from moorage.policy.fault import Faults, PolicyError
 from moorage.policy.kind import Needs, Rules, Scope
 from moorage.policy.principal import is_aws_principal, is_service_principal
 from moorage.policy.reading import as_list, as_object, as_text, member
-from moorage.policy.services import is_service
 from moorage.policy.statement import Effect
 
 VERSIONS: Final = ("2008-10-17", "2012-10-17")
@@ -26,7 +24,6 @@ MAX_PATTERN: Final = 2048
 """Characters of one action, resource or condition value; longer patterns would be slow to match and name nothing."""
 
 _PLAIN_SID: Final = re.compile(r"[A-Za-z0-9]*")
-_ECR_PATTERN: Final = re.compile(r"[A-Za-z*?]+")
 
 
 class Entry(NamedTuple):
@@ -293,28 +290,9 @@ def _actions(members: Mapping[str, Json], at: str, rules: Rules, faults: Faults)
 
     def check(text: str, text_at: str) -> None:
         _check_length(text, text_at)
-        _check_action(text, text_at, rules.scope)
+        check_action(text, text_at, rules.scope)
 
     return Listed(name, member(at, name), _texts(members[name], member(at, name), "ACTION", faults, check))
-
-
-def _check_action(text: str, at: str, scope: Scope) -> None:
-    if text == EVERYTHING:
-        return
-    service, colon, name = text.partition(":")
-    if not colon or not service:
-        raise PolicyError("INVALID_ACTION", f"an action is * or service:name, not {text}", at)
-    if scope is Scope.ANY:
-        return
-    if service.lower() != "ecr":
-        code = "UNSUPPORTED_ACTION_IN_POLICY" if is_service(service) else "INVALID_SERVICE_IN_ACTION"
-        raise PolicyError(code, f"the action {text} is not ECR's", at)
-    if ("*" in name or "?" in name) and _ECR_PATTERN.fullmatch(name):
-        return
-    known = may_stand_in_repository_policy if scope is Scope.REPOSITORY else may_stand_in_registry_policy
-    if not known(name):
-        code = "INVALID_ACTION" if ecr_action(name) is None else "UNSUPPORTED_ACTION_IN_POLICY"
-        raise PolicyError(code, f"the action {text} is not among the {scope.value}", at)
 
 
 def _resources(members: Mapping[str, Json], at: str, rules: Rules, faults: Faults) -> Listed | None:

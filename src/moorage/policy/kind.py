@@ -31,6 +31,12 @@ class Rules(NamedTuple):
     """Whether the Principal can only be `*`."""
     plain_sids: bool = False
     """Whether a Sid is `[A-Za-z0-9]*` and unique (IAM), not any text (ECR)."""
+    granted_service: str | None = None
+    """The service that the wildcards and the NotAction of an Allow stand for; None: every service.
+
+    An action of another service is then allowed only by an entry that spells out that service. A Deny is not narrowed:
+    its wildcards stand for every service.
+    """
 
 
 _ATTACHED = Rules(Needs.FORBIDDEN, Needs.REQUIRED, Scope.ANY, plain_sids=True)
@@ -54,8 +60,8 @@ class Kind(Enum):
 
 
 _RULES = {
-    Kind.REPOSITORY: Rules(Needs.REQUIRED, Needs.FORBIDDEN, Scope.REPOSITORY),
-    Kind.REGISTRY: Rules(Needs.REQUIRED, Needs.REQUIRED, Scope.REGISTRY),
+    Kind.REPOSITORY: Rules(Needs.REQUIRED, Needs.FORBIDDEN, Scope.REPOSITORY, granted_service="ecr"),
+    Kind.REGISTRY: Rules(Needs.REQUIRED, Needs.REQUIRED, Scope.REGISTRY, granted_service="ecr"),
     Kind.RCP: Rules(Needs.REQUIRED, Needs.REQUIRED, Scope.ANY, everyone_only=True, plain_sids=True),
     Kind.TRUST: Rules(Needs.REQUIRED, Needs.FORBIDDEN, Scope.ANY, federated=True, plain_sids=True),
 }

@@ -31,6 +31,8 @@ class Principal(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """Of a federated session: the user that made it."""
     user_id: str | None = None
     """Of a federated session: that user's `AIDA…`."""
+    service_linked: bool = False
+    """Of a role session: whether the role is service-linked. A property of the role; no ARN or path implies it."""
 
 
 ANONYMOUS: Final = Principal("anonymous", "", "anonymous", "anonymous")

@@ -94,18 +94,18 @@ def says(change: Change, caller: Request) -> str:
         whom = change.detail if change.kind == "spare-principal" else who
         where = f" when {change.detail}" if change.kind == "spare-value" else ""
         before = change.before or statement
-        may = f"may {_what(before)}{_when(before)} wherever something else allows it"
+        may = f"may {_what(change, before)}{_when(before)} wherever something else allows it"
         return f"{whom}{where} is no longer kept from it, and {may}"
     if change.kind == "add-value":
         added = change.detail
-        return f"{who} may then {_what(statement)} also when {added}{_when(statement, apart=added.partition(' = ')[0])}"
+        return f"{who} may then {_what(change, statement)} also when {added}{_when(statement, apart=added.partition(' = ')[0])}"
     if change.kind == "add-principal":
         return (
-            f"{_principal(change.detail)} may then {_what(statement)}{_when(statement)}, all that the statement allows"
+            f"{_principal(change.detail)} may then {_what(change, statement)}{_when(statement)}, all that the statement allows"
         )
     if change.kind == "add-action":
         return f"{who} may then use {change.detail}{_when(statement)}"
-    return f"{who} may then {_what(statement)}{_when(statement)}"
+    return f"{who} may then {_what(change, statement)}{_when(statement)}"
 
 
 def _who(change: Change, statement: Json, caller: Request) -> str:
@@ -145,12 +145,16 @@ def _principal(text: str) -> str:
     return f"every session of {text}" if ":role/" in text else text
 
 
-def _what(statement: Json) -> str:
+def _what(change: Change, statement: Json) -> str:
+    narrowed = change.set == "resource" and statement["Effect"] == "Allow"  # `kind.Rules.granted_service`
+    everything = "use every action of ECR" if narrowed else "do everything"
     if "NotAction" in statement:
-        return f"do everything but {_listed(statement['NotAction'])}"
+        return f"{everything} but {_listed(statement['NotAction'])}"
     actions = statement.get("Action", [])
-    if "*" in actions if isinstance(actions, list) else actions == "*":
-        return "do everything"
+    listed = actions if isinstance(actions, list) else [actions]
+    if "*" in listed:
+        others = [each for each in listed if narrowed and not each.lower().startswith(("*", "ecr:"))]
+        return f"{everything} and {_listed(others)}" if others else everything
     resource = statement.get("Resource")
     on = f" on {_listed(resource)}" if resource is not None and resource != "*" else ""
     return f"use {_listed(actions)}{on}"

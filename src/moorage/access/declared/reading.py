@@ -27,6 +27,7 @@ from moorage.access.declared.declaration import (
 )
 from moorage.access.organization import MalformedOrganization
 from moorage.errors import MoorageError
+from moorage.identity.roles import check_path
 from moorage.names import AccountId, InvalidNameError, account_id, region, repository_name
 
 BYTES: Final = 1 << 20
@@ -246,7 +247,7 @@ def _role(node: Node, account: AccountId) -> Role:
         seconds = given
     return Role(
         _policy(parts["trust"], policy.Kind.TRUST),
-        _path(parts),
+        _role_path(parts),
         _text(parts, "description"),
         seconds,
         _attached(parts, account),
@@ -323,6 +324,15 @@ def _path(parts: Mapping[str, Node]) -> str:
     if _PATH.fullmatch(given) is None:
         parts["path"].wrong("a path begins and ends with /")
     return given
+
+
+def _role_path(parts: Mapping[str, Node]) -> str:
+    path = _path(parts)
+    try:
+        check_path(path)
+    except MoorageError as error:
+        parts["path"].wrong(error.message)
+    return path
 
 
 def _tags(parts: Mapping[str, Node]) -> dict[str, str]:

@@ -100,6 +100,6 @@ async def get_service_linked_role_deletion_status(call: IamCall, request: Parame
 def _task(request: Parameters) -> str:
     task = checked("DeletionTaskId", request.required("DeletionTaskId"), fields.ANY, 1, 1000)
     parts = task.split("/")
-    if len(parts) != 5 or parts[0] != "task" or parts[1] != "aws-service-role":
+    if len(parts) != 5 or parts[:2] != ["task", "aws-service-role"] or _NAMES.get(parts[2]) != parts[3]:
         raise QueryError("InvalidInput", "The deletion task id is not valid.")
     return task

@@ -3,7 +3,14 @@
 from collections.abc import Iterator
 
 from moorage.policy.action import EVERYTHING, Actions
-from moorage.policy.actions import ECR_ACTIONS, ecr_action
+from moorage.policy.actions import (
+    ECR_ACTIONS,
+    MOORAGE,
+    MOORAGE_ACTIONS,
+    ecr_action,
+    is_on_repository,
+    moorage_action,
+)
 from moorage.policy.elements import Entry, StatementElements
 from moorage.policy.kind import Kind
 from moorage.policy.lint.codes import CODES
@@ -23,6 +30,8 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield from _redundant(subject, one)
         if one.action.negated and one.effect == "Allow":
             message = "Allow with NotAction allows every other action, of every service and of those still to come."
+            if subject.kind in OF_ECR:
+                message = "Allow with NotAction allows every other action of ECR, and those still to come."
             yield subject.finding("ALLOW_WITH_NOT_ACTION", one.action.at, message, key=True)
 
 
@@ -45,6 +54,8 @@ def _entry(subject: Subject, entry: Entry) -> Iterator[Finding]:
         message = "ecr:ListImageReferrers is an operation but no action; ecr:BatchGetImage decides it."
         fix = Fix("Use ecr:BatchGetImage.", (subject.replaced(entry.at, "ecr:BatchGetImage"),))
         yield subject.finding("REFERRERS_NEED_BATCH_GET_IMAGE", entry.at, message, fix)
+    elif service.lower() == MOORAGE and subject.kind is not Kind.TRUST:
+        yield from _moorage(subject, entry, name)
     elif _wild(name):
         yield from _pattern(subject, entry, service)
     elif service.lower() == "ecr" and ecr_action(name) is None:
@@ -58,6 +69,26 @@ def _entry(subject: Subject, entry: Entry) -> Iterator[Finding]:
         near = subject.suggestion(service, SERVICES)
         meant = None if near is None else Fix(f"Did you mean {near}:{shown(name)}?")
         yield subject.finding("UNKNOWN_SERVICE", entry.at, f"No service {shown(service)} is known here.", meant)
+
+
+def _moorage(subject: Subject, entry: Entry, name: str) -> Iterator[Finding]:
+    """Moorage's own actions: a name it does not have, or a pattern that matches none of those that count."""
+    if _wild(name):
+        actions = Actions((entry.text,), negated=False)
+        found = {known for known in MOORAGE_ACTIONS if actions.match(f"{MOORAGE}:{known.lower()}")}
+        if subject.kind in OF_ECR:
+            found = {known for known in found if is_on_repository(known)}
+        if not found:
+            where = " on a repository" if subject.kind in OF_ECR else ""
+            message = f"No action of Moorage{where} matches {shown(entry.text)}."
+            yield subject.finding("ACTION_MATCHES_NOTHING", entry.at, message)
+    elif moorage_action(name) is None:
+        near = subject.suggestion(name, MOORAGE_ACTIONS)
+        meant = None
+        if near is not None:
+            action = f"{MOORAGE}:{near}"
+            meant = Fix(f"Did you mean {action}?", (subject.replaced(entry.at, action),))
+        yield subject.finding("UNKNOWN_ACTION", entry.at, f"Moorage has no action {shown(name) or '(empty)'}.", meant)
 
 
 def _pattern(subject: Subject, entry: Entry, service: str) -> Iterator[Finding]:
@@ -78,7 +109,8 @@ def _wild(text: str) -> bool:
 def _redundant(subject: Subject, one: StatementElements) -> Iterator[Finding]:
     entries = one.action.entries
     patterns = [entry for entry in entries if _wild(entry.text)]
-    matchers = [(entry, Actions((entry.text,), negated=False)) for entry in patterns]
+    service = subject.kind.rules.granted_service if one.effect == "Allow" and not one.action.negated else None
+    matchers = [(entry, Actions((entry.text,), negated=False, service=service)) for entry in patterns]
     seen: set[str] = set()
     for entry in entries:
         text = entry.text.lower()
@@ -97,7 +129,7 @@ def _includes(pattern: str, actions: Actions, text: str) -> bool:
     """Whether everything that `text` matches is matched by the other `pattern`; of two patterns, by its fixed start."""
     if pattern == text:
         return False
-    if pattern == EVERYTHING:
+    if pattern == EVERYTHING and (actions.service is None or text.startswith(actions.service)):
         return True
     if not _wild(text):
         return actions.match(text)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from moorage.policy.actions import MOORAGE
 from moorage.policy.canonical import Json
 from moorage.policy.fault import Faults, PolicyError
 from moorage.policy.kind import Kind
@@ -30,7 +31,7 @@ def guess_kind(text: str) -> Guess:
         return Guess(Kind.IDENTITY, "it names resources and no principals")
     if principal == {True} and resource == {False} and services == {"sts"}:
         return Guess(Kind.TRUST, "it names principals and actions of sts")
-    if principal == {True} and resource == {False} and services == {"ecr"}:
+    if principal == {True} and resource == {False} and services in ({"ecr"}, {MOORAGE}, {"ecr", MOORAGE}):
         return Guess(Kind.REPOSITORY, "it names principals, actions of ecr, and no resources")
     if principal == {True} and resource == {True}:
         return Guess(

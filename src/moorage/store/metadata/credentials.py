@@ -11,6 +11,7 @@ from moorage.store.metadata.identity_tables import (
     identities,
     inline_policies,
     pull_tokens,
+    roles,
     sessions,
 )
 from moorage.store.metadata.statement import Query
@@ -43,9 +44,13 @@ def key(conn: Connection, key_id: str) -> Any | None:
 
 
 def session(conn: Connection, key_id: str) -> Row[Any] | None:
-    """A session: all columns of `sessions`, and its identity as with `key`."""
+    """Return a session: all columns of `sessions`, its identity as with `key`, and the service of its role.
+
+    `role_service` is null unless the role is service-linked.
+    """
     joined = sessions.outerjoin(identities, identities.c.id == sessions.c.identity_id)
-    statement = select(sessions, *_IDENTITY).select_from(joined)
+    joined = joined.outerjoin(roles, roles.c.id == sessions.c.identity_id)
+    statement = select(sessions, *_IDENTITY, roles.c.service.label("role_service")).select_from(joined)
     return conn.execute(statement.where(sessions.c.id == key_id)).one_or_none()
 
 

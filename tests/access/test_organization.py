@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
-from moorage.access.authorize import Registry
+from moorage.access.authorize import NamedResource, Registry
 from moorage.access.caller import Caller
 from moorage.access.organization import (
     MOST_POLICY_TEXT,
@@ -15,15 +16,17 @@ from moorage.access.organization import (
     checked,
     keep,
 )
+from moorage.access.simulate import principal as simulated
 from moorage.errors import AccessDenied
 from moorage.identity.organizations import Organizations
 from moorage.names import AccountId
 from moorage.store.metadata.epoch import Epochs
-from tests.access.house import APP, HERE, OTHER, OWNER, House, connection, statement
+from tests.access.house import APP, BY, HERE, OTHER, OWNER, House, connection, statement
 
 MANAGEMENT = AccountId("000000000000")
 ORG, ROOT, UNIT = "o-moorage000", "r-ab12", "ou-ab12-11111111"
 PULL = "ecr:BatchGetImage"
+TRUST = '{"Statement":{"Effect":"Allow","Principal":{"Service":"ecr.amazonaws.com"},"Action":"sts:AssumeRole"}}'
 PATH = f"{ORG}/{ROOT}/{UNIT}/"
 
 
@@ -156,6 +159,50 @@ async def test_an_rcp_guards_the_accounts_resources_from_everybody(house: House)
     assert (await sentence(house, outsider)).endswith("with an explicit deny in a resource control policy")
     assert await house.may(root, PULL)
     assert await house.may(await house.root(MANAGEMENT), PULL)
+
+
+@pytest.mark.parametrize("action", ["moorage:Purge", "moorage:Restore", "moorage:ReadAccess", "moorage:ReplayPolicy"])
+async def test_an_rcp_guards_repositories_from_moorages_own_actions(house: House, action: str) -> None:
+    outsider, root = await house.root(OTHER), await house.root()
+    await house.policy(statement("Allow", ["*", "moorage:*"], Principal="*"))
+    assert await house.may(outsider, action)
+    perimeter = deny("*", Principal="*", Condition={"StringNotEqualsIfExists": {"aws:PrincipalOrgID": ORG}})
+    await put(house, resourceControlPolicies={"Perimeter": perimeter}, unit={"resourceControlPolicies": ["Perimeter"]})
+    assert (await sentence(house, outsider, action)).endswith("with an explicit deny in a resource control policy")
+    assert await house.may(root, action)
+
+
+async def test_an_rcp_does_not_reach_services_that_aws_does_not_list(house: House) -> None:
+    root = await house.root()
+    everything = {"Everything": deny("*", Principal="*")}
+    await put(house, resourceControlPolicies=everything, unit={"resourceControlPolicies": ["Everything"]})
+    user = NamedResource(OWNER, f"arn:aws:iam::{OWNER}:user/ann")
+    assert await house.access.allows(root, connection(), "iam:CreateUser", user)
+    assert not await house.access.allows(root, connection(), "sts:AssumeRole", user._replace(trust=""))
+    assert not await house.access.allows(root, connection(), "ecr:GetAuthorizationToken", Registry(OWNER, HERE))
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "service", "may"),
+    [
+        ("AWSServiceRoleForECRReplication", "/aws-service-role/r/", "replication.ecr.amazonaws.com", True),
+        ("anything", "/", "replication.ecr.amazonaws.com", True),
+        ("AWSServiceRoleForECRReplication", "/", None, False),
+        ("linked", "/x:role/aws-service-role/replication.ecr.amazonaws.com/", None, False),
+    ],
+)
+async def test_scps_spare_roles_that_are_service_linked_and_none_that_is_called_so(
+    house: House, name: str, path: str, service: str | None, may: bool
+) -> None:
+    await house.policy(statement("Allow", PULL, Principal="*"))
+    attached = {"serviceControlPolicies": ["FullAWSAccess", "NoPull"]}
+    await put(house, serviceControlPolicies={"NoPull": deny(PULL)}, root=attached)
+    role = await house.identity.roles.create(OWNER, path, name, TRUST, BY, service=service)
+    session = await house.identity.sessions.create(OWNER, role.id, 900, kind="role", name="session")
+    caller = await house.holder(session.id)
+    assert caller.principal.service_linked is may
+    assert simulated(role) == msgspec.structs.replace(caller.principal, arn=simulated(role).arn, id=simulated(role).id)
+    assert await house.may(caller, PULL) is may
 
 
 @pytest.mark.parametrize(

@@ -118,9 +118,20 @@ async def test_v2_reaches_requests_on_no_repository_through_the_resource_star(ho
     assert not await signs_in()
     elsewhere = Registry(OWNER, Region("us-east-1"))
     assert await house.access.allows(ann, connection(), "ecr:GetAuthorizationToken", elsewhere)
-    # What is not ECR's is not its concern.
-    root = await house.root()
+
+
+async def test_v2_reaches_moorages_own_actions_on_repositories(house: House) -> None:
+    root, outsider = await house.root(), await house.root(OTHER)
+    await put(house, statement("Deny", "ecr:*", Principal="*", Resource=ALL))
     assert await house.may(root, "moorage:Restore")
+    await put(house, statement("Deny", "moorage:*", Principal="*", Resource=ALL))
+    assert not await house.may(root, "moorage:Restore")
+    await scope(house, "V1")
+    assert await house.may(root, "moorage:Restore")
+    await scope(house, "V2")
+    await put(house, statement("Allow", ["*", "moorage:Purge"], Principal="*", Resource=ALL))
+    assert await house.may(outsider, "moorage:Purge")
+    assert not await house.may(outsider, "moorage:Restore")
 
 
 async def test_root_recovers_the_policies_and_nothing_else(house: House) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.signed import Keys, keys_of, user
 from tests.running import Error, RunningServer
+from tests.signed import Keys, keys_of, user
 
 MANAGEMENT, MEMBER = "000000000000", "222211110000"
 RESERVED = "/aws-service-role/replication.ecr.amazonaws.com/"
@@ -125,9 +125,7 @@ def test_no_name_and_no_path_takes_a_role_out_of_its_scps(
     iam.delete_role(RoleName=name)
 
 
-def test_a_role_made_at_such_a_path_before_it_was_refused_is_bound(
-    server: RunningServer, member: Keys
-) -> None:
+def test_a_role_made_at_such_a_path_before_it_was_refused_is_bound(server: RunningServer, member: Keys) -> None:
     """What makes a role service-linked is its column, which CreateServiceLinkedRole alone has ever filled."""
     iam = member.client(server, "iam")
     service = "replication.ecr.amazonaws.com"
@@ -160,13 +158,12 @@ def test_nobody_takes_on_or_changes_a_role_that_is_service_linked(server: Runnin
         with pytest.raises(Error, match="AccessDenied"):
             taken_on(server, keys, role["Arn"])
     name = {"RoleName": role["RoleName"]}
-    for change in (
-        lambda: iam.update_assume_role_policy(**name, PolicyDocument=TRUSTED),
-        lambda: iam.attach_role_policy(**name, PolicyArn=ADMINISTRATOR),
-        lambda: iam.put_role_policy(**name, PolicyName="p", PolicyDocument=json.dumps({"Statement": ALL})),
-    ):
-        with pytest.raises(Error, match="UnmodifiableEntity"):
-            change()
+    with pytest.raises(Error, match="UnmodifiableEntity"):
+        iam.update_assume_role_policy(**name, PolicyDocument=TRUSTED)
+    with pytest.raises(Error, match="UnmodifiableEntity"):
+        iam.attach_role_policy(**name, PolicyArn=ADMINISTRATOR)
+    with pytest.raises(Error, match="UnmodifiableEntity"):
+        iam.put_role_policy(**name, PolicyName="p", PolicyDocument=json.dumps({"Statement": ALL}))
     iam.delete_service_linked_role(**name)
 
 

@@ -15,6 +15,7 @@ from moorage.cli import app
 from tests.end_to_end.pushing import digest, push_image
 from tests.end_to_end.test_why import Key, user
 from tests.running import Error, RunningServer
+from tests.signed import Keys
 
 MANAGEMENT, MEMBER, FELLOW = "000000000000", "777700000001", "777700000002"
 OUTSIDER, STRANGER = "777700000003", "777700000004"
@@ -78,6 +79,7 @@ def of_account(statement: Statement) -> Statement:
 
 
 PULL = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+DESTROY = ["moorage:Purge", "moorage:Restore"]
 OURS = {"StringEquals": {"aws:PrincipalOrgID": ORG}}
 NOT_OURS = {"StringNotEqualsIfExists": {"aws:PrincipalOrgID": ORG}}
 IN_UNIT = {"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": f"{ORG}/{ROOT}/{UNIT}/*"}}
@@ -86,6 +88,20 @@ IN_UNIT = {"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": f"{ORG}/{ROOT}/{U
 SETUPS: dict[str, Setup] = {
     "nothing": Setup(),
     "repository opens all": Setup([allow("ecr:*")]),
+    "repository opens all by a star": Setup([allow("*")]),
+    "repository opens all by what it leaves out": Setup([{"Effect": "Allow", "Principal": "*", "NotAction": PULL}]),
+    "repository opens purging": Setup([allow("moorage:Purge")]),
+    "repository opens Moorage's actions and denies everything": Setup(
+        [allow("moorage:*"), {"Effect": "Deny", "Principal": "*", "NotAction": "moorage:ReadAccess"}]
+    ),
+    "registry denies Moorage's actions": Setup([allow("moorage:*")], [everywhere(deny(DESTROY))]),
+    "registry grants restoring": Setup([], [everywhere(allow(["*", "moorage:Restore"]))]),
+    "an RCP keeps Moorage's actions to members": Setup(
+        [allow("moorage:*")], rcp=[everywhere(deny("moorage:*", Condition=NOT_OURS))]
+    ),
+    "an SCP of the owner denies Moorage's actions": Setup(
+        [allow("moorage:*")], scps={"owner": [of_account(deny([*DESTROY, "ecr:SetRepositoryPolicy"]))]}
+    ),
     "repository opens pulls to two accounts": Setup([allow(PULL, {"AWS": [MEMBER, OUTSIDER]})]),
     "registry denies pushes": Setup([allow("ecr:*")], [everywhere(deny("ecr:PutImage"))]),
     "registry grants pulls": Setup([], [everywhere(allow(PULL, {"AWS": [MEMBER, OUTSIDER]}))]),
@@ -161,8 +177,16 @@ def allowed(ask: Callable[..., Any], **arguments: Any) -> bool:
     return True
 
 
-def does(ecr: Any, owner: str, policy: str) -> list[str]:
-    """What the server lets this client do."""
+def allowed_here(key: Key, path: str, owner: str, **body: str) -> bool:
+    """The same of a call of the administration door."""
+    asked = {"repository": "agree/app", "account": owner, **body}
+    _, text = Keys(key.name, key.secret).post(key.server, path, asked)
+    return "AccessDenied" not in text
+
+
+def does(key: Key, owner: str, policy: str) -> list[str]:
+    """What the server lets this caller do."""
+    ecr = key.client("ecr")
     here = {"registryId": owner, "repositoryName": "agree/app"}
     arn = f"arn:aws:ecr:us-east-1:{owner}:repository/agree/app"
     layer = digest(LAYER + b"agree/app")
@@ -188,6 +212,8 @@ def does(ecr: Any, owner: str, policy: str) -> list[str]:
         allowed(ecr.put_image_tag_mutability, **here, imageTagMutability="MUTABLE"),
         allowed(ecr.tag_resource, resourceArn=arn, tags=[{"Key": "a", "Value": "b"}]),
         allowed(ecr.untag_resource, resourceArn=arn, tagKeys=["a"]),
+        allowed_here(key, "purge", owner, digest=digest(b"none")),
+        allowed_here(key, "restore", owner, tag="none"),
     ]
     told = (all(pull), all(push), all(delete), any(administer))
     return ["yes" if each else "no" for each in told]
@@ -270,7 +296,7 @@ def compare(server: RunningServer, tmp_path: Path, name: str) -> None:
             told["fellow"] = (rows["any other account of the organisation"], Key(server, FELLOW))
         depending = set()
         for who, (row, key) in told.items():
-            done = does(server.client("ecr", key.name, key.secret), owner, policy)
+            done = does(key, owner, policy)
             for capability, answer, real in zip(CAPABILITIES, answers(row), done, strict=True):
                 if answer == "depends":
                     depending.add((who, capability))

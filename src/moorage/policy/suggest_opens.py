@@ -98,11 +98,11 @@ def says(change: Change, caller: Request) -> str:
         return f"{whom}{where} is no longer kept from it, and {may}"
     if change.kind == "add-value":
         added = change.detail
-        return f"{who} may then {_what(change, statement)} also when {added}{_when(statement, apart=added.partition(' = ')[0])}"
+        when = _when(statement, apart=added.partition(" = ")[0])
+        return f"{who} may then {_what(change, statement)} also when {added}{when}"
     if change.kind == "add-principal":
-        return (
-            f"{_principal(change.detail)} may then {_what(change, statement)}{_when(statement)}, all that the statement allows"
-        )
+        what = f"{_what(change, statement)}{_when(statement)}"
+        return f"{_principal(change.detail)} may then {what}, all that the statement allows"
     if change.kind == "add-action":
         return f"{who} may then use {change.detail}{_when(statement)}"
     return f"{who} may then {_what(change, statement)}{_when(statement)}"

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sqlite3
 from typing import Any
 
 import pytest
@@ -9,10 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moorage import policy
+from moorage.access import guard_rails
+from moorage.access.generate import Generated, Generator
+from moorage.access.parts import read_caller
 from moorage.access.recorded import Records
 from moorage.access.replay import Baseline, Progress, Replays
 from moorage.access.replay_tally import Report
 from moorage.errors import InvalidParameter, RepositoryNotFound
+from moorage.identity.organizations import Membership, Rail
 from moorage.names import RepositoryName
 from tests.access.house import APP, OTHER, OWNER, House, document, statement
 
@@ -241,3 +246,55 @@ async def test_a_replay_says_what_the_doors_would_have_said(
     after = await ask(begin)
     assert found.lost_requests == sum(was and not now for was, now in zip(before, after, strict=True))
     assert found.gained_requests == sum(now and not was for was, now in zip(before, after, strict=True))
+
+
+def test_a_caller_recorded_before_roles_were_told_to_be_service_linked_is_bound_by_scps() -> None:
+    """The records of before have no such member: nothing in a role's ARN makes up for it."""
+    role = f"arn:aws:iam::{OWNER}:role/aws-service-role/replication.ecr.amazonaws.com/AWSServiceRoleForECRReplication"
+    principal = {"kind": "role", "account": OWNER, "arn": "arn", "id": "id", "role_arn": role, "role_id": "AROA"}
+    kept = read_caller(json.dumps({"principal": principal, "credential": "role", "key_id": "ASIA", "context": {}}))
+    assert kept.principal.role_arn == role
+    assert not kept.principal.service_linked
+    rails = ((Rail("Guard", "hash"),),)
+    members = {OWNER: Membership("o-moorage000", "o-moorage000/r-ab12/", rails, None)}
+    assert guard_rails.scp(members, kept.principal) == rails
+
+
+async def test_what_a_star_allowed_before_is_denied_in_a_replay_and_not_generated_again(house: House) -> None:
+    """Records of before tell of Moorage's actions that `*` in a repository policy granted to other accounts."""
+    outsider = await house.root(OTHER)
+    await house.policy(statement("Allow", "*", Principal="*"))
+    assert not await house.may(outsider, "moorage:ReadAccess")
+    await house.recorder.flush()
+    with sqlite3.connect(house.settings.data / "audit.db") as database:
+        assert database.execute("UPDATE decisions SET allowed = 1, rule = '6-both-sides'").rowcount == 1
+    opened = proposal(statement("Allow", "*", Principal="*"))
+    report = await replay(house, opened)
+    assert (report.still_denied, report.lost_requests, report.gained_requests) == (1, 0, 0)
+    report = await replay(house, opened, baseline="recorded")
+    assert [(each.principal, each.action) for each in report.lost] == [(outsider.principal.arn, "moorage:ReadAccess")]
+    records = Records(house.audit, house.access)
+    replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
+    made = Generator(records, replays, house.check).for_repository(
+        APP, since=0.0, until=1e12, everybody=True, by_network=False
+    )
+    last = [each async for each in made][-1]
+    assert isinstance(last, Generated)
+    assert last.policy is None
+
+
+async def test_moorages_actions_that_are_spelled_out_count(house: House) -> None:
+    outsider = await house.root(OTHER)
+    await house.policy(statement("Allow", ["*", "moorage:ReadAccess"], Principal="*"))
+    assert await house.may(outsider, "moorage:ReadAccess")
+    report = await replay(house, proposal(statement("Allow", "*", Principal="*")))
+    assert [(each.principal, each.action) for each in report.lost] == [(outsider.principal.arn, "moorage:ReadAccess")]
+    records = Records(house.audit, house.access)
+    replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
+    made = Generator(records, replays, house.check).for_repository(
+        APP, since=0.0, until=1e12, everybody=False, by_network=False
+    )
+    last = [each async for each in made][-1]
+    assert isinstance(last, Generated)
+    assert last.policy is not None
+    assert [each["Action"] for each in json.loads(last.policy)["Statement"]] == ["moorage:ReadAccess"]

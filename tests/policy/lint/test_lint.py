@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage.policy import Kind, PolicyError, parse
+from moorage.policy.kind import Needs
 from moorage.policy.lint import CODES, Finding, Severity, guess_kind, lint
 from moorage.policy.lint.lint import MAX_FINDINGS
 from tests.policy.build import OTHER, OWNER, grant, right, text
@@ -225,6 +226,46 @@ def test_all_faults_are_found_at_once_each_where_it_stands() -> None:
         ("INVALID_CONDITION_OPERATOR", "/Statement/1/Condition/StringIs"),
         ("INVALID_CONDITION_KEY_FORMAT", "/Statement/1/Condition/Bool/nocolon"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "statement", "code", "said"),
+    [
+        (Kind.IDENTITY, {"Action": "moorage:ReadAudit"}, None, ""),
+        (Kind.IDENTITY, {"Action": "moorage:*"}, None, ""),
+        (Kind.IDENTITY, {"Action": "moorage:ReadAudits"}, "UNKNOWN_ACTION", "Did you mean moorage:ReadAudit?"),
+        (Kind.IDENTITY, {"Action": "moorage:Write*"}, "ACTION_MATCHES_NOTHING", "No action of Moorage matches"),
+        (Kind.REPOSITORY, {"Action": "moorage:Purge"}, None, ""),
+        (Kind.REPOSITORY, {"Action": ["*", "moorage:Purge", "moorage:Re*"]}, None, ""),
+        (Kind.REGISTRY, {"Action": ["*", "moorage:Purge"]}, None, ""),
+        (Kind.REPOSITORY, {"Action": ["*", "ecr:PutImage"]}, "REDUNDANT_ACTION", "ecr:PutImage is covered by *"),
+        (Kind.REPOSITORY, {"Action": ["*", "ecr:Put*"]}, "REDUNDANT_ACTION", "ecr:Put* is covered by *"),
+        (Kind.REPOSITORY, {"Action": ["moorage:*", "moorage:Purge"]}, "REDUNDANT_ACTION", "moorage:Purge is covered"),
+        (
+            Kind.REPOSITORY,
+            {"Effect": "Deny", "Action": ["*", "moorage:Purge"]},
+            "REDUNDANT_ACTION",
+            "moorage:Purge is covered by *",
+        ),
+        (Kind.RCP, {"Effect": "Deny", "Action": ["*", "moorage:Purge"]}, "REDUNDANT_ACTION", "moorage:Purge is covered"),
+        (Kind.REPOSITORY, {"Action": "moorage:*Audit"}, "ACTION_MATCHES_NOTHING", "on a repository matches"),
+        (Kind.REPOSITORY, {"Action": "moorage:Purg"}, "INVALID_ACTION", "Did you mean moorage:Purge?"),
+        (Kind.REPOSITORY, {"Action": "moorage:Apply"}, "UNSUPPORTED_ACTION_IN_POLICY", "Remove it"),
+        (Kind.REPOSITORY, {"NotAction": "ecr:PutImage"}, "ALLOW_WITH_NOT_ACTION", "every other action of ECR"),
+        (Kind.IDENTITY, {"NotAction": "ecr:PutImage"}, "ALLOW_WITH_NOT_ACTION", "of every service"),
+        (Kind.TRUST, {"Action": "moorage:Purge"}, "ACTION_MATCHES_NOTHING", "never asked"),
+    ],
+)
+def test_actions_of_moorages_own(kind: Kind, statement: dict[str, Any], code: str | None, said: str) -> None:
+    made: dict[str, Any] = {"Effect": "Allow", **statement}
+    if kind.rules.principal is Needs.REQUIRED:
+        made["Principal"] = "*" if kind is Kind.RCP else {"AWS": OTHER}
+    if kind.rules.resource is Needs.REQUIRED:
+        made["Resource"] = "*"
+    found = lint(json.dumps({"Version": "2012-10-17", "Statement": made}), kind).findings
+    about = [each for each in found if "ACTION" in each.code or each.code == "UNKNOWN_SERVICE"]
+    assert [each.code for each in about] == ([] if code is None else [code])
+    assert not about or said in about[0].message + about[0].fix.words
 
 
 def test_lines_and_columns_count_characters_from_one() -> None:

@@ -129,8 +129,8 @@ def _includes(pattern: str, actions: Actions, text: str) -> bool:
     """Whether everything that `text` matches is matched by the other `pattern`; of two patterns, by its fixed start."""
     if pattern == text:
         return False
-    if pattern == EVERYTHING and (actions.service is None or text.startswith(actions.service)):
-        return True
+    if pattern == EVERYTHING:
+        return actions.service is None or text.startswith(actions.service)
     if not _wild(text):
         return actions.match(text)
     start = pattern[:-1]

@@ -4,7 +4,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from moorage.policy.actions import ECR_ACTIONS, may_stand_in_repository_policy
+from moorage.policy.actions import (
+    ECR_ACTIONS,
+    MOORAGE,
+    MOORAGE_ACTIONS,
+    is_on_repository,
+    may_stand_in_repository_policy,
+)
 from moorage.policy.canonical import ELEMENTS, STATEMENT_ELEMENTS
 from moorage.policy.elements import WITH_VARIABLES
 from moorage.policy.fault import PolicyError
@@ -128,14 +134,18 @@ def _action(subject: Subject, fault: PolicyError) -> Fix | None:
     if "," in text:
         return Fix("Write several actions as an array of texts.")
     service, colon, name = text.strip().partition(":")
-    near = subject.suggestion(name.strip() if colon else service, _allowed(subject.kind))
+    prefix = MOORAGE if colon and service.strip().lower() == MOORAGE else "ecr"
+    near = subject.suggestion(name.strip() if colon else service, _allowed(subject.kind, prefix))
     if near is None:
         return None
-    same = f"ecr:{near}".lower() == "".join(text.split()).lower()
-    return Fix(f"Did you mean ecr:{near}?", (subject.replaced(fault.pointer, f"ecr:{near}"),), safe=same)
+    meant = f"{prefix}:{near}"
+    same = meant.lower() == "".join(text.split()).lower()
+    return Fix(f"Did you mean {meant}?", (subject.replaced(fault.pointer, meant),), safe=same)
 
 
-def _allowed(kind: Kind) -> list[str]:
+def _allowed(kind: Kind, prefix: str) -> list[str]:
+    if prefix == MOORAGE:
+        return [name for name in MOORAGE_ACTIONS if is_on_repository(name)]
     return [name for name in ECR_ACTIONS if kind is not Kind.REPOSITORY or may_stand_in_repository_policy(name)]
 
 
@@ -156,7 +166,7 @@ def _unsupported(subject: Subject, fault: PolicyError) -> Fix | None:
             (subject.removed(fault.pointer),) if subject.among_others(fault.pointer) else (),
         )
     if not text.lower().startswith("ecr:"):
-        return Fix("Remove it: a policy of this kind is asked for actions of ECR only.")
+        return Fix("Remove it: a policy of this kind is asked for actions of ECR, and Moorage's on repositories, only.")
     return None
 
 

@@ -247,7 +247,12 @@ def test_all_faults_are_found_at_once_each_where_it_stands() -> None:
             "REDUNDANT_ACTION",
             "moorage:Purge is covered by *",
         ),
-        (Kind.RCP, {"Effect": "Deny", "Action": ["*", "moorage:Purge"]}, "REDUNDANT_ACTION", "moorage:Purge is covered"),
+        (
+            Kind.RCP,
+            {"Effect": "Deny", "Action": ["*", "moorage:Purge"]},
+            "REDUNDANT_ACTION",
+            "moorage:Purge is covered",
+        ),
         (Kind.REPOSITORY, {"Action": "moorage:*Audit"}, "ACTION_MATCHES_NOTHING", "on a repository matches"),
         (Kind.REPOSITORY, {"Action": "moorage:Purg"}, "INVALID_ACTION", "Did you mean moorage:Purge?"),
         (Kind.REPOSITORY, {"Action": "moorage:Apply"}, "UNSUPPORTED_ACTION_IN_POLICY", "Remove it"),

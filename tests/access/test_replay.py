@@ -256,7 +256,7 @@ def test_a_caller_recorded_before_roles_were_told_to_be_service_linked_is_bound_
     assert kept.principal.role_arn == role
     assert not kept.principal.service_linked
     rails = ((Rail("Guard", "hash"),),)
-    members = {OWNER: Membership("o-moorage000", "o-moorage000/r-ab12/", rails, None)}
+    members = {str(OWNER): Membership("o-moorage000", "o-moorage000/r-ab12/", rails, None)}
     assert guard_rails.scp(members, kept.principal) == rails
 
 

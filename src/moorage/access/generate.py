@@ -10,7 +10,7 @@ import msgspec
 
 from moorage import policy
 from moorage.access.generate_policy import Usage, grantee, with_sids
-from moorage.access.matrix import SIGN_IN
+from moorage.access.matrix import ACTIONS, SIGN_IN
 from moorage.access.recorded import PartLost, Recorded, Records
 from moorage.access.replay import Progress, Replays, with_repository_policy
 from moorage.access.replay_tally import Report
@@ -24,7 +24,8 @@ _PAGE: Final = 4_000
 _SEEN: Final = 200_000
 """Different requests remembered; past it the memory starts anew, and equal ones are looked at again."""
 _NOT_FOUND: Final = re.compile(r"Principal not found: (.*)", re.DOTALL)
-_MAKES: Final = "ecr:CreateRepository"
+_ACTIONS: Final = frozenset(ACTIONS) - {"ecr:CreateRepository"}
+"""What a policy is made of. CreateRepository is decided on a repository that is not there yet and has no policy."""
 
 
 class Generated(msgspec.Struct, frozen=True, rename="camel"):
@@ -182,7 +183,7 @@ class Generator:
 
 
 def _counts(row: Decided) -> bool:
-    return row.allowed and row.action != _MAKES
+    return row.allowed and row.action in _ACTIONS
 
 
 def _granted(request: policy.Request, policies: policy.Policies, name: str) -> bool:

@@ -20,6 +20,7 @@ from moorage.policy.lint.subject import OF_ECR, Subject, shown
 from moorage.policy.services import SERVICES, is_service
 
 _REFERRERS = "listimagereferrers"
+_EVERY_OF_ECR = "ecr:*"
 
 
 def check(subject: Subject) -> Iterator[Finding]:
@@ -28,6 +29,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         for entry in one.action.entries:
             yield from _entry(subject, entry)
         yield from _redundant(subject, one)
+        yield from _not_denied(subject, one)
         if one.action.negated and one.effect == "Allow":
             message = "Allow with NotAction allows every other action, of every service and of those still to come."
             if subject.kind in OF_ECR:
@@ -89,6 +91,18 @@ def _moorage(subject: Subject, entry: Entry, name: str) -> Iterator[Finding]:
             action = f"{MOORAGE}:{near}"
             meant = Fix(f"Did you mean {action}?", (subject.replaced(entry.at, action),))
         yield subject.finding("UNKNOWN_ACTION", entry.at, f"Moorage has no action {shown(name) or '(empty)'}.", meant)
+
+
+def _not_denied(subject: Subject, one: StatementElements) -> Iterator[Finding]:
+    """A Deny that guards repositories from all of ECR and forgets what else can be done to them."""
+    if subject.kind is not Kind.RCP or one.effect != "Deny" or one.action.negated:
+        return
+    every = next((entry for entry in one.action.entries if entry.text.lower() == _EVERY_OF_ECR), None)
+    others = {entry.text.lower().partition(":")[0] for entry in one.action.entries} & {EVERYTHING, MOORAGE}
+    if every is not None and not others:
+        message = f"{every.text} does not cover Moorage's own actions on repositories, such as {MOORAGE}:Purge."
+        fix = Fix(CODES["MOORAGE_ACTIONS_NOT_DENIED"].fix, (subject.added(one.action, [f"{MOORAGE}:*"]),))
+        yield subject.finding("MOORAGE_ACTIONS_NOT_DENIED", every.at, message, fix)
 
 
 def _pattern(subject: Subject, entry: Entry, service: str) -> Iterator[Finding]:

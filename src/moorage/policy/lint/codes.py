@@ -123,6 +123,7 @@ _ACTION: Final = (
     Code("ACTION_MATCHES_NOTHING", _W, "Action matches nothing", "Correct the pattern or remove it."),
     Code("REDUNDANT_ACTION", _S, "Redundant action", "Remove it: another entry covers it."),
     Code("ALLOW_WITH_NOT_ACTION", _SEC, "Allow with NotAction", "List what is allowed by Action instead."),
+    Code("MOORAGE_ACTIONS_NOT_DENIED", _SEC, "Moorage's actions not denied", "Deny moorage:* beside ecr:*."),
     Code("REFERRERS_NEED_BATCH_GET_IMAGE", _S, "ListImageReferrers is no action", "Use ecr:BatchGetImage."),
 )
 _RESOURCE: Final = (

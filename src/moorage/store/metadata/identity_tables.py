@@ -39,7 +39,7 @@ roles = Table(  # what a role has beside every identity's columns
     Column("trust_hash", String(64), ForeignKey("policy_documents.hash"), nullable=False),
     Column("max_session_seconds", Integer, nullable=False),
     Column("description", Text, nullable=False),
-    Column("service", String(128)),  # of a service-linked role: whose
+    Column("service", String(128)),  # of a service-linked role; CreateServiceLinkedRole alone has ever set it
 )
 
 group_members = Table(

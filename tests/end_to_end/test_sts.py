@@ -311,6 +311,52 @@ def test_a_web_identity_takes_on_the_role_that_names_its_claims(server: RunningS
     assert code(caught) == "MissingAuthenticationToken"
 
 
+TAGS = "https://aws.amazon.com/tags"
+SOURCE = "https://aws.amazon.com/source_identity"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {TAGS: {"principal_tags": {"team": ["a"], "Team": ["b"]}}},
+        {TAGS: {"principal_tags": {"aws:team": ["a"]}}},
+        {TAGS: {"principal_tags": {"team": "a"}}},
+        {TAGS: {"principal_tags": {"team": ["a", "b"]}}},
+        {TAGS: {"principal_tags": {"team": []}}},
+        {TAGS: {"principal_tags": {"": ["a"]}}},
+        {TAGS: {"principal_tags": {"team": ["a" * 257]}}},
+        {TAGS: {"principal_tags": {f"k{n}": ["a"] for n in range(51)}}},
+        {TAGS: {"principal_tags": {"team": ["a"]}, "transitive_tag_keys": "team"}},
+        {TAGS: ["team"]},
+        {SOURCE: ["ada"]},
+        {SOURCE: "a"},
+        {SOURCE: "ada lovelace"},
+        {SOURCE: "a" * 65},
+    ],
+    ids=lambda claims: str(claims)[:80],
+)
+def test_tags_and_a_source_identity_that_a_token_may_not_have(
+    server: RunningServer, people: People, claims: dict[str, Any]
+) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/tagged-by-token"
+    try:
+        people.iam.get_role(RoleName="tagged-by-token")
+    except Error:
+        people.role("tagged-by-token", trusting({"Federated": PROVIDER}, "sts:*"))
+    anonymous = server.client("sts", config={"signature_version": UNSIGNED})
+
+    def take_on(**said: Any) -> Any:
+        return anonymous.assume_role_with_web_identity(
+            RoleArn=role, RoleSessionName="me", WebIdentityToken=SIGNER.token(time.time(), **said)
+        )
+
+    good = {TAGS: {"principal_tags": {"team": ["a"]}, "transitive_tag_keys": ["team"]}, SOURCE: "ada"}
+    assert take_on(**good)["SourceIdentity"] == "ada"
+    with pytest.raises(Error) as caught:
+        take_on(**claims)
+    assert code(caught) == "InvalidIdentityToken"
+
+
 def test_a_federated_user_has_what_the_session_policy_leaves_of_its_makers_rights(
     server: RunningServer, people: People
 ) -> None:

@@ -1,11 +1,15 @@
 """OIDC tokens: real signatures, and every way in which a token is not good."""
 
 import base64
+import functools
 import hmac
+import http.client
 import http.server
+import io
 import json
 import os
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from moorage.clock import Clock
 from moorage.errors import QueryError
+from moorage.identity import oidc
 from moorage.identity.oidc import RETRY_SECONDS, Issuer, Issuers, read_issuers
 from moorage.settings import SettingError
 from tests.identity.oidc_tokens import AUDIENCE, ISSUER, Signer, issuers_file, jwks
@@ -43,7 +48,7 @@ async def refused(issuers: Issuers, token: str) -> tuple[str, str]:
 async def test_a_good_token_says_who_holds_it(issuers: Issuers, clock: Clock, signer: Signer) -> None:
     identity = await issuers.verify(signer.token(clock.now(), repository="team/app", run_attempt=2, fork=False))
     assert (identity.subject, identity.audience) == ("repo:team/app:ref:refs/heads/main", AUDIENCE)
-    conditions = identity.conditions()
+    conditions = identity.keys
     assert conditions["token.example.com:repository"] == "team/app"
     assert conditions["token.example.com:run_attempt"] == "2"
     assert conditions["token.example.com:fork"] == "false"
@@ -52,7 +57,7 @@ async def test_a_good_token_says_who_holds_it(issuers: Issuers, clock: Clock, si
 
 async def test_nested_claims_of_kubernetes_become_condition_keys(issuers: Issuers, clock: Clock) -> None:
     claims: dict[str, Any] = {"kubernetes.io": {"namespace": "ci", "serviceaccount": {"name": "builder"}}}
-    conditions = (await issuers.verify(RSA.token(clock.now(), **claims))).conditions()
+    conditions = (await issuers.verify(RSA.token(clock.now(), **claims))).keys
     assert conditions["token.example.com:kubernetes.io/namespace"] == "ci"
     assert conditions["token.example.com:kubernetes.io/serviceaccount/name"] == "builder"
 
@@ -144,13 +149,18 @@ class Web:
     def __init__(self) -> None:
         self.keys = jwks(RSA)
         self.asked: list[str] = []
+        self.issuer: str | None = None
         web = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 web.asked.append(self.path)
                 url = f"http://127.0.0.1:{web.port}"
-                body = web.keys if self.path == "/keys" else json.dumps({"issuer": url, "jwks_uri": f"{url}/keys"})
+                body = (
+                    web.keys
+                    if self.path == "/keys"
+                    else json.dumps({"issuer": web.issuer or url, "jwks_uri": f"{url}/keys"})
+                )
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(body.encode())
@@ -183,6 +193,38 @@ async def test_keys_are_found_at_the_issuer_kept_and_fetched_again_for_a_new_key
     clock.offset += RETRY_SECONDS
     await issuers.verify(EC.token(clock.now(), iss=issuer))
     assert len(web.asked) == 4
+
+
+async def test_what_is_found_at_the_issuer_must_be_the_issuers_own(web: Web, clock: Clock) -> None:
+    issuer = f"http://127.0.0.1:{web.port}"
+    web.issuer = f"{issuer}/"
+    code, message = await refused(Issuers([Issuer(issuer, (AUDIENCE,))], clock), RSA.token(clock.now(), iss=issuer))
+    assert code == "IDPCommunicationError"
+    assert "belongs to another issuer" in message
+
+
+@pytest.mark.parametrize(
+    ("url", "location", "allowed"),
+    [
+        ("https://a.example/keys", "https://b.example/keys", True),
+        ("http://a.example/keys", "http://b.example/keys", True),
+        ("http://a.example/keys", "https://b.example/keys", True),
+        ("https://a.example/keys", "http://a.example/keys", False),
+        ("https://a.example/keys", "ftp://a.example/keys", False),
+        ("http://a.example/keys", "file:///etc/passwd", False),
+    ],
+)
+def test_keys_are_not_read_without_tls_after_a_redirect(url: str, location: str, allowed: bool) -> None:
+    headers = http.client.HTTPMessage()
+    request = urllib.request.Request(url)
+    redirect = functools.partial(oidc.RedirectHandler().redirect_request, request, io.BytesIO(), 302, "", headers)
+    if allowed:
+        followed = redirect(location)
+        assert followed is not None
+        assert followed.full_url == location
+    else:
+        with pytest.raises(ValueError, match="not protected by TLS"):
+            redirect(location)
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,17 @@
-"""OpenID Connect issuers whose tokens STS takes: configured in a file, their keys read from a file or a URL.
+"""OpenID Connect issuers whose tokens STS accepts: configured in a file, their keys read from a file or a URL.
 
-A token is good when one of its issuer's keys signed it (RS256, ES256 and their longer kin), for one of the audiences
-that the issuer is configured with, and now lies within its time. What it claims becomes condition keys
+A token is accepted when one of its issuer's keys signed it (RS256, ES256 and their longer kin), for one of the audiences
+that the issuer is configured with, and it is valid now. Its claims become condition keys
 `<issuer without https://>:<claim>` (IAM user guide, keys for OIDC federation).
 """
 
 import asyncio
-import urllib.error
+import http.client
+import re
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
 import jwt
@@ -18,12 +19,13 @@ import msgspec
 
 from moorage.clock import Clock
 from moorage.errors import QueryError
+from moorage.identity.claims import Keys, condition_keys, read_claims, read_text, read_time
 from moorage.settings import SettingError
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512")
-"""Asymmetric ones only: a public key must never be taken for a shared secret."""
+"""Asymmetric ones only: a public key must never be used as a shared secret."""
 KEYS_SECONDS: Final = 600.0
-"""How long fetched keys are good."""
+"""How long fetched keys are used."""
 RETRY_SECONDS: Final = 10.0
 """Keys are not fetched more often, however many unknown key ids are seen."""
 SKEW_SECONDS: Final = 300.0
@@ -31,18 +33,18 @@ SKEW_SECONDS: Final = 300.0
 
 _FETCH_SECONDS: Final = 10.0
 _MOST_BYTES: Final = 1 << 20
-_MOST_CLAIMS: Final = 100
-_MOST_CHARACTERS: Final = 2048
+_SHOWN_CHARACTERS: Final = 200
+_SERVICE_NAME: Final = re.compile(r"[a-z0-9-]+", re.IGNORECASE)
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 
 
 class Issuer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One issuer, as the file says it."""
+    """One issuer, as the file describes it."""
 
     issuer: str
-    """Exactly what its tokens say in `iss`, e.g. `https://token.actions.githubusercontent.com`."""
+    """Exactly the `iss` of its tokens, e.g. `https://token.actions.githubusercontent.com`."""
     audiences: tuple[str, ...]
-    """What its tokens may say in `aud`."""
+    """The `aud` values that are accepted."""
     jwks: str | None = None
     """Path or URL of its keys (JWK set); looked up at the issuer (OpenID Connect discovery) when not given."""
 
@@ -53,34 +55,64 @@ class Issuer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WebIdentity(msgspec.Struct, frozen=True):
-    """A token that was found good."""
+    """A token that was verified."""
 
     issuer: Issuer
     subject: str
     audience: str
     claims: dict[str, Any]
-    """All of them, as they stand in the token."""
-
-    def conditions(self) -> dict[str, str | tuple[str, ...]]:
-        """The claims as condition keys, in lower case; what is no text, number, truth value or list of texts is not."""
-        found: dict[str, str | tuple[str, ...]] = {}
-        _flatten(self.issuer.name.lower() + ":", self.claims, found)
-        found[f"{self.issuer.name.lower()}:aud"] = self.audience
-        return found
+    """All of them, as the token has them."""
+    keys: Keys
+    """The claims as condition keys (`condition_keys`)."""
 
 
 def read_issuers(path: Path) -> list[Issuer]:
-    """The issuers that the JSON file lists. SettingError when it cannot be read or says something wrong."""
+    """Return the issuers that the JSON file lists. Raises SettingError when it cannot be read or is not valid."""
     try:
         issuers = msgspec.json.decode(path.read_bytes(), type=list[Issuer])
     except (OSError, msgspec.DecodeError) as error:
         raise SettingError(f"oidc_issuers: {path} cannot be used: {error}") from error
-    for one in issuers:
-        if urlsplit(one.issuer).scheme not in {"http", "https"} or not one.name:
-            raise SettingError(f"oidc_issuers: {one.issuer!r} is not the URL of an issuer")
-        if not one.audiences:
-            raise SettingError(f"oidc_issuers: {one.issuer} needs at least one audience")
+    for number, one in enumerate(issuers):
+        _check_issuer(one)
+        for other in issuers[:number]:
+            _check_apart(one, other)
     return issuers
+
+
+def _check_issuer(one: Issuer) -> None:
+    parts = urlsplit(one.issuer)
+    if parts.scheme not in {"http", "https"} or not one.name:
+        raise SettingError(f"oidc_issuers: {one.issuer!r} is not the URL of an issuer")
+    if "@" in parts.netloc or "?" in one.issuer or "#" in one.issuer or re.search(r"\s", one.issuer):
+        raise SettingError(f"oidc_issuers: {one.issuer!r} may have a host, a port and a path, and nothing else")
+    if _SERVICE_NAME.fullmatch(one.name):
+        # `aws:…`, `ecr:…`: what such a token says would pass for what the server itself says of a request.
+        raise SettingError(
+            f"oidc_issuers: claims of {one.issuer} would be condition keys of a service ({one.name}:…). "
+            "Use a host name with a domain, a port or a path"
+        )
+    if not one.audiences:
+        raise SettingError(f"oidc_issuers: {one.issuer} needs at least one audience")
+
+
+def _check_apart(one: Issuer, other: Issuer) -> None:
+    """No claim of one issuer may have the condition key of a claim of the other."""
+    first, second = f"{one.name}:".lower(), f"{other.name}:".lower()
+    if first.startswith(second) or second.startswith(first):
+        raise SettingError(f"oidc_issuers: the claims of {one.issuer} and {other.issuer} would have the same names")
+
+
+class _Tokens(jwt.PyJWT):
+    """PyJWT, with the claims read by `read_claims`."""
+
+    def _decode_payload(self, decoded: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return read_claims(decoded["payload"])
+        except ValueError as error:
+            raise jwt.DecodeError(str(error)) from error
+
+
+_TOKENS: Final = _Tokens()
 
 
 class Issuers:
@@ -91,33 +123,34 @@ class Issuers:
         self._clock = clock
 
     async def verify(self, token: str) -> WebIdentity:
-        """Who `token` stands for."""
+        """Return whom `token` stands for."""
         try:
             header = jwt.get_unverified_header(token)
-            said = jwt.decode(token, options={"verify_signature": False}).get("iss")
-        except jwt.PyJWTError as error:
+            issuer = _TOKENS.decode(token, options={"verify_signature": False}).get("iss")
+        except (jwt.PyJWTError, ValueError, RecursionError) as error:
             raise _invalid(
                 "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"
             ) from error
-        keys = self._issuers.get(said) if isinstance(said, str) else None
+        keys = self._issuers.get(issuer) if isinstance(issuer, str) else None
         if keys is None:
-            raise _invalid(f"No OpenIDConnect provider found in your account for {str(said)[:_MOST_CHARACTERS]}")
-        if header.get("alg") not in ALGORITHMS:
-            raise _invalid("The ID Token is not signed with an algorithm that is taken")
-        key = await keys.named(header.get("kid"))
+            raise _invalid(f"No OpenIDConnect provider found in your account for {str(issuer)[:_SHOWN_CHARACTERS]}")
+        algorithm = header.get("alg")
+        if algorithm not in ALGORITHMS:
+            raise _invalid("The ID Token is not signed with an algorithm that is accepted")
+        key = await keys.find(header.get("kid"), algorithm)
         if key is None:
             raise _invalid("Couldn't retrieve verification key from your identity provider")
         return self._checked(token, key, keys.issuer)
 
     def _checked(self, token: str, key: jwt.PyJWK, issuer: Issuer) -> WebIdentity:
         try:
-            claims: dict[str, Any] = jwt.decode(
+            claims: dict[str, Any] = _TOKENS.decode(
                 token,
                 key,
                 algorithms=[key.algorithm_name],
                 issuer=issuer.issuer,
                 audience=issuer.audiences,
-                # The times are held against our own clock, below.
+                # The times are compared with the server's own clock, below.
                 options={
                     "require": ["exp", "iat", "aud", "iss", "sub"],
                     "verify_exp": False,
@@ -128,25 +161,27 @@ class Issuers:
         except jwt.InvalidAudienceError as error:
             raise _invalid("Incorrect token audience") from error
         except jwt.PyJWTError as error:
-            raise _invalid(f"The ID Token is not good: {error}") from error
-        self._check_times(claims)
-        return WebIdentity(issuer, str(claims["sub"]), _audience(claims, issuer), claims)
+            raise _invalid(f"The ID Token is not valid: {error}") from error
+        try:
+            self._check_times(claims)
+            subject, audience = read_text(claims, "sub"), _audience(claims, issuer)
+            return WebIdentity(issuer, subject, audience, claims, condition_keys(issuer.name, claims, audience))
+        except ValueError as error:
+            raise _invalid(f"The ID Token is not valid: {str(error)[:_SHOWN_CHARACTERS]}") from error
 
     def _check_times(self, claims: Mapping[str, Any]) -> None:
         now = self._clock.now()
-        expires_at, issued_at, begins_at = (claims.get(name) for name in ("exp", "iat", "nbf"))
-        if not _is_time(expires_at) or not _is_time(issued_at) or not (begins_at is None or _is_time(begins_at)):
-            raise _invalid("The ID Token's times cannot be read")
-        assert expires_at is not None and issued_at is not None  # noqa: S101, PT018 - `_is_time` says so
+        expires_at, issued_at = read_time(claims, "exp"), read_time(claims, "iat")
+        begins_at = read_time(claims, "nbf") if "nbf" in claims else issued_at
         if expires_at <= now:
             times = f"current date/time {int(now)} must be before the expiration date/time {int(expires_at)}"
             raise QueryError("ExpiredTokenException", f"Token expired: {times}")
-        if issued_at > now + SKEW_SECONDS or (begins_at is not None and begins_at > now + SKEW_SECONDS):
+        if max(issued_at, begins_at) > now + SKEW_SECONDS:
             raise _invalid("The ID Token is not valid yet")
 
 
 class _Keys:
-    """An issuer's keys: read again when the file changed, or after a while, or for a key id not seen before."""
+    """An issuer's keys, read again when their file changes, after `KEYS_SECONDS`, or for an unknown key id."""
 
     def __init__(self, issuer: Issuer, clock: Clock) -> None:
         self.issuer = issuer
@@ -156,15 +191,16 @@ class _Keys:
         self._changed_at: float | None = None
         self._lock = asyncio.Lock()
 
-    async def named(self, kid: object) -> jwt.PyJWK | None:
-        """The key of that id; without an id the only key there is. QueryError when the keys cannot be had."""
+    async def find(self, kid: object, algorithm: str) -> jwt.PyJWK | None:
+        """Return the key of that id and algorithm; without an id the only key there is. Raises QueryError when the keys
+        cannot be read."""
         async with self._lock:
             if self._is_stale():
                 await self._read()
-            found = self._find(kid)
+            found = self._find(kid, algorithm)
             if found is None and self._clock.now() - self._read_at >= RETRY_SECONDS:
                 await self._read()
-                found = self._find(kid)
+                found = self._find(kid, algorithm)
             return found
 
     def _is_stale(self) -> bool:
@@ -172,10 +208,11 @@ class _Keys:
             return self._changed_at is None or _changed_at(path) != self._changed_at
         return self._clock.now() - self._read_at >= KEYS_SECONDS
 
-    def _find(self, kid: object) -> jwt.PyJWK | None:
+    def _find(self, kid: object, algorithm: str) -> jwt.PyJWK | None:
         if kid is None:
             return self._keys[0] if len(self._keys) == 1 else None
-        return next((key for key in self._keys if key.key_id == kid), None)
+        # RFC 7517 section 4.5: keys of different types may share an id.
+        return next((key for key in self._keys if (key.key_id, key.algorithm_name) == (kid, algorithm)), None)
 
     def _path(self) -> Path | None:
         where = self.issuer.jwks
@@ -192,24 +229,55 @@ class _Keys:
                 text = path.read_bytes()
             else:
                 text = await asyncio.to_thread(self._fetch)
-            self._keys = [key for key in jwt.PyJWKSet.from_json(text.decode()).keys if key.key_type in {"RSA", "EC"}]
-        except (OSError, ValueError, jwt.PyJWTError) as error:
+            self._keys = [key for key in jwt.PyJWKSet.from_json(text.decode()).keys if _verifies(key)]
+        except (OSError, ValueError, RecursionError, jwt.PyJWTError, http.client.HTTPException) as error:
             raise QueryError(
                 "IDPCommunicationError", f"The keys of {self.issuer.issuer} could not be read: {error}"
             ) from error
 
     def _fetch(self) -> bytes:
+        issuer = self.issuer.issuer
         where = self.issuer.jwks
         if where is None:
-            found = msgspec.json.decode(_get(self.issuer.issuer.rstrip("/") + _DISCOVERY), type=dict[str, Any])
+            found = msgspec.json.decode(_get(issuer.rstrip("/") + _DISCOVERY), type=dict[str, Any])
+            if found.get("issuer") != issuer:  # OpenID Connect Discovery section 4.3
+                raise ValueError(f"what is found there belongs to another issuer, {str(found.get('issuer'))[:200]}")
             where = str(found.get("jwks_uri"))
+            if issuer.startswith("https:") and not where.startswith("https:"):
+                raise ValueError(f"{where[:200]} is not protected by TLS")
         return _get(where)
+
+
+def _verifies(key: jwt.PyJWK) -> bool:
+    """Is this the public key of signatures? A key for encryption, or a shared secret, verifies none."""
+    return key.algorithm_name in ALGORITHMS and key.public_key_use in {None, "sig"}
+
+
+class RedirectHandler(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to web addresses, but never from TLS to plain HTTP."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        scheme = urlsplit(newurl).scheme
+        if scheme != "https" and (scheme, req.type) != ("http", "http"):
+            raise ValueError(f"{req.full_url} redirects to {newurl[:200]}, which is not protected by TLS")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_WEB: Final = urllib.request.build_opener(RedirectHandler)
 
 
 def _get(url: str) -> bytes:
     if urlsplit(url).scheme not in {"http", "https"}:
-        raise ValueError(f"{url} is no web address")
-    with urllib.request.urlopen(url, timeout=_FETCH_SECONDS) as answer:  # noqa: S310 - the scheme was looked at
+        raise ValueError(f"{url} is not a web address")
+    with _WEB.open(url, timeout=_FETCH_SECONDS) as answer:
         body: bytes = answer.read(_MOST_BYTES + 1)
     if len(body) > _MOST_BYTES:
         raise ValueError(f"{url} answers more than {_MOST_BYTES} bytes")
@@ -224,31 +292,11 @@ def _changed_at(path: Path) -> float | None:
 
 
 def _audience(claims: Mapping[str, Any], issuer: Issuer) -> str:
-    """`azp` where the token has it (IAM user guide), else the audience that was asked for."""
-    if isinstance(claims.get("azp"), str):
-        return str(claims["azp"])
-    said = claims["aud"]
-    return said if isinstance(said, str) else next(each for each in said if each in issuer.audiences)
-
-
-def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _flatten(prefix: str, claims: Mapping[str, Any], found: dict[str, str | tuple[str, ...]], depth: int = 0) -> None:
-    """Nested claims (Kubernetes's) become `kubernetes.io/serviceaccount/name`."""
-    for name, value in claims.items():
-        if len(found) >= _MOST_CLAIMS:
-            return
-        key = prefix + name.lower()
-        if isinstance(value, bool):
-            found[key] = "true" if value else "false"
-        elif isinstance(value, str | int | float):
-            found[key] = str(value)[:_MOST_CHARACTERS]
-        elif isinstance(value, list) and all(isinstance(each, str) for each in value):
-            found[key] = tuple(each[:_MOST_CHARACTERS] for each in value[:_MOST_CLAIMS])
-        elif isinstance(value, dict) and depth < 3:
-            _flatten(key + "/", value, found, depth + 1)
+    """Return `azp` where the token has it (IAM user guide), else the audience that was asked for."""
+    if "azp" in claims:
+        return read_text(claims, "azp")
+    audience = claims["aud"]
+    return audience if isinstance(audience, str) else next(each for each in audience if each in issuer.audiences)
 
 
 def _invalid(message: str) -> QueryError:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from moorage import policy
@@ -63,7 +63,12 @@ def external_id(request: Parameters) -> str | None:
 
 
 def source_identity(request: Parameters) -> str | None:
-    return _optional(request, "SourceIdentity", _NAME, 2, 64)
+    given = request.get("SourceIdentity")
+    return None if given is None else checked_source_identity(given)
+
+
+def checked_source_identity(given: str) -> str:
+    return checked("SourceIdentity", given, _NAME, 2, 64)
 
 
 def token(request: Parameters) -> str:
@@ -92,18 +97,22 @@ def seconds(request: Parameters, default: int, most: int) -> int:
 
 def tags(request: Parameters) -> dict[str, str]:
     """Session tags by key; keys that differ only by case are one too many (STS API reference, AssumeRole)."""
+    return checked_tags([(tag.required("Key"), tag.required("Value")) for tag in request.structures("Tags")])
+
+
+def checked_tags(given: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the keys and values of session tags by key. Raises QueryError when they break a rule for session tags."""
     found: dict[str, str] = {}
-    given = request.structures("Tags")
     if len(given) > MOST_TAGS:
         raise invalid("Tags", None, f"Member must have length less than or equal to {MOST_TAGS}")
-    for number, tag in enumerate(given, start=1):
+    for number, (key, value) in enumerate(given, start=1):
         at = f"Tags.{number}.member"
-        key = checked(f"{at}.key", tag.required("Key"), _TAG, 1, 128)
+        checked(f"{at}.key", key, _TAG, 1, 128)
         if key.lower() in {each.lower() for each in found}:
             raise QueryError("InvalidParameterValue", f"Duplicate tag keys found: {key}")
         if key.lower().startswith("aws:"):
             raise QueryError("InvalidParameterValue", "Tag keys beginning with aws: are reserved")
-        found[key] = checked(f"{at}.value", tag.required("Value"), _TAG, 0, 256)
+        found[key] = checked(f"{at}.value", value, _TAG, 0, 256)
     return found
 
 

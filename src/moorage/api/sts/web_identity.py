@@ -7,6 +7,8 @@ The token's claims are condition keys of the decision, and of every later reques
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from moorage import policy
 from moorage.access import context
 from moorage.access.caller import Caller
@@ -28,7 +30,7 @@ async def _bearer(services: StsServices, request: Parameters) -> Caller:
     account = fields.role_arn(request).account
     provider = f"arn:aws:iam::{account}:oidc-provider/{identity.issuer.name}"
     principal = policy.Principal("web", "", provider, f"{provider}:{identity.audience}:{identity.subject}")
-    conditions = {**identity.conditions(), **context.of_credential(principal, None), "aws:federatedprovider": provider}
+    conditions = {**identity.keys, **context.of_credential(principal, None), "aws:federatedprovider": provider}
     return Caller(principal, "web", "", PolicySets(), conditions, web=identity)
 
 
@@ -38,29 +40,32 @@ def _identity(call: StsCall) -> WebIdentity:
     return identity
 
 
-def _tags(identity: WebIdentity) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Session tags that the token itself carries, and which of them are transitive (IAM user guide, session tags)."""
-    said = identity.claims.get(_TAGS, {})
-    try:
-        tags = {str(key): str(values[0]) for key, values in said.get("principal_tags", {}).items()}
-        keys = tuple(str(key) for key in said.get("transitive_tag_keys", ()))
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
-        raise QueryError("InvalidIdentityToken", "The session tags in the ID Token cannot be read") from error
-    if len(tags) > fields.MOST_TAGS or any(len(key) > 128 or len(value) > 256 for key, value in tags.items()):
-        raise QueryError("InvalidIdentityToken", "The session tags in the ID Token are too many or too long")
-    return tags, tuple(key for key in keys if key in tags)
+class _SessionTags(msgspec.Struct):
+    """The claim `https://aws.amazon.com/tags` (IAM user guide, session tags): each tag has a list of one value."""
+
+    principal_tags: dict[str, tuple[str]] = {}
+    transitive_tag_keys: tuple[str, ...] = ()
 
 
 def _asked(call: StsCall) -> Asked:
+    """Return the session that the token asks for. Raises QueryError when its tags or source identity are not valid."""
     identity = _identity(call)
-    tags, transitive = _tags(identity)
-    source = identity.claims.get(_SOURCE_IDENTITY)
+    try:
+        wanted = msgspec.convert(identity.claims.get(_TAGS, {}), _SessionTags)
+        source = msgspec.convert(identity.claims.get(_SOURCE_IDENTITY), str | None)
+        if source is not None:
+            fields.checked_source_identity(source)
+        tags = fields.checked_tags([(key, value) for key, (value,) in wanted.principal_tags.items()])
+    except (msgspec.ValidationError, QueryError) as error:
+        raise QueryError(
+            "InvalidIdentityToken", f"The session tags or the source identity in the ID Token are not valid: {error}"
+        ) from error
     return Asked(
         tags,
-        transitive,
-        source if isinstance(source, str) else None,
+        tuple(dict.fromkeys(key for key in wanted.transitive_tag_keys if key in tags)),
+        source,
         provider=call.caller.principal.arn,
-        context=identity.conditions(),
+        context=identity.keys,
     )
 
 

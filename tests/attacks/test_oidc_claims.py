@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,8 +79,10 @@ async def test_names_that_could_be_taken_for_one_another_are_refused(issuers: Is
 @pytest.mark.parametrize("claim", ["exp", "iat", "nbf"])
 @pytest.mark.parametrize(
     "time",
-    ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "-1", "1e300", "9" * 400, "9" * 5000, '"x"', '"1"', "true"]
-    + ["[]", "{}", "253402300800"],
+    [
+        *["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "-1", "1e300", "9" * 400, "9" * 5000, "253402300800"],
+        *['"x"', '"1"', "true", "[]", "{}"],
+    ],
     ids=lambda text: text[:20],
 )
 async def test_what_is_no_time_is_refused(issuers: Issuers, clock: Clock, claim: str, time: str) -> None:
@@ -176,18 +180,11 @@ async def test_headers_that_ask_for_something_else_are_refused(
     text = json.dumps({"alg": "RS256", "typ": "JWT", "kid": "one", **header}).encode()
     head = base64.urlsafe_b64encode(text).decode().rstrip("=")
     signed = SIGNER.private.sign(
-        f"{head}.{claims}".encode(), *_rs256()
+        f"{head}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256()
     )  # signed over the very header, so nothing but what it asks for is wrong
     resigned = base64.urlsafe_b64encode(signed).decode().rstrip("=")
     assert await refusal(issuers, f"{head}.{claims}.{signature}") == "InvalidIdentityToken"
     assert await refusal(issuers, f"{head}.{claims}.{resigned}") == "InvalidIdentityToken"
-
-
-def _rs256() -> tuple[Any, Any]:
-    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415
-
-    return padding.PKCS1v15(), hashes.SHA256()
 
 
 async def test_keys_that_are_not_for_signatures_verify_none(tmp_path: Path, clock: Clock) -> None:

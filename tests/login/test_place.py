@@ -3,7 +3,8 @@
 import pytest
 
 from moorage.login.errors import EndpointError
-from moorage.login.place import Place, find_place, is_loopback, port_of
+from moorage.login.hosts import is_loopback
+from moorage.login.place import Place, find_place, port_of
 from tests.login.conftest import FakeServer
 
 SERVED = "http://localhost:4580"

@@ -18,10 +18,10 @@ from moorage.login import tools
 from moorage.login.docker_config import DockerConfig, config_file
 from moorage.login.endpoint import Endpoint, Password
 from moorage.login.errors import EndpointError, LoginError
-from moorage.login.hosts import Server, endpoint_of_environment, region_of, write_host
+from moorage.login.hosts import Server, endpoint_of_environment, is_loopback, region_of, write_host
 from moorage.login.keys import Found, find_key, is_minted
 from moorage.login.passwords import Credential
-from moorage.login.place import Place, find_place, is_loopback
+from moorage.login.place import Place, find_place
 from moorage.settings import Settings
 
 _HELPER = "docker-credential-moorage"

@@ -7,9 +7,8 @@ from moorage.doctor.finding import Finding, fail, ok, skip, warn
 from moorage.doctor.patient import Patient
 from moorage.login.endpoint import Answer
 from moorage.login.errors import EndpointError, KeyNotFoundError
-from moorage.login.hosts import endpoint_of_environment, region_of
+from moorage.login.hosts import endpoint_of_environment, is_loopback, region_of
 from moorage.login.keys import Found, read_profile
-from moorage.login.place import is_loopback
 
 _UNKNOWN = {"UnrecognizedClientException", "InvalidClientTokenId"}
 _WRONG = {"SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature", "IncompleteSignatureException"}

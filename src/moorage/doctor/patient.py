@@ -14,9 +14,10 @@ from typing import Any
 from moorage.login.docker_config import DockerConfig, config_file
 from moorage.login.endpoint import Answer, Endpoint
 from moorage.login.errors import DockerConfigError, EndpointError, KeyNotFoundError
+from moorage.login.hosts import is_loopback, without_port
 from moorage.login.keys import Found, find_key
 from moorage.login.passwords import Credential
-from moorage.login.place import Place, is_loopback, port_of, without_port
+from moorage.login.place import Place, port_of
 
 LOCAL_CA = Path("moorage-tls/ca.crt")
 TIMEOUT = 5.0

@@ -1,7 +1,7 @@
 """OpenID Connect issuers whose tokens STS accepts: configured in a file, their keys read from a file or a URL.
 
-A token is accepted when one of its issuer's keys signed it (RS256, ES256 and their longer kin), for one of the audiences
-that the issuer is configured with, and it is valid now. Its claims become condition keys
+A token is accepted when one of its issuer's keys signed it (RS256, ES256 and their longer kin), for one of the
+audiences that the issuer is configured with, and it is valid now. Its claims become condition keys
 `<issuer without https://>:<claim>` (IAM user guide, keys for OIDC federation).
 """
 

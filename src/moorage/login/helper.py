@@ -16,6 +16,7 @@ from moorage.login.passwords import Credential
 
 NOT_FOUND = "credentials not found in native keychain"
 """Docker compares this text: with it the host is asked without credentials, with any other the command fails."""
+_NO_URL = "no credentials server URL"
 _INPUT_LIMIT = 1 << 16  # bytes
 _USAGE = """docker-credential-moorage get|store|erase|list
 
@@ -27,8 +28,12 @@ class HelperError(LoginError):
 
 
 def get(environment: Mapping[str, str], text: str) -> str:
-    """The credential for a server's URL or host name."""
-    host = _host(text)
+    """Return the credential for a server's URL or host name."""
+    if not text.strip():
+        raise HelperError(_NO_URL)
+    host = host_of(text)
+    if not host:
+        raise HelperError(NOT_FOUND)
     credential = passwords.stored(environment, host)
     if credential is None:
         server = server_of(environment, host)
@@ -93,5 +98,5 @@ def main() -> int:
 def _host(text: str) -> str:
     host = host_of(text)
     if not host:
-        raise HelperError("no credentials server URL")
+        raise HelperError(f"{text.strip()[:200]!r} is not a registry's host name" if text.strip() else _NO_URL)
     return host

@@ -1,9 +1,10 @@
-"""Which server stands behind a registry's host name, and whose key opens it: the file `hosts.json`.
+"""Which server a registry's host name belongs to, and whose key it takes: the file `hosts.json`.
 
-It holds no secret: a key is named by the place it is kept in. It lies in `$MOORAGE_CONFIG`, else in
+The file holds no secret: it names the place where a key is kept. It is in `$MOORAGE_CONFIG`, else in
 `$XDG_CONFIG_HOME/moorage`, else in `~/.config/moorage`.
 """
 
+import ipaddress
 import json
 import re
 from collections.abc import Mapping
@@ -14,11 +15,18 @@ from urllib.parse import urlsplit
 from moorage.login.errors import HostsBrokenError
 from moorage.login.files import write_private
 
-_AWS_HOST = re.compile(r"[0-9]{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.[^/]+")
+AWS_SUFFIXES = frozenset({"amazonaws.com", "amazonaws.com.cn", "on.aws", "on.amazonwebservices.com.cn"})
+"""Amazon's own domains, of every partition that has an ECR name here."""
+
+_LABEL = r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?"
+_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::[0-9]{{1,5}})?"
+_URL = re.compile(rf"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#@\\\s]*@)?({_HOST})(?:[/?#]\S*)?", re.ASCII | re.IGNORECASE)
+_ECR_HOST = re.compile(r"[0-9]{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(.+)")
+_LONGEST_URL = 2048  # characters
 
 
 class Server(NamedTuple):
-    """Where a host's API answers, and how its key is found: `Found.reference` of keys.py; empty: its usual order."""
+    """Where a host's API answers, and how its key is found: `Found.reference` of keys.py. Empty: in the usual order."""
 
     endpoint: str
     region: str
@@ -27,15 +35,39 @@ class Server(NamedTuple):
 
 
 def host_of(text: str) -> str:
-    """Host and port as image references have them: `https://Host.example:4580/v2/` → `host.example:4580`."""
-    without_scheme = text.strip().rpartition("://")[2]
-    return without_scheme.partition("/")[0].rpartition("@")[2].lower()
+    """Return host and port as image references have them: `https://Host.example:4580/v2/` → `host.example:4580`.
+
+    Empty when `text` is neither a URL nor a host name: a client could read another host in it.
+    """
+    stripped = text.strip()
+    if len(stripped) > _LONGEST_URL or not stripped.isascii():  # `lower` turns some other letters into ASCII ones
+        return ""
+    match = _URL.fullmatch(stripped)
+    return "" if match is None else match[1].lower()
 
 
 def region_of(host: str) -> str | None:
-    """The region that an ECR host name names; None for every other host."""
-    match = _AWS_HOST.fullmatch(host)
+    """Return the region in a host name of ECR's form, under any domain; None for every other host."""
+    match = _ECR_HOST.fullmatch(host)
     return None if match is None else match[1]
+
+
+def is_loopback(host: str) -> bool:
+    """Is it a name or address of this machine itself, with or without a port?"""
+    name = without_port(host)
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def without_port(host: str) -> str:
+    """`[::1]:4580` → `::1`, `localhost:4580` → `localhost`."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
 
 
 def hosts_file(environment: Mapping[str, str]) -> Path:
@@ -78,19 +110,39 @@ def write_host(environment: Mapping[str, str], host: str, server: Server) -> Pat
 
 
 def server_of(environment: Mapping[str, str], host: str) -> Server | None:
-    """The server behind `host`: the file's, else the one AWS_ENDPOINT_URL leads to if that is the same host, or if the
-    host is an ECR name (its API is where that variable says). None for a host we know nothing of. HostsBrokenError.
+    """Return the server of `host`: the file's, else that of AWS_ENDPOINT_URL if `host` belongs to it. None for a host
+    that nobody set up. Raises HostsBrokenError.
     """
     listed = read_hosts(environment).get(host)
     if listed is not None:
         return listed
     endpoint = endpoint_of_environment(environment)
-    if endpoint is None:
+    if endpoint is None or not _belongs(host, urlsplit(endpoint).netloc.lower()):
         return None
-    region = region_of(host)
-    if region is None and urlsplit(endpoint).netloc.lower() != host:
-        return None
-    return Server(endpoint, region or region_of_environment(environment), {})
+    return Server(endpoint, region_of(host) or region_of_environment(environment), {})
+
+
+def _belongs(host: str, own: str) -> bool:
+    """Does a registry host belong to the server whose host and port are `own`?
+
+    It does when it is that host, or an ECR name under that host or under one of Amazon's domains, which clients reach
+    through that server. A name under `localhost` belongs to a server on this machine, at the same port. Whoever can
+    have a certificate for any other name would be handed a password.
+    """
+    if host == own:
+        return True
+    match = _ECR_HOST.fullmatch(host)
+    if match is None:
+        return False
+    domain = match[2]
+    name = without_port(domain)
+    if name == "localhost":
+        return is_loopback(own) and _port_of(domain) == _port_of(own)
+    return domain == own or name in AWS_SUFFIXES
+
+
+def _port_of(host: str) -> str:
+    return host.rpartition("]")[2].partition(":")[2]
 
 
 def endpoint_of_environment(environment: Mapping[str, str]) -> str | None:

@@ -1,13 +1,19 @@
 """Which server a person means by a host, a URL, or nothing at all: its registry host names and its API's URL."""
 
-import ipaddress
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from moorage.login.endpoint import Endpoint
 from moorage.login.errors import EndpointError
-from moorage.login.hosts import endpoint_of_environment, host_of, region_of, server_of
+from moorage.login.hosts import (
+    endpoint_of_environment,
+    host_of,
+    is_loopback,
+    region_of,
+    server_of,
+    without_port,
+)
 
 _PROBE_TIMEOUT = 5.0  # seconds
 
@@ -29,19 +35,21 @@ class Place(NamedTuple):
 def find_place(
     text: str | None, environment: Mapping[str, str], served: str, *, endpoint: str | None = None, ca: str | None = None
 ) -> Place:
-    """What `text` leads to: a URL, a host, or None for the server of the environment, else of this machine (`served`).
+    """Return the server that `text` means: a URL, a host, or None for that of the environment, else of this machine
+    (`served`).
 
     A name without a scheme means TLS, unless this machine itself answers without; nothing falls back to plain HTTP
-    over a network. EndpointError for a host of Amazon's of which nobody said where it is.
+    over a network. Raises EndpointError for what is neither a URL nor a host, and for a host of Amazon's when nobody
+    said where its API is.
     """
     if text is None:
         url = endpoint or endpoint_of_environment(environment) or served
-        return Place(_spellings(host_of(url)), url.rstrip("/"))
-    host = host_of(text)
+        return Place(_spellings(_host(url)), url.rstrip("/"))
+    host = _host(text)
     if endpoint is not None:
         return Place((host,), endpoint.rstrip("/"))
     if "://" in text:
-        return Place((host,), f"{text.partition('://')[0]}://{host}")
+        return Place((host,), f"{_scheme(text)}://{host}")
     known = server_of(environment, host)
     if known is not None:
         return Place((host,), known.endpoint)
@@ -55,22 +63,18 @@ def find_place(
     return Place((host,), f"{_scheme_of(host, ca)}://{host}")
 
 
-def is_loopback(host: str) -> bool:
-    """Is it a name or address of this machine itself, with or without a port?"""
-    name = without_port(host)
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+def _host(text: str) -> str:
+    host = host_of(text)
+    if not host:
+        raise EndpointError(f"{text!r} is not the URL or the host name of a registry", "name")
+    return host
 
 
-def without_port(host: str) -> str:
-    """`[::1]:4580` → `::1`, `localhost:4580` → `localhost`."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+def _scheme(url: str) -> str:
+    scheme = url.strip().partition("://")[0].lower()
+    if scheme not in {"http", "https"}:
+        raise EndpointError(f"{url!r} is not a URL of http or https", "name")
+    return scheme
 
 
 def port_of(host: str, *, plain: bool) -> int:

@@ -20,6 +20,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
+from moorage import data_directory
 from moorage.settings import Settings
 
 _COLLECT_AFTER = (10_000, 20, 50)
@@ -75,7 +76,7 @@ def run(settings: Settings, *, on_start: Callable[[], None] = lambda: None) -> N
     """Serve until SIGTERM or SIGINT. `on_start` is called once the socket is bound, before the workers answer."""
     check(settings)
     free_port(settings.host, settings.port)
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    data_directory.prepare(settings.data)
     metrics_directory = _share_metrics(settings)
     os.register_at_fork(after_in_child=_end_on_signals)
     try:

@@ -2,11 +2,12 @@
 
 import configparser
 import dataclasses
+import io
 import json
-import os
 from pathlib import Path
 
 from moorage.login import keys
+from moorage.login.files import write_private
 from moorage.login.keys import Key
 from moorage.names import AccountId, Region
 from moorage.settings import Settings
@@ -27,13 +28,13 @@ class Home:
         """What `data` was set up with; None when `moorage init` never ran there."""
         try:
             written = json.loads((data / _FILE).read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return cls(AccountId(written["account"]), Region(written["region"]))
 
     def write(self, data: Path) -> None:
         """Keep it in `data`."""
-        (data / _FILE).write_text(json.dumps(dataclasses.asdict(self)) + "\n")
+        write_private(data / _FILE, json.dumps(dataclasses.asdict(self)) + "\n")
 
     def over(self, settings: Settings) -> Settings:
         """`settings` with this account and region as the default ones."""
@@ -50,9 +51,9 @@ def write_key(data: Path, account: str, key: Key) -> Path:
             parser.add_section(section)
         parser.set(section, "aws_access_key_id", key.id)
         parser.set(section, "aws_secret_access_key", key.secret)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        parser.write(out)
-    path.chmod(0o600)
+    text = io.StringIO()
+    parser.write(text)
+    write_private(path, text.getvalue())
     return path
 
 

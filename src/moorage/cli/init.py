@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from moorage import data_directory
 from moorage.cli import banner, options
 from moorage.cli.home import Home, read_key, write_key
 from moorage.clock import Clock
@@ -40,7 +41,7 @@ def init(
         raise CannotServeError(
             f"account {wanted} is set up in {settings.data} already; its key is in credentials there"
         )
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    data_directory.prepare(settings.data)
     key = asyncio.run(_make(settings, wanted, name))
     file = write_key(settings.data, wanted, key)
     if home is None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from moorage import data_directory
 from moorage.cli.client import ServerSaidNoError
 from moorage.errors import MoorageError
 from moorage.names import AccountId
@@ -24,6 +25,8 @@ def settings_on_host(data: Path | None, database_url: str | None) -> Settings:
     settings = Settings.from_environment(data=data, database_url=database_url)
     if settings.database_url is None and not (settings.data / "moorage.db").exists():
         raise ServerSaidNoError(f"there is no registry in {settings.data}; if it is in PostgreSQL, say --database-url")
+    if settings.data.is_dir():
+        data_directory.prepare(settings.data)
     return settings
 
 

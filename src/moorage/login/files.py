@@ -5,12 +5,12 @@ from pathlib import Path
 
 
 def write_private(file: Path, text: str) -> None:
-    """Put `text` in the place of `file` in one step, mode 0600; directories that are missing are made with 0700.
+    """Replace `file` with `text` in one step, mode 0600; directories that are missing are made with 0700.
 
     A symbolic link is followed, so that a configuration kept elsewhere stays there.
     """
     target = file.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_directories(target.parent)
     temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
@@ -19,3 +19,10 @@ def write_private(file: Path, text: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _make_directories(path: Path) -> None:
+    """`mkdir -p`, with 0700 for each one: `Path.mkdir` gives its mode to the last only."""
+    if not path.is_dir():
+        _make_directories(path.parent)
+        path.mkdir(exist_ok=True, mode=0o700)

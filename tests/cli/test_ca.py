@@ -261,7 +261,7 @@ def test_clients_in_go_push_over_it(tls: Path, serving: RunningServer, tmp_path:
         "skopeo": [["skopeo", "copy", "--dest-cert-dir", str(trust), "--dest-creds", "test:any", f"oci:{layout}:v1"]],
         "podman": [["podman", "login", "--cert-dir", str(trust), *login, registry]],
         "crane": [["crane", "auth", "login", *login, registry], ["crane", "push", str(layout), image]],
-        "oras": [["oras", "login", *login, registry]],
+        "oras": [["oras", "login", "--plain-http=false", *login, registry]],
     }[program]
     if program == "skopeo":
         commands[0].append(f"docker://{image}")

@@ -5,7 +5,7 @@ One file each, mode 0600, in `$XDG_CACHE_HOME/moorage` (else `~/.cache/moorage`)
 
 import hashlib
 import json
-import stat
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,7 +110,7 @@ def _read(file: Path) -> dict[str, Any] | None:
     """What the file keeps; None when it is not there, not whole, or others could have read it."""
     try:
         with file.open() as opened:
-            if stat.S_IMODE(file.stat().st_mode) & 0o077:
+            if os.fstat(opened.fileno()).st_mode & 0o077:
                 return None
             kept = json.load(opened)
         return {"user": str(kept["user"]), "secret": str(kept["secret"]), "at": float(kept["at"])} | (

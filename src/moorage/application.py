@@ -122,7 +122,7 @@ async def open_parts(settings: Settings) -> Parts:
 
     identity, registry = over(database)
     principals = Principals(identity)
-    recorder = Recorder(audit, clock, settings, metrics.AUDIT_DROPPED.inc)
+    recorder = Recorder(audit, clock, settings, metrics.audit_dropped)
     access = Access(registry, identity.organizations, recorder, clock, settings)
     policy_check = RepositoryPolicyCheck(access, principals, registry.policies)
     declared = Declared(database, over, policy_check)

@@ -25,11 +25,29 @@ RECEIVED = Counter("moorage_received_bytes_total", "Bytes of request bodies", ["
 SENT = Counter("moorage_sent_bytes_total", "Bytes of response bodies", ["door"], registry=_registry)
 DECISIONS = Counter("moorage_decisions_total", "Decisions of the policy engine", ["verdict"], registry=_registry)
 AUDIT_DROPPED = Counter(
-    "moorage_audit_dropped_total", "Decisions and events that could not be recorded and are lost", registry=_registry
+    "moorage_audit_dropped_total",
+    "Decisions and events without a row of their own: `write`, lost; `other`, lost or only counted",
+    ["kind"],
+    registry=_registry,
+)
+AUDIT_DELAYED = Counter(
+    "moorage_audit_delayed_total", "Writes that waited for the audit record before they began", registry=_registry
+)
+AUDIT_WAITING = Gauge(
+    "moorage_audit_waiting_bytes",
+    "Memory of decisions and events that wait to be written",
+    ["kind"],
+    registry=_registry,
+    multiprocess_mode="livesum",
 )
 STORED = Gauge(
     "moorage_stored", "What the store holds", ["what"], registry=_registry, multiprocess_mode="mostrecent"
 )  # repositories, images, blobs, blob_bytes
+
+
+def audit_dropped(kind: str, number: int) -> None:
+    """Count records that have no row of their own."""
+    AUDIT_DROPPED.labels(kind).inc(number)
 
 
 def exposition() -> bytes:

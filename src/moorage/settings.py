@@ -72,7 +72,12 @@ class Settings:
     sweep_interval_seconds: float = _setting(60.0, "how often expired things are swept away")
     outbox_seconds: float = _setting(7 * DAY, "how long events wait in the outbox")
     audit_seconds: float = _setting(90 * DAY, "how long decisions and events are kept")
-    audit_queue: int = _setting(100_000, "audit records that may wait to be written; more are lost, and counted")
+    audit_queue_bytes: int = _setting(
+        64 * MIB, "memory of audit records that wait to be written, per worker: half for writes, half for the rest"
+    )
+    audit_rows_per_day: int = _setting(
+        200_000, "rows a day that one principal's reads, and its refused writes, may each add to the audit record"
+    )
 
     repositories_per_registry: int = _setting(100_000, "quota")
     images_per_repository: int = _setting(100_000, "quota")

@@ -1,29 +1,31 @@
-"""The record of decisions and events: off the hot path, in batches, never lost without being counted.
+"""The recorder of decisions and events: off the hot path, in batches, bounded in memory and in rows.
 
-Denials stand for themselves. Equal allowed decisions (same caller, action, resource, policies, rule and condition-key
-values but the clock's) of an hour are one row a worker with their count; equal successful reads that are answered
-within a moment are one event with theirs.
+Two queues. Writes (made or refused) are never dropped: a caller waits before its next one while the queue has no room
+for it. Everything else (reads, denied reads, requests that proved no key) is kept as far as there is room and as its
+principal has rows left for the day, and only counted beyond that. docs/audit.md says what is guaranteed.
 """
 
 import asyncio
 import contextlib
-import secrets
 import uuid
-from collections.abc import Callable, Iterable
-from hashlib import blake2b
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
 
-from moorage import policy
+from moorage import metrics
+from moorage.access.audit_bounds import DailyRows, Failures, Owner, Space, owner_of
+from moorage.access.audit_records import NOTHING, Entry, Event, EventDetail
+from moorage.access.audit_rows import OMITTED, Ids, Rows
+from moorage.access.audit_writing import BatchWriter, Taken
 from moorage.access.caller import Caller, Connection
-from moorage.access.parts import Parts
 from moorage.clock import Clock
-from moorage.names import Region
+from moorage.errors import ServerFault, Throttling
 from moorage.settings import Settings
 from moorage.store.metadata.audit import DAY, AuditStore, Batch, Row
-from moorage.store.metadata.audit_tables import DecisionRow, EventRow
+
+__all__ = ["Entry", "Event", "EventDetail", "Recorder"]
 
 FLUSH_SECONDS: Final = 0.05
 _REST: Final = 5.0
@@ -32,100 +34,74 @@ _LONGEST_PAUSE: Final = 1.0
 _FORGET_SECONDS: Final = 3600.0
 _SAY_SECONDS: Final = 10.0
 _HOUR: Final = 3600.0
-_ATTEMPTS: Final = 3
-_RETRY_SECONDS: Final = 1.0
-_HOPELESS: Final = 20
-"""Rows refused one after the other, after which the rest of a batch is given up: it is not the rows."""
-_USUAL_BYTES: Final = 2048
-"""What a record of the queue may hold; a longer one counts as several."""
-_DECISIONS_NAMED: Final = 100
-_DENIALS: Final = frozenset({"AccessDenied", "AccessDeniedException"})
+_ROOM_SECONDS: Final = 10.0
+"""How long a write waits for room in the record before it is refused."""
+_SLOWED_SECONDS: Final = 1.0
+"""Between two writes of a principal that has used up its rows with refused ones."""
+_SUMMARIES: Final = 1024
+"""Principals (with the account they called) whose omitted requests are counted in the record at once."""
 _log = structlog.get_logger()
 
 
-class Entry(msgspec.Struct, gc=False):
-    """A decision on its way to the record."""
+class AuditUnavailable(ServerFault):
+    """The audit database cannot be written, so nothing may be changed."""
 
-    id: str
-    """Told to the client of a denial; of allowed ones empty until it is written."""
-    at: float
-    last: float
-    region: Region
-    decision: policy.Decision
-    policies: policy.Policies
-    caller: Caller
-    count: int = 1
+    def __init__(self) -> None:
+        super().__init__("The audit record cannot be written, so nothing was changed. Try again later.")
 
 
-class Event(msgspec.Struct, gc=False, kw_only=True):
-    """A request and its outcome on its way to the record, in the terms of CloudTrail."""
+class _Unwritten(NamedTuple):
+    """Rows of writes that the database would not take; they are tried again with the next batch."""
 
-    id: str = ""
-    """The request's, where the client was told one."""
-    source: str
-    """E.g. `ecr.amazonaws.com`."""
-    name: str
-    """The API operation; of /v2/ the one that the request stands for."""
-    region: Region
-    caller: Caller
-    connection: Connection
-    """With the decisions that were made for the request; the first of them says which resource it was about."""
-    read_only: bool
-    request: bytes
-    """requestParameters: JSON, without secrets and without the bytes of images."""
-    response: bytes = b"null"
-    """responseElements, likewise; `null` for reads."""
-    error_code: str | None = None
-    error_message: str | None = None
-    authenticated: bool = True
-    """False: somebody named the caller's key, and did not prove to hold it."""
-    more: dict[str, Any] | None = None
-    """Further members of additionalEventData."""
-    at: float = 0.0
-    """When it was answered; set when it is taken into the record."""
-    last: float = 0.0
-    count: int = 1
+    batch: Batch
+    space: list[Mapping[Owner, int]]
 
 
-class EventDetail(msgspec.Struct, omit_defaults=True):
-    """What an event's row keeps as JSON: everything that nobody searches by."""
-
-    user_agent: str | None = None
-    read_only: bool = False
-    error_message: str | None = None
-    request: msgspec.Raw = msgspec.Raw(b"null")
-    response: msgspec.Raw = msgspec.Raw(b"null")
-    decisions: list[str] = []
-    """Ids, the first of them."""
-    decided: int = 0
-    """How many there were."""
-    shared: bool = False
-    """Another account has this event, too."""
-    authenticated: bool = True
-    more: dict[str, Any] = {}
-
-
-def _verdict(error_code: str | None) -> str:
-    if error_code is None:
-        return "allowed"
-    return "denied" if error_code in _DENIALS else "failed"
+def _equal(event: Event) -> object:
+    """What reads of a moment share that are equal in everything."""
+    connection = event.connection
+    return (
+        id(event.caller),
+        event.name,
+        event.request,
+        event.response,
+        event.error_code,
+        connection.source_ip,
+        connection.user_agent,
+        id(event.more),
+        tuple(map(id, connection.decisions)),
+    )
 
 
 class Recorder:
-    """Collects entries and events and writes them a moment later. `dropped` is called for each that is lost."""
+    """Collects entries and events and writes them a moment later.
 
-    def __init__(self, store: AuditStore, clock: Clock, settings: Settings, dropped: Callable[[], None]) -> None:
+    `dropped` is called with the kind (`write` or `other`) and number of records that are lost or only counted.
+    """
+
+    def __init__(
+        self, store: AuditStore, clock: Clock, settings: Settings, dropped: Callable[[str, int], None]
+    ) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
         self._dropped = dropped
-        self._lost = 0
+        self._unsaid = {"write": 0, "other": 0}
         self._said_at: float | None = None
-        self._salt = secrets.token_bytes(16)
-        self._parts = Parts()
+        self._ids = Ids()
+        self._rows = Rows(self._ids)
+        self._writer = BatchWriter(store, self._lose)
         self._entries: dict[object, Entry] = {}
         self._events: dict[object, Event] = {}
-        self._weight = 0
+        self._summaries: dict[object, Event] = {}
+        self._unwritten: _Unwritten | None = None
+        self._writes = Space(settings.audit_queue_bytes // 2)
+        self._others = Space(settings.audit_queue_bytes // 2)
+        self._read_rows = DailyRows(settings.audit_rows_per_day)
+        self._refused_rows = DailyRows(settings.audit_rows_per_day)
+        self._failures = Failures()
+        self._turns: dict[Owner, float] = {}
+        self._freed = asyncio.Event()
         self._something = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -136,76 +112,173 @@ class Recorder:
 
     async def stop(self) -> None:
         """Write what waits, and end. The store stays open."""
+        async with self._flushing:  # so that no batch is interrupted
+            for task in self._tasks:
+                task.cancel()
         for task in self._tasks:
-            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self.flush()
+        if self._unwritten is not None:
+            lost = self._unwritten.batch
+            self._lose("write", len(lost.decisions) + len(lost.events))
+
+    async def admit(self, caller: Caller) -> None:
+        """Wait until the record has room for a write of `caller`; to be awaited before the write does anything.
+
+        Throttling when the caller has to wait too long for the records of its own requests; AuditUnavailable when the
+        database takes none.
+        """
+        owner = owner_of(caller)
+        if not self._writes.has_room(owner):
+            await self._wait_for_room(owner)
+        if self._refused_rows.spent(owner):
+            await self._wait_for_turn(owner)
 
     def record(self, entry: Entry) -> Entry:
-        """Take a decision into the record. Returns the entry that stands for it: of equal allowed ones, the first."""
+        """Take a decision into the record. Returns the entry that stands for it: of equal ones, the first."""
         decision = entry.decision
-        request = decision.request
-        key: object = id(entry)
         if decision.allowed:
+            request = decision.request
             # Requests of a second that are alike share their context (`context.Contexts`).
-            key = (id(entry.caller), id(entry.policies), id(request.context), request.action, request.resource)
-            same = self._entries.get(key)
-            if same is not None:
-                same.count += 1
-                same.last = entry.at
-                return same
-        if self._has_room(1):
-            self._entries[key] = entry
-            self._wake()
+            key: object = (id(entry.caller), id(entry.policies), id(request.context), request.action, request.resource)
+        else:
+            key = entry.id = self._ids.of_denial(entry)
+        same = self._entries.get(key)
+        if same is not None:
+            same.count += 1
+            same.last = entry.at
+            return same
+        owner = owner_of(entry.caller)
+        self._read_rows.begin(int(entry.at // DAY))
+        if self._read_rows.spent(owner) or not self._others.has_room(owner):
+            return entry  # unless it is a write's, which `note` knows
+        self._keep(key, entry, owner, self._others)
         return entry
 
-    def note(self, event: Event) -> None:
-        """Take a request's outcome into the record."""
+    def _keep(self, key: object, entry: Entry, owner: Owner, space: Space) -> None:
+        entry.is_kept = True
+        space.add(owner, entry.size)
+        self._entries[key] = entry
+        self._wake()
+
+    def note(self, event: Event) -> str:
+        """Take a request's outcome into the record. Returns the id of the event that stands for it.
+
+        The id differs from the one given where equal ones are one row: tell the client that one.
+        """
         event.at = event.last = self._clock.now()
-        key: object = id(event)
-        if not event.authenticated or (event.read_only and event.error_code is None):
-            connection = event.connection
-            key = (
-                id(event.caller),
-                event.name,
-                event.request,
-                event.response,
-                event.error_code,
-                connection.source_ip,
-                connection.user_agent,
-                id(event.more),
-                tuple(map(id, connection.decisions)),
+        key = _equal(event) if event.error_code is None and event.read_only else self._key(event)
+        same = self._events.get(key)
+        if same is not None:
+            same.count += 1
+            same.last = event.at
+            return same.id
+        owner = owner_of(event.caller, authenticated=event.authenticated)
+        if event.is_write:
+            self._keep_write(key, event, owner)
+        else:
+            self._keep_other(key, event, owner)
+        return event.id
+
+    def _key(self, event: Event) -> object:
+        """What equal events share. Of failures, `event.id` becomes the one by which they are the same row."""
+        decisions = event.connection.decisions
+        if not event.authenticated:
+            event.id = self._ids.of_failure(event, "claim")
+        elif event.error_code is None:
+            return id(event)
+        elif not decisions:
+            event.id = self._ids.of_failure(event, "failure")
+        elif not any(each.id == event.id and not each.decision.allowed for each in decisions):
+            return _equal(event) if event.read_only else id(event)
+        return event.id
+
+    def _keep_write(self, key: object, event: Event, owner: Owner) -> None:
+        event.id = event.id or str(uuid.uuid4())
+        decisions = event.connection.decisions
+        for entry in decisions:
+            entry.is_of_write = True
+            if not entry.is_kept:
+                self._keep(id(entry), entry, owner, self._writes)
+        self._writes.add(owner, event.size)
+        self._events[key] = event
+        self._wake()
+        refused = event.error_code is not None and not all(each.decision.allowed for each in decisions)
+        if refused and self._failures.is_new(event):
+            self._refused_rows.begin(int(event.at // DAY))
+            self._refused_rows.add(owner)
+
+    def _keep_other(self, key: object, event: Event, owner: Owner) -> None:
+        self._read_rows.begin(int(event.at // DAY))
+        if self._read_rows.spent(owner) or not self._others.has_room(owner):
+            self._dropped("other", 1 + sum(not each.is_kept for each in event.connection.decisions))
+            self._summarize(event, owner)
+            return
+        self._others.add(owner, event.size)
+        self._events[key] = event
+        self._wake()
+        if self._failures.is_new(event):
+            self._read_rows.add(owner)
+
+    def _summarize(self, event: Event, owner: Owner) -> None:
+        """Count a request without a row of its own: in one row an hour for its principal and the account it called."""
+        decisions = event.connection.decisions[:1]
+        account = decisions[0].decision.request.resource_account if decisions else ""
+        same = self._summaries.get((owner, account))
+        if same is not None:
+            same.count += 1
+            same.last = event.at
+        elif len(self._summaries) < _SUMMARIES:
+            self._summaries[owner, account] = Event(
+                id=self._ids.of("summary", event.at // _HOUR, owner, account),
+                source="moorage",
+                name="RequestsOmitted",
+                region=event.region,
+                caller=event.caller,
+                connection=Connection("", True, None, None, "", event.region, decisions),
+                read_only=True,
+                request=NOTHING,
+                authenticated=event.authenticated,
+                more={OMITTED: True},
+                at=event.at,
+                last=event.at,
             )
-            same = self._events.get(key)
-            if same is not None:
-                same.count += 1
-                same.last = event.at
-                return
-        if self._has_room(1 + (len(event.request) + len(event.response)) // _USUAL_BYTES):
-            self._events[key] = event
             self._wake()
 
-    def _has_room(self, weight: int) -> bool:
-        if self._weight >= self._settings.audit_queue:
-            self._lose(1)
-            return False
-        self._weight += weight
-        return True
+    async def _wait_for_room(self, owner: Owner) -> None:
+        metrics.AUDIT_DELAYED.inc()
+        try:
+            async with asyncio.timeout(_ROOM_SECONDS):
+                while not self._writes.has_room(owner):
+                    await self._freed.wait()
+        except TimeoutError:
+            raise Throttling() if self._unwritten is None else AuditUnavailable() from None
+
+    async def _wait_for_turn(self, owner: Owner) -> None:
+        """One write a second of a principal that has filled its rows of the day with refused ones."""
+        now = asyncio.get_running_loop().time()
+        turn = max(now, self._turns.get(owner, 0.0))
+        if turn - now > _ROOM_SECONDS:
+            raise Throttling
+        metrics.AUDIT_DELAYED.inc()
+        self._turns = {each: at for each, at in self._turns.items() if at > now}
+        self._turns[owner] = turn + _SLOWED_SECONDS
+        await asyncio.sleep(turn - now)
 
     def _wake(self) -> None:
         if not self._something.is_set():
             self._something.set()
 
-    def _lose(self, number: int) -> None:
-        """Count what is lost, and say so, at most once in a while."""
-        for _ in range(number):
-            self._dropped()
-        self._lost += number
+    def _lose(self, kind: str, number: int) -> None:
+        """Count what is lost although it should not be, and say so, at most once in a while."""
+        self._dropped(kind, number)
+        self._unsaid[kind] += number
         now = asyncio.get_running_loop().time()
         if self._said_at is None or now - self._said_at >= _SAY_SECONDS:
-            _log.error("audit records lost", lost=self._lost, queue=self._settings.audit_queue)
-            self._said_at, self._lost = now, 0
+            _log.error("audit records lost", writes=self._unsaid["write"], others=self._unsaid["other"])
+            self._said_at = now
+            self._unsaid = {"write": 0, "other": 0}
 
     async def find(self, name: str) -> Row | None:
         """The recorded decision of that id, also when it is not written yet.
@@ -242,132 +315,72 @@ class Recorder:
         async with self._flushing:
             self._entries.clear()
             self._events.clear()
-            self._weight = 0
+            self._summaries.clear()
+            unwritten, self._unwritten = self._unwritten, None
+            self._release_writes([self._writes.take(), *(unwritten.space if unwritten is not None else ())])
+            self._others.release(self._others.take())
             await self._store.clear()
 
     async def flush(self) -> None:
-        """Write what waits now. What cannot be written waits on, if there is room for it."""
+        """Write what waits now. Writes that the database will not take wait on; everything else is then lost."""
+        # As a task: a request that gives up while it waits for this must not take the batch with it.
+        await asyncio.shield(asyncio.ensure_future(self._flush()))
+
+    async def _flush(self) -> None:
         async with self._flushing:
-            if not (self._entries or self._events):
+            self._show_waiting()
+            taken = await self._take()
+            if taken is None:
                 return
-            entries, self._entries = self._entries, {}
-            events, self._events = self._events, {}
-            self._weight = 0
-            batch = await asyncio.to_thread(self._batch, entries.values(), events.values())
-            for _ in range(_ATTEMPTS):
-                if await self._written(batch):
-                    self._parts.written()
-                    return
-                await asyncio.sleep(_RETRY_SECONDS)
-            await self._write_singly(batch)
+            kept = await self._writer.write(taken)
+            self._others.release(taken.other_space)
+            if kept is None:
+                self._rows.written()
+                self._release_writes(taken.write_space)
+                self._unwritten = None
+            else:
+                self._unwritten = _Unwritten(kept, taken.write_space)
+            self._show_waiting()
 
-    async def _write_singly(self, batch: Batch) -> None:
-        """Leave out the row that the database will not take; what is lost is counted and said."""
-        singles = [batch._replace(decisions=[row], events=[]) for row in batch.decisions]
-        singles += [batch._replace(decisions=[], events=[row]) for row in batch.events]
-        lost = 0
-        for number, single in enumerate(singles):
-            if not await self._written(single):
-                lost += 1
-                if lost == number + 1 == _HOPELESS:
-                    lost = len(singles)
-                    break
-        if lost:
-            self._lose(lost)
+    async def _take(self) -> Taken | None:
+        """What waits, as rows; None: nothing does."""
+        before = self._unwritten
+        if not (self._entries or self._events or self._summaries or before):
+            return None
+        entries, self._entries = list(self._entries.values()), {}
+        events, self._events = [*self._events.values(), *self._summaries.values()], {}
+        self._summaries = {}
+        write_space, other_space = [self._writes.take()], self._others.take()
+        batch = await asyncio.to_thread(self._rows.batch, entries, events, int(self._clock.now() // DAY))
+        writes = {each.id for each in events if each.is_write}
+        if before is not None:
+            again = before.batch
+            write_space += before.space
+            writes.update(row.id for row in again.decisions)
+            writes.update(row.id for row in again.events)
+            batch = Batch(
+                [*again.decisions, *batch.decisions],
+                [*again.events, *batch.events],
+                {**again.parts, **batch.parts},
+                batch.day,
+            )
+        return Taken(batch, entries, frozenset(writes), write_space, other_space)
 
-    async def _written(self, batch: Batch) -> bool:
-        try:
-            await self._store.append(batch)
-        except Exception as error:  # noqa: BLE001 - the record must not end with one bad write; the caller counts it
-            _log.warning("audit record not written", records=len(batch.decisions) + len(batch.events), error=str(error))
-            return False
-        return True
+    def _release_writes(self, space: list[Mapping[Owner, int]]) -> None:
+        for each in space:
+            self._writes.release(each)
+        freed, self._freed = self._freed, asyncio.Event()
+        freed.set()
 
-    def _batch(self, entries: Iterable[Entry], events: Iterable[Event]) -> Batch:
-        """The rows of what waited; in a thread, for there may be many."""
-        day = int(self._clock.now() // DAY)
-        self._parts.begin(day)
-        decided: dict[str, DecisionRow] = {}
-        for entry in entries:
-            row = self._decision_row(entry)
-            same = decided.get(row.id)
-            if same is not None:
-                row = msgspec.structs.replace(same, count=same.count + row.count, last=row.last)
-            decided[row.id] = row
-        told = [row for event in events for row in self._event_rows(event)]
-        return Batch(list(decided.values()), told, self._parts.new, day)
-
-    def _decision_row(self, entry: Entry) -> DecisionRow:
-        decision, request = entry.decision, entry.decision.request
-        caller, context = self._parts.caller(entry.caller), self._parts.context(request.context)
-        policies = self._parts.policies(entry.policies)
-        if not entry.id:
-            hour = str(int(entry.at // _HOUR))
-            says = (hour, caller, context, policies, entry.region, request.action, request.resource, decision.rule)
-            # Salted, so that ids cannot be guessed and no two workers write one row.
-            digits = blake2b("\n".join(says).encode(), digest_size=16, key=self._salt).hexdigest()
-            entry.id = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-        return DecisionRow(
-            entry.id,
-            entry.at,
-            entry.last,
-            entry.count,
-            request.resource_account,
-            entry.region,
-            request.principal.arn,
-            request.action,
-            request.resource,
-            decision.allowed,
-            decision.rule,
-            None if decision.allowed else policy.sentence(request, decision),
-            caller,
-            context,
-            policies,
-        )
-
-    def _event_rows(self, event: Event) -> list[EventRow]:
-        """One row for the account that called and one for the account that owns the resource."""
-        own, decisions = event.caller.principal.account, event.connection.decisions
-        account, resource = own, "*"
-        if decisions:
-            about = decisions[0].decision.request
-            account, resource = about.resource_account, about.resource
-        recipients = [each for each in dict.fromkeys((own, account)) if each]
-        detail = EventDetail(
-            user_agent=event.connection.user_agent,
-            read_only=event.read_only,
-            error_message=event.error_message,
-            request=msgspec.Raw(event.request),
-            response=msgspec.Raw(event.response),
-            decisions=[each.id for each in decisions[:_DECISIONS_NAMED] if each.id],
-            decided=len(decisions),
-            shared=len(recipients) > 1,
-            more=event.more or {},
-            authenticated=event.authenticated,
-        )
-        row = EventRow(
-            event.id or str(uuid.uuid4()),
-            own,
-            event.at,
-            event.last,
-            event.count,
-            event.source,
-            event.name,
-            event.region,
-            event.caller.principal.arn,
-            resource,
-            event.connection.source_ip[:64],
-            _verdict(event.error_code),
-            event.error_code,
-            self._parts.caller(event.caller),
-            msgspec.json.encode(detail).decode(),
-        )
-        return [row if each == own else msgspec.structs.replace(row, recipient=each) for each in recipients]
+    def _show_waiting(self) -> None:
+        metrics.AUDIT_WAITING.labels("write").set(self._writes.used)
+        metrics.AUDIT_WAITING.labels("other").set(self._others.used)
 
     async def _write_on(self) -> None:
         loop, pause = asyncio.get_running_loop(), FLUSH_SECONDS
         while True:
-            await self._something.wait()
+            if self._unwritten is None:
+                await self._something.wait()
             await asyncio.sleep(pause)
             self._something.clear()
             began = loop.time()

@@ -153,9 +153,11 @@ class Generator:
             whole = []
             for recorded in await self._records.whole(firsts):
                 try:
-                    whole.append((recorded, await self._records.policies(recorded.policies)))
+                    policies = await self._records.policies(recorded.policies)
                 except PartLost:
                     continue
+                if recorded.is_replayable(policies):
+                    whole.append((recorded, policies))
             yield rows, whole
 
     async def _use(self, usage: Usage, new: Sequence[tuple[Recorded, policy.Policies]], everybody: bool) -> None:

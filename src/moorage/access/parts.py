@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from moorage import policy
+from moorage.access import audit_text
 from moorage.access.caller import Caller
 from moorage.memo import Memo
 
@@ -78,7 +79,8 @@ class Parts:
         """The hash of a caller."""
         known = self._callers.get(id(caller))
         if known is None:
-            text = _text(KeptCaller(caller.principal, caller.credential, caller.key_id, caller.context))
+            context = audit_text.kept_context(caller.context)
+            text = _text(KeptCaller(caller.principal, caller.credential, audit_text.kept(caller.key_id), context))
             known = (caller, _name(text), text)
             self._callers.keep(id(caller), known)
         return self._refer(known[1], known[2])

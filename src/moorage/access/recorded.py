@@ -1,12 +1,12 @@
 """Recorded decisions, put together again: what was asked, on which policies; one of them, or a stream for a replay."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from moorage import policy
-from moorage.access import parts
+from moorage.access import audit_text, parts
 from moorage.access.authorize import Access
 from moorage.access.context import clock
 from moorage.memo import Memo
@@ -36,6 +36,26 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     first: float
     last: float
     region: str
+    cut: frozenset[str] = frozenset()
+    """Condition keys whose values the record does not hold whole, and `resource` if that is cut."""
+
+    def is_replayable(self, policies: policy.Policies) -> bool:
+        """Whether the policies can be evaluated on the request: none of them reads what is not held whole."""
+        if not self.cut:
+            return True
+        if audit_text.RESOURCE in self.cut:
+            return False
+        statements = (each for named in named_in(policies) for each in named.document.statements)
+        return all(self.cut.isdisjoint(each.reads) for each in statements)
+
+
+def named_in(policies: policy.Policies) -> Iterator[policy.Named]:
+    """Every policy of the sets."""
+    for attached in (policies.identity, policies.resource, policies.trust, policies.boundary, policies.session):
+        yield from attached or ()
+    for levels in (policies.scp, policies.rcp):
+        for level in levels or ():
+            yield from level
 
 
 class Records:
@@ -158,7 +178,8 @@ class Records:
     def _recorded(self, row: Decided) -> Recorded:
         caller = self._callers[row.caller]
         context = {**self._contexts[row.context], **clock(int(row.at))}
+        cut = frozenset(context.pop(audit_text.CUT, ()))
         request = policy.Request(caller.principal, row.action, row.resource, row.account, context)
         return Recorded(
-            row.id, request, caller, row.policies, row.allowed, row.rule, row.count, row.at, row.last, row.region
+            row.id, request, caller, row.policies, row.allowed, row.rule, row.count, row.at, row.last, row.region, cut
         )

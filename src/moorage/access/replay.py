@@ -15,7 +15,7 @@ import msgspec
 from moorage import policy
 from moorage.access.audit import Recorder
 from moorage.access.context import clock
-from moorage.access.recorded import PartLost, Recorded, Records
+from moorage.access.recorded import PartLost, Recorded, Records, named_in
 from moorage.access.recovery import may_recover
 from moorage.access.replay_tally import Report, Tally, Verdict
 from moorage.clock import Clock
@@ -110,7 +110,7 @@ class Trial:
         """The policy sets to decide on, in place of those recorded."""
         before = with_repository_policy(recorded, self._before) if self._compares else None
         after = with_repository_policy(recorded, self._after)
-        documents = [each.document for sets in (before, after) if sets is not None for each in _all(sets)]
+        documents = [each.document for sets in (before, after) if sets is not None for each in named_in(sets)]
         return _Sets(before, after, _in_order(map(self._turning_points, documents)))
 
     def verdict(self, recorded: Recorded, sets: _Sets) -> Verdict:
@@ -236,7 +236,7 @@ class Replay:
         decided = []
         for recorded in whole:
             sets = self._sets[recorded.policies]
-            if sets is not None:
+            if sets is not None and _is_replayable(recorded, sets):
                 decided.append((recorded.id, self._trial.verdict(recorded, sets)))
         return decided
 
@@ -247,6 +247,12 @@ class Replay:
                 tally.unreadable += 1
             else:
                 tally.add(row, verdict)
+
+
+def _is_replayable(recorded: Recorded, sets: _Sets) -> bool:
+    """Whether what the policies read of the request is recorded whole."""
+    compared = (sets.after,) if sets.before is None else (sets.before, sets.after)
+    return all(recorded.is_replayable(each) for each in compared)
 
 
 def _in_order(turns: Iterable[frozenset[int] | None]) -> tuple[int, ...] | None:
@@ -264,14 +270,6 @@ def with_repository_policy(recorded: policy.Policies, document: policy.Document 
     others = tuple(each for each in recorded.resource or () if each.document.kind is not policy.Kind.REPOSITORY)
     own = () if document is None else (policy.Named("RepositoryPolicy", "", document),)
     return msgspec.structs.replace(recorded, resource=(*own, *others) or None)
-
-
-def _all(policies: policy.Policies) -> Iterable[policy.Named]:
-    for attached in (policies.identity, policies.resource, policies.trust, policies.boundary, policies.session):
-        yield from attached or ()
-    for levels in (policies.scp, policies.rcp):
-        for level in levels or ():
-            yield from level
 
 
 def _reason(decision: policy.Decision) -> str:

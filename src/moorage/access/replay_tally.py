@@ -77,7 +77,8 @@ class Report(msgspec.Struct, frozen=True, rename="camel"):
     decided_otherwise: int
     """Requests that were decided otherwise when they were made than `before` says: the policies have changed since."""
     unreadable: int
-    """Decisions that the record no longer holds whole; they are not counted anywhere else."""
+    """Decisions that cannot be made again, since the record no longer holds all of them, or cut a value that a policy
+    reads. They are not counted anywhere else."""
 
 
 class _Bucket:

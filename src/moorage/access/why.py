@@ -7,7 +7,7 @@ administrators of its account (design §4). What would have let it through is to
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from moorage.access.authorize import REGISTRY_POLICY, Access, NamedResource
 from moorage.access.caller import Caller, Connection
 from moorage.access.context import instant
 from moorage.access.events import READ_AUDIT, audit_arn, visible_context
-from moorage.access.recorded import PartLost, Recorded, Records
+from moorage.access.recorded import PartLost, Recorded, Records, named_in
 from moorage.access.recovery import RECOVERY_RULE
 from moorage.clock import Clock
 from moorage.errors import MoorageError
@@ -36,6 +36,12 @@ CASES: Final = 1_000
 
 Shown = Callable[[str, policy.Kind], Awaitable[str]]
 """The text of a stored policy of that kind as clients see it."""
+_NOTHING_SUGGESTED: Final[Mapping[str, Any]] = {
+    "blockedBy": [],
+    "suggestions": [],
+    "outOfScope": None,
+    "recorded": None,
+}
 _NAMES_ID: Final = re.compile("A(?:IDA|ROA)")
 _WITH_IDS: Final = frozenset({policy.Kind.REPOSITORY, policy.Kind.REGISTRY})
 """Kinds of policy that name users and roles by their ids once they are stored."""
@@ -77,7 +83,7 @@ class Why:
             policies = await self._records.policies(recorded.policies)
         except PartLost as error:
             raise DecisionNotFound from error
-        decision = _again(recorded, policies)
+        decision, is_whole = _again(recorded, policies), recorded.is_replayable(policies)
         texts = await self._texts(policies)
         told = policy.explanation(decision, policies, visible, lambda named: texts[id(named.document)])
         is_owner = "resource" in visible
@@ -88,6 +94,8 @@ class Why:
             "lastTime": instant(int(recorded.last)),
             "context": policy.told_context(visible_context(recorded.request.context, is_owner=is_owner)),
         }
+        if not is_whole:  # what it would take now cannot be known either
+            return told | {"cut": sorted(recorded.cut), **_NOTHING_SUGGESTED}
         return told | await self._suggested(recorded, policies, decision, visible)
 
     async def _row(self, decision_id: str | None, caller: Caller) -> dict[str, Any] | None:
@@ -119,7 +127,7 @@ class Why:
     async def _texts(self, policies: policy.Policies) -> dict[int, str]:
         """The text of every policy, by its document's id, as its readers know it."""
         texts: dict[int, str] = {}
-        for named in _all(policies):
+        for named in named_in(policies):
             document = named.document
             text, kind = document.text, document.kind
             texts[id(document)] = await self._shown(text, kind) if kind in _WITH_IDS else text
@@ -134,7 +142,7 @@ class Why:
     ) -> dict[str, Any]:
         """What would have let it through, and what else that would open."""
         if decision.allowed:
-            return {"blockedBy": [], "suggestions": [], "outOfScope": None, "recorded": None}
+            return dict(_NOTHING_SUGGESTED)
         request = recorded.request
         on_repository = _repository(request.resource) is not None and request.action != "ecr:CreateRepository"
         has_policy = on_repository or bool(policies.resource)  # a registry's reaches what no repository's does
@@ -199,13 +207,20 @@ class Why:
                 policies = await self._records.policies(each.policies)
             except PartLost:
                 continue
+            if not each.is_replayable(policies):
+                continue
             cases.append(policy.Case(each.id, each.request, policies, times[each.id]))
         return cases
 
 
 def _again(recorded: Recorded, policies: policy.Policies) -> policy.Decision:
-    """The same evaluation on the recorded request and policies, now with every detail."""
+    """The same evaluation on the recorded request and policies, now with every detail.
+
+    If the record cut a value that the policies read, the verdict is the recorded one.
+    """
     decision = policy.evaluate(recorded.request, policies, detail=True)
+    if not recorded.is_replayable(policies):
+        decision = msgspec.structs.replace(decision, allowed=recorded.allowed, rule=recorded.rule)
     if recorded.rule == RECOVERY_RULE:
         decision = msgspec.structs.replace(
             decision, allowed=True, explicit=False, decided_by="root", rule=RECOVERY_RULE
@@ -221,14 +236,6 @@ def _out_of_scope(token: object, request: policy.Request) -> dict[str, Any] | No
     option = ["--pull"] if action in PULL else ["--push"] if action in PUSH else ["--action", action]
     ref = _repository(request.resource)
     return {"token": token, "madeWith": ["--repository", "*" if ref is None else ref.name, *option]}
-
-
-def _all(policies: policy.Policies) -> Iterable[policy.Named]:
-    for attached in (policies.identity, policies.resource, policies.trust, policies.boundary, policies.session):
-        yield from attached or ()
-    for levels in (policies.scp, policies.rcp):
-        for level in levels or ():
-            yield from level
 
 
 def _different(suggestions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -103,7 +103,12 @@ def tree(told: dict[str, Any]) -> Node:
         top.add((f"not there: {', '.join(absent)}", "dim"))
     if hidden:
         top.add((f"not yours to read: {', '.join(hidden)}", "dim"))
-    if not allowed:
+    if told.get("cut"):
+        names = ", ".join(told["cut"])
+        top.add(
+            (f"the record holds only the beginning of {names}, which these policies read: see the verdict", "yellow")
+        )
+    elif not allowed:
         _suggestions(top, told)
     return top
 

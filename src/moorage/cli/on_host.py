@@ -52,7 +52,7 @@ async def record(
     from moorage.clock import Clock  # noqa: PLC0415
     from moorage.identity.credentials import PolicySets  # noqa: PLC0415
 
-    recorder = Recorder(audit, Clock(), settings, metrics.AUDIT_DROPPED.inc)
+    recorder = Recorder(audit, Clock(), settings, metrics.audit_dropped)
     parameters = request_parameters(dict(asked))
     for account in accounts:
         root = policy.root_of(account)

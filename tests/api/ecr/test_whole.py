@@ -97,7 +97,7 @@ async def whole(tmp_path: Path) -> AsyncIterator[Whole]:
     identity = make_identity(database, sealer, clock)
     authenticator = Authenticator(identity, sealer, clock, settings)
     audit: Any = NoAudit()
-    recorder = Recorder(audit, clock, settings, lambda: None)
+    recorder = Recorder(audit, clock, settings, lambda kind, number: None)
     access = Access(registry, identity.organizations, recorder, clock, settings)
     locations = Locations(settings)
     services = EcrServices(

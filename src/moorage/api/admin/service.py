@@ -104,6 +104,8 @@ class AdminServices:
                 request.state.unverified = True
             raise
         request.state.signed = signed = Signed(caller, connection, region, body)  # for the audit record
+        if request.method not in {"GET", "HEAD"} and not getattr(request.state, "only_reads", False):
+            await self.recorder.admit(caller)
         return signed
 
     async def permitted(self, signed: Signed, action: str, repository: str, account: str | None) -> RepositoryRef:

@@ -40,8 +40,6 @@ _UNSIGNED_BODY = 128 << 10
 """Bytes of a body that is read before anything is known of who sends it."""
 _BODY_SECONDS = 300.0
 """A body must have arrived by then."""
-_LONGEST_NAME = 128
-"""Characters of an operation's name that the audit record keeps."""
 _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 """The digit of a UUID that says which variant it is."""
 _encode = msgspec.json.Encoder(order="sorted").encode  # AWS sends the members of an answer in alphabetical order
@@ -266,6 +264,8 @@ class AwsDoor:
         """What the operation answers, once everything it touches is allowed."""
         exchange.region = region
         exchange.asked = trail.request_parameters(request)
+        if self._recorder is not None and trail.is_write(operation.name):
+            await self._recorder.admit(caller)
         if connection.region != region:
             connection = msgspec.structs.replace(connection, region=region)
         call = Call(
@@ -310,11 +310,12 @@ class AwsDoor:
         code = None
         if refusal is not None:
             code = errors.query_code(refusal)[0] if is_query else refusal.code
-        self._recorder.note(
+        # Equal failures are one event, whose id the client is told.
+        exchange.request_id = self._recorder.note(
             Event(
                 id=exchange.request_id,
                 source=f"{opened.service.name}.amazonaws.com",
-                name=exchange.operation[:_LONGEST_NAME] or "Unknown",
+                name=exchange.operation if exchange.operation in opened.service.operations else "Unknown",
                 region=exchange.region or connection.region,
                 caller=caller,
                 connection=connection,

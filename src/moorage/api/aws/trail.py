@@ -1,7 +1,8 @@
 """What the audit record keeps of a call: its parameters and its answer, without secrets and without images.
 
-Secrets are replaced by CloudTrail's own words. A manifest or a layer part is named by its digest and size, as is
-whatever else is very long.
+Of a typed request that is what its type declares; of a form, what the operation's model declares (`declared_members`).
+Secrets among that are replaced by CloudTrail's own words. A manifest or a layer part is named by its digest and size,
+and of whatever else is longer than 1 KiB the beginning is kept, too.
 """
 
 import hashlib
@@ -10,19 +11,25 @@ from typing import Any, Final
 
 import msgspec
 
+from moorage.access.audit_text import LONGEST, kept
+from moorage.api.aws import declared_members
 from moorage.api.aws.query import Parameters
 
 HIDDEN: Final = "HIDDEN_DUE_TO_SECURITY_REASONS"
-MOST: Final = 32_768
-"""Characters of one text that are kept."""
-MOST_IN_ALL: Final = 65_536
+MOST_IN_ALL: Final = 16_384
 """Bytes of all parameters, or of the whole answer, that are kept."""
 NOTHING: Final = b"null"
 
 _SECRETS: Final = frozenset(
     {
         "authorizationtoken",
+        "downloadurl",
+        "encodedmessage",
+        "newpassword",
+        "oldpassword",
         "password",
+        "privatekey",
+        "providedcontexts",
         "samlassertion",
         "secret",
         "secretaccesskey",
@@ -32,7 +39,17 @@ _SECRETS: Final = frozenset(
         "webidentitytoken",
     }
 )
-_BY_DIGEST: Final = frozenset({"imagemanifest", "layerpartblob"})
+_BY_DIGEST: Final = frozenset({"imagemanifest", "layerpartblob", "text"})
+"""`text`: the file that `moorage apply` sends."""
+_GIVE_CREDENTIALS: Final = frozenset(
+    {
+        "AssumeRole",
+        "AssumeRoleWithSAML",
+        "AssumeRoleWithWebIdentity",
+        "GetFederationToken",
+        "GetSessionToken",
+    }
+)
 _READS: Final = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "Simulate", "Validate", "Decode", "AssumeRole")
 
 
@@ -41,10 +58,16 @@ def reads_only(operation: str) -> bool:
     return operation.startswith(_READS)
 
 
+def is_write(operation: str) -> bool:
+    """Whether the record of an operation is never dropped: it changes something or gives out credentials."""
+    return not reads_only(operation) or operation in _GIVE_CREDENTIALS
+
+
 def request_parameters(request: Any) -> bytes:
     """requestParameters as JSON."""
     if isinstance(request, Parameters):
-        return _told({name: value for name, value in request.items() if name not in {"Action", "Version"}})
+        declared = declared_members.QUERY | declared_members.SECRET
+        return _told({name: value for name, value in request.items() if name.partition(".")[0] in declared})
     return _told(msgspec.to_builtins(request, builtin_types=(bytes,)))
 
 
@@ -60,27 +83,41 @@ def _gives_credentials(response: Any) -> bool:
 
 
 def _told(value: Any) -> bytes:
-    try:
-        told = msgspec.json.encode(_clean("", value))
-    except UnicodeEncodeError:  # half a surrogate pair: text that is none
-        return NOTHING
-    return told if len(told) <= MOST_IN_ALL else msgspec.json.encode(_by_digest(told))
+    told = _clean("", value)
+    encoded = msgspec.json.encode(told)
+    if len(encoded) > MOST_IN_ALL and isinstance(told, dict):
+        for name, member in told.items():
+            text = msgspec.json.encode(member)
+            if len(text) > LONGEST:
+                told[name] = _by_digest(text)
+        encoded = msgspec.json.encode(told)
+    return encoded if len(encoded) <= MOST_IN_ALL else msgspec.json.encode(_by_digest(encoded))
 
 
 def _clean(name: str, value: Any) -> Any:
     """The value of the member `name` as it may be kept."""
+    if name.partition(".")[0].lower() in _SECRETS or name.rpartition(".")[2].lower() in _SECRETS:
+        return value if value is None else HIDDEN
     if isinstance(value, str):
-        folded = name.lower()
-        if folded in _SECRETS:
-            return HIDDEN
-        return _by_digest(value.encode()) if folded in _BY_DIGEST or len(value) > MOST else value
+        if name.lower() in _BY_DIGEST:
+            return _by_digest(value.encode(errors="replace"))
+        return _kept(value)
     if isinstance(value, dict):
-        return {key[:1].lower() + key[1:]: _clean(key, member) for key, member in value.items() if member is not None}
+        return {
+            kept(key[:1].lower() + key[1:]): _clean(key, member) for key, member in value.items() if member is not None
+        }
     if isinstance(value, bytes):
         return _by_digest(value)
     if isinstance(value, list):
         return [_clean(name, member) for member in value]
     return value
+
+
+def _kept(text: str) -> Any:
+    if len(text) <= LONGEST // 4:
+        return kept(text)
+    whole = text.encode(errors="replace")
+    return kept(text) if len(whole) <= LONGEST else {"begins": kept(text), **_by_digest(whole)}
 
 
 def _by_digest(content: bytes) -> dict[str, Any]:

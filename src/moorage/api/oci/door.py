@@ -48,6 +48,7 @@ _HANDLERS: Mapping[str, Mapping[str, Handler]] = {
 }
 
 _PLAIN_NAME = re.compile(r"[a-z0-9._/-]{1,512}")
+_READS = frozenset({"GET", "HEAD"})
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 32 << 20
 
@@ -99,6 +100,8 @@ class OciDoor:
             if ref is not None and ref.region != connection.region:  # the path names another than the host
                 connection = msgspec.structs.replace(connection, region=ref.region)
             exchange = Exchange(self._services, scope, receive, send, headers, route, caller, connection, ref)
+            if self._recorder is not None and scope["method"] not in _READS:
+                await self._recorder.admit(caller)
             await handler(exchange)
             self._note(exchange, None)
         except MoorageError as error:

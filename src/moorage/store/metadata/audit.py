@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Select, Table, delete, func, select, text, tuple_
+from sqlalchemy import Connection, Select, Subquery, Table, delete, func, select, text, tuple_
 from sqlalchemy.sql import ColumnElement
 
 from moorage.settings import Settings
@@ -33,7 +33,10 @@ Position: TypeAlias = tuple[float, str]
 DAY = 86_400.0
 _ASKED_AT_ONCE = 500
 LOOKED_AT = 50_000
-"""Events looked at for one page; when too few of them match, the page is short and the next one goes on there."""
+"""Events looked at for one page; when too few of them match, the page is short and the next one goes on there.
+Decisions looked at for denials, likewise: older ones are not found."""
+PAGE_BYTES = 1 << 20
+"""Bytes of the details in one page; past them the page is short, too."""
 
 
 class Batch(NamedTuple):
@@ -130,7 +133,11 @@ _PARTS = _Write(
     audit_parts, PartRow, "(hash) DO UPDATE SET seen = excluded.seen WHERE audit_parts.seen < excluded.seen"
 )
 _DECISIONS = _Write(decisions, DecisionRow, "(id) DO UPDATE" + _ADD.format("decisions"))
-_EVENTS = _Write(events, EventRow, "(id, recipient) DO NOTHING")
+# Failures of a minute have one id, and add up. The same row, written again since its writer was not told that it is
+# there, has the same time.
+_EVENTS = _Write(
+    events, EventRow, "(id, recipient) DO UPDATE" + _ADD.format("events") + " WHERE events.at <> excluded.at"
+)
 _DECIDED = [decisions.c[name] for name in Decided.__struct_fields__]
 
 
@@ -147,7 +154,8 @@ class AuditStore:
     async def append(self, batch: Batch) -> None:
         """Record a batch. It survives the process's death, perhaps not the machine's.
 
-        A decision whose id is there adds its count and takes its `last`; an event that is there is left as it is.
+        A decision whose id is there adds its count and takes its `last`. So does an event, unless it has the time of
+        the one that is there: then it is the same.
         """
 
         def work(conn: Connection) -> None:
@@ -171,10 +179,10 @@ class AuditStore:
         return found
 
     async def last_denial(self, principal: str) -> Row | None:
-        """The newest denial of `principal` (ARN)."""
-        mine = decisions.c.principal == principal
-        newest = select(decisions).where(mine, decisions.c.allowed.is_(False))
-        return await self._first(newest.order_by(decisions.c.at.desc(), decisions.c.id).limit(1))
+        """The newest denial among the newest decisions (`LOOKED_AT`) of `principal` (ARN)."""
+        mine = _newest(decisions.c.principal == principal)
+        newest = select(decisions).join(mine, decisions.c.id == mine.c.id).where(mine.c.allowed.is_(False))
+        return await self._first(newest.order_by(decisions.c.last.desc(), decisions.c.id).limit(1))
 
     async def event(self, id: str) -> Row | None:  # noqa: A002 - what it is
         """The event `id`, as any of its accounts has it."""
@@ -230,9 +238,13 @@ class AuditStore:
     async def denied(
         self, *, resource: str | None = None, principal: str | None = None, since: float, limit: int
     ) -> list[Decided]:
-        """The newest denials on a resource (ARN) or of a principal (ARN), newest first."""
+        """The newest denials on a resource (ARN) or of a principal (ARN), newest first.
+
+        Among the newest decisions on it or of it (`LOOKED_AT`).
+        """
         column, value = (decisions.c.resource, resource) if resource is not None else (decisions.c.principal, principal)
-        query = select(*_DECIDED).where(column == value, decisions.c.at >= since, decisions.c.allowed.is_(False))
+        newest = _newest(column == value, decisions.c.at >= since)
+        query = select(*_DECIDED).join(newest, decisions.c.id == newest.c.id).where(newest.c.allowed.is_(False))
         query = query.order_by(decisions.c.at.desc(), decisions.c.id).limit(limit)
         return await self._database.read(lambda conn: [Decided(*row) for row in conn.execute(query)])
 
@@ -265,8 +277,14 @@ class AuditStore:
             query = select(events).where(*there, *_matching(wanted))
             if boundary is not None:
                 query = query.where(place >= boundary if newest_first else place <= boundary)
-            rows = [dict(row) for row in conn.execute(query.order_by(*order).limit(limit)).mappings()]
-            if len(rows) == limit:
+            rows: list[Row] = []
+            size = 0
+            for row in conn.execute(query.order_by(*order).limit(limit)).mappings():
+                rows.append(dict(row))
+                size += len(row["detail"])
+                if size >= PAGE_BYTES:
+                    break
+            if len(rows) == limit or size >= PAGE_BYTES:
                 return Page(rows, (rows[-1]["at"], rows[-1]["id"]), more=True)
             if boundary is not None:
                 return Page(rows, boundary, more=True)
@@ -275,9 +293,9 @@ class AuditStore:
         return await self._database.read(work)
 
     async def forget(self, before: float, *, limit: int = 10_000) -> int:
-        """Delete up to `limit` decisions and as many events of before that time, oldest first; how many went.
+        """Delete up to `limit` decisions and as many events of before that time, oldest first; how many rows went.
 
-        When none is left, the parts that nothing has referred to since go.
+        When none is left, as many of the parts that nothing has referred to since go.
         """
 
         def work(conn: Connection) -> int:
@@ -286,7 +304,8 @@ class AuditStore:
                 oldest = select(table.c.id).where(table.c.at < before).order_by(table.c.at).limit(limit)
                 gone += conn.execute(delete(table).where(table.c.id.in_(oldest), table.c.at < before)).rowcount
             if not gone:
-                conn.execute(delete(audit_parts).where(audit_parts.c.seen < int(before // DAY) - 1))
+                old = select(audit_parts.c.hash).where(audit_parts.c.seen < int(before // DAY) - 1).limit(limit)
+                gone = conn.execute(delete(audit_parts).where(audit_parts.c.hash.in_(old))).rowcount
             return gone
 
         return await self._database.transaction(work, durable=False)
@@ -319,6 +338,12 @@ def _some(names: Collection[str]) -> Iterator[list[str]]:
     listed = sorted(names)
     for begin in range(0, len(listed), _ASKED_AT_ONCE):
         yield listed[begin : begin + _ASKED_AT_ONCE]
+
+
+def _newest(*there: ColumnElement[bool]) -> Subquery:
+    """The newest decisions that fulfill the conditions, which an index finds: their ids and verdicts."""
+    query = select(decisions.c.id, decisions.c.allowed).where(*there)
+    return query.order_by(decisions.c.at.desc()).limit(LOOKED_AT).subquery()
 
 
 def _decided_where(

@@ -1,0 +1,99 @@
+"""The records on their way into the audit record: a decision, and a request with its outcome."""
+
+from typing import Any, Final
+
+import msgspec
+
+from moorage import policy
+from moorage.access.caller import Caller, Connection
+from moorage.names import Region
+
+_USUAL: Final = 1024
+"""Bytes that a record occupies in memory besides the texts that are counted below."""
+NOTHING: Final = b"null"
+
+
+class Entry(msgspec.Struct, gc=False):
+    """A decision on its way to the record."""
+
+    id: str
+    """Told to the client of a denial; of allowed ones empty until it is written."""
+    at: float
+    last: float
+    region: Region
+    decision: policy.Decision
+    policies: policy.Policies
+    caller: Caller
+    count: int = 1
+    is_kept: bool = False
+    """It waits to be written, or is written. False: there was no room for it."""
+    is_of_write: bool = False
+    """The event of a write refers to it, so it is never dropped."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it occupies in memory."""
+        request = self.decision.request
+        size = _USUAL + len(request.resource)
+        for key, value in request.context.items():
+            size += len(key) + (len(value) if isinstance(value, str) else sum(map(len, value)))
+        return size
+
+
+class Event(msgspec.Struct, gc=False, kw_only=True):
+    """A request and its outcome on its way to the record, in the terms of CloudTrail."""
+
+    id: str = ""
+    """The request's, where the client was told one."""
+    source: str
+    """E.g. `ecr.amazonaws.com`."""
+    name: str
+    """The API operation; of /v2/ the one that the request stands for."""
+    region: Region
+    caller: Caller
+    connection: Connection
+    """With the decisions that were made for the request; the first of them says which resource it was about."""
+    read_only: bool
+    request: bytes
+    """requestParameters: JSON, without secrets and without the bytes of images."""
+    response: bytes = NOTHING
+    """responseElements, likewise; `null` for reads."""
+    error_code: str | None = None
+    error_message: str | None = None
+    authenticated: bool = True
+    """False: somebody named the caller's key, and did not prove to hold it."""
+    more: dict[str, Any] | None = None
+    """Further members of additionalEventData."""
+    at: float = 0.0
+    """When it was answered; set when it is taken into the record."""
+    last: float = 0.0
+    count: int = 1
+
+    @property
+    def is_write(self) -> bool:
+        """Whether an authenticated caller changed something, or was refused to. Giving out credentials counts."""
+        return self.authenticated and (not self.read_only or self.response != NOTHING)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it occupies in memory, without its decisions."""
+        texts = len(self.error_message or "") + len(self.connection.user_agent or "")
+        return _USUAL + len(self.request) + len(self.response) + texts
+
+
+class EventDetail(msgspec.Struct, omit_defaults=True):
+    """What an event's row keeps as JSON: everything that nobody searches by."""
+
+    user_agent: str | None = None
+    read_only: bool = False
+    error_message: str | None = None
+    request: msgspec.Raw = msgspec.Raw(NOTHING)
+    response: msgspec.Raw = msgspec.Raw(NOTHING)
+    decisions: list[str] = []
+    """Ids, the first of them."""
+    decided: int = 0
+    """How many there were."""
+    shared: bool = False
+    """Another account has this event, too."""
+    authenticated: bool = True
+    more: dict[str, Any] = {}

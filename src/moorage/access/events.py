@@ -1,5 +1,6 @@
 """Who reads the audit record of an account, and what is told: its events in CloudTrail's shape, a page at a time."""
 
+import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -15,9 +16,13 @@ from moorage.errors import InvalidParameter
 from moorage.names import AccountId
 from moorage.store.metadata.audit import AuditStore, EventFilter, Position, Row
 
+_AT_ONCE: Final = 20
+"""Events whose decisions are read together; each may have a hundred."""
 READ_AUDIT: Final = "moorage:ReadAudit"
 MOST: Final = 500
 """Events in one page."""
+PAGE_BYTES: Final = 4 << 20
+"""Bytes of one page, as far as it has more than one event; the next one is in the next page."""
 
 
 def audit_arn(account: AccountId) -> str:
@@ -53,7 +58,8 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Answer(msgspec.Struct, frozen=True):
     """A page of events. An empty one with `more` is no end: few of many events match."""
 
-    events: list[Any]
+    events: list[msgspec.Raw]
+    """Each as JSON."""
     position: str | None
     """Where the next page begins; also for events that are still to come, when `more` is false."""
     more: bool
@@ -83,23 +89,47 @@ class Events:
             newest_first=query.newest_first,
             limit=query.limit,
         )
-        return Answer(await self._told(page.rows), _written(page.position), page.more)
+        told = await self._told(page.rows)
+        if len(told) < len(page.rows):
+            last = page.rows[len(told) - 1]
+            return Answer(told, _written((last["at"], last["id"])), more=True)
+        return Answer(told, _written(page.position), page.more)
 
-    async def _told(self, rows: Sequence[Row]) -> list[Any]:
-        details = [msgspec.json.decode(row["detail"], type=EventDetail) for row in rows]
-        decisions = await self._store.find_all({name for detail in details for name in detail.decisions})
-        names = {row["caller"] for row in rows} | {row["context"] for row in decisions.values()}
-        texts = await self._store.parts(names)
-        callers = {name: parts.read_caller(texts[name]) for name in {row["caller"] for row in rows} & texts.keys()}
-        return [
-            cloudtrail.event(
-                row,
-                detail,
-                callers.get(row["caller"]),
-                [_decision(decisions[name], texts, row["recipient"]) for name in detail.decisions if name in decisions],
-            )
-            for row, detail in zip(rows, details, strict=True)
-        ]
+    async def _told(self, rows: Sequence[Row]) -> list[msgspec.Raw]:
+        """The events as JSON, the first of them that fit in a page."""
+        told: list[msgspec.Raw] = []
+        size = 0
+        for begin in range(0, len(rows), _AT_ONCE):
+            some = rows[begin : begin + _AT_ONCE]
+            details = [msgspec.json.decode(row["detail"], type=EventDetail) for row in some]
+            decisions = await self._store.find_all({name for detail in details for name in detail.decisions})
+            names = {row["caller"] for row in some} | {row["context"] for row in decisions.values()}
+            texts = await self._store.parts(names)
+            for each in await asyncio.to_thread(_encoded, some, details, decisions, texts, PAGE_BYTES - size):
+                size += len(each)
+                if told and size > PAGE_BYTES:
+                    return told
+                told.append(msgspec.Raw(each))
+        return told
+
+
+def _encoded(
+    rows: Sequence[Row],
+    details: Sequence[EventDetail],
+    decisions: Mapping[str, Row],
+    texts: Mapping[str, str],
+    room: int,
+) -> list[bytes]:
+    """Events as JSON, the last of them the one for which there is no more room; in a thread, as they may be long."""
+    callers = {name: parts.read_caller(texts[name]) for name in {row["caller"] for row in rows} & texts.keys()}
+    told: list[bytes] = []
+    for row, detail in zip(rows, details, strict=True):
+        made = [_decision(decisions[name], texts, row["recipient"]) for name in detail.decisions if name in decisions]
+        told.append(msgspec.json.encode(cloudtrail.event(row, detail, callers.get(row["caller"]), made)))
+        room -= len(told[-1])
+        if room < 0:
+            break
+    return told
 
 
 def _decision(row: Row, texts: Mapping[str, str], recipient: str) -> dict[str, Any]:

@@ -55,7 +55,12 @@ class PostgresDatabase:
 
         return cls(
             create_async_engine(
-                "postgresql+asyncpg://", async_creator=connect, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=30
+                "postgresql+asyncpg://",
+                async_creator=connect,
+                pool_size=CONNECTIONS,
+                max_overflow=0,
+                pool_timeout=30,
+                hide_parameters=True,  # errors come into logs
             )
         )
 

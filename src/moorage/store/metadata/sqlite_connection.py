@@ -22,7 +22,9 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def core_connection(raw: sqlite3.Connection) -> Connection:
     """SQLAlchemy's connection over `raw`. Its own idea of a transaction stays open and sends nothing."""
-    return create_engine("sqlite+pysqlite://", creator=lambda: raw, poolclass=StaticPool).connect()
+    # Errors come into logs; the values of the statement that failed, hashes of secrets among them, must not.
+    engine = create_engine("sqlite+pysqlite://", creator=lambda: raw, poolclass=StaticPool, hide_parameters=True)
+    return engine.connect()
 
 
 def open_gate(path: Path) -> TextIO:

@@ -1,0 +1,86 @@
+"""What the audit record keeps of a call's parameters and answer."""
+
+import hashlib
+import json
+from typing import Any
+
+import botocore.session
+import pytest
+
+from moorage.access.audit_text import LONGEST
+from moorage.api.aws import declared_members, trail
+from moorage.api.aws.operation import Service
+from moorage.api.aws.query import Parameters
+from moorage.api.iam import IAM
+from moorage.api.sts import STS
+
+SENSITIVE_BESIDES = {"EncodedMessage", "ProvidedContexts", "TokenCode"}
+"""Parameters that botocore's models do not mark as sensitive."""
+
+
+def kept(request: Any) -> Any:
+    return json.loads(trail.request_parameters(request))
+
+
+def test_declared_parameters_are_those_of_the_models() -> None:
+    declared, sensitive = set(), set(SENSITIVE_BESIDES)
+    services: tuple[Service[Any], ...] = (IAM, STS)
+    for service in services:
+        model = botocore.session.get_session().get_service_model(service.name)
+        for name in service.operations:
+            shape = model.operation_model(name).input_shape
+            for member, kind in {} if shape is None else shape.members.items():
+                declared.add(member)
+                if kind.metadata.get("sensitive"):
+                    sensitive.add(member)
+    assert declared == declared_members.QUERY | declared_members.SECRET
+    assert sensitive & declared == declared_members.SECRET
+
+
+def test_of_a_form_only_declared_parameters_are_kept_and_secret_ones_hidden() -> None:
+    given = {
+        "Action": "CreateUser",
+        "Version": "2010-05-08",
+        "UserName": "ann",
+        "Tags.member.1.Key": "team",
+        "X-Amz-Signature": "s",
+        "X-Amz-Security-Token": "s",
+        "X-Amz-Credential": "AKIA/20260101/us-east-1/iam/aws4_request",
+        "Password": "s",
+        "userName": "s",
+        "WebIdentityToken": "s",
+    }
+    assert kept(Parameters(given)) == {
+        "userName": "ann",
+        "tags.member.1.Key": "team",
+        "webIdentityToken": trail.HIDDEN,
+    }
+
+
+@pytest.mark.parametrize("name", ["password", "SecretAccessKey", "sessionToken", "authorizationToken", "downloadUrl"])
+def test_secrets_are_hidden_at_any_depth(name: str) -> None:
+    assert kept({"a": [{name: "s"}], "b": {name: {"c": "s"}}}) == {
+        "a": [{name[:1].lower() + name[1:]: trail.HIDDEN}],
+        "b": {name[:1].lower() + name[1:]: trail.HIDDEN},
+    }
+
+
+def test_a_long_text_is_its_beginning_its_digest_and_its_length() -> None:
+    text = "é" * 5000
+    told = kept({"policyText": text, "repositoryName": "app"})
+    assert told["repositoryName"] == "app"
+    assert told["policyText"]["begins"].startswith("é" * 500)
+    assert len(told["policyText"]["begins"].encode()) <= LONGEST
+    assert told["policyText"]["sha256"] == hashlib.sha256(text.encode()).hexdigest()
+    assert told["policyText"]["bytes"] == 10_000
+
+
+def test_what_is_long_in_all_keeps_its_short_members() -> None:
+    told = kept({"repositoryName": "app", "imageIds": [{"imageTag": f"v{number}"} for number in range(5000)]})
+    assert told["repositoryName"] == "app"
+    assert set(told["imageIds"]) == {"sha256", "bytes"}
+    assert len(trail.request_parameters({f"n{number}": "x" * 500 for number in range(1000)})) < 200
+
+
+def test_texts_that_are_no_text_are_kept_as_far_as_they_can_be() -> None:
+    assert kept({"a\ud800": "b\ud800\0"}) == {"a?": "b?\N{REPLACEMENT CHARACTER}"}

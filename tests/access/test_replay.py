@@ -298,3 +298,31 @@ async def test_moorages_actions_that_are_spelled_out_count(house: House) -> None
     assert isinstance(last, Generated)
     assert last.policy is not None
     assert [each["Action"] for each in json.loads(last.policy)["Statement"]] == ["moorage:ReadAccess"]
+
+
+async def test_a_request_whose_context_was_cut_is_not_decided_on_what_is_left_of_it(house: House) -> None:
+    """Neither a policy in force nor a proposed one may read a value that the record does not hold whole."""
+    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
+    grant = statement("Allow", PULL, Principal={"AWS": OTHER})
+    by_agent = {**grant, "Condition": {"StringLike": {"aws:UserAgent": "*the end"}}}
+    by_variable = {**grant, "Condition": {"StringLike": {"aws:SourceIp": "${aws:UserAgent}"}}}
+    await house.policy(by_agent)
+    assert await house.may(ann, "ecr:BatchGetImage", user_agent="x" * 5000 + "the end")
+    assert await house.may(ann, "ecr:BatchGetImage", user_agent="the end")
+    for proposed in (by_agent, by_variable):
+        report = await replay(house, proposal(proposed), baseline="recorded")
+        assert (report.requests, report.unreadable) == (1, 1)
+    assert (await replay(house, proposal(grant))).unreadable == 1
+    report = await replay(house, proposal(grant), baseline="recorded")
+    assert (report.still_allowed, report.unreadable) == (2, 0)
+
+
+async def test_nor_one_whose_referer_held_a_secret(house: House) -> None:
+    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
+    grant = statement("Allow", PULL, Principal={"AWS": OTHER})
+    by_page = {**grant, "Condition": {"StringLike": {"aws:Referer": "https://ci.example/*"}}}
+    await house.policy(grant)
+    for page in ("https://ci.example/build", "https://ci.example/build?token=secret", "https://u:p@ci.example/build"):
+        await house.may(ann, "ecr:BatchGetImage", referer=page)
+    report = await replay(house, proposal(by_page))
+    assert (report.still_allowed, report.unreadable) == (1, 1)  # those two are equal in what is kept

@@ -203,8 +203,8 @@ async def walk(server: Inside, key: str) -> set[str]:
     for name in ECR.operations:
         body = json.dumps({**SENT, **REQUESTS[name]}).encode()
         target = {"x-amz-target": f"AmazonEC2ContainerRegistry_V20150921.{name}"}
-        for asked in (body, body[:-1], json.dumps(SENT).encode()):
-            given |= secrets_in(await ask(server, "POST", "/", asked, **target, **signed("ecr", key)))
+        for sent in (body, body[:-1], json.dumps(SENT).encode()):
+            given |= secrets_in(await ask(server, "POST", "/", sent, **target, **signed("ecr", key)))
     services: tuple[Any, ...] = (IAM, STS)
     for service in services:
         # Deleting comes last, so that there is something to give secrets for.

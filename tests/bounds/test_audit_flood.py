@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -67,7 +68,9 @@ class Requests:
             values["aws:referer"] = referer
         decision = policy.evaluate(policy.Request(who.principal, action, arn, ACCOUNT, values), policies)
         now = self.clock.now()
-        entry = self.recorder.record(Entry("", now, now, REGION, decision, policies, who))
+        entry = self.recorder.record(
+            Entry("" if decision.allowed else str(uuid.uuid4()), now, now, REGION, decision, policies, who)
+        )
         return entry, Connection("10.0.0.1", False, agent, referer, "localhost", REGION, [entry])
 
     def request(self, who: Caller, name: str, resource: str, policies: policy.Policies, **context: str) -> str:
@@ -92,7 +95,7 @@ class Requests:
     def claim(self, who: Caller, agent: str, address: str = "203.0.113.9") -> str:
         return self.recorder.note(
             Event(
-                id="random",
+                id=str(uuid.uuid4()),
                 source="ecr.amazonaws.com",
                 name="PutImage",
                 region=REGION,

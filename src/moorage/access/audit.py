@@ -143,7 +143,7 @@ class Recorder:
             # Requests of a second that are alike share their context (`context.Contexts`).
             key: object = (id(entry.caller), id(entry.policies), id(request.context), request.action, request.resource)
         else:
-            key = entry.id = self._ids.of_denial(entry)
+            key = entry.id = self._failures.first(self._ids.of_denial(entry), entry.at, entry.id)
         same = self._entries.get(key)
         if same is not None:
             same.count += 1
@@ -182,14 +182,13 @@ class Recorder:
         return event.id
 
     def _key(self, event: Event) -> object:
-        """What equal events share. Of failures, `event.id` becomes the one by which they are the same row."""
+        """What equal events share. Of failures, `event.id` becomes that of the first of them."""
         decisions = event.connection.decisions
-        if not event.authenticated:
-            event.id = self._ids.of_failure(event, "claim")
-        elif event.error_code is None:
+        if event.error_code is None and event.authenticated:
             return id(event)
-        elif not decisions:
-            event.id = self._ids.of_failure(event, "failure")
+        if not (event.authenticated and decisions):
+            digest = self._ids.of_failure(event)
+            event.id = self._failures.first(digest, event.at, event.id or digest)
         elif not any(each.id == event.id and not each.decision.allowed for each in decisions):
             return _equal(event) if event.read_only else id(event)
         return event.id

@@ -11,8 +11,8 @@ Owner: TypeAlias = tuple[str, str, bool]
 
 EQUAL_SECONDS: Final = 60.0
 """Equal failures (denials, too) within such a stretch of time are one row a worker."""
-_FAILURES: Final = 65_536
-"""Their ids that are remembered; past it they are charged as rows once more."""
+_FAILURES: Final = 32_768
+"""Different ones that are remembered; past it they are rows once more."""
 _OWNERS: Final = 16_384
 """Principals whose rows are counted at once; past it the counts of the day begin anew."""
 
@@ -88,21 +88,31 @@ class DailyRows:
 
 
 class Failures:
-    """Tells which failures are rows of their own."""
+    """Remembers the failures of a minute, so that equal ones become one row and are charged once."""
 
     def __init__(self) -> None:
         self._since = 0
-        self._ids: set[str] = set()
+        self._ids: dict[str, str] = {}
+        self._charged: set[str] = set()
+
+    def first(self, digest: str, at: float, id: str) -> str:  # noqa: A002 - what it is
+        """The id of the first failure with that digest in the minute; `id` if this one is the first."""
+        self._begin(at)
+        return self._ids.setdefault(digest, id)
 
     def is_new(self, event: Event) -> bool:
-        """Whether the event will be another row: equal failures of a minute have one id."""
-        since = int(event.at // EQUAL_SECONDS)
-        if since != self._since or len(self._ids) >= _FAILURES:
-            self._since = since
-            self._ids.clear()
+        """Whether the event will be another row."""
+        self._begin(event.at)
         if event.error_code is None or not event.id:
             return True
-        if event.id in self._ids:
+        if event.id in self._charged:
             return False
-        self._ids.add(event.id)
+        self._charged.add(event.id)
         return True
+
+    def _begin(self, at: float) -> None:
+        since = int(at // EQUAL_SECONDS)
+        if since != self._since or max(len(self._ids), len(self._charged)) >= _FAILURES:
+            self._since = since
+            self._ids.clear()
+            self._charged.clear()

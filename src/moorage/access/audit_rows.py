@@ -56,11 +56,14 @@ class Ids:
             context,
         )
 
-    def of_failure(self, event: Event, kind: str) -> str:
-        """The same for requests of a minute that a caller, or who named its key, failed to make for the same reason."""
+    def of_failure(self, event: Event) -> str:
+        """The same for requests of a minute that were refused for the same reason before anything was decided.
+
+        Of those that only named a key, whatever they asked for.
+        """
         caller = event.caller
         return self.of(
-            kind,
+            event.authenticated,
             event.at // EQUAL_SECONDS,
             caller.key_id,
             caller.principal.arn,

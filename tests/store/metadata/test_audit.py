@@ -276,3 +276,31 @@ def _upgrade(conn: Connection, revision: str) -> None:
     config.set_main_option("version_locations", str(here / AUDIT.folder))
     config.attributes.update(connection=conn, history=AUDIT)
     command.upgrade(config, revision)
+
+
+async def test_a_page_of_events_is_bounded_in_bytes(audit: AuditStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statements, "PAGE_BYTES", 1000)
+    await append(audit, events=[event(number, detail=json.dumps({"error_message": "x" * 300})) for number in range(10)])
+    page = await audit.events("111111111111", EventFilter())
+    assert (len(page.rows), page.more) == (4, True)
+    assert await listed(audit, limit=10) == [str(number) for number in range(10)]
+
+
+async def test_denials_are_looked_for_among_so_many_decisions_and_no_more(
+    audit: AuditStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statements, "LOOKED_AT", 5)
+    await append(audit, row(0, allowed=False), *(row(number) for number in range(1, 5)))
+    assert (await audit.last_denial(ANN) or {})["id"] == "id-0"
+    assert [each.id for each in await audit.denied(resource=APP, since=0.0, limit=10)] == ["id-0"]
+    await append(audit, row(5))
+    assert await audit.last_denial(ANN) is None
+    assert await audit.denied(principal=ANN, since=0.0, limit=10) == []
+
+
+async def test_an_event_whose_id_is_there_adds_up_unless_it_is_the_same(audit: AuditStore) -> None:
+    await append(audit, events=[event(1, count=2)])
+    await append(audit, events=[event(1, count=2)])
+    await append(audit, events=[event(1, at=9.0, last=9.0, count=5)])
+    (found,) = (await audit.events("111111111111", EventFilter())).rows
+    assert (found["count"], found["at"], found["last"]) == (7, 1.0, 9.0)

@@ -102,6 +102,8 @@ class OciDoor:
             exchange = Exchange(self._services, scope, receive, send, headers, route, caller, connection, ref)
             if self._recorder is not None and scope["method"] not in _READS:
                 await self._recorder.admit(caller)
+                # A write is in the record before anybody is told of it, also when the client is gone by then.
+                exchange.before_answer = self._note
             await handler(exchange)
             self._note(exchange, None)
         except MoorageError as error:
@@ -123,8 +125,9 @@ class OciDoor:
 
     def _note(self, exchange: Exchange | None, error: MoorageError | None) -> None:
         """The event of a request whose caller is known and whose path names something."""
-        if self._recorder is None or exchange is None:
+        if self._recorder is None or exchange is None or exchange.is_noted:
             return
+        exchange.is_noted = True
         event = trail.event(exchange, error, self._profile)
         if event is not None:
             self._recorder.note(event)

@@ -1,6 +1,6 @@
 """One request to the data plane and its answer: what every handler is given."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import parse_qsl
@@ -64,6 +64,10 @@ class Exchange:
         """What the audit record says of the answer: responseElements, JSON."""
         self.started = False
         """The answer has begun: an error can no longer be told, only the connection be broken."""
+        self.is_noted = False
+        """Its event is in the audit record."""
+        self.before_answer: Callable[[Exchange, None], None] | None = None
+        """Called with this exchange (and no error) when the answer begins."""
 
     @property
     def ref(self) -> RepositoryRef:
@@ -110,22 +114,27 @@ class Exchange:
         scheme = "https" if self.connection.secure else "http"
         return self.services.locations.base_url(scheme, self.connection.host) + path
 
+    def _start(self) -> None:
+        self.started = True
+        if self.before_answer is not None:
+            self.before_answer(self, None)
+
     async def answer(self, status: int, headers: Headers, body: bytes = b"") -> None:
         """A whole answer; a HEAD gets its length and no body."""
         headers.append(VERSION)
         if status != 204:
             headers.append((b"content-length", b"%d" % len(body)))
-        self.started = True
+        self._start()
         await respond(self._send, status, headers, b"" if self.head else body)
 
     async def answer_head(self, status: int, headers: Headers) -> None:
         """An answer without a body whose headers say everything, Content-Length too."""
-        self.started = True
+        self._start()
         await respond(self._send, status, headers)
 
     async def begin(self, status: int, headers: Headers) -> Send:
         """Begin an answer whose body the caller sends through what is returned."""
-        self.started = True
+        self._start()
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         return self._send
 

@@ -76,7 +76,8 @@ class Settings:
         64 * MIB, "memory of audit records that wait to be written, per worker: half for writes, half for the rest"
     )
     audit_rows_per_day: int = _setting(
-        200_000, "rows a day that one principal's reads, and its refused writes, may each add to the audit record"
+        200_000,
+        "rows (of 4 KiB) a day that a principal's reads, and its refused writes, may each add to the audit record",
     )
 
     repositories_per_registry: int = _setting(100_000, "quota")

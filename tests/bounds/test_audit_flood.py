@@ -352,3 +352,42 @@ async def test_an_event_without_decisions_and_one_with_many_are_rows(store: Audi
     details = [json.loads(each["detail"]) for each in await made.events()]
     assert sorted(each.get("decided", 0) for each in details) == [0, 1, 1002]
     assert max(len(each.get("decisions", [])) for each in details) == 100
+
+
+async def test_a_record_that_cannot_be_made_takes_no_other_with_it(
+    store: AuditStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Requests(store)
+    made.request(ANN, "PutImage", "first", EVERYTHING)
+    made.request(ANN, "PutImage", "bad", EVERYTHING)
+    made.request(ANN, "PutImage", "last", EVERYTHING)
+    told = made.recorder._rows._events
+
+    def broken(event: Event) -> Any:
+        if b"bad" in event.request:
+            raise ValueError
+        return told(event)
+
+    monkeypatch.setattr(made.recorder._rows, "_events", broken)
+    assert [json.loads(each["detail"])["request"]["repositoryName"] for each in await made.events()] == [
+        "first",
+        "last",
+    ]
+    assert made.dropped == {"write": 1}
+
+
+async def test_a_name_in_a_token_that_is_no_text_can_be_recorded(store: AuditStore) -> None:
+    made = Requests(store)
+    odd = policy.Principal("web", "", "arn:aws:iam::111111111111:oidc-provider/x", "x:aud:\ud800\0")
+    who = Caller(odd, "web", "", PolicySets(), {"x:sub": "\ud800\0"})
+    made.request(who, "PutImage", "app", NOBODY)
+    assert len(await made.events()) == 1
+    assert made.dropped == {}
+
+
+async def test_long_records_count_as_several_rows(store: AuditStore) -> None:
+    made = Requests(store, audit_rows_per_day=10)
+    for number in range(10):
+        made.request(BOB, "BatchGetImage", f"r{number}", NOBODY, message="x" * 20_000)
+        await made.recorder.flush()
+    assert 0 < len(await made.events(verdict="denied")) < 5

@@ -206,7 +206,7 @@ class Recorder:
         refused = event.error_code is not None and not all(each.decision.allowed for each in decisions)
         if refused and self._failures.is_new(event):
             self._refused_rows.begin(int(event.at // DAY))
-            self._refused_rows.add(owner)
+            self._refused_rows.add(owner, event.size)
 
     def _keep_other(self, key: object, event: Event, owner: Owner) -> None:
         self._read_rows.begin(int(event.at // DAY))
@@ -218,7 +218,7 @@ class Recorder:
         self._events[key] = event
         self._wake()
         if self._failures.is_new(event):
-            self._read_rows.add(owner)
+            self._read_rows.add(owner, event.size)
 
     def _summarize(self, event: Event, owner: Owner) -> None:
         """Count a request without a row of its own: in one row an hour for its principal and the account it called."""
@@ -351,6 +351,8 @@ class Recorder:
         self._summaries = {}
         write_space, other_space = [self._writes.take()], self._others.take()
         batch = await asyncio.to_thread(self._rows.batch, entries, events, int(self._clock.now() // DAY))
+        for kind, number in self._rows.failed.items():
+            self._lose(kind, number)
         writes = {each.id for each in events if each.is_write}
         if before is not None:
             again = before.batch

@@ -11,6 +11,8 @@ Owner: TypeAlias = tuple[str, str, bool]
 
 EQUAL_SECONDS: Final = 60.0
 """Equal failures (denials, too) within such a stretch of time are one row a worker."""
+ROW_BYTES: Final = 4096
+"""What a row may hold; a longer one is counted as several."""
 _FAILURES: Final = 32_768
 """Different ones that are remembered; past it they are rows once more."""
 _OWNERS: Final = 16_384
@@ -80,11 +82,11 @@ class DailyRows:
         """Whether the owner has had all of its rows."""
         return self._rows.get(owner, 0) >= self._most
 
-    def add(self, owner: Owner) -> None:
-        """Count a row."""
+    def add(self, owner: Owner, size: int) -> None:
+        """Count a record of that many bytes: as a row, and as several if it is long."""
         if len(self._rows) >= _OWNERS and owner not in self._rows:
             self._rows.clear()
-        self._rows[owner] = self._rows.get(owner, 0) + 1
+        self._rows[owner] = self._rows.get(owner, 0) + 1 + size // ROW_BYTES
 
 
 class Failures:

@@ -2,11 +2,13 @@
 
 import secrets
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final
 
 import msgspec
+import structlog
 
 from moorage import policy
 from moorage.access.audit_bounds import EQUAL_SECONDS
@@ -23,6 +25,7 @@ OMITTED: Final = "omitted"
 """The verdict of an event that stands for requests that are only counted."""
 _DENIALS: Final = frozenset({"AccessDenied", "AccessDeniedException"})
 _LEVELS: Final = ("scp", "rcp")
+_log = structlog.get_logger()
 _SETS: Final = ("identity", "resource", "trust", "boundary", "session")
 
 
@@ -101,19 +104,35 @@ class Rows:
     def __init__(self, ids: Ids) -> None:
         self._ids = ids
         self._parts = Parts()
+        self.failed: Counter[str] = Counter()
+        """Records of the last batch that could not be made into rows, by kind (`write` or `other`)."""
 
     def batch(self, entries: Iterable[Entry], events: Iterable[Event], day: int) -> Batch:
         """The rows of the records, and the parts they refer to that are not in the database yet."""
         self._parts.begin(day)
+        self.failed.clear()
         decided: dict[str, DecisionRow] = {}
         for entry in entries:
-            row = self._decision(entry)
+            try:
+                row = self._decision(entry)
+            except Exception:  # noqa: BLE001 - one record must not take the others with it
+                self._could_not(is_write=entry.is_of_write)
+                continue
             same = decided.get(row.id)
             if same is not None:
                 row = msgspec.structs.replace(same, count=same.count + row.count, last=row.last)
             decided[row.id] = row
-        told = [row for event in events for row in self._events(event)]
+        told: list[EventRow] = []
+        for event in events:
+            try:
+                told += self._events(event)
+            except Exception:  # noqa: BLE001 - likewise
+                self._could_not(is_write=event.is_write)
         return Batch(list(decided.values()), told, self._parts.new, day)
+
+    def _could_not(self, *, is_write: bool) -> None:
+        self.failed["write" if is_write else "other"] += 1
+        _log.exception("audit record not made")
 
     def written(self) -> None:
         """The last batch is in the database."""

@@ -79,8 +79,11 @@ class Parts:
         """The hash of a caller."""
         known = self._callers.get(id(caller))
         if known is None:
-            context = audit_text.kept_context(caller.context)
-            text = _text(KeptCaller(caller.principal, caller.credential, audit_text.kept(caller.key_id), context))
+            principal, context = caller.principal, audit_text.kept_context(caller.context)
+            name = audit_text.kept(principal.id)
+            if name != principal.id:  # of a web identity: what its token says
+                principal = msgspec.structs.replace(principal, id=name)
+            text = _text(KeptCaller(principal, caller.credential, audit_text.kept(caller.key_id), context))
             known = (caller, _name(text), text)
             self._callers.keep(id(caller), known)
         return self._refer(known[1], known[2])

@@ -310,8 +310,7 @@ class AwsDoor:
         code = None
         if refusal is not None:
             code = errors.query_code(refusal)[0] if is_query else refusal.code
-        # Equal failures are one event, whose id the client is told.
-        exchange.request_id = self._recorder.note(
+        noted = self._recorder.note(
             Event(
                 id=exchange.request_id,
                 source=f"{opened.service.name}.amazonaws.com",
@@ -327,6 +326,8 @@ class AwsDoor:
                 authenticated=exchange.caller is not None,
             )
         )
+        if refusal is not None:  # equal failures are one event, whose id all of them are told
+            exchange.request_id = noted
 
     async def _refuse(self, exchange: Exchange, opened: Opened | None, error: MoorageError, send: Send) -> None:
         if opened is not None and opened.service.protocol == "query":

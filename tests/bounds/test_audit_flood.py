@@ -391,3 +391,14 @@ async def test_long_records_count_as_several_rows(store: AuditStore) -> None:
         made.request(BOB, "BatchGetImage", f"r{number}", NOBODY, message="x" * 20_000)
         await made.recorder.flush()
     assert 0 < len(await made.events(verdict="denied")) < 5
+
+
+async def test_taking_on_a_role_is_recorded_as_a_write_is(store: AuditStore) -> None:
+    made = Requests(store)
+    for number in range(3000):
+        made.request(BOB, "BatchGetImage", f"r{number}", EVERYTHING)
+    told = {
+        made.request(BOB, "AssumeRole", f"role{number}", policies)
+        for number, policies in ((1, EVERYTHING), (2, NOBODY))
+    }
+    assert {each["id"] for each in await made.events(name="AssumeRole")} == told

@@ -11,6 +11,16 @@ from moorage.names import Region
 _USUAL: Final = 1024
 """Bytes that a record occupies in memory besides the texts that are counted below."""
 NOTHING: Final = b"null"
+GIVE_CREDENTIALS: Final = frozenset(
+    {
+        "AssumeRole",
+        "AssumeRoleWithSAML",
+        "AssumeRoleWithWebIdentity",
+        "GetFederationToken",
+        "GetSessionToken",
+    }
+)
+"""Operations of STS that CloudTrail counts among the reads; here they are recorded as writes are."""
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -71,8 +81,8 @@ class Event(msgspec.Struct, gc=False, kw_only=True):
 
     @property
     def is_write(self) -> bool:
-        """Whether an authenticated caller changed something, or was refused to. Giving out credentials counts."""
-        return self.authenticated and (not self.read_only or self.response != NOTHING)
+        """Whether an authenticated caller changed something or got credentials, or was refused that."""
+        return self.authenticated and (not self.read_only or self.name in GIVE_CREDENTIALS)
 
     @property
     def size(self) -> int:

@@ -26,14 +26,23 @@ _LATE_SECONDS: Final = 5.0
 
 
 class Verdict(enum.StrEnum):
-    """What came of a request; failed: it was allowed, and then refused for another reason."""
+    """What came of a request; failed: it was allowed, and then refused for another reason.
+
+    Omitted: of several requests that have no event of their own.
+    """
 
     ALLOWED = "allowed"
     DENIED = "denied"
     FAILED = "failed"
+    OMITTED = "omitted"
 
 
-_COLOURS: Final = {Verdict.ALLOWED: "green", Verdict.DENIED: "bold red", Verdict.FAILED: "yellow"}
+_COLOURS: Final = {
+    Verdict.ALLOWED: "green",
+    Verdict.DENIED: "bold red",
+    Verdict.FAILED: "yellow",
+    Verdict.OMITTED: "dim",
+}
 
 
 def audit(
@@ -215,7 +224,7 @@ def verdict_of(event: dict[str, Any]) -> Verdict:
     """What came of the request."""
     code = event.get("errorCode")
     if code is None:
-        return Verdict.ALLOWED
+        return Verdict.OMITTED if event.get("additionalEventData", {}).get("omitted") else Verdict.ALLOWED
     return Verdict.DENIED if code.startswith("AccessDenied") else Verdict.FAILED
 
 

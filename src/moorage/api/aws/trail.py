@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from moorage.access.audit_records import GIVE_CREDENTIALS
 from moorage.access.audit_text import LONGEST, kept
 from moorage.api.aws import declared_members
 from moorage.api.aws.query import Parameters
@@ -41,15 +42,6 @@ _SECRETS: Final = frozenset(
 )
 _BY_DIGEST: Final = frozenset({"imagemanifest", "layerpartblob", "text"})
 """`text`: the file that `moorage apply` sends."""
-_GIVE_CREDENTIALS: Final = frozenset(
-    {
-        "AssumeRole",
-        "AssumeRoleWithSAML",
-        "AssumeRoleWithWebIdentity",
-        "GetFederationToken",
-        "GetSessionToken",
-    }
-)
 _READS: Final = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "Simulate", "Validate", "Decode", "AssumeRole")
 
 
@@ -60,7 +52,7 @@ def reads_only(operation: str) -> bool:
 
 def is_write(operation: str) -> bool:
     """Whether the record of an operation is never dropped: it changes something or gives out credentials."""
-    return not reads_only(operation) or operation in _GIVE_CREDENTIALS
+    return not reads_only(operation) or operation in GIVE_CREDENTIALS
 
 
 def request_parameters(request: Any) -> bytes:

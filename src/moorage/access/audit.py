@@ -132,7 +132,7 @@ class Recorder:
         owner = owner_of(caller)
         if not self._writes.has_room(owner):
             await self._wait_for_room(owner)
-        if self._refused_rows.spent(owner):
+        if self._refused_rows.spent(owner, self._clock.now()):
             await self._wait_for_turn(owner)
 
     def record(self, entry: Entry) -> Entry:
@@ -150,8 +150,7 @@ class Recorder:
             same.last = entry.at
             return same
         owner = owner_of(entry.caller)
-        self._read_rows.begin(int(entry.at // DAY))
-        if self._read_rows.spent(owner) or not self._others.has_room(owner):
+        if self._read_rows.spent(owner, entry.at) or not self._others.has_room(owner):
             return entry  # unless it is a write's, which `note` knows
         self._keep(key, entry, owner, self._others)
         return entry
@@ -200,25 +199,25 @@ class Recorder:
             entry.is_of_write = True
             if not entry.is_kept:
                 self._keep(id(entry), entry, owner, self._writes)
-        self._writes.add(owner, event.size)
+        size = event.size
+        self._writes.add(owner, size)
         self._events[key] = event
         self._wake()
         refused = event.error_code is not None and not all(each.decision.allowed for each in decisions)
-        if refused and self._failures.is_new(event):
-            self._refused_rows.begin(int(event.at // DAY))
-            self._refused_rows.add(owner, event.size)
+        if refused and self._failures.is_new(event) and not self._refused_rows.spent(owner, event.at):
+            self._refused_rows.add(owner, size)
 
     def _keep_other(self, key: object, event: Event, owner: Owner) -> None:
-        self._read_rows.begin(int(event.at // DAY))
-        if self._read_rows.spent(owner) or not self._others.has_room(owner):
+        if self._read_rows.spent(owner, event.at) or not self._others.has_room(owner):
             self._dropped("other", 1 + sum(not each.is_kept for each in event.connection.decisions))
             self._summarize(event, owner)
             return
-        self._others.add(owner, event.size)
+        size = event.size
+        self._others.add(owner, size)
         self._events[key] = event
         self._wake()
-        if self._failures.is_new(event):
-            self._read_rows.add(owner, event.size)
+        if event.error_code is None or self._failures.is_new(event):
+            self._read_rows.add(owner, size)
 
     def _summarize(self, event: Event, owner: Owner) -> None:
         """Count a request without a row of its own: in one row an hour for its principal and the account it called."""

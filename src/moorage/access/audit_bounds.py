@@ -5,6 +5,7 @@ from typing import Final, TypeAlias
 
 from moorage.access.audit_records import Event
 from moorage.access.caller import Caller
+from moorage.store.metadata.audit import DAY
 
 Owner: TypeAlias = tuple[str, str, bool]
 """To whom a record is charged: account, unique id of the user or role, and whether it proved to be that."""
@@ -69,21 +70,18 @@ class DailyRows:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._day = 0
+        self._begins = 0.0
         self._rows: dict[Owner, int] = {}
 
-    def begin(self, day: int) -> None:
-        """Begin to count anew if it is another day."""
-        if day != self._day:
-            self._day = day
+    def spent(self, owner: Owner, at: float) -> bool:
+        """Whether the owner has had all of its rows of the day."""
+        if not self._begins <= at < self._begins + DAY:
+            self._begins = at // DAY * DAY
             self._rows.clear()
-
-    def spent(self, owner: Owner) -> bool:
-        """Whether the owner has had all of its rows."""
         return self._rows.get(owner, 0) >= self._most
 
     def add(self, owner: Owner, size: int) -> None:
-        """Count a record of that many bytes: as a row, and as several if it is long."""
+        """Count a record of that many bytes, after `spent`: as a row, and as several if it is long."""
         if len(self._rows) >= _OWNERS and owner not in self._rows:
             self._rows.clear()
         self._rows[owner] = self._rows.get(owner, 0) + 1 + size // ROW_BYTES

@@ -77,7 +77,7 @@ class Settings:
     )
     audit_rows_per_day: int = _setting(
         200_000,
-        "rows (of 4 KiB) a day that a principal's reads, and its refused writes, may each add to the audit record",
+        "rows (of 4 KiB) a day that a principal's reads, and its failed writes, may each add to the audit record",
     )
 
     repositories_per_registry: int = _setting(100_000, "quota")

@@ -402,3 +402,13 @@ async def test_taking_on_a_role_is_recorded_as_a_write_is(store: AuditStore) -> 
         for number, policies in ((1, EVERYTHING), (2, NOBODY))
     }
     assert {each["id"] for each in await made.events(name="AssumeRole")} == told
+
+
+async def test_decisions_of_writes_that_found_no_room_add_up_like_the_others(store: AuditStore) -> None:
+    made = Requests(store)
+    for number in range(3000):
+        made.request(BOB, "BatchGetImage", f"r{number}", EVERYTHING)
+    told = {made.request(BOB, "PutImage", "app", NOBODY) for _ in range(5)}
+    (found,) = await made.events(name="PutImage")
+    (decision,) = (await store.find_all(told)).values()
+    assert (found["count"], decision["count"]) == (5, 5)

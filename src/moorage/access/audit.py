@@ -37,7 +37,7 @@ _HOUR: Final = 3600.0
 _ROOM_SECONDS: Final = 10.0
 """How long a write waits for room in the record before it is refused."""
 _SLOWED_SECONDS: Final = 1.0
-"""Between two writes of a principal that has used up its rows with refused ones."""
+"""Between two writes of a principal that has used up its rows with failed ones."""
 _SUMMARIES: Final = 1024
 """Principals (with the account they called) whose omitted requests are counted in the record at once."""
 _log = structlog.get_logger()
@@ -98,7 +98,7 @@ class Recorder:
         self._writes = Space(settings.audit_queue_bytes // 2)
         self._others = Space(settings.audit_queue_bytes // 2)
         self._read_rows = DailyRows(settings.audit_rows_per_day)
-        self._refused_rows = DailyRows(settings.audit_rows_per_day)
+        self._failed_rows = DailyRows(settings.audit_rows_per_day)
         self._failures = Failures()
         self._turns: dict[Owner, float] = {}
         self._freed = asyncio.Event()
@@ -121,6 +121,7 @@ class Recorder:
         await self.flush()
         if self._unwritten is not None:
             lost = self._unwritten.batch
+            self._said_at = None
             self._lose("write", len(lost.decisions) + len(lost.events))
 
     async def admit(self, caller: Caller) -> None:
@@ -132,7 +133,7 @@ class Recorder:
         owner = owner_of(caller)
         if not self._writes.has_room(owner):
             await self._wait_for_room(owner)
-        if self._refused_rows.spent(owner, self._clock.now()):
+        if self._failed_rows.spent(owner, self._clock.now()):
             await self._wait_for_turn(owner)
 
     def record(self, entry: Entry) -> Entry:
@@ -194,18 +195,28 @@ class Recorder:
 
     def _keep_write(self, key: object, event: Event, owner: Owner) -> None:
         event.id = event.id or str(uuid.uuid4())
-        decisions = event.connection.decisions
-        for entry in decisions:
+        for entry in event.connection.decisions:
             entry.is_of_write = True
             if not entry.is_kept:
-                self._keep(id(entry), entry, owner, self._writes)
+                self._keep_for_write(entry, owner)
         size = event.size
         self._writes.add(owner, size)
         self._events[key] = event
         self._wake()
-        refused = event.error_code is not None and not all(each.decision.allowed for each in decisions)
-        if refused and self._failures.is_new(event) and not self._refused_rows.spent(owner, event.at):
-            self._refused_rows.add(owner, size)
+        failed = event.error_code is not None
+        if failed and self._failures.is_new(event) and not self._failed_rows.spent(owner, event.at):
+            self._failed_rows.add(owner, size)
+
+    def _keep_for_write(self, entry: Entry, owner: Owner) -> None:
+        """Take a decision that found no room among the others; equal denials have one id."""
+        key = entry.id or id(entry)
+        same = self._entries.get(key)
+        if same is None:
+            self._keep(key, entry, owner, self._writes)
+        else:
+            entry.is_kept = same.is_of_write = True
+            same.count += entry.count
+            same.last = entry.last
 
     def _keep_other(self, key: object, event: Event, owner: Owner) -> None:
         if self._read_rows.spent(owner, event.at) or not self._others.has_room(owner):
@@ -254,7 +265,7 @@ class Recorder:
             raise Throttling() if self._unwritten is None else AuditUnavailable() from None
 
     async def _wait_for_turn(self, owner: Owner) -> None:
-        """One write a second of a principal that has filled its rows of the day with refused ones."""
+        """One write a second of a principal that has filled its rows of the day with failed ones."""
         now = asyncio.get_running_loop().time()
         turn = max(now, self._turns.get(owner, 0.0))
         if turn - now > _ROOM_SECONDS:
@@ -384,7 +395,10 @@ class Recorder:
             await asyncio.sleep(pause)
             self._something.clear()
             began = loop.time()
-            await self.flush()
+            try:
+                await self.flush()
+            except Exception:  # noqa: BLE001 - whatever it was, the next records must be written
+                _log.exception("audit records not written")
             # The more there is to write, the less often: more of it is equal then, and requests wait less.
             pause = min(max(FLUSH_SECONDS, _REST * (loop.time() - began)), _LONGEST_PAUSE)
 

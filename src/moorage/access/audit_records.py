@@ -87,7 +87,8 @@ class Event(msgspec.Struct, gc=False, kw_only=True):
     @property
     def size(self) -> int:
         """About how many bytes it occupies in memory, without its decisions."""
-        texts = len(self.error_message or "") + len(self.connection.user_agent or "")
+        connection = self.connection
+        texts = len(self.error_message or "") + len(connection.user_agent or "") + len(connection.referer or "")
         return _USUAL + len(self.request) + len(self.response) + texts
 
 

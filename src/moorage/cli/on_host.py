@@ -70,4 +70,4 @@ async def record(
                 more={"onHost": True},
             )
         )
-    await recorder.flush()
+    await recorder.stop()

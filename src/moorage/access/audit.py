@@ -16,10 +16,11 @@ import structlog
 
 from moorage import metrics
 from moorage.access.audit_bounds import DailyRows, Failures, Owner, Space, owner_of
-from moorage.access.audit_records import NOTHING, Entry, Event, EventDetail
-from moorage.access.audit_rows import OMITTED, Ids, Rows
+from moorage.access.audit_records import Entry, Event, EventDetail
+from moorage.access.audit_rows import Ids, Rows
+from moorage.access.audit_summaries import Summaries
 from moorage.access.audit_writing import BatchWriter, Taken
-from moorage.access.caller import Caller, Connection
+from moorage.access.caller import Caller
 from moorage.clock import Clock
 from moorage.errors import ServerFault, Throttling
 from moorage.settings import Settings
@@ -33,13 +34,10 @@ _REST: Final = 5.0
 _LONGEST_PAUSE: Final = 1.0
 _FORGET_SECONDS: Final = 3600.0
 _SAY_SECONDS: Final = 10.0
-_HOUR: Final = 3600.0
 _ROOM_SECONDS: Final = 10.0
 """How long a write waits for room in the record before it is refused."""
 _SLOWED_SECONDS: Final = 1.0
 """Between two writes of a principal that has used up its rows with failed ones."""
-_SUMMARIES: Final = 1024
-"""Principals (with the account they called) whose omitted requests are counted in the record at once."""
 _log = structlog.get_logger()
 
 
@@ -93,7 +91,7 @@ class Recorder:
         self._writer = BatchWriter(store, self._lose)
         self._entries: dict[object, Entry] = {}
         self._events: dict[object, Event] = {}
-        self._summaries: dict[object, Event] = {}
+        self._summaries = Summaries(self._ids)
         self._unwritten: _Unwritten | None = None
         self._writes = Space(settings.audit_queue_bytes // 2)
         self._others = Space(settings.audit_queue_bytes // 2)
@@ -221,7 +219,8 @@ class Recorder:
     def _keep_other(self, key: object, event: Event, owner: Owner) -> None:
         if self._read_rows.spent(owner, event.at) or not self._others.has_room(owner):
             self._dropped("other", 1 + sum(not each.is_kept for each in event.connection.decisions))
-            self._summarize(event, owner)
+            if self._summaries.count(event, owner):
+                self._wake()
             return
         size = event.size
         self._others.add(owner, size)
@@ -229,31 +228,6 @@ class Recorder:
         self._wake()
         if event.error_code is None or self._failures.is_new(event):
             self._read_rows.add(owner, size)
-
-    def _summarize(self, event: Event, owner: Owner) -> None:
-        """Count a request without a row of its own: in one row an hour for its principal and the account it called."""
-        decisions = event.connection.decisions[:1]
-        account = decisions[0].decision.request.resource_account if decisions else ""
-        same = self._summaries.get((owner, account))
-        if same is not None:
-            same.count += 1
-            same.last = event.at
-        elif len(self._summaries) < _SUMMARIES:
-            self._summaries[owner, account] = Event(
-                id=self._ids.of("summary", event.at // _HOUR, owner, account),
-                source="moorage",
-                name="RequestsOmitted",
-                region=event.region,
-                caller=event.caller,
-                connection=Connection("", True, None, None, "", event.region, decisions),
-                read_only=True,
-                request=NOTHING,
-                authenticated=event.authenticated,
-                more={OMITTED: True},
-                at=event.at,
-                last=event.at,
-            )
-            self._wake()
 
     async def _wait_for_room(self, owner: Owner) -> None:
         metrics.AUDIT_DELAYED.inc()
@@ -324,7 +298,7 @@ class Recorder:
         async with self._flushing:
             self._entries.clear()
             self._events.clear()
-            self._summaries.clear()
+            self._summaries.take()
             unwritten, self._unwritten = self._unwritten, None
             self._release_writes([self._writes.take(), *(unwritten.space if unwritten is not None else ())])
             self._others.release(self._others.take())
@@ -354,11 +328,11 @@ class Recorder:
     async def _take(self) -> Taken | None:
         """What waits, as rows; None: nothing does."""
         before = self._unwritten
-        if not (self._entries or self._events or self._summaries or before):
+        summaries = self._summaries.take()
+        if not (self._entries or self._events or summaries or before):
             return None
         entries, self._entries = list(self._entries.values()), {}
-        events, self._events = [*self._events.values(), *self._summaries.values()], {}
-        self._summaries = {}
+        events, self._events = [*self._events.values(), *summaries], {}
         write_space, other_space = [self._writes.take()], self._others.take()
         batch = await asyncio.to_thread(self._rows.batch, entries, events, int(self._clock.now() // DAY))
         for kind, number in self._rows.failed.items():

@@ -40,8 +40,7 @@ _SECRETS: Final = frozenset(
         "webidentitytoken",
     }
 )
-_BY_DIGEST: Final = frozenset({"imagemanifest", "layerpartblob", "text"})
-"""`text`: the file that `moorage apply` sends."""
+_BY_DIGEST: Final = frozenset({"imagemanifest", "layerpartblob"})
 _READS: Final = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "Simulate", "Validate", "Decode", "AssumeRole")
 
 

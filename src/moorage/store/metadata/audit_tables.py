@@ -28,7 +28,9 @@ decisions = Table(
     Column("id", String(36), primary_key=True),  # of a denial: random, told to the client
     Column("at", Float, nullable=False),  # when it was made; of several equal ones, the first
     Column("last", Float, nullable=False),  # the last of the equal ones
-    Column("count", Integer, nullable=False),  # how many equal allowed decisions of an hour this row stands for
+    Column(
+        "count", Integer, nullable=False
+    ),  # how many equal decisions (allowed: of an hour, denied: of a minute) this row stands for
     Column("account", String(12), nullable=False),  # of the resource
     Column("region", String(25), nullable=False),
     Column("principal", Text, nullable=False),  # ARN, or "anonymous"
@@ -53,14 +55,14 @@ events = Table(  # what CloudTrail calls an event: a request and its outcome, on
     Column("recipient", String(12), primary_key=True),  # the account whose record this is
     Column("at", Float, nullable=False),  # when it was answered; of several equal ones, the first
     Column("last", Float, nullable=False),
-    Column("count", Integer, nullable=False),  # how many equal successful reads this row stands for
+    Column("count", Integer, nullable=False),  # how many equal reads or failures this row stands for
     Column("source", String(64), nullable=False),  # ecr.amazonaws.com, …
     Column("name", String(128), nullable=False),  # the API operation
     Column("region", String(25), nullable=False),
     Column("principal", Text, nullable=False),  # ARN, or "anonymous"
     Column("resource", Text, nullable=False),  # ARN or "*"
     Column("source_ip", String(64), nullable=False),
-    Column("verdict", String(7), nullable=False),  # allowed, denied, failed
+    Column("verdict", String(7), nullable=False),  # allowed, denied, failed, omitted
     Column("error_code", String(128)),
     Column("caller", String(PART), nullable=False),  # part, as in `decisions`
     Column("detail", Text, nullable=False),  # JSON: everything that is only shown

@@ -14,7 +14,7 @@ CUT: Final = "moorage:cut"
 """In a recorded context: the condition keys whose values are not kept whole. A policy that reads one of them cannot be
 evaluated again on this context."""
 RESOURCE: Final = "resource"
-"""Among those names, the ARN of the resource."""
+"""Among those names: the ARN of the resource, or more keys than are named. No policy can be evaluated again then."""
 _MOST_VALUES: Final = 128
 """Values of one condition key that are kept; a request may have 50 tags."""
 _MOST_KEYS: Final = 512
@@ -64,15 +64,17 @@ def kept_context(context: Values, *, resource_cut: bool = False) -> dict[str, st
     for key, value in context.items():
         if key in CLOCK_KEYS:
             continue
-        if len(values) >= _MOST_KEYS:
-            cut.append(kept(key))
+        if len(values) >= _MOST_KEYS or len(key) > LONGEST:
+            cut.append(RESOURCE)
             continue
         name = kept(key)
         values[name] = told = _kept_value(key, value)
         if told != value or name != key:
             cut.append(name)
+    if len(cut) > _MOST_VALUES:
+        cut[_MOST_VALUES:] = [RESOURCE]
     if cut:
-        values[CUT] = tuple(sorted(set(cut[:_MOST_VALUES])))
+        values[CUT] = tuple(sorted(set(cut)))
     return values
 
 
@@ -86,5 +88,7 @@ def _kept_referer(text: str) -> str:
     """A page's address without user, password, query and fragment, which may hold secrets."""
     address = re.split(r"[?#]", text, maxsplit=1)[0]
     scheme, separator, rest = address.partition("://")
+    if not separator:
+        scheme, rest = "", address
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"

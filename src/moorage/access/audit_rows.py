@@ -104,6 +104,8 @@ class Rows:
     def __init__(self, ids: Ids) -> None:
         self._ids = ids
         self._parts = Parts()
+        self._contexts: dict[tuple[int, bool], str] = {}
+        """Of one batch, whose entries keep their contexts alive."""
         self.failed: Counter[str] = Counter()
         """Records of the last batch that could not be made into rows, by kind (`write` or `other`)."""
 
@@ -111,6 +113,7 @@ class Rows:
         """The rows of the records, and the parts they refer to that are not in the database yet."""
         self._parts.begin(day)
         self.failed.clear()
+        self._contexts.clear()
         decided: dict[str, DecisionRow] = {}
         for entry in entries:
             try:
@@ -142,7 +145,7 @@ class Rows:
         decision, request = entry.decision, entry.decision.request
         resource = kept(request.resource)
         caller = self._parts.caller(entry.caller)
-        context = self._parts.context(kept_context(request.context, resource_cut=resource != request.resource))
+        context = self._context(request.context, resource_cut=resource != request.resource)
         policies = self._parts.policies(entry.policies)
         if not entry.id:
             hour = int(entry.at // _HOUR)
@@ -166,6 +169,14 @@ class Rows:
             context,
             policies,
         )
+
+    def _context(self, context: policy.Context, *, resource_cut: bool) -> str:
+        """The hash of a request's condition keys. Requests of a second that are alike share them."""
+        key = (id(context), resource_cut)
+        known = self._contexts.get(key)
+        if known is None:
+            known = self._contexts[key] = self._parts.context(kept_context(context, resource_cut=resource_cut))
+        return known
 
     def _events(self, event: Event) -> list[EventRow]:
         """One row for the account that called and one for the account that owns the resource."""

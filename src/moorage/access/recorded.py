@@ -41,12 +41,13 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
 
     def is_replayable(self, policies: policy.Policies) -> bool:
         """Whether the policies can be evaluated on the request: none of them reads what is not held whole."""
-        if not self.cut:
-            return True
-        if audit_text.RESOURCE in self.cut:
-            return False
-        statements = (each for named in named_in(policies) for each in named.document.statements)
-        return all(self.cut.isdisjoint(each.reads) for each in statements)
+        return not self.cut or not self.cut_for(policies)
+
+    def cut_for(self, policies: policy.Policies) -> frozenset[str]:
+        """What the policies read of the request and the record does not hold whole."""
+        statements = [each for named in named_in(policies) for each in named.document.statements]
+        reads = {key for each in statements for key in each.reads}
+        return self.cut & (reads | {audit_text.RESOURCE})
 
 
 def named_in(policies: policy.Policies) -> Iterator[policy.Named]:

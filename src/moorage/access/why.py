@@ -83,7 +83,7 @@ class Why:
             policies = await self._records.policies(recorded.policies)
         except PartLost as error:
             raise DecisionNotFound from error
-        decision, is_whole = _again(recorded, policies), recorded.is_replayable(policies)
+        decision = _again(recorded, policies)
         texts = await self._texts(policies)
         told = policy.explanation(decision, policies, visible, lambda named: texts[id(named.document)])
         is_owner = "resource" in visible
@@ -94,8 +94,9 @@ class Why:
             "lastTime": instant(int(recorded.last)),
             "context": policy.told_context(visible_context(recorded.request.context, is_owner=is_owner)),
         }
-        if not is_whole:  # what it would take now cannot be known either
-            return told | {"cut": sorted(recorded.cut), **_NOTHING_SUGGESTED}
+        cut = recorded.cut_for(policies)
+        if cut:  # what would allow it cannot be known
+            return told | {"cut": sorted(cut), **_NOTHING_SUGGESTED}
         return told | await self._suggested(recorded, policies, decision, visible)
 
     async def _row(self, decision_id: str | None, caller: Caller) -> dict[str, Any] | None:

@@ -20,7 +20,9 @@ from moorage.registry.repositories import check_creatable, check_room
 from moorage.registry.tags import may_move
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
+from moorage.store.metadata import blobs as blob_rows
 from moorage.store.metadata import images as image_rows
+from moorage.store.metadata import layers as layer_rows
 from moorage.store.metadata import repositories as repository_rows
 from moorage.store.metadata import tags as tag_rows
 from moorage.store.metadata import trash as rows
@@ -147,18 +149,39 @@ class Trash:
 
         await self._db.transaction(work, long=True)
 
-    async def purge_image(self, ref: RepositoryRef, digest: Digest, *, by: str) -> None:
-        """Destroy a deleted image. RepositoryNotFound, ImageNotFound."""
+    async def purge_image(self, ref: RepositoryRef, digest: Digest, *, by: str) -> list[Digest]:
+        """Destroy a deleted image. RepositoryNotFound, ImageNotFound.
 
-        def work(conn: Connection) -> None:
+        Of an index, the images go too that `restore_image` would bring back with it, unless another index of the
+        repository names them; returns their digests. In the same transaction the repository loses each config and layer
+        that nothing else in it references, even if a push under way counts on it. Referrers are images of their own.
+        """
+
+        def work(conn: Connection) -> list[Digest]:
             act = self._act(conn, ref, by)
             row = rows.image(conn, act.repository.id, digest)
             if row is None:
                 raise ImageNotFound.one(ref, digest, None)
-            rows.destroy_image(conn, row.id)
-            events.record(conn, ref, "image.purged", {"by": by, "digest": digest}, at=act.at)
+            others: list[Digest] = []
+            doomed = [row]
+            while doomed:  # not a recursion: the client chooses how deep indexes are nested
+                image = doomed.pop()
+                children = rows.deleted_children(conn, act.repository.id, image.id, since=image.deleted_at)
+                self._destroy(conn, act, image)
+                for child in children:
+                    if _is_only_deleted(conn, act.repository.id, child.digest):
+                        others.append(Digest(child.digest))
+                        doomed.append(child)
+            return others
 
-        await self._db.transaction(work)
+        return await self._db.transaction(work, long=True)
+
+    def _destroy(self, conn: Connection, act: _Act, image: Row[Any]) -> None:
+        """Destroy one deleted image, and detach the blobs that only it referenced."""
+        blobs = rows.destroy_image(conn, image.id)
+        detached = layer_rows.detach_unreferenced(conn, act.repository.id, blobs)
+        blob_rows.orphan(conn, detached, act.at)
+        events.record(conn, act.ref, "image.purged", {"by": act.by, "digest": image.digest}, at=act.at)
 
     def _act(self, conn: Connection, ref: RepositoryRef, by: str) -> _Act:
         repository = repository_rows.find(conn, ref)
@@ -201,6 +224,11 @@ class Trash:
         if tag_rows.count(conn, manifest_id) >= self._settings.tags_per_image:
             raise over_quota(f"an image may have {self._settings.tags_per_image} tags")
         tag_rows.point(conn, act.repository.id, tag, manifest_id, digest, act.at, act.by)
+
+
+def _is_only_deleted(conn: Connection, repository_id: int, digest: str) -> bool:
+    """Return whether the image is nowhere but in the trash, and no index of the repository names it."""
+    return rows.living_image(conn, repository_id, digest) is None and not rows.is_child(conn, repository_id, digest)
 
 
 def _may_move(repository: Row[Any], tag: str) -> bool:

@@ -57,8 +57,10 @@ def routes(services: AdminServices) -> list[Route]:
         if asked.digest is not None:
             with names():
                 doomed = digest(asked.digest)
-            await trash.purge_image(ref, doomed, by=signed.by)
-            return _said(f"{ref.name}@{doomed} is destroyed")
+            children = await trash.purge_image(ref, doomed, by=signed.by)
+            plural = "s" if len(children) > 1 else ""
+            others = f", with {len(children)} deleted image{plural} that only it named" if children else ""
+            return _said(f"{ref.name}@{doomed} is destroyed{others}")
         await trash.purge_repository(ref, by=signed.by)
         return _said(f"repository {ref.name} is destroyed")
 

@@ -143,6 +143,17 @@ def detach_unused(conn: Connection, repository_id: int, digest: str, before: flo
     return bool(conn.execute(statement).rowcount)
 
 
+def detach_unreferenced(conn: Connection, repository_id: int, digests: Sequence[str]) -> list[str]:
+    """Detach those of `digests` that no manifest of the repository, living or in the trash, references.
+
+    Returns the digests that were detached.
+    """
+    statement = delete(layers).where(
+        layers.c.repository_id == repository_id, layers.c.digest.in_(digests), ~_REFERENCED
+    )
+    return list(conn.execute(statement.returning(layers.c.digest)).scalars())
+
+
 def renew_of_manifests(conn: Connection, manifest_ids: Sequence[int], at: float) -> None:
     """What these manifests reference counts as added at `at`: it is about to lose them, and keeps a period of grace."""
     mine = exists().where(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, delete, exists, select
 
 from moorage.store.metadata.tables import manifest_references, manifests, repositories, tag_history
 
@@ -49,9 +49,24 @@ def deleted_children(
     ).all()
 
 
-def destroy_image(conn: Connection, manifest_id: int) -> None:
-    """Delete the row, and with it what hangs on it."""
+def is_child(conn: Connection, repository_id: int, digest: str) -> bool:
+    """Return whether an index of the repository, living or in the trash, names the image of that digest."""
+    named = exists().where(
+        manifest_references.c.repository_id == repository_id,
+        manifest_references.c.digest == digest,
+        manifest_references.c.kind == "child",
+    )
+    return bool(conn.execute(select(named)).scalar_one())
+
+
+def destroy_image(conn: Connection, manifest_id: int) -> list[str]:
+    """Delete the manifest with its references; return the digests of the blobs that it named."""
+    statement = select(manifest_references.c.digest).where(
+        manifest_references.c.manifest_id == manifest_id, manifest_references.c.kind != "child"
+    )
+    blobs = list(conn.execute(statement.distinct()).scalars())
     conn.execute(delete(manifests).where(manifests.c.id == manifest_id))
+    return blobs
 
 
 def living_image(conn: Connection, repository_id: int, digest: str) -> int | None:

@@ -51,6 +51,8 @@ def keep(conn: Connection, digest: str) -> None:
 
 def orphan(conn: Connection, digests: Sequence[str], at: float) -> None:
     """From `at` on those of `digests` that no repository holds are orphans."""
+    if not digests:
+        return  # an empty IN has SQLite look through every blob
     conn.execute(
         update(blobs).where(blobs.c.digest.in_(digests), blobs.c.orphaned_at.is_(None), ~_HELD).values(orphaned_at=at)
     )

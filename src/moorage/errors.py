@@ -280,6 +280,10 @@ class UploadNotFound(MoorageError):
         super().__init__(f"The upload with id '{upload_id}' could not be found in the {_in_registry(ref)}")
 
 
+class TooManyUploads(LimitExceeded):
+    """A quota of open uploads is used up: of how many there are, or of their bytes. It is free again as they end."""
+
+
 class InvalidLayer(MoorageError):
     """The bytes received are not what the digest says."""
 

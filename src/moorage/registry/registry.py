@@ -37,7 +37,7 @@ def make_registry(
     """The registry over `db` and `blobs`. `epochs`: as of `make_identity`."""
     epochs = epochs or Epochs(db)
     return Registry(
-        repositories=Repositories(epochs, clock, settings),
+        repositories=Repositories(epochs, blobs, clock, settings),
         images=Images(db, clock, settings),
         layers=Layers(db, blobs, clock, settings),
         uploads=Uploads(db, blobs, clock, settings),

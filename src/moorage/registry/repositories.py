@@ -24,8 +24,10 @@ from moorage.names import AccountId, Region, RepositoryName, RepositoryRef, part
 from moorage.registry import events
 from moorage.registry.recent import Recent
 from moorage.settings import Settings
+from moorage.store.blobs.store import BlobStore
 from moorage.store.metadata import epoch
 from moorage.store.metadata import repositories as rows
+from moorage.store.metadata import uploads as upload_rows
 
 TAGS_AT_MOST = 50
 FILTERS_AT_MOST = 5
@@ -65,8 +67,9 @@ class State(msgspec.Struct, frozen=True, gc=False):
 class Repositories:
     """The repositories of every registry."""
 
-    def __init__(self, epochs: epoch.Epochs, clock: Clock, settings: Settings) -> None:
+    def __init__(self, epochs: epoch.Epochs, blobs: BlobStore, clock: Clock, settings: Settings) -> None:
         self._db = db = epochs.db
+        self._blobs = blobs
         self._epochs = epochs
         self._clock = clock
         self._settings = settings
@@ -146,9 +149,12 @@ class Repositories:
         return [Region(each) for each in found]
 
     async def delete(self, ref: RepositoryRef, *, force: bool, by: str) -> Repository:
-        """Into the trash with it and all it holds; without `force` RepositoryNotEmpty when it holds an image."""
+        """Into the trash with it and all it holds; without `force` RepositoryNotEmpty when it holds an image.
 
-        def work(conn: Connection) -> Repository:
+        Its open uploads end.
+        """
+
+        def work(conn: Connection) -> tuple[Repository, list[str]]:
             row = _row(conn, ref)
             if not force and rows.has_images(conn, row.id):
                 raise RepositoryNotEmpty(ref)
@@ -156,9 +162,12 @@ class Repositories:
             rows.change(conn, row.id, deleted_at=now, deleted_by=by)
             epoch.advance_repository(conn)
             events.record(conn, ref, "repository.deleted", {"by": by}, at=now)
-            return _read(row)
+            return _read(row), upload_rows.end_all(conn, row.id, ref.account)
 
-        return await self._db.transaction(work)
+        deleted, uploads = await self._db.transaction(work)
+        for upload_id in uploads:
+            await self._blobs.abort(upload_id)
+        return deleted
 
     async def set_mutability(
         self, ref: RepositoryRef, mutability: str, exclusion_filters: Sequence[str], *, by: str

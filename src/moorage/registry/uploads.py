@@ -20,6 +20,7 @@ from moorage.errors import (
     LayerPartTooSmall,
     LimitExceeded,
     RepositoryNotFound,
+    TooManyUploads,
     UploadNotFound,
     UploadRangeInvalid,
 )
@@ -33,10 +34,14 @@ from moorage.store.metadata import blobs as blob_rows
 from moorage.store.metadata import layers as layer_rows
 from moorage.store.metadata import repositories as repository_rows
 from moorage.store.metadata import uploads as upload_rows
+from moorage.store.metadata import usage
 from moorage.store.metadata.database import Database
 
 SMALLEST_PART = 5 << 20  # bytes; every part but the last
 MOST_PARTS = 4_200
+MOST_FAILED_FINISHES = 5
+"""Finishes of one upload with a wrong digest, after which it is canceled: each may read the whole upload again."""
+_LEAST_RESERVED, _MOST_RESERVED = 1 << 20, 64 << 20  # bytes that an upload asks of its account's quota at a time
 
 
 class Upload(msgspec.Struct, frozen=True, gc=False):
@@ -66,11 +71,18 @@ class Uploads:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def begin(self, ref: RepositoryRef, by: str) -> Upload:
-        """A new, empty upload; RepositoryNotFound."""
+        """A new, empty upload; RepositoryNotFound, TooManyUploads."""
         upload_id = str(uuid.uuid4())
+        in_repository, in_account = self._settings.uploads_per_repository, self._settings.uploads_per_account
 
         def work(conn: Connection) -> None:
-            upload_rows.begin(conn, upload_id, _repository_id(conn, ref), self._clock.now(), by)
+            repository_id = upload_rows.open_one(conn, ref, in_repository)
+            if repository_id is None:
+                _repository_id(conn, ref)
+                raise _over_quota(f"a repository may have {in_repository} open uploads")
+            if not usage.take(conn, ref.account, "uploads", 1, in_account):
+                raise _over_quota(f"an account may have {in_account} open uploads")
+            upload_rows.begin(conn, upload_id, repository_id, self._clock.now(), by)
 
         await self._db.transaction(work, durable=False)
         return Upload(upload_id, ref, 0)
@@ -117,7 +129,7 @@ class Uploads:
         """The upload, whose bytes have this digest (else InvalidLayer), becomes a layer of the repository.
 
         By ECR's rules also EmptyUpload and LayerPartTooSmall; at the ECR door LayerAlreadyExists. After an error the
-        upload is as it was.
+        upload is as it was, until `MOST_FAILED_FINISHES` of those that had its bytes hashed cancel it.
         """
 
         def work(conn: Connection) -> Layer | None:
@@ -138,8 +150,12 @@ class Uploads:
             return layer
 
         async with self._lock(upload_id):
-            layer = await self._db.transaction(work)
-            return await self._finish_large(ref, upload_id, digest, door) if layer is None else layer
+            try:
+                layer = await self._db.transaction(work)
+                return await self._finish_large(ref, upload_id, digest, door) if layer is None else layer
+            except (InvalidLayer, LayerAlreadyExists, asyncio.CancelledError):
+                await asyncio.shield(self._failed(upload_id))
+                raise
 
     async def put(
         self, ref: RepositoryRef, digest: Digest, body: AsyncIterator[bytes], *, length: int | None, by: str
@@ -151,7 +167,7 @@ class Uploads:
         if beginning.error is not None:
             raise beginning.error
         if not beginning.complete:
-            return await self._put_large(ref, digest, incoming, beginning)
+            return await self._put_large(ref, digest, incoming, beginning, by)
         incoming.check()
         content = b"".join(beginning.taken)
         if follows_ecr("oci", self._settings) and not content:
@@ -164,12 +180,16 @@ class Uploads:
     async def cancel(self, ref: RepositoryRef, upload_id: str) -> None:
         """Forget the upload and its bytes; UploadNotFound."""
         async with self._lock(upload_id):
+            await self._row(ref, upload_id)
+            await self._forget(upload_id)
 
-            def work(conn: Connection) -> None:
-                _found(conn, ref, upload_id)
-                upload_rows.end(conn, upload_id)
+    async def _failed(self, upload_id: str) -> None:
+        """Count a finish that failed after the bytes were hashed; the last one allowed cancels the upload."""
 
-            await self._db.transaction(work, durable=False)
+        def work(conn: Connection) -> bool:
+            return upload_rows.fail(conn, upload_id) >= MOST_FAILED_FINISHES and upload_rows.end(conn, upload_id)
+
+        if await self._db.transaction(work, durable=False):
             await self._blobs.abort(upload_id)
 
     def _lock(self, upload_id: str) -> asyncio.Lock:
@@ -242,12 +262,13 @@ class Uploads:
     async def _append_large(self, ref: RepositoryRef, row: Any, incoming: Incoming, beginning: Beginning) -> int:
         upload_id: str = row.id
         offset = row.size if row.content is None else 0
+        body = self._within_quota(ref, row, offset, incoming.whole(beginning, row.content or b""))
         try:
-            appended = await self._blobs.append(upload_id, offset, incoming.whole(beginning, row.content or b""))
+            appended = await self._blobs.append(upload_id, offset, body)
         except LookupError as error:
             # Another process appends to it, or the machine's crash took bytes that are not coming back.
             raise UploadNotFound(ref, upload_id) from error
-        except (LimitExceeded, InsufficientStorage):
+        except (LimitExceeded, InsufficientStorage, UploadNotFound):
             raise  # the upload is as it was, and the next append drops what came
         except BaseException:
             await asyncio.shield(self._grow(ref, row, await self._blobs.size(upload_id), None))
@@ -255,6 +276,37 @@ class Uploads:
         size = await self._grow(ref, row, appended.size, None)
         incoming.check()
         return size
+
+    async def _within_quota(
+        self, ref: RepositoryRef, row: Any, offset: int, body: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        """`body`, which goes to `offset` of the upload, as far as the account's quota of bytes allows.
+
+        Room is reserved before the bytes reach the disk and returned when the upload ends, so that uploads at the same
+        time cannot exceed the quota together.
+        """
+        end, reserved = offset, row.reserved
+        async for chunk in body:
+            end += len(chunk)
+            if end > reserved:
+                reserved += await self._reserve(ref, row.id, end - reserved, reserved)
+            yield chunk
+
+    async def _reserve(self, ref: RepositoryRef, upload_id: str, needed: int, before: int) -> int:
+        """Reserve `needed` bytes, or more while there is room; how many. `before`: bytes that it has already."""
+        most = self._settings.upload_bytes_per_account
+        ahead = max(needed, min(max(before, _LEAST_RESERVED), _MOST_RESERVED))
+
+        def work(conn: Connection) -> int:
+            for more in (ahead, needed):
+                if upload_rows.reserve(conn, upload_id, ref.account, more, most, self._clock.now()):
+                    return more
+            raise _over_quota(f"the open uploads of an account may have {most} bytes")
+
+        try:
+            return await self._db.transaction(work, durable=False)
+        except LookupError as error:  # it ended meanwhile: canceled, expired, or with its repository
+            raise UploadNotFound(ref, upload_id) from error
 
     async def _finish_large(self, ref: RepositoryRef, upload_id: str, digest: Digest, door: Door) -> Layer:
         row = await self._row(ref, upload_id)
@@ -264,16 +316,23 @@ class Uploads:
             raise LayerAlreadyExists(ref, digest)
         return await self._store(ref, upload_id, digest, row.size)
 
-    async def _put_large(self, ref: RepositoryRef, digest: Digest, incoming: Incoming, beginning: Beginning) -> Layer:
-        upload_id = str(uuid.uuid4())
+    async def _put_large(
+        self, ref: RepositoryRef, digest: Digest, incoming: Incoming, beginning: Beginning, by: str
+    ) -> Layer:
+        upload_id = (await self.begin(ref, by)).id
         try:
-            appended = await self._blobs.append(upload_id, 0, incoming.whole(beginning))
+            body = self._within_quota(ref, await self._row(ref, upload_id), 0, incoming.whole(beginning))
+            appended = await self._blobs.append(upload_id, 0, body)
             incoming.check()
             await self._verify_large(upload_id, digest, appended.sha256)
             return await self._store(ref, upload_id, digest, appended.size)
         except BaseException:
-            await self._blobs.abort(upload_id)
+            await asyncio.shield(self._forget(upload_id))
             raise
+
+    async def _forget(self, upload_id: str) -> None:
+        await self._db.transaction(lambda conn: upload_rows.end(conn, upload_id), durable=False)
+        await self._blobs.abort(upload_id)
 
     async def _settle(self, ref: RepositoryRef, row: Any) -> None:
         """Make the store hold exactly the bytes that `row` counts: a process that died may have left more."""
@@ -346,6 +405,10 @@ def _found(conn: Connection, ref: RepositoryRef, upload_id: str) -> Any:
         _repository_id(conn, ref)
         raise UploadNotFound(ref, upload_id)
     return row
+
+
+def _over_quota(rule: str) -> TooManyUploads:
+    return TooManyUploads(f"The operation did not succeed because it would have exceeded a service limit: {rule}")
 
 
 def _verify(digest: Digest, content: bytes) -> None:

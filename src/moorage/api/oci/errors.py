@@ -90,6 +90,7 @@ _BOTH: dict[type[errors.MoorageError], Shape] = {
     UnknownHost: Shape(421, "UNSUPPORTED"),
     errors.Throttling: Shape(429, "TOOMANYREQUESTS"),
     errors.LimitExceeded: Shape(403, "DENIED"),
+    errors.TooManyUploads: Shape(429, "TOOMANYREQUESTS"),
     errors.ServerFault: Shape(500, "UNKNOWN"),
     errors.InsufficientStorage: Shape(507, "UNKNOWN"),
     errors.ServiceUnavailable: Shape(503, "UNAVAILABLE"),

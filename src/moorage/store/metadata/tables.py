@@ -54,6 +54,7 @@ repositories = Table(
     Column("kms_key", Text),
     Column("policy_hash", String(64), ForeignKey("policy_documents.hash")),  # the repository policy in force
     Column("images", Integer, nullable=False, server_default="0"),  # so many rows of `manifests` are alive
+    Column("uploads", Integer, nullable=False, server_default="0"),  # so many rows of `uploads` it has
     Column("deleted_at", Float),
     Column("deleted_by", Text),
 )
@@ -226,6 +227,8 @@ uploads = Table(
     Column("parts", Integer, nullable=False),
     Column("small_parts", Integer, nullable=False),  # parts under 5 MiB, the last one not counted until another follows
     Column("last_part_small", Boolean, nullable=False),
+    Column("reserved", BigInteger, nullable=False, server_default="0"),  # bytes in the blob store, or about to be
+    Column("failures", Integer, nullable=False, server_default="0"),  # finishes whose digest was wrong
     Index("ix_uploads_updated_at", "updated_at"),
     Index("ix_uploads_repository_id", "repository_id"),
 )
@@ -238,6 +241,15 @@ upload_contents = Table(  # bytes of an upload that is small so far; without a r
 )
 
 # --- Registry-wide ---
+
+account_usage = Table(  # what of an account is limited by a quota; written by whoever adds or removes it
+    "account_usage",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    Column("uploads", Integer, nullable=False),  # rows of `uploads`
+    Column("upload_bytes", BigInteger, nullable=False),  # their `reserved`
+    Column("sessions", Integer, nullable=False),  # rows of `sessions`
+)
 
 account_settings = Table(
     "account_settings",

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from moorage.names import RepositoryRef
+from moorage.store.metadata import usage
 from moorage.store.metadata.statement import Change, Query
 from moorage.store.metadata.tables import repositories, upload_contents, uploads
 
@@ -29,6 +30,7 @@ _FIND = Query(
         uploads.c.parts,
         uploads.c.small_parts,
         uploads.c.last_part_small,
+        uploads.c.reserved,
         upload_contents.c.content,
     )
     .join(repositories, repositories.c.id == uploads.c.repository_id)
@@ -57,18 +59,60 @@ _SET_CONTENT = Change(
     update(upload_contents).where(upload_contents.c.upload_id == bindparam("of")).values(content=bindparam("content"))
 )
 _DROP_CONTENT = Change(delete(upload_contents).where(upload_contents.c.upload_id == bindparam("of")))
-_END = Change(delete(uploads).where(uploads.c.id == bindparam("id")))
+_OPEN = Query(
+    update(repositories)
+    .where(
+        repositories.c.account == bindparam("of_account"),
+        repositories.c.region == bindparam("of_region"),
+        repositories.c.name == bindparam("of_name"),
+        repositories.c.deleted_at.is_(None),
+        repositories.c.uploads < bindparam("most"),
+    )
+    .values(uploads=repositories.c.uploads + 1)
+    .returning(repositories.c.id)
+)
+_CLOSE = Query(
+    update(repositories)
+    .where(repositories.c.id == bindparam("of"))
+    .values(uploads=repositories.c.uploads - 1)
+    .returning(repositories.c.account)
+)
+_RESERVE = Change(
+    update(uploads)
+    .where(uploads.c.id == bindparam("of"))
+    .values(reserved=uploads.c.reserved + bindparam("more"), updated_at=bindparam("at"))
+)
+_FAIL = Query(
+    update(uploads)
+    .where(uploads.c.id == bindparam("of"))
+    .values(failures=uploads.c.failures + 1)
+    .returning(uploads.c.failures)
+)
+_END = Query(
+    delete(uploads).where(uploads.c.id == bindparam("of")).returning(uploads.c.repository_id, uploads.c.reserved)
+)
+
+
+def open_one(conn: Connection, ref: RepositoryRef, most: int) -> int | None:
+    """Count one more upload of the repository; its id.
+
+    None, and nothing is counted, when it has `most` already or does not exist.
+    """
+    where = {"of_account": ref.account, "of_region": ref.region, "of_name": ref.name}
+    row = _OPEN.first(conn, {**where, "most": most})
+    return None if row is None else int(row.id)
 
 
 def begin(conn: Connection, upload_id: str, repository_id: int, at: float, by: str) -> None:
+    """Add an empty upload, which `open_one` and `usage.take` have counted."""
     _BEGIN.run(conn, {"id": upload_id, "repository_id": repository_id, "at": at, "by": by})
 
 
 def find(conn: Connection, ref: RepositoryRef, upload_id: str) -> Any | None:
     """The upload, or None when this repository has none of that id.
 
-    `id`, `repository_id`, `size`, `parts`, `small_parts` (the last one does not count), `last_part_small`, and its
-    `content`, which is None when the bytes are in the blob store or there are none.
+    `id`, `repository_id`, `size`, `parts`, `small_parts` (the last one does not count), `last_part_small`, `reserved`,
+    and its `content`, which is None when the bytes are in the blob store or there are none.
     """
     return _FIND.first(conn, {"id": upload_id, **ref._asdict()})
 
@@ -103,9 +147,44 @@ def grow(conn: Connection, found: Any, size: int, at: float, *, small: bool, con
     return True
 
 
+def reserve(conn: Connection, upload_id: str, account: str, more: int, most: int, at: float) -> bool:
+    """Let the upload take `more` bytes of the blob store.
+
+    False, and nothing is reserved, when the uploads of the account would have more than `most`. LookupError when the
+    upload is gone.
+    """
+    if not usage.take(conn, account, "upload_bytes", more, most):
+        return False
+    if not _RESERVE.run(conn, {"of": upload_id, "more": more, "at": at}):
+        raise LookupError(upload_id)
+    return True
+
+
+def fail(conn: Connection, upload_id: str) -> int:
+    """Count a failed finish; how many there were. 0 when the upload is gone."""
+    row = _FAIL.first(conn, {"of": upload_id})
+    return 0 if row is None else int(row.failures)
+
+
 def end(conn: Connection, upload_id: str) -> bool:
-    """Forget the upload and its content; whether there was one."""
-    return bool(_END.run(conn, {"id": upload_id}))
+    """Forget the upload and its content, and count it no longer; whether there was one."""
+    row = _END.first(conn, {"of": upload_id})
+    if row is None:
+        return False
+    repository = _CLOSE.first(conn, {"of": row.repository_id})
+    assert repository is not None  # noqa: S101 - an upload goes with its repository
+    usage.give_back(conn, repository.account, uploads=1, upload_bytes=row.reserved)
+    return True
+
+
+def end_all(conn: Connection, repository_id: int, account: str) -> list[str]:
+    """Forget every upload of the repository, and count them no longer; their ids."""
+    here = uploads.c.repository_id == repository_id
+    ended = conn.execute(delete(uploads).where(here).returning(uploads.c.id, uploads.c.reserved)).all()
+    if ended:
+        conn.execute(update(repositories).where(repositories.c.id == repository_id).values(uploads=0))
+        usage.give_back(conn, account, uploads=len(ended), upload_bytes=sum(row.reserved for row in ended))
+    return [row.id for row in ended]
 
 
 def rested(conn: Connection, before: float, limit: int) -> list[str]:
@@ -116,8 +195,8 @@ def rested(conn: Connection, before: float, limit: int) -> list[str]:
 
 def end_rested(conn: Connection, upload_id: str, before: float) -> bool:
     """`end`, if nothing has been added to it since `before`."""
-    statement = delete(uploads).where(uploads.c.id == upload_id, uploads.c.updated_at < before)
-    return bool(conn.execute(statement).rowcount)
+    resting = select(uploads.c.id).where(uploads.c.id == upload_id, uploads.c.updated_at < before)
+    return conn.execute(resting).first() is not None and end(conn, upload_id)
 
 
 def known(conn: Connection, names: list[str]) -> set[str]:

@@ -1,0 +1,240 @@
+"""Open uploads: how many there may be, how many bytes, and how often one may be finished with a wrong digest."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, func, select
+
+from moorage.errors import InvalidLayer, TooManyUploads, UploadNotFound
+from moorage.jobs.sweep import Sweep
+from moorage.registry.uploads import MOST_FAILED_FINISHES
+from moorage.settings import Settings
+from moorage.store.metadata.database import Database
+from moorage.store.metadata.tables import account_usage, repositories, uploads
+from tests.inside import Inside, inside
+from tests.registry.pushing import BY, OTHER, REF, Bench, cut, digest_of, stream
+
+MIB = 1 << 20
+APP, BESIDE = "team/app", "team/beside"
+
+
+@pytest.fixture
+async def registry(database_settings: Settings) -> AsyncIterator[Inside]:
+    """Three open uploads a repository, four an account."""
+    limits = replace(database_settings, mode="dev", uploads_per_repository=3, uploads_per_account=4)
+    async with inside(limits) as made:
+        for name in (APP, BESIDE):
+            await made.ok("CreateRepository", repositoryName=name)
+        yield made
+
+
+@pytest.fixture(params=[64 * 1024, 0], ids=["small", "files"])
+async def bench(database: Database, tmp_path: Path, request: pytest.FixtureRequest) -> Bench:
+    made = Bench.over(database, tmp_path, small_layer_bytes=request.param)
+    for ref in (REF, OTHER):
+        await made.repositories.create(ref, by=BY)
+    return made
+
+
+def limited(bench: Bench, **changes: int) -> Bench:
+    """Another worker over the same data."""
+    small = bench.settings.small_layer_bytes
+    return Bench.over(bench.db, bench.settings.data, **{"small_layer_bytes": small, **changes})
+
+
+async def counted(bench: Bench) -> tuple[int, int]:
+    """The uploads and the bytes that the account is charged with; the counts agree with the rows."""
+
+    def work(conn: Connection) -> tuple[int, int]:
+        rows, reserved = conn.execute(select(func.count(), func.coalesce(func.sum(uploads.c.reserved), 0))).one()
+        told = conn.execute(select(func.sum(repositories.c.uploads))).scalar_one()
+        used = conn.execute(select(account_usage.c.uploads, account_usage.c.upload_bytes)).one_or_none()
+        assert (rows, reserved) == ((0, 0) if used is None else tuple(used))
+        assert rows == told
+        return rows, reserved
+
+    return await bench.db.read(work)
+
+
+async def test_a_repository_and_an_account_have_so_many_open_uploads(registry: Inside) -> None:
+    plane = await registry.plane()
+    locations = []
+    for _ in range(3):
+        begun = await plane("POST", f"/v2/{APP}/blobs/uploads/")
+        assert begun.status == 202
+        locations.append(begun.headers["location"])
+    refused = await plane("POST", f"/v2/{APP}/blobs/uploads/")
+    assert (refused.status, refused.code) == (429, "TOOMANYREQUESTS")
+    assert refused.message.endswith("service limit: a repository may have 3 open uploads")
+    reply = await registry.ecr("InitiateLayerUpload", repositoryName=APP)
+    assert (reply.status, *reply.error) == (400, "LimitExceededException", refused.message)
+    upload = (await registry.ok("InitiateLayerUpload", repositoryName=BESIDE))["uploadId"]
+    reply = await registry.ecr("InitiateLayerUpload", repositoryName=BESIDE)
+    assert reply.error[1].endswith("service limit: an account may have 4 open uploads")
+    other = "999999999999"
+    await registry.ok("CreateRepository", key=other, repositoryName=APP)
+    await registry.ok("InitiateLayerUpload", key=other, repositoryName=APP)
+    assert (await plane("DELETE", locations[0])).status == 204
+    assert (await plane("PUT", f"{locations[1]}?digest={digest_of(b'layer')}", b"layer")).status == 201
+    for _ in range(2):
+        assert (await plane("POST", f"/v2/{APP}/blobs/uploads/")).status == 202
+    part = base64.b64encode(b"layer").decode()
+    where = {"repositoryName": BESIDE, "uploadId": upload}
+    await registry.ok("UploadLayerPart", **where, partFirstByte=0, partLastByte=4, layerPartBlob=part)
+    await registry.ok("CompleteLayerUpload", **where, layerDigests=[digest_of(b"layer")])
+    assert (await plane("POST", f"/v2/{BESIDE}/blobs/uploads/")).status == 202
+
+
+async def test_a_layer_in_one_request_needs_no_upload(registry: Inside) -> None:
+    plane = await registry.plane()
+    for _ in range(3):
+        assert (await plane("POST", f"/v2/{APP}/blobs/uploads/")).status == 202
+    small = await plane("POST", f"/v2/{APP}/blobs/uploads/?digest={digest_of(b'layer')}", b"layer")
+    assert small.status == 201
+    long = bytes(MIB)
+    refused = await plane("POST", f"/v2/{APP}/blobs/uploads/?digest={digest_of(long)}", long)
+    assert (refused.status, refused.code) == (429, "TOOMANYREQUESTS")
+
+
+async def test_the_quota_is_exact_however_many_begin_at_once(bench: Bench) -> None:
+    workers = [limited(bench, uploads_per_repository=5, uploads_per_account=7) for _ in range(3)]
+    begun = [workers[number % 3].uploads.begin((REF, OTHER)[number % 2], BY) for number in range(40)]
+    ends = await asyncio.gather(*begun, return_exceptions=True)
+    refused = [each for each in ends if isinstance(each, BaseException)]
+    assert all(isinstance(each, TooManyUploads) for each in refused), refused
+    assert len(ends) - len(refused) == 7
+    assert await counted(bench) == (7, 0)
+
+
+async def test_what_ends_is_no_longer_counted(bench: Bench) -> None:
+    sizes = [3, 100_000, 3 * MIB]
+    opened = []
+    for size in sizes * 4:
+        upload = await bench.uploads.begin(REF, BY)
+        opened.append(upload.id)
+        await bench.uploads.append(REF, upload.id, stream(bytes(size // 2), bytes(size - size // 2)))
+    assert (await counted(bench))[0] == 12
+    for upload_id, size in zip(opened[:3], sizes, strict=True):
+        await bench.uploads.finish(REF, upload_id, digest_of(bytes(size)), by=BY, door="oci")
+    for upload_id in opened[3:6]:
+        await bench.uploads.cancel(REF, upload_id)
+    assert (await counted(bench))[0] == 6
+    upload = await bench.uploads.begin(OTHER, BY)
+    bench.clock.set(bench.clock.now() + bench.settings.upload_seconds / 2)
+    await bench.uploads.append(OTHER, upload.id, stream(b"still busy"))
+    bench.clock.set(bench.clock.now() + bench.settings.upload_seconds * 0.6)
+    await Sweep(bench.db, bench.blobs, bench.images, bench.clock, bench.settings).run_once()
+    assert (await counted(bench))[0] == 1
+    await bench.uploads.append(OTHER, upload.id, stream(bytes(MIB)))
+    await bench.repositories.delete(OTHER, force=True, by=BY)
+    assert await counted(bench) == (0, 0)
+    assert [each async for each in bench.blobs.leftovers() if each.kind == "upload"] == []
+    with pytest.raises(UploadNotFound):
+        await bench.uploads.put(REF, digest_of(b"x"), _ending(bench), length=None, by=BY)
+    assert await counted(bench) == (0, 0)
+
+
+async def _ending(bench: Bench) -> AsyncIterator[bytes]:
+    """A body during which its upload ends, as by the sweep."""
+    yield bytes(MIB)
+    bench.clock.set(bench.clock.now() + 2 * bench.settings.upload_seconds)
+    await Sweep(bench.db, bench.blobs, bench.images, bench.clock, bench.settings).run_once(search=False)
+    for _ in range(4):
+        yield bytes(MIB)
+
+
+async def test_the_bytes_of_open_uploads_are_limited(bench: Bench) -> None:
+    full = limited(bench, upload_bytes_per_account=6 * MIB)
+    first, second = await full.uploads.begin(REF, BY), await full.uploads.begin(OTHER, BY)
+    await full.uploads.append(REF, first.id, stream(*[bytes(MIB)] * 4))
+    with pytest.raises(TooManyUploads, match="may have 6291456 bytes"):
+        await full.uploads.append(OTHER, second.id, stream(*[bytes(MIB)] * 4))
+    with pytest.raises(TooManyUploads):
+        await full.uploads.put(OTHER, digest_of(bytes(4 * MIB)), stream(*[bytes(MIB)] * 4), length=None, by=BY)
+    assert (await full.uploads.status(OTHER, second.id)).size == 0
+    assert (await counted(bench))[1] <= 6 * MIB
+    await full.uploads.finish(REF, first.id, digest_of(bytes(4 * MIB)), by=BY, door="oci")
+    await full.uploads.append(OTHER, second.id, stream(*[bytes(MIB)] * 4))
+    await full.uploads.finish(OTHER, second.id, digest_of(bytes(4 * MIB)), by=BY, door="oci")
+    assert await counted(bench) == (0, 0)
+
+
+async def test_bytes_that_many_send_at_once_are_limited(bench: Bench) -> None:
+    full = limited(bench, upload_bytes_per_account=8 * MIB)
+    opened = [await full.uploads.begin(REF, BY) for _ in range(6)]
+    appends = [full.uploads.append(REF, each.id, stream(*[bytes(MIB)] * 5)) for each in opened]
+    ends = await asyncio.gather(*appends, return_exceptions=True)
+    assert all(isinstance(each, TooManyUploads) for each in ends if isinstance(each, BaseException)), ends
+    assert (await counted(bench))[1] <= 8 * MIB
+    for each in opened:
+        await full.uploads.cancel(REF, each.id)
+    assert await counted(bench) == (0, 0)
+
+
+async def test_a_put_cut_short_is_no_longer_counted(bench: Bench) -> None:
+    with pytest.raises(ConnectionError):
+        await bench.uploads.put(REF, digest_of(b"x"), cut(bytes(MIB), bytes(MIB)), length=None, by=BY)
+    with pytest.raises(InvalidLayer):
+        await bench.uploads.put(REF, digest_of(b"x"), stream(bytes(MIB)), length=MIB, by=BY)
+    assert await counted(bench) == (0, 0)
+
+
+async def test_a_wrong_digest_is_read_so_often_and_no_more(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+    digest = bench.blobs.digest
+
+    async def counting(upload: str, algorithm: str) -> str:
+        reads.append(upload)
+        return await digest(upload, algorithm)
+
+    monkeypatch.setattr(bench.blobs, "digest", counting)
+    upload = await bench.uploads.begin(REF, BY)
+    await bench.uploads.append(REF, upload.id, stream(bytes(MIB)))
+    wrong = digest_of(b"other", "sha512")
+    ends = [bench.uploads.finish(REF, upload.id, wrong, by=BY, door="oci") for _ in range(20)]
+    failed = await asyncio.gather(*ends, return_exceptions=True)
+    assert [type(each) for each in failed] == [InvalidLayer] * MOST_FAILED_FINISHES + [UploadNotFound] * (
+        20 - MOST_FAILED_FINISHES
+    )
+    assert len(reads) == MOST_FAILED_FINISHES
+    assert await counted(bench) == (0, 0)
+    assert [each async for each in bench.blobs.leftovers()] == []
+
+
+async def test_an_honest_client_may_correct_itself(bench: Bench) -> None:
+    upload = await bench.uploads.begin(REF, BY)
+    await bench.uploads.append(REF, upload.id, stream(bytes(MIB)))
+    for _ in range(MOST_FAILED_FINISHES - 1):
+        with pytest.raises(InvalidLayer):
+            await bench.uploads.finish(REF, upload.id, digest_of(b"other"), by=BY, door="oci")
+    await bench.uploads.finish(REF, upload.id, digest_of(bytes(MIB)), by=BY, door="oci")
+
+
+async def test_finishes_that_fail_at_the_ecr_api(registry: Inside) -> None:
+    upload = (await registry.ok("InitiateLayerUpload", repositoryName=APP))["uploadId"]
+    where = {"repositoryName": APP, "uploadId": upload}
+    part = base64.b64encode(b"layer").decode()
+    await registry.ok("UploadLayerPart", **where, partFirstByte=0, partLastByte=4, layerPartBlob=part)
+    told = [
+        (await registry.ecr("CompleteLayerUpload", **where, layerDigests=[digest_of(b"other")])).error[0]
+        for _ in range(MOST_FAILED_FINISHES + 1)
+    ]
+    assert told == ["InvalidLayerException"] * MOST_FAILED_FINISHES + ["UploadNotFoundException"]
+
+
+async def test_a_layer_that_is_there_already_is_not_hashed_for_ever(registry: Inside) -> None:
+    plane = await registry.plane()
+    await plane("POST", f"/v2/{APP}/blobs/uploads/?digest={digest_of(b'layer')}", b"layer")
+    upload = (await registry.ok("InitiateLayerUpload", repositoryName=APP))["uploadId"]
+    where = {"repositoryName": APP, "uploadId": upload}
+    part = base64.b64encode(b"layer").decode()
+    await registry.ok("UploadLayerPart", **where, partFirstByte=0, partLastByte=4, layerPartBlob=part)
+    told = [
+        (await registry.ecr("CompleteLayerUpload", **where, layerDigests=[digest_of(b"layer")])).error[0]
+        for _ in range(MOST_FAILED_FINISHES + 1)
+    ]
+    assert told == ["LayerAlreadyExistsException"] * MOST_FAILED_FINISHES + ["UploadNotFoundException"]

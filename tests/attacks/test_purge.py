@@ -52,8 +52,8 @@ async def push(plane: Client, config: bytes, *layers: bytes, **more: object) -> 
     return digest_of(text)
 
 
-async def push_index(plane: Client, *children: str, **more: object) -> str:
-    text = index(*((child, 1) for child in children), **more)
+async def push_index(plane: Client, *children: str) -> str:
+    text = index(*((child, 1) for child in children))
     put = await plane("PUT", f"/v2/{APP}/manifests/{digest_of(text)}", text, content_type=INDEX)
     assert put.status == 201, put
     return digest_of(text)

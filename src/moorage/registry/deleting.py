@@ -5,13 +5,17 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from moorage.errors import ImageReferencedByManifestList, RepositoryNotFound
+from moorage.errors import ImageReferencedByManifestList, InvalidParameter, RepositoryNotFound
 from moorage.names import RepositoryRef
 from moorage.registry import events
+from moorage.registry.bounds import PAGE_TAGS
 from moorage.registry.image import Failure, ImageId, malformed, not_found, other_digest
 from moorage.store.metadata import images as image_rows
 from moorage.store.metadata import repositories as repository_rows
 from moorage.store.metadata import tags as tag_rows
+
+MOST_PARENTS = 100
+"""Indexes that one refusal names."""
 
 
 class Deletion(NamedTuple):
@@ -32,7 +36,10 @@ class _Target(NamedTuple):
 
 
 def delete(conn: Connection, given: Deletion) -> tuple[list[ImageId], list[Failure]]:
-    """What was deleted, one entry a tag (or one for an untagged image), and what was not. Runs in a transaction."""
+    """What was deleted, one entry a tag (or one for an untagged image), and what was not. Runs in a transaction.
+
+    InvalidParameter when that is more than `PAGE_TAGS` entries.
+    """
     repository = repository_rows.find(conn, given.ref)
     if repository is None:
         raise RepositoryNotFound(given.ref)
@@ -45,7 +52,8 @@ def delete(conn: Connection, given: Deletion) -> tuple[list[ImageId], list[Failu
         else:
             targets.append(target)
     # Before anything goes: an index deleted by the same request does not free its children (ecr-behaviour.md §6).
-    parents = image_rows.parents(conn, repository.id, {target.digest for target in targets}) if given.ecr else {}
+    named = {target.digest for target in targets} if given.ecr else set()
+    parents = image_rows.parents(conn, repository.id, named, MOST_PARENTS)
     deleted: list[ImageId] = []
     gone: set[int] = set()
     for target in targets:
@@ -57,8 +65,13 @@ def delete(conn: Connection, given: Deletion) -> tuple[list[ImageId], list[Failu
         if whole and target.digest in parents:
             failures.append(_referenced(target.id, parents[target.digest]))
             continue
-        for tag in doomed:
-            tag_rows.remove(conn, repository.id, tag, given.at, given.by)
+        if len(deleted) + len(doomed) > PAGE_TAGS and deleted:
+            raise too_many_tags()
+        if doomed == tags:
+            tag_rows.remove_all(conn, repository.id, target.manifest_id, tags, given.at, given.by)
+        else:
+            for tag in doomed:
+                tag_rows.remove(conn, repository.id, tag, given.at, given.by)
         if whole:
             image_rows.trash(conn, repository.id, target.manifest_id, given.at, given.by)
             gone.add(target.manifest_id)
@@ -66,6 +79,11 @@ def delete(conn: Connection, given: Deletion) -> tuple[list[ImageId], list[Failu
         payload = {"digest": target.digest, "tags": doomed, "image": whole}
         events.record(conn, given.ref, "image.deleted", payload, at=given.at)
     return deleted, failures
+
+
+def too_many_tags() -> InvalidParameter:
+    """The refusal of a request whose answer would list too many tags."""
+    return InvalidParameter.at("imageIds", f"Member must name images that have at most {PAGE_TAGS} tags together")
 
 
 def _target(conn: Connection, repository_id: int, image: ImageId) -> _Target | Failure:

@@ -1,7 +1,6 @@
 """What an image is to those who ask for it: by id, to pull it, to describe it."""
 
 import re
-from collections.abc import Mapping
 
 import msgspec
 
@@ -63,13 +62,13 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
 
 
 class Referrer(msgspec.Struct, frozen=True, gc=False):
-    """An image whose subject is another; `size` is that of its manifest in bytes."""
+    """An image whose subject is another; `size` is that of its manifest in bytes, `annotations` a JSON object."""
 
     digest: Digest
     media_type: str
     size: int
     artifact_type: str | None
-    annotations: Mapping[str, str] | None
+    annotations: msgspec.Raw | None
 
 
 def malformed(image: ImageId) -> Failure | None:

@@ -1,7 +1,7 @@
 """Images: push, pull, list, describe and delete manifests and tags."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -9,12 +9,13 @@ from sqlalchemy import Connection, Row
 from moorage.clock import Clock
 from moorage.errors import ImageDigestDoesNotMatch, ImageNotFound, InvalidParameter, LimitExceeded, RepositoryNotFound
 from moorage.names import Digest, RepositoryRef
-from moorage.registry.deleting import Deletion, delete
+from moorage.registry.bounds import PAGE_BYTES, PAGE_TAGS
+from moorage.registry.deleting import Deletion, delete, too_many_tags
 from moorage.registry.doors import Door, follows_ecr
 from moorage.registry.image import Failure, Image, ImageId, Manifest, Put, Referrer, malformed, not_found, other_digest
 from moorage.registry.manifest_document import read_manifest
 from moorage.registry.pulls import Pulls
-from moorage.registry.pushing import Push, push
+from moorage.registry.pushing import Push, over_quota, push
 from moorage.registry.recent import Recent
 from moorage.registry.referrers import page_of_referrers
 from moorage.settings import Settings
@@ -25,6 +26,7 @@ from moorage.store.metadata.database import Database
 
 __all__ = ["Failure", "Image", "ImageId", "Images", "Manifest", "Put", "Referrer"]
 
+_FEW = 20  # images to delete in a few milliseconds
 MOST_REFERENCES = 4_201
 """Layers an image may have, and its config (ecr-behaviour.md §2 [guess])."""
 
@@ -72,8 +74,12 @@ class Images:
         return await self._recent.get((ref, reference), lambda conn: _pull(conn, ref, reference))
 
     async def batch_get(self, ref: RepositoryRef, ids: Sequence[ImageId]) -> tuple[list[Manifest], list[Failure]]:
-        """The manifests in the order asked for, each id once; what cannot be had is among the failures."""
+        """The manifests in the order asked for, each id once; what cannot be had is among the failures.
+
+        LimitExceeded when the manifests have more than `PAGE_BYTES` together; any one of them can be had.
+        """
         found: list[Manifest] = []
+        most = room = max(PAGE_BYTES, self._settings.max_manifest_bytes)
         failures: list[Failure] = []
         for image in dict.fromkeys(ids):
             failure = malformed(image)
@@ -86,6 +92,9 @@ class Images:
                     if image.digest not in {None, manifest.digest}:
                         failure = other_digest(image)
                     else:
+                        room -= len(manifest.body)
+                        if room < 0:
+                            raise over_quota(f"an answer may hold {most} bytes of manifests. Ask for fewer images")
                         found.append(manifest)
             if failure is not None:
                 failures.append(failure)
@@ -101,7 +110,7 @@ class Images:
         They go to the trash. Returns what went, one entry a tag, and what did not.
         """
         given = Deletion(ref, ids, by, self._clock.now(), follows_ecr(door, self._settings))
-        return await self._db.transaction(lambda conn: delete(conn, given))
+        return await self._db.transaction(lambda conn: delete(conn, given), long=len(ids) > _FEW)
 
     async def page_ids(
         self, ref: RepositoryRef, *, tag_status: str | None = None, after: str = "", limit: int
@@ -117,7 +126,10 @@ class Images:
         return ids, f"{rows[limit - 1].id}:{rows[limit - 1].name or ''}" if len(rows) > limit else None
 
     async def describe(self, ref: RepositoryRef, ids: Sequence[ImageId]) -> list[Image]:
-        """Each image once, in the order asked for; ImageNotFound when any is not there."""
+        """Each image once, in the order asked for; ImageNotFound when any is not there.
+
+        InvalidParameter when they have more than `PAGE_TAGS` tags together.
+        """
 
         def work(conn: Connection) -> list[Image]:
             repository_id = _repository_id(conn, ref)
@@ -126,20 +138,26 @@ class Images:
             for image in ids:
                 if image.tag is None and image.digest not in rows:
                     raise ImageNotFound.one(ref, image.digest, image.tag)
-            return _images(conn, ref, [rows[digest] for digest in digests])
+            found = self._images(conn, ref, [rows[digest] for digest in digests])
+            if len(found) < len(digests):
+                raise too_many_tags()
+            return found
 
         return await self._db.read(work)
 
     async def page(
         self, ref: RepositoryRef, *, tag_status: str | None = None, after: str = "", limit: int
     ) -> tuple[list[Image], str | None]:
-        """A page of images in order of their first push, and what to give as `after` for the next."""
+        """A page of images in order of their first push, and what to give as `after` for the next.
+
+        A page is shorter than `limit` when the images have more than `PAGE_TAGS` tags together.
+        """
         start, _ = _cursor(after)
 
         def work(conn: Connection) -> tuple[list[Image], str | None]:
             rows = image_rows.page(conn, _repository_id(conn, ref), tag_status, start, limit + 1)
-            following = f"{rows[limit - 1].id}:" if len(rows) > limit else None
-            return _images(conn, ref, rows[:limit]), following
+            found = self._images(conn, ref, rows[:limit])
+            return found, f"{found[-1].id}:" if len(rows) > len(found) else None
 
         return await self._db.read(work)
 
@@ -152,6 +170,12 @@ class Images:
     ) -> tuple[list[Referrer], int | None]:
         """A page of the images whose subject is `subject` (which need not exist), and `after` for the next."""
         return await self._db.read(lambda conn: page_of_referrers(conn, ref, subject, artifact_type, after, limit))
+
+    def _images(self, conn: Connection, ref: RepositoryRef, rows: Sequence[Row[Any]]) -> list[Image]:
+        """The images of `rows`, the first at least, and no more than have `PAGE_TAGS` tags together."""
+        most = max(PAGE_TAGS, self._settings.tags_per_image)
+        tags, whole = tag_rows.of_manifests_at_most(conn, [row.id for row in rows], most)
+        return [_image(ref, row, tags.get(row.id, ())) for row in rows if row.id in whole]
 
     def record_pull(self, manifest_id: int) -> None:
         """Note that the image was pulled now; written later, by `flush_pulls`."""
@@ -196,25 +220,20 @@ def _resolve(conn: Connection, ref: RepositoryRef, repository_id: int, image: Im
     return str(tag.digest)
 
 
-def _images(conn: Connection, ref: RepositoryRef, rows: Iterable[Row[Any]]) -> list[Image]:
-    rows = list(rows)
-    tags = tag_rows.of_manifests(conn, [row.id for row in rows]) if rows else {}
-    return [
-        Image(
-            id=row.id,
-            ref=ref,
-            digest=row.digest,
-            tags=tuple(tags.get(row.id, ())),
-            size=row.image_size,
-            pushed_at=row.pushed_at,
-            media_type=row.media_type,
-            artifact_type=row.artifact_type,
-            config_media_type=row.config_media_type,
-            last_pulled_at=row.last_pulled_at,
-            subject=row.subject,
-        )
-        for row in rows
-    ]
+def _image(ref: RepositoryRef, row: Row[Any], tags: Sequence[str]) -> Image:
+    return Image(
+        id=row.id,
+        ref=ref,
+        digest=row.digest,
+        tags=tuple(tags),
+        size=row.image_size,
+        pushed_at=row.pushed_at,
+        media_type=row.media_type,
+        artifact_type=row.artifact_type,
+        config_media_type=row.config_media_type,
+        last_pulled_at=row.last_pulled_at,
+        subject=row.subject,
+    )
 
 
 def _cursor(after: str) -> tuple[int, str]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection
 
 from moorage.errors import (
@@ -94,7 +95,7 @@ def _store(conn: Connection, given: Push, repository: Any, trashed: Any | None, 
         "artifact_type": document.artifact_type,
         "config_media_type": document.config_media_type,
         "subject": document.subject,
-        "annotations": None if document.annotations is None else json.dumps(document.annotations),
+        "annotations": None if document.annotations is None else _json(document.annotations),
         "pushed_at": given.at,
         "pushed_by": given.by,
     }
@@ -106,6 +107,11 @@ def _store(conn: Connection, given: Push, repository: Any, trashed: Any | None, 
         return image_rows.add(conn, values, rows)
     image_rows.push_again(conn, trashed.id, values, rows)
     return int(trashed.id)
+
+
+def _json(annotations: Mapping[str, str]) -> str:
+    """At most as long as it is in the manifest: without escapes that it did not have."""
+    return msgspec.json.encode(annotations).decode()
 
 
 def _resolve(conn: Connection, given: Push, repository_id: int) -> tuple[list[Reference], int]:

@@ -1,11 +1,13 @@
 """Referrers: the images whose subject is another (signatures, SBOMs, attestations)."""
 
-import json
+from typing import Any
 
-from sqlalchemy import Connection
+import msgspec
+from sqlalchemy import Connection, Row
 
 from moorage.errors import RepositoryNotFound
 from moorage.names import Digest, RepositoryRef
+from moorage.registry.bounds import PAGE_BYTES
 from moorage.registry.image import Referrer
 from moorage.store.metadata import images as image_rows
 from moorage.store.metadata import repositories as repository_rows
@@ -14,19 +16,25 @@ from moorage.store.metadata import repositories as repository_rows
 def page_of_referrers(
     conn: Connection, ref: RepositoryRef, subject: Digest, artifact_type: str | None, after: int, limit: int
 ) -> tuple[list[Referrer], int | None]:
-    """At most `limit` referrers of `subject` (which need not exist) after `after`, and where the next page begins."""
-    repository = repository_rows.find(conn, ref)
-    if repository is None:
+    """A page of the referrers of `subject` (which need not exist) after `after`, and where the next page begins.
+
+    A page has at most `limit` referrers and `PAGE_BYTES` of annotations, and at least one referrer if there is any.
+    """
+    repository_id = repository_rows.id_of(conn, ref)
+    if repository_id is None:
         raise RepositoryNotFound(ref)
-    rows = image_rows.referrers(conn, repository.id, subject, artifact_type, after, limit + 1)
-    found = [
-        Referrer(
-            row.digest,
-            row.media_type,
-            row.size,
-            row.artifact_type,
-            None if row.annotations is None else json.loads(row.annotations),
-        )
-        for row in rows[:limit]
-    ]
-    return found, rows[limit - 1].id if len(rows) > limit else None
+    sizes = image_rows.referrer_sizes(conn, repository_id, subject, artifact_type, after, limit + 1)
+    ids: list[int] = []
+    total = 0
+    for row in sizes[:limit]:
+        total += row.size
+        if ids and total > PAGE_BYTES:
+            break
+        ids.append(row.id)
+    found = [_referrer(row) for row in image_rows.referrers(conn, ids)] if ids else []
+    return found, ids[-1] if len(sizes) > len(ids) else None
+
+
+def _referrer(row: Row[Any]) -> Referrer:
+    annotations = None if row.annotations in {None, "{}"} else msgspec.Raw(row.annotations.encode())
+    return Referrer(row.digest, row.media_type, row.size, row.artifact_type, annotations)

@@ -19,8 +19,8 @@ from moorage.registry.pushing import over_quota
 from moorage.registry.repositories import check_creatable, check_room
 from moorage.registry.tags import may_move
 from moorage.settings import Settings
-from moorage.store.metadata import epoch
 from moorage.store.metadata import blobs as blob_rows
+from moorage.store.metadata import epoch
 from moorage.store.metadata import images as image_rows
 from moorage.store.metadata import layers as layer_rows
 from moorage.store.metadata import repositories as repository_rows

@@ -1,6 +1,5 @@
 """GET /v2/<name>/referrers/<digest>: the manifests whose subject is this one."""
 
-from collections.abc import Mapping
 from urllib.parse import urlencode
 
 import msgspec
@@ -13,7 +12,7 @@ from moorage.registry.images import Referrer
 
 MEDIA_TYPE = "application/vnd.oci.image.index.v1+json"
 PAGE = 250
-"""Referrers in one answer; each may carry annotations."""
+"""Referrers in one answer, whose annotations have at most `PAGE_BYTES` together."""
 
 
 class Descriptor(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -21,7 +20,7 @@ class Descriptor(msgspec.Struct, rename="camel", omit_defaults=True):
     digest: str
     size: int
     artifact_type: str | None = None
-    annotations: Mapping[str, str] | None = None
+    annotations: msgspec.Raw | None = None
 
 
 class Index(msgspec.Struct, rename="camel"):
@@ -68,5 +67,5 @@ def _descriptor(referrer: Referrer) -> Descriptor:
         referrer.digest,
         referrer.size,
         referrer.artifact_type or None,
-        referrer.annotations or None,
+        referrer.annotations,
     )

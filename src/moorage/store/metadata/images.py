@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Column, Connection, Row, Select, bindparam, case, delete, func, insert, select, update
 
 from moorage.names import RepositoryRef
 from moorage.store.metadata.statement import Change, Query
@@ -53,6 +53,19 @@ _WRITTEN = [
 _ADD = Query(insert(manifests).values({name: bindparam(name) for name in _WRITTEN}).returning(manifests.c.id))
 _REFER = Change(
     insert(manifest_references).values({column.key: bindparam(column.key) for column in manifest_references.c})
+)
+
+
+_PARENTS = (
+    select(manifests.c.digest)
+    .join(manifest_references, manifest_references.c.manifest_id == manifests.c.id)
+    .where(
+        manifest_references.c.repository_id == bindparam("repository"),
+        manifest_references.c.kind == "child",
+        manifest_references.c.digest == bindparam("child"),
+        _ALIVE,
+    )
+    .limit(bindparam("most"))
 )
 
 
@@ -133,23 +146,14 @@ def trash(conn: Connection, repository_id: int, manifest_id: int, at: float, by:
     _count(conn, repository_id, -conn.execute(statement.values(deleted_at=at, deleted_by=by)).rowcount)
 
 
-def parents(conn: Connection, repository_id: int, digests: Iterable[str]) -> dict[str, list[str]]:
-    """Of each of `digests` that living indexes name as a child: their digests, oldest first."""
-    statement = (
-        select(manifest_references.c.digest, manifests.c.digest.label("parent"))
-        .join(manifests, manifests.c.id == manifest_references.c.manifest_id)
-        .where(
-            manifest_references.c.repository_id == repository_id,
-            manifest_references.c.kind == "child",
-            manifest_references.c.digest.in_(list(digests)),
-            _ALIVE,
-        )
-        .order_by(manifests.c.id)
-    )
+def parents(conn: Connection, repository_id: int, digests: Iterable[str], limit: int) -> dict[str, list[str]]:
+    """Of each of `digests` that living indexes name as a child: the digests of at most `limit` of them."""
     found: dict[str, list[str]] = {}
-    for row in conn.execute(statement):
-        if row.parent not in found.setdefault(row.digest, []):
-            found[row.digest].append(row.parent)
+    for digest in digests:
+        rows = conn.execute(_PARENTS, {"repository": repository_id, "child": digest, "most": limit})
+        named = list(dict.fromkeys(rows.scalars()))
+        if named:
+            found[digest] = named
     return found
 
 
@@ -213,21 +217,32 @@ def page_ids(
     return list(conn.execute(statement.order_by(manifests.c.id, tags.c.name).limit(limit)))
 
 
-def referrers(
+def referrer_sizes(
     conn: Connection, repository_id: int, subject: str, artifact_type: str | None, after: int, limit: int
 ) -> list[Row[Any]]:
-    """The next manifests (id, digest, media_type, size, artifact_type, annotations) whose subject is `subject`."""
+    """The next manifests whose subject is `subject` (id, size): an upper bound of their annotations in bytes.
+
+    Reads neither manifests nor annotations: the annotations are a part of the manifest, whose length is at hand.
+    """
+    size = case((manifests.c.annotations.is_(None), 0), else_=func.length(manifests.c.body)).label("size")
+    statement = select(manifests.c.id, size).where(
+        manifests.c.repository_id == repository_id, manifests.c.subject == subject, manifests.c.id > after, _ALIVE
+    )
+    if artifact_type is not None:
+        statement = statement.where(manifests.c.artifact_type == artifact_type)
+    return list(conn.execute(statement.order_by(manifests.c.id).limit(limit)))
+
+
+def referrers(conn: Connection, ids: Sequence[int]) -> list[Row[Any]]:
+    """These manifests in the order of their ids (digest, media_type, size, artifact_type, annotations)."""
     statement = select(
-        manifests.c.id,
         manifests.c.digest,
         manifests.c.media_type,
         func.length(manifests.c.body).label("size"),
         manifests.c.artifact_type,
         manifests.c.annotations,
-    ).where(manifests.c.repository_id == repository_id, manifests.c.subject == subject, manifests.c.id > after, _ALIVE)
-    if artifact_type is not None:
-        statement = statement.where(manifests.c.artifact_type == artifact_type)
-    return list(conn.execute(statement.order_by(manifests.c.id).limit(limit)))
+    )
+    return list(conn.execute(statement.where(manifests.c.id.in_(ids)).order_by(manifests.c.id)))
 
 
 def pulled(conn: Connection, manifest_id: int, at: float, unless_since: float) -> None:

@@ -25,6 +25,7 @@ from moorage.store.metadata.schema import metadata as metadata  # noqa: PLC0414 
 
 _ALIVE = text("deleted_at IS NULL")
 _IN_TRASH = text("deleted_at IS NOT NULL")
+_REFERRER = text("subject IS NOT NULL AND deleted_at IS NULL")
 _REMOVED = text("digest IS NULL")
 
 # One row: the authorisation epoch, raised by every change of identity or policy in that change's own transaction.
@@ -143,7 +144,15 @@ manifests = Table(
 )
 index_of_some("uq_manifests_alive", _ALIVE, manifests.c.repository_id, manifests.c.digest, unique=True)
 Index("ix_manifests_repository_id_id", manifests.c.repository_id, manifests.c.id)
-Index("ix_manifests_repository_id_subject", manifests.c.repository_id, manifests.c.subject)
+# Of referrers alone: most manifests have no subject. A filtered page must not look through referrers of other types.
+index_of_some("ix_manifests_referrers", _REFERRER, manifests.c.repository_id, manifests.c.subject)
+index_of_some(
+    "ix_manifests_typed_referrers",
+    _REFERRER,
+    manifests.c.repository_id,
+    manifests.c.subject,
+    manifests.c.artifact_type,
+)
 index_of_some("ix_manifests_trash", _IN_TRASH, manifests.c.repository_id, manifests.c.digest)
 index_of_some("ix_manifests_deleted_at", _IN_TRASH, manifests.c.deleted_at)
 

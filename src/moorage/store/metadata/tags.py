@@ -44,6 +44,16 @@ def remove(conn: Connection, repository_id: int, name: str, at: float, by: str) 
     _remember(conn, repository_id, name, None, at, by)
 
 
+def remove_all(
+    conn: Connection, repository_id: int, manifest_id: int, names: Sequence[str], at: float, by: str
+) -> None:
+    """Remove the tags `names`, which are all that the manifest has; their history says so."""
+    if names:
+        conn.execute(delete(tags).where(tags.c.manifest_id == manifest_id))
+        row = {"repository_id": repository_id, "digest": None, "at": at, "by": by}
+        _REMEMBER.run_each(conn, [{**row, "name": name} for name in names])
+
+
 def _remember(conn: Connection, repository_id: int, name: str, digest: str | None, at: float, by: str) -> None:
     _REMEMBER.run(conn, {"repository_id": repository_id, "name": name, "digest": digest, "at": at, "by": by})
 
@@ -55,6 +65,28 @@ def of_manifests(conn: Connection, manifest_ids: Sequence[int]) -> dict[int, lis
     for row in conn.execute(statement):
         found.setdefault(row.manifest_id, []).append(row.name)
     return {manifest_id: sorted(names) for manifest_id, names in found.items()}
+
+
+def of_manifests_at_most(
+    conn: Connection, manifest_ids: Sequence[int], limit: int
+) -> tuple[dict[int, list[str]], set[int]]:
+    """The tags of these manifests, sorted, and which of the manifests they are complete of.
+
+    Reads at most `limit` + 1 tags. Manifests that come later in the order of their ids are left out if all of them have
+    more than `limit`.
+    """
+    if not manifest_ids:
+        return {}, set()
+    statement = select(tags.c.manifest_id, tags.c.name).where(tags.c.manifest_id.in_(manifest_ids))
+    rows = conn.execute(statement.order_by(tags.c.manifest_id).limit(limit + 1)).all()
+    whole = set(manifest_ids)
+    if len(rows) > limit:
+        whole = {each for each in manifest_ids if each < rows[-1].manifest_id}
+    found: dict[int, list[str]] = {}
+    for row in rows:
+        if row.manifest_id in whole:
+            found.setdefault(row.manifest_id, []).append(row.name)
+    return {manifest_id: sorted(names) for manifest_id, names in found.items()}, whole
 
 
 def count(conn: Connection, manifest_id: int) -> int:

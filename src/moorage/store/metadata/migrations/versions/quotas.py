@@ -1,4 +1,5 @@
-"""Open uploads, their bytes and temporary credentials are counted per account; failed finishes per upload.
+"""Open uploads, their bytes and temporary credentials are counted per account; failed finishes per upload; indexes of
+referrers by type.
 
 A deleted repository no longer has uploads: those that one has here end, and the sweep deletes their files.
 """
@@ -10,6 +11,9 @@ revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
+
+
+_REFERRER = sa.text("subject IS NOT NULL AND deleted_at IS NULL")
 
 
 def upgrade() -> None:
@@ -24,11 +28,20 @@ def upgrade() -> None:
     op.add_column("repositories", sa.Column("uploads", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("uploads", sa.Column("reserved", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("uploads", sa.Column("failures", sa.Integer(), nullable=False, server_default="0"))
-    deleted = "SELECT id FROM repositories WHERE deleted_at IS NOT NULL"
+    op.drop_index("ix_manifests_repository_id_subject", "manifests")
+    for name, columns in (("referrers", ["subject"]), ("typed_referrers", ["subject", "artifact_type"])):
+        op.create_index(
+            f"ix_manifests_{name}",
+            "manifests",
+            ["repository_id", *columns],
+            sqlite_where=_REFERRER,
+            postgresql_where=_REFERRER,
+        )
     op.execute(
-        f"DELETE FROM upload_contents WHERE upload_id IN (SELECT id FROM uploads WHERE repository_id IN ({deleted}))"
+        "DELETE FROM upload_contents WHERE upload_id IN (SELECT uploads.id FROM uploads JOIN repositories"
+        " ON repositories.id = uploads.repository_id WHERE repositories.deleted_at IS NOT NULL)"
     )
-    op.execute(f"DELETE FROM uploads WHERE repository_id IN ({deleted})")
+    op.execute("DELETE FROM uploads WHERE repository_id IN (SELECT id FROM repositories WHERE deleted_at IS NOT NULL)")
     op.execute("UPDATE uploads SET reserved = size WHERE id NOT IN (SELECT upload_id FROM upload_contents)")
     op.execute(
         "UPDATE repositories SET uploads = (SELECT count(*) FROM uploads WHERE uploads.repository_id = repositories.id)"

@@ -64,7 +64,7 @@ class Bench:
             blobs,
             clock,
             settings,
-            Repositories(Epochs(db), blobs, clock, settings),
+            Repositories(Epochs(db), clock, settings),
             Images(db, clock, settings),
             Layers(db, blobs, clock, settings),
             Uploads(db, blobs, clock, settings),

@@ -28,7 +28,7 @@ NEW = REF._replace(name=RepositoryName("team/new"))
 
 
 def limited(bench: Bench, **quotas: Any) -> Repositories:
-    return Repositories(Epochs(bench.db), bench.blobs, bench.clock, replace(bench.settings, **quotas))
+    return Repositories(Epochs(bench.db), bench.clock, replace(bench.settings, **quotas))
 
 
 async def events(bench: Bench) -> list[tuple[str, str]]:
@@ -228,7 +228,7 @@ async def test_fifty_tags_at_most_together_with_those_that_are_there(bench: Benc
 
 async def test_the_state_a_decision_needs_is_never_old(bench: Bench) -> None:
     epochs = [await bench.repositories.current_epoch()]
-    other_worker = Repositories(Epochs(bench.db), bench.blobs, bench.clock, bench.settings)
+    other_worker = Repositories(Epochs(bench.db), bench.clock, bench.settings)
 
     async def now() -> State | None:
         epochs.append(await bench.repositories.current_epoch())

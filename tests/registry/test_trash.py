@@ -29,7 +29,7 @@ HIM = "arn:aws:iam::123456789012:user/restorer"
 
 
 def trash(bench: Bench, **quotas: Any) -> Trash:
-    return Trash(bench.db, bench.clock, replace(bench.settings, **quotas))
+    return Trash(bench.db, bench.blobs, bench.clock, replace(bench.settings, **quotas))
 
 
 async def delete(bench: Bench, *ids: ImageId, door: Any = "ecr") -> None:

@@ -85,12 +85,19 @@ class Sweep:
 
     async def _end_uploads(self) -> None:
         before = self._before(self._settings.upload_seconds)
+        while ids := await self._db.read(lambda conn: upload_rows.finished(conn, BATCH)):
+
+            def forget(conn: Connection, ids: list[str] = ids) -> None:
+                for upload_id in ids:
+                    upload_rows.end(conn, upload_id)
+
+            await self._db.transaction(forget, long=True, by_row=True)
         while ids := await self._db.read(lambda conn: upload_rows.rested(conn, before, BATCH)):
 
             def work(conn: Connection, ids: list[str] = ids) -> list[str]:
                 return [upload_id for upload_id in ids if upload_rows.end_rested(conn, upload_id, before)]
 
-            for upload_id in await self._db.transaction(work, long=True):
+            for upload_id in await self._db.transaction(work, long=True, by_row=True):
                 await self._blobs.abort(upload_id)
 
     async def _destroy_trash(self) -> None:

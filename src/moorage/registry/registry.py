@@ -37,12 +37,12 @@ def make_registry(
     """The registry over `db` and `blobs`. `epochs`: as of `make_identity`."""
     epochs = epochs or Epochs(db)
     return Registry(
-        repositories=Repositories(epochs, blobs, clock, settings),
+        repositories=Repositories(epochs, clock, settings),
         images=Images(db, clock, settings),
         layers=Layers(db, blobs, clock, settings),
         uploads=Uploads(db, blobs, clock, settings),
         policies=RepositoryPolicies(db, clock),
         registry_policies=RegistryPolicies(epochs, clock),
         settings=AccountSettings(db),
-        trash=Trash(db, clock, settings),
+        trash=Trash(db, blobs, clock, settings),
     )

@@ -24,7 +24,6 @@ from moorage.names import AccountId, Region, RepositoryName, RepositoryRef, part
 from moorage.registry import events
 from moorage.registry.recent import Recent
 from moorage.settings import Settings
-from moorage.store.blobs.store import BlobStore
 from moorage.store.metadata import epoch
 from moorage.store.metadata import repositories as rows
 from moorage.store.metadata import uploads as upload_rows
@@ -67,9 +66,8 @@ class State(msgspec.Struct, frozen=True, gc=False):
 class Repositories:
     """The repositories of every registry."""
 
-    def __init__(self, epochs: epoch.Epochs, blobs: BlobStore, clock: Clock, settings: Settings) -> None:
+    def __init__(self, epochs: epoch.Epochs, clock: Clock, settings: Settings) -> None:
         self._db = db = epochs.db
-        self._blobs = blobs
         self._epochs = epochs
         self._clock = clock
         self._settings = settings
@@ -151,10 +149,10 @@ class Repositories:
     async def delete(self, ref: RepositoryRef, *, force: bool, by: str) -> Repository:
         """Into the trash with it and all it holds; without `force` RepositoryNotEmpty when it holds an image.
 
-        Its open uploads end.
+        Its open uploads end with the next sweep.
         """
 
-        def work(conn: Connection) -> tuple[Repository, list[str]]:
+        def work(conn: Connection) -> Repository:
             row = _row(conn, ref)
             if not force and rows.has_images(conn, row.id):
                 raise RepositoryNotEmpty(ref)
@@ -162,12 +160,10 @@ class Repositories:
             rows.change(conn, row.id, deleted_at=now, deleted_by=by)
             epoch.advance_repository(conn)
             events.record(conn, ref, "repository.deleted", {"by": by}, at=now)
-            return _read(row), upload_rows.end_all(conn, row.id, ref.account)
+            upload_rows.expire_all(conn, row.id)
+            return _read(row)
 
-        deleted, uploads = await self._db.transaction(work)
-        for upload_id in uploads:
-            await self._blobs.abort(upload_id)
-        return deleted
+        return await self._db.transaction(work)
 
     async def set_mutability(
         self, ref: RepositoryRef, mutability: str, exclusion_filters: Sequence[str], *, by: str

@@ -19,6 +19,7 @@ from moorage.registry.pushing import over_quota
 from moorage.registry.repositories import check_creatable, check_room
 from moorage.registry.tags import may_move
 from moorage.settings import Settings
+from moorage.store.blobs.store import BlobStore
 from moorage.store.metadata import blobs as blob_rows
 from moorage.store.metadata import epoch
 from moorage.store.metadata import images as image_rows
@@ -61,8 +62,9 @@ class Trash:
     The quotas hold here as they do for a push: LimitExceeded, and nothing has come back.
     """
 
-    def __init__(self, db: Database, clock: Clock, settings: Settings) -> None:
+    def __init__(self, db: Database, blobs: BlobStore, clock: Clock, settings: Settings) -> None:
         self._db = db
+        self._blobs = blobs
         self._clock = clock
         self._settings = settings
 
@@ -140,14 +142,15 @@ class Trash:
     async def purge_repository(self, ref: RepositoryRef, *, by: str) -> None:
         """Destroy the repository that was deleted last under that name. RepositoryNotFound."""
 
-        def work(conn: Connection) -> None:
+        def work(conn: Connection) -> list[str]:
             row = repository_rows.latest_in_trash(conn, ref)
             if row is None:
                 raise RepositoryNotFound(ref)
-            repository_rows.destroy(conn, row.id)
             events.record(conn, ref, "repository.purged", {"by": by}, at=self._clock.now())
+            return repository_rows.destroy(conn, row.id)
 
-        await self._db.transaction(work, long=True)
+        for upload_id in await self._db.transaction(work, long=True):
+            await self._blobs.abort(upload_id)
 
     async def purge_image(self, ref: RepositoryRef, digest: Digest, *, by: str) -> list[Digest]:
         """Destroy a deleted image. RepositoryNotFound, ImageNotFound.

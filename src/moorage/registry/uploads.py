@@ -34,7 +34,6 @@ from moorage.store.metadata import blobs as blob_rows
 from moorage.store.metadata import layers as layer_rows
 from moorage.store.metadata import repositories as repository_rows
 from moorage.store.metadata import uploads as upload_rows
-from moorage.store.metadata import usage
 from moorage.store.metadata.database import Database
 
 SMALLEST_PART = 5 << 20  # bytes; every part but the last
@@ -73,18 +72,14 @@ class Uploads:
     async def begin(self, ref: RepositoryRef, by: str) -> Upload:
         """A new, empty upload; RepositoryNotFound, TooManyUploads."""
         upload_id = str(uuid.uuid4())
-        in_repository, in_account = self._settings.uploads_per_repository, self._settings.uploads_per_account
+        room = upload_rows.Room(self._settings.uploads_per_repository, self._settings.uploads_per_account)
 
         def work(conn: Connection) -> None:
-            repository_id = upload_rows.open_one(conn, ref, in_repository)
-            if repository_id is None:
-                _repository_id(conn, ref)
-                raise _over_quota(f"a repository may have {in_repository} open uploads")
-            if not usage.take(conn, ref.account, "uploads", 1, in_account):
-                raise _over_quota(f"an account may have {in_account} open uploads")
-            upload_rows.begin(conn, upload_id, repository_id, self._clock.now(), by)
+            repository_id = _repository_id(conn, ref)
+            if not upload_rows.begin(conn, upload_id, repository_id, ref.account, room, self._clock.now(), by):
+                raise _over_quota(f"{room.in_repository} open uploads a repository, {room.in_account} an account")
 
-        await self._db.transaction(work, durable=False)
+        await self._db.transaction(work, durable=False, by_row=True)
         return Upload(upload_id, ref, 0)
 
     async def status(self, ref: RepositoryRef, upload_id: str) -> Upload:
@@ -146,7 +141,7 @@ class Uploads:
             if door == "ecr" and layer_rows.holds(conn, row.repository_id, digest):
                 raise LayerAlreadyExists(ref, digest)
             layer = self._keep_small(conn, row.repository_id, digest, content)
-            upload_rows.end(conn, upload_id)
+            upload_rows.finish(conn, upload_id, self._clock.now())
             return layer
 
         async with self._lock(upload_id):
@@ -189,7 +184,7 @@ class Uploads:
         def work(conn: Connection) -> bool:
             return upload_rows.fail(conn, upload_id) >= MOST_FAILED_FINISHES and upload_rows.end(conn, upload_id)
 
-        if await self._db.transaction(work, durable=False):
+        if await self._db.transaction(work, durable=False, by_row=True):
             await self._blobs.abort(upload_id)
 
     def _lock(self, upload_id: str) -> asyncio.Lock:
@@ -304,7 +299,7 @@ class Uploads:
             raise _over_quota(f"the open uploads of an account may have {most} bytes")
 
         try:
-            return await self._db.transaction(work, durable=False)
+            return await self._db.transaction(work, durable=False, by_row=True)
         except LookupError as error:  # it ended meanwhile: canceled, expired, or with its repository
             raise UploadNotFound(ref, upload_id) from error
 
@@ -331,7 +326,7 @@ class Uploads:
             raise
 
     async def _forget(self, upload_id: str) -> None:
-        await self._db.transaction(lambda conn: upload_rows.end(conn, upload_id), durable=False)
+        await self._db.transaction(lambda conn: upload_rows.end(conn, upload_id), durable=False, by_row=True)
         await self._blobs.abort(upload_id)
 
     async def _settle(self, ref: RepositoryRef, row: Any) -> None:
@@ -386,7 +381,7 @@ class Uploads:
             return None
         layer_rows.attach(conn, _repository_id(conn, ref), digest, size, self._clock.now())
         blob_rows.keep(conn, digest)
-        upload_rows.end(conn, upload_id)
+        upload_rows.finish(conn, upload_id, self._clock.now())
         row = layer_rows.find(conn, ref, digest)
         assert row is not None  # noqa: S101 - it was attached in this transaction
         return Layer(digest, size, row.object_key, row.content)

@@ -19,14 +19,18 @@ class Database(Protocol):
         """What `work` returns on a consistent snapshot. `work` must not write."""
         ...
 
-    async def transaction(self, work: Callable[[Connection], T], *, durable: bool = True, long: bool = False) -> T:
+    async def transaction(
+        self, work: Callable[[Connection], T], *, durable: bool = True, long: bool = False, by_row: bool = False
+    ) -> T:
         """Run `work` alone, commit, return what it returned; when it raises, nothing of it stays.
 
         Transactions are serialisable. `work` may run more than once (a conflict, a failed group), so it must do nothing
         but talk to its connection. With `durable` the answer comes after the data is on disk; without it the data
         survives the death of the process but perhaps not of the machine. Others may see it a moment before it is
-        durable. `long`: `work` takes more than a few milliseconds and must not hold the event loop up. A full disk
-        raises `moorage.errors.InsufficientStorage`.
+        durable. `long`: `work` takes more than a few milliseconds and must not hold the event loop up. `by_row`: `work`
+        needs no snapshot, because each of its statements checks what it changes; on PostgreSQL it runs READ COMMITTED,
+        so that transactions that count in one row wait for each other instead of colliding. A full disk raises
+        `moorage.errors.InsufficientStorage`.
         """
         ...
 

@@ -43,6 +43,7 @@ class PostgresDatabase:
         self._engine = engine
         self._reading = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._writing = engine.execution_options(isolation_level="SERIALIZABLE")
+        self._by_row = engine.execution_options(isolation_level="READ COMMITTED")
         self._writers = asyncio.Semaphore(WRITERS)
         self._long_writers = asyncio.Semaphore(WRITERS)
 
@@ -91,11 +92,13 @@ class PostgresDatabase:
                     raise
         raise AssertionError("unreachable")
 
-    async def transaction(self, work: Callable[[Connection], T], *, durable: bool = True, long: bool = False) -> T:
+    async def transaction(
+        self, work: Callable[[Connection], T], *, durable: bool = True, long: bool = False, by_row: bool = False
+    ) -> T:
         async with self._long_writers if long else self._writers:
-            return await self._transaction(work, durable, long)
+            return await self._transaction(work, durable, long, self._by_row if by_row else self._writing)
 
-    async def _transaction(self, work: Callable[[Connection], T], durable: bool, long: bool) -> T:
+    async def _transaction(self, work: Callable[[Connection], T], durable: bool, long: bool, writing: AsyncEngine) -> T:
         beside = [] if long else [_BESIDE]  # whoever is let alone does not wait for long ones
         asynchronous = [] if durable else [_ASYNCHRONOUS]
         attempt = 0
@@ -103,12 +106,12 @@ class PostgresDatabase:
             attempt += 1
             try:
                 if attempt <= BESIDE_OTHERS:
-                    return await self._run(work, beside + asynchronous)
+                    return await self._run(writing, work, beside + asynchronous)
                 # The lock is held by a transaction beside it: one that waits for a lock within itself goes on from what
                 # it saw before it waited.
                 async with self._engine.begin() as conn:
                     await conn.execute(_ALONE)
-                    return await self._run(work, asynchronous)
+                    return await self._run(writing, work, asynchronous)
             except DBAPIError as error:
                 code = getattr(error.orig, "sqlstate", None)
                 if code in _NO_ROOM:
@@ -119,9 +122,9 @@ class PostgresDatabase:
                     raise
             await asyncio.sleep(random.uniform(0, min(0.5, 0.002 * 2**attempt)))  # noqa: S311 - only spreads retries
 
-    async def _run(self, work: Callable[[Connection], T], first: Sequence[str]) -> T:
+    async def _run(self, writing: AsyncEngine, work: Callable[[Connection], T], first: Sequence[str]) -> T:
         """One attempt; `first`: expressions to evaluate at its beginning."""
-        async with self._writing.begin() as conn:
+        async with writing.begin() as conn:
             if first:
                 await conn.execute(text(f"SELECT {', '.join(first)}"))
             return await conn.run_sync(work)

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
 
 from moorage.names import RepositoryRef
+from moorage.store.metadata import uploads, usage
 from moorage.store.metadata.statement import Query
 from moorage.store.metadata.tables import epoch, manifests, repositories, repository_tags
 
@@ -169,9 +170,16 @@ def latest_in_trash(conn: Connection, ref: RepositoryRef) -> Row[*tuple[Any, ...
     ).one_or_none()
 
 
-def destroy(conn: Connection, repository_id: int) -> None:
-    """Delete the row, and with it everything that hangs on it."""
+def destroy(conn: Connection, repository_id: int) -> list[str]:
+    """Delete the repository with everything it holds; the ids of its uploads, whose bytes the blob store may have."""
+    statement = select(repositories.c.account).where(repositories.c.id == repository_id)
+    account = conn.execute(statement).scalar_one_or_none()
+    if account is None:
+        return []
+    ended = uploads.end_all(conn, repository_id, account)
+    usage.forget(conn, usage.uploads_of_repository(repository_id))
     conn.execute(delete(repositories).where(repositories.c.id == repository_id))
+    return ended
 
 
 def regions(conn: Connection, account: str) -> list[str]:

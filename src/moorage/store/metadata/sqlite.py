@@ -59,7 +59,9 @@ class SqliteDatabase:
         finally:
             self._execute("ROLLBACK")
 
-    async def transaction(self, work: Callable[[Connection], T], *, durable: bool = True, long: bool = False) -> T:
+    async def transaction(
+        self, work: Callable[[Connection], T], *, durable: bool = True, long: bool = False, by_row: bool = False
+    ) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._writer.submit(Job(work, durable, long, future))
         return await future

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, select
 
 from moorage.store.metadata.identity_tables import sessions
+from moorage.store.metadata.repositories import destroy
 from moorage.store.metadata.tables import outbox, repositories
 
 
@@ -16,7 +17,9 @@ def expired_repositories(conn: Connection, before: float, limit: int) -> list[in
 
 def destroy_expired_repositories(conn: Connection, ids: Sequence[int], before: float) -> None:
     """Destroy those of the repositories that are still in the trash since before `before`, with all they hold."""
-    conn.execute(delete(repositories).where(repositories.c.id.in_(ids), repositories.c.deleted_at < before))
+    still = select(repositories.c.id).where(repositories.c.id.in_(ids), repositories.c.deleted_at < before)
+    for repository_id in conn.execute(still).scalars().all():
+        destroy(conn, repository_id)
 
 
 def has_expired_sessions(conn: Connection, before: float) -> bool:

@@ -26,6 +26,7 @@ from moorage.store.metadata.schema import metadata as metadata  # noqa: PLC0414 
 _ALIVE = text("deleted_at IS NULL")
 _IN_TRASH = text("deleted_at IS NOT NULL")
 _REFERRER = text("subject IS NOT NULL AND deleted_at IS NULL")
+_FINISHED = text("finished_at IS NOT NULL")
 _REMOVED = text("digest IS NULL")
 
 # One row: the authorisation epoch, raised by every change of identity or policy in that change's own transaction.
@@ -55,7 +56,6 @@ repositories = Table(
     Column("kms_key", Text),
     Column("policy_hash", String(64), ForeignKey("policy_documents.hash")),  # the repository policy in force
     Column("images", Integer, nullable=False, server_default="0"),  # so many rows of `manifests` are alive
-    Column("uploads", Integer, nullable=False, server_default="0"),  # so many rows of `uploads` it has
     Column("deleted_at", Float),
     Column("deleted_by", Text),
 )
@@ -238,9 +238,14 @@ uploads = Table(
     Column("last_part_small", Boolean, nullable=False),
     Column("reserved", BigInteger, nullable=False, server_default="0"),  # bytes in the blob store, or about to be
     Column("failures", Integer, nullable=False, server_default="0"),  # finishes whose digest was wrong
+    # It is a layer, and neither found nor added to any more. The next upload of the repository, or the sweep, deletes
+    # the row and counts it no longer: a finish need not wait for the row that counts.
+    Column("finished_at", Float),
     Index("ix_uploads_updated_at", "updated_at"),
     Index("ix_uploads_repository_id", "repository_id"),
 )
+
+index_of_some("ix_uploads_finished", _FINISHED, uploads.c.repository_id)
 
 upload_contents = Table(  # bytes of an upload that is small so far; without a row here they are in the blob store
     "upload_contents",
@@ -251,13 +256,11 @@ upload_contents = Table(  # bytes of an upload that is small so far; without a r
 
 # --- Registry-wide ---
 
-account_usage = Table(  # what of an account is limited by a quota; written by whoever adds or removes it
-    "account_usage",
+usage = Table(  # of what a quota limits; written by whoever adds or removes it
+    "usage",
     metadata,
-    Column("account", String(12), primary_key=True),
-    Column("uploads", Integer, nullable=False),  # rows of `uploads`
-    Column("upload_bytes", BigInteger, nullable=False),  # their `reserved`
-    Column("sessions", Integer, nullable=False),  # rows of `sessions`
+    Column("scope", String(64), primary_key=True),  # see usage.py
+    Column("amount", BigInteger, nullable=False),
 )
 
 account_settings = Table(

@@ -1,6 +1,7 @@
 """Statements about uploads: bytes on their way to become a layer."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
@@ -37,6 +38,7 @@ _FIND = Query(
     .outerjoin(upload_contents, upload_contents.c.upload_id == uploads.c.id)
     .where(
         uploads.c.id == bindparam("id"),
+        uploads.c.finished_at.is_(None),
         repositories.c.account == bindparam("account"),
         repositories.c.region == bindparam("region"),
         repositories.c.name == bindparam("name"),
@@ -59,24 +61,6 @@ _SET_CONTENT = Change(
     update(upload_contents).where(upload_contents.c.upload_id == bindparam("of")).values(content=bindparam("content"))
 )
 _DROP_CONTENT = Change(delete(upload_contents).where(upload_contents.c.upload_id == bindparam("of")))
-_OPEN = Query(
-    update(repositories)
-    .where(
-        repositories.c.account == bindparam("of_account"),
-        repositories.c.region == bindparam("of_region"),
-        repositories.c.name == bindparam("of_name"),
-        repositories.c.deleted_at.is_(None),
-        repositories.c.uploads < bindparam("most"),
-    )
-    .values(uploads=repositories.c.uploads + 1)
-    .returning(repositories.c.id)
-)
-_CLOSE = Query(
-    update(repositories)
-    .where(repositories.c.id == bindparam("of"))
-    .values(uploads=repositories.c.uploads - 1)
-    .returning(repositories.c.account)
-)
 _RESERVE = Change(
     update(uploads)
     .where(uploads.c.id == bindparam("of"))
@@ -84,28 +68,42 @@ _RESERVE = Change(
 )
 _FAIL = Query(
     update(uploads)
-    .where(uploads.c.id == bindparam("of"))
+    .where(uploads.c.id == bindparam("of"), uploads.c.finished_at.is_(None))
     .values(failures=uploads.c.failures + 1)
     .returning(uploads.c.failures)
 )
+_FINISH = Change(update(uploads).where(uploads.c.id == bindparam("of")).values(finished_at=bindparam("at")))
 _END = Query(
     delete(uploads).where(uploads.c.id == bindparam("of")).returning(uploads.c.repository_id, uploads.c.reserved)
 )
+_END_FINISHED = Query(
+    delete(uploads)
+    .where(uploads.c.repository_id == bindparam("of"), uploads.c.finished_at.is_not(None))
+    .returning(uploads.c.reserved)
+)
+_ACCOUNT = Query(select(repositories.c.account).where(repositories.c.id == bindparam("repository_id")))
 
 
-def open_one(conn: Connection, ref: RepositoryRef, most: int) -> int | None:
-    """Count one more upload of the repository; its id.
+class Room(NamedTuple):
+    """Quotas of open uploads."""
 
-    None, and nothing is counted, when it has `most` already or does not exist.
-    """
-    where = {"of_account": ref.account, "of_region": ref.region, "of_name": ref.name}
-    row = _OPEN.first(conn, {**where, "most": most})
-    return None if row is None else int(row.id)
+    in_repository: int
+    in_account: int
 
 
-def begin(conn: Connection, upload_id: str, repository_id: int, at: float, by: str) -> None:
-    """Add an empty upload, which `open_one` and `usage.take` have counted."""
+def begin(conn: Connection, upload_id: str, repository_id: int, account: str, room: Room, at: float, by: str) -> bool:
+    """Add an empty upload; False when a quota is used up, and then the transaction must not be committed."""
+    finished = _END_FINISHED.all(conn, {"of": repository_id})
+    more = 1 - len(finished)  # mostly none: an upload takes the place of the last one that was finished
+    usage.give_back(conn, usage.upload_bytes_of_account(account), sum(row.reserved for row in finished))
+    if not usage.take(conn, usage.uploads_of_repository(repository_id), more, room.in_repository):
+        return False
+    if not usage.take(conn, usage.uploads_of_account(account), more, room.in_account):
+        _end_finished_of_account(conn, account)
+        if not usage.take(conn, usage.uploads_of_account(account), more, room.in_account):
+            return False
     _BEGIN.run(conn, {"id": upload_id, "repository_id": repository_id, "at": at, "by": by})
+    return True
 
 
 def find(conn: Connection, ref: RepositoryRef, upload_id: str) -> Any | None:
@@ -153,8 +151,11 @@ def reserve(conn: Connection, upload_id: str, account: str, more: int, most: int
     False, and nothing is reserved, when the uploads of the account would have more than `most`. LookupError when the
     upload is gone.
     """
-    if not usage.take(conn, account, "upload_bytes", more, most):
-        return False
+    scope = usage.upload_bytes_of_account(account)
+    if not usage.take(conn, scope, more, most):
+        _end_finished_of_account(conn, account)
+        if not usage.take(conn, scope, more, most):
+            return False
     if not _RESERVE.run(conn, {"of": upload_id, "more": more, "at": at}):
         raise LookupError(upload_id)
     return True
@@ -166,25 +167,58 @@ def fail(conn: Connection, upload_id: str) -> int:
     return 0 if row is None else int(row.failures)
 
 
+def finish(conn: Connection, upload_id: str, at: float) -> None:
+    """The upload is a layer from now on: nobody finds it any more, and its content is deleted."""
+    _FINISH.run(conn, {"of": upload_id, "at": at})
+    _DROP_CONTENT.run(conn, {"of": upload_id})
+
+
 def end(conn: Connection, upload_id: str) -> bool:
-    """Forget the upload and its content, and count it no longer; whether there was one."""
+    """Delete the upload with its content, and count it no longer; whether there was one."""
     row = _END.first(conn, {"of": upload_id})
     if row is None:
         return False
-    repository = _CLOSE.first(conn, {"of": row.repository_id})
+    repository = _ACCOUNT.first(conn, {"repository_id": row.repository_id})
     assert repository is not None  # noqa: S101 - an upload goes with its repository
-    usage.give_back(conn, repository.account, uploads=1, upload_bytes=row.reserved)
+    _give_back(conn, row.repository_id, repository.account, [row.reserved])
     return True
 
 
+def expire_all(conn: Connection, repository_id: int) -> None:
+    """Let the next sweep end every upload of the repository, whose bytes count until they are deleted."""
+    here = (uploads.c.repository_id == repository_id, uploads.c.finished_at.is_(None))
+    conn.execute(update(uploads).where(*here).values(updated_at=0.0))
+
+
 def end_all(conn: Connection, repository_id: int, account: str) -> list[str]:
-    """Forget every upload of the repository, and count them no longer; their ids."""
+    """Delete every upload of the repository, and count them no longer; their ids."""
     here = uploads.c.repository_id == repository_id
     ended = conn.execute(delete(uploads).where(here).returning(uploads.c.id, uploads.c.reserved)).all()
-    if ended:
-        conn.execute(update(repositories).where(repositories.c.id == repository_id).values(uploads=0))
-        usage.give_back(conn, account, uploads=len(ended), upload_bytes=sum(row.reserved for row in ended))
+    _give_back(conn, repository_id, account, [row.reserved for row in ended])
     return [row.id for row in ended]
+
+
+def finished(conn: Connection, limit: int) -> list[str]:
+    """Ids of uploads that were finished."""
+    return list(conn.execute(select(uploads.c.id).where(uploads.c.finished_at.is_not(None)).limit(limit)).scalars())
+
+
+def _end_finished_of_account(conn: Connection, account: str) -> None:
+    """Only where a quota is used up: looks for finished uploads in all repositories of the account."""
+    there = (
+        select(uploads.c.id)
+        .join(repositories, repositories.c.id == uploads.c.repository_id)
+        .where(uploads.c.finished_at.is_not(None), repositories.c.account == account)
+    )
+    for upload_id in conn.execute(there.order_by(uploads.c.id)).scalars().all():
+        end(conn, upload_id)
+
+
+def _give_back(conn: Connection, repository_id: int, account: str, reserved: Sequence[int]) -> None:
+    """Count uploads of these sizes no longer."""
+    usage.give_back(conn, usage.upload_bytes_of_account(account), sum(reserved))
+    usage.give_back(conn, usage.uploads_of_repository(repository_id), len(reserved))
+    usage.give_back(conn, usage.uploads_of_account(account), len(reserved))
 
 
 def rested(conn: Connection, before: float, limit: int) -> list[str]:

@@ -1,52 +1,58 @@
-"""Statements about how much of its quotas an account uses: counted in one row, so that no request counts rows.
+"""Statements about how much of its quotas an account or a repository uses: a row a quota, so that nobody counts rows.
 
-Whoever adds or removes what is counted changes the count in the same transaction.
+Whoever adds or removes what is counted changes the amount in the same transaction.
 """
 
-from typing import Literal
-
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from moorage.store.metadata.statement import Change, Query
-from moorage.store.metadata.tables import account_usage
+from moorage.store.metadata.tables import usage
 
-Counted = Literal["uploads", "upload_bytes", "sessions"]
-
-_TAKE = {
-    name: Change(
-        update(account_usage)
-        .where(
-            account_usage.c.account == bindparam("of"), account_usage.c[name] + bindparam("more") <= bindparam("most")
-        )
-        .values({name: account_usage.c[name] + bindparam("more")})
-    )
-    for name in ("uploads", "upload_bytes", "sessions")
-}
-_RETURN = Change(
-    update(account_usage)
-    .where(account_usage.c.account == bindparam("of"))
-    .values(
-        uploads=account_usage.c.uploads - bindparam("fewer_uploads"),
-        upload_bytes=account_usage.c.upload_bytes - bindparam("fewer_bytes"),
-        sessions=account_usage.c.sessions - bindparam("fewer_sessions"),
-    )
+_TAKE = Change(
+    update(usage)
+    .where(usage.c.scope == bindparam("of"), usage.c.amount + bindparam("more") <= bindparam("most"))
+    .values(amount=usage.c.amount + bindparam("more"))
 )
-_KNOWN = Query(select(account_usage.c.account).where(account_usage.c.account == bindparam("account")))
-_ADD = Change(insert(account_usage).values(account=bindparam("account"), uploads=0, upload_bytes=0, sessions=0))
+_GIVE = Change(update(usage).where(usage.c.scope == bindparam("of")).values(amount=usage.c.amount - bindparam("fewer")))
+_KNOWN = Query(select(usage.c.scope).where(usage.c.scope == bindparam("scope")))
+_ADD = Change(insert(usage).values(scope=bindparam("scope"), amount=0))
 
 
-def take(conn: Connection, account: str, counted: Counted, more: int, most: int) -> bool:
-    """Add `more` to what the account uses; False, and nothing is added, when that would be more than `most`."""
-    values = {"of": account, "more": more, "most": most}
-    if _TAKE[counted].run(conn, values):
+def take(conn: Connection, scope: str, more: int, most: int) -> bool:
+    """Add `more`, which may be negative; False, and nothing is added, when that would be more than `most`."""
+    if not more:
         return True
-    if _KNOWN.first(conn, {"account": account}) is not None:
+    values = {"of": scope, "more": more, "most": most}
+    if _TAKE.run(conn, values):
+        return True
+    if _KNOWN.first(conn, {"scope": scope}) is not None:
         return False
-    _ADD.run(conn, {"account": account})
-    return bool(_TAKE[counted].run(conn, values))
+    _ADD.run(conn, {"scope": scope})
+    return bool(_TAKE.run(conn, values))
 
 
-def give_back(conn: Connection, account: str, *, uploads: int = 0, upload_bytes: int = 0, sessions: int = 0) -> None:
-    """Subtract what the account no longer uses."""
-    fewer = {"fewer_uploads": uploads, "fewer_bytes": upload_bytes, "fewer_sessions": sessions}
-    _RETURN.run(conn, {"of": account, **fewer})
+def give_back(conn: Connection, scope: str, fewer: int) -> None:
+    """Subtract what is no longer used."""
+    if fewer:
+        _GIVE.run(conn, {"of": scope, "fewer": fewer})
+
+
+def forget(conn: Connection, scope: str) -> None:
+    """Delete the row of what is gone."""
+    conn.execute(delete(usage).where(usage.c.scope == scope))
+
+
+def uploads_of_repository(repository_id: int) -> str:
+    return f"uploads of repository {repository_id}"
+
+
+def uploads_of_account(account: str) -> str:
+    return f"uploads of account {account}"
+
+
+def upload_bytes_of_account(account: str) -> str:
+    return f"upload bytes of account {account}"
+
+
+def sessions_of_account(account: str) -> str:
+    return f"sessions of account {account}"

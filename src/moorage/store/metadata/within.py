@@ -19,7 +19,9 @@ class Within:
     async def read(self, work: Callable[[Connection], T]) -> T:
         return work(self._conn)
 
-    async def transaction(self, work: Callable[[Connection], T], *, durable: bool = True, long: bool = False) -> T:
+    async def transaction(
+        self, work: Callable[[Connection], T], *, durable: bool = True, long: bool = False, by_row: bool = False
+    ) -> T:
         """When `work` raises, the whole transaction is to be given up: what `work` has done so far is still there."""
         return work(self._conn)
 

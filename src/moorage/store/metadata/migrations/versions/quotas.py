@@ -1,8 +1,4 @@
-"""Open uploads, their bytes and temporary credentials are counted per account; failed finishes per upload; indexes of
-referrers by type.
-
-A deleted repository no longer has uploads: those that one has here end, and the sweep deletes their files.
-"""
+"""What is limited by a quota is counted in a row; uploads know how often they failed; indexes of referrers by type."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,45 +8,36 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-
 _REFERRER = sa.text("subject IS NOT NULL AND deleted_at IS NULL")
+_FINISHED = sa.text("finished_at IS NOT NULL")
 
 
 def upgrade() -> None:
     op.create_table(
-        "account_usage",
-        sa.Column("account", sa.String(length=12), nullable=False),
-        sa.Column("uploads", sa.Integer(), nullable=False),
-        sa.Column("upload_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("sessions", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("account", name="pk_account_usage"),
+        "usage",
+        sa.Column("scope", sa.String(length=64), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("scope", name="pk_usage"),
     )
-    op.add_column("repositories", sa.Column("uploads", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("uploads", sa.Column("reserved", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("uploads", sa.Column("failures", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("uploads", sa.Column("finished_at", sa.Float(), nullable=True))
+    _index("ix_uploads_finished", "uploads", ["repository_id"], _FINISHED)
     op.drop_index("ix_manifests_repository_id_subject", "manifests")
-    for name, columns in (("referrers", ["subject"]), ("typed_referrers", ["subject", "artifact_type"])):
-        op.create_index(
-            f"ix_manifests_{name}",
-            "manifests",
-            ["repository_id", *columns],
-            sqlite_where=_REFERRER,
-            postgresql_where=_REFERRER,
-        )
-    op.execute(
-        "DELETE FROM upload_contents WHERE upload_id IN (SELECT uploads.id FROM uploads JOIN repositories"
-        " ON repositories.id = uploads.repository_id WHERE repositories.deleted_at IS NOT NULL)"
-    )
-    op.execute("DELETE FROM uploads WHERE repository_id IN (SELECT id FROM repositories WHERE deleted_at IS NOT NULL)")
+    _index("ix_manifests_referrers", "manifests", ["repository_id", "subject"], _REFERRER)
+    _index("ix_manifests_typed_referrers", "manifests", ["repository_id", "subject", "artifact_type"], _REFERRER)
     op.execute("UPDATE uploads SET reserved = size WHERE id NOT IN (SELECT upload_id FROM upload_contents)")
-    op.execute(
-        "UPDATE repositories SET uploads = (SELECT count(*) FROM uploads WHERE uploads.repository_id = repositories.id)"
-    )
-    op.execute(
-        "INSERT INTO account_usage (account, uploads, upload_bytes, sessions)"
-        " SELECT account, sum(uploads), sum(upload_bytes), sum(sessions) FROM ("
-        "SELECT repositories.account AS account, count(*) AS uploads, sum(uploads.reserved) AS upload_bytes,"
-        " 0 AS sessions FROM uploads JOIN repositories ON repositories.id = uploads.repository_id"
-        " GROUP BY repositories.account"
-        " UNION ALL SELECT account, 0, 0, count(*) FROM sessions GROUP BY account) AS used GROUP BY account"
-    )
+    joined = "FROM uploads JOIN repositories ON repositories.id = uploads.repository_id GROUP BY repositories"
+    _count(f"SELECT 'uploads of repository ' || repositories.id, count(*) {joined}.id")
+    _count(f"SELECT 'uploads of account ' || repositories.account, count(*) {joined}.account")
+    _count(f"SELECT 'upload bytes of account ' || repositories.account, sum(uploads.reserved) {joined}.account")
+    _count("SELECT 'sessions of account ' || account, count(*) FROM sessions GROUP BY account")
+
+
+def _count(amounts: str) -> None:
+    op.execute(f"INSERT INTO usage (scope, amount) {amounts}")
+
+
+def _index(name: str, table: str, columns: list[str], of: sa.TextClause) -> None:
+    """An index of some of the rows."""
+    op.create_index(name, table, columns, sqlite_where=of, postgresql_where=of)

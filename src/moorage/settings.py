@@ -71,7 +71,10 @@ class Settings:
     blob_grace_seconds: float = _setting(3600.0, "how long an unreferenced blob is kept")
     sweep_interval_seconds: float = _setting(60.0, "how often expired things are swept away")
     outbox_seconds: float = _setting(7 * DAY, "how long events wait in the outbox")
-    audit_seconds: float = _setting(90 * DAY, "how long decisions and events are kept")
+    outbox_events: int = _setting(1_000_000, "events that wait in the outbox at most; the oldest are dropped")
+    audit_seconds: float = _setting(
+        90 * DAY, "how long decisions, events and the history of tags and policies are kept"
+    )
     audit_queue_bytes: int = _setting(
         64 * MIB, "memory of audit records that wait to be written, per worker: half for writes, half for the rest"
     )

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -12,11 +12,15 @@ from moorage.identity import faults
 from moorage.identity.unique_ids import SESSION, new_key_id, new_secret, new_token, secret_purpose
 from moorage.names import AccountId
 from moorage.sealing import Sealer
-from moorage.store.metadata import accounts, credentials, epoch, identities, policies
+from moorage.store.metadata import accounts, credentials, epoch, identities, policies, usage
 from moorage.store.metadata.database import Database
 
 SessionKind = Literal["session", "role", "federated"]
 """Of GetSessionToken: `session`, the user or root itself; of AssumeRole and its kin: `role`; else `federated`."""
+
+
+PER_ACCOUNT: Final = 200_000
+"""Sessions of one account: living ones, and those that ended within the last day."""
 
 
 class Session(NamedTuple):
@@ -86,6 +90,8 @@ class Sessions:
             if identity_id is not None and not identities.exists(conn, identity_id):
                 raise faults.no_such(f"{identity_id} cannot be found.")  # deleted since it was looked up
             accounts.ensure(conn, account, "", at)
+            if not usage.take(conn, usage.sessions_of_account(account), 1, PER_ACCOUNT):
+                raise faults.limit_exceeded("SessionsPerAccount", PER_ACCOUNT)
             policy_hash = None if policy is None else policies.keep(conn, policy)
             credentials.add_session(conn, {**row, "policy_hash": policy_hash})
             epoch.advance(conn)

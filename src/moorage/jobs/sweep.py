@@ -15,9 +15,9 @@ from moorage.registry.images import Images
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore, Leftover
 from moorage.store.metadata import blobs as blob_rows
+from moorage.store.metadata import history, pull_tokens, sweeping
 from moorage.store.metadata import images as image_rows
 from moorage.store.metadata import layers as layer_rows
-from moorage.store.metadata import pull_tokens, sweeping
 from moorage.store.metadata import uploads as upload_rows
 from moorage.store.metadata.database import Database
 
@@ -69,6 +69,7 @@ class Sweep:
         await self._drop_events()
         if search:
             self._searched_at = self._clock.now()
+            await self._drop_histories()
             await self._detach_unused_layers()
             await self._mark_orphans()
         await self._free_orphans()
@@ -85,13 +86,12 @@ class Sweep:
 
     async def _end_uploads(self) -> None:
         before = self._before(self._settings.upload_seconds)
-        while ids := await self._db.read(lambda conn: upload_rows.finished(conn, BATCH)):
+        for account in await self._db.read(lambda conn: upload_rows.accounts_with_finished(conn, BATCH)):
 
-            def forget(conn: Connection, ids: list[str] = ids) -> None:
-                for upload_id in ids:
-                    upload_rows.end(conn, upload_id)
+            def count_out(conn: Connection, account: str = account) -> None:
+                upload_rows.count_out(conn, account)
 
-            await self._db.transaction(forget, long=True, by_row=True)
+            await self._db.transaction(count_out, long=True, by_row=True)
         while ids := await self._db.read(lambda conn: upload_rows.rested(conn, before, BATCH)):
 
             def work(conn: Connection, ids: list[str] = ids) -> list[str]:
@@ -119,8 +119,8 @@ class Sweep:
 
     async def _end_sessions(self) -> None:
         before = self._before(EXPIRED_SESSION_SECONDS)
-        if await self._db.read(lambda conn: sweeping.has_expired_sessions(conn, before)):
-            await self._db.transaction(lambda conn: sweeping.end_expired_sessions(conn, before), long=True)
+        while await self._db.read(lambda conn: sweeping.has_expired_sessions(conn, before)):
+            await self._db.transaction(lambda conn: sweeping.end_expired_sessions(conn, before, BATCH), long=True)
 
     async def _forget_tokens(self) -> None:
         """Pull tokens that ended as long ago as trash is kept; nobody can use them any more."""
@@ -133,13 +133,31 @@ class Sweep:
             await self._db.transaction(work, long=True)
 
     async def _drop_events(self) -> None:
-        before = self._before(self._settings.outbox_seconds)
-        while ids := await self._db.read(lambda conn: sweeping.old_events(conn, before, BATCH)):
+        before, most = self._before(self._settings.outbox_seconds), self._settings.outbox_events
+        while ids := await self._db.read(lambda conn: sweeping.old_events(conn, before, most, BATCH)):
 
             def work(conn: Connection, ids: list[int] = ids) -> None:
                 sweeping.drop_events(conn, ids)
 
             await self._db.transaction(work, long=True)
+
+    async def _drop_histories(self) -> None:
+        """What tags, policies and identities were, once that is longer ago than audit records and trash are kept."""
+        before = self._before(max(self._settings.audit_seconds, self._settings.trash_seconds))
+        for each in history.HISTORIES:
+            after = 0
+            while page := await self._page_of_history(each, after, before):
+                after = page[-1][0]
+                superseded = [row_id for row_id, superseded in page if superseded]
+                if superseded:
+                    await self._drop_history(each, superseded)
+                await asyncio.sleep(0)
+
+    async def _page_of_history(self, of: history.History, after: int, before: float) -> list[tuple[int, bool]]:
+        return await self._db.read(lambda conn: history.page(conn, of, after, before, BATCH))
+
+    async def _drop_history(self, of: history.History, ids: list[int]) -> None:
+        await self._db.transaction(lambda conn: history.drop(conn, of, ids), long=True)
 
     async def _detach_unused_layers(self) -> None:
         """End memberships that no manifest, living or in the trash, has used for the period of grace."""

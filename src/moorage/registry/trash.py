@@ -29,6 +29,9 @@ from moorage.store.metadata import tags as tag_rows
 from moorage.store.metadata import trash as rows
 from moorage.store.metadata.database import Database
 
+MOST_LOOKED_AT = 100
+"""Entries of a tag's history that are looked through for an image to restore."""
+
 
 class Deleted(NamedTuple):
     """A repository in the trash."""
@@ -111,7 +114,8 @@ class Trash:
     async def restore_tag(self, ref: RepositoryRef, tag: str, *, by: str) -> Digest:
         """The tag stands again for what it stood for before; that digest. A deleted image comes back with it.
 
-        RepositoryNotFound, LimitExceeded; ImageNotFound when the tag has no earlier image here or in the trash,
+        RepositoryNotFound, LimitExceeded; ImageNotFound when none of the last `MOST_LOOKED_AT` images that the tag
+        stood for is here or in the trash,
         ImageTagAlreadyExists when it stands for another one and may not move.
         """
 
@@ -119,7 +123,7 @@ class Trash:
             act = self._act(conn, ref, by)
             current = tag_rows.find(conn, act.repository.id, tag)
             standing = None if current is None else current.digest
-            for digest in rows.past_of_tag(conn, act.repository.id, tag):
+            for digest in rows.past_of_tag(conn, act.repository.id, tag, MOST_LOOKED_AT):
                 if digest is None or digest == standing:
                     continue
                 manifest_id = rows.living_image(conn, act.repository.id, digest)
@@ -216,7 +220,7 @@ class Trash:
             name
             for name in rows.tags_lost_at(conn, repository_id, row.deleted_at)
             if tag_rows.find(conn, repository_id, name) is None
-            and next((past for past in rows.past_of_tag(conn, repository_id, name) if past), None) == row.digest
+            and next((past for past in rows.past_of_tag(conn, repository_id, name, 2) if past), None) == row.digest
         ]
         for name in lost:
             self._point(conn, act, name, row.id, row.digest)

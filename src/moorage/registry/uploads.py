@@ -141,7 +141,7 @@ class Uploads:
             if door == "ecr" and layer_rows.holds(conn, row.repository_id, digest):
                 raise LayerAlreadyExists(ref, digest)
             layer = self._keep_small(conn, row.repository_id, digest, content)
-            upload_rows.finish(conn, upload_id, self._clock.now())
+            upload_rows.finish(conn, upload_id, ref.account)
             return layer
 
         async with self._lock(upload_id):
@@ -381,7 +381,7 @@ class Uploads:
             return None
         layer_rows.attach(conn, _repository_id(conn, ref), digest, size, self._clock.now())
         blob_rows.keep(conn, digest)
-        upload_rows.finish(conn, upload_id, self._clock.now())
+        upload_rows.finish(conn, upload_id, ref.account)
         row = layer_rows.find(conn, ref, digest)
         assert row is not None  # noqa: S101 - it was attached in this transaction
         return Layer(digest, size, row.object_key, row.content)

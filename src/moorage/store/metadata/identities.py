@@ -4,12 +4,14 @@
 (`epoch.advance`).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
 
+from moorage.store.metadata import usage
 from moorage.store.metadata.collation import bytewise
 from moorage.store.metadata.identity_tables import (
     access_keys,
@@ -20,6 +22,7 @@ from moorage.store.metadata.identity_tables import (
     last_uses,
     pull_tokens,
     roles,
+    sessions,
 )
 from moorage.store.metadata.statement import Query
 from moorage.store.metadata.tables import policy_documents
@@ -136,6 +139,9 @@ def remove(conn: Connection, identity_id: str) -> None:
     conn.execute(delete(identity_tags).where(identity_tags.c.owner_id == identity_id))
     tokens = select(pull_tokens.c.id).where(pull_tokens.c.identity_id == identity_id)
     conn.execute(delete(last_uses).where(or_(last_uses.c.id == identity_id, last_uses.c.id.in_(tokens))))
+    ended = conn.execute(delete(sessions).where(sessions.c.identity_id == identity_id).returning(sessions.c.account))
+    for account, number in Counter(ended.scalars()).items():
+        usage.give_back(conn, usage.sessions_of_account(account), number)
     conn.execute(delete(identities).where(identities.c.id == identity_id))
 
 

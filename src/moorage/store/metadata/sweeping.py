@@ -1,9 +1,11 @@
 """Statements about what is past its time and no other module here keeps: trash, sessions, events."""
 
+from collections import Counter
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
+from moorage.store.metadata import usage
 from moorage.store.metadata.identity_tables import sessions
 from moorage.store.metadata.repositories import destroy
 from moorage.store.metadata.tables import outbox, repositories
@@ -26,14 +28,19 @@ def has_expired_sessions(conn: Connection, before: float) -> bool:
     return conn.execute(select(sessions.c.id).where(sessions.c.expires_at < before).limit(1)).first() is not None
 
 
-def end_expired_sessions(conn: Connection, before: float) -> None:
-    conn.execute(delete(sessions).where(sessions.c.expires_at < before))
+def end_expired_sessions(conn: Connection, before: float, limit: int) -> None:
+    """End at most `limit` sessions that expired before `before`, and count them no longer."""
+    expired = select(sessions.c.id).where(sessions.c.expires_at < before).order_by(sessions.c.expires_at).limit(limit)
+    ended = conn.execute(delete(sessions).where(sessions.c.id.in_(expired)).returning(sessions.c.account))
+    for account, number in sorted(Counter(ended.scalars()).items()):
+        usage.give_back(conn, usage.sessions_of_account(account), number)
 
 
-def old_events(conn: Connection, before: float, limit: int) -> list[int]:
-    """Ids of events older than `before`, the oldest first; ids grow with time."""
+def old_events(conn: Connection, before: float, most: int, limit: int) -> list[int]:
+    """Ids of events older than `before`, or beyond the newest `most`, the oldest first; ids grow with time."""
+    newest = conn.execute(select(func.max(outbox.c.id))).scalar_one() or 0
     rows = conn.execute(select(outbox.c.id, outbox.c.at).order_by(outbox.c.id).limit(limit))
-    return [row.id for row in rows if row.at < before]
+    return [row.id for row in rows if row.at < before or row.id <= newest - most]
 
 
 def drop_events(conn: Connection, ids: Sequence[int]) -> None:

@@ -26,7 +26,6 @@ from moorage.store.metadata.schema import metadata as metadata  # noqa: PLC0414 
 _ALIVE = text("deleted_at IS NULL")
 _IN_TRASH = text("deleted_at IS NOT NULL")
 _REFERRER = text("subject IS NOT NULL AND deleted_at IS NULL")
-_FINISHED = text("finished_at IS NOT NULL")
 _REMOVED = text("digest IS NULL")
 
 # One row: the authorisation epoch, raised by every change of identity or policy in that change's own transaction.
@@ -238,14 +237,20 @@ uploads = Table(
     Column("last_part_small", Boolean, nullable=False),
     Column("reserved", BigInteger, nullable=False, server_default="0"),  # bytes in the blob store, or about to be
     Column("failures", Integer, nullable=False, server_default="0"),  # finishes whose digest was wrong
-    # It is a layer, and neither found nor added to any more. The next upload of the repository, or the sweep, deletes
-    # the row and counts it no longer: a finish need not wait for the row that counts.
-    Column("finished_at", Float),
     Index("ix_uploads_updated_at", "updated_at"),
     Index("ix_uploads_repository_id", "repository_id"),
 )
 
-index_of_some("ix_uploads_finished", _FINISHED, uploads.c.repository_id)
+finished_uploads = Table(  # layers now, but still counted: a finish need not wait for the row that counts
+    "finished_uploads",
+    metadata,
+    Column("id", BIG_ID, primary_key=True),
+    Column("account", String(12), nullable=False),
+    Column("repository_id", BIG_ID, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    Index("ix_finished_uploads_repository_id", "repository_id"),
+    Index("ix_finished_uploads_account", "account"),
+)
 
 upload_contents = Table(  # bytes of an upload that is small so far; without a row here they are in the blob store
     "upload_contents",

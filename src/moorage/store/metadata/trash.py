@@ -87,8 +87,8 @@ def tags_lost_at(conn: Connection, repository_id: int, at: float) -> list[str]:
     return list(conn.execute(statement).scalars())
 
 
-def past_of_tag(conn: Connection, repository_id: int, name: str) -> list[str | None]:
-    """What the tag stood for, the latest first; None where it was removed."""
+def past_of_tag(conn: Connection, repository_id: int, name: str, limit: int) -> list[str | None]:
+    """The last `limit` digests that the tag stood for, the latest first; None where it was removed."""
     table = tag_history
     statement = select(table.c.digest).where(table.c.repository_id == repository_id, table.c.name == name)
-    return list(conn.execute(statement.order_by(table.c.id.desc())).scalars())
+    return list(conn.execute(statement.order_by(table.c.id.desc()).limit(limit)).scalars())

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from moorage.names import RepositoryRef
 from moorage.store.metadata import usage
 from moorage.store.metadata.statement import Change, Query
-from moorage.store.metadata.tables import repositories, upload_contents, uploads
+from moorage.store.metadata.tables import finished_uploads, repositories, upload_contents, uploads
 
 _BEGIN = Change(
     insert(uploads).values(
@@ -38,7 +38,6 @@ _FIND = Query(
     .outerjoin(upload_contents, upload_contents.c.upload_id == uploads.c.id)
     .where(
         uploads.c.id == bindparam("id"),
-        uploads.c.finished_at.is_(None),
         repositories.c.account == bindparam("account"),
         repositories.c.region == bindparam("region"),
         repositories.c.name == bindparam("name"),
@@ -68,18 +67,22 @@ _RESERVE = Change(
 )
 _FAIL = Query(
     update(uploads)
-    .where(uploads.c.id == bindparam("of"), uploads.c.finished_at.is_(None))
+    .where(uploads.c.id == bindparam("of"))
     .values(failures=uploads.c.failures + 1)
     .returning(uploads.c.failures)
 )
-_FINISH = Change(update(uploads).where(uploads.c.id == bindparam("of")).values(finished_at=bindparam("at")))
+_FINISH = Change(
+    insert(finished_uploads).values(
+        account=bindparam("account"), repository_id=bindparam("repository_id"), reserved=bindparam("reserved")
+    )
+)
 _END = Query(
     delete(uploads).where(uploads.c.id == bindparam("of")).returning(uploads.c.repository_id, uploads.c.reserved)
 )
-_END_FINISHED = Query(
-    delete(uploads)
-    .where(uploads.c.repository_id == bindparam("of"), uploads.c.finished_at.is_not(None))
-    .returning(uploads.c.reserved)
+_FORGET_FINISHED = Query(
+    delete(finished_uploads)
+    .where(finished_uploads.c.repository_id == bindparam("of"))
+    .returning(finished_uploads.c.reserved)
 )
 _ACCOUNT = Query(select(repositories.c.account).where(repositories.c.id == bindparam("repository_id")))
 
@@ -93,13 +96,13 @@ class Room(NamedTuple):
 
 def begin(conn: Connection, upload_id: str, repository_id: int, account: str, room: Room, at: float, by: str) -> bool:
     """Add an empty upload; False when a quota is used up, and then the transaction must not be committed."""
-    finished = _END_FINISHED.all(conn, {"of": repository_id})
+    finished = _FORGET_FINISHED.all(conn, {"of": repository_id})
     more = 1 - len(finished)  # mostly none: an upload takes the place of the last one that was finished
     usage.give_back(conn, usage.upload_bytes_of_account(account), sum(row.reserved for row in finished))
     if not usage.take(conn, usage.uploads_of_repository(repository_id), more, room.in_repository):
         return False
     if not usage.take(conn, usage.uploads_of_account(account), more, room.in_account):
-        _end_finished_of_account(conn, account)
+        count_out(conn, account)
         if not usage.take(conn, usage.uploads_of_account(account), more, room.in_account):
             return False
     _BEGIN.run(conn, {"id": upload_id, "repository_id": repository_id, "at": at, "by": by})
@@ -153,7 +156,7 @@ def reserve(conn: Connection, upload_id: str, account: str, more: int, most: int
     """
     scope = usage.upload_bytes_of_account(account)
     if not usage.take(conn, scope, more, most):
-        _end_finished_of_account(conn, account)
+        count_out(conn, account)
         if not usage.take(conn, scope, more, most):
             return False
     if not _RESERVE.run(conn, {"of": upload_id, "more": more, "at": at}):
@@ -167,10 +170,11 @@ def fail(conn: Connection, upload_id: str) -> int:
     return 0 if row is None else int(row.failures)
 
 
-def finish(conn: Connection, upload_id: str, at: float) -> None:
-    """The upload is a layer from now on: nobody finds it any more, and its content is deleted."""
-    _FINISH.run(conn, {"of": upload_id, "at": at})
-    _DROP_CONTENT.run(conn, {"of": upload_id})
+def finish(conn: Connection, upload_id: str, account: str) -> None:
+    """Delete the upload with its content. It counts until the next one in the repository begins, or `count_out`."""
+    row = _END.first(conn, {"of": upload_id})
+    if row is not None:
+        _FINISH.run(conn, {"account": account, "repository_id": row.repository_id, "reserved": row.reserved})
 
 
 def end(conn: Connection, upload_id: str) -> bool:
@@ -186,32 +190,32 @@ def end(conn: Connection, upload_id: str) -> bool:
 
 def expire_all(conn: Connection, repository_id: int) -> None:
     """Let the next sweep end every upload of the repository, whose bytes count until they are deleted."""
-    here = (uploads.c.repository_id == repository_id, uploads.c.finished_at.is_(None))
-    conn.execute(update(uploads).where(*here).values(updated_at=0.0))
+    conn.execute(update(uploads).where(uploads.c.repository_id == repository_id).values(updated_at=0.0))
 
 
 def end_all(conn: Connection, repository_id: int, account: str) -> list[str]:
     """Delete every upload of the repository, and count them no longer; their ids."""
     here = uploads.c.repository_id == repository_id
     ended = conn.execute(delete(uploads).where(here).returning(uploads.c.id, uploads.c.reserved)).all()
-    _give_back(conn, repository_id, account, [row.reserved for row in ended])
+    finished = _FORGET_FINISHED.all(conn, {"of": repository_id})
+    _give_back(conn, repository_id, account, [row.reserved for row in (*ended, *finished)])
     return [row.id for row in ended]
 
 
-def finished(conn: Connection, limit: int) -> list[str]:
-    """Ids of uploads that were finished."""
-    return list(conn.execute(select(uploads.c.id).where(uploads.c.finished_at.is_not(None)).limit(limit)).scalars())
+def count_out(conn: Connection, account: str) -> None:
+    """Count the finished uploads of the account no longer."""
+    of = finished_uploads.c
+    statement = delete(finished_uploads).where(of.account == account).returning(of.repository_id, of.reserved)
+    reserved: dict[int, list[int]] = {}
+    for row in conn.execute(statement).all():
+        reserved.setdefault(row.repository_id, []).append(row.reserved)
+    for repository_id in sorted(reserved):
+        _give_back(conn, repository_id, account, reserved[repository_id])
 
 
-def _end_finished_of_account(conn: Connection, account: str) -> None:
-    """Only where a quota is used up: looks for finished uploads in all repositories of the account."""
-    there = (
-        select(uploads.c.id)
-        .join(repositories, repositories.c.id == uploads.c.repository_id)
-        .where(uploads.c.finished_at.is_not(None), repositories.c.account == account)
-    )
-    for upload_id in conn.execute(there.order_by(uploads.c.id)).scalars().all():
-        end(conn, upload_id)
+def accounts_with_finished(conn: Connection, limit: int) -> list[str]:
+    """Accounts of which finished uploads are still counted."""
+    return list(conn.execute(select(finished_uploads.c.account).distinct().limit(limit)).scalars())
 
 
 def _give_back(conn: Connection, repository_id: int, account: str, reserved: Sequence[int]) -> None:

@@ -9,7 +9,6 @@ branch_labels = None
 depends_on = None
 
 _REFERRER = sa.text("subject IS NOT NULL AND deleted_at IS NULL")
-_FINISHED = sa.text("finished_at IS NOT NULL")
 
 
 def upgrade() -> None:
@@ -21,8 +20,16 @@ def upgrade() -> None:
     )
     op.add_column("uploads", sa.Column("reserved", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("uploads", sa.Column("failures", sa.Integer(), nullable=False, server_default="0"))
-    op.add_column("uploads", sa.Column("finished_at", sa.Float(), nullable=True))
-    _index("ix_uploads_finished", "uploads", ["repository_id"], _FINISHED)
+    op.create_table(
+        "finished_uploads",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("account", sa.String(length=12), nullable=False),
+        sa.Column("repository_id", sa.BigInteger(), nullable=False),
+        sa.Column("reserved", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_finished_uploads"),
+    )
+    op.create_index("ix_finished_uploads_repository_id", "finished_uploads", ["repository_id"])
+    op.create_index("ix_finished_uploads_account", "finished_uploads", ["account"])
     op.drop_index("ix_manifests_repository_id_subject", "manifests")
     _index("ix_manifests_referrers", "manifests", ["repository_id", "subject"], _REFERRER)
     _index("ix_manifests_typed_referrers", "manifests", ["repository_id", "subject", "artifact_type"], _REFERRER)

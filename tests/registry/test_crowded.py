@@ -95,12 +95,23 @@ async def fill(registry: Registry, count: int) -> None:
     for number in range(count):
         await registry.repositories.create(REF._replace(name=RepositoryName(f"beside/{number}")), by=BY)
         await layer(registry, b"layer %d" % number)
+        await registry.uploads.begin(REF, BY)
         await push(registry, body(f"alive {number}"), f"alive-{number}")
         await push(registry, body(f"deleted {number}"), f"deleted-{number}")
         await push(registry, listing(f"deleted {number}"), f"index-{number}")
         await delete(registry, digest=digest_of(listing(f"deleted {number}")))
         await delete(registry, digest=digest_of(body(f"deleted {number}")))
         await push(registry, manifest(CONFIG, LAYER, subject=descriptor(b"%d" % number, OCI_MANIFEST)))
+
+
+async def upload(registry: Registry) -> None:
+    begun = await registry.uploads.begin(REF, BY)
+    await registry.uploads.append(REF, begun.id, stream(b"uploaded"))
+    await registry.uploads.finish(REF, begun.id, digest_of(b"uploaded"), by=BY, door="oci")
+
+
+async def canceled(registry: Registry) -> None:
+    await registry.uploads.cancel(REF, (await registry.uploads.begin(REF, BY)).id)
 
 
 OPERATIONS: dict[str, Callable[[Registry], Awaitable[Any]]] = {
@@ -110,6 +121,8 @@ OPERATIONS: dict[str, Callable[[Registry], Awaitable[Any]]] = {
     "push a layer": lambda it: layer(it, b"new layer"),
     "push a layer again": lambda it: layer(it, b"layer 8"),
     "begin an upload": lambda it: it.uploads.begin(REF, BY),
+    "upload a layer": upload,
+    "cancel an upload": canceled,
     "ask for layers": lambda it: it.layers.availability(REF, [digest_of(LAYER), digest_of(b"layer 7")]),
     "download a layer": lambda it: it.layers.download(REF, digest_of(LAYER)),
     "delete a layer": lambda it: it.layers.delete(REF, digest_of(b"layer 7"), BY),
@@ -121,6 +134,7 @@ OPERATIONS: dict[str, Callable[[Registry], Awaitable[Any]]] = {
     "describe an image": lambda it: it.images.describe(REF, [ImageId(tag="alive-7")]),
     "describe images": lambda it: it.images.page(REF, limit=10),
     "list referrers": lambda it: it.images.referrers(REF, digest_of(b"7"), limit=10),
+    "list referrers of a type": lambda it: it.images.referrers(REF, digest_of(b"7"), artifact_type="a/b", limit=10),
     "delete a tag": lambda it: delete(it, tag="alive-7"),
     "delete an image": lambda it: delete(it, digest=digest_of(body("alive 5"))),
     "restore an image": lambda it: it.trash.restore_image(REF, digest_of(body("deleted 8")), by=BY),

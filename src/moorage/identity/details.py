@@ -16,6 +16,11 @@ from moorage.store.metadata.database import Database
 _ORDER: Final = ("aws", "group", "policy", "role", "user")
 
 
+PAGE_CHARACTERS: Final = 1 << 20
+"""Of documents in one page, which are percent-encoded in the answer."""
+_ROWS: Final = 50  # identities read at a time: each has a handful of statements of its own
+
+
 class Held(NamedTuple):
     """An inline policy."""
 
@@ -50,44 +55,63 @@ class AllDetails:
         self._db = db
 
     async def page(self, account: AccountId, kinds: Collection[str], *, after: str = "", limit: int) -> list[Details]:
-        """The next ones of those kinds (`Details.kind`) after a position. Of AWS's policies those in use, unless
-        `kinds` is nothing else."""
+        """As `truncated_page`; empty when there are no more."""
+        return (await self.truncated_page(account, kinds, after=after, limit=limit))[0]
 
-        def work(conn: Connection) -> list[Details]:
-            return list(_page(conn, account, kinds, after, limit))
+    async def truncated_page(
+        self, account: AccountId, kinds: Collection[str], *, after: str = "", limit: int
+    ) -> tuple[list[Details], bool]:
+        """The next ones of those kinds (`Details.kind`) after a position, and whether there are more.
+
+        At most `limit`, and fewer when their documents have more than `PAGE_CHARACTERS` together. Of AWS's policies
+        those in use, unless `kinds` is nothing else.
+        """
+
+        def work(conn: Connection) -> tuple[list[Details], bool]:
+            found: list[Details] = []
+            room = PAGE_CHARACTERS
+            for each in _following(conn, account, kinds, after):
+                room -= _characters(each)
+                if found and (room < 0 or len(found) == limit):
+                    return found, True
+                found.append(each)
+            return found, False
 
         return await self._db.read(work)
 
 
-def _page(conn: Connection, account: AccountId, kinds: Collection[str], after: str, limit: int) -> Iterator[Details]:
+def _characters(details: Details) -> int:
+    documents = [*(each.text for each in details.inline), *(each.text for each in details.versions)]
+    if details.role is not None:
+        documents.append(details.role.trust)
+    return 2048 + sum(map(len, documents))
+
+
+def _following(conn: Connection, account: AccountId, kinds: Collection[str], after: str) -> Iterator[Details]:
+    """All after the position, each read when it is asked for."""
     last_kind, _, last_name = after.partition("/")
     for kind in _ORDER:
         if kind not in kinds or kind < last_kind:
             continue
         name = last_name if kind == last_kind else ""
         if kind in {"aws", "policy"}:
-            found = _policies(conn, account, kind, name, every=set(kinds) == {"aws"})[:limit]
-        else:
-            rows = identities.page(conn, kind, account, "/", name, limit)
-            found = [_entity(conn, kind, row) for row in rows]
-        yield from found
-        limit -= len(found)
-        if limit <= 0:
-            return
+            yield from _policies(conn, account, kind, name, every=set(kinds) == {"aws"})
+            continue
+        while rows := identities.page(conn, kind, account, "/", name, _ROWS):
+            for row in rows:
+                yield _entity(conn, kind, row)
+            name = rows[-1].name_folded
 
 
-def _policies(conn: Connection, account: AccountId, kind: str, after: str, *, every: bool) -> list[Details]:
+def _policies(conn: Connection, account: AccountId, kind: str, after: str, *, every: bool) -> Iterator[Details]:
     found = [
         Details(kind, f"{kind}/{identities.folded(policy.name)}", policy=policy)
         for policy in managed_policies.every(conn, account)
         if policy.is_aws is (kind == "aws") and (kind == "policy" or every or policy.attached or policy.bounding)
     ]
-    rest = sorted((each for each in found if each.position > f"{kind}/{after}"), key=lambda each: each.position)
-    return [
-        each._replace(versions=tuple(managed_policies.versions(conn, each.policy)))
-        for each in rest
-        if each.policy is not None
-    ]
+    for each in sorted(found, key=lambda each: each.position):
+        if each.position > f"{kind}/{after}" and each.policy is not None:
+            yield each._replace(versions=tuple(managed_policies.versions(conn, each.policy)))
 
 
 def _entity(conn: Connection, kind: str, row: Row[Any]) -> Details:

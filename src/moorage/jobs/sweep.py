@@ -92,6 +92,17 @@ class Sweep:
                 upload_rows.count_out(conn, account)
 
             await self._db.transaction(count_out, long=True, by_row=True)
+        # Others of such repositories have rested for long enough.
+        since = self._before(2 * self._settings.upload_seconds)
+        while ids := await self._db.read(lambda conn: upload_rows.of_deleted_repositories(conn, since, BATCH)):
+
+            def end(conn: Connection, ids: list[str] = ids) -> None:
+                for upload_id in ids:
+                    upload_rows.end(conn, upload_id)
+
+            await self._db.transaction(end, long=True, by_row=True)
+            for upload_id in ids:
+                await self._blobs.abort(upload_id)
         while ids := await self._db.read(lambda conn: upload_rows.rested(conn, before, BATCH)):
 
             def work(conn: Connection, ids: list[str] = ids) -> list[str]:

@@ -26,7 +26,6 @@ from moorage.registry.recent import Recent
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
 from moorage.store.metadata import repositories as rows
-from moorage.store.metadata import uploads as upload_rows
 
 TAGS_AT_MOST = 50
 FILTERS_AT_MOST = 5
@@ -160,7 +159,6 @@ class Repositories:
             rows.change(conn, row.id, deleted_at=now, deleted_by=by)
             epoch.advance_repository(conn)
             events.record(conn, ref, "repository.deleted", {"by": by}, at=now)
-            upload_rows.expire_all(conn, row.id)
             return _read(row)
 
         return await self._db.transaction(work)

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from moorage.identity import details
 from tests.api.iam.client import ALLOW_ALL, OWNER, Client
 
 TRUST = '{"Statement":[{"Effect":"Allow","Principal":{"Service":"x.amazonaws.com"},"Action":"sts:AssumeRole"}]}'
@@ -70,6 +73,23 @@ async def test_everything_in_the_account_is_told_whole_and_in_pages(root: Client
     ]
     assert sorted(seen) == sorted(everything)
     assert len(set(seen)) == len(seen) == 6
+
+
+async def test_a_page_of_details_is_bounded_by_its_documents(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(details, "PAGE_CHARACTERS", 5000)
+    await fill(root)
+    fields: dict[str, Any] = {"MaxItems": 1000}
+    pages = []
+    while True:
+        page = await root.ok("GetAccountAuthorizationDetails", **fields)
+        members = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
+        pages.append([each["Arn"] for member in members for each in page[member]])
+        if not page["IsTruncated"]:
+            break
+        fields["Marker"] = page["Marker"]
+    assert len(pages) >= 3
+    assert all(1 <= len(page) <= 2 for page in pages)
+    assert len({arn for page in pages for arn in page}) == 6
 
 
 async def test_an_account_may_have_one_alias(root: Client) -> None:

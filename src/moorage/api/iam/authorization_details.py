@@ -26,16 +26,16 @@ async def get_account_authorization_details(call: IamCall, request: Parameters) 
             raise invalid("Filter", each, f"Member must satisfy enum value set: [{', '.join(_FILTERS)}]")
     wanted = {_FILTERS[each] for each in filters} or set(_FILTERS.values())
     most, after = paging.limit(request), paging.after(request)
-    details = await call.services.identity.details.page(call.account, wanted, after=after, limit=most + 1)
-    page = details[:most]
+    details = call.services.identity.details
+    page, truncated = await details.truncated_page(call.account, wanted, after=after, limit=most)
     answer: dict[str, Value] = {
         "UserDetailList": [await _entity(call, each) for each in page if each.kind == "user"],
         "GroupDetailList": [await _entity(call, each) for each in page if each.kind == "group"],
         "RoleDetailList": [await _entity(call, each) for each in page if each.kind == "role"],
         "Policies": [_policy(each) for each in page if each.policy is not None],
-        "IsTruncated": len(details) > most,
+        "IsTruncated": truncated,
     }
-    if len(details) > most:
+    if truncated:
         answer["Marker"] = paging.marker(page[-1].position)
     return answer
 

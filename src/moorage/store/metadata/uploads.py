@@ -188,11 +188,6 @@ def end(conn: Connection, upload_id: str) -> bool:
     return True
 
 
-def expire_all(conn: Connection, repository_id: int) -> None:
-    """Let the next sweep end every upload of the repository, whose bytes count until they are deleted."""
-    conn.execute(update(uploads).where(uploads.c.repository_id == repository_id).values(updated_at=0.0))
-
-
 def end_all(conn: Connection, repository_id: int, account: str) -> list[str]:
     """Delete every upload of the repository, and count them no longer; their ids."""
     here = uploads.c.repository_id == repository_id
@@ -229,6 +224,12 @@ def rested(conn: Connection, before: float, limit: int) -> list[str]:
     """Ids of uploads that nothing has been added to since `before`."""
     statement = select(uploads.c.id).where(uploads.c.updated_at < before).order_by(uploads.c.updated_at).limit(limit)
     return list(conn.execute(statement).scalars())
+
+
+def of_deleted_repositories(conn: Connection, since: float, limit: int) -> list[str]:
+    """Ids of uploads of repositories that were deleted after `since`."""
+    statement = select(uploads.c.id).join(repositories, repositories.c.id == uploads.c.repository_id)
+    return list(conn.execute(statement.where(repositories.c.deleted_at > since).limit(limit)).scalars())
 
 
 def end_rested(conn: Connection, upload_id: str, before: float) -> bool:

@@ -171,6 +171,17 @@ async def test_the_bytes_of_open_uploads_are_limited(bench: Bench) -> None:
     assert await settled(bench) == (0, 0)
 
 
+async def test_a_refused_append_leaves_nothing_behind_a_small_layer(database: Database, tmp_path: Path) -> None:
+    bench = Bench.over(database, tmp_path, upload_bytes_per_account=2 * MIB)
+    await bench.repositories.create(REF, by=BY)
+    upload = await bench.uploads.begin(REF, BY)
+    await bench.uploads.append(REF, upload.id, stream(b"small"))
+    with pytest.raises(TooManyUploads):
+        await bench.uploads.append(REF, upload.id, stream(*[bytes(MIB)] * 4))
+    await bench.uploads.finish(REF, upload.id, digest_of(b"small"), by=BY, door="oci")
+    assert [each async for each in bench.blobs.leftovers()] == []
+
+
 async def test_bytes_that_many_send_at_once_are_limited(bench: Bench) -> None:
     full = limited(bench, upload_bytes_per_account=8 * MIB)
     opened = [await full.uploads.begin(REF, BY) for _ in range(6)]

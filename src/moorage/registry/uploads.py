@@ -127,7 +127,7 @@ class Uploads:
         upload is as it was, until `MOST_FAILED_FINISHES` of those that had its bytes hashed cancel it.
         """
 
-        def work(conn: Connection) -> Layer | None:
+        def work(conn: Connection) -> tuple[Layer | None, int]:
             row = _found(conn, ref, upload_id)
             if follows_ecr(door, self._settings):
                 if row.size == 0:
@@ -135,19 +135,23 @@ class Uploads:
                 if row.small_parts:
                     raise LayerPartTooSmall
             if row.size > 0 and row.content is None:
-                return None
+                return None, row.reserved
             content = row.content or b""
             _verify(digest, content)
             if door == "ecr" and layer_rows.holds(conn, row.repository_id, digest):
                 raise LayerAlreadyExists(ref, digest)
             layer = self._keep_small(conn, row.repository_id, digest, content)
             upload_rows.finish(conn, upload_id, ref.account)
-            return layer
+            return layer, row.reserved
 
         async with self._lock(upload_id):
             try:
-                layer = await self._db.transaction(work)
-                return await self._finish_large(ref, upload_id, digest, door) if layer is None else layer
+                layer, reserved = await self._db.transaction(work)
+                if layer is None:
+                    return await self._finish_large(ref, upload_id, digest, door)
+                if reserved:  # an append that would have made it a large one was refused, and left its bytes
+                    await self._blobs.abort(upload_id)
+                return layer
             except (InvalidLayer, LayerAlreadyExists, asyncio.CancelledError):
                 await asyncio.shield(self._failed(upload_id))
                 raise

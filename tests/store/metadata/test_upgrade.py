@@ -138,3 +138,37 @@ def test_the_head_named_is_the_newest_revision() -> None:
     for history in (METADATA, migrations.AUDIT):
         config.set_main_option("version_locations", f"{here}/{history.folder}")
         assert ScriptDirectory.from_config(config).get_current_head() == history.head
+
+
+async def test_open_uploads_and_sessions_of_before_are_counted(
+    database_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = (
+        "INSERT INTO repositories (id, account, region, name, created_at, created_by, mutability, exclusion_filters,"
+        " scan_on_push, encryption_type) VALUES"
+        f" (7, '{ACCOUNT}', 'us-east-1', 'app', 1.0, 'me', 'MUTABLE', '[]', FALSE, 'AES256')"
+    )
+    upload = (
+        "INSERT INTO uploads (id, repository_id, started_at, updated_at, started_by, size, parts, small_parts,"
+        " last_part_small) VALUES ('large', 7, 1.0, 1.0, 'me', 1000000, 1, 0, FALSE),"
+        " ('small', 7, 1.0, 1.0, 'me', 5, 1, 0, TRUE)"
+    )
+    content = "INSERT INTO upload_contents (upload_id, content) VALUES ('small', 'bytes')"
+    session = (
+        "INSERT INTO sessions (id, account, kind, name, secret, token_hash, issued_at, expires_at, chained)"
+        f" VALUES ('ASIA1', '{ACCOUNT}', 'session', '', 's', 't', 1.0, 2.0, FALSE)"
+    )
+    accounts = f"INSERT INTO accounts (id, name, created_at) VALUES ('{ACCOUNT}', 'main', 1.0)"
+    await made_at(database_settings, "0007", (accounts, repository, upload, content, session), monkeypatch)
+    opened = await open_database(database_settings)
+    counted = await opened.read(lambda conn: rows(conn, "SELECT scope, amount FROM usage ORDER BY scope"))
+    assert counted == [
+        (f"sessions of account {ACCOUNT}", 1),
+        (f"upload bytes of account {ACCOUNT}", 1_000_000),
+        (f"uploads of account {ACCOUNT}", 2),
+        ("uploads of repository 7", 2),
+    ]
+    assert await opened.transaction(lambda conn: uploads.end(conn, "large"))
+    left = await opened.read(lambda conn: rows(conn, "SELECT amount FROM usage WHERE scope LIKE 'upload bytes%'"))
+    assert left == [(0,)]
+    await opened.close()

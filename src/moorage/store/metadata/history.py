@@ -6,7 +6,7 @@ A row is needed as long as what it says was in force within the period that is k
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, delete, exists, select
+from sqlalchemy import Connection, Table, delete, select
 
 from moorage.store.metadata.identity_tables import identity_history
 from moorage.store.metadata.tables import (
@@ -37,10 +37,10 @@ def page(conn: Connection, history: History, after: int, before: float, limit: i
     """The next rows after the id `after` that are older than `before`: id, and whether the row's successor is, too."""
     row, newer = history.table, history.table.alias("newer")
     same = (newer.c[name] == row.c[name] for name in history.owner)
-    superseded = exists().where(*same, newer.c.id > row.c.id, newer.c.at < before)
-    statement = select(row.c.id, row.c.at, superseded.label("superseded")).where(row.c.id > after)
+    successor = select(newer.c.at).where(*same, newer.c.id > row.c.id).order_by(newer.c.id).limit(1).scalar_subquery()
+    statement = select(row.c.id, row.c.at, successor.label("until")).where(row.c.id > after)
     found = conn.execute(statement.order_by(row.c.id).limit(limit))
-    return [(each.id, bool(each.superseded)) for each in found if each.at < before]
+    return [(each.id, each.until is not None and each.until < before) for each in found if each.at < before]
 
 
 def drop(conn: Connection, history: History, ids: Sequence[int]) -> None:

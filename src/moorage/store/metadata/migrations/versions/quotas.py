@@ -8,6 +8,7 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
+_BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _REFERRER = sa.text("subject IS NOT NULL AND deleted_at IS NULL")
 
 
@@ -22,9 +23,9 @@ def upgrade() -> None:
     op.add_column("uploads", sa.Column("failures", sa.Integer(), nullable=False, server_default="0"))
     op.create_table(
         "finished_uploads",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("id", _BIG_ID, nullable=False),
         sa.Column("account", sa.String(length=12), nullable=False),
-        sa.Column("repository_id", sa.BigInteger(), nullable=False),
+        sa.Column("repository_id", _BIG_ID, nullable=False),
         sa.Column("reserved", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_finished_uploads"),
     )

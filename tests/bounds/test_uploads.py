@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from moorage.errors import InvalidLayer, TooManyUploads, UploadNotFound
 from moorage.jobs.sweep import Sweep
+from moorage.names import AccountId
 from moorage.registry.uploads import MOST_FAILED_FINISHES
 from moorage.settings import Settings
 from moorage.store.metadata.database import Database
@@ -257,3 +258,10 @@ async def test_a_layer_that_is_there_already_is_not_hashed_for_ever(registry: In
         for _ in range(MOST_FAILED_FINISHES + 1)
     ]
     assert told == ["LayerAlreadyExistsException"] * MOST_FAILED_FINISHES + ["UploadNotFoundException"]
+
+
+async def test_the_first_uploads_of_an_account_may_begin_at_once(bench: Bench) -> None:
+    for number in range(20):
+        ref = REF._replace(account=AccountId(f"{number:012}"))
+        await bench.repositories.create(ref, by=BY)
+        await asyncio.gather(*(bench.uploads.begin(ref, BY) for _ in range(4)))

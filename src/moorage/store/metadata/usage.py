@@ -25,9 +25,9 @@ def take(conn: Connection, scope: str, more: int, most: int) -> bool:
     values = {"of": scope, "more": more, "most": most}
     if _TAKE.run(conn, values):
         return True
-    if _KNOWN.first(conn, {"scope": scope}) is not None:
-        return False
-    _ADD.run(conn, {"scope": scope})
+    if _KNOWN.first(conn, {"scope": scope}) is None:
+        _ADD.run(conn, {"scope": scope})
+    # Also when the row is there: READ COMMITTED, another transaction may have added it since the first look.
     return bool(_TAKE.run(conn, values))
 
 

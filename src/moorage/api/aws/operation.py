@@ -8,7 +8,7 @@ resource are declared beside its name, so a body that runs undecided cannot be w
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
@@ -16,6 +16,7 @@ import msgspec
 
 from moorage.access.authorize import Resource
 from moorage.access.caller import Caller, Connection
+from moorage.access.operations import Conditions
 from moorage.api.aws.json11 import Violation, constraint
 from moorage.names import AccountId, Region
 
@@ -25,9 +26,6 @@ F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 MIB = 1 << 20
 BODY_LIMIT = MIB
 """Bytes a request body may have where the operation does not say otherwise."""
-
-Conditions: TypeAlias = Mapping[str, str | tuple[str, ...]]
-"""Condition keys that an operation adds, in lower case."""
 
 FoundConditions: TypeAlias = Conditions | Awaitable[Conditions]
 """Awaited where they have to be looked up (the permissions boundary that a user has)."""
@@ -40,16 +38,6 @@ None: every authenticated caller may (sts:GetCallerIdentity, sts:GetSessionToken
 
 Resources: TypeAlias = Sequence[Resource] | Awaitable[Sequence[Resource]]
 """What an action is decided on; awaited where it has to be looked up (the path in a user's ARN)."""
-
-
-def tag_conditions(tags: Iterable[tuple[str, str]], *further_keys: str) -> dict[str, str | tuple[str, ...]]:
-    """The condition keys aws:RequestTag/KEY and aws:TagKeys of a request with `tags`, and with keys alone."""
-    given = list(tags)
-    found: dict[str, str | tuple[str, ...]] = {f"aws:requesttag/{key.lower()}": value for key, value in given}
-    keys = (*(key for key, _ in given), *further_keys)
-    if keys:
-        found["aws:tagkeys"] = keys
-    return found
 
 
 class Call(msgspec.Struct, Generic[S], frozen=True, gc=False):

@@ -1,6 +1,6 @@
 """DescribeRegistry, GetAccountSetting, PutAccountSetting (ecr-behaviour.md §12)."""
 
-from moorage.api.aws.operation import Conditions
+from moorage.access.operations import Conditions
 from moorage.api.ecr import shapes
 from moorage.api.ecr.service import ECR, EcrCall, no_resource
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from moorage.access.authorize import Registry as RegistryResource
 from moorage.access.authorize import Resource
-from moorage.api.aws.operation import Conditions, tag_conditions
+from moorage.access.operations import Conditions, tag_conditions
 from moorage.api.ecr import shapes
 from moorage.api.ecr.pages import DEFAULT_PAGE, after_token, next_token
 from moorage.api.ecr.service import ECR, EcrCall, by, ref_of, the_repository

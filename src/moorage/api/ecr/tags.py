@@ -1,6 +1,6 @@
 """TagResource, UntagResource, ListTagsForResource: the tags of repositories (ecr-behaviour.md §4)."""
 
-from moorage.api.aws.operation import Conditions
+from moorage.access.operations import Conditions
 from moorage.api.ecr import shapes
 from moorage.api.ecr.repositories import request_tags, tags_of
 from moorage.api.ecr.service import ECR, EcrCall, by, ref_of_arn, the_arn

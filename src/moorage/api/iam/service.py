@@ -1,13 +1,14 @@
 """The IAM service: what its operations may use, and what each is decided on (resources and condition keys)."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from moorage.access.authorize import NamedResource, Resource
+from moorage.access.operations import Conditions, fit_for_iam, iam_conditions, renamed, resource_tags
 from moorage.access.principals import Principals
 from moorage.access.simulate import Simulator
-from moorage.api.aws.operation import Call, Conditions, Service, tag_conditions
+from moorage.api.aws.operation import Call, Service
 from moorage.api.aws.query import Parameters
 from moorage.api.iam import fields
 from moorage.clock import Clock
@@ -104,9 +105,8 @@ def the_renamed(kind: Kind) -> FindsResource:
         new_name = fields.optional_name(request, f"New{kind.title}Name", 128 if kind is GROUP else 64)
         old_path = "/" if there is None else there.path
         new_path = old_path if request.get("NewPath") is None else fields.path(request, "NewPath")
-        target = identity_arn(kind.name, call.account, new_path, new_name or name)
-        source = identity_arn(kind.name, call.account, "/", name) if there is None else there.arn
-        return in_account(call, *dict.fromkeys((source, target)))
+        old_name = name if there is None else there.name
+        return in_account(call, *renamed(kind, call.account, old_name, old_path, new_name or name, new_path))
 
     return resource
 
@@ -141,8 +141,8 @@ async def _named(call: IamCall, kind: Kind, name: str) -> Sequence[Resource]:
 
 
 def in_account(call: IamCall, *arns: str) -> Sequence[Resource]:
-    """IAM refuses sessions of GetSessionToken, which here are made without MFA, and federated users (STS reference)."""
-    if call.caller.credential in {"session", "federated"}:
+    """These resources of the caller's account. UnrecognizedClient for sessions that IAM refuses."""
+    if not fit_for_iam(call.caller):
         raise UnrecognizedClient
     return [NamedResource(call.account, arn) for arn in arns]
 
@@ -164,7 +164,7 @@ def about(
         name = owner(call, request) if kind is USER else name_of(kind, request)
         there = None if name is None else await found(call, kind, name)
         if there is not None:
-            values.update(_tags_there(await call.services.identity.tags.of(there.id)))
+            values.update(resource_tags("iam", await call.services.identity.tags.of(there.id)))
             if boundary and there.boundary_id is not None:
                 values["iam:permissionsboundary"] = await call.services.identity.managed.arn_of(there.boundary_id) or ""
         return values
@@ -177,7 +177,7 @@ async def about_policy(call: IamCall, request: Parameters) -> Conditions:
     values = requested(request, tags=True)
     policy = await call.services.identity.managed.find(call.account, fields.arn(request))
     if policy is not None:
-        values.update(_tags_there(await call.services.identity.tags.of(policy.id)))
+        values.update(resource_tags("iam", await call.services.identity.tags.of(policy.id)))
     return values
 
 
@@ -190,15 +190,9 @@ def requested(
     request: Parameters, *, boundary: bool = False, policy: bool = False, tags: bool = False
 ) -> dict[str, str | tuple[str, ...]]:
     """The condition keys that come from the request alone."""
-    values: dict[str, str | tuple[str, ...]] = {}
-    if boundary and request.get("PermissionsBoundary") is not None:
-        values["iam:permissionsboundary"] = fields.arn(request, "PermissionsBoundary")
-    if policy:
-        values["iam:policyarn"] = fields.arn(request)
-    if tags:
-        values.update(tag_conditions(fields.tags(request).items(), *fields.tag_keys(request)))
-    return values
-
-
-def _tags_there(tags: Mapping[str, str]) -> dict[str, str]:
-    return {f"{service}:resourcetag/{key.lower()}": value for key, value in tags.items() for service in ("aws", "iam")}
+    return iam_conditions(
+        boundary=fields.optional_arn(request, "PermissionsBoundary") if boundary else None,
+        policy=fields.arn(request) if policy else None,
+        tags=fields.tags(request) if tags else {},
+        tag_keys=fields.tag_keys(request) if tags else (),
+    )

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from moorage.access.authorize import Resource
-from moorage.api.aws.operation import Conditions
+from moorage.access.operations import Conditions
 from moorage.api.aws.query import Parameters, Value, checked
 from moorage.api.iam import fields, shown
 from moorage.api.iam.service import IAM, IamCall, about, by, in_account, name_of, the

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from moorage.access.authorize import NamedResource, Resource
-from moorage.api.aws.operation import Conditions, tag_conditions
+from moorage.access.operations import Conditions, tag_conditions
 from moorage.api.aws.query import Parameters, Value
 from moorage.api.sts import fields, made
 from moorage.api.sts.service import STS, StsCall

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from moorage.api.aws.operation import tag_conditions
+from moorage.access.operations import tag_conditions
 from moorage.api.aws.query import Parameters, Value
 from moorage.api.sts import fields, made
 from moorage.api.sts.service import StsCall

@@ -125,7 +125,7 @@ async def open_parts(settings: Settings) -> Parts:
     recorder = Recorder(audit, clock, settings, metrics.audit_dropped)
     access = Access(registry, identity.organizations, recorder, clock, settings)
     policy_check = RepositoryPolicyCheck(access, principals, registry.policies)
-    declared = Declared(database, over, policy_check)
+    declared = Declared(database, over, policy_check, access, settings.default_account)
     return Parts(
         clock, sealer, database, audit, blobs, registry, identity, principals, recorder, access, policy_check, declared
     )

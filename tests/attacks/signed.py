@@ -58,6 +58,4 @@ def new_user(server: RunningServer, account: str, name: str, *statements: Mappin
 
 def grant(server: RunningServer, account: str, name: str, *statements: Mapping[str, Any]) -> None:
     """Put these statements in the place of what the user's policy said."""
-    server.client("iam", account).put_user_policy(
-        UserName=name, PolicyName="own", PolicyDocument=document(*statements)
-    )
+    server.client("iam", account).put_user_policy(UserName=name, PolicyName="own", PolicyDocument=document(*statements))

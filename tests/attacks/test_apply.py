@@ -1,4 +1,4 @@
-"""A file that is applied does nothing that its author may not do call by call, and a refused file does nothing at all."""
+"""A file does nothing that its author may not do call by call, and a refused file does nothing at all."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from moorage.login.keys import Key
-from tests.attacks.signed import EVERYTHING, Answer, apply, call, document, grant, new_user
+from tests.attacks.signed import EVERYTHING, Answer, apply, call, document, new_user
 from tests.running import RunningServer
 
 MANAGEMENT = "000000000000"
@@ -51,7 +51,11 @@ def test_what_an_scp_denies(server: RunningServer, account: str) -> None:
     ecr.create_repository(repositoryName="kept")
     iam.create_policy(PolicyName="kept", PolicyDocument=document(EVERYTHING))
     key = new_user(server, account, "author", EVERYTHING)
-    denied = {"Effect": "Deny", "Action": ["iam:Create*", "iam:Delete*", "ecr:CreateRepository", "ecr:DeleteRepository"], "Resource": "*"}
+    denied = {
+        "Effect": "Deny",
+        "Action": ["iam:Create*", "iam:Delete*", "ecr:CreateRepository", "ecr:DeleteRepository"],
+        "Resource": "*",
+    }
     organization = {
         "id": "o-moorage000",
         "managementAccount": MANAGEMENT,

@@ -93,10 +93,9 @@ class OrganizationDesk:
             raise OrganizationNotFound
         await self._organizations.set(None, (), by=caller.principal.arn)
 
-    async def require_apply(self, caller: Caller, connection: Connection, *, ends: bool) -> None:
-        """AccessDenied unless the caller may see the organisation, and set it (or, `ends`, end it)."""
+    async def require_sight(self, caller: Caller, connection: Connection) -> None:
+        """AccessDenied unless the caller may see the organization (`moorage:GetOrganization`)."""
         await self._require(caller, connection, "moorage:GetOrganization")
-        await self._require(caller, connection, "moorage:DeleteOrganization" if ends else "moorage:PutOrganization")
 
     async def sees(self, caller: Caller, connection: Connection) -> bool:
         """Whether the caller may see it, were there one. Not recorded."""
@@ -106,11 +105,16 @@ class OrganizationDesk:
         await self._access.require(caller, connection, action, await self._resource())
 
     async def _resource(self) -> NamedResource:
-        kept = await self._organizations.get()
-        owner = self._default
-        if kept is not None and kept.document is not None:
-            owner = AccountId(msgspec.json.decode(kept.document, type=Organization).management_account)
-        return NamedResource(owner, f"arn:aws:moorage::{owner}:organization")
+        return await organization_resource(self._organizations, self._default)
+
+
+async def organization_resource(organizations: Organizations, default: AccountId) -> NamedResource:
+    """What actions on the organization are decided on: its management account's; without one, that of `default`."""
+    kept = await organizations.get()
+    owner = default
+    if kept is not None and kept.document is not None:
+        owner = AccountId(msgspec.json.decode(kept.document, type=Organization).management_account)
+    return NamedResource(owner, f"arn:aws:moorage::{owner}:organization")
 
 
 async def keep(organizations: Organizations, document: str, *, by: str) -> None:

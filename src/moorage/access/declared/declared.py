@@ -4,14 +4,17 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from moorage import policy
-from moorage.access.declared.applying import Applier, Author, NewKey, Outcome, documents
-from moorage.access.declared.changes import Change, changes
+from moorage.access.authorize import Access
+from moorage.access.declared.applying import Applier, Outcome, documents
+from moorage.access.declared.changes import Change
+from moorage.access.declared.deciding import MOST_REFUSALS, Decider
 from moorage.access.declared.declaration import File
 from moorage.access.declared.nouns import Over
+from moorage.access.declared.planning import Planner
 from moorage.access.declared.state import State
+from moorage.access.declared.steps import Author
 from moorage.access.repository_policy import RepositoryPolicyCheck
-from moorage.errors import InvalidParameter
-from moorage.identity.arns import parse_identity
+from moorage.errors import AccessDenied
 from moorage.names import AccountId
 from moorage.policy import lint
 from moorage.store.metadata.database import Database
@@ -37,12 +40,17 @@ class Warned(NamedTuple):
 
 
 class Declared:
-    """Compares accounts and the organisation with what is declared of them, and makes them so for whoever may."""
+    """Compares accounts and the organization with what a file says of them, and changes them if its author may."""
 
-    def __init__(self, db: Database, over: Over, check: RepositoryPolicyCheck) -> None:
+    def __init__(
+        self, db: Database, over: Over, check: RepositoryPolicyCheck, access: Access, default_account: AccountId
+    ) -> None:
+        """`default_account` decides on the organization as long as there is none."""
         nouns = over(db)
         self._identity = nouns.identity
         self._state = State(nouns)
+        self._planner = Planner(nouns, default_account)
+        self._decider = Decider(access)
         self._applier = Applier(db, over, check)
 
     async def accounts(self) -> list[AccountId]:
@@ -50,61 +58,25 @@ class Declared:
         return await self._identity.accounts.known()
 
     async def export(self, accounts: Iterable[AccountId], *, organization: bool) -> File:
-        """The accounts as they stand; the organisation where it is asked for and there is one."""
+        """The accounts as they are; the organization where it is asked for and there is one."""
         found = {account: await self._state.of(account) for account in accounts}
         one = await self._state.organization() if organization else None
         return File(found, one is not None, one)
 
     async def apply(self, file: File, asked: Asked, author: Author) -> Outcome:
-        """What was done, or would be. Each change is told to the records as the author's.
+        """What was done, or would be. Every step is decided before the first is carried out.
 
-        Accounts that are not there are made by whoever runs the machine alone. InvalidParameter, before anything is
-        changed: the author would be deleted.
+        AccessDenied names the first step that the author may not carry out; a dry run lists the first 100 instead.
+        InvalidParameter: the author would be deleted, or something is to change that cannot. Then nothing was changed.
         """
-        planned = await self._planned(file, author, prune=asked.prune)
+        plan = await self._planner.plan(file, author, prune=asked.prune, keys=asked.keys)
+        refused = await self._decider.refusals(plan, author, most=MOST_REFUSALS if asked.dry_run else 1)
         if asked.dry_run:
-            return Outcome(planned)
-        outcome = await self._applier.apply(planned, author)
-        if asked.keys and outcome.failed is None:
-            outcome = outcome._replace(keys=[*outcome.keys, *await self._make_keys(file)])
-        return outcome
-
-    async def _planned(self, file: File, author: Author, *, prune: bool) -> list[Change]:
-        before = {}
-        for account in file.accounts:
-            is_there = author.caller is not None or await self._identity.accounts.exists(account)
-            before[account] = await self._state.of(account) if is_there else None
-        now = await self._state.organization() if file.on_organization else None
-        planned = changes(before, now, file, prune=prune)
-        for change in planned:
-            if change.operation == "delete" and _is(author, change):
-                raise InvalidParameter(
-                    f"{change.section}/{change.label} applies the file, and would be deleted: name it in the file."
-                )
-        return planned
-
-    async def _make_keys(self, file: File) -> list[NewKey]:
-        made = []
-        for account, wanted in file.accounts.items():
-            for name in sorted(wanted.users):
-                if not await self._identity.keys.list(account, name):
-                    key, secret = await self._identity.keys.create(account, name)
-                    made.append(NewKey(account, name, key.id, secret))
-        return made
-
-
-def _is(author: Author, change: Change) -> bool:
-    if author.caller is None:
-        return False
-    principal = author.caller.principal
-    said = parse_identity(principal.role_arn or principal.user_arn or principal.arn)
-    if said is None:
-        return False
-    return (said.account, f"{said.kind}s", said.name.lower()) == (
-        change.account,
-        change.section,
-        change.label.lower(),
-    )
+            return Outcome([each.change for each in plan.changes], refused=refused)
+        for each in refused:
+            message = f"Nothing was changed. {each.where}: {each.error.message}"
+            raise AccessDenied(message, each.error.decision_id, short=each.error.short)
+        return await self._applier.apply(plan, author)
 
 
 def told(outcome: Outcome) -> dict[str, Any]:
@@ -116,6 +88,18 @@ def told(outcome: Outcome) -> dict[str, Any]:
     return {
         "changes": [_told(each) for each in outcome.done],
         "failed": failed,
+        "refused": [
+            {
+                "account": each.planned.change.account,
+                "section": each.planned.change.section,
+                "name": each.planned.change.label,
+                "aspect": each.step.aspect,
+                "action": each.step.action,
+                "code": each.error.code,
+                "message": each.error.message,
+            }
+            for each in outcome.refused
+        ],
         "keys": [
             {"account": key.account, "user": key.user, "accessKeyId": key.id, "secretAccessKey": key.secret}
             for key in outcome.keys

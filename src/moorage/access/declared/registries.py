@@ -1,63 +1,127 @@
-"""Changes of an account's repositories and registries, made in one transaction each."""
+"""The steps of changes to an account's repositories and registries."""
 
+from collections.abc import Iterator
 from typing import Any
 
+from moorage.access.authorize import Registry as RegistryResource
 from moorage.access.declared.changes import Change
 from moorage.access.declared.declaration import Registry, Repository
 from moorage.access.declared.nouns import Nouns
+from moorage.access.declared.steps import Author, Prepare, Run, Step
+from moorage.access.operations import Conditions, resource_tags, tag_conditions
 from moorage.access.principals import Principals
 from moorage.access.registry_policy import RegistryPolicyCheck
-from moorage.names import AccountId, RepositoryRef
+from moorage.access.repository_policy import RepositoryPolicyCheck
+from moorage.errors import InvalidParameter, RepositoryNotFound
+from moorage.names import AccountId, Region, RepositoryRef
 from moorage.store.metadata.registry_policies import SCOPE
 
+_NO_CONDITIONS: Conditions = {}
 
-class Registries:
-    """Makes, changes and deletes them, through the same rules as the API's calls."""
 
-    def __init__(self, nouns: Nouns, account: AccountId, by: str) -> None:
-        self._identity, self._registry = nouns
-        self._account = account
-        self._by = by
+def repository_steps(change: Change, account: AccountId, by: str) -> Iterator[Step]:
+    """Of a repository. One with images is never deleted by a file."""
+    ref = RepositoryRef(account, *change.name)
+    before: Repository | None = change.before
+    after: Repository | None = change.after
 
-    async def repository(self, change: Change, policy: str | None) -> None:
-        """`policy`: what is declared of it, checked, in its stored form; None where it does not change."""
-        repositories, policies, by = self._registry.repositories, self._registry.policies, self._by
-        ref = RepositoryRef(self._account, *change.name)
-        before: Repository | None = change.before
-        after: Repository | None = change.after
-        if after is None:
-            await repositories.delete(ref, force=False, by=by)  # one with images is not deleted by a file
-            return
-        if before is None:
-            mutability: Any = {"mutability": after.mutability, "exclusion_filters": after.exclusions}
-            await repositories.create(ref, **mutability, scan_on_push=after.scan_on_push, tags=after.tags, by=by)
-        else:
-            if before.scan_on_push != after.scan_on_push:
-                await repositories.set_scan_on_push(ref, after.scan_on_push, by=by)
-            if (before.mutability, before.exclusions) != (after.mutability, after.exclusions):
-                await repositories.set_mutability(ref, after.mutability, after.exclusions, by=by)
-            gone = sorted({*before.tags} - {*after.tags})
-            if gone:
-                await repositories.untag(ref, gone, by=by)
-            if after.tags != before.tags and after.tags:
-                await repositories.tag(ref, after.tags, by=by)
-            if before.policy is not None and after.policy is None:
-                await policies.delete(ref, by=by)
-        if policy is not None:
-            await policies.set(ref, policy, by=by)
+    def step(operation: str, run: Run, aspect: str = "", conditions: Conditions = _NO_CONDITIONS) -> Step:
+        return Step(f"ecr:{operation}", (ref,), conditions, run, aspect)
 
-    async def registry(self, change: Change) -> None:
-        """The scope first: it says what the policy may be."""
-        policies, account, region = self._registry.registry_policies, self._account, change.name
-        before: Registry = change.before or Registry()
-        after: Registry = change.after or Registry()
-        if before.policy_scope != after.policy_scope:
-            await self._registry.settings.put(account, region, SCOPE, after.policy_scope)
-        if before.policy == after.policy:
-            return
-        if after.policy is None:
-            await policies.delete(account, region, by=self._by)
-        else:
-            check = RegistryPolicyCheck(Principals(self._identity), policies)
-            stored = await check.check_and_canonicalise(account, region, after.policy)
-            await policies.set(account, region, stored, by=self._by)
+    if after is None:
+        yield step("DeleteRepository", lambda on: on.registry.repositories.delete(ref, force=False, by=by))
+        return
+    new = after
+    if before is None:
+        mutability: Any = {"mutability": new.mutability, "exclusion_filters": new.exclusions}
+        yield step(
+            "CreateRepository",
+            lambda on: on.registry.repositories.create(
+                ref, **mutability, scan_on_push=new.scan_on_push, tags=new.tags, by=by
+            ),
+            conditions=tag_conditions(new.tags.items()),
+        )
+    else:
+        if before.scan_on_push != new.scan_on_push:
+            yield step(
+                "PutImageScanningConfiguration",
+                lambda on: on.registry.repositories.set_scan_on_push(ref, new.scan_on_push, by=by),
+                "scan_on_push",
+            )
+        if (before.mutability, before.exclusions) != (new.mutability, new.exclusions):
+            yield step(
+                "PutImageTagMutability",
+                lambda on: on.registry.repositories.set_mutability(ref, new.mutability, new.exclusions, by=by),
+                "mutability" if before.mutability != new.mutability else "exclusions",
+            )
+        gone = sorted({*before.tags} - {*new.tags})
+        given = {key: value for key, value in new.tags.items() if before.tags.get(key) != value}
+        if gone:
+            yield step(
+                "UntagResource", lambda on: on.registry.repositories.untag(ref, gone, by=by), "tags",
+                tag_conditions((), *gone),
+            )  # fmt: skip
+        if given:
+            yield step(
+                "TagResource", lambda on: on.registry.repositories.tag(ref, given, by=by), "tags",
+                tag_conditions(given.items()),
+            )  # fmt: skip
+    was = None if before is None else before.policy
+    if new.policy is None and was is not None:
+        yield step("DeleteRepositoryPolicy", lambda on: on.registry.policies.delete(ref, by=by), "policy")
+    elif new.policy is not None and new.policy != was:
+        # Of a repository that is there, decisions know the tags; of one that the file creates, they cannot yet.
+        tags = resource_tags("ecr", new.tags) if before is None else _NO_CONDITIONS
+        prepare = _checked(ref, new.policy, by)
+        yield Step("ecr:SetRepositoryPolicy", (ref,), tags, None, "policy", prepare)
+
+
+def registry_steps(change: Change, account: AccountId, by: str) -> Iterator[Step]:
+    """Of a registry. The scope comes first: it says what the policy may be."""
+    region: Region = change.name
+    before: Registry = change.before or Registry()
+    after: Registry = change.after or Registry()
+    resources = (RegistryResource(account, region),)
+    if before.policy_scope != after.policy_scope:
+        yield Step(
+            "ecr:PutAccountSetting",
+            resources,
+            {"ecr:accountsetting": SCOPE},
+            lambda on: on.registry.settings.put(account, region, SCOPE, after.policy_scope),
+            "policy_scope",
+        )
+    if before.policy == after.policy:
+        return
+    if after.policy is None:
+        yield Step(
+            "ecr:DeleteRegistryPolicy",
+            resources,
+            {},
+            lambda on: on.registry.registry_policies.delete(account, region, by=by),
+            "policy",
+        )
+        return
+    text = after.policy
+
+    async def put(on: Nouns) -> None:
+        policies = on.registry.registry_policies
+        check = RegistryPolicyCheck(Principals(on.identity), policies)
+        await policies.set(account, region, await check.check_and_canonicalise(account, region, text), by=by)
+
+    yield Step("ecr:PutRegistryPolicy", resources, {}, put, "policy")
+
+
+def _checked(ref: RepositoryRef, wanted: str, by: str) -> Prepare:
+    """Brings a repository policy into its stored form, and refuses a lock-out, when what it names is there."""
+
+    async def prepare(check: RepositoryPolicyCheck, author: Author) -> Run:
+        try:
+            if author.caller is None or author.connection is None:
+                accepted = await check.canonicalise_for_operator(ref, wanted)
+            else:
+                accepted = await check.check_and_canonicalise(author.caller, author.connection, ref, wanted, False)
+        except RepositoryNotFound as error:  # a new one's policy cannot go on naming a principal that was deleted
+            raise InvalidParameter("The policy names the id of a user or role that is no more.") from error
+        return lambda on: on.registry.policies.set(ref, accepted.stored, by=by)
+
+    return prepare

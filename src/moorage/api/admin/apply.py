@@ -1,7 +1,10 @@
 """The declarative file: applied, or only compared; and the file of what is there."""
 
 import asyncio
-from typing import Final
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -9,18 +12,24 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from moorage.access.authorize import NamedResource
+from moorage.access.caller import Connection
 from moorage.access.declared import reading, writing
-from moorage.access.declared.applying import Author
+from moorage.access.declared.declaration import File
 from moorage.access.declared.declared import Asked, told
+from moorage.access.declared.steps import Author
 from moorage.api.admin.service import AdminServices, Signed, names
 from moorage.api.admin.trail import failed, is_read
-from moorage.errors import InvalidParameter
+from moorage.errors import InvalidParameter, Throttling
 from moorage.identity.arns import root_arn
 from moorage.names import AccountId, account_id
 
 APPLY: Final = "moorage:Apply"
 EXPORT: Final = "moorage:Export"
 _BODY: Final = 2 * reading.BYTES
+_WAITING: Final = 8
+"""Callers that wait for their turn at most; each has a body in memory."""
+_PATIENCE: Final = 30.0
+"""Seconds that they wait."""
 
 
 class ApplyRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -34,46 +43,85 @@ class ApplyRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Only what the file says of these; empty: all of it."""
 
 
+class Turns:
+    """One caller at a time. A few others wait their turn for a while; Throttling for the rest."""
+
+    def __init__(self, waiting: int = _WAITING, seconds: float = _PATIENCE) -> None:
+        self._turn = asyncio.Lock()
+        self._most = waiting
+        self._seconds = seconds
+        self._waiting = 0
+
+    @contextlib.asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        if self._waiting >= self._most:
+            raise Throttling
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise Throttling from None
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+
 def routes(services: AdminServices) -> list[Route]:
     declared, organization = services.declared, services.organization
+    turns = Turns()  # a file of 1 MiB takes seconds and a hundred MiB of memory
 
     async def apply(request: Request) -> Response:
         signed = await services.signed(request, limit=_BODY)
+        await permitted(signed, APPLY, signed.account)
         asked = signed.decoded(ApplyRequest)
         if asked.dry_run:
             is_read(request)
-        file = await asyncio.to_thread(reading.read, asked.text)  # YAML takes its time
+        async with turns.taken():
+            file = await read(signed, asked)
+            outcome = await declared.apply(
+                file,
+                Asked(asked.dry_run, asked.prune, asked.keys),
+                Author(signed.by, signed.caller, _in_its_region(signed)),
+            )
+            if outcome.failed is not None:
+                failed(request, outcome.failed[1])
+            content = await asyncio.to_thread(lambda: json.dumps(told(outcome)).encode())
+        return _json(content)
+
+    async def read(signed: Signed, asked: ApplyRequest) -> File:
+        """What the file says, if it is about the caller's account alone and, it may be, the organization."""
+        file = await asyncio.to_thread(reading.read, asked.text)
         if asked.accounts:
             with names():
                 file = file.part(map(account_id, asked.accounts))
         for account in file.accounts:
-            await permitted(signed, APPLY, account)
+            own(signed, account)
         if file.on_organization:
-            await organization.require_apply(signed.caller, signed.connection, ends=file.organization is None)
-        outcome = await declared.apply(
-            file,
-            Asked(asked.dry_run, asked.prune, asked.keys),
-            Author(signed.by, signed.caller, signed.connection),
-        )
-        if outcome.failed is not None:
-            failed(request, outcome.failed[1])
-        return JSONResponse(told(outcome), headers={"cache-control": "no-store"})
+            await organization.require_sight(signed.caller, signed.connection)
+        return file
 
     async def export(request: Request) -> Response:
         is_read(request)
         signed = await services.signed(request)
         await permitted(signed, EXPORT, signed.account)
-        sees = await organization.sees(signed.caller, signed.connection)
-        file = await declared.export([signed.account], organization=sees)
-        text = await asyncio.to_thread(writing.write, file)
+        async with turns.taken():
+            sees = await organization.sees(signed.caller, signed.connection)
+            file = await declared.export([signed.account], organization=sees)
+            text = await asyncio.to_thread(writing.write, file)
         return JSONResponse({"text": text, "leftOut": [] if sees else ["organization"]})
 
-    async def permitted(signed: Signed, action: str, account: AccountId) -> None:
+    def own(signed: Signed, account: AccountId) -> None:
         if account != signed.account:
             raise InvalidParameter(
                 f"The file is about account {account}, and you are of {signed.account}: apply each part with a key of "
                 f"its own account (--account {signed.account}), or the file on the registry's machine (--on-host)."
             )
+
+    async def permitted(signed: Signed, action: str, account: AccountId) -> None:
         resource = NamedResource(account, root_arn(account))
         await services.access.require(signed.caller, signed.connection, action, resource)
 
@@ -81,3 +129,14 @@ def routes(services: AdminServices) -> list[Route]:
         Route("/_moorage/apply", apply, methods=["POST"]),
         Route("/_moorage/export", export, methods=["POST"]),
     ]
+
+
+def _in_its_region(signed: Signed) -> Connection:
+    """The connection with the region of the signature, as the AWS door has it (`aws:RequestedRegion`)."""
+    if signed.connection.region == signed.region:
+        return signed.connection
+    return msgspec.structs.replace(signed.connection, region=signed.region)
+
+
+def _json(content: Any) -> Response:
+    return Response(content, media_type="application/json", headers={"cache-control": "no-store"})

@@ -378,7 +378,9 @@ def test_the_guard_rails_that_a_file_sets_do_not_stop_it(server: RunningServer, 
     try:
         assert "2 changed" in home("apply", "file.yaml")
         home.write(repository.replace("Get", "Delete") + "")
-        assert "prevent future policy changes" in home("apply", "file.yaml", status=1)
+        refused = home("apply", "file.yaml", status=1)
+        assert "Nothing was changed. repositories/us-east-1/guarded/own, policy: " in refused
+        assert "explicit deny in a service control policy" in refused
     finally:
         home.key = (account, "test")
         home.put("organization: {}")

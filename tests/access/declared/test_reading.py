@@ -22,7 +22,8 @@ from moorage.access.declared.declaration import (
     Role,
     User,
 )
-from moorage.access.declared.reading import BYTES, DeclarationInvalid, read
+from moorage.access.declared.nodes import BYTES, NODES, DeclarationInvalid
+from moorage.access.declared.reading import read
 from moorage.access.declared.writing import write
 from moorage.names import AccountId, Region, RepositoryName
 
@@ -106,7 +107,7 @@ def test_the_file_of_the_documentation() -> None:
     ("text", "said"),
     [
         ("", "the file is empty"),
-        ("a: [", "line 1"),
+        ("a: [", "line 2, column 1: did not find expected node content"),
         ("version: 2\naccounts: {}", "line 1, column 10, /version: this Moorage knows version 1"),
         ("account: {}", "line 1, column 1, /account: unknown key 'account'; did you mean 'accounts'?"),
         ("{}", "'accounts' is missing"),
@@ -126,6 +127,10 @@ def test_the_file_of_the_documentation() -> None:
         (HEAD + "    users: {a: {path: x}}", "begins and ends with /"),
         (HEAD + "    users: {a: {path: [x]}}", "must be a text"),
         (HEAD + "    users: &u {}\n    groups: *u", "line 4: aliases"),
+        ("accounts: {}\n---\naccounts: {}", "line 3: more than one document"),
+        ("[" + "0," * NODES + "]", f"line 1: more than {NODES} keys and values"),
+        ("? " + "k" * 1000 + "\n: 1", "line 1, column 3, /" + "k" * 64 + ": unknown key '" + "k" * 64 + "'; known"),
+        ("{[a]: 1}", "line 1, column 2, /: a key must be a text"),
         (HEAD + "    roles: {a: {}}", "'trust' is missing"),
         (HEAD + "    policies: {a: {}}", "'document' is missing"),
         (HEAD + "    policies:\n      a:\n        document: {Version: 2012-10-17}", "line 5, column 19"),

@@ -1,15 +1,9 @@
-"""A declarative file is read: YAML in, a declaration or the first mistake with its line and path out.
+"""A declarative file is read: YAML in, a declaration or the first mistake with its line and path out."""
 
-Only YAML's safe core: no aliases (so no document is larger than it looks), no key twice, bounded size and depth.
-"""
-
-import difflib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NoReturn
-
-import yaml
+from typing import Any, Final
 
 from moorage import policy
 from moorage.access.declared import organization
@@ -25,144 +19,41 @@ from moorage.access.declared.declaration import (
     Role,
     User,
 )
+from moorage.access.declared.nodes import DeclarationInvalid, Mistake, Node, free, parse
 from moorage.access.organization import MalformedOrganization
 from moorage.errors import MoorageError
 from moorage.identity.roles import check_path
 from moorage.names import AccountId, InvalidNameError, account_id, region, repository_name
 
-BYTES: Final = 1 << 20
-_DEPTH: Final = 40
 _NAME: Final = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 _PATH: Final = re.compile(r"/|/[!-~]{1,510}/")
-_SCALARS: Final = {
-    "tag:yaml.org,2002:str": str,
-    "tag:yaml.org,2002:int": int,
-    "tag:yaml.org,2002:bool": bool,
-    "tag:yaml.org,2002:float": float,
-    "tag:yaml.org,2002:null": type(None),
-}
 _MUTABILITY: Final = ("MUTABLE", "IMMUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION")
 _SCOPES: Final = ("V1", "V2")
-_STEP: Final = re.compile(r"\.([^.\[]+)|\[([0-9]+)\]")
-
-
-class DeclarationInvalid(MoorageError):
-    """A mistake in a declarative file; the message says where."""
-
-    code = "DeclarationInvalidException"
-
-
-class Node:
-    """A part of the file: its YAML node, and the way to it."""
-
-    def __init__(self, node: yaml.Node, path: str) -> None:
-        self.node, self.path = node, path
-
-    def wrong(self, why: str) -> NoReturn:
-        mark = self.node.start_mark
-        raise DeclarationInvalid(f"line {mark.line + 1}, column {mark.column + 1}, {self.path or '/'}: {why}")
-
-    def members(self, known: Sequence[str] | None = None) -> dict[str, "Node"]:
-        """The members of a mapping; with `known`, no others."""
-        if not isinstance(self.node, yaml.MappingNode):
-            self.wrong("must be a mapping")
-        found: dict[str, Node] = {}
-        for key, value in self.node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                Node(key, self.path).wrong("a key must be a text")
-            member = Node(value, f"{self.path}/{key.value}")
-            if key.value in found:
-                Node(key, member.path).wrong("is there twice")
-            if known is not None and key.value not in known:
-                near = difflib.get_close_matches(key.value, known, 1)
-                hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(known)}"
-                Node(key, member.path).wrong(f"unknown key '{key.value}'{hint}")
-            found[key.value] = member
-        return found
-
-    def items(self) -> list["Node"]:
-        if not isinstance(self.node, yaml.SequenceNode):
-            self.wrong("must be a list")
-        return [Node(each, f"{self.path}/{number}") for number, each in enumerate(self.node.value)]
-
-    def text(self) -> str:
-        """Numbers and words such as `yes` are texts too, as they are written."""
-        if not isinstance(self.node, yaml.ScalarNode) or self.node.tag == "tag:yaml.org,2002:null":
-            self.wrong("must be a text")
-        return str(self.node.value)
-
-    def at(self, place: str) -> "Node":
-        """The part that `place` names (`$.root.units[0]`), or as much of the way as there is."""
-        node = self
-        for name, number in _STEP.findall(place):
-            parts: Mapping[Any, Node] = {}
-            if isinstance(node.node, yaml.MappingNode):
-                parts = node.members()
-            elif isinstance(node.node, yaml.SequenceNode):
-                parts = dict(enumerate(node.items()))
-            found = parts.get(name or int(number))
-            if found is None:
-                break
-            node = found
-        return node
-
-    def value(self) -> Any:
-        """As JSON has it."""
-        if isinstance(self.node, yaml.MappingNode):
-            return {key: member.value() for key, member in self.members().items()}
-        if isinstance(self.node, yaml.SequenceNode):
-            return [each.value() for each in self.items()]
-        kind = _SCALARS.get(self.node.tag)
-        if kind is None:  # a date, or a tag of somebody's own
-            return self.node.value
-        if kind is str:
-            return self.node.value
-        try:
-            return yaml.SafeLoader("").construct_object(self.node)
-        except (ValueError, yaml.YAMLError):  # a tag that does not fit, or more digits than Python reads
-            self.wrong("is no number, truth value or null")
 
 
 def read(text: str) -> File:
     """What a declarative file says. DeclarationInvalid."""
-    top = Node(_composed(text), "").members(("version", "accounts", "organization"))
-    if "version" in top and top["version"].text() != "1":
-        top["version"].wrong("this Moorage knows version 1")
-    if "accounts" not in top and "organization" not in top:
+    top = parse(text)
+    try:
+        return _file(top)
+    except Mistake as mistake:
+        raise mistake.refusal(top) from None
+    finally:
+        free(top)
+
+
+def _file(top: Node) -> File:
+    parts = top.members(("version", "accounts", "organization"))
+    if "version" in parts and parts["version"].text() != "1":
+        parts["version"].wrong("this Moorage knows version 1")
+    if "accounts" not in parts and "organization" not in parts:
         raise DeclarationInvalid("line 1, /: 'accounts' is missing")
-    accounts = top["accounts"].members() if "accounts" in top else {}
+    accounts = parts["accounts"].members() if "accounts" in parts else {}
     return File(
         dict(_account(name, node) for name, node in accounts.items()),
-        "organization" in top,
-        _organization(top["organization"]) if "organization" in top else None,
+        "organization" in parts,
+        _organization(parts["organization"]) if "organization" in parts else None,
     )
-
-
-def _composed(text: str) -> yaml.Node:
-    if len(text.encode("utf-8", "surrogatepass")) > BYTES:
-        raise DeclarationInvalid(f"the file is longer than {BYTES} bytes")
-    try:
-        depth = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            line = 0 if event.start_mark is None else event.start_mark.line + 1
-            if isinstance(event, yaml.AliasEvent):
-                raise DeclarationInvalid(f"line {line}: aliases (*name) are not taken")
-            if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-                depth += 1
-                if depth > _DEPTH:
-                    raise DeclarationInvalid(f"line {line}: nested too deeply")
-            elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
-                depth -= 1
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
-        raise DeclarationInvalid(f"{where}{error.problem}") from error
-    except yaml.YAMLError as error:
-        raise DeclarationInvalid("a character that YAML does not take") from error
-    if node is None:
-        raise DeclarationInvalid("the file is empty")
-    return node
 
 
 def _account(name: str, node: Node) -> tuple[AccountId, Account]:
@@ -221,12 +112,12 @@ def _managed(node: Node, account: AccountId) -> Managed:
 
 
 def _group(node: Node, account: AccountId) -> Group:
-    parts = node.members(("path", "attached", "inline")) if not _is_null(node) else {}
+    parts = node.members(("path", "attached", "inline")) if not node.is_null else {}
     return Group(_path(parts), _attached(parts, account), _inline(parts))
 
 
 def _user(node: Node, account: AccountId) -> User:
-    parts = node.members(("path", "groups", "attached", "inline", "boundary", "tags")) if not _is_null(node) else {}
+    parts = node.members(("path", "groups", "attached", "inline", "boundary", "tags")) if not node.is_null else {}
     groups = tuple(sorted({each.text() for each in parts["groups"].items()})) if "groups" in parts else ()
     return User(
         _path(parts), groups, _attached(parts, account), _inline(parts), _boundary(parts, account), _tags(parts)
@@ -259,7 +150,7 @@ def _role(node: Node, account: AccountId) -> Role:
 
 def _repository(node: Node) -> Repository:
     known = ("mutability", "exclusions", "scan_on_push", "policy", "tags")
-    parts = node.members(known) if not _is_null(node) else {}
+    parts = node.members(known) if not node.is_null else {}
     mutability = _one_of(parts, "mutability", _MUTABILITY, "MUTABLE")
     scan = parts["scan_on_push"].value() if "scan_on_push" in parts else False
     if not isinstance(scan, bool):
@@ -274,7 +165,7 @@ def _repository(node: Node) -> Repository:
 
 
 def _registry(node: Node) -> Registry:
-    parts = node.members(("policy_scope", "policy")) if not _is_null(node) else {}
+    parts = node.members(("policy_scope", "policy")) if not node.is_null else {}
     return Registry(
         _one_of(parts, "policy_scope", _SCOPES, "V2"),
         _policy(parts["policy"], policy.Kind.REGISTRY) if "policy" in parts else None,
@@ -300,10 +191,6 @@ def _organization(node: Node) -> Organization | None:
         return organization.canonical(json.dumps(document))
     except MalformedOrganization as error:
         node.at(error.place).wrong(error.reason)
-
-
-def _is_null(node: Node) -> bool:
-    return isinstance(node.node, yaml.ScalarNode) and node.node.tag == "tag:yaml.org,2002:null"
 
 
 def _text(parts: Mapping[str, Node], key: str) -> str:

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from moorage.access.authorize import NamedResource
 from moorage.access.caller import Connection
-from moorage.access.declared import reading, writing
+from moorage.access.declared import nodes, reading, writing
 from moorage.access.declared.declaration import File
 from moorage.access.declared.declared import Asked, told
 from moorage.access.declared.steps import Author
@@ -25,7 +25,7 @@ from moorage.names import AccountId, account_id
 
 APPLY: Final = "moorage:Apply"
 EXPORT: Final = "moorage:Export"
-_BODY: Final = 2 * reading.BYTES
+_BODY: Final = 2 * nodes.BYTES
 _WAITING: Final = 8
 """Callers that wait for their turn at most; each has a body in memory."""
 _PATIENCE: Final = 30.0
@@ -72,7 +72,8 @@ class Turns:
 
 def routes(services: AdminServices) -> list[Route]:
     declared, organization = services.declared, services.organization
-    turns = Turns()  # a file of 1 MiB takes seconds and a hundred MiB of memory
+    # A file of 1 MiB takes seconds and a hundred MiB of memory; so does the export of a large account.
+    turns, exports = Turns(), Turns()
 
     async def apply(request: Request) -> Response:
         signed = await services.signed(request, limit=_BODY)
@@ -108,7 +109,7 @@ def routes(services: AdminServices) -> list[Route]:
         is_read(request)
         signed = await services.signed(request)
         await permitted(signed, EXPORT, signed.account)
-        async with turns.taken():
+        async with exports.taken():
             sees = await organization.sees(signed.caller, signed.connection)
             file = await declared.export([signed.account], organization=sees)
             text = await asyncio.to_thread(writing.write, file)

@@ -1,0 +1,174 @@
+"""What applying does is decided as the API decides it: the same action, resources and condition keys."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moorage import policy
+from moorage.access.authorize import NamedResource
+from moorage.access.caller import Caller
+from moorage.access.declared.applying import OPERATOR
+from moorage.access.declared.declared import Asked
+from moorage.access.declared.nouns import Nouns
+from moorage.access.declared.planning import Planner
+from moorage.access.declared.reading import read
+from moorage.access.declared.steps import ACTIONS, Author, Planned, Step
+from moorage.api.aws.operation import Call
+from moorage.api.aws.query import Parameters
+from moorage.api.ecr import ECR, shapes
+from moorage.api.iam import IAM, IamServices
+from moorage.application import Parts, open_parts
+from moorage.identity.arns import policy_arn
+from moorage.identity.credentials import PolicySets
+from moorage.names import AccountId, Region
+from moorage.settings import Settings
+from tests.access.declared import files
+from tests.access.house import connection
+
+ACCOUNT = AccountId("111122223333")
+REGION = Region("us-east-1")
+ROOT = Caller(policy.root_of(ACCOUNT), "key", "AKIA", PolicySets(), {})
+AUTHOR = Author("root", ROOT, connection(region=REGION))
+BEYOND = {"moorage:DeleteOrganization", "moorage:PutOrganization", "organizations:CreateAccount"}
+"""Actions of what no account has: no API of AWS's here does the same."""
+
+
+@pytest.fixture
+async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
+    settings = Settings(mode="dev", data=tmp_path, default_account=ACCOUNT)
+    tmp_path.joinpath("blobs").mkdir(exist_ok=True)
+    opened = await open_parts(settings)
+    await opened.declared.apply(read(text(files.before(ACCOUNT))), Asked(), OPERATOR)
+    spare = policy_arn(ACCOUNT, "/", "spare")
+    await opened.identity.managed.create_version(ACCOUNT, spare, json.dumps(files.PUSH), "root", as_default=True)
+    await opened.identity.keys.create(ACCOUNT, "gone")
+    yield opened
+    await opened.close()
+
+
+def text(account: dict[str, Any]) -> str:
+    return json.dumps({"accounts": {ACCOUNT: account}})
+
+
+async def test_every_step_is_decided_as_the_operation_of_the_api_is(parts: Parts) -> None:
+    planner = Planner(Nouns(parts.identity, parts.registry), ACCOUNT)
+    plan = await planner.plan(read(text(files.after(ACCOUNT))), AUTHOR, prune=True, keys=True)
+    met = set()
+    for planned in plan.everything:
+        for number, step in enumerate(planned.steps):
+            met.add(step.action)
+            assert await asked(parts, planned, step) == await declared_by_the_api(parts, planned, step), step
+            if number == 0 and planned.change.operation == "create" and step.run is not None:
+                await step.run(Nouns(parts.identity, parts.registry))  # the API finds what the next step is about
+    assert met == ACTIONS - BEYOND, "files.py takes every kind of step"
+
+
+async def asked(parts: Parts, planned: Planned, step: Step) -> Any:
+    conditions = dict(step.conditions)
+    if step.action.startswith("ecr:") and planned.change.operation == "create":
+        # Tags of a repository that is there are looked up when it is decided.
+        conditions = {key: value for key, value in conditions.items() if "resourcetag" not in key}
+    return list(step.resources), conditions
+
+
+async def declared_by_the_api(parts: Parts, planned: Planned, step: Step) -> Any:
+    """What the operation of that name is decided on, if its request asks for the same."""
+    service, _, name = step.action.partition(":")
+    services = IamServices(parts.identity, parts.principals, None, parts.clock)  # type: ignore[arg-type]
+    call: Call[Any] = Call(services, ROOT, connection(), ACCOUNT, _region(planned), "", "http", "localhost", {})
+    operation = (IAM if service == "iam" else ECR).operations[name]
+    request: Any = Parameters(fields(planned, step)) if service == "iam" else ecr_request(planned, name)
+    resources = await _now(operation.resources(call, request))
+    conditions = await _now(operation.conditions(call, request))
+    assert list(operation.actions(call, request)) == [step.action]
+    return list(resources), dict(conditions)
+
+
+async def _now(found: Any) -> Any:
+    return await found if isinstance(found, Awaitable) else found
+
+
+def _region(planned: Planned) -> Region:
+    name = planned.change.name
+    if planned.change.section == "repositories":
+        return Region(name[0])
+    return Region(name) if planned.change.section == "registries" else REGION
+
+
+def fields(planned: Planned, step: Step) -> dict[str, str]:
+    """The form fields of IAM's operation."""
+    change, operation = planned.change, step.action.partition(":")[2]
+    titles = {"users": "User", "groups": "Group", "roles": "Role", "policies": "Policy"}
+    found = {f"{titles[change.section]}Name": change.name}
+    one = change.before or change.after
+    if change.section == "policies":
+        found["PolicyArn"] = policy_arn(ACCOUNT, one.path, change.name)
+    kind, _, what = step.aspect.partition("/")
+    if kind == "attached":
+        found["PolicyArn"] = what
+    elif kind == "inline":
+        found["PolicyName"] = what
+    elif kind == "groups":
+        found["GroupName"] = what
+    elif kind == "path":
+        found["NewPath"] = change.after.path
+    elif operation.startswith("Put") and kind == "boundary":
+        found["PermissionsBoundary"] = change.after.boundary
+    elif operation.startswith("Untag"):
+        gone = sorted({*change.before.tags} - {*change.after.tags})
+        found |= {f"TagKeys.member.{number}": key for number, key in enumerate(gone, 1)}
+    elif operation.startswith("Tag"):
+        changed = {key: value for key, value in change.after.tags.items() if change.before.tags.get(key) != value}
+        found |= _tags(changed)
+    elif operation in {"CreateUser", "CreateGroup", "CreateRole", "CreatePolicy"}:
+        found["Path"] = change.after.path
+        found |= _tags(getattr(change.after, "tags", {}))
+        boundary = getattr(change.after, "boundary", None)
+        found |= {} if boundary is None else {"PermissionsBoundary": boundary}
+    return found
+
+
+def _tags(tags: Mapping[str, str]) -> dict[str, str]:
+    return {
+        f"Tags.member.{number}.{member}": said
+        for number, (key, value) in enumerate(tags.items(), 1)
+        for member, said in (("Key", key), ("Value", value))
+    }
+
+
+def ecr_request(planned: Planned, operation: str) -> Any:
+    change = planned.change
+    if change.section == "registries":
+        if operation == "PutAccountSetting":
+            return shapes.PutAccountSettingRequest(name="REGISTRY_POLICY_SCOPE", value=change.after.policy_scope)
+        return None
+    region, name = change.name
+    arn = f"arn:aws:ecr:{region}:{ACCOUNT}:repository/{name}"
+    if operation == "UntagResource":
+        return shapes.UntagResourceRequest(
+            resource_arn=arn, tag_keys=sorted({*change.before.tags} - {*change.after.tags})
+        )
+    if operation == "TagResource":
+        changed = {key: value for key, value in change.after.tags.items() if change.before.tags.get(key) != value}
+        return shapes.TagResourceRequest(resource_arn=arn, tags=_ecr_tags(changed))
+    tags = {} if change.after is None else change.after.tags
+    return shapes.CreateRepositoryRequest(repository_name=name, tags=_ecr_tags(tags))
+
+
+def _ecr_tags(tags: Mapping[str, str]) -> list[shapes.Tag]:
+    return [shapes.Tag(key=key, value=value) for key, value in tags.items()]
+
+
+@pytest.mark.parametrize(
+    ("action", "resources"),
+    [("", [NamedResource(ACCOUNT, "*")]), ("iam:CreateUser", []), ("iam:GetUser", [NamedResource(ACCOUNT, "*")])],
+)
+def test_a_step_that_nobody_decides_cannot_be_made(action: str, resources: list[NamedResource]) -> None:
+    async def run(on: Nouns) -> None:
+        raise AssertionError("it is not carried out")
+
+    with pytest.raises(ValueError, match="decided on an action and a resource"):
+        Step(action, resources, {}, run)

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from moorage.access.declared.steps import ACTIONS
 from moorage.login.keys import Key
-from tests.attacks.signed import EVERYTHING, Answer, apply, call, document, new_user
+from tests.access.declared import files
+from tests.attacks.signed import EVERYTHING, Answer, apply, call, document, grant, new_user
 from tests.running import RunningServer
 
 MANAGEMENT = "000000000000"
@@ -56,20 +58,7 @@ def test_what_an_scp_denies(server: RunningServer, account: str) -> None:
         "Action": ["iam:Create*", "iam:Delete*", "ecr:CreateRepository", "ecr:DeleteRepository"],
         "Resource": "*",
     }
-    organization = {
-        "id": "o-moorage000",
-        "managementAccount": MANAGEMENT,
-        "serviceControlPolicies": {"Guard": {"Version": "2012-10-17", "Statement": [denied]}},
-        "root": {
-            "id": "r-ab12",
-            "accounts": [
-                {"id": MANAGEMENT},
-                {"id": account, "serviceControlPolicies": ["FullAWSAccess", "Guard"]},
-            ],
-        },
-    }
-    root = Key(MANAGEMENT, "test")
-    assert call(server, root, "/_moorage/organization/put", {"document": json.dumps(organization)}).status == 200
+    guarded(server, account, denied)
     try:
         before = everything_of(server, account)
         for said, asked, action, change in (
@@ -92,7 +81,7 @@ def test_what_an_scp_denies(server: RunningServer, account: str) -> None:
             assert "with an explicit deny in a service control policy" in answer.message
             assert everything_of(server, account) == before
     finally:
-        assert call(server, root, "/_moorage/organization/delete", {}).status == 200
+        assert call(server, Key(MANAGEMENT, "test"), "/_moorage/organization/delete", {}).status == 200
 
 
 def test_a_boundary_that_allows_nothing_of_iam_is_not_removed(server: RunningServer, account: str) -> None:
@@ -160,3 +149,146 @@ def test_sessions_that_iam_refuses_apply_nothing_of_it(server: RunningServer, ac
         text = json.dumps({"accounts": {account: {"repositories": {"us-east-1": {"new": {}}}}}})
         assert apply(server, session, text).status == 200
         server.client("ecr", account).delete_repository(repositoryName="new")
+
+
+@pytest.fixture(scope="module")
+def changing(server: RunningServer) -> str:
+    """An account in which the file of `files.after` takes every kind of step."""
+    account = "770000000001"
+    made = apply(server, Key(account, "test"), json.dumps({"accounts": {account: files.before(account)}}))
+    assert made.json["failed"] is None, made
+    iam = server.client("iam", account)
+    iam.create_policy_version(
+        PolicyArn=f"arn:aws:iam::{account}:policy/spare", PolicyDocument=json.dumps(files.PUSH), SetAsDefault=True
+    )
+    iam.create_access_key(UserName="gone")
+    return account
+
+
+def guarded(server: RunningServer, account: str, statement: Any) -> None:
+    """Put an SCP of one statement on the account, beside FullAWSAccess if it denies."""
+    names = ["Guard"] if statement["Effect"] == "Allow" else ["FullAWSAccess", "Guard"]
+    organization = {
+        "id": "o-moorage000",
+        "managementAccount": MANAGEMENT,
+        "serviceControlPolicies": {"Guard": {"Version": "2012-10-17", "Statement": [statement]}},
+        "root": {
+            "id": "r-ab12",
+            "accounts": [{"id": MANAGEMENT}, {"id": account, "serviceControlPolicies": names}],
+        },
+    }
+    put = call(server, Key(MANAGEMENT, "test"), "/_moorage/organization/put", {"document": json.dumps(organization)})
+    assert put.status == 200, put
+
+
+def test_every_kind_of_step_needs_its_own_action(server: RunningServer, changing: str) -> None:
+    """With moorage:Apply and everything but one action nothing is done, and the refusal names what needs it."""
+    root, asked = Key(changing, "test"), {"prune": True, "keys": True}
+    text = json.dumps({"accounts": {changing: files.after(changing)}})
+    try:
+        guarded(server, changing, {"Effect": "Allow", "Action": ["moorage:*"], "Resource": "*"})
+        listed = apply(server, root, text, dry_run=True, **asked).json["refused"]
+        needed = {each["action"]: each for each in reversed(listed)}
+        assert needed.keys() == ACTIONS - {
+            "moorage:DeleteOrganization", "moorage:PutOrganization", "organizations:CreateAccount"
+        }  # fmt: skip
+        guarded(server, changing, {"Effect": "Deny", "Action": "ecr:PutImage", "Resource": "*"})
+        before = everything_of(server, changing)
+        for action, one in needed.items():
+            guarded(server, changing, {"Effect": "Deny", "Action": action, "Resource": "*"})
+            change = f"{one['section']}/{one['name']}" + (f", {one['aspect']}" if one["aspect"] else "")
+            refused(apply(server, root, text, **asked), action, f"{change}: ")
+            guarded(server, changing, {"Effect": "Deny", "Action": "ecr:PutImage", "Resource": "*"})
+            assert everything_of(server, changing) == before, action
+        done = apply(server, root, text, **asked)
+        assert (done.status, done.json["failed"]) == (200, None), done
+        assert {each["user"] for each in done.json["keys"]} == {"ann", "bob", "eve"}
+    finally:
+        assert call(server, Key(MANAGEMENT, "test"), "/_moorage/organization/delete", {}).status == 200
+
+
+def test_the_organization_needs_its_own_actions(server: RunningServer) -> None:
+    key = new_user(server, MANAGEMENT, "author", EVERYTHING)
+    organization = {
+        "id": "o-moorage000",
+        "managementAccount": MANAGEMENT,
+        "root": {"id": "r-ab12", "accounts": [{"id": MANAGEMENT}]},
+    }
+    text = json.dumps({"organization": organization})
+
+    def without(action: str) -> None:
+        grant(server, MANAGEMENT, "author", EVERYTHING, {"Effect": "Deny", "Action": action, "Resource": "*"})
+
+    without("moorage:PutOrganization")
+    refused(apply(server, key, text), "moorage:PutOrganization", "organization/o-moorage000: ")
+    without("moorage:GetOrganization")
+    answer = apply(server, key, text, dry_run=True)
+    assert "not authorized to perform: moorage:GetOrganization" in answer.message
+    without("moorage:DeleteOrganization")
+    assert apply(server, key, text).json["failed"] is None
+    ended = json.dumps({"organization": {}})
+    refused(apply(server, key, ended, prune=True), "moorage:DeleteOrganization", "organization/o-moorage000: ")
+    without("moorage:PutOrganization")
+    assert apply(server, key, ended, prune=True).json["failed"] is None
+
+
+def test_the_permission_is_asked_before_the_file_is_read(server: RunningServer, account: str) -> None:
+    """Neither text nor JSON is looked at; nor is another account's part told from the author's own."""
+    key = new_user(server, account, "author", {"Effect": "Deny", "Action": "moorage:Apply", "Resource": "*"})
+    for body in (b"no JSON", json.dumps({"text": "no: [file"}).encode(), b'{"text": "accounts: {}"}'):
+        answer = call(server, key, "/_moorage/apply", body)
+        assert "is not authorized to perform: moorage:Apply on resource" in answer.message
+
+
+def test_what_a_new_entity_is_created_with_counts_for_what_it_is_given(server: RunningServer, account: str) -> None:
+    """A delegated administrator may create users within a boundary, and give them what they like."""
+    iam = server.client("iam", account)
+    edge = iam.create_policy(PolicyName="edge", PolicyDocument=document(EVERYTHING))["Policy"]["Arn"]
+    key = new_user(
+        server, account, "author",
+        {"Effect": "Allow", "Action": "moorage:Apply", "Resource": "*"},
+        {
+            "Effect": "Allow",
+            "Action": ["iam:CreateUser", "iam:AttachUserPolicy"],
+            "Resource": f"arn:aws:iam::{account}:user/team/*",
+            "Condition": {"StringEquals": {"iam:PermissionsBoundary": edge, "aws:RequestTag/team": "a"}},
+        },
+        {
+            "Effect": "Allow",
+            "Action": "iam:AttachUserPolicy",
+            "Resource": f"arn:aws:iam::{account}:user/team/*",
+            "Condition": {
+                "StringEquals": {"iam:PermissionsBoundary": edge, "aws:ResourceTag/team": "a"},
+                "ArnNotEquals": {"iam:PolicyARN": f"arn:aws:iam::{account}:policy/edge"},
+            },
+        },
+    )  # fmt: skip
+
+    def of(**user: Any) -> str:
+        return json.dumps(
+            {"accounts": {account: {"users": {"eve": {"path": "/team/", "tags": {"team": "a"}, **user}}}}}
+        )
+
+    refused(apply(server, key, of()), "iam:CreateUser", "users/eve: ")
+    refused(apply(server, key, of(boundary="edge", path="/")), "iam:CreateUser", "users/eve: ")
+    refused(apply(server, key, of(boundary="edge", tags={"team": "b"})), "iam:CreateUser", "users/eve: ")
+    refused(
+        apply(server, key, of(boundary="edge", attached=["edge"])),
+        "iam:AttachUserPolicy",
+        f"users/eve, attached/{edge}",
+    )
+    done = apply(server, key, of(boundary="edge", attached=[ADMINISTRATOR]))
+    assert (done.status, done.json["failed"]) == (200, None), done
+
+
+def test_a_dry_run_lists_all_that_would_be_refused(server: RunningServer, account: str) -> None:
+    key = new_user(server, account, "author", {"Effect": "Allow", "Action": "moorage:Apply", "Resource": "*"})
+    users: dict[str, Any] = {f"user-{number:03d}": {} for number in range(120)}
+    answer = apply(server, key, json.dumps({"accounts": {account: {"users": users}}}), dry_run=True)
+    assert (answer.status, len(answer.json["changes"])) == (200, 120)
+    listed = answer.json["refused"]
+    assert len(listed) == 100, "and no more"
+    assert {each["action"] for each in listed} == {"iam:CreateUser"}
+    assert (listed[7]["section"], listed[7]["name"], listed[7]["code"]) == (
+        "users", "user-007", "AccessDeniedException"
+    )  # fmt: skip

@@ -387,6 +387,25 @@ def test_the_guard_rails_that_a_file_sets_do_not_stop_it(server: RunningServer, 
         home("apply", "file.yaml", "--prune", "--yes")
 
 
+def test_a_dry_run_shows_what_would_be_refused(server: RunningServer, home: Home) -> None:
+    iam = server.client("iam", home.account)
+    iam.create_user(UserName="author")
+    allowed = {"Effect": "Allow", "Action": ["moorage:Apply", "iam:CreateUser"], "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": allowed})
+    iam.put_user_policy(UserName="author", PolicyName="own", PolicyDocument=document)
+    key = iam.create_access_key(UserName="author")["AccessKey"]
+    home.key = (key["AccessKeyId"], key["SecretAccessKey"])
+    home.write(f"    users: {{author: {{inline: {{own: {document}}}}}, bob: {{groups: [admins]}}}}\n")
+    said = home("apply", "file.yaml", "--dry-run", status=1)
+    assert "+ users/bob" in said
+    sentence = f"User: arn:aws:iam::{home.account}:user/author is not authorized to perform: iam:AddUserToGroup"
+    assert f"refused: users/bob, groups/admins: {sentence} on resource: arn:aws:iam::" in said
+    assert "Nothing would be changed: you may not do 1 of this.\n" in said
+    said = home("apply", "file.yaml", "--prune", status=1)
+    assert "moorage: Nothing was changed. users/bob, groups/admins: User: " in said
+    assert len(iam.list_users()["Users"]) == 1
+
+
 def test_who_may(server: RunningServer, home: Home) -> None:
     iam = server.client("iam", home.account)
     iam.create_user(UserName="ann")

@@ -22,13 +22,17 @@ _MARKS: Final = {"create": "[bold green]+[/]", "update": "[bold yellow]~[/]", "d
 _DOCUMENTS: Final = frozenset({"document", "trust", "policy"})
 _MOST_BYTES: Final = 1 << 21
 """More than the server takes of a file."""
+_MOST_REFUSALS: Final = 100
+"""As many as the server lists."""
 _PATIENCE: Final = 900.0
 """Seconds. A file of thousands of users takes a minute or more."""
 
 
 def apply(
     file: Annotated[Path, typer.Argument(help="The declarative file (YAML).", exists=True, dir_okay=False)],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, and what you may not do.")
+    ] = False,
     prune: Annotated[
         bool, typer.Option("--prune", help="Also delete what the file does not name, in the accounts that it names.")
     ] = False,
@@ -81,7 +85,7 @@ def apply(
     if prune and not yes and not dry_run:
         planned = answered(dry_run=True)
         doomed = [each for each in planned["changes"] if each["operation"] == "delete"]
-        if doomed:
+        if doomed and not planned["refused"]:  # the server says why it refuses the file
             for each in doomed:
                 _show(out, each, _named(planned))
             typer.confirm(f"Delete {len(doomed)}?", abort=True)
@@ -101,7 +105,7 @@ def apply(
         for key in answer["keys"]:
             owner = f"{key['account']}/{key['user'] or '(root)'}"
             typer.echo(f"{owner}  {key['accessKeyId']}  {key['secretAccessKey']}")
-    if answer["failed"] is not None:
+    if answer["failed"] is not None or answer["refused"]:
         raise typer.Exit(1)
 
 
@@ -138,12 +142,25 @@ def _say(out: Console, answer: dict[str, Any], *, dry_run: bool) -> None:
         said = f"{failed['code']}: {failed['message']}"
         out.print(f"[bold red]failed:[/] {escape(said)}", highlight=False, soft_wrap=True)
         out.print("What stands above it is done, what comes after it was not tried.", highlight=False)
+    elif answer["refused"]:
+        _say_refused(out, answer["refused"], named)
     elif not answer["changes"]:
         out.print("nothing to change", highlight=False)
     else:
         count = len(answer["changes"])
         said = "would change" if dry_run else "changed"
         out.print(f"{count} {said}", highlight=False)
+
+
+def _say_refused(out: Console, refused: list[dict[str, Any]], named: bool) -> None:
+    """What a dry run found that the caller may not do."""
+    for each in refused:
+        of = f"{each['account']}/" if named and each["account"] is not None else ""
+        aspect = f", {each['aspect']}" if each["aspect"] else ""
+        said = escape(f"{of}{each['section']}/{each['name']}{aspect}: {each['message']}")
+        out.print(f"[bold red]refused:[/] {said}", highlight=False, soft_wrap=True)
+    more = " or more" if len(refused) >= _MOST_REFUSALS else ""
+    out.print(f"Nothing would be changed: you may not do {len(refused)}{more} of this.", highlight=False)
 
 
 def _show(out: Console, change: dict[str, Any], named: bool) -> None:

@@ -1,5 +1,6 @@
 """Tags of users, roles and managed policies."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -15,6 +16,28 @@ from moorage.store.metadata import identities
 from moorage.store.metadata.database import Database
 
 TAGS: Final = 50
+_IN_TAGS: Final = frozenset("_.:/=+-@")
+
+
+def is_tag_text(text: str) -> bool:
+    """Whether keys and values of tags may be made of such characters: `[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*`."""
+    return all(each in _IN_TAGS or unicodedata.category(each)[0] in "LZN" for each in text)
+
+
+def fault_of(tags: Mapping[str, str]) -> str | None:
+    """Why IAM refuses these tags of one user, role or policy; None if it does not."""
+    if len(tags) > TAGS:
+        return f"more than {TAGS} tags"
+    if len({key.lower() for key in tags}) < len(tags):
+        return "tag keys that differ by case alone are the same key"
+    for key, value in tags.items():
+        if key.lower().startswith("aws:"):
+            return "tag keys starting with 'aws:' are reserved"
+        if not 1 <= len(key) <= 128 or len(value) > 256:
+            return "a tag's key has 1 to 128 characters, its value at most 256"
+        if not is_tag_text(key) or not is_tag_text(value):
+            return "tags have letters, digits, spaces and _.:/=+-@"
+    return None
 
 
 class Tags:

@@ -131,6 +131,12 @@ def test_the_file_of_the_documentation() -> None:
         ("[" + "0," * NODES + "]", f"line 1: more than {NODES} keys and values"),
         ("? " + "k" * 1000 + "\n: 1", "line 1, column 3, /" + "k" * 64 + ": unknown key '" + "k" * 64 + "'; known"),
         ("{[a]: 1}", "line 1, column 2, /: a key must be a text"),
+        (HEAD + "    users: {a: {inline: {'a b': {}}}}", "/users/a/inline/a b: is no name"),
+        (HEAD + "    users: {a: {tags: {'aws:x': y}}}", "/users/a/tags: tag keys starting with 'aws:' are reserved"),
+        (HEAD + "    users: {a: {tags: {k: x, K: y}}}", "differ by case alone"),
+        (HEAD + "    users: {a: {tags: {k: 'x#y'}}}", "tags have letters, digits"),
+        (HEAD + f"    users: {{a: {{tags: {{k: {'x' * 257}}}}}}}", "at most 256"),
+        (HEAD + f"    users: {{a: {{tags: {{{', '.join(f't{n}: x' for n in range(51))}}}}}}}", "more than 50 tags"),
         (HEAD + "    roles: {a: {}}", "'trust' is missing"),
         (HEAD + "    policies: {a: {}}", "'document' is missing"),
         (HEAD + "    policies:\n      a:\n        document: {Version: 2012-10-17}", "line 5, column 19"),
@@ -164,7 +170,8 @@ def test_no_text_breaks_the_reader(text: str) -> None:
 
 names = st.from_regex(r"[a-z][a-z0-9+=,.@-]{0,10}", fullmatch=True)
 words = st.text("abcXYZ0189 :#'\"-_é", max_size=12)
-tags = st.dictionaries(st.text("abcXY:1", min_size=1, max_size=8), words, max_size=3)
+tag_words = st.text("abcXYZ0189 :_-é", max_size=12)
+tags = st.dictionaries(st.text("abc:1", min_size=1, max_size=8), tag_words, max_size=3)
 paths = st.sampled_from(["/", "/team/", "/a/b/"])
 actions = st.lists(st.sampled_from(["ecr:*", "ecr:BatchGetImage", "ecr:Put*"]), min_size=1, max_size=2)
 arns = st.lists(names.map("arn:aws:iam::aws:policy/{}".format), max_size=2, unique=True).map(sorted).map(tuple)

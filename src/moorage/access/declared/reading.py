@@ -23,6 +23,7 @@ from moorage.access.declared.nodes import DeclarationInvalid, Mistake, Node, fre
 from moorage.access.organization import MalformedOrganization
 from moorage.errors import MoorageError
 from moorage.identity.roles import check_path
+from moorage.identity.tags import fault_of
 from moorage.names import AccountId, InvalidNameError, account_id, region, repository_name
 
 _NAME: Final = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
@@ -107,7 +108,7 @@ def _managed(node: Node, account: AccountId) -> Managed:
     if "document" not in parts:
         node.wrong("'document' is missing")
     return Managed(
-        _policy(parts["document"], policy.Kind.IDENTITY), _path(parts), _text(parts, "description"), _tags(parts)
+        _policy(parts["document"], policy.Kind.IDENTITY), _path(parts), _text(parts, "description"), _iam_tags(parts)
     )
 
 
@@ -120,7 +121,7 @@ def _user(node: Node, account: AccountId) -> User:
     parts = node.members(("path", "groups", "attached", "inline", "boundary", "tags")) if not node.is_null else {}
     groups = tuple(sorted({each.text() for each in parts["groups"].items()})) if "groups" in parts else ()
     return User(
-        _path(parts), groups, _attached(parts, account), _inline(parts), _boundary(parts, account), _tags(parts)
+        _path(parts), groups, _attached(parts, account), _inline(parts), _boundary(parts, account), _iam_tags(parts)
     )
 
 
@@ -144,7 +145,7 @@ def _role(node: Node, account: AccountId) -> Role:
         _attached(parts, account),
         _inline(parts),
         _boundary(parts, account),
-        _tags(parts),
+        _iam_tags(parts),
     )
 
 
@@ -223,9 +224,18 @@ def _role_path(parts: Mapping[str, Node]) -> str:
 
 
 def _tags(parts: Mapping[str, Node]) -> dict[str, str]:
+    """Of a repository, whose tags are checked when they are set."""
     if "tags" not in parts:
         return {}
     return {key: each.text() for key, each in parts["tags"].members().items()}
+
+
+def _iam_tags(parts: Mapping[str, Node]) -> dict[str, str]:
+    found = _tags(parts)
+    fault = fault_of(found)
+    if fault is not None:
+        parts["tags"].wrong(fault)
+    return found
 
 
 def _arn(node: Node, account: AccountId) -> str:
@@ -243,9 +253,12 @@ def _boundary(parts: Mapping[str, Node], account: AccountId) -> str | None:
 
 
 def _inline(parts: Mapping[str, Node]) -> dict[str, str]:
-    if "inline" not in parts:
-        return {}
-    return {key: _policy(each, policy.Kind.IDENTITY) for key, each in parts["inline"].members().items()}
+    found = {}
+    for key, each in parts["inline"].members().items() if "inline" in parts else ():
+        if _NAME.fullmatch(key) is None:
+            each.wrong("is no name")
+        found[key] = _policy(each, policy.Kind.IDENTITY)
+    return found
 
 
 def _policy(node: Node, kind: policy.Kind) -> str:

@@ -1,12 +1,12 @@
 """The form fields of IAM's operations, held against the constraints of its service model."""
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
 from moorage.api.aws.query import Parameters, checked, invalid
 from moorage.errors import QueryError
+from moorage.identity.tags import is_tag_text
 
 NAME: Final = re.compile(r"[\w+=,.@-]+", re.ASCII)
 """What names of users, groups, roles and policies are made of, and ids of keys."""
@@ -20,7 +20,6 @@ _VERSION: Final = re.compile(r"v[1-9][0-9]*(\.[A-Za-z0-9-]*)?")
 ANY: Final = re.compile(r".*", re.DOTALL)
 _STATUSES: Final = ("Active", "Inactive")
 _TAGS: Final = 50
-_IN_TAGS: Final = frozenset("_.:/=+-@")
 
 
 def new_name(request: Parameters, field: str) -> str:
@@ -149,10 +148,9 @@ def tag_keys(request: Parameters) -> list[str]:
 
 def tag_text(field: str, text: str, least: int, most: int) -> str:
     checked(field, text, ANY, least, most)
-    for character in text:
-        if character not in _IN_TAGS and unicodedata.category(character)[0] not in "LZN":
-            pattern = r"[\p{L}\p{Z}\p{N}_.:/=+\-@]" + ("+" if least else "*")
-            raise invalid(field, text, f"Member must satisfy regular expression pattern: {pattern}")
+    if not is_tag_text(text):
+        pattern = r"[\p{L}\p{Z}\p{N}_.:/=+\-@]" + ("+" if least else "*")
+        raise invalid(field, text, f"Member must satisfy regular expression pattern: {pattern}")
     return text
 
 

@@ -282,7 +282,7 @@ def test_a_mistake_says_where_and_changes_nothing(server: RunningServer, home: H
     home.write(EVERYTHING.replace("user/nodes/node-1", "user/nobody"))
     failed = home("apply", "file.yaml", status=1)
     assert "nobody" in failed
-    assert "was not tried" in failed
+    assert "were not tried" in failed
     assert "+ users/node-1" in failed
     told = json.loads(home("audit", "--json", "--action", "Apply", "-n", "1"))
     assert told["errorCode"] in failed

@@ -141,7 +141,7 @@ def _say(out: Console, answer: dict[str, Any], *, dry_run: bool) -> None:
         _show(out, failed, named)
         said = f"{failed['code']}: {failed['message']}"
         out.print(f"[bold red]failed:[/] {escape(said)}", highlight=False, soft_wrap=True)
-        out.print("What stands above it is done, what comes after it was not tried.", highlight=False)
+        out.print("The changes above it were made; those after it were not tried.", highlight=False)
     elif answer["refused"]:
         _say_refused(out, answer["refused"], named)
     elif not answer["changes"]:

@@ -4,16 +4,18 @@ import asyncio
 import time
 from typing import Final
 
-_MOST_SECONDS: Final = 0.004
+_WORK: Final = 0.002
+_PAUSE: Final = 0.0005
+"""Seconds. Longer than one turn of the event loop: a request takes several."""
 
 
 class Pauses:
-    """Called between the parts of long work; lets others run once 4 ms of work are done."""
+    """Called between the parts of long work; lets others run once 2 ms of work are done."""
 
     def __init__(self) -> None:
         self._since = time.perf_counter()
 
     async def __call__(self) -> None:
-        if time.perf_counter() - self._since > _MOST_SECONDS:
-            await asyncio.sleep(0)
+        if time.perf_counter() - self._since > _WORK:
+            await asyncio.sleep(_PAUSE)
             self._since = time.perf_counter()

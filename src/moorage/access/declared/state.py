@@ -15,7 +15,7 @@ from moorage.names import AccountId, Region, RepositoryRef
 from moorage.store.metadata.registry_policies import SCOPE
 
 _KINDS = ("group", "role", "user")
-_PAGE = 20
+_PAGE = 8
 """Read at once, while other requests wait."""
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
@@ -14,6 +14,7 @@ from starlette.routing import Route
 from moorage.access.authorize import NamedResource
 from moorage.access.caller import Connection
 from moorage.access.declared import nodes, reading, writing
+from moorage.access.declared.applying import Outcome
 from moorage.access.declared.declaration import File
 from moorage.access.declared.declared import Asked, told
 from moorage.access.declared.steps import Author
@@ -90,7 +91,7 @@ def routes(services: AdminServices) -> list[Route]:
             )
             if outcome.failed is not None:
                 failed(request, outcome.failed[1])
-            content = await asyncio.to_thread(lambda: json.dumps(told(outcome)).encode())
+            content = await asyncio.to_thread(_encoded, outcome)
         return _json(content)
 
     async def read(signed: Signed, asked: ApplyRequest) -> File:
@@ -139,5 +140,12 @@ def _in_its_region(signed: Signed) -> Connection:
     return msgspec.structs.replace(signed.connection, region=signed.region)
 
 
-def _json(content: Any) -> Response:
+def _encoded(outcome: Outcome) -> bytes:
+    """The answer as JSON, change by change: one call for all of it would stop every other thread meanwhile."""
+    answer = told(outcome)
+    changes = ", ".join(map(json.dumps, answer.pop("changes")))
+    return f'{{"changes": [{changes}], {json.dumps(answer)[1:]}'.encode()
+
+
+def _json(content: bytes) -> Response:
     return Response(content, media_type="application/json", headers={"cache-control": "no-store"})

@@ -1,0 +1,197 @@
+"""Applying a large file: read once, one at a time, with pauses, and without garbage for the cycle collector."""
+
+import asyncio
+import contextlib
+import gc
+import json
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from moorage.access.declared import nodes
+from moorage.access.declared.applying import OPERATOR
+from moorage.access.declared.declared import Asked
+from moorage.access.declared.reading import read
+from moorage.api.admin.apply import Turns
+from moorage.application import open_parts
+from moorage.errors import Throttling
+from moorage.login.keys import Key
+from moorage.settings import Settings
+from tests.attacks.signed import apply
+from tests.running import RunningServer
+
+ACCOUNT = "111122223333"
+
+
+def users(number: int) -> str:
+    """A file with that many users."""
+    entries = "".join(
+        f"      user-{each}: {{path: /team/, tags: {{team: a, rack: '{each}'}}}}\n" for each in range(number)
+    )
+    return f'accounts:\n  "{ACCOUNT}":\n    users:\n{entries}'
+
+
+def policies(number: int, statements: int) -> str:
+    """A file with that many managed policies of as many statements each."""
+    said = ", ".join(
+        f'{{Sid: S{each}, Effect: Allow, Action: "ecr:BatchGetImage", Resource: "arn:aws:ecr:us-east-1:{ACCOUNT}:'
+        f'repository/team-{each}/*", Condition: {{StringLike: {{"aws:PrincipalTag/x": "a*"}}}}}}'
+        for each in range(statements)
+    )
+    document = f'{{Version: "2012-10-17", Statement: [{said}]}}'
+    entries = "".join(f"      policy-{each}: {{document: {document}}}\n" for each in range(number))
+    return f'accounts:\n  "{ACCOUNT}":\n    policies:\n{entries}'
+
+
+def test_a_file_is_parsed_once_and_by_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyYAML's own parser takes six seconds for 1 MiB, and ran twice."""
+    loaders = []
+    parse = yaml.parse
+
+    def counted(stream: Any, Loader: Any) -> Any:  # noqa: N803 - PyYAML's name
+        loaders.append(Loader)
+        return parse(stream, Loader=Loader)
+
+    monkeypatch.setattr(yaml, "parse", counted)
+    monkeypatch.setattr(yaml, "compose", None)
+    read(users(10))
+    assert loaders == [yaml.CSafeLoader]
+
+
+def test_a_file_leaves_nothing_to_the_cycle_collector() -> None:
+    """Which hardly ever runs in a server."""
+    text, wrong = users(500), users(500) + "      user-0: {}\n"
+    read(text)
+    with contextlib.suppress(nodes.DeclarationInvalid):
+        read(wrong)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            read(text)
+            with contextlib.suppress(nodes.DeclarationInvalid):
+                read(wrong)
+        assert gc.collect() < 500, "not one object for each node"
+    finally:
+        gc.enable()
+
+
+async def test_one_applies_while_few_wait() -> None:
+    turns, release = Turns(waiting=2, seconds=60), asyncio.Event()
+    inside = most = 0
+
+    async def take() -> None:
+        nonlocal inside, most
+        async with turns.taken():
+            inside += 1
+            most = max(most, inside)
+            await release.wait()
+            inside -= 1
+
+    tasks = [asyncio.create_task(take()) for _ in range(4)]
+    await asyncio.sleep(0.01)
+    assert [task.done() for task in tasks] == [False, False, False, True]
+    assert isinstance(tasks[3].exception(), Throttling)
+    release.set()
+    await asyncio.gather(*tasks[:3])
+    assert most == 1
+    async with turns.taken():
+        pass
+
+
+async def test_whoever_waits_too_long_is_throttled() -> None:
+    turns = Turns(waiting=2, seconds=0)
+    async with turns.taken():
+        for _ in range(4):
+            with pytest.raises(Throttling):
+                await turns.taken().__aenter__()
+    async with turns.taken():
+        pass
+
+
+async def test_others_are_served_while_a_file_is_compared(tmp_path: Path) -> None:
+    tmp_path.joinpath("blobs").mkdir()
+    parts = await open_parts(Settings(mode="dev", data=tmp_path))
+    try:
+        file = read(users(400))
+        await parts.declared.apply(file, Asked(), OPERATOR)
+        turns, done = 0, False
+
+        async def other() -> None:
+            nonlocal turns
+            while not done:
+                await asyncio.sleep(0)
+                turns += 1
+
+        task = asyncio.create_task(other())
+        outcome = await parts.declared.apply(file, Asked(dry_run=True), OPERATOR)
+        done = True
+        await task
+        assert outcome.done == []
+        assert turns > 5
+    finally:
+        await parts.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RunningServer]:
+    running = RunningServer(tmp_path / "data").start()
+    yield running
+    running.stop()
+
+
+@pytest.mark.torture
+def test_how_long_others_wait(server: RunningServer) -> None:
+    """Prints the longest answer of a health check, idle and while files of up to 1 MiB are compared."""
+    waits: list[float] = []
+    done = threading.Event()
+
+    def poll() -> None:
+        while not done.wait(0.003):
+            began = time.perf_counter()
+            with urllib.request.urlopen(f"{server.url}/_moorage/health", timeout=30) as answer:
+                answer.read()
+            waits.append(time.perf_counter() - began)
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    try:
+        time.sleep(3)
+        _print("idle", 3, waits)
+        key = Key(ACCOUNT, "test")
+        for name, text in (
+            ("4,900 users", users(4900)),
+            ("80 policies of 20 statements", policies(80, 20)),
+            ("200,000 nodes", "accounts: [" + "0," * 199_000 + "]"),
+            ("one scalar of 1 MB", f"accounts: {'x' * 1_000_000}"),
+        ):
+            waits.clear()
+            began = time.perf_counter()
+            answer = apply(server, key, text, dry_run=True)
+            _print(f"{name}, {len(text) >> 10} KiB: {answer.status}", time.perf_counter() - began, waits)
+            assert max(waits) < 1
+        waits.clear()
+        began = time.perf_counter()
+        answer = apply(server, key, users(1000))
+        assert len(answer.json["changes"]) == 1000, json.dumps(answer.json)[:500]
+        _print("1,000 users created", time.perf_counter() - began, waits)
+        waits.clear()
+        began = time.perf_counter()
+        assert apply(server, key, users(1000)).json["changes"] == []
+        _print("1,000 users compared", time.perf_counter() - began, waits)
+    finally:
+        done.set()
+        thread.join()
+
+
+def _print(what: str, seconds: float, waits: list[float]) -> None:
+    slow = sorted(waits)
+    p99 = slow[len(slow) * 99 // 100]
+    said = f"{len(slow)} checks, median {slow[len(slow) // 2] * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms"
+    print(f"{what}: {seconds:.2f} s, {said}, longest {slow[-1] * 1000:.1f} ms")  # noqa: T201 - what was measured

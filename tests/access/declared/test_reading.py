@@ -68,6 +68,7 @@ accounts:
           Version: "2012-10-17"
           Statement: [{{Effect: Allow, Principal: "*", Action: "ecr:ReplicateImage", Resource: "*"}}]
 """
+TRUST = f'{{Statement: {{Effect: Allow, Principal: {{AWS: "{ACCOUNT}"}}, Action: "sts:AssumeRole"}}}}'
 ORGANIZATION = """\
 organization:
   id: o-moorage000
@@ -132,6 +133,10 @@ def test_the_file_of_the_documentation() -> None:
         ("? " + "k" * 1000 + "\n: 1", "line 1, column 3, /" + "k" * 64 + ": unknown key '" + "k" * 64 + "'; known"),
         ("{[a]: 1}", "line 1, column 2, /: a key must be a text"),
         (HEAD + "    users: {a: {inline: {'a b': {}}}}", "/users/a/inline/a b: is no name"),
+        (HEAD + "    users: {a: {groups: [b, 'c d']}}", "/users/a/groups/1: is no name"),
+        (HEAD + "    users: {a: {boundary: a/b}}", "/users/a/boundary: is no name"),
+        (HEAD + f"    users: {{{'a' * 65}: {{}}}}", "a name here has at most 64 characters"),
+        (HEAD + f"    roles: {{a: {{trust: {TRUST}, description: {'x' * 1001}}}}}", "more than 1000 characters"),
         (HEAD + "    users: {a: {tags: {'aws:x': y}}}", "/users/a/tags: tag keys starting with 'aws:' are reserved"),
         (HEAD + "    users: {a: {tags: {k: x, K: y}}}", "differ by case alone"),
         (HEAD + "    users: {a: {tags: {k: 'x#y'}}}", "tags have letters, digits"),

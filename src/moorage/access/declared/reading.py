@@ -64,13 +64,13 @@ def _account(name: str, node: Node) -> tuple[AccountId, Account]:
         node.wrong("an account is 12 digits, in quotes")
     parts = node.members(SECTIONS)
 
-    def section(part: str, read_one: Callable[[Node, AccountId], Any]) -> dict[str, Any]:
+    def section(part: str, read_one: Callable[[Node, AccountId], Any], most: int = 128) -> dict[str, Any]:
         if part not in parts:
             return {}
         found, folded = {}, set()
         for key, each in parts[part].members().items():
-            if _NAME.fullmatch(key) is None:
-                each.wrong("is no name")
+            if _NAME.fullmatch(key) is None or len(key) > most:
+                each.wrong("is no name" if len(key) <= most else f"a name here has at most {most} characters")
             if key.lower() in folded:
                 each.wrong("names that differ by case alone are the same name")
             folded.add(key.lower())
@@ -89,8 +89,8 @@ def _account(name: str, node: Node) -> tuple[AccountId, Account]:
     return account, Account(
         section("policies", _managed),
         section("groups", _group),
-        section("users", _user),
-        section("roles", _role),
+        section("users", _user, 64),
+        section("roles", _role, 64),
         repositories,
         registries,
     )
@@ -108,7 +108,7 @@ def _managed(node: Node, account: AccountId) -> Managed:
     if "document" not in parts:
         node.wrong("'document' is missing")
     return Managed(
-        _policy(parts["document"], policy.Kind.IDENTITY), _path(parts), _text(parts, "description"), _iam_tags(parts)
+        _policy(parts["document"], policy.Kind.IDENTITY), _path(parts), _description(parts), _iam_tags(parts)
     )
 
 
@@ -119,7 +119,7 @@ def _group(node: Node, account: AccountId) -> Group:
 
 def _user(node: Node, account: AccountId) -> User:
     parts = node.members(("path", "groups", "attached", "inline", "boundary", "tags")) if not node.is_null else {}
-    groups = tuple(sorted({each.text() for each in parts["groups"].items()})) if "groups" in parts else ()
+    groups = tuple(sorted({_name(each) for each in parts["groups"].items()})) if "groups" in parts else ()
     return User(
         _path(parts), groups, _attached(parts, account), _inline(parts), _boundary(parts, account), _iam_tags(parts)
     )
@@ -140,7 +140,7 @@ def _role(node: Node, account: AccountId) -> Role:
     return Role(
         _policy(parts["trust"], policy.Kind.TRUST),
         _role_path(parts),
-        _text(parts, "description"),
+        _description(parts),
         seconds,
         _attached(parts, account),
         _inline(parts),
@@ -198,6 +198,13 @@ def _text(parts: Mapping[str, Node], key: str) -> str:
     return parts[key].text() if key in parts else ""
 
 
+def _description(parts: Mapping[str, Node]) -> str:
+    given = _text(parts, "description")
+    if len(given) > 1000:
+        parts["description"].wrong("has more than 1000 characters")
+    return given
+
+
 def _one_of(parts: Mapping[str, Node], key: str, known: Sequence[str], default: str) -> str:
     given = _text(parts, key) if key in parts else default
     if given not in known:
@@ -238,10 +245,17 @@ def _iam_tags(parts: Mapping[str, Node]) -> dict[str, str]:
     return found
 
 
+def _name(node: Node) -> str:
+    given = node.text()
+    if _NAME.fullmatch(given) is None:
+        node.wrong("is no name")
+    return given
+
+
 def _arn(node: Node, account: AccountId) -> str:
     """A managed policy by its ARN, or by the name of one of the account's own at the path `/`."""
     given = node.text()
-    return given if given.startswith("arn:") else f"arn:aws:iam::{account}:policy/{given}"
+    return given if given.startswith("arn:") else f"arn:aws:iam::{account}:policy/{_name(node)}"
 
 
 def _attached(parts: Mapping[str, Node], account: AccountId) -> tuple[str, ...]:

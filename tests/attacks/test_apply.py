@@ -281,6 +281,63 @@ def test_what_a_new_entity_is_created_with_counts_for_what_it_is_given(server: R
     assert (done.status, done.json["failed"]) == (200, None), done
 
 
+def test_policies_of_repositories_and_registries(server: RunningServer, account: str) -> None:
+    ecr, key = server.client("ecr", account), new_user(server, account, "author", EVERYTHING)
+    tags = {"team": "a"}
+    ecr.create_repository(repositoryName="app", tags=[{"Key": "team", "Value": "a"}])
+    author = {"AWS": f"arn:aws:iam::{account}:user/author"}
+    denied = {"Effect": "Deny", "Principal": author, "Action": "ecr:PutImageTagMutability"}
+    ecr.set_repository_policy(repositoryName="app", policyText=document(denied))
+    policy = {"Version": "2012-10-17", "Statement": [denied]}
+
+    def of(**repositories: Any) -> str:
+        kept = {"app": {"tags": tags, "policy": policy}}
+        return json.dumps({"accounts": {account: {"repositories": {"us-east-1": kept | repositories}}}})
+
+    answer = apply(server, key, of(app={"tags": tags, "policy": policy, "mutability": "IMMUTABLE"}))
+    refused(answer, "ecr:PutImageTagMutability", "repositories/us-east-1/app, mutability: ")
+    assert "with an explicit deny in a resource-based policy" in answer.message
+    denied = {"Effect": "Deny", "Principal": author, "Action": "ecr:CreateRepository", "Resource": "*"}
+    ecr.put_registry_policy(policyText=document(denied))
+    answer = apply(server, key, of(new={}))
+    refused(answer, "ecr:CreateRepository", "repositories/us-east-1/new: ")
+    assert "with an explicit deny in a resource-based policy" in answer.message
+    grant(
+        server, account, "author", EVERYTHING,
+        {"Effect": "Deny", "Action": "ecr:UntagResource", "Resource": "*",
+         "Condition": {"StringEquals": {"aws:ResourceTag/team": "a"}}},
+    )  # fmt: skip
+    refused(apply(server, key, of(app={"policy": policy})), "ecr:UntagResource", "repositories/us-east-1/app, tags: ")
+
+
+def test_session_policies_and_regions(server: RunningServer, account: str) -> None:
+    iam = server.client("iam", account)
+    key = new_user(server, account, "author", EVERYTHING)
+    trust = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "sts:AssumeRole"}
+    role = iam.create_role(RoleName="admin", AssumeRolePolicyDocument=document(trust))["Role"]["Arn"]
+    iam.attach_role_policy(RoleName="admin", PolicyArn=ADMINISTRATOR)
+    here = {"StringEquals": {"aws:RequestedRegion": "us-east-1"}}
+    made = server.client("sts", key.id, key.secret).assume_role(
+        RoleArn=role, RoleSessionName="here",
+        Policy=document(
+            {"Effect": "Allow", "Action": "moorage:*", "Resource": "*"},
+            {"Effect": "Allow", "Action": "ecr:CreateRepository", "Resource": "*", "Condition": here},
+        ),
+    )["Credentials"]  # fmt: skip
+    session = Key(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+    answer = apply(server, session, json.dumps({"accounts": {account: {"users": {"eve": {}}}}}))
+    refused(answer, "iam:CreateUser", "users/eve: ")
+    assert "because no session policy allows" in answer.message
+
+    def of(*regions: str) -> str:
+        return json.dumps({"accounts": {account: {"repositories": {region: {"new": {}} for region in regions}}}})
+
+    answer = apply(server, session, of("us-east-1", "eu-west-1"))
+    refused(answer, "ecr:CreateRepository", "repositories/eu-west-1/new: ")
+    assert server.client("ecr", account).describe_repositories()["repositories"] == []
+    assert apply(server, session, of("us-east-1")).json["failed"] is None
+
+
 def test_a_dry_run_lists_all_that_would_be_refused(server: RunningServer, account: str) -> None:
     key = new_user(server, account, "author", {"Effect": "Allow", "Action": "moorage:Apply", "Resource": "*"})
     users: dict[str, Any] = {f"user-{number:03d}": {} for number in range(120)}

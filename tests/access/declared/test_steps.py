@@ -31,7 +31,7 @@ from tests.access.house import connection
 ACCOUNT = AccountId("111122223333")
 REGION = Region("us-east-1")
 ROOT = Caller(policy.root_of(ACCOUNT), "key", "AKIA", PolicySets(), {})
-AUTHOR = Author("root", ROOT, connection(region=REGION))
+AUTHOR = Author("root", (ROOT, connection(region=REGION)))
 BEYOND = {"moorage:DeleteOrganization", "moorage:PutOrganization", "organizations:CreateAccount"}
 """Actions of what no account has: no API of AWS's here does the same."""
 

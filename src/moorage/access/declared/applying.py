@@ -15,7 +15,7 @@ from moorage.errors import MoorageError
 from moorage.store.metadata.database import Database
 from moorage.store.metadata.within import in_one
 
-OPERATOR = Author("operator")
+OPERATOR = Author("operator", None)
 
 
 class Outcome(NamedTuple):

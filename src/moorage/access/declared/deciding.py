@@ -36,14 +36,14 @@ class Decider:
 
     async def refusals(self, plan: Plan, author: Author, *, most: int) -> list[Refusal]:
         """The first `most` steps that the author may not carry out. The operator may carry out all."""
-        if author.caller is None or author.connection is None:
+        if author.call is None:
             return []
         found: list[Refusal] = []
         pauses = Pauses()
         for planned in plan.everything:
             for step in planned.steps:
                 try:
-                    await self._require(step, author.caller, author.connection)
+                    await self._require(step, *author.call)
                 except AccessDenied as error:
                     found.append(Refusal(planned, step, error))
                     if len(found) >= most:

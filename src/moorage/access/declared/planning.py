@@ -36,7 +36,7 @@ class Planner:
         """
         before: dict[AccountId, Account | None] = {}
         for account in file.accounts:
-            is_there = author.caller is not None or await self._identity.accounts.exists(account)
+            is_there = author.call is not None or await self._identity.accounts.exists(account)
             before[account] = await self._state.of(account) if is_there else None
         now = await self._state.organization() if file.on_organization else None
         # Roles are put in order by their trust policies, each of which is parsed: seconds for thousands.
@@ -141,9 +141,9 @@ def _group_arns(account: AccountId, before: Account | None, after: Account) -> d
 
 
 def _is(author: Author, change: Change) -> bool:
-    if author.caller is None:
+    if author.call is None:
         return False
-    principal = author.caller.principal
+    principal = author.call[0].principal
     said = parse_identity(principal.role_arn or principal.user_arn or principal.arn)
     if said is None:
         return False

@@ -116,10 +116,10 @@ def _checked(ref: RepositoryRef, wanted: str, by: str) -> Prepare:
 
     async def prepare(check: RepositoryPolicyCheck, author: Author) -> Run:
         try:
-            if author.caller is None or author.connection is None:
+            if author.call is None:
                 accepted = await check.canonicalise_for_operator(ref, wanted)
             else:
-                accepted = await check.check_and_canonicalise(author.caller, author.connection, ref, wanted, False)
+                accepted = await check.check_and_canonicalise(*author.call, ref, wanted, False)
         except RepositoryNotFound as error:  # a new one's policy cannot go on naming a principal that was deleted
             raise InvalidParameter("The policy names the id of a user or role that is no more.") from error
         return lambda on: on.registry.policies.set(ref, accepted.stored, by=by)

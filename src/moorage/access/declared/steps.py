@@ -82,9 +82,8 @@ class Author(NamedTuple):
 
     by: str
     """For the records."""
-    caller: Caller | None = None
-    """None: the operator of the machine, whom no policy binds."""
-    connection: Connection | None = None
+    call: tuple[Caller, Connection] | None
+    """Who calls, and over which connection. None: the operator of the machine, whom no policy binds."""
 
 
 class NewKey(NamedTuple):

@@ -87,7 +87,7 @@ def routes(services: AdminServices) -> list[Route]:
             outcome = await declared.apply(
                 file,
                 Asked(asked.dry_run, asked.prune, asked.keys),
-                Author(signed.by, signed.caller, _in_its_region(signed)),
+                Author(signed.by, (signed.caller, _in_its_region(signed))),
             )
             if outcome.failed is not None:
                 failed(request, outcome.failed[1])

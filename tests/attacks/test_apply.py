@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from moorage.access.declared.steps import ACTIONS
-from moorage.login.keys import Key
 from tests.access.declared import files
-from tests.attacks.signed import EVERYTHING, Answer, apply, call, document, grant, new_user
+from tests.attacks.applied import EVERYTHING, Answer, apply, call, document, grant
 from tests.running import RunningServer
+from tests.signed import Keys, keys_of, user
 
 MANAGEMENT = "000000000000"
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
@@ -31,7 +31,7 @@ def account(request: pytest.FixtureRequest) -> str:
 
 def everything_of(server: RunningServer, account: str) -> Any:
     """All that the account has."""
-    exported = call(server, Key(account, "test"), "/_moorage/export", {})
+    exported = call(server, Keys(account, "test"), "export", {})
     details = server.client("iam", account).get_account_authorization_details()
     keys = {
         user["UserName"]: server.client("iam", account).list_access_keys(UserName=user["UserName"])["AccessKeyMetadata"]
@@ -52,7 +52,7 @@ def test_what_an_scp_denies(server: RunningServer, account: str) -> None:
     ecr, iam = server.client("ecr", account), server.client("iam", account)
     ecr.create_repository(repositoryName="kept")
     iam.create_policy(PolicyName="kept", PolicyDocument=document(EVERYTHING))
-    key = new_user(server, account, "author", EVERYTHING)
+    key = user(server, account, "author", EVERYTHING)
     denied = {
         "Effect": "Deny",
         "Action": ["iam:Create*", "iam:Delete*", "ecr:CreateRepository", "ecr:DeleteRepository"],
@@ -81,29 +81,29 @@ def test_what_an_scp_denies(server: RunningServer, account: str) -> None:
             assert "with an explicit deny in a service control policy" in answer.message
             assert everything_of(server, account) == before
     finally:
-        assert call(server, Key(MANAGEMENT, "test"), "/_moorage/organization/delete", {}).status == 200
+        assert call(server, Keys(MANAGEMENT, "test"), "organization/delete", {}).status == 200
 
 
 def test_a_boundary_that_allows_nothing_of_iam_is_not_removed(server: RunningServer, account: str) -> None:
     iam = server.client("iam", account)
-    key = new_user(server, account, "author", EVERYTHING)
+    key = user(server, account, "author", EVERYTHING)
     allowed = {"Effect": "Allow", "Action": ["moorage:*", "ecr:*"], "Resource": "*"}
     arn = iam.create_policy(PolicyName="edge", PolicyDocument=document(allowed))["Policy"]["Arn"]
     iam.put_user_permissions_boundary(UserName="author", PermissionsBoundary=arn)
     own = {"own": {"Version": "2012-10-17", "Statement": [EVERYTHING]}}
     before = everything_of(server, account)
-    for user, action in (
+    for author, action in (
         ({"inline": own}, "iam:DeleteUserPermissionsBoundary"),
         ({"inline": own, "boundary": ADMINISTRATOR}, "iam:PutUserPermissionsBoundary"),
     ):
-        answer = apply(server, key, json.dumps({"accounts": {account: {"users": {"author": user}}}}))
+        answer = apply(server, key, json.dumps({"accounts": {account: {"users": {"author": author}}}}))
         refused(answer, action, "users/author, boundary: ")
         assert "permissions boundary" in answer.message
         assert everything_of(server, account) == before
 
 
 def test_everything_but_iam_obtains_no_administrator(server: RunningServer, account: str) -> None:
-    key = new_user(server, account, "author", {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})
+    key = user(server, account, "author", {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})
     before = everything_of(server, account)
     answer = apply(
         server, key, json.dumps({"accounts": {account: {"users": {"eve": {"attached": [ADMINISTRATOR]}}}}}), keys=True
@@ -114,7 +114,7 @@ def test_everything_but_iam_obtains_no_administrator(server: RunningServer, acco
 
 def test_a_file_that_widens_its_authors_rights_does_not_use_them(server: RunningServer, account: str) -> None:
     """All of it is decided on what is in force before anything of it is done."""
-    key = new_user(
+    key = user(
         server, account, "author",
         {"Effect": "Allow", "Action": ["moorage:Apply", "iam:PutUserPolicy"], "Resource": "*"},
     )  # fmt: skip
@@ -133,13 +133,13 @@ def test_a_file_that_widens_its_authors_rights_does_not_use_them(server: Running
 
 def test_sessions_that_iam_refuses_apply_nothing_of_it(server: RunningServer, account: str) -> None:
     """Those of GetSessionToken without MFA, and federated users: whatever their policies say."""
-    key = new_user(server, account, "author", EVERYTHING)
+    key = user(server, account, "author", EVERYTHING)
     sts = server.client("sts", key.id, key.secret)
     for made in (
-        sts.get_session_token()["Credentials"],
-        sts.get_federation_token(Name="eve", Policy=document(EVERYTHING))["Credentials"],
+        sts.get_session_token(),
+        sts.get_federation_token(Name="eve", Policy=document(EVERYTHING)),
     ):
-        session = Key(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+        session = keys_of(made)
         text = json.dumps({"accounts": {account: {"users": {"eve": {}}}}})
         before = everything_of(server, account)
         answer = apply(server, session, text)
@@ -155,7 +155,7 @@ def test_sessions_that_iam_refuses_apply_nothing_of_it(server: RunningServer, ac
 def changing(server: RunningServer) -> str:
     """An account in which the file of `files.after` takes every kind of step."""
     account = "770000000001"
-    made = apply(server, Key(account, "test"), json.dumps({"accounts": {account: files.before(account)}}))
+    made = apply(server, Keys(account, "test"), json.dumps({"accounts": {account: files.before(account)}}))
     assert made.json["failed"] is None, made
     iam = server.client("iam", account)
     iam.create_policy_version(
@@ -177,13 +177,13 @@ def guarded(server: RunningServer, account: str, statement: Any) -> None:
             "accounts": [{"id": MANAGEMENT}, {"id": account, "serviceControlPolicies": names}],
         },
     }
-    put = call(server, Key(MANAGEMENT, "test"), "/_moorage/organization/put", {"document": json.dumps(organization)})
+    put = call(server, Keys(MANAGEMENT, "test"), "organization/put", {"document": json.dumps(organization)})
     assert put.status == 200, put
 
 
 def test_every_kind_of_step_needs_its_own_action(server: RunningServer, changing: str) -> None:
     """With moorage:Apply and everything but one action nothing is done, and the refusal names what needs it."""
-    root, asked = Key(changing, "test"), {"prune": True, "keys": True}
+    root, asked = Keys(changing, "test"), {"prune": True, "keys": True}
     text = json.dumps({"accounts": {changing: files.after(changing)}})
     try:
         guarded(server, changing, {"Effect": "Allow", "Action": ["moorage:*"], "Resource": "*"})
@@ -204,11 +204,11 @@ def test_every_kind_of_step_needs_its_own_action(server: RunningServer, changing
         assert (done.status, done.json["failed"]) == (200, None), done
         assert {each["user"] for each in done.json["keys"]} == {"ann", "bob", "eve"}
     finally:
-        assert call(server, Key(MANAGEMENT, "test"), "/_moorage/organization/delete", {}).status == 200
+        assert call(server, Keys(MANAGEMENT, "test"), "organization/delete", {}).status == 200
 
 
 def test_the_organization_needs_its_own_actions(server: RunningServer) -> None:
-    key = new_user(server, MANAGEMENT, "author", EVERYTHING)
+    key = user(server, MANAGEMENT, "author", EVERYTHING)
     organization = {
         "id": "o-moorage000",
         "managementAccount": MANAGEMENT,
@@ -234,7 +234,7 @@ def test_the_organization_needs_its_own_actions(server: RunningServer) -> None:
 
 def test_the_permission_is_asked_before_the_file_is_read(server: RunningServer, account: str) -> None:
     """Nor is another account's part told from the author's own."""
-    key = new_user(server, account, "author", {"Effect": "Deny", "Action": "moorage:Apply", "Resource": "*"})
+    key = user(server, account, "author", {"Effect": "Deny", "Action": "moorage:Apply", "Resource": "*"})
     for text in ("no: [file", "accounts: {'999999999999': {}}", "accounts: {}", "a: \n" * 200_000):
         answer = apply(server, key, text)
         assert "is not authorized to perform: moorage:Apply on resource" in answer.message
@@ -244,7 +244,7 @@ def test_what_a_new_entity_is_created_with_counts_for_what_it_is_given(server: R
     """A delegated administrator may create users within a boundary, and give them what they like."""
     iam = server.client("iam", account)
     edge = iam.create_policy(PolicyName="edge", PolicyDocument=document(EVERYTHING))["Policy"]["Arn"]
-    key = new_user(
+    key = user(
         server, account, "author",
         {"Effect": "Allow", "Action": "moorage:Apply", "Resource": "*"},
         {
@@ -282,7 +282,7 @@ def test_what_a_new_entity_is_created_with_counts_for_what_it_is_given(server: R
 
 
 def test_policies_of_repositories_and_registries(server: RunningServer, account: str) -> None:
-    ecr, key = server.client("ecr", account), new_user(server, account, "author", EVERYTHING)
+    ecr, key = server.client("ecr", account), user(server, account, "author", EVERYTHING)
     tags = {"team": "a"}
     ecr.create_repository(repositoryName="app", tags=[{"Key": "team", "Value": "a"}])
     author = {"AWS": f"arn:aws:iam::{account}:user/author"}
@@ -312,7 +312,7 @@ def test_policies_of_repositories_and_registries(server: RunningServer, account:
 
 def test_session_policies_and_regions(server: RunningServer, account: str) -> None:
     iam = server.client("iam", account)
-    key = new_user(server, account, "author", EVERYTHING)
+    key = user(server, account, "author", EVERYTHING)
     trust = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "sts:AssumeRole"}
     role = iam.create_role(RoleName="admin", AssumeRolePolicyDocument=document(trust))["Role"]["Arn"]
     iam.attach_role_policy(RoleName="admin", PolicyArn=ADMINISTRATOR)
@@ -323,8 +323,8 @@ def test_session_policies_and_regions(server: RunningServer, account: str) -> No
             {"Effect": "Allow", "Action": "moorage:*", "Resource": "*"},
             {"Effect": "Allow", "Action": "ecr:CreateRepository", "Resource": "*", "Condition": here},
         ),
-    )["Credentials"]  # fmt: skip
-    session = Key(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+    )  # fmt: skip
+    session = keys_of(made)
     answer = apply(server, session, json.dumps({"accounts": {account: {"users": {"eve": {}}}}}))
     refused(answer, "iam:CreateUser", "users/eve: ")
     assert "because no session policy allows" in answer.message
@@ -339,7 +339,7 @@ def test_session_policies_and_regions(server: RunningServer, account: str) -> No
 
 
 def test_a_dry_run_lists_all_that_would_be_refused(server: RunningServer, account: str) -> None:
-    key = new_user(server, account, "author", {"Effect": "Allow", "Action": "moorage:Apply", "Resource": "*"})
+    key = user(server, account, "author", {"Effect": "Allow", "Action": "moorage:Apply", "Resource": "*"})
     users: dict[str, Any] = {f"user-{number:03d}": {} for number in range(120)}
     answer = apply(server, key, json.dumps({"accounts": {account: {"users": users}}}), dry_run=True)
     assert (answer.status, len(answer.json["changes"])) == (200, 120)

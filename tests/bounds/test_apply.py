@@ -18,13 +18,13 @@ from moorage.access.declared import nodes
 from moorage.access.declared.applying import OPERATOR
 from moorage.access.declared.declared import Asked
 from moorage.access.declared.reading import read
-from moorage.api.admin.apply import Turns
+from moorage.api.admin.turns import Turns
 from moorage.application import open_parts
 from moorage.errors import Throttling
-from moorage.login.keys import Key
 from moorage.settings import Settings
-from tests.attacks.signed import apply
+from tests.attacks.applied import apply
 from tests.running import RunningServer
+from tests.signed import Keys
 
 ACCOUNT = "111122223333"
 
@@ -164,7 +164,7 @@ def test_how_long_others_wait(server: RunningServer) -> None:
     try:
         time.sleep(3)
         _print("idle", 3, waits)
-        key = Key(ACCOUNT, "test")
+        key = Keys(ACCOUNT)
         for name, text in (
             ("4,900 users", users(4900)),
             ("80 policies of 20 statements", policies(80, 20)),

@@ -1,9 +1,7 @@
 """The declarative file: applied, or only compared; and the file of what is there."""
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator
 from typing import Final
 
 import msgspec
@@ -20,17 +18,14 @@ from moorage.access.declared.declared import Asked, told
 from moorage.access.declared.steps import Author
 from moorage.api.admin.service import AdminServices, Signed, names
 from moorage.api.admin.trail import failed, is_read
-from moorage.errors import InvalidParameter, Throttling
+from moorage.api.admin.turns import Turns
+from moorage.errors import InvalidParameter
 from moorage.identity.arns import root_arn
 from moorage.names import AccountId, account_id
 
 APPLY: Final = "moorage:Apply"
 EXPORT: Final = "moorage:Export"
 _BODY: Final = 2 * nodes.BYTES
-_WAITING: Final = 8
-"""Callers that wait for their turn at most; each has a body in memory."""
-_PATIENCE: Final = 30.0
-"""Seconds that they wait."""
 
 
 class ApplyRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -42,33 +37,6 @@ class ApplyRequest(msgspec.Struct, forbid_unknown_fields=True):
     """As in `Asked`."""
     accounts: tuple[str, ...] = ()
     """Only what the file says of these; empty: all of it."""
-
-
-class Turns:
-    """One caller at a time. A few others wait their turn for a while; Throttling for the rest."""
-
-    def __init__(self, waiting: int = _WAITING, seconds: float = _PATIENCE) -> None:
-        self._turn = asyncio.Lock()
-        self._most = waiting
-        self._seconds = seconds
-        self._waiting = 0
-
-    @contextlib.asynccontextmanager
-    async def taken(self) -> AsyncIterator[None]:
-        if self._waiting >= self._most:
-            raise Throttling
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._seconds):
-                await self._turn.acquire()
-        except TimeoutError:
-            raise Throttling from None
-        finally:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._turn.release()
 
 
 def routes(services: AdminServices) -> list[Route]:

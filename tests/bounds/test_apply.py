@@ -6,6 +6,7 @@ import gc
 import json
 import threading
 import time
+import tracemalloc
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,28 @@ def test_a_file_leaves_nothing_to_the_cycle_collector() -> None:
         assert gc.collect() < 500, "not one object for each node"
     finally:
         gc.enable()
+
+
+def test_the_place_of_a_mistake_takes_no_memory_for_each_node() -> None:
+    """Thirty long keys above twenty thousand items, before which the mistake stands."""
+    text = "accounts: {" + "".join(f"{'k' * 60}{depth}: {{" for depth in range(30))
+    text += "a: [" + "0," * 20_000 + "]" + "}" * 31
+    tracemalloc.start()
+    try:
+        with pytest.raises(nodes.DeclarationInvalid, match="an account is 12 digits"):
+            read(text)
+        assert tracemalloc.get_traced_memory()[1] < 25 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("number", ["1" + ":59" * 300_000, "1" + ":1" * 400_000 + ".5", "0b" + "1" * 1_000_000])
+def test_long_numbers_are_not_worked_out(number: str) -> None:
+    """In base 60 the time would grow with the square of the length: half a minute for these."""
+    trust = f'{{Statement: {{Effect: Allow, Principal: {{AWS: "{ACCOUNT}"}}, Action: "sts:AssumeRole"}}}}'
+    text = f'accounts: {{"{ACCOUNT}": {{roles: {{r: {{trust: {trust}, max_session_seconds: {number}}}}}}}}}'
+    with pytest.raises(nodes.DeclarationInvalid, match="is no number"):
+        read(text)
 
 
 async def test_one_applies_while_few_wait() -> None:

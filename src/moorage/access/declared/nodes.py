@@ -7,7 +7,7 @@ of nodes. The events of libyaml's parser are read once: PyYAML's own parser take
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NamedTuple, NoReturn, cast
 
 import msgspec
 import yaml
@@ -24,9 +24,10 @@ _DEPTH: Final = 40
 _LONGEST_SAID: Final = 64
 """Characters of a key that messages repeat."""
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a PyYAML without libyaml is slow, and no worse
+_LONGEST_NUMBER: Final = 400
+"""Characters. Numbers in base 60 (`1:30:00`) take a time that grows with the square of their length."""
 _RESOLVER: Final[Any] = Resolver()
 _NULL: Final = "tag:yaml.org,2002:null"
-_TEXT: Final = "tag:yaml.org,2002:str"
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[([0-9]+)\]")
 
 
@@ -135,10 +136,13 @@ class Node(msgspec.Struct, gc=False):
         construct = _CONSTRUCT.get(tag)
         if construct is None:  # a text, a date, or a tag of somebody's own
             return self._text
+        wrong = "is no number, truth value or null"
+        if len(self._text or "") > _LONGEST_NUMBER:
+            self.wrong(wrong)
         try:
             return construct(yaml.ScalarNode(tag, self._text))
-        except (ValueError, LookupError, yaml.YAMLError):  # a tag that does not fit, or more digits than Python reads
-            self.wrong("is no number, truth value or null")
+        except (ValueError, LookupError, yaml.YAMLError):  # a tag that does not fit
+            self.wrong(wrong)
 
 
 _CONSTRUCTOR: Final = SafeConstructor()
@@ -240,18 +244,33 @@ def free(top: Node) -> None:
         node.children = node.pairs = None
 
 
+class _Way(NamedTuple):
+    """A node, and how it is reached: the steps are put together only for the one that is looked for."""
+
+    node: Node
+    step: str
+    above: "_Way | None"
+
+    def __str__(self) -> str:
+        steps = []
+        way: _Way | None = self
+        while way is not None:
+            steps.append(way.step)
+            way = way.above
+        return "".join(reversed(steps))
+
+
 def _path(top: Node, wanted: Node) -> str:
     """The keys from `top` to `wanted` (`/accounts/111122223333/users`), which is a node below it or a key."""
-    waiting = [(top, "")]
+    waiting = [_Way(top, "", None)]
     while waiting:
-        node, path = waiting.pop()
-        if node is wanted:
-            return path
-        for number, child in enumerate(node.children or ()):
-            waiting.append((child, f"{path}/{number}"))
-        for key, value in node.pairs or ():
-            below = f"{path}/{(key._text or '')[:_LONGEST_SAID]}"
+        way = waiting.pop()
+        if way.node is wanted:
+            return str(way)
+        waiting += [_Way(child, f"/{number}", way) for number, child in enumerate(way.node.children or ())]
+        for key, value in way.node.pairs or ():
+            below = _Way(value, "" if key._text is None else f"/{key._text[:_LONGEST_SAID]}", way)
             if key is wanted:
-                return below if key._text is not None else path
-            waiting.append((value, below))
+                return str(below)
+            waiting.append(below)
     return ""

@@ -135,6 +135,7 @@ def test_the_file_of_the_documentation() -> None:
         (HEAD + "    users: {a: {inline: {'a b': {}}}}", "/users/a/inline/a b: is no name"),
         (HEAD + "    users: {a: {groups: [b, 'c d']}}", "/users/a/groups/1: is no name"),
         (HEAD + "    users: {a: {boundary: a/b}}", "/users/a/boundary: is no name"),
+        (HEAD + f"    groups: {{{', '.join(f'g{n}: ' for n in range(301))}}}", "an account has at most 300 groups"),
         (HEAD + f"    users: {{{'a' * 65}: {{}}}}", "a name here has at most 64 characters"),
         (HEAD + f"    roles: {{a: {{trust: {TRUST}, description: {'x' * 1001}}}}}", "more than 1000 characters"),
         (HEAD + "    users: {a: {tags: {'aws:x': y}}}", "/users/a/tags: tag keys starting with 'aws:' are reserved"),

@@ -22,6 +22,8 @@ from moorage.access.declared.declaration import (
 from moorage.access.declared.nodes import DeclarationInvalid, Mistake, Node, free, parse
 from moorage.access.organization import MalformedOrganization
 from moorage.errors import MoorageError
+from moorage.identity.entity import GROUP, ROLE, USER
+from moorage.identity.managed_policies import PER_ACCOUNT
 from moorage.identity.roles import check_path
 from moorage.identity.tags import fault_of
 from moorage.names import AccountId, InvalidNameError, account_id, region, repository_name
@@ -64,9 +66,11 @@ def _account(name: str, node: Node) -> tuple[AccountId, Account]:
         node.wrong("an account is 12 digits, in quotes")
     parts = node.members(SECTIONS)
 
-    def section(part: str, read_one: Callable[[Node, AccountId], Any], most: int = 128) -> dict[str, Any]:
+    def section(part: str, read_one: Callable[[Node, AccountId], Any], quota: int, most: int = 128) -> dict[str, Any]:
         if part not in parts:
             return {}
+        if len(parts[part].members()) > quota:
+            parts[part].wrong(f"an account has at most {quota} {part}")
         found, folded = {}, set()
         for key, each in parts[part].members().items():
             if _NAME.fullmatch(key) is None or len(key) > most:
@@ -87,10 +91,10 @@ def _account(name: str, node: Node) -> tuple[AccountId, Account]:
         for where, each in parts["registries"].members().items():
             registries[_named(each, region, where)] = _registry(each)
     return account, Account(
-        section("policies", _managed),
-        section("groups", _group),
-        section("users", _user, 64),
-        section("roles", _role, 64),
+        section("policies", _managed, PER_ACCOUNT),
+        section("groups", _group, GROUP.per_account),
+        section("users", _user, USER.per_account, 64),
+        section("roles", _role, ROLE.per_account, 64),
         repositories,
         registries,
     )

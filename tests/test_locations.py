@@ -13,7 +13,8 @@ OTHER = Location(AccountId("111122223333"), Region("eu-west-1"))
 
 
 def made(**given: object) -> Locations:
-    return Locations(Settings.from_environment({}, **{"mode": "dev", **given}))
+    """In dev mode with the names of AWS configured."""
+    return Locations(Settings.from_environment({}, **{"mode": "dev", "hosts": ("amazonaws.com", "on.aws"), **given}))
 
 
 def ref(location: Location, name: str) -> RepositoryRef:

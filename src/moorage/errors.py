@@ -107,6 +107,16 @@ class RequestTooLarge(MoorageError):
     status = 413
 
 
+class RequestTimeout(MoorageError):
+    """The body arrived too slowly. botocore retries a request that is refused with this code."""
+
+    code = "RequestTimeoutException"
+    status = 408
+
+    def __init__(self) -> None:
+        super().__init__("The body of the request did not arrive in time.")
+
+
 class Throttling(MoorageError):
     code = "ThrottlingException"
 

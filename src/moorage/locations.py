@@ -3,14 +3,18 @@
 Taken by Host header: `<acct>.dkr.ecr.<region>.amazonaws.com[:port]`, `<acct>.dkr-ecr.<region>.on.aws`, the same forms
 under `localhost` and under the configured hosts (`<acct>.dkr.ecr.<region>.localhost:4580`); every other known host is
 the default account and region. Taken in a path: `<acct>/<region>/<repository>`, on any host; it wins over the host's.
+
+Dev mode takes the names of AWS only when they, or `amazonaws.com`, are configured: its keys are open, and a web page
+whose host name is made to resolve to this machine must not reach them.
 """
 
 import ipaddress
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from moorage.memo import Memo
 from moorage.names import (
     AccountId,
     InvalidNameError,
@@ -24,9 +28,11 @@ from moorage.names import (
 from moorage.settings import Settings
 
 _REGISTRY_HOST = re.compile(r"([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(.+)")
-_API_HOST = re.compile(r"(?:(?:api\.)?ecr|sts)\.[a-z0-9-]+\.(amazonaws\.com|amazonaws\.com\.cn|localhost)")
-_GLOBAL_API_HOSTS = frozenset({"iam.amazonaws.com", "sts.amazonaws.com"})
+_API_HOST = re.compile(r"(?:(?:(?:api\.)?ecr|sts)\.[a-z0-9-]+|iam|sts)\.(amazonaws\.com|amazonaws\.com\.cn|localhost)")
 _AWS_SUFFIXES = frozenset({"amazonaws.com", "amazonaws.com.cn", "on.aws", "on.amazonwebservices.com.cn"})
+LONGEST_HOST: Final = 260
+"""Characters of a Host header: a name has at most 253, a port 6."""
+_KEPT: Final = 1024
 _PATH_FORM = re.compile(r"([0-9]{12})/([a-z]{2,}(?:-[a-z0-9]+)*-[0-9]{1,2})/(.+)")
 
 
@@ -52,8 +58,9 @@ class Locations:
         if not _is_any_address(settings.host):
             own.add(settings.host.lower())
         self._own = frozenset(own)
-        # What comes from the network is remembered within bounds; names that do not parse are not (they raise).
-        self._read = lru_cache(maxsize=1024)(self._read_host)
+        self._suffixes = frozenset({"localhost"} | own | (frozenset() if settings.dev else _AWS_SUFFIXES))
+        self._known: Memo[str, Location] = Memo(_KEPT)
+        # Hosts that are not known and names that do not parse (they raise) are not remembered.
         self._resolved = lru_cache(maxsize=4096)(self._resolve)
 
     def known_host(self, host: str) -> bool:
@@ -140,23 +147,28 @@ class Locations:
             name = "localhost"
         return f"{account}.dkr.ecr.{in_region}.{name}{port}"
 
-    def _read_host(self, host: str) -> Location | None:
+    def _read(self, host: str) -> Location | None:
         """The registry of a known host; None for an unknown one."""
+        known = self._known.get(host)
+        if known is None and len(host) <= LONGEST_HOST:
+            known = self._read_host(host)
+            if known is not None:
+                self._known.keep(host, known)
+        return known
+
+    def _read_host(self, host: str) -> Location | None:
         name = _without_port(host.lower())
-        if name in self._own or _is_loopback(name):
-            return self._default
-        if name in _GLOBAL_API_HOSTS or _API_HOST.fullmatch(name) is not None:
-            return self._default
+        own = name in self._own
         match = _REGISTRY_HOST.fullmatch(name)
-        if match is None:
-            return None
-        suffix = match[3]
-        if suffix not in _AWS_SUFFIXES and suffix != "localhost" and suffix not in self._own:
-            return None
-        try:
-            return Location(account_id(match[1]), region(match[2]))
-        except InvalidNameError:
-            return None
+        if match is not None and (own or match[3] in self._suffixes):
+            try:
+                return Location(account_id(match[1]), region(match[2]))
+            except InvalidNameError:
+                return self._default if own else None
+        match = _API_HOST.fullmatch(name)
+        if own or _is_loopback(name) or (match is not None and match[1] in self._suffixes):
+            return self._default
+        return None
 
 
 def _without_port(host: str) -> str:

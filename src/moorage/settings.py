@@ -15,6 +15,7 @@ DAY = 86_400.0
 MIB = 1 << 20
 
 Network = IPv4Network | IPv6Network
+ForwardedHeaders = Literal["x-forwarded", "forwarded"]
 
 
 class SettingError(ValueError):
@@ -54,8 +55,22 @@ class Settings:
     tls_key: Path | None = _setting(None, "private key, PEM (PKCS#8)")
     insecure: bool = _setting(False, "allow plain HTTP on an address that is not loopback")
     oidc_issuers: Path | None = _setting(None, "JSON file of OIDC issuers whose tokens AssumeRoleWithWebIdentity takes")
-    trusted_proxies: tuple[Network, ...] = _setting((), "networks whose X-Forwarded-* headers count")
+    trusted_proxies: tuple[Network, ...] = _setting((), "networks of proxies whose forwarded headers count")
+    forwarded_headers: ForwardedHeaders = _setting(
+        "x-forwarded", "headers that these proxies set: x-forwarded (X-Forwarded-*) or forwarded (RFC 7239)"
+    )
     metrics_public: bool = _setting(False, "answer /metrics to callers that are not on loopback")
+
+    http2: bool = _setting(False, "speak HTTP/2 as well as HTTP/1.1")
+    header_seconds: float = _setting(
+        10.0, "how long a client may take to send a request's headers, and how long an idle connection is kept"
+    )
+    connections: int = _setting(2048, "open connections, per worker; at most half of the files it may open")
+    connections_per_address: int = _setting(
+        512, "of these from one address (IPv6: one /64), trusted proxies excepted; 0: no limit"
+    )
+    body_pause_seconds: float = _setting(30.0, "how long a client may pause while it sends a body")
+    body_bytes_per_second: int = _setting(8192, "how fast a client must send a body on average")
 
     access_log: bool = _setting(False, "one log line a request")
     log_format: Literal["text", "json"] = _setting("text", "how log lines are written")
@@ -132,8 +147,14 @@ class Settings:
             raise SettingError("download_url_seconds must be between 1 and 900")
         if self.anonymous_pull and self.profile != "oci":
             raise SettingError("anonymous_pull needs the profile oci: Amazon ECR knows no anonymous callers")
-        if self.workers < 1:
-            raise SettingError("workers must be 1 or more")
+        for name in ("workers", "connections", "body_bytes_per_second"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"{name} must be 1 or more")
+        for name in ("header_seconds", "body_pause_seconds"):
+            if not 1 <= getattr(self, name) <= DAY:
+                raise SettingError(f"{name} must be between 1 and {DAY:.0f}")
+        if self.connections_per_address < 0:
+            raise SettingError("connections_per_address must be 0 or more")
 
 
 def _parse(name: str, kind: Any, text: str) -> Any:

@@ -9,7 +9,7 @@ from moorage.api.visit import CrossSite, UnknownHost, Visits
 from moorage.locations import Locations
 from moorage.settings import Settings
 
-LOCATIONS = Locations(Settings.from_environment({}, mode="dev", hosts=("registry.example",)))
+LOCATIONS = Locations(Settings.from_environment({}, mode="dev", hosts=("registry.example", "amazonaws.com")))
 
 
 def visit(
@@ -17,8 +17,9 @@ def visit(
 ) -> Connection:
     visits = Visits(LOCATIONS, [ip_network(each) for each in trusted])
     sent = {"host": "localhost:4580"} | {name.replace("_", "-"): value for name, value in headers.items()}
-    scope = {"client": (client, 1), "scheme": scheme, "server": ("127.0.0.1", 4580)}
-    return visits.connection(scope, {name.encode(): value.encode() for name, value in sent.items()})
+    lines = [(name.encode(), value.encode()) for name, value in sent.items()]
+    scope = {"client": (client, 1), "scheme": scheme, "server": ("127.0.0.1", 4580), "headers": lines}
+    return visits.connection(scope, dict(lines))
 
 
 def test_what_a_connection_says() -> None:
@@ -41,7 +42,7 @@ def test_forwarded_headers_of_strangers_do_not_count() -> None:
         ("1.1.1.1, 9.9.9.9", "9.9.9.9"),  # what the client wrote itself stands left of what the proxy saw
         ("1.1.1.1, 9.9.9.9, 10.0.0.2", "9.9.9.9"),
         ("10.0.0.3, 10.0.0.2", "10.0.0.3"),
-        ("nonsense", "10.0.0.9"),
+        ("nonsense", "nonsense"),
         ("", "10.0.0.9"),
         ("::1", "::1"),
     ],

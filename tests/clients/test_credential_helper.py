@@ -24,7 +24,7 @@ def test_crane_pushes_through_the_helper(tmp_path: Path, layout: Path) -> None:
     run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), HOST, "127.0.0.1"])
     tls = ("--tls-cert", str(tmp_path / "tls" / "server.crt"), "--tls-key", str(tmp_path / "tls" / "server.key"))
     data = tmp_path / "data"
-    secure = RunningServer(data, *tls, port=443).start()
+    secure = RunningServer(data, *tls, port=443).start(environment={"MOORAGE_HOSTS": HOST})
     # The helper takes only a proxyEndpoint that is an ECR host name.
     api = RunningServer(data, "--uri-style", "aws", port=free_port()).start()
     try:

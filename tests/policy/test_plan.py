@@ -54,6 +54,25 @@ def test_every_statement_has_its_finding_in_its_place() -> None:
         assert decision.allowed is not denied
 
 
+@pytest.mark.parametrize("effect", ["Allow", "Deny"])
+@pytest.mark.parametrize("operator", ["IpAddress", "NotIpAddress", "StringLike", "StringNotLike", "IpAddressIfExists"])
+def test_a_source_that_is_no_address_is_denied_where_a_statement_reads_it(effect: str, operator: str) -> None:
+    condition = {operator: {"aws:SourceIp": "10.0.0.0/8" if "Ip" in operator else "10.*"}}
+    asking = named(Kind.REPOSITORY, grant("*"), grant("*", effect, Condition=condition))
+    for address in ("unknown", "", "10.0.0.0/8", "10.0.0.1:80"):
+        asked = ask(user(), context={"aws:sourceip": address})
+        assert evaluate(asked, Policies(resource=asking)).rule == "0-unfit-request"
+        assert evaluate(asked, Policies(resource=named(Kind.REPOSITORY, grant("*")))).allowed
+        assert evaluate(
+            asked,
+            Policies(
+                resource=named(
+                    Kind.REPOSITORY, grant("*"), grant("*", effect, Condition=condition, action="ecr:PutImage")
+                )
+            ),
+        ).allowed
+
+
 def test_what_was_found_of_one_value_is_not_found_of_another() -> None:
     of_team = named(Kind.REPOSITORY, grant("*", Condition={"StringEquals": {"aws:PrincipalTag/team": "red"}}))
     for team in (None, "red", "blue", None, "blue", "red", None):

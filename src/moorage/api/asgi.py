@@ -1,7 +1,7 @@
-"""The little of HTTP that the two hot doors share: reading a bounded body, writing an answer."""
+"""The part of HTTP that the doors share: bounds of headers, reading a bounded body, writing an answer."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from moorage.errors import BodyIncomplete, RequestTooLarge
 
@@ -10,6 +10,11 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+LONGEST_HEADERS: Final = 64 << 10
+"""Bytes of all header values of a request together."""
+LONGEST_AUTHORIZATION: Final = 8 << 10
+"""Bytes of an Authorization header: several times the longest signature or registry password."""
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:

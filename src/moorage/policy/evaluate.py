@@ -7,12 +7,16 @@ from moorage.policy.by_values import MOST, ByValues
 from moorage.policy.conditions import UnfitRequestError
 from moorage.policy.decision import Decision, SetTrace
 from moorage.policy.narrowed import narrowed_sets
+from moorage.policy.operators import is_address
 from moorage.policy.principal import Principal
 from moorage.policy.request import Policies, Request
 from moorage.policy.ruling import Ruling, rule
 from moorage.policy.statement import Finding, Inquiry, Statement
 from moorage.policy.variables import Context
 
+_ADDRESS: Final = "aws:sourceip"
+"""What a proxy says of it may be no address. Any outcome of a condition on it would then be wrong in an Allow or in a
+Deny, so a request is denied as a whole where a statement that might apply reads it."""
 _KINDS: Final = ("root", "user", "role", "federated", "web", "service", "anonymous")
 
 
@@ -47,6 +51,7 @@ class Plan:
         "_groups",
         "_inquiry",
         "_order",
+        "_reads_address",
         "_sets",
         "action",
         "caller",
@@ -67,6 +72,7 @@ class Plan:
         places = [place for each in alike.values() for place, _, _ in each]
         self._order: Final = sorted(range(len(places)), key=places.__getitem__)
         reads = tuple({key: None for keys, _ in alike for key in keys})
+        self._reads_address: Final = _ADDRESS in reads
         self._concluded: Final = ByValues(self._conclude, reads, reads_resource=any(of for _, of in alike))
         self._conclusions: Final[dict[tuple[str | int, ...], _Conclusion]] = {}
 
@@ -75,6 +81,10 @@ class Plan:
         request = Request(self.caller, self.action, resource, account, context)
         if self._inquiry is None or not _is_fit(resource, account, context):
             return _unfit(request)
+        if self._reads_address:
+            address = context.get(_ADDRESS)
+            if isinstance(address, str) and not is_address(address):
+                return _unfit(request)
         try:
             ruling, trace = self._concluded.ask(resource, account, context)
         except UnfitRequestError:

@@ -225,6 +225,11 @@ def _read_network(text: str) -> _Network | None:
 _network: Final = lru_cache(maxsize=4096)(_read_network)
 
 
+def is_address(text: str) -> bool:
+    """Whether a condition key's value is one address."""
+    return "/" not in text and _network(text) is not None
+
+
 def _ip_address(values: Sequence[str], _variables: bool) -> Comparison:
     networks = [_network(value) for value in values]
     readable = tuple(network for network in networks if network is not None)

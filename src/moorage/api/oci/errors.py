@@ -10,7 +10,7 @@ import msgspec
 
 from moorage import errors
 from moorage.api.asgi import Headers
-from moorage.api.visit import CrossSite, UnknownHost
+from moorage.api.visit import CrossSite, HeadersTooLarge, UnknownHost
 
 
 class NameInvalid(errors.MoorageError):
@@ -110,6 +110,8 @@ _BOTH: dict[type[errors.MoorageError], Shape] = {
     errors.InvalidLayer: Shape(400, "DIGEST_INVALID"),
     errors.BodyIncomplete: Shape(400, "SIZE_INVALID"),
     errors.RequestTooLarge: Shape(413, "SIZE_INVALID"),
+    errors.RequestTimeout: Shape(408, "SIZE_INVALID"),
+    HeadersTooLarge: Shape(431, "SIZE_INVALID"),
     NameInvalid: Shape(400, "NAME_INVALID"),
     DigestInvalid: Shape(400, "DIGEST_INVALID"),
     ChunkInvalid: Shape(400, "BLOB_UPLOAD_INVALID"),

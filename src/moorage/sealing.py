@@ -37,20 +37,30 @@ class Sealer:
         """URL-safe base64 without padding: no colon, no slash, no plus."""
         nonce = secrets.token_bytes(_NONCE)
         sealed = self._ciphers[0].encrypt(nonce, content, purpose.encode())
-        return base64.urlsafe_b64encode(nonce + sealed).rstrip(b"=").decode()
+        return _text(nonce + sealed)
 
     def open(self, purpose: str, text: str) -> bytes:
-        """The content sealed in `text`, or SealBrokenError."""
+        """Return the content sealed in `text`, or raise SealBrokenError.
+
+        Only the text that `seal` returned opens: base64 has many spellings of the same bytes (characters outside its
+        alphabet, padding, unused bits), and callers keep results under the text.
+        """
         try:
-            raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         except (ValueError, binascii.Error) as error:
             raise SealBrokenError("not base64") from error
+        if _text(raw) != text:
+            raise SealBrokenError("not the usual base64")
         for cipher in self._ciphers:
             try:
                 return cipher.decrypt(raw[:_NONCE], raw[_NONCE:], purpose.encode())
             except (InvalidTag, ValueError):
                 continue
         raise SealBrokenError("sealed by none of our keys")
+
+
+def _text(sealed: bytes) -> str:
+    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
 
 def new_key() -> str:

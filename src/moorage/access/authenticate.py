@@ -38,8 +38,13 @@ _NOBODY = ""
 _MINTED = re.compile(r"(AKIA|ASIA)", re.IGNORECASE)
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _KEY_ID = re.compile(r"\w{16,128}", re.ASCII)
+_BEARER_HEADER = re.compile(r"Bearer [\w-]+", re.ASCII)
 _KEPT = 4096
-"""Headers and callers remembered at most; past it the cache starts anew."""
+"""Headers and callers remembered at most; past it the cache starts anew. Only headers that stood for a caller are."""
+_LONGEST_OPEN = 128
+"""Characters of an open key of dev mode, as of IAM's key ids."""
+_LONGEST_KEPT = 2048
+"""Characters of a header that is remembered. Those made here are shorter."""
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -119,7 +124,7 @@ class Authenticator:
 
     async def open_caller(self, key_id: str) -> Caller | None:
         """Dev mode: the root that an unverified key stands for. None when a key of this form must be verified."""
-        if not self._settings.dev or _MINTED.match(key_id) is not None:
+        if not self._settings.dev or len(key_id) > _LONGEST_OPEN or _MINTED.match(key_id) is not None:
             return None
         known = self._open.get(key_id)
         if known is None:
@@ -144,8 +149,8 @@ class Authenticator:
         expires_at = self._clock.now() + BEARER_SECONDS
         if authorization is None:
             return self.seal(_BEARER, self.anonymous(), expires_at, region), expires_at
-        caller = await self.caller_of_basic(authorization)
-        shown = self._grants.get(authorization)
+        shown = await self._read_basic(authorization)
+        caller = await self._caller_of(shown, None)
         if isinstance(shown, Grant):
             expires_at = min(expires_at, shown.expires_at)
         if caller.expires_at is not None:
@@ -156,13 +161,14 @@ class Authenticator:
         """Who an `Authorization: Bearer …` header stands for now. AuthorizationTokenInvalid, also when it is over:
         the client then fetches the next token."""
         known = self._bearers.get(header)
-        if known is None:
-            known = self.read_grant(_BEARER, header[len("Bearer ") :].strip())
-            self._bearers.keep(header, known)
+        grant = self.read_grant(_BEARER, header[len("Bearer ") :].strip()) if known is None else known
         try:
-            return await self.redeem(known)
+            caller = await self.redeem(grant)
         except AuthorizationTokenExpired as error:
             raise AuthorizationTokenInvalid from error
+        if known is None and _BEARER_HEADER.fullmatch(header) is not None:
+            self._bearers.keep(header, grant)
+        return caller
 
     async def issue_password(self, caller: Caller, account: AccountId, region: Region) -> tuple[str, float]:
         """A registry password for `caller` and when it ends (seconds since the epoch)."""
@@ -201,16 +207,20 @@ class Authenticator:
         With `region` the password must have been made there. AuthorizationTokenExpired, AuthorizationTokenInvalid.
         """
         known = self._grants.get(header)
-        if known is None:
-            known = await self._read_basic(header)
-            self._grants.keep(header, known)
-        if isinstance(known, Caller):
-            return known
-        if isinstance(known, Shown):
-            return await self._redeem_token(known)
-        if region is not None and known.region != region:
+        shown = await self._read_basic(header) if known is None else known
+        caller = await self._caller_of(shown, region)
+        if known is None and _is_usual(header):
+            self._grants.keep(header, shown)
+        return caller
+
+    async def _caller_of(self, shown: Grant | Shown | Caller, region: Region | None) -> Caller:
+        if isinstance(shown, Caller):
+            return shown
+        if isinstance(shown, Shown):
+            return await self._redeem_token(shown)
+        if region is not None and shown.region != region:
             raise AuthorizationTokenInvalid
-        return await self.redeem(known)
+        return await self.redeem(shown)
 
     async def _redeem_token(self, shown: Shown) -> Caller:
         """Who a pull token stands for now, if its secret is right. It is of no region."""
@@ -278,6 +288,15 @@ class Authenticator:
             return msgspec.msgpack.decode(self._sealer.open(purpose, text), type=Grant)
         except (SealBrokenError, msgspec.DecodeError) as error:
             raise AuthorizationTokenInvalid from error
+
+
+def _is_usual(header: str) -> bool:
+    """Whether a valid Basic header is spelled as clients spell it. The same credentials in other spellings are taken,
+    but not remembered: there are too many of them."""
+    if len(header) > _LONGEST_KEPT:
+        return False
+    scheme, _, encoded = header.partition(" ")
+    return scheme == "Basic" and base64.b64encode(base64.b64decode(encoded)).decode() == encoded
 
 
 def basic(user: str, password: str) -> str:

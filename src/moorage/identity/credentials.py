@@ -17,7 +17,7 @@ from moorage.sealing import Sealer
 from moorage.store.metadata import credentials, epoch, identities, managed_policies
 
 _CACHED: Final = 10_000
-"""Key ids remembered, known or not; past it the cache starts anew."""
+"""Credentials remembered; past it the cache starts anew. Ids that are not known are not: anybody can make some up."""
 
 
 class Attached(NamedTuple):
@@ -84,6 +84,14 @@ class Credential(msgspec.Struct, frozen=True, gc=False):
     """Of a session: whether its role was made by CreateServiceLinkedRole."""
 
 
+class _UnknownKeyError(Exception):
+    """There is no such credential under that epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(epoch)
+        self.epoch = epoch
+
+
 class Credentials:
     """Finds credentials. A key unknown, inactive or deleted is None alike."""
 
@@ -91,11 +99,14 @@ class Credentials:
         self._db = epochs.db
         self._epochs = epochs
         self._sealer = sealer
-        self._kept: epoch.UnderEpoch[str, Credential | None] = epoch.UnderEpoch(epochs, _CACHED, "wide")
+        self._kept: epoch.UnderEpoch[str, Credential] = epoch.UnderEpoch(epochs, _CACHED, "wide")
 
     async def find(self, key_id: str) -> tuple[int, Credential | None]:
         """The epoch and the credential as they stand now; from memory while the epoch stands still."""
-        return await self._kept.get(key_id, partial(self._look, key_id=key_id), await self._epochs.now())
+        try:
+            return await self._kept.get(key_id, partial(self._look, key_id=key_id), await self._epochs.now())
+        except _UnknownKeyError as error:
+            return error.epoch, None
 
     async def was_token(self, token_id: str, secret_hash: str) -> bool:
         """Whether that pull token was made here; it may be over or revoked."""
@@ -105,8 +116,11 @@ class Credentials:
         """The policies of a user (with its groups'), group or role, and its boundary."""
         return await self._db.read(lambda conn: policies_of(conn, entity))
 
-    def _look(self, conn: Connection, key_id: str) -> tuple[int, Credential | None]:
-        return epoch.current(conn).wide, self._read(conn, key_id)
+    def _look(self, conn: Connection, key_id: str) -> tuple[int, Credential]:
+        at, found = epoch.current(conn).wide, self._read(conn, key_id)
+        if found is None:
+            raise _UnknownKeyError(at)
+        return at, found
 
     def _read(self, conn: Connection, key_id: str) -> Credential | None:
         if key_id.startswith(PULL_TOKEN):

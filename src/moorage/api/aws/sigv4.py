@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote_to_bytes
 import msgspec
 
 from moorage.access.caller import Caller
-from moorage.api.asgi import Receive, Scope, content_length, headers_of, read_body
+from moorage.api.asgi import LONGEST_AUTHORIZATION, Receive, Scope, content_length, headers_of, read_body
 from moorage.clock import Clock
 from moorage.errors import (
     ExpiredToken,
@@ -28,6 +28,7 @@ from moorage.errors import (
     UnrecognizedClient,
 )
 from moorage.identity.credentials import Credential
+from moorage.memo import Memo
 from moorage.names import InvalidNameError, Region, region
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -42,8 +43,11 @@ _KEYS_KEPT = 4096
 _LONGEST_PRESIGNED = 604_800
 _LONGEST_CREDENTIAL = 256
 _LONGEST_KEPT = 512
+"""Characters of a header's part that is remembered."""
+UNSIGNED = "UNSIGNED-PAYLOAD"
 _INSTANT = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
+_LAST = re.compile(r"\s*Signature=([0-9a-f]{64})\s*")
 _MUST_BE_SIGNED = (b"x-amz-target", b"x-amz-date", b"x-amz-security-token", b"x-amz-content-sha256")
 """Headers that decide what a request means: unsigned, they could have been put there by anybody."""
 
@@ -66,8 +70,8 @@ class Keys(Protocol):
         ...
 
 
-class Signed(NamedTuple):
-    """The parts of a signature, wherever they stood."""
+class Signer(NamedTuple):
+    """What a client writes into its Authorization header all day: everything but the signature itself."""
 
     key_id: str
     date: str
@@ -75,12 +79,31 @@ class Signed(NamedTuple):
     region: Region
     service: str
     signed_headers: str
+    names: Mapping[bytes, str]
+    """The names of the signed headers, in order, by how they are in a request."""
+
+
+class Signed(NamedTuple):
+    """The parts of a signature, from the Authorization header or the query. The first six are those of `Signer`."""
+
+    key_id: str
+    date: str
+    region: Region
+    service: str
+    signed_headers: str
+    names: Mapping[bytes, str]
     signature: str
     instant: str
     """When it was signed: YYYYMMDDTHHMMSSZ."""
     token: str | None
     expires: int | None
     """Seconds a presigned request lives; None for one signed in its headers."""
+    new: str
+    """The part of the header that says who signs, to be remembered once the signature is verified; else empty."""
+
+    @property
+    def signer(self) -> Signer:
+        return Signer(*self[:6])
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
@@ -100,8 +123,8 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
 def scope_service(headers: dict[bytes, bytes], query_string: bytes) -> str | None:
     """The service a request claims to be signed for, unverified; for routing."""
     text = headers.get(b"authorization", b"")
-    if text.startswith(b"AWS4-"):
-        scope = _authorization_parts(text.decode("latin-1")).get("Credential", "")
+    if text.startswith(b"AWS4-") and len(text) <= LONGEST_AUTHORIZATION:
+        scope = _parts(text.decode("latin-1")).get("Credential", "")
     elif b"X-Amz-Credential=" in query_string:
         scope = dict(_query_pairs(query_string)).get("X-Amz-Credential", "")
     else:
@@ -117,7 +140,9 @@ class Verifier:
         self._keys = keys
         self._clock = clock
         self._skew = skew
-        self._derived: dict[tuple[str, bytes, str, str, str], hmac.HMAC] = {}
+        # Both keep what belongs to a signature that was verified, and so nothing that a stranger made up.
+        self._derived: Memo[tuple[str, bytes, str, str, str], hmac.HMAC] = Memo(_KEYS_KEPT)
+        self._signers: Memo[str, Signer] = Memo(_KEYS_KEPT)
 
     async def begin(self, scope: Scope, headers: dict[bytes, bytes], service: str, *, host: str) -> Claim:
         """Check key, scope and clock. `headers` by lower-case name; `service` is what must be signed for.
@@ -125,7 +150,7 @@ class Verifier:
         `host` is the Host header as the client sent it, which a proxy may have changed since.
         """
         query: bytes = scope["query_string"]
-        signed = _read(headers, query)
+        signed = self._read(headers, query)
         caller = await self._keys.open_caller(signed.key_id)
         secret = None
         if caller is None:
@@ -151,25 +176,53 @@ class Verifier:
         )
 
     async def finish(self, claim: Claim, body: bytes) -> Caller:
-        """Check the signature over headers and body; who signed."""
-        if claim.secret is None:
-            return claim.caller
+        """Check the signature over headers and body. Return who signed, or raise InvalidSignature."""
+        if claim.secret is None or claim.payload == UNSIGNED:
+            return self.finish_hashed(claim, "")
+        if not body:
+            return self.finish_hashed(claim, _EMPTY_HASH)
+        if len(body) <= _HASH_INLINE:
+            return self.finish_hashed(claim, hashlib.sha256(body).hexdigest())
+        return self.finish_hashed(claim, (await asyncio.to_thread(hashlib.sha256, body)).hexdigest())
+
+    def finish_hashed(self, claim: Claim, payload: str) -> Caller:
+        """The same for a body whose hash is known. `payload`: SHA-256 of the body in hex."""
         signed = claim.signed
-        payload = await self._payload_hash(claim, body)
+        if claim.secret is None:
+            self._remember(signed)
+            return claim.caller
+        if claim.payload == UNSIGNED:
+            if not claim.secure:
+                raise InvalidSignature(MISMATCH)
+            payload = UNSIGNED
+        elif claim.payload is not None and not hmac.compare_digest(
+            claim.payload.encode("utf-8", "surrogateescape"), payload.encode()
+        ):
+            raise InvalidSignature(MISMATCH)
         scope = f"{signed.date}/{signed.region}/{signed.service}/aws4_request"
         digest = hashlib.sha256(f"{claim.canonical}{payload}".encode("utf-8", "surrogateescape")).hexdigest()
         to_sign = f"{ALGORITHM}\n{signed.instant}\n{scope}\n{digest}"
-        signing = self._signing(signed, claim.secret).copy()
+        name = (signed.key_id, claim.secret, signed.date, signed.region, signed.service)
+        derived = self._derived.get(name)
+        with_key = _signing(claim.secret, signed) if derived is None else derived
+        signing = with_key.copy()
         signing.update(to_sign.encode())
         if not hmac.compare_digest(signing.hexdigest(), signed.signature):
             raise InvalidSignature(MISMATCH)
+        if derived is None:
+            self._derived.keep(name, with_key)
+        self._remember(signed)
         self._keys.used(claim.caller, signed.service, signed.region)
         return claim.caller
+
+    def _remember(self, signed: Signed) -> None:
+        if signed.new:
+            self._signers.keep(signed.new, signed.signer)
 
     async def claimant(self, headers: dict[bytes, bytes], query: bytes) -> Caller | None:
         """Whose key a refused request named, for the audit record: nothing is verified. None: no key of ours."""
         try:
-            credential = await self._keys.credential(_read(headers, query).key_id)
+            credential = await self._keys.credential(self._read(headers, query).key_id)
             return await self._keys.caller_of(credential)
         except MoorageError:
             return None
@@ -216,56 +269,45 @@ class Verifier:
                 f"({_written(now)} - {skew / 60:g} min.)"
             )
 
-    async def _payload_hash(self, claim: Claim, body: bytes) -> str:
-        if claim.payload == "UNSIGNED-PAYLOAD":
-            if not claim.secure:
-                raise InvalidSignature(MISMATCH)
-            return claim.payload
-        if not body:
-            actual = _EMPTY_HASH
-        elif len(body) <= _HASH_INLINE:
-            actual = hashlib.sha256(body).hexdigest()
-        else:
-            actual = (await asyncio.to_thread(hashlib.sha256, body)).hexdigest()
-        if claim.payload is not None and not hmac.compare_digest(
-            claim.payload.encode("utf-8", "surrogateescape"), actual.encode()
-        ):
-            raise InvalidSignature(MISMATCH)
-        return actual
+    def _read(self, headers: dict[bytes, bytes], query: bytes) -> Signed:
+        """The signature's parts, or MissingAuthenticationToken, IncompleteSignature, InvalidSignature."""
+        raw = headers.get(b"authorization")
+        if raw is not None:
+            return self._read_header(raw.decode("latin-1"), headers)
+        if b"X-Amz-Algorithm=" in query:
+            return _read_presigned(dict(_query_pairs(query)))
+        raise MissingAuthenticationToken
 
-    def _signing(self, signed: Signed, secret: bytes) -> hmac.HMAC:
-        """An HMAC that has taken in the signing key of (secret, day, region, service), to be copied.
-
-        Kept, for a client signs with it all day.
-        """
-        name = (signed.key_id, secret, signed.date, signed.region, signed.service)
-        signing = self._derived.get(name)
-        if signing is None:
-            key = b"AWS4" + secret
-            for part in (signed.date, signed.region, signed.service, "aws4_request"):
-                key = hmac.digest(key, part.encode(), "sha256")
-            if len(self._derived) >= _KEYS_KEPT:
-                self._derived.clear()
-            signing = self._derived[name] = hmac.new(key, digestmod="sha256")
-        return signing
+    def _read_header(self, text: str, headers: dict[bytes, bytes]) -> Signed:
+        raw_token = headers.get(b"x-amz-security-token")
+        token = None if raw_token is None else raw_token.decode("latin-1")
+        instant = _instant_of(headers)
+        who, _, last = text.rpartition(",")  # clients write the signature last
+        found = _LAST.fullmatch(last)
+        if found is None:
+            return _signed(_parts_of_header(text, instant), instant or "", token, None)
+        signer = self._signers.get(who)
+        if signer is not None and instant is not None:
+            return Signed(*signer, found[1], _checked(instant), token, None, "")
+        new = who if len(who) <= _LONGEST_KEPT else ""
+        return _signed(_parts_of_header(text, instant), instant or "", token, None, new)
 
 
-def _read(headers: dict[bytes, bytes], query: bytes) -> Signed:
-    """The signature's parts, or MissingAuthenticationToken, IncompleteSignature, InvalidSignature."""
-    raw = headers.get(b"authorization")
-    if raw is not None:
-        return _read_header(raw.decode("latin-1"), headers)
-    if b"X-Amz-Algorithm=" in query:
-        return _read_presigned(dict(_query_pairs(query)))
-    raise MissingAuthenticationToken
+def _signing(secret: bytes, signed: Signed) -> hmac.HMAC:
+    """An HMAC that has taken in the signing key of (secret, day, region, service), to be copied: a client signs with it
+    all day."""
+    key = b"AWS4" + secret
+    for part in (signed.date, signed.region, signed.service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return hmac.new(key, digestmod="sha256")
 
 
-def _read_header(text: str, headers: dict[bytes, bytes]) -> Signed:
+def _parts_of_header(text: str, instant: str | None) -> dict[str, str]:
+    """`Credential`, `SignedHeaders` and `Signature` of an Authorization header, or IncompleteSignature."""
     algorithm = text.split(" ", 1)[0]
     if algorithm != ALGORITHM:
         raise IncompleteSignature(f"Unsupported AWS 'algorithm': '{algorithm}'.")
-    parts = _authorization_parts(text)
-    instant = _instant_of(headers)
+    parts = _parts(text)
     missing = [
         f"Authorization header requires '{name}' parameter."
         for name in ("Credential", "Signature", "SignedHeaders")
@@ -273,10 +315,9 @@ def _read_header(text: str, headers: dict[bytes, bytes]) -> Signed:
     ]
     if instant is None:
         missing.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
-    if missing or instant is None:
+    if missing:
         raise IncompleteSignature(f"{' '.join(missing)} Authorization={text}")
-    token = headers.get(b"x-amz-security-token")
-    return _signed(parts, instant, None if token is None else token.decode("latin-1"), None)
+    return parts
 
 
 def _read_presigned(query: dict[str, str]) -> Signed:
@@ -294,23 +335,31 @@ def _read_presigned(query: dict[str, str]) -> Signed:
     return _signed(parts, parts["Date"], query.get("X-Amz-Security-Token"), int(expires))
 
 
-def _signed(parts: dict[str, str], instant: str, token: str | None, expires: int | None) -> Signed:
+def _signed(parts: dict[str, str], instant: str, token: str | None, expires: int | None, new: str = "") -> Signed:
     """Check the forms: credential scope, instant, signature."""
-    if _INSTANT.fullmatch(instant) is None:
-        raise IncompleteSignature(f"Date must be in ISO-8601 'basic format'. Got '{instant}'.")
-    try:
-        _seconds(instant)
-    except ValueError:
-        raise IncompleteSignature(f"Date must be in ISO-8601 'basic format'. Got '{instant}'.") from None
+    _checked(instant)
     key_id, date, where, service = _scope(parts["Credential"])
     if _SIGNATURE.fullmatch(parts["Signature"]) is None:
         raise InvalidSignature(MISMATCH)
-    return Signed(key_id, date, where, service, parts["SignedHeaders"], parts["Signature"], instant, token, expires)
+    signed_headers = parts["SignedHeaders"]
+    names = {name.encode("latin-1"): name for name in signed_headers.split(";")}
+    signature = parts["Signature"]
+    return Signed(key_id, date, where, service, signed_headers, names, signature, instant, token, expires, new)
 
 
-@lru_cache(maxsize=1024)
+def _checked(instant: str) -> str:
+    """`instant`, if it is one, or IncompleteSignature."""
+    try:
+        if _INSTANT.fullmatch(instant) is not None:
+            _seconds(instant)
+            return instant
+    except ValueError:
+        pass
+    raise IncompleteSignature(f"Date must be in ISO-8601 'basic format'. Got '{instant}'.")
+
+
 def _scope(credential: str) -> tuple[str, str, Region, str]:
-    """Key id, date, region and service: the same all day for a client, so they are taken apart once."""
+    """Key id, date, region and service of a Credential, or IncompleteSignature, InvalidSignature."""
     parts = credential.rsplit("/", 4)
     if len(parts) != 5 or parts[4] != "aws4_request" or len(credential) > _LONGEST_CREDENTIAL:
         raise IncompleteSignature(
@@ -323,22 +372,10 @@ def _scope(credential: str) -> tuple[str, str, Region, str]:
         raise InvalidSignature("Credential should be scoped to a valid region. ") from None
 
 
-def _authorization_parts(text: str) -> dict[str, str]:
-    """`Credential`, `SignedHeaders` and `Signature` of an Authorization header, as far as they are there."""
-    listed = text.partition(" ")[2]
-    before, comma, last = listed.rpartition(",")
-    if not comma or len(before) > _LONGEST_KEPT:
-        return _parts(listed)
-    return {**_parts_of_all_day(before), **_parts(last)}
-
-
 def _parts(text: str) -> dict[str, str]:
-    pairs = (part.strip().partition("=") for part in text.split(","))
+    """The parameters of an Authorization header, as far as they are there; the last of a repeated one."""
+    pairs = (part.strip().partition("=") for part in text.partition(" ")[2].split(","))
     return {name: value for name, _, value in pairs}
-
-
-_parts_of_all_day = lru_cache(maxsize=1024)(_parts)
-"""Clients write the signature last; what stands before it is the same all day."""
 
 
 def _instant_of(headers: dict[bytes, bytes]) -> str | None:
@@ -357,7 +394,7 @@ def _instant_of(headers: dict[bytes, bytes]) -> str | None:
 
 
 def _check_signed_headers(headers: dict[bytes, bytes], signed: Signed) -> None:
-    names = _names(signed.signed_headers)
+    names = signed.names
     if "host" not in names.values():
         raise InvalidSignature("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
     for name in _MUST_BE_SIGNED:
@@ -365,15 +402,9 @@ def _check_signed_headers(headers: dict[bytes, bytes], signed: Signed) -> None:
             raise InvalidSignature(f"'{name.decode()}' must be a 'SignedHeader' in the AWS Authorization.")
 
 
-@lru_cache(maxsize=16)
-def _names(signed_headers: str) -> Mapping[bytes, str]:
-    """The names of the signed headers, in order, by how they stand in a request. Clients always sign the same ones."""
-    return {name.encode("latin-1"): name for name in signed_headers.split(";")}
-
-
 def _canonical(scope: Scope, signed: Signed, host: str) -> str:
     """The canonical request without its last line, the payload's hash."""
-    names = _names(signed.signed_headers)
+    names = signed.names
     values: dict[bytes, str] = {}
     for name, value in scope["headers"]:
         if name in names:

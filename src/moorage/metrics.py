@@ -40,6 +40,11 @@ AUDIT_WAITING = Gauge(
     registry=_registry,
     multiprocess_mode="livesum",
 )
+CONNECTIONS_CLOSED = Counter(
+    "moorage_connections_closed_total",
+    "Connections closed because one address had too many, or because they were idle",
+    registry=_registry,
+)
 STORED = Gauge(
     "moorage_stored", "What the store holds", ["what"], registry=_registry, multiprocess_mode="mostrecent"
 )  # repositories, images, blobs, blob_bytes

@@ -7,25 +7,36 @@ requests it has. Everything that must happen once (directories, keys, migrations
 import gc
 import ipaddress
 import os
+import resource
 import shutil
 import signal
 import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from granian.constants import HTTPModes, Interfaces, Loops
-from granian.http import HTTP1Settings
+from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 from granian.server import Server
 
 from moorage import data_directory
+from moorage.connections import ConnectionWatch, Requests
 from moorage.settings import Settings
 
 _COLLECT_AFTER = (10_000, 20, 50)
 """New objects, and younger collections, after which cycles are looked for: Python's own figures are for programs that
 keep less and make more cycles. A request makes none; what is remembered for the next one is looked through in vain."""
+_FILES: Final = 65_536
+"""Open files that the server asks for at most."""
+_BUFFER: Final = 1 << 20
+"""Bytes that HTTP/1.1 reads at a time. Its headers may have as many before they are refused here; `api/visit.py` takes
+fewer. With buffers of 64 KiB a large push takes half as much processor time again."""
+_HEADERS: Final = 64 << 10
+"""Bytes that the headers of HTTP/2 may have."""
+_STREAMS: Final = 64
+"""Requests at once over one connection of HTTP/2."""
 
 
 class CannotServeError(Exception):
@@ -77,6 +88,7 @@ def run(settings: Settings, *, on_start: Callable[[], None] = lambda: None) -> N
     check(settings)
     free_port(settings.host, settings.port)
     data_directory.prepare(settings.data)
+    connections = min(settings.connections, raise_open_files() // 2)  # the other half is for files and databases
     metrics_directory = _share_metrics(settings)
     os.register_at_fork(after_in_child=_end_on_signals)
     try:
@@ -85,12 +97,20 @@ def run(settings: Settings, *, on_start: Callable[[], None] = lambda: None) -> N
             address=settings.host,
             port=settings.port,
             interface=Interfaces.ASGI,
-            http=HTTPModes.auto,
+            http=HTTPModes.auto if settings.http2 else HTTPModes.http1,
             loop=Loops.uvloop,
             websockets=False,
             workers=settings.workers,
-            backpressure=1024,
-            http1_settings=HTTP1Settings(header_read_timeout=30_000, max_buffer_size=1 << 20),
+            backpressure=connections,
+            http1_settings=HTTP1Settings(
+                header_read_timeout=int(settings.header_seconds * 1000), max_buffer_size=_BUFFER
+            ),
+            http2_settings=HTTP2Settings(
+                max_headers_size=_HEADERS,
+                max_concurrent_streams=_STREAMS,
+                keep_alive_interval=int(settings.header_seconds * 2000),
+                keep_alive_timeout=int(settings.header_seconds) or 1,
+            ),
             respawn_failed_workers=True,
             respawn_interval=0.2,
             workers_kill_timeout=None,
@@ -99,10 +119,23 @@ def run(settings: Settings, *, on_start: Callable[[], None] = lambda: None) -> N
             ssl_key=settings.tls_key,
         )
         server.on_startup(on_start)
-        server.serve(target_loader=lambda *_: _build(settings), wrap_loader=False)
+        server.serve(target_loader=lambda *_: _build(settings, connections), wrap_loader=False)
     finally:
         if metrics_directory is not None:
             shutil.rmtree(metrics_directory, ignore_errors=True)
+
+
+def raise_open_files() -> int:
+    """Let this process and its workers open as many files as they may, within reason. Return how many that are.
+
+    Many systems start programs with 1,024, which as many clients that say nothing would use up.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return _FILES if soft == resource.RLIM_INFINITY else soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
 
 
 def _end_on_signals() -> None:
@@ -115,11 +148,24 @@ def _end_on_signals() -> None:
         signal.signal(each, signal.SIG_DFL)
 
 
-def _build(settings: Settings) -> Callable[..., Any]:
+def _build(settings: Settings, connections: int) -> Callable[..., Any]:
     # Imported here, in the worker: prometheus-client reads its environment when it is first imported.
+    from moorage import metrics  # noqa: PLC0415
     from moorage.application import build  # noqa: PLC0415
 
-    application = build(settings)
+    application: Callable[..., Any] = build(settings)
+    # HTTP/2 has no time limit of its own for a connection that says nothing.
+    busy = Requests(application) if settings.http2 else None
+    ConnectionWatch(
+        settings.port,
+        min(settings.connections_per_address, connections // 2),  # never all of them
+        settings.trusted_proxies,
+        idle_seconds=settings.header_seconds if settings.http2 else None,
+        busy=busy,
+        closed=metrics.CONNECTIONS_CLOSED.inc,
+    ).start()
+    if busy is not None:
+        application = busy
     gc.collect()
     gc.freeze()  # modules and classes stay: no collection need look at them again
     gc.set_threshold(*_COLLECT_AFTER)

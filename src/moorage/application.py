@@ -33,6 +33,7 @@ from moorage.api.asgi import Message, Receive, Scope, Send
 from moorage.api.aws.door import AwsDoor
 from moorage.api.aws.operation import Service
 from moorage.api.aws.sigv4 import Verifier
+from moorage.api.body_timer import BodyTimer
 from moorage.api.ecr import ECR, EcrServices
 from moorage.api.faults import Faults
 from moorage.api.iam import IAM, IamServices
@@ -40,6 +41,7 @@ from moorage.api.oci.door import OciDoor
 from moorage.api.sts import STS, StsServices
 from moorage.api.visit import Visits
 from moorage.clock import Clock
+from moorage.errors import RequestTimeout
 from moorage.identity.identity import Identity, make_identity
 from moorage.identity.oidc import Issuers, read_issuers
 from moorage.jobs.sweep import Sweep
@@ -141,7 +143,7 @@ async def start(settings: Settings) -> Running:
     downloads = Downloads(authenticator, clock, settings)
     issuers = Issuers(read_issuers(settings.oidc_issuers) if settings.oidc_issuers is not None else [], clock)
     locations = Locations(settings)
-    visits = Visits(locations, settings.trusted_proxies)
+    visits = Visits(locations, settings.trusted_proxies, settings.forwarded_headers)
     verifier = Verifier(authenticator, clock, settings.clock_skew_seconds)
     sweep = Sweep(database, blobs, registry.images, clock, settings)
 
@@ -216,6 +218,7 @@ class Application:
         self._settings = settings
         self._running: Running | None = None
         self._counted: dict[tuple[str, str, int], Any] = {}
+        self._timer = BodyTimer(settings.body_pause_seconds, settings.body_bytes_per_second)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -236,7 +239,7 @@ class Application:
             name, door = "aws", running.aws
         else:
             name, door = "admin", running.admin
-        traffic = _Traffic(receive, send)
+        traffic = _Traffic(receive, send, self._timer)
         started = time.perf_counter()
         try:
             if running.faults is not None and running.faults.rules and name != "admin":
@@ -244,14 +247,16 @@ class Application:
             await door(scope, traffic.receive, traffic.send)
         finally:
             self._count(name, scope, traffic, time.perf_counter() - started)
+            traffic.release()
 
     def _count(self, door: str, scope: Scope, traffic: "_Traffic", seconds: float) -> None:
-        key = (door, scope["method"], traffic.status)
+        # A client may send any method: what is not one of ours counts as one and the same.
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        key = (door, method, traffic.status)
         counted = self._counted.get(key)
         if counted is None:
-            labels = (door, scope["method"] if scope["method"] in _METHODS else "other", str(traffic.status))
             counted = self._counted[key] = (
-                metrics.REQUESTS.labels(*labels),
+                metrics.REQUESTS.labels(door, method, str(traffic.status)),
                 metrics.SECONDS.labels(door),
                 metrics.RECEIVED.labels(door),
                 metrics.SENT.labels(door),
@@ -293,23 +298,58 @@ class Application:
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
 
+async def _left() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def _discard(message: Message) -> None:
+    pass
+
+
 class _Traffic:
-    """Passes a request's messages on and notes what the metrics want of them."""
+    """Passes a request's messages on, times its body, and notes what the metrics want of them."""
 
-    __slots__ = ("_headers", "_receive", "_send", "received", "sent", "status")
+    __slots__ = ("_budget", "_headers", "_receive", "_send", "_timer", "received", "sent", "status")
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, timer: BodyTimer) -> None:
         self._receive = receive
         self._send = send
+        self._timer = timer
+        self._budget: float | None = timer.pause
+        """Seconds that may be spent waiting for the body; None once it is here."""
         self._headers: Iterable[tuple[bytes, bytes]] = ()
         self.status = 0
         self.received = 0
         self.sent = 0
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        """The next message. RequestTimeout when the body is too slow, after that a disconnect.
+
+        What comes after the body is the client's leaving, for which a response that is long may wait for long.
+        """
+        if self._budget is None:
+            return await self._receive()
+        if self._budget < 0:
+            return {"type": "http.disconnect"}
+        try:
+            message, budget = await self._timer.receive(self._receive, self._budget)
+        except RequestTimeout:
+            self._budget = -1.0
+            if self.status:  # the answer is sent, and only the rest of the body is thrown away
+                return {"type": "http.disconnect"}
+            raise
+        self._budget = budget if message.get("more_body", False) else None
         self.received += len(message.get("body", b""))
         return message
+
+    def release(self) -> None:
+        """Let go of the connection, which the server closes when nobody can read the rest of a body any more.
+
+        An error that was raised in the request may keep its frames, and with them this object, until cycles are
+        collected.
+        """
+        self._receive = _left
+        self._send = _discard
 
     def send(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":

@@ -65,11 +65,11 @@ class Locations:
 
     def known_host(self, host: str) -> bool:
         """Is this Host header (with or without a port) one we answer to?"""
-        return self._read(host) is not None
+        return self.find(host) is not None
 
     def of_host(self, host: str) -> Location:
         """The registry that a Host header means; the default one when the host names none."""
-        return self._read(host) or self._default
+        return self.find(host) or self._default
 
     def repository(self, host: str, path_name: str) -> RepositoryRef:
         """The repository that `/v2/<path_name>/…` on `host` means, or InvalidNameError."""
@@ -79,7 +79,7 @@ class Locations:
         match = _PATH_FORM.fullmatch(path_name)
         if match is not None:
             return RepositoryRef(account_id(match[1]), region(match[2]), repository_name(match[3]))
-        location = self._read(host) or self._default
+        location = self.find(host) or self._default
         return RepositoryRef(location.account, location.region, repository_name(path_name))
 
     def source(self, host: str, text: str) -> RepositoryRef:
@@ -147,8 +147,8 @@ class Locations:
             name = "localhost"
         return f"{account}.dkr.ecr.{in_region}.{name}{port}"
 
-    def _read(self, host: str) -> Location | None:
-        """The registry of a known host; None for an unknown one."""
+    def find(self, host: str) -> Location | None:
+        """The registry of a known host (with or without a port), else None. Only known hosts are remembered."""
         known = self._known.get(host)
         if known is None and len(host) <= LONGEST_HOST:
             known = self._read_host(host)

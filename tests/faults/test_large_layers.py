@@ -33,7 +33,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         subprocess.run([MOORAGE, "ca", "--out", str(directory / "tls")], check=True, capture_output=True)
         certificate, key = sorted((directory / "tls").rglob("server.*"))
         options = ["--tls-cert", str(certificate), "--tls-key", str(key)]
-    server = RunningServer(directory / "data", *options).start()
+    server = RunningServer(directory / "data", *options).start(environment={"MOORAGE_HTTP2": "true"})
     yield server
     assert server.stop() == 0
 

@@ -108,7 +108,8 @@ class Visits:
             source_ip = self._forwarded_for(said.chain, source_ip)
             secure = said.proto == "https" if said.proto else secure
             host = said.host or host
-        if not self._locations.known_host(host):
+        location = self._locations.find(host)
+        if location is None:
             raise UnknownHost
         if b"origin" in headers or b"sec-fetch-site" in headers:
             _refuse_other_sites(headers, host)
@@ -119,7 +120,7 @@ class Visits:
             user_agent=_text(headers.get(b"user-agent")),
             referer=_text(headers.get(b"referer")),
             host=host,
-            region=self._locations.of_host(host).region,
+            region=location.region,
         )
 
     def _is_trusted(self, address: str) -> bool:

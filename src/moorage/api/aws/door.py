@@ -3,7 +3,6 @@
 Operation found → key, scope, clock → body read → signature → body decoded → constraints → decision → the operation.
 """
 
-import asyncio
 import itertools
 import os
 from collections.abc import Awaitable, Mapping, Sequence
@@ -17,8 +16,8 @@ from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.api.asgi import Receive, Scope, Send, content_length, headers_of, read_body, respond
 from moorage.api.aws import errors, json11, query, trail
+from moorage.api.aws.large_bodies import LargeBodies
 from moorage.api.aws.operation import BODY_LIMIT, Call, Operation, Service
-from moorage.api.aws.patience import Patience
 from moorage.api.aws.sigv4 import Claim, Verifier, scope_service
 from moorage.api.visit import Visits
 from moorage.errors import (
@@ -27,7 +26,6 @@ from moorage.errors import (
     MoorageError,
     Serialization,
     ServerFault,
-    Throttling,
     UnknownOperation,
 )
 from moorage.names import AccountId, Region
@@ -38,8 +36,6 @@ _LARGE_BODY = 16 << 20
 """Bodies that may be longer than this are capped in number at once."""
 _UNSIGNED_BODY = 128 << 10
 """Bytes of a body that is read before anything is known of who sends it."""
-_BODY_SECONDS = 300.0
-"""A body must have arrived by then."""
 _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 """The digit of a UUID that says which variant it is."""
 _encode = msgspec.json.Encoder(order="sorted").encode  # AWS sends the members of an answer in alphabetical order
@@ -113,8 +109,7 @@ class AwsDoor:
         self._verifier = verifier
         self._access = access
         self._visits = visits
-        self._large_bodies = asyncio.Semaphore(settings.part_uploads_at_once)
-        self._patience = Patience(_BODY_SECONDS)
+        self._large_bodies = LargeBodies(settings.data / "tmp", settings.part_uploads_at_once)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive)
@@ -129,8 +124,6 @@ class AwsDoor:
                 body = await self._json(exchange, exchange.connection)
         except MoorageError as error:
             refusal = error
-        except TimeoutError:
-            refusal = Throttling()
         except Exception as error:  # noqa: BLE001 - a fault of ours must still be answered, and is logged
             _log.error("request failed", request_id=exchange.request_id, exc_info=error)
             refusal = ServerFault()
@@ -160,34 +153,39 @@ class AwsDoor:
         opened, operation = self._target(exchange)
         exchange.operation = operation.name
         claim = await self._verifier.begin(exchange.scope, exchange.headers, opened.service.name, host=connection.host)
-        if operation.body_limit <= _LARGE_BODY:
-            return await self._json_claimed(exchange, connection, opened, operation, claim)
-        async with self._large_bodies:
-            return await self._json_claimed(exchange, connection, opened, operation, claim)
+        length, limit = self._length(exchange), operation.body_limit
+        if limit <= _LARGE_BODY:
+            body = await read_body(exchange.receive, length, limit)
+            exchange.caller = await self._verifier.finish(claim, body)
+            return await self._json_verified(
+                exchange, connection, opened, operation, claim, _decoded(opened, operation, body)
+            )
+        receive, source_ip = exchange.receive, connection.source_ip
+        async with self._large_bodies.verified(receive, length, limit, claim, self._verifier, source_ip) as body:
+            exchange.caller = claim.caller
+            request = _decoded(opened, operation, body)
+            del body  # which is long
+            return await self._json_verified(exchange, connection, opened, operation, claim, request)
 
-    async def _json_claimed(
-        self, exchange: Exchange, connection: Connection, opened: Opened, operation: Operation, claim: Claim
+    async def _json_verified(
+        self,
+        exchange: Exchange,
+        connection: Connection,
+        opened: Opened,
+        operation: Operation,
+        claim: Claim,
+        request: Any,
     ) -> bytes:
-        body = await self._body(exchange, operation.body_limit)
-        exchange.caller = await self._verifier.finish(claim, body)
-        request = json11.decode(
-            operation.request,
-            body,
-            joins_all=operation.name in opened.service.joins_violations,
-            wording=opened.service.wording,
-        )
-        del body  # a layer part's is long, and decoded now
         return _encode(
-            await self._decided(exchange, connection, opened, operation, claim.signed.region, exchange.caller, request)
+            await self._decided(exchange, connection, opened, operation, claim.signed.region, claim.caller, request)
         )
 
-    async def _body(self, exchange: Exchange, limit: int) -> bytes:
-        """The body of at most `limit` bytes; TimeoutError when it is too slow."""
+    def _length(self, exchange: Exchange) -> int | None:
+        """The announced length of the body; None when it is chunked."""
         try:
-            length = content_length(exchange.headers)
+            return content_length(exchange.headers)
         except ValueError:
             raise Serialization("Content-Length is not a number") from None
-        return await self._patience.limit(read_body(exchange.receive, length, limit))
 
     def _target(self, exchange: Exchange) -> tuple[Opened, Operation]:
         """The service and operation that X-Amz-Target names, or UnknownOperation."""
@@ -205,7 +203,7 @@ class AwsDoor:
         if not exchange.signed:
             return await self._unsigned(exchange, connection)
         claim = await self._verifier.begin(exchange.scope, exchange.headers, service.name, host=connection.host)
-        body = await self._body(exchange, BODY_LIMIT)
+        body = await read_body(exchange.receive, self._length(exchange), BODY_LIMIT)
         exchange.caller = await self._verifier.finish(claim, body)
         request = query.Parameters.parse(body, exchange.scope["query_string"])
         name, version = request.get("Action") or "", request.get("Version")
@@ -221,7 +219,7 @@ class AwsDoor:
 
     async def _unsigned(self, exchange: Exchange, connection: Connection) -> bytes:
         """An operation whose request proves by itself who calls; every other one must be signed."""
-        body = await self._body(exchange, _UNSIGNED_BODY)
+        body = await read_body(exchange.receive, self._length(exchange), _UNSIGNED_BODY)
         request = query.Parameters.parse(body, exchange.scope["query_string"])
         name = request.get("Action") or ""
         for opened in self._services.values():
@@ -336,6 +334,16 @@ class AwsDoor:
             await _answer(send, status, errors.XML, exchange, body)
         else:
             await _answer(send, error.status, errors.JSON, exchange, errors.json_body(error))
+
+
+def _decoded(opened: Opened, operation: Operation, body: bytes) -> Any:
+    """The typed request in a JSON body, or the error of the service's family."""
+    return json11.decode(
+        operation.request,
+        body,
+        joins_all=operation.name in opened.service.joins_violations,
+        wording=opened.service.wording,
+    )
 
 
 def _request_id() -> str:

@@ -1,0 +1,65 @@
+"""How slowly a request's body may arrive. One timer watches all of them: one each costs more than a decision.
+
+A body has a budget of seconds that the server may spend waiting for it. It begins with `pause` seconds, and every byte
+that arrives adds to it, at `rate` bytes a second, but never beyond `pause` again. So no pause is longer than `pause`,
+a body of N bytes takes `pause` + N / `rate` seconds at most, and a stream that is fast enough may take for ever. Time
+that the server itself spends between two pieces of the body does not count.
+"""
+
+import asyncio
+from typing import Final
+
+from moorage.api.asgi import Message, Receive
+from moorage.errors import RequestTimeout
+
+_LOOKS: Final = 20
+"""How often the timer looks within a pause."""
+
+
+class BodyTimer:
+    """Ends the wait for bodies that are too slow. `pause` in seconds, `rate` in bytes a second."""
+
+    def __init__(self, pause: float, rate: float) -> None:
+        self.pause = pause
+        self._rate = rate
+        self._until: dict[asyncio.Task[object], float] = {}
+        """By when each task that waits must have received something."""
+        self._late: set[asyncio.Task[object]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def receive(self, receive: Receive, budget: float) -> tuple[Message, float]:
+        """The next message of a body that has `budget` seconds left, and what it has left then.
+
+        Raises RequestTimeout when the message does not arrive in time, or about a twentieth of `pause` later.
+        """
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("only a task can be ended")
+        loop = task.get_loop()
+        now = loop.time()
+        self._until[task] = until = now + budget
+        if self._timer is None:
+            self._timer = loop.call_later(self.pause / _LOOKS, self._look)
+        try:
+            message = await receive()
+        except asyncio.CancelledError:
+            if task not in self._late:
+                raise
+            task.uncancel()
+            del receive  # the error keeps this frame, and the server the connection while anybody may read from it
+            raise RequestTimeout from None
+        finally:
+            del self._until[task]
+            self._late.discard(task)
+        left = until - loop.time() + len(message.get("body", b"")) / self._rate
+        return message, min(self.pause, max(0.0, left))
+
+    def _look(self) -> None:
+        """End the waits that are over; look again while there are any."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for task, until in self._until.items():
+            if until <= now and task not in self._late:
+                self._late.add(task)
+                task.cancel()
+        self._timer = loop.call_later(self.pause / _LOOKS, self._look) if self._until else None

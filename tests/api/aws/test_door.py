@@ -11,6 +11,7 @@ import pytest
 
 from moorage.access.caller import Connection
 from moorage.api.asgi import Message, Scope
+from moorage.api.authorization import AUTHENTICATED
 from moorage.api.aws import query
 from moorage.api.aws.door import AwsDoor
 from moorage.api.aws.operation import Call, Service
@@ -65,11 +66,7 @@ async def carry(call: Call[list[str]], request: Wish) -> Granted:
     return Granted(zulu=request.name, alpha=call.account)
 
 
-def _nobody(call: Call[list[str]], request: query.Parameters) -> Sequence[Any]:
-    return ()
-
-
-@FOLK.operation("Greet", action=None, resource=_nobody)
+@FOLK.operation("Greet", action=AUTHENTICATED)
 async def greet(call: Call[list[str]], request: query.Parameters) -> Mapping[str, query.Value]:
     if request.required("Name") == "nobody":
         raise QueryError("NoSuchEntity", "no <one>", 404)
@@ -88,7 +85,7 @@ class FakeVerifier:
         self.log.append(f"begin {service}")
         if self.begins is not None:
             raise self.begins
-        caller: Any = SimpleNamespace(principal=SimpleNamespace(account="111122223333"))
+        caller: Any = SimpleNamespace(principal=SimpleNamespace(account="111122223333"), verified=True)
         signed: Any = SimpleNamespace(region=Region("eu-west-1"))
         return Claim(caller, signed, None, "", None, False)
 

@@ -256,7 +256,9 @@ def _read(headers: dict[bytes, bytes], query: bytes) -> Signed:
     if raw is not None:
         return _read_header(raw.decode("latin-1"), headers)
     if b"X-Amz-Algorithm=" in query:
-        return _read_presigned(dict(_query_pairs(query)))
+        pairs = dict(_query_pairs(query))
+        if "X-Amz-Algorithm" in pairs:  # and not only a longer name that ends like it
+            return _read_presigned(pairs)
     raise MissingAuthenticationToken
 
 

@@ -3,8 +3,9 @@
 import re
 import unicodedata
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row
@@ -22,11 +23,15 @@ from moorage.errors import (
 from moorage.locations import Locations
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef, partition
 from moorage.registry import events
+from moorage.registry.authorizer import Authorizer
 from moorage.registry.recent import Recent
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
 from moorage.store.metadata import repositories as rows
 
+DESCRIBE = "ecr:DescribeRepositories"
+NAMES_DECIDED = 1001
+"""Repositories decided on for one page of `visible_names`."""
 TAGS_AT_MOST = 50
 FILTERS_AT_MOST = 5
 _FILTER = re.compile(r"[0-9a-zA-Z._*-]{1,128}")
@@ -60,6 +65,14 @@ class State(msgspec.Struct, frozen=True, gc=False):
     repository_id: int
     policy_hash: str | None
     tags: Mapping[str, str]
+
+
+class VisibleNames(NamedTuple):
+    """A page of names."""
+
+    names: list[str]
+    following: str | None
+    """The name after which the next page begins; None: there is none."""
 
 
 class Repositories:
@@ -116,6 +129,17 @@ class Repositories:
 
         return await self._db.transaction(work)
 
+    async def create_if_absent(self, ref: RepositoryRef, authorizer: Authorizer, *, by: str) -> None:
+        """Create it unless it is there or repositories are not created on push.
+
+        AccessDenied unless the caller may `ecr:CreateRepository`; what `create` raises.
+        """
+        if not self._settings.creates_on_push or await self.state(ref) is not None:
+            return
+        await authorizer.require("ecr:CreateRepository", ref)
+        with suppress(RepositoryAlreadyExists):  # by another push, just now
+            await self.create(ref, by=by)
+
     async def get(self, ref: RepositoryRef) -> Repository:
         """It, or RepositoryNotFound."""
         return await self._found.get(ref, lambda conn: _read(_row(conn, ref)))
@@ -139,6 +163,30 @@ class Repositories:
     async def names(self, account: AccountId, region: Region, *, after: str = "", limit: int) -> list[str]:
         """The next `limit` names after `after`, in ASCII order."""
         return await self._db.read(lambda conn: rows.names(conn, account, region, after, limit))
+
+    async def visible_names(
+        self, account: AccountId, region: Region, authorizer: Authorizer, *, after: str = "", limit: int
+    ) -> VisibleNames:
+        """Up to `limit` names after `after`, in ASCII order, of repositories that the caller may describe.
+
+        At most `NAMES_DECIDED` are decided on, so a page may be short and yet have a next one. AccessDenied when the
+        first page would be empty and the caller may not describe all repositories of the registry either.
+        """
+        visible: list[str] = []
+        at, decided, more = after, 0, True
+        while more and decided < NAMES_DECIDED:
+            batch = min(limit + 1, NAMES_DECIDED)
+            names = await self.names(account, region, after=at, limit=batch)
+            more = len(names) == batch
+            for name in names:
+                if len(visible) == limit or decided == NAMES_DECIDED:
+                    return VisibleNames(visible, at)
+                at, decided = name, decided + 1
+                if await authorizer.sees(DESCRIBE, RepositoryRef(account, region, RepositoryName(name))):
+                    visible.append(name)
+        if not visible and not more and not after:
+            await authorizer.require_on_all(DESCRIBE, account, region)
+        return VisibleNames(visible, at if more else None)
 
     async def regions(self, account: AccountId) -> list[Region]:
         """The regions in which the account has repositories."""

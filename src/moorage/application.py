@@ -193,7 +193,7 @@ async def start(settings: Settings) -> Running:
                 settings,
                 empty,
                 measure,
-                Events(audit, recorder, access),
+                Events(audit, recorder),
                 recorder,
                 faults,
                 policy_check,

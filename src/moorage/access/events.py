@@ -9,8 +9,6 @@ import msgspec
 
 from moorage.access import cloudtrail, parts
 from moorage.access.audit import EventDetail, Recorder
-from moorage.access.authorize import Access, NamedResource
-from moorage.access.caller import Caller, Connection
 from moorage.access.context import clock
 from moorage.errors import InvalidParameter
 from moorage.names import AccountId
@@ -66,19 +64,17 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Events:
-    """Reads the events of the audit record."""
+    """Reads the events of the audit record. Who may is decided by the door: `READ_AUDIT` on `audit_arn`."""
 
-    def __init__(self, store: AuditStore, recorder: Recorder, access: Access) -> None:
+    def __init__(self, store: AuditStore, recorder: Recorder) -> None:
         self._store = store
         self._recorder = recorder
-        self._access = access
 
-    async def read(self, caller: Caller, connection: Connection, account: AccountId, query: Query) -> Answer:
-        """A page of the account's events. AccessDenied without `moorage:ReadAudit` on it; InvalidParameter."""
+    async def read(self, account: AccountId, query: Query) -> Answer:
+        """A page of the account's events. InvalidParameter."""
         if not 1 <= query.limit <= MOST:
             raise InvalidParameter(f"limit is a number from 1 to {MOST}")
         wanted, after = _filter(query), _position(query.after)
-        await self._access.require(caller, connection, READ_AUDIT, NamedResource(account, audit_arn(account)))
         await self._recorder.flush()
         page = await self._store.events(
             account,

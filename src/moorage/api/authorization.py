@@ -73,9 +73,10 @@ async def decide(
     values: Values = NO_VALUES,
     decision_id: str | None = None,
 ) -> None:
-    """Return if the caller may do every action on every target; AccessDenied otherwise, UndecidedError if there is none.
+    """Return if the caller may do every action on every target.
 
-    `decision_id`: under which a denial is recorded; given only where there is one action and one target.
+    AccessDenied otherwise; UndecidedError where there is no action or no target. `decision_id`: under which a denial is
+    recorded; given only where there is one action and one target.
     """
     if not actions or not targets:
         raise UndecidedError("the request has come out with no action or no resource to decide on")

@@ -34,7 +34,7 @@ FoundConditions: TypeAlias = Conditions | Awaitable[Conditions]
 """Awaited where they have to be looked up (the permissions boundary that a user has)."""
 
 Actions: TypeAlias = str | Callable[[Any, Any], Sequence[str]] | Exempt
-"""What must be allowed: one action, or those that the request needs (a session with tags needs `sts:TagSession` too)."""
+"""What must be allowed: one action, or what the request needs (a session with tags needs `sts:TagSession` too)."""
 
 Resources: TypeAlias = Sequence[Target] | Awaitable[Sequence[Target]]
 """What an action is decided on; awaited where it has to be looked up (the path in a user's ARN)."""

@@ -122,7 +122,7 @@ class OciDoor:
             event = trail.event(exchange, error, self._profile)
             if event is not None:
                 self._recorder.note(event)
-        except Exception:  # what was done must still be answered
+        except Exception:  # noqa: BLE001 - what was done must still be answered
             _log.exception("event not recorded", method=exchange.scope["method"], path=exchange.scope["path"])
 
     async def _admit(

@@ -117,9 +117,7 @@ _TABLE: Final = (
     ),
     Operation(BLOBS, "DELETE", blobs.delete, ("ecr:BatchDeleteImage",), ApiEvent("BatchDeleteImage", trail.layers)),
     Operation(UPLOADS, "POST", uploads.begin, _begin, _begin_event, body_limit=_layer),
-    Operation(
-        UPLOADS, "PATCH", uploads.append, (_PART,), ApiEvent("UploadLayerPart", trail.upload), body_limit=_layer
-    ),
+    Operation(UPLOADS, "PATCH", uploads.append, (_PART,), ApiEvent("UploadLayerPart", trail.upload), body_limit=_layer),
     Operation(
         UPLOADS, "PUT", uploads.finish, _finish, ApiEvent("CompleteLayerUpload", trail.upload), body_limit=_layer
     ),

@@ -2,6 +2,7 @@
 itself, signed as clients sign them.
 """
 
+import asyncio
 import base64
 import json
 import re
@@ -103,6 +104,8 @@ async def ask(application: Any, request: Request, signer: Signer) -> Answer:
     pending = [{"type": "http.request", "body": request.body, "more_body": False}]
 
     async def receive() -> Message:
+        if not pending and request.service == "moorage":
+            await asyncio.Event().wait()  # the client stays to read an answer that is streamed
         return pending.pop() if pending else {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:

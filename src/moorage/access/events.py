@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from moorage import policy
 from moorage.access import cloudtrail, parts
 from moorage.access.audit import EventDetail, Recorder
 from moorage.access.context import clock
@@ -21,6 +22,19 @@ MOST: Final = 500
 """Events in one page."""
 PAGE_BYTES: Final = 4 << 20
 """Bytes of one page, as far as it has more than one event; the next one is in the next page."""
+_KNOWN_TO_BOTH: Final = frozenset(
+    {
+        "aws:principalaccount",
+        "aws:principalarn",
+        "aws:principalisawsservice",
+        "aws:principalorgid",
+        "aws:principalorgpaths",
+        "aws:principaltype",
+        "aws:userid",
+        "aws:viaawsservice",
+    }
+)
+"""Condition keys of a caller that the owner of a resource is told: who called, and of which organization."""
 
 
 def audit_arn(account: AccountId) -> str:
@@ -139,15 +153,35 @@ def _decision(row: Row, texts: Mapping[str, str], recipient: str) -> dict[str, A
     }
     if row["context"] in texts:
         context = {**parts.read_context(texts[row["context"]]), **clock(int(row["at"]))}
-        told["context"] = visible_context(context, is_owner=recipient == row["account"])
+        told["context"] = visible_context(
+            context,
+            is_owner=recipient == row["account"],
+            is_caller=row["principal"].split(":", 5)[4:5] == [recipient],
+        )
     return told
 
 
 def visible_context(
-    context: Mapping[str, str | tuple[str, ...]], *, is_owner: bool
+    context: Mapping[str, str | tuple[str, ...]], *, is_owner: bool, is_caller: bool
 ) -> dict[str, str | tuple[str, ...]]:
-    """What may be told of a request's condition keys: another account's repository keeps its tags to itself."""
-    return {key: value for key, value in sorted(context.items()) if is_owner or "resourcetag/" not in key}
+    """What may be told of a request's condition keys: each account sees its own side and what both have to know.
+
+    `is_owner`: the tags and organization of the resource are told; `is_caller`: what the credential brought with it
+    (session tags, claims, the name of a token) is.
+    """
+    return {
+        key: value
+        for key, value in sorted(context.items())
+        if (is_owner or not _is_of_resource(key)) and (is_caller or not _is_of_credential(key))
+    }
+
+
+def _is_of_resource(key: str) -> bool:
+    return "resourcetag/" in key or key.startswith("aws:resourceorg")
+
+
+def _is_of_credential(key: str) -> bool:
+    return policy.source_of(key) == "credential" and key not in _KNOWN_TO_BOTH
 
 
 def _filter(query: Query) -> EventFilter:

@@ -34,6 +34,7 @@ NAMES_DECIDED = 1001
 """Repositories decided on for one page of `visible_names`."""
 TAGS_AT_MOST = 50
 FILTERS_AT_MOST = 5
+_ID_POSITION = re.compile(r"~[0-9]{1,18}")
 _FILTER = re.compile(r"[0-9a-zA-Z._*-]{1,128}")
 _WITH_EXCLUSION = ("IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION")
 _STATES_KEPT = 16_384
@@ -72,7 +73,7 @@ class VisibleNames(NamedTuple):
 
     names: list[str]
     following: str | None
-    """The name after which the next page begins; None: there is none."""
+    """Where the next page begins, for `after`: after a name, or `~` and an id; None: there is none."""
 
 
 class Repositories:
@@ -160,8 +161,8 @@ class Repositories:
         found = await self._db.read(lambda conn: rows.page(conn, account, region, after, limit))
         return [_read(row) for row in found]
 
-    async def names(self, account: AccountId, region: Region, *, after: str = "", limit: int) -> list[str]:
-        """The next `limit` names after `after`, in ASCII order."""
+    async def names(self, account: AccountId, region: Region, *, after: str | int = "", limit: int) -> list[str]:
+        """The next `limit` names after `after` (a name, or a repository's id), in ASCII order."""
         return await self._db.read(lambda conn: rows.names(conn, account, region, after, limit))
 
     async def visible_names(
@@ -170,23 +171,36 @@ class Repositories:
         """Up to `limit` names after `after`, in ASCII order, of repositories that the caller may describe.
 
         At most `NAMES_DECIDED` are decided on, so a page may be short and yet have a next one. AccessDenied when the
-        first page would be empty and the caller may not describe all repositories of the registry either.
+        first page would be empty and the caller may not describe all repositories of the registry either. The entries
+        are decided without a record, but for the first that is shown: it stands for the list.
         """
-        visible: list[str] = []
-        at, decided, more = after, 0, True
-        while more and decided < NAMES_DECIDED:
+        visible: list[RepositoryRef] = []
+        at, decided, more = _position(after), 0, True
+        following: str | None = None
+        while more and following is None:
             batch = min(limit + 1, NAMES_DECIDED)
             names = await self.names(account, region, after=at, limit=batch)
             more = len(names) == batch
             for name in names:
-                if len(visible) == limit or decided == NAMES_DECIDED:
-                    return VisibleNames(visible, at)
+                if len(visible) == limit:
+                    following = visible[-1].name
+                    break
+                if decided == NAMES_DECIDED:
+                    following = await self._unnamed(RepositoryRef(account, region, RepositoryName(str(at))))
+                    break
                 at, decided = name, decided + 1
-                if await authorizer.sees(DESCRIBE, RepositoryRef(account, region, RepositoryName(name))):
-                    visible.append(name)
-        if not visible and not more and not after:
+                ref = RepositoryRef(account, region, RepositoryName(name))
+                if await authorizer.sees(DESCRIBE, ref):
+                    visible.append(ref)
+        if visible:
+            await authorizer.require(DESCRIBE, visible[0])
+        elif following is None and not after:
             await authorizer.require_on_all(DESCRIBE, account, region)
-        return VisibleNames(visible, at if more else None)
+        return VisibleNames([ref.name for ref in visible], following)
+
+    async def _unnamed(self, ref: RepositoryRef) -> str:
+        """The position after a repository that the caller may not see: its id, which tells no name."""
+        return f"~{await self._db.read(lambda conn: rows.newest_id(conn, ref))}"
 
     async def regions(self, account: AccountId) -> list[Region]:
         """The regions in which the account has repositories."""
@@ -267,6 +281,14 @@ class Repositories:
     async def state(self, ref: RepositoryRef, at: epoch.Epoch | None = None) -> State | None:
         """What a decision needs of the repository; None when there is none. `at`: the epoch, where it was just read."""
         return (await self._states.get(ref, partial(_state, ref=ref), at))[1]
+
+
+def _position(after: str) -> str | int:
+    """The name or id that a position of `VisibleNames` stands for. A name never begins with `~`."""
+    digits = after[1:]
+    return (
+        int(digits) if after.startswith("~") and digits.isascii() and digits.isdigit() and len(digits) < 19 else after
+    )
 
 
 def check_creatable(ref: RepositoryRef) -> None:

@@ -94,6 +94,7 @@ class OciDoor:
             needed = operation.needs(exchange)
             if not isinstance(needed, Exempt):
                 await decide(self._access, caller, connection, needed, (operation.resource(exchange),))
+            exchange.check_length()
             await operation.handler(exchange)
             self._note(exchange, None)
         except MoorageError as error:

@@ -8,8 +8,9 @@ from urllib.parse import parse_qsl
 from moorage.access.caller import Caller, Connection
 from moorage.api.asgi import Headers, Receive, Scope, Send, content_length, read_body, respond
 from moorage.api.oci.errors import ChunkInvalid, DigestInvalid
-from moorage.api.oci.operation import Operation
+from moorage.api.oci.operation import Operation, no_body
 from moorage.api.oci.routes import Route
+from moorage.errors import RequestTooLarge
 from moorage.locations import Locations
 from moorage.names import Digest, InvalidNameError, RepositoryRef, digest
 from moorage.registry.authorizer import Authorizer
@@ -116,6 +117,12 @@ class Exchange:
         if length is not None:
             return length != b"0"
         return b"transfer-encoding" in self.headers or self.scope.get("http_version", "2") not in {"1.0", "1.1"}
+
+    def check_length(self) -> None:
+        """RequestTooLarge when the announced length is beyond the operation's limit."""
+        limit = self.operation.body_limit
+        if limit is not no_body and (self.length or 0) > limit(self.services.settings):
+            raise RequestTooLarge("Request size exceeded")
 
     async def body(self) -> bytes:
         """The whole body; RequestTooLarge beyond the operation's limit."""

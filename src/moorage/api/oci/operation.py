@@ -35,6 +35,7 @@ def the_repository(exchange: "Exchange") -> Resource:
 
 
 def no_body(_settings: Settings) -> int:
+    """The operation reads no body."""
     return 0
 
 
@@ -52,6 +53,7 @@ class Operation:
     resource: "Callable[[Exchange], Resource]" = the_repository
     read_only: bool = False
     body_limit: Limit = no_body
+    """A longer body is refused: unread where its length is announced, else once it is seen."""
 
     def __post_init__(self) -> None:
         exempt = isinstance(self.actions, Exempt)

@@ -19,6 +19,7 @@ _FORM = b"application/x-www-form-urlencoded"
 _SIGNED = (
     b"AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=" + b"0" * 64
 )
+_CHARACTERS = st.characters() | st.sampled_from("\ud800\udcff\0/.:%")
 _PATHS = st.one_of(
     st.sampled_from(
         [
@@ -44,9 +45,10 @@ _PATHS = st.one_of(
             "/metrics",
         ]
     ),
-    st.text(max_size=30).map(lambda text: "/v2/" + text),
-    st.text(max_size=30).map(lambda text: "/_moorage/" + text),
-    st.text(max_size=30).map(lambda text: "/" + text),
+    *(
+        st.text(_CHARACTERS, max_size=30).map(start.__add__)
+        for start in ("/", "/v2/", "/v2/app/manifests/", "/_moorage/")
+    ),
 )
 _LATIN = st.binary(max_size=40).filter(lambda text: b"\r" not in text and b"\n" not in text and b"\0" not in text)
 _VALUES: Mapping[bytes, st.SearchStrategy[bytes]] = {
@@ -158,7 +160,8 @@ def check(sent: list[Message], method: str) -> None:
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @example("GET", "/", b"zX-Amz-Algorithm=1", [(b"content-type", _FORM)], b"")
-@example("POST", "/", b"", [(b"authorization", _SIGNED)], b"Action=%EF%BF%BF")
+@example("POST", "/", b"", [(b"authorization", _SIGNED), (b"x-amz-date", b"20260101T000000Z")], b"Action=%EF%BF%BF")
+@example("GET", "/v2/app/manifests/\ud800", b"", [(b"authorization", b"Basic dGVzdDphbnk=")], b"")
 @example("POST", "/_moorage/access", b"", [(b"authorization", _SIGNED), (b"content-length", b"9" * 5000)], b"{}")
 @example("HEAD", "/", b"", [], b"")
 @given(

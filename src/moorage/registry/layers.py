@@ -123,7 +123,11 @@ class Layers:
         has it: BLOB_MOUNTING is ENABLED, both are encrypted alike, and an image in the source references the layer.
         """
         for each in [source] if source is not None else await self._holders(ref, digest):
-            if (ref.account, ref.region) == (each.account, each.region) and await authorizer.allows(READ_LAYER, each):
+            if (ref.account, ref.region) != (each.account, each.region):
+                continue
+            if source is None and not await authorizer.sees(READ_LAYER, each):
+                continue  # without a record: the caller has not named it
+            if await authorizer.allows(READ_LAYER, each):
                 layer = await self._mount(ref, digest, each)
                 if layer is not None:
                     return layer

@@ -285,10 +285,7 @@ class Repositories:
 
 def _position(after: str) -> str | int:
     """The name or id that a position of `VisibleNames` stands for. A name never begins with `~`."""
-    digits = after[1:]
-    return (
-        int(digits) if after.startswith("~") and digits.isascii() and digits.isdigit() and len(digits) < 19 else after
-    )
+    return int(after[1:]) if _ID_POSITION.fullmatch(after) is not None else after
 
 
 def check_creatable(ref: RepositoryRef) -> None:

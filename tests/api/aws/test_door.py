@@ -66,6 +66,16 @@ async def carry(call: Call[list[str]], request: Wish) -> Granted:
     return Granted(zulu=request.name, alpha=call.account)
 
 
+def _nothing(call: Call[list[str]], request: Wish) -> Sequence[Any]:
+    return ()
+
+
+@THING.operation("Slip", action="thing:Slip", resource=_nothing)
+async def slip(call: Call[list[str]], request: Wish) -> Granted:
+    call.services.append("ran undecided")
+    return Granted(zulu=request.name, alpha=call.account)
+
+
 @FOLK.operation("Greet", action=AUTHENTICATED)
 async def greet(call: Call[list[str]], request: query.Parameters) -> Mapping[str, query.Value]:
     if request.required("Name") == "nobody":
@@ -238,6 +248,12 @@ async def test_each_of_several_resources_is_decided_and_the_denials_id_is_the_re
         "decide thing:Wish b in eu-west-1",
     ]
     assert answer.headers[b"x-amzn-requestid"] == b"the-decision"
+
+
+async def test_a_request_for_which_nothing_is_decided_does_not_run(house: House) -> None:
+    answer = await house.wish({"name": "a"}, **{"X-Amz-Target": "Thing_V1.Slip"})
+    assert (answer.status, answer.json["__type"]) == (500, "ServerException")
+    assert "ran undecided" not in house.log
 
 
 @pytest.mark.parametrize("announced", [True, False])

@@ -84,7 +84,7 @@ class _Endpoint:
         operation, scope = self._operation, call.http.scope
         headers = headers_of(scope)
         if not operation.any_host:
-            call.came_over(self._services.visits.connection(scope, headers))
+            call.connect(self._services.visits.connection(scope, headers))
         if operation.action is not UNAUTHENTICATED:
             await self._verify(call, headers)
         elif operation.request is not None:

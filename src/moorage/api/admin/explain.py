@@ -6,9 +6,9 @@ from moorage.access.why import DecisionNotFound
 from moorage.api.admin.operation import ADMIN, Call
 from moorage.api.authorization import BY_STATE
 
-# Whoever made a request may ask about it, and the administrators of the two accounts: `Why` decides what each may see.
 
-
+# BY_STATE: callers may ask about their own requests, administrators about those of their account and on its resources.
+# `Why` decides what each may see of the decision that it finds.
 @ADMIN.operation("/_moorage/explain", method="GET", action=BY_STATE)
 @ADMIN.operation("/_moorage/explain/{decision}", method="GET", action=BY_STATE)
 async def explain(call: Call, request: None) -> Response:

@@ -27,7 +27,6 @@ from moorage.errors import InvalidParameter, Serialization
 from moorage.names import AccountId, InvalidNameError, Region, RepositoryRef, account_id, repository_name
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Response]])
-T = TypeVar("T")
 
 BODY_LIMIT: Final = 1 << 16
 """Bytes that a body may have where the operation does not say otherwise."""
@@ -56,7 +55,8 @@ class Call:
         self._caller: Caller | None = None
         self._connection: Connection | None = None
 
-    def came_over(self, connection: Connection) -> None:
+    def connect(self, connection: Connection) -> None:
+        """Set where it comes from."""
         self._connection = connection
         self.region = connection.region
 

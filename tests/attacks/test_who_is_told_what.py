@@ -160,6 +160,21 @@ async def test_why_names_no_other_accounts_principals(house: House) -> None:
     assert "zoe" in json.dumps(told["suggestions"])  # the repository's own administrators know who asks for it
 
 
+async def test_a_figure_of_why_tells_nothing_of_another_accounts_policies(house: House) -> None:
+    """To the owner, callers of other accounts count the same whether their own account allows the request or not."""
+    network = {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
+    reader = {"AWS": f"arn:aws:iam::{READER}:root"}
+    await house.policy(allow("ecr:BatchGetImage", Principal=reader, Condition=network))
+    decisions = []
+    for name, actions in (("with", ["ecr:*"]), ("without", ["ecr:DescribeRegistry"])):
+        denied = await house.pull(await house.user(READER, name, *actions))
+        decisions.append(denied.headers["x-moorage-decision-id"])
+    owner = await house.user(OWNER, "auditor", "moorage:ReadAudit", "ecr:*")
+    told = await house.why(owner, decisions[0])
+    counted = {each["principal"] for each in told["suggestions"][0]["wouldAllow"]}
+    assert counted == {f"arn:aws:iam::{READER}:user/{name}" for name in ("with", "without")}
+
+
 async def test_why_shows_each_account_its_own_side(house: House) -> None:
     await house.identity.accounts.ensure(READER)
     trust = document(allow("sts:AssumeRole", "sts:TagSession", Principal={"AWS": str(READER)}))

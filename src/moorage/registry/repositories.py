@@ -1,5 +1,6 @@
 """Repositories: made, described, tagged, deleted (ecr-behaviour.md §4)."""
 
+import asyncio
 import re
 import unicodedata
 from collections.abc import Awaitable, Mapping, Sequence
@@ -34,6 +35,8 @@ NAMES_DECIDED = 1001
 """Repositories decided on for one page of `visible_names`."""
 TAGS_AT_MOST = 50
 FILTERS_AT_MOST = 5
+_TURN = 100
+"""Decisions made at a stretch."""
 _ID_POSITION = re.compile(r"~[0-9]{1,18}")
 _FILTER = re.compile(r"[0-9a-zA-Z._*-]{1,128}")
 _WITH_EXCLUSION = ("IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION")
@@ -189,6 +192,8 @@ class Repositories:
                     following = await self._unnamed(RepositoryRef(account, region, RepositoryName(str(at))))
                     break
                 at, decided = name, decided + 1
+                if decided % _TURN == 0:
+                    await asyncio.sleep(0)  # other requests take their turn
                 ref = RepositoryRef(account, region, RepositoryName(name))
                 if await authorizer.sees(DESCRIBE, ref):
                     visible.append(ref)

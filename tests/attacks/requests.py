@@ -59,6 +59,8 @@ class Request:
     body: bytes = b""
     query: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    region: str = REGION
+    """Of the signature."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Signer:
             made = AWSRequest(request.method, f"http://{HOST}{request.path}{query}", data=request.body)
             for name, value in sent.items():
                 made.headers[name] = value
-            SigV4Auth(Credentials(self.key, self.secret), request.service, REGION).add_auth(made)
+            SigV4Auth(Credentials(self.key, self.secret), request.service, request.region).add_auth(made)
             sent = {name.lower(): str(value) for name, value in made.headers.items()}
         return sent
 

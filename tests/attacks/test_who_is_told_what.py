@@ -244,6 +244,18 @@ def presigned(service: str) -> str:
     return "".join(f"&X-Amz-{name}={value}" for name, value in parts.items())
 
 
+async def test_the_region_of_an_administration_call_is_the_one_it_is_signed_for(house: House) -> None:
+    """A guard rail by region cannot be walked around by signing for another region than the host's."""
+    await house.user(OWNER, "local")
+    here = {"StringEquals": {"aws:RequestedRegion": HERE}}
+    text = document(allow("moorage:*", Resource="*", Condition=here))
+    await house.identity.inline.put(USER, OWNER, "local", "mine", text, BY)
+    key, secret = await house.identity.keys.create(OWNER, "local")
+    for region, status in ((HERE, 200), ("eu-west-1", 400)):
+        request = Request("POST", "/_moorage/tokens/list", "moorage", b"{}", region=region)
+        assert (await ask(house.inside.application, request, Signer(key.id, secret, ""))).status == status
+
+
 async def region_of(house: Inside, signer: Signer, path: str) -> int:
     return (await ask(house.application, Request("GET", path, "v2"), signer)).status
 

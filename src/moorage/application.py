@@ -195,7 +195,7 @@ async def start(settings: Settings) -> Running:
                 settings,
                 empty,
                 measure,
-                Events(audit, recorder, access),
+                Events(audit, recorder),
                 recorder,
                 faults,
                 policy_check,

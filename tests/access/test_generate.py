@@ -100,7 +100,9 @@ async def test_the_identity_policy_of_somebody(house: House) -> None:
     records = Records(house.audit, house.access)
     replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
     await house.recorder.flush()
-    made = Generator(records, replays, house.check).for_identity(APP, ann.principal.arn, since=0, until=1e12)
+    made = Generator(records, replays, house.check).for_identity(
+        APP, ann.principal.arn, asking=OWNER, since=0, until=1e12
+    )
     last = [each async for each in made][-1]
     assert isinstance(last, Generated)
     assert statements(last) == [

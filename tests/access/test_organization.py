@@ -241,23 +241,28 @@ async def test_root_recovers_past_its_own_policies_and_not_past_the_organization
 async def test_who_may_change_it(house: House) -> None:
     desk = OrganizationDesk(house.identity.organizations, house.access, house.settings)
     operator, owner = await house.root(house.settings.default_account), await house.root()
+
+    async def may(caller: Caller, action: str) -> bool:
+        return await house.access.allows(caller, connection(), f"moorage:{action}Organization", await desk.resource())
+
+    assert await may(operator, "Get")
     with pytest.raises(OrganizationNotFound):
-        await desk.show(operator, connection())
+        await desk.show()
+    assert not await may(owner, "Put")  # nobody makes himself the master of others
     taken = json.dumps(organization(managementAccount=OWNER, unit={"accounts": []}, root={"accounts": [{"id": OWNER}]}))
-    with pytest.raises(AccessDenied):  # nobody makes himself the master of others
-        await desk.put(owner, connection(), taken)
-    await desk.put(operator, connection(), taken)
-    for act in (desk.put(operator, connection(), taken), desk.show(operator, connection())):
-        with pytest.raises(AccessDenied):
-            await act
-    shown = await desk.show(owner, connection())
+    await desk.put(taken, by=operator.principal.arn)
+    assert not await may(operator, "Put")
+    assert not await may(operator, "Get")
+    assert await may(owner, "Get")
+    shown = await desk.show()
     assert (shown.document, shown.by) == (taken, operator.principal.arn)
     helper = await house.user("helper", statement("Allow", "moorage:GetOrganization", Resource="*"))
-    assert (await desk.show(helper, connection())).document == taken
-    with pytest.raises(AccessDenied):
-        await desk.delete(helper, connection())
-    await desk.delete(owner, connection())
-    assert [each.document for each in await desk.history(operator, connection())] == [None, taken]
+    assert await may(helper, "Get")
+    assert not await may(helper, "Delete")
+    assert await may(owner, "Delete")
+    await desk.delete(by=owner.principal.arn)
+    assert await may(operator, "Get")
+    assert [each.document for each in await desk.history()] == [None, taken]
 
 
 async def test_another_worker_sees_it_on_its_next_request(house: House) -> None:

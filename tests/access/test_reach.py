@@ -13,7 +13,7 @@ from moorage.errors import InvalidParameter
 from moorage.identity.entity import ROLE
 from moorage.names import AccountId
 from moorage.settings import Settings
-from tests.access.house import APP, BY, HERE, OTHER, OWNER, House, connection, document, statement
+from tests.access.house import APP, BY, HERE, OTHER, OWNER, House, document, statement
 from tests.access.test_organization import ORG, UNIT, deny, organization
 from tests.access.test_registry_policy import scope
 
@@ -49,12 +49,12 @@ async def told(
 ) -> Told:
     """What the owner's root is told of the repository."""
     made = Reach(house.identity, house.registry, house.access, house.check, settings or house.settings)
-    return Told(await made.of_repository(await house.root(), connection(), APP, version or Version(), before, {}))
+    return Told(await made.of_repository(APP, version or Version(), None if before is None else (APP, before), {}))
 
 
 async def told_of(house: House, arn: str) -> Told:
     made = Reach(house.identity, house.registry, house.access, house.check, house.settings)
-    return Told(await made.of_principal(await house.root(), connection(), arn, OWNER, HERE, {}))
+    return Told(await made.of_principal(arn, OWNER, HERE, {}))
 
 
 async def registry_policy(house: House, *statements: dict[str, Any], of: AccountId = OWNER) -> None:

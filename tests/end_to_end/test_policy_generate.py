@@ -44,10 +44,8 @@ def test_from_a_policy_that_is_too_wide_to_the_least_one(server: RunningServer) 
     ecr.set_repository_policy(repositoryName="least/app", policyText=said.stdout)
     assert pull(server, ann, "least/app")[0] == 200
     own = json.loads(generate(Key(server, OWNER), "least/app", "--identity", arn).stdout)["Statement"]
-    assert {each["Sid"]: each["Action"] for each in own} == {
-        "PartOfPull": ["ecr:BatchGetImage"],
-        "SignIn": ["ecr:GetAuthorizationToken"],
-    }
+    # She is of another account: when she signed in there is no business of the repository's.
+    assert {each["Sid"]: each["Action"] for each in own} == {"PartOfPull": ["ecr:BatchGetImage"]}
     assert generate(ann, "least/app", check=False).returncode == 1
     nothing = generate(Key(server, OWNER), "least/app", "--last", "1s", "--identity", f"{arn}x", check=False)
     assert (nothing.returncode, "nothing to allow" in nothing.stderr) == (1, True)

@@ -102,7 +102,9 @@ async def test_last_uses_are_told_and_forgotten(kept: Kept) -> None:
     token, _ = await kept.make()
     kept.identity.last_uses.note(token.id, "ecr", "")
     await kept.identity.last_uses.write()
-    assert (await kept.identity.pull_tokens.find(ACCOUNT, "ci")).last_used_at == pytest.approx(kept.clock.now(), abs=5)
+    found = await kept.identity.pull_tokens.find(ACCOUNT, "ci")
+    assert found is not None
+    assert found.last_used_at == pytest.approx(kept.clock.now(), abs=5)
 
 
 async def test_an_account_has_so_many_tokens_and_no_more(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from moorage.clock import Clock
+from moorage.errors import AccessDenied
 from moorage.names import AccountId, Digest, Region, RepositoryName, RepositoryRef
 from moorage.registry.image import Put
 from moorage.registry.images import Images
@@ -39,6 +40,28 @@ async def cut(*chunks: bytes) -> AsyncIterator[bytes]:
     for chunk in chunks:
         yield chunk
     raise ConnectionError
+
+
+@dataclass
+class Rights:
+    """An `Authorizer` that allows everything but what the test says, and remembers what was asked."""
+
+    denied: set[tuple[str, RepositoryRef]] = field(default_factory=set)
+    asked: list[tuple[str, RepositoryRef]] = field(default_factory=list)
+
+    async def require(self, action: str, ref: RepositoryRef) -> None:
+        if not await self.allows(action, ref):
+            raise AccessDenied(f"no {action}")
+
+    async def require_on_all(self, action: str, account: AccountId, region: Region) -> None:
+        await self.require(action, RepositoryRef(account, region, RepositoryName("*")))
+
+    async def allows(self, action: str, ref: RepositoryRef) -> bool:
+        self.asked.append((action, ref))
+        return (action, ref) not in self.denied
+
+    async def sees(self, action: str, ref: RepositoryRef) -> bool:
+        return await self.allows(action, ref)
 
 
 @dataclass

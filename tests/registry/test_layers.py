@@ -8,7 +8,7 @@ from moorage.registry.account_settings import AccountSettings
 from moorage.registry.layers import Availability
 from moorage.registry.repositories import Encryption
 from moorage.store.metadata.database import Database
-from tests.registry.pushing import BY, OTHER, REF, Bench, digest_of, manifest
+from tests.registry.pushing import BY, OTHER, REF, Bench, Rights, digest_of, manifest
 
 NOWHERE = REF._replace(name=RepositoryName("no/where"))
 
@@ -69,10 +69,24 @@ async def test_a_range_and_the_file(database: Database, bench: Bench) -> None:
 
 async def test_a_mount_shares_the_bytes(bench: Bench) -> None:
     layer = await bench.layer(b"shared", OTHER)
-    assert await bench.layers.sources(REF, layer.digest, 5) == [OTHER]
-    assert await bench.layers.mount(REF, layer.digest, OTHER, BY) == layer
+    assert await bench.layers.mount(REF, layer.digest, Rights(), source=OTHER) == layer
     assert await bench.layers.stat(REF, layer.digest) == layer
-    assert await bench.layers.mount(REF, layer.digest, OTHER, BY) == layer
+    assert await bench.layers.mount(REF, layer.digest, Rights(), source=OTHER) == layer
+
+
+async def test_a_mount_without_a_source_finds_one(bench: Bench) -> None:
+    layer = await bench.layer(b"shared", OTHER)
+    assert await bench.layers.mount(REF, layer.digest, Rights()) == layer
+
+
+async def test_a_mount_needs_the_right_to_read_the_source(bench: Bench) -> None:
+    layer = await bench.layer(b"shared", OTHER)
+    for source in (OTHER, None):
+        rights = Rights(denied={("ecr:GetDownloadUrlForLayer", OTHER)})
+        assert await bench.layers.mount(REF, layer.digest, rights, source=source) is None
+        assert rights.asked == [("ecr:GetDownloadUrlForLayer", OTHER)]
+    with pytest.raises(LayersNotFound):
+        await bench.layers.stat(REF, layer.digest)
 
 
 async def test_a_mount_needs_the_source_to_hold_it_here(bench: Bench) -> None:
@@ -80,9 +94,9 @@ async def test_a_mount_needs_the_source_to_hold_it_here(bench: Bench) -> None:
     far = OTHER._replace(region=Region("us-east-1"))
     await bench.repositories.create(far, by=BY)
     await bench.layer(b"shared", far)
-    assert await bench.layers.mount(REF, layer.digest, far, BY) is None
-    assert await bench.layers.mount(REF, digest_of(b"unknown"), OTHER, BY) is None
-    assert await bench.layers.mount(REF, layer.digest, NOWHERE, BY) is None
+    assert await bench.layers.mount(REF, layer.digest, Rights(), source=far) is None
+    assert await bench.layers.mount(REF, digest_of(b"unknown"), Rights(), source=OTHER) is None
+    assert await bench.layers.mount(REF, layer.digest, Rights(), source=NOWHERE) is None
     with pytest.raises(LayersNotFound):
         await bench.layers.stat(REF, layer.digest)
 
@@ -92,14 +106,14 @@ async def test_ecr_mounts_when_it_is_enabled_and_an_image_has_the_layer(bench: B
     digest = digest_of(b"layer")
     for content in (b"config", b"layer"):
         await aws.layer(content, OTHER)
-    assert await aws.layers.mount(REF, digest, OTHER, BY) is None
+    assert await aws.layers.mount(REF, digest, Rights(), source=OTHER) is None
     await aws.push(manifest(b"config", b"layer"), ref=OTHER)
-    assert await aws.layers.mount(REF, digest, OTHER, BY) is None
+    assert await aws.layers.mount(REF, digest, Rights(), source=OTHER) is None
     await AccountSettings(database).put(REF.account, REF.region, "BLOB_MOUNTING", "ENABLED")
-    assert await aws.layers.mount(REF, digest, OTHER, BY) is not None
+    assert await aws.layers.mount(REF, digest, Rights(), source=OTHER) is not None
     sealed = REF._replace(name=RepositoryName("sealed"))
     await aws.repositories.create(sealed, encryption=Encryption("KMS"), by=BY)
-    assert await aws.layers.mount(sealed, digest, OTHER, BY) is None
+    assert await aws.layers.mount(sealed, digest, Rights(), source=OTHER) is None
 
 
 async def test_delete_ends_one_membership(bench: Bench) -> None:

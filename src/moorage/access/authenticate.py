@@ -54,6 +54,7 @@ class Grant(msgspec.Struct, frozen=True, gc=False, array_like=True):
     is_open: bool
     expires_at: float
     region: Region
+    """Where it was made; empty in a Bearer token that was given for something of no region (a pull token)."""
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -141,27 +142,31 @@ class Authenticator:
             raise AuthorizationTokenInvalid
         return self._anonymous
 
-    async def issue_bearer(self, authorization: str | None, region: Region) -> tuple[str, float]:
+    async def issue_bearer(self, authorization: str | None) -> tuple[str, float]:
         """A Bearer token for whoever a Basic header stands for (None: nobody), and when it ends.
 
-        It ends no later than what it was given for. AuthorizationTokenExpired, AuthorizationTokenInvalid.
+        It ends no later than what it was given for, and is bound to the same region. AuthorizationTokenExpired,
+        AuthorizationTokenInvalid.
         """
-        expires_at = self._clock.now() + BEARER_SECONDS
+        expires_at, region = self._clock.now() + BEARER_SECONDS, Region("")
         if authorization is None:
             return self.seal(_BEARER, self.anonymous(), expires_at, region), expires_at
         shown = await self._read_basic(authorization)
         caller = await self._caller_of(shown, None)
         if isinstance(shown, Grant):
-            expires_at = min(expires_at, shown.expires_at)
+            expires_at, region = min(expires_at, shown.expires_at), shown.region
         if caller.expires_at is not None:
             expires_at = min(expires_at, caller.expires_at)
         return self.seal(_BEARER, caller, expires_at, region), expires_at
 
-    async def caller_of_bearer(self, header: str) -> Caller:
+    async def caller_of_bearer(self, header: str, region: Region | None = None) -> Caller:
         """Who an `Authorization: Bearer …` header stands for now. AuthorizationTokenInvalid, also when it is over:
-        the client then fetches the next token."""
+        the client then fetches the next token. With `region`, what it was given for must have been made there.
+        """
         known = self._bearers.get(header)
         grant = self.read_grant(_BEARER, header[len("Bearer ") :].strip()) if known is None else known
+        if region is not None and grant.region not in {"", region}:
+            raise AuthorizationTokenInvalid
         try:
             caller = await self.redeem(grant)
         except AuthorizationTokenExpired as error:

@@ -156,10 +156,18 @@ class Access:
         entry = self._recorded(self._decide(standing, caller, connection, resource, extra, None), connection)
         return entry.decision.allowed
 
-    async def sees(self, caller: Caller, connection: Connection, action: str, resource: Resource) -> bool:
+    async def sees(
+        self,
+        caller: Caller,
+        connection: Connection,
+        action: str,
+        resource: Resource,
+        *,
+        extra: Mapping[str, str | tuple[str, ...]] = _NO_TAGS,
+    ) -> bool:
         """The same decision about what an answer may show. Nobody asked for it by name, so it is not recorded."""
         standing = await self._standing(caller, action, resource)
-        return self._decide(standing, caller, connection, resource, _NO_TAGS, None).decision.allowed
+        return self._decide(standing, caller, connection, resource, extra, None).decision.allowed
 
     async def would_allow(
         self, caller: Caller, connection: Connection, action: str, ref: RepositoryRef, document: policy.Document

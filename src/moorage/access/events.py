@@ -7,10 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
+from moorage import policy
 from moorage.access import cloudtrail, parts
 from moorage.access.audit import EventDetail, Recorder
-from moorage.access.authorize import Access, NamedResource
-from moorage.access.caller import Caller, Connection
 from moorage.access.context import clock
 from moorage.errors import InvalidParameter
 from moorage.names import AccountId
@@ -23,6 +22,19 @@ MOST: Final = 500
 """Events in one page."""
 PAGE_BYTES: Final = 4 << 20
 """Bytes of one page, as far as it has more than one event; the next one is in the next page."""
+_KNOWN_TO_BOTH: Final = frozenset(
+    {
+        "aws:principalaccount",
+        "aws:principalarn",
+        "aws:principalisawsservice",
+        "aws:principalorgid",
+        "aws:principalorgpaths",
+        "aws:principaltype",
+        "aws:userid",
+        "aws:viaawsservice",
+    }
+)
+"""Condition keys of a caller that the owner of a resource is told: who called, and of which organization."""
 
 
 def audit_arn(account: AccountId) -> str:
@@ -66,19 +78,17 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Events:
-    """Reads the events of the audit record."""
+    """Reads the events of the audit record. Who may is decided by the door: `READ_AUDIT` on `audit_arn`."""
 
-    def __init__(self, store: AuditStore, recorder: Recorder, access: Access) -> None:
+    def __init__(self, store: AuditStore, recorder: Recorder) -> None:
         self._store = store
         self._recorder = recorder
-        self._access = access
 
-    async def read(self, caller: Caller, connection: Connection, account: AccountId, query: Query) -> Answer:
-        """A page of the account's events. AccessDenied without `moorage:ReadAudit` on it; InvalidParameter."""
+    async def read(self, account: AccountId, query: Query) -> Answer:
+        """A page of the account's events. InvalidParameter."""
         if not 1 <= query.limit <= MOST:
             raise InvalidParameter(f"limit is a number from 1 to {MOST}")
         wanted, after = _filter(query), _position(query.after)
-        await self._access.require(caller, connection, READ_AUDIT, NamedResource(account, audit_arn(account)))
         await self._recorder.flush()
         page = await self._store.events(
             account,
@@ -143,15 +153,35 @@ def _decision(row: Row, texts: Mapping[str, str], recipient: str) -> dict[str, A
     }
     if row["context"] in texts:
         context = {**parts.read_context(texts[row["context"]]), **clock(int(row["at"]))}
-        told["context"] = visible_context(context, is_owner=recipient == row["account"])
+        told["context"] = visible_context(
+            context,
+            is_owner=recipient == row["account"],
+            is_caller=row["principal"].split(":", 5)[4:5] == [recipient],
+        )
     return told
 
 
 def visible_context(
-    context: Mapping[str, str | tuple[str, ...]], *, is_owner: bool
+    context: Mapping[str, str | tuple[str, ...]], *, is_owner: bool, is_caller: bool
 ) -> dict[str, str | tuple[str, ...]]:
-    """What may be told of a request's condition keys: another account's repository keeps its tags to itself."""
-    return {key: value for key, value in sorted(context.items()) if is_owner or "resourcetag/" not in key}
+    """What may be told of a request's condition keys: each account sees its own side and what both have to know.
+
+    `is_owner`: the tags and organization of the resource are told; `is_caller`: what the credential brought with it
+    (session tags, claims, the name of a token) is.
+    """
+    return {
+        key: value
+        for key, value in sorted(context.items())
+        if (is_owner or not _is_of_resource(key)) and (is_caller or not _is_of_credential(key))
+    }
+
+
+def _is_of_resource(key: str) -> bool:
+    return "resourcetag/" in key or key.startswith("aws:resourceorg")
+
+
+def _is_of_credential(key: str) -> bool:
+    return policy.source_of(key) == "credential" and key not in _KNOWN_TO_BOTH
 
 
 def _filter(query: Query) -> EventFilter:

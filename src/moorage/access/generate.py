@@ -16,7 +16,7 @@ from moorage.access.replay import Progress, Replays, with_repository_policy
 from moorage.access.replay_tally import Report
 from moorage.access.repository_policy import MAX_TEXT, RepositoryPolicyCheck
 from moorage.errors import InvalidParameter
-from moorage.names import RepositoryRef
+from moorage.names import AccountId, RepositoryRef
 from moorage.policy import lint
 from moorage.store.metadata.audit import Decided
 
@@ -103,14 +103,19 @@ class Generator:
         yield Generated(shown, requests, findings, gone, len(denies), too_long=too_long, replay=report)
 
     async def for_identity(
-        self, ref: RepositoryRef, arn: str, *, since: float, until: float
+        self, ref: RepositoryRef, arn: str, *, asking: AccountId, since: float, until: float
     ) -> AsyncIterator[Progress | Generated]:
-        """The least identity policy with which the user or role of that ARN may do what it did with the repository."""
+        """The least identity policy with which the user or role of that ARN may do what it did with the repository.
+
+        Of another account than the `asking` one only that is told: neither when it signed in, nor what its own
+        account's other policies say of it.
+        """
         actions: dict[str, set[str]] = {}
         asked: list[tuple[Recorded, policy.Policies]] = []
         requests = read = 0
         account = arn.split(":", 5)[4] if arn.count(":") >= 5 else ""
-        for resource, owner in ((ref.arn, None), ("*", account)):
+        is_own = account == asking
+        for resource, owner in ((ref.arn, None), *((("*", account),) if is_own else ())):
             async for rows, new in self._new(resource, owner, since, until):
                 read += len(rows)
                 for recorded, policies in new:
@@ -128,10 +133,11 @@ class Generator:
         )
         text = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
         named = policy.Named("generated", "", policy.parse(text, policy.Kind.IDENTITY))
-        unallowed = sum(
-            not policy.evaluate(each.request, msgspec.structs.replace(policies, identity=(named,))).allowed
-            for each, policies in asked
-        )
+        unallowed = 0
+        for each, policies in asked:
+            known = policies if is_own else policy.Policies(resource=policies.resource, rcp=policies.rcp)
+            if not policy.evaluate(each.request, msgspec.structs.replace(known, identity=(named,))).allowed:
+                unallowed += 1
         findings = _findings(text, policy.Kind.IDENTITY, ref.account)
         yield Generated(text, requests, findings, [], 0, too_long=False, replay=None, unallowed=unallowed)
 

@@ -60,38 +60,32 @@ class OrganizationNotFound(MoorageError):
 
 
 class OrganizationDesk:
-    """Shows and changes the organisation for whoever may."""
+    """Shows and changes the organization; what callers may do is decided on `resource`."""
 
     def __init__(self, organizations: Organizations, access: Access, settings: Settings) -> None:
         self._organizations = organizations
         self._access = access
         self._default = settings.default_account
 
-    async def show(self, caller: Caller, connection: Connection) -> Kept:
-        """The document in force. OrganizationNotFound, AccessDenied (`moorage:GetOrganization`)."""
-        await self._require(caller, connection, "moorage:GetOrganization")
+    async def show(self) -> Kept:
+        """The document in force. OrganizationNotFound."""
         kept = await self._organizations.get()
         if kept is None or kept.document is None:
             raise OrganizationNotFound
         return kept
 
-    async def history(self, caller: Caller, connection: Connection) -> list[Kept]:
-        """The documents that were in force, newest first. AccessDenied (`moorage:GetOrganization`)."""
-        await self._require(caller, connection, "moorage:GetOrganization")
+    async def history(self) -> list[Kept]:
+        """The documents that were in force, newest first."""
         return await self._organizations.history()
 
-    async def put(self, caller: Caller, connection: Connection, document: str) -> None:
-        """In force from the next request on. MalformedOrganization, AccessDenied (`moorage:PutOrganization`)."""
-        await self._require(caller, connection, "moorage:PutOrganization")
-        await keep(self._organizations, document, by=caller.principal.arn)
+    async def put(self, document: str, *, by: str) -> None:
+        """In force from the next request on. MalformedOrganization."""
+        await keep(self._organizations, document, by=by)
 
-    async def delete(self, caller: Caller, connection: Connection) -> None:
-        """No account is a member from then on. AccessDenied (`moorage:DeleteOrganization`)."""
-        await self._require(caller, connection, "moorage:DeleteOrganization")
-        kept = await self._organizations.get()
-        if kept is None or kept.document is None:
-            raise OrganizationNotFound
-        await self._organizations.set(None, (), by=caller.principal.arn)
+    async def delete(self, *, by: str) -> None:
+        """No account is a member from then on. OrganizationNotFound."""
+        await self.show()
+        await self._organizations.set(None, (), by=by)
 
     async def require_sight(self, caller: Caller, connection: Connection) -> None:
         """AccessDenied unless the caller may see the organization (`moorage:GetOrganization`)."""
@@ -99,12 +93,13 @@ class OrganizationDesk:
 
     async def sees(self, caller: Caller, connection: Connection) -> bool:
         """Whether the caller may see it, were there one. Not recorded."""
-        return await self._access.sees(caller, connection, "moorage:GetOrganization", await self._resource())
+        return await self._access.sees(caller, connection, "moorage:GetOrganization", await self.resource())
 
     async def _require(self, caller: Caller, connection: Connection, action: str) -> None:
-        await self._access.require(caller, connection, action, await self._resource())
+        await self._access.require(caller, connection, action, await self.resource())
 
-    async def _resource(self) -> NamedResource:
+    async def resource(self) -> NamedResource:
+        """What every action on the organization is decided on: it belongs to the management account."""
         return await organization_resource(self._organizations, self._default)
 
 

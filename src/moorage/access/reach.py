@@ -8,8 +8,7 @@ import msgspec
 
 from moorage import policy
 from moorage.access import guard_rails, matrix, people
-from moorage.access.authorize import REPOSITORY_POLICY, Access, NamedResource
-from moorage.access.caller import Caller, Connection
+from moorage.access.authorize import REPOSITORY_POLICY, Access
 from moorage.access.matrix import ACTIONS, CAPABILITIES, SIGN_IN, Cell, Matrix, Place, Surroundings, Widened
 from moorage.access.people import Person
 from moorage.access.repository_policy import RepositoryPolicyCheck
@@ -19,7 +18,7 @@ from moorage.identity import arns
 from moorage.identity.entity import Entity
 from moorage.identity.identity import Identity
 from moorage.identity.organizations import Members
-from moorage.names import AccountId, InvalidNameError, Region, RepositoryRef, repository_name
+from moorage.names import AccountId, Region, RepositoryRef, repository_name
 from moorage.registry.registry import Registry
 from moorage.settings import Settings
 from moorage.store.metadata.epoch import Epoch
@@ -69,7 +68,10 @@ def access_arn(account: str) -> str:
 
 
 class Reach:
-    """Answers from what is kept here, by the engine that decides requests."""
+    """Answers from what is kept here, by the engine that decides requests.
+
+    The door decides who may ask: `READ_ACCESS` on the repository, or on `access_arn` of the account.
+    """
 
     def __init__(
         self,
@@ -87,14 +89,12 @@ class Reach:
 
     async def of_repository(
         self,
-        caller: Caller,
-        connection: Connection,
         ref: RepositoryRef,
         version: Version,
-        before: Version | None,
+        before: tuple[RepositoryRef, Version] | None,
         given: Mapping[str, str],
     ) -> Answer:
-        """Who may do what with the repository; with `before`, compared with another policy.
+        """Who may do what with the repository; with `before`, compared with another policy, of it or of another one.
 
         Of other accounts' users and roles, kept here or not, what their own policies say is not told: who may read this
         repository's access has no say there. RepositoryNotFound, InvalidParameter.
@@ -102,7 +102,7 @@ class Reach:
         at, place = await self._place(ref, version)
         old = None
         if before is not None:
-            _, old = await self._place(*await self._compared(caller, connection, ref, before))
+            _, old = await self._place(*before)
         documents = await self._documents(at, place, old)
         rows, more = await self._people(at, ref.account, documents)
         filled = Matrix(given)
@@ -117,17 +117,8 @@ class Reach:
             await asyncio.sleep(0)  # others take their turn between rows
         return Answer(lines, None if old is None else widened, more)
 
-    async def of_principal(
-        self,
-        caller: Caller,
-        connection: Connection,
-        arn: str,
-        account: AccountId,
-        region: Region,
-        given: Mapping[str, str],
-    ) -> Answer:
-        """What a user, role or account can reach in the account's repositories. AccessDenied, InvalidParameter."""
-        await self._require(caller, connection, account)
+    async def of_principal(self, arn: str, account: AccountId, region: Region, given: Mapping[str, str]) -> Answer:
+        """What a user, role or account can reach in the account's repositories. InvalidParameter."""
         person = await self._person(arn, account)
         filled = Matrix(given)
         rows: list[Line] = []
@@ -146,21 +137,6 @@ class Reach:
             if len(names) < _PAGE:
                 return Answer(rows, None, more=False)
             after = names[-1]
-
-    async def _compared(
-        self, caller: Caller, connection: Connection, ref: RepositoryRef, before: Version
-    ) -> tuple[RepositoryRef, Version]:
-        if before.repository is None:
-            return ref, before
-        try:
-            other = ref._replace(name=repository_name(before.repository))
-        except InvalidNameError as error:
-            raise InvalidParameter(str(error)) from error
-        await self._access.require(caller, connection, READ_ACCESS, other)
-        return other, msgspec.structs.replace(before, repository=None)
-
-    async def _require(self, caller: Caller, connection: Connection, account: AccountId) -> None:
-        await self._access.require(caller, connection, READ_ACCESS, NamedResource(account, access_arn(account)))
 
     async def _place(self, ref: RepositoryRef, version: Version) -> tuple[Epoch, Place]:
         """The authorisation epoch, and the repository with that policy."""

@@ -1,21 +1,23 @@
 """`moorage why`: a recorded decision, evaluated again on what it rested on, shown as far as the asker may see it.
 
-The caller's side (identity, boundary and session policies, SCPs) is for the caller itself and the administrators of its
-account; the resource's (repository and registry policy, RCPs) for whoever may read the repository's policy, and the
-administrators of its account (design §4). What would have let it through is told within the same bounds.
+The caller's side (identity, boundary and session policies, SCPs, session tags and other values of the credential) is
+for the caller itself and the administrators of its account; the resource's side (repository and registry policy, RCPs)
+for the administrators of its account. A caller, and anybody of the resource's account, who may read the repository's
+policy sees that policy too. What would have let it through is told within the same bounds, and other callers' requests
+only to the administrators of the resource's account.
 """
 
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from moorage import policy
 from moorage.access.audit import Recorder
-from moorage.access.authorize import REGISTRY_POLICY, Access, NamedResource
+from moorage.access.authorize import REGISTRY_POLICY, Access, NamedResource, Registry
 from moorage.access.caller import Caller, Connection
 from moorage.access.context import instant
 from moorage.access.events import READ_AUDIT, audit_arn, visible_context
@@ -47,6 +49,13 @@ _WITH_IDS: Final = frozenset({policy.Kind.REPOSITORY, policy.Kind.REGISTRY})
 """Kinds of policy that name users and roles by their ids once they are stored."""
 
 
+_EVERYTHING: Final = policy.Named(
+    "everything",
+    "",
+    policy.parse('{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}', policy.Kind.IDENTITY),
+)
+
+
 class DecisionNotFound(MoorageError):
     """No such decision, or none that the asker may see."""
 
@@ -76,49 +85,67 @@ class Why:
         recorded = None if row is None else await self._records.one(row)
         if recorded is None:
             raise DecisionNotFound
-        visible = await self._visible(recorded, caller, connection)
-        if not visible:
-            raise DecisionNotFound
         try:
             policies = await self._records.policies(recorded.policies)
         except PartLost as error:
             raise DecisionNotFound from error
+        view = await self._view(recorded, policies, caller, connection)
+        if not view.sets:
+            raise DecisionNotFound
         decision = _again(recorded, policies)
         texts = await self._texts(policies)
-        told = policy.explanation(decision, policies, visible, lambda named: texts[id(named.document)])
-        is_owner = "resource" in visible
+        told = policy.explanation(decision, policies, view.sets, lambda named: texts[id(named.document)])
+        context = visible_context(
+            recorded.request.context, is_owner="resource" in view.sets, is_caller="identity" in view.sets
+        )
         told |= {
             "id": recorded.id,
             "time": instant(int(recorded.first)),
             "count": recorded.count,
             "lastTime": instant(int(recorded.last)),
-            "context": policy.told_context(visible_context(recorded.request.context, is_owner=is_owner)),
+            "context": policy.told_context(context),
         }
         cut = recorded.cut_for(policies)
         if cut:  # what would allow it cannot be known
-            return told | {"cut": sorted(cut), **_NOTHING_SUGGESTED}
-        return told | await self._suggested(recorded, policies, decision, visible)
+            hidden = recorded.request.context.keys() - context.keys()
+            return told | {"cut": sorted(cut - hidden), **_NOTHING_SUGGESTED}
+        return told | await self._suggested(recorded, policies, decision, view)
 
     async def _row(self, decision_id: str | None, caller: Caller) -> dict[str, Any] | None:
         if decision_id is None:
             return await self._recorder.last_denial(caller.principal.arn)
         return await self._recorder.find(decision_id)
 
-    async def _visible(self, recorded: Recorded, caller: Caller, connection: Connection) -> frozenset[policy.SetName]:
-        """The sets of which the asker may read the policies."""
+    async def _view(
+        self, recorded: Recorded, policies: policy.Policies, caller: Caller, connection: Connection
+    ) -> "_View":
+        """What the asker may read: each account its own side."""
         principal, theirs = caller.principal, recorded.request.principal
         owner, ref = recorded.request.resource_account, _repository(recorded.request.resource)
         its_own = bool(theirs.account) and principal.id == theirs.id
         over_caller = principal.account == theirs.account and await self._administers(caller, connection)
         over_resource = principal.account == owner and await self._administers(caller, connection)
-        reads_policy = ref is not None and await self._access.sees(caller, connection, "ecr:GetRepositoryPolicy", ref)
-        visible: frozenset[policy.SetName] = frozenset()
-        if its_own or over_caller:
-            visible |= OWN_SIDE
+        sets: frozenset[policy.SetName] = OWN_SIDE if its_own or over_caller else frozenset()
+        if over_resource:
+            sets |= RESOURCE_SIDE
         # Of another's request in a foreign account, reading the policy alone makes nobody a party to it.
-        if over_resource or (reads_policy and (visible or principal.account == owner)):
-            visible |= RESOURCE_SIDE
-        return visible
+        elif ref is not None and (sets or principal.account == owner):
+            names = {each.name for each in policies.resource or ()}
+            if await self._reads_policies(names, ref, caller, connection):
+                sets |= {"resource"}
+        return _View(principal.account, sets, over_resource)
+
+    async def _reads_policies(
+        self, names: Iterable[str], ref: RepositoryRef, caller: Caller, connection: Connection
+    ) -> bool:
+        """Whether the asker may read the repository's policy and, if that is among them, its registry's."""
+        if not await self._access.sees(caller, connection, "ecr:GetRepositoryPolicy", ref):
+            return False
+        if REGISTRY_POLICY not in names:
+            return True
+        registry = Registry(ref.account, ref.region)
+        is_own = caller.principal.account == ref.account
+        return is_own and await self._access.sees(caller, connection, "ecr:GetRegistryPolicy", registry)
 
     async def _administers(self, caller: Caller, connection: Connection) -> bool:
         """Who may read the audit record of its account may read what the decisions in it rested on."""
@@ -139,7 +166,7 @@ class Why:
         recorded: Recorded,
         policies: policy.Policies,
         decision: policy.Decision,
-        visible: frozenset[policy.SetName],
+        view: "_View",
     ) -> dict[str, Any]:
         """What would have let it through, and what else that would open."""
         if decision.allowed:
@@ -152,7 +179,8 @@ class Why:
         token = request.context.get("moorage:tokenname")
         if token is not None:  # what it was made with stays as it is
             suggestions = tuple(each for each in suggestions if all(one.set != "session" for one in each.changes))
-        cases = await self._cases(request, visible) if suggestions else []
+        cases = await self._cases(request, view) if suggestions else []
+        visible = view.sets
         told = [await self._suggestion(each, cases, request, policies, visible) for each in suggestions]
         return {
             "blockedBy": [name for name in blocked_by if name in visible],
@@ -191,11 +219,19 @@ class Why:
             told["document"] = await self._shown(change.document, kind)
         return told
 
-    async def _cases(self, request: policy.Request, visible: frozenset[policy.SetName]) -> list[policy.Case]:
-        """Denied requests of the last weeks: on the resource, or of the caller alone where more may not be seen."""
-        now = self._clock.now()
-        scope = {"resource": request.resource} if "resource" in visible else {"principal": request.principal.arn}
-        rows = await self._records.denied(since=now - POPULATION_SECONDS, most=POPULATION, **scope)
+    async def _cases(self, request: policy.Request, view: "_View") -> list[policy.Case]:
+        """Denied requests of the last weeks: on the resource for administrators of its account, of whoever made them.
+
+        Everybody else learns of the caller's own alone: on any resource, or on this one where the asker is no party to
+        the others.
+        """
+        since = self._clock.now() - POPULATION_SECONDS
+        if view.owns_resource:
+            rows = await self._records.denied(since=since, most=POPULATION, resource=request.resource)
+        else:
+            rows = await self._records.denied(since=since, most=POPULATION, principal=request.principal.arn)
+            if "identity" not in view.sets:
+                rows = [row for row in rows if row.resource == request.resource]
         groups: dict[tuple[str, ...], list[Any]] = {}
         for row in rows:
             key = (row.caller, row.action, row.resource, row.context, row.policies)
@@ -210,8 +246,26 @@ class Why:
                 continue
             if not each.is_replayable(policies):
                 continue
+            if each.request.principal.account not in {"", view.account}:
+                policies = _without_own_side(policies)
             cases.append(policy.Case(each.id, each.request, policies, times[each.id]))
         return cases
+
+
+class _View(NamedTuple):
+    """What somebody who asks about a decision may read of it."""
+
+    account: str
+    """The asker's."""
+    sets: frozenset[policy.SetName]
+    """Sets of policies that may be shown."""
+    owns_resource: bool
+    """An administrator of the account that the resource belongs to."""
+
+
+def _without_own_side(policies: policy.Policies) -> policy.Policies:
+    """As if the caller's account allowed everything: what its policies say, a figure must not tell another account."""
+    return policy.Policies(identity=(_EVERYTHING,), resource=policies.resource, trust=policies.trust, rcp=policies.rcp)
 
 
 def _again(recorded: Recorded, policies: policy.Policies) -> policy.Decision:

@@ -147,17 +147,14 @@ class PullTokens:
         token = PullToken(token_id, name, owner, tuple(repositories), tuple(actions), at, by, expires_at, None, None)
         return token, f"{PREFIX}{token_id}_{secret}"
 
-    async def find(self, account: AccountId, name: str) -> PullToken:
-        """The living or expired token of that name, whatever its case; PullTokenNotFound."""
+    async def find(self, account: AccountId, name: str) -> PullToken | None:
+        """The living or expired token of that name, whatever its case."""
 
         def work(conn: Connection) -> PullToken | None:
             row = pull_tokens.named(conn, account, name)
             return None if row is None else _token(conn, row)
 
-        found = await self._db.read(work)
-        if found is None:
-            raise PullTokenNotFound(name, account)
-        return found
+        return await self._db.read(work)
 
     async def list(self, account: AccountId, user_name: str | None = None, *, ended: bool = False) -> list[PullToken]:
         """The tokens of the account, or of that user alone, by name; with `ended` also those that are still kept

@@ -5,7 +5,7 @@ from moorage.policy.decision import Decision, PolicyTrace, SetName, SetTrace
 from moorage.policy.document import Document, parse
 from moorage.policy.evaluate import Plan, evaluate
 from moorage.policy.explanation import context as told_context
-from moorage.policy.explanation import explanation
+from moorage.policy.explanation import explanation, source_of
 from moorage.policy.fault import PolicyError
 from moorage.policy.keys import context_keys
 from moorage.policy.kind import Kind
@@ -74,6 +74,7 @@ __all__ = [
     "says",
     "sentence",
     "short",
+    "source_of",
     "statement_span",
     "suggest",
     "told_context",

@@ -80,12 +80,13 @@ def _reason(decision: Decision, visible: frozenset[SetName]) -> str:
 def context(values: Mapping[str, str | tuple[str, ...]]) -> list[dict[str, Any]]:
     """Condition keys with their values and where each comes from."""
     return [
-        {"key": key, "values": [value] if isinstance(value, str) else list(value), "source": _source(key)}
+        {"key": key, "values": [value] if isinstance(value, str) else list(value), "source": source_of(key)}
         for key, value in sorted(values.items())
     ]
 
 
-def _source(key: str) -> str:
+def source_of(key: str) -> str:
+    """Where the value of a condition key comes from: clock, connection, resource, request or credential."""
     if key in CLOCK_KEYS:
         return "clock"
     if key in _CONNECTION:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from moorage.clock import Clock
 from moorage.errors import LayerInaccessible, LayersNotFound, RepositoryNotFound
 from moorage.names import Digest, RepositoryName, RepositoryRef
+from moorage.registry.authorizer import Authorizer
 from moorage.registry.incoming import pieces
 from moorage.registry.recent import Recent
 from moorage.settings import Settings
@@ -21,6 +22,9 @@ from moorage.store.metadata import repositories as repository_rows
 from moorage.store.metadata import settings as setting_rows
 from moorage.store.metadata.database import Database
 
+READ_LAYER = "ecr:GetDownloadUrlForLayer"
+MOUNT_SOURCES = 10
+"""Repositories looked at for a mount that names no source: each costs a decision."""
 _WELL_FORMED = re.compile(r"[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+")  # the service model's LayerDigest
 
 
@@ -109,16 +113,27 @@ class Layers:
         """The file with the layer's bytes, where there is one."""
         return self._blobs.local_path(layer.object_key) if layer.object_key else None
 
-    async def mount(self, ref: RepositoryRef, digest: Digest, source: RepositoryRef, by: str) -> Layer | None:
-        """Let `ref` hold what `source` holds, without a transfer; None when that is not possible.
+    async def mount(
+        self, ref: RepositoryRef, digest: Digest, authorizer: Authorizer, *, source: RepositoryRef | None = None
+    ) -> Layer | None:
+        """Let `ref` hold a blob of `source` without a transfer; without `source`, of any repository that holds it.
 
-        Within one account and region only. In profile `aws` as ECR has it: BLOB_MOUNTING is ENABLED, both are
-        encrypted alike, and an image in the source references the layer. The caller has seen to it that `by` may
-        read the source.
+        None when that is not possible. Only within one account and region, and only from a repository on which the
+        caller may `ecr:GetDownloadUrlForLayer`: nobody else learns whether it holds the blob. In profile `aws` as ECR
+        has it: BLOB_MOUNTING is ENABLED, both are encrypted alike, and an image in the source references the layer.
         """
-        if (ref.account, ref.region) != (source.account, source.region):
-            return None
+        for each in [source] if source is not None else await self._holders(ref, digest):
+            if (ref.account, ref.region) != (each.account, each.region):
+                continue
+            if source is None and not await authorizer.sees(READ_LAYER, each):
+                continue  # without a record: the caller has not named it
+            if await authorizer.allows(READ_LAYER, each):
+                layer = await self._mount(ref, digest, each)
+                if layer is not None:
+                    return layer
+        return None
 
+    async def _mount(self, ref: RepositoryRef, digest: Digest, source: RepositoryRef) -> Layer | None:
         def work(conn: Connection) -> Layer | None:
             repository = repository_rows.find(conn, ref)
             if repository is None:
@@ -132,9 +147,9 @@ class Layers:
 
         return await self._db.transaction(work)
 
-    async def sources(self, ref: RepositoryRef, digest: Digest, limit: int) -> list[RepositoryRef]:
-        """Other repositories of the same account and region that hold the blob; at most `limit`."""
-        names = await self._db.read(lambda conn: layer_rows.holders(conn, ref, digest, limit))
+    async def _holders(self, ref: RepositoryRef, digest: Digest) -> list[RepositoryRef]:
+        """Some other repositories of the same account and region that hold the blob."""
+        names = await self._db.read(lambda conn: layer_rows.holders(conn, ref, digest, MOUNT_SOURCES))
         return [ref._replace(name=RepositoryName(name)) for name in names]
 
     async def delete(self, ref: RepositoryRef, digest: Digest, by: str) -> None:

@@ -1,10 +1,12 @@
 """Repositories: made, described, tagged, deleted (ecr-behaviour.md §4)."""
 
+import asyncio
 import re
 import unicodedata
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row
@@ -22,13 +24,20 @@ from moorage.errors import (
 from moorage.locations import Locations
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef, partition
 from moorage.registry import events
+from moorage.registry.authorizer import Authorizer
 from moorage.registry.recent import Recent
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
 from moorage.store.metadata import repositories as rows
 
+DESCRIBE = "ecr:DescribeRepositories"
+NAMES_DECIDED = 1001
+"""Repositories decided on for one page of `visible_names`."""
 TAGS_AT_MOST = 50
 FILTERS_AT_MOST = 5
+_TURN = 100
+"""Decisions made at a stretch."""
+_ID_POSITION = re.compile(r"~[0-9]{1,18}")
 _FILTER = re.compile(r"[0-9a-zA-Z._*-]{1,128}")
 _WITH_EXCLUSION = ("IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION")
 _STATES_KEPT = 16_384
@@ -60,6 +69,14 @@ class State(msgspec.Struct, frozen=True, gc=False):
     repository_id: int
     policy_hash: str | None
     tags: Mapping[str, str]
+
+
+class VisibleNames(NamedTuple):
+    """A page of names."""
+
+    names: list[str]
+    following: str | None
+    """Where the next page begins, for `after`: after a name, or `~` and an id; None: there is none."""
 
 
 class Repositories:
@@ -116,6 +133,17 @@ class Repositories:
 
         return await self._db.transaction(work)
 
+    async def create_if_absent(self, ref: RepositoryRef, authorizer: Authorizer, *, by: str) -> None:
+        """Create it unless it is there or repositories are not created on push.
+
+        AccessDenied unless the caller may `ecr:CreateRepository`; what `create` raises.
+        """
+        if not self._settings.creates_on_push or await self.state(ref) is not None:
+            return
+        await authorizer.require("ecr:CreateRepository", ref)
+        with suppress(RepositoryAlreadyExists):  # by another push, just now
+            await self.create(ref, by=by)
+
     async def get(self, ref: RepositoryRef) -> Repository:
         """It, or RepositoryNotFound."""
         return await self._found.get(ref, lambda conn: _read(_row(conn, ref)))
@@ -136,9 +164,48 @@ class Repositories:
         found = await self._db.read(lambda conn: rows.page(conn, account, region, after, limit))
         return [_read(row) for row in found]
 
-    async def names(self, account: AccountId, region: Region, *, after: str = "", limit: int) -> list[str]:
-        """The next `limit` names after `after`, in ASCII order."""
+    async def names(self, account: AccountId, region: Region, *, after: str | int = "", limit: int) -> list[str]:
+        """The next `limit` names after `after` (a name, or a repository's id), in ASCII order."""
         return await self._db.read(lambda conn: rows.names(conn, account, region, after, limit))
+
+    async def visible_names(
+        self, account: AccountId, region: Region, authorizer: Authorizer, *, after: str = "", limit: int
+    ) -> VisibleNames:
+        """Up to `limit` names after `after`, in ASCII order, of repositories that the caller may describe.
+
+        At most `NAMES_DECIDED` are decided on, so a page may be short and yet have a next one. AccessDenied when the
+        first page would be empty and the caller may not describe all repositories of the registry either. The entries
+        are decided without a record, but for the first that is shown: it stands for the list.
+        """
+        visible: list[RepositoryRef] = []
+        at, decided, more = _position(after), 0, True
+        following: str | None = None
+        while more and following is None:
+            batch = min(limit + 1, NAMES_DECIDED)
+            names = await self.names(account, region, after=at, limit=batch)
+            more = len(names) == batch
+            for name in names:
+                if len(visible) == limit:
+                    following = visible[-1].name
+                    break
+                if decided == NAMES_DECIDED:
+                    following = await self._unnamed(RepositoryRef(account, region, RepositoryName(str(at))))
+                    break
+                at, decided = name, decided + 1
+                if decided % _TURN == 0:
+                    await asyncio.sleep(0)  # other requests take their turn
+                ref = RepositoryRef(account, region, RepositoryName(name))
+                if await authorizer.sees(DESCRIBE, ref):
+                    visible.append(ref)
+        if visible:
+            await authorizer.require(DESCRIBE, visible[0])
+        elif following is None and not after:
+            await authorizer.require_on_all(DESCRIBE, account, region)
+        return VisibleNames([ref.name for ref in visible], following)
+
+    async def _unnamed(self, ref: RepositoryRef) -> str:
+        """The position after a repository that the caller may not see: its id, which tells no name."""
+        return f"~{await self._db.read(lambda conn: rows.newest_id(conn, ref))}"
 
     async def regions(self, account: AccountId) -> list[Region]:
         """The regions in which the account has repositories."""
@@ -219,6 +286,11 @@ class Repositories:
     async def state(self, ref: RepositoryRef, at: epoch.Epoch | None = None) -> State | None:
         """What a decision needs of the repository; None when there is none. `at`: the epoch, where it was just read."""
         return (await self._states.get(ref, partial(_state, ref=ref), at))[1]
+
+
+def _position(after: str) -> str | int:
+    """The name or id that a position of `VisibleNames` stands for. A name never begins with `~`."""
+    return int(after[1:]) if _ID_POSITION.fullmatch(after) is not None else after
 
 
 def check_creatable(ref: RepositoryRef) -> None:

@@ -16,6 +16,7 @@ from moorage.access.declared.nouns import Nouns
 from moorage.access.declared.planning import Planner
 from moorage.access.declared.reading import read
 from moorage.access.declared.steps import ACTIONS, Author, Planned, Step
+from moorage.api.authorization import Concealed
 from moorage.api.aws.operation import Call
 from moorage.api.aws.query import Parameters
 from moorage.api.ecr import ECR, shapes
@@ -84,7 +85,8 @@ async def declared_by_the_api(parts: Parts, planned: Planned, step: Step) -> Any
     resources = await _now(operation.resources(call, request))
     conditions = await _now(operation.conditions(call, request))
     assert list(operation.actions(call, request)) == [step.action]
-    return list(resources), dict(conditions)
+    found = [each.found if isinstance(each, Concealed) else each for each in resources]
+    return list(dict.fromkeys(found)), dict(conditions)
 
 
 async def _now(found: Any) -> Any:

@@ -11,6 +11,7 @@ import pytest
 
 from moorage.access.caller import Connection
 from moorage.api.asgi import Message, Scope
+from moorage.api.authorization import AUTHENTICATED
 from moorage.api.aws import query
 from moorage.api.aws.door import AwsDoor
 from moorage.api.aws.operation import Call, Service
@@ -66,11 +67,17 @@ async def carry(call: Call[list[str]], request: Wish) -> Granted:
     return Granted(zulu=request.name, alpha=call.account)
 
 
-def _nobody(call: Call[list[str]], request: query.Parameters) -> Sequence[Any]:
+def _nothing(call: Call[list[str]], request: Wish) -> Sequence[Any]:
     return ()
 
 
-@FOLK.operation("Greet", action=None, resource=_nobody)
+@THING.operation("Slip", action="thing:Slip", resource=_nothing)
+async def slip(call: Call[list[str]], request: Wish) -> Granted:
+    call.services.append("ran undecided")
+    return Granted(zulu=request.name, alpha=call.account)
+
+
+@FOLK.operation("Greet", action=AUTHENTICATED)
 async def greet(call: Call[list[str]], request: query.Parameters) -> Mapping[str, query.Value]:
     if request.required("Name") == "nobody":
         raise QueryError("NoSuchEntity", "no <one>", 404)
@@ -89,7 +96,7 @@ class FakeVerifier:
         self.log.append(f"begin {service}")
         if self.begins is not None:
             raise self.begins
-        caller: Any = SimpleNamespace(principal=SimpleNamespace(account="111122223333"))
+        caller: Any = SimpleNamespace(principal=SimpleNamespace(account="111122223333"), verified=True)
         signed: Any = SimpleNamespace(region=Region("eu-west-1"), key_id="AKIA")
         return Claim(caller, signed, None, "", None, False)
 
@@ -245,6 +252,12 @@ async def test_each_of_several_resources_is_decided_and_the_denials_id_is_the_re
         "decide thing:Wish b in eu-west-1",
     ]
     assert answer.headers[b"x-amzn-requestid"] == b"the-decision"
+
+
+async def test_a_request_for_which_nothing_is_decided_does_not_run(house: House) -> None:
+    answer = await house.wish({"name": "a"}, **{"X-Amz-Target": "Thing_V1.Slip"})
+    assert (answer.status, answer.json["__type"]) == (500, "ServerException")
+    assert "ran undecided" not in house.log
 
 
 @pytest.mark.parametrize("announced", [True, False])

@@ -63,6 +63,8 @@ class Client:
         sent.setdefault("host", self.host)
         if self.user is not None:
             sent["authorization"] = "Basic " + base64.b64encode(f"AWS:{self.user}".encode()).decode()
+        if streamed or not isinstance(body, bytes):
+            sent.setdefault("transfer-encoding", "chunked")
         if isinstance(body, bytes):
             if body and not streamed:
                 sent.setdefault("content-length", str(len(body)))

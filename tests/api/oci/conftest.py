@@ -52,6 +52,9 @@ class Rights:
         self.asked.append(asked)
         return asked not in self.denied
 
+    async def sees(self, caller: Any, connection: Any, action: str, resource: Any, **_: Any) -> bool:
+        return (action.removeprefix("ecr:"), resource.name) not in self.denied
+
 
 class Passwords:
     """Every word is a good password, but for two."""

@@ -49,7 +49,7 @@ async def test_digests_and_tags_that_are_none(plane: Plane) -> None:
     assert (await plane.client("GET", "/v2/app/manifests/md5:00")).code == "DIGEST_INVALID"
     refused = await plane.push("app", "-v1")
     assert (refused.status, refused.code) == (400, "MANIFEST_INVALID")
-    assert plane.rights.asked[-1][0] != "PutImage"
+    assert plane.rights.asked[-1] == ("PutImage", "app")  # permission first
 
 
 async def test_a_manifest_must_be_what_its_digest_says(plane: Plane) -> None:

@@ -1,15 +1,16 @@
 """Who can reach a repository, and what somebody can reach."""
 
-import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from collections.abc import Sequence
 
-from moorage.access.reach import READ_ACCESS, Version
-from moorage.api.admin.service import AdminServices, names
-from moorage.api.admin.trail import is_read
+import msgspec
+from starlette.responses import Response
+
+from moorage.access.authorize import NamedResource
+from moorage.access.reach import READ_ACCESS, Version, access_arn
+from moorage.api.admin.operation import ADMIN, Call, account_of, names
+from moorage.api.authorization import Target
 from moorage.errors import InvalidParameter
-from moorage.names import account_id
+from moorage.names import RepositoryRef, repository_name
 
 
 class AccessRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -23,24 +24,39 @@ class AccessRequest(msgspec.Struct, forbid_unknown_fields=True):
     given: dict[str, str] = {}
 
 
-def routes(services: AdminServices) -> list[Route]:
-    async def access(request: Request) -> Response:
-        is_read(request)
-        signed = await services.signed(request)
-        asked = signed.decoded(AccessRequest)
-        if (asked.repository is None) is (asked.principal is None):
-            raise InvalidParameter("name a repository or a principal")
-        if asked.principal is not None:
-            with names():
-                account = signed.account if asked.account is None else account_id(asked.account)
-            answer = await services.reach.of_principal(
-                signed.caller, signed.connection, asked.principal, account, signed.region, asked.given
-            )
-        else:
-            ref = await services.permitted(signed, READ_ACCESS, asked.repository or "", asked.account)
-            answer = await services.reach.of_repository(
-                signed.caller, signed.connection, ref, asked.version, asked.before, asked.given
-            )
-        return Response(msgspec.json.encode(answer), media_type="application/json")
+def _asked_about(call: Call, request: AccessRequest) -> Sequence[Target]:
+    """The repository, and the one it is compared with; of a principal, the access of the whole account."""
+    if (request.repository is None) is (request.principal is None):
+        raise InvalidParameter("name a repository or a principal")
+    if request.principal is not None:
+        account = account_of(call, request.account)
+        return (NamedResource(account, access_arn(account)),)
+    other = _other(call, request)
+    return (_ref(call, request), *(() if other is None else (other,)))
 
-    return [Route("/_moorage/access", access, methods=["POST"])]
+
+@ADMIN.operation("/_moorage/access", action=READ_ACCESS, resource=_asked_about, read_only=True)
+async def access(call: Call, request: AccessRequest) -> Response:
+    reach = call.services.reach
+    if request.principal is not None:
+        account = account_of(call, request.account)
+        answer = await reach.of_principal(request.principal, account, call.region, request.given)
+    else:
+        before, other = request.before, _other(call, request)
+        past = None if before is None else (other or _ref(call, request), before)
+        answer = await reach.of_repository(_ref(call, request), request.version, past, request.given)
+    return Response(msgspec.json.encode(answer), media_type="application/json")
+
+
+def _ref(call: Call, request: AccessRequest) -> RepositoryRef:
+    account = account_of(call, request.account)
+    with names():
+        return RepositoryRef(account, call.region, repository_name(request.repository or ""))
+
+
+def _other(call: Call, request: AccessRequest) -> RepositoryRef | None:
+    """The repository whose policy the comparison is with, if that is another one."""
+    if request.before is None or request.before.repository is None:
+        return None
+    with names():
+        return _ref(call, request)._replace(name=repository_name(request.before.repository))

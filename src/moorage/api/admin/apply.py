@@ -2,23 +2,20 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from moorage.access.authorize import NamedResource
-from moorage.access.caller import Connection
 from moorage.access.declared import nodes, reading, writing
 from moorage.access.declared.applying import Outcome
 from moorage.access.declared.declaration import File
 from moorage.access.declared.declared import Asked, told
 from moorage.access.declared.steps import Author
-from moorage.api.admin.service import AdminServices, Signed, names
-from moorage.api.admin.trail import failed, is_read
-from moorage.api.admin.turns import Turns
+from moorage.api.admin.operation import ADMIN, Call, names
+from moorage.api.authorization import Target
 from moorage.errors import InvalidParameter
 from moorage.identity.arns import root_arn
 from moorage.names import AccountId, account_id
@@ -39,73 +36,60 @@ class ApplyRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Only what the file says of these; empty: all of it."""
 
 
-def routes(services: AdminServices) -> list[Route]:
-    declared, organization = services.declared, services.organization
-    # A file of 1 MiB takes seconds and a hundred MiB of memory; so does the export of a large account.
-    turns, exports = Turns(), Turns()
-
-    async def apply(request: Request) -> Response:
-        signed = await services.signed(request, limit=_BODY)
-        await permitted(signed, APPLY, signed.account)
-        asked = signed.decoded(ApplyRequest)
-        if asked.dry_run:
-            is_read(request)
-        async with turns.taken():
-            file = await read(signed, asked)
-            outcome = await declared.apply(
-                file,
-                Asked(asked.dry_run, asked.prune, asked.keys),
-                Author(signed.by, (signed.caller, _in_its_region(signed))),
-            )
-            if outcome.failed is not None:
-                failed(request, outcome.failed[1])
-            content = await asyncio.to_thread(_encoded, outcome)
-        return _json(content)
-
-    async def read(signed: Signed, asked: ApplyRequest) -> File:
-        """What the file says, if it is about the caller's account alone and, it may be, the organization."""
-        file = await asyncio.to_thread(reading.read, asked.text)
-        if asked.accounts:
-            with names():
-                file = file.part(map(account_id, asked.accounts))
-        for account in file.accounts:
-            own(signed, account)
-        if file.on_organization:
-            await organization.require_sight(signed.caller, signed.connection)
-        return file
-
-    async def export(request: Request) -> Response:
-        is_read(request)
-        signed = await services.signed(request)
-        await permitted(signed, EXPORT, signed.account)
-        async with exports.taken():
-            sees = await organization.sees(signed.caller, signed.connection)
-            file = await declared.export([signed.account], organization=sees)
-            text = await asyncio.to_thread(writing.write, file)
-        return JSONResponse({"text": text, "leftOut": [] if sees else ["organization"]})
-
-    def own(signed: Signed, account: AccountId) -> None:
-        if account != signed.account:
-            raise InvalidParameter(
-                f"The file is about account {account}, and you are of {signed.account}: apply each part with a key of "
-                f"its own account (--account {signed.account}), or the file on the registry's machine (--on-host)."
-            )
-
-    async def permitted(signed: Signed, action: str, account: AccountId) -> None:
-        resource = NamedResource(account, root_arn(account))
-        await services.access.require(signed.caller, signed.connection, action, resource)
-
-    return [
-        Route("/_moorage/apply", apply, methods=["POST"]),
-        Route("/_moorage/export", export, methods=["POST"]),
-    ]
+def _own_account(call: Call, request: object) -> Sequence[Target]:
+    """Its root: the file is about the caller's account."""
+    return (NamedResource(call.account, root_arn(call.account)),)
 
 
-def _in_its_region(signed: Signed) -> Connection:
-    """The connection with the region of the signature, as the AWS door has it (`aws:RequestedRegion`)."""
-    if signed.connection.region == signed.region:
-        return signed.connection
-    return msgspec.structs.replace(signed.connection, region=signed.region)
+@ADMIN.operation(
+    "/_moorage/apply",
+    action=APPLY,
+    resource=_own_account,
+    body_limit=_BODY,
+    read_only=lambda request: request.dry_run,
+)
+async def apply(call: Call, asked: ApplyRequest) -> Response:
+    """Each step of the file is decided under its own action before the first is carried out."""
+    async with call.services.applying.taken():
+        file = await _read(call, asked)
+        outcome = await call.services.declared.apply(
+            file, Asked(asked.dry_run, asked.prune, asked.keys), Author(call.by, (call.caller, call.connection))
+        )
+        if outcome.failed is not None:
+            call.failure = outcome.failed[1]
+        content = await asyncio.to_thread(_encoded, outcome)
+    return Response(content, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+@ADMIN.operation("/_moorage/export", action=EXPORT, resource=_own_account, read_only=True)
+async def export(call: Call, asked: None) -> Response:
+    declared, organization = call.services.declared, call.services.organization
+    async with call.services.exporting.taken():
+        sees = await organization.sees(call.caller, call.connection)
+        file = await declared.export([call.account], organization=sees)
+        text = await asyncio.to_thread(writing.write, file)
+    return JSONResponse({"text": text, "leftOut": [] if sees else ["organization"]})
+
+
+async def _read(call: Call, asked: ApplyRequest) -> File:
+    """What the file says, if it is about the caller's account alone and, it may be, the organization."""
+    file = await asyncio.to_thread(reading.read, asked.text)
+    if asked.accounts:
+        with names():
+            file = file.part(map(account_id, asked.accounts))
+    for account in file.accounts:
+        _check_own(call, account)
+    if file.on_organization:
+        await call.services.organization.require_sight(call.caller, call.connection)
+    return file
+
+
+def _check_own(call: Call, account: AccountId) -> None:
+    if account != call.account:
+        raise InvalidParameter(
+            f"The file is about account {account}, and you are of {call.account}: apply each part with a key of "
+            f"its own account (--account {call.account}), or the file on the registry's machine (--on-host)."
+        )
 
 
 def _encoded(outcome: Outcome) -> bytes:
@@ -113,7 +97,3 @@ def _encoded(outcome: Outcome) -> bytes:
     answer = told(outcome)
     changes = ", ".join(map(json.dumps, answer.pop("changes")))
     return f'{{"changes": [{changes}], {json.dumps(answer)[1:]}'.encode()
-
-
-def _json(content: bytes) -> Response:
-    return Response(content, media_type="application/json", headers={"cache-control": "no-store"})

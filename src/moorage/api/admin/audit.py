@@ -1,26 +1,28 @@
 """The audit record of an account, a page at a time."""
 
+from collections.abc import Sequence
+
 import msgspec
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from moorage.access.events import Query
-from moorage.api.admin.service import AdminServices, names
-from moorage.api.admin.trail import is_continuation, is_read
-from moorage.names import account_id
+from moorage.access.authorize import NamedResource
+from moorage.access.events import READ_AUDIT, Query, audit_arn
+from moorage.api.admin.operation import ADMIN, Call, account_of
+from moorage.api.authorization import Target
 
 
-def routes(services: AdminServices) -> list[Route]:
-    async def audit(request: Request) -> Response:
-        is_read(request)
-        signed = await services.signed(request)
-        query = signed.decoded(Query) if signed.body else Query()
-        if query.after is not None:
-            is_continuation(request)
-        with names():
-            account = signed.account if query.account is None else account_id(query.account)
-        answer = await services.events.read(signed.caller, signed.connection, account, query)
-        return Response(msgspec.json.encode(answer), media_type="application/json")
+def _the_record(call: Call, request: Query) -> Sequence[Target]:
+    account = account_of(call, request.account)
+    return (NamedResource(account, audit_arn(account)),)
 
-    return [Route("/_moorage/audit", audit, methods=["POST"])]
+
+@ADMIN.operation(
+    "/_moorage/audit",
+    action=READ_AUDIT,
+    resource=_the_record,
+    read_only=True,
+    continues=lambda request: request.after is not None,
+)
+async def audit(call: Call, request: Query) -> Response:
+    answer = await call.services.events.read(account_of(call, request.account), request)
+    return Response(msgspec.json.encode(answer), media_type="application/json")

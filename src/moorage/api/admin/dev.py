@@ -1,14 +1,12 @@
 """What only dev mode has: all emptied, the clock set, faults made. Nobody signs these; no web page reaches them."""
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
-from moorage.api.admin.service import BODY_LIMIT, AdminServices, decoded
-from moorage.api.asgi import content_length, headers_of, read_body
+from moorage.api.admin.operation import DEV, Call
+from moorage.api.authorization import UNAUTHENTICATED
 from moorage.api.faults import Rule
-from moorage.errors import MoorageError, Serialization
+from moorage.errors import MoorageError
 
 
 class ClockRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -27,47 +25,45 @@ class OneWorkerOnly(MoorageError):
         super().__init__("The clock and faults are of one process: start with --workers 1 to set them.")
 
 
-def routes(services: AdminServices) -> list[Route]:
-    async def reset(request: Request) -> Response:
-        services.connection(request)
-        await services.reset()
-        services.faults.clear()
-        return JSONResponse({"status": "ok"})
+@DEV.operation("/_moorage/reset", action=UNAUTHENTICATED)
+@DEV.operation("/moto-api/reset", action=UNAUTHENTICATED)
+async def reset(call: Call, request: None) -> Response:
+    await call.services.reset()
+    call.services.faults.clear()
+    return JSONResponse({"status": "ok"})
 
-    async def set_clock(request: Request) -> Response:
-        services.clock.set(decoded(await read(request), ClockRequest).now)
-        return JSONResponse({"now": services.clock.now()})
 
-    async def faults(request: Request) -> Response:
-        if request.method == "POST":
-            services.faults.add(decoded(await read(request), Rule))
-        else:
-            services.connection(request)
-        return shown()
+@DEV.operation("/_moorage/clock", action=UNAUTHENTICATED)
+async def set_clock(call: Call, request: ClockRequest) -> Response:
+    _require_one_worker(call)
+    clock = call.services.clock
+    clock.set(request.now)
+    return JSONResponse({"now": clock.now()})
 
-    async def clear_faults(request: Request) -> Response:
-        services.connection(request)
-        services.faults.clear()
-        return shown()
 
-    def shown() -> Response:
-        return JSONResponse({"faults": msgspec.to_builtins(services.faults.rules)})
+@DEV.operation("/_moorage/faults", method="GET", action=UNAUTHENTICATED)
+async def faults(call: Call, request: None) -> Response:
+    return _shown(call)
 
-    async def read(request: Request) -> bytes:
-        """The body of a request that sets something in this process."""
-        services.connection(request)
-        if services.settings.workers > 1:
-            raise OneWorkerOnly
-        try:
-            length = content_length(headers_of(request.scope))
-        except ValueError as error:
-            raise Serialization(str(error)) from error
-        return await read_body(request.receive, length, BODY_LIMIT)
 
-    return [
-        Route("/_moorage/reset", reset, methods=["POST"]),
-        Route("/moto-api/reset", reset, methods=["POST"]),
-        Route("/_moorage/clock", set_clock, methods=["POST"]),
-        Route("/_moorage/faults", faults, methods=["GET", "POST"]),
-        Route("/_moorage/faults/clear", clear_faults, methods=["POST"]),
-    ]
+@DEV.operation("/_moorage/faults", action=UNAUTHENTICATED)
+async def add_fault(call: Call, request: Rule) -> Response:
+    _require_one_worker(call)
+    call.services.faults.add(request)
+    return _shown(call)
+
+
+@DEV.operation("/_moorage/faults/clear", action=UNAUTHENTICATED)
+async def clear_faults(call: Call, request: None) -> Response:
+    call.services.faults.clear()
+    return _shown(call)
+
+
+def _shown(call: Call) -> Response:
+    return JSONResponse({"faults": msgspec.to_builtins(call.services.faults.rules)})
+
+
+def _require_one_worker(call: Call) -> None:
+    """OneWorkerOnly where other workers would not learn of it."""
+    if call.services.settings.workers > 1:
+        raise OneWorkerOnly

@@ -2,34 +2,32 @@
 
 import ipaddress
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
 from moorage import metrics
-from moorage.api.admin.service import AdminServices
+from moorage.api.admin.operation import ADMIN, Call
+from moorage.api.authorization import UNAUTHENTICATED
 
 
-def routes(services: AdminServices) -> list[Route]:
-    async def ready(request: Request) -> Response:
-        return JSONResponse({"status": "ready"})
+@ADMIN.operation("/_moorage/ready", method="GET", action=UNAUTHENTICATED, any_host=True)
+async def ready(call: Call, request: None) -> Response:
+    return JSONResponse({"status": "ready"})
 
-    async def health(request: Request) -> Response:
-        return JSONResponse({"services": dict.fromkeys(("ecr", "iam", "sts"), "running")})
 
-    async def exposed(request: Request) -> Response:
-        connection = services.connection(request)
-        if not services.settings.metrics_public and not _is_loopback(connection.source_ip):
-            return PlainTextResponse("metrics are for loopback only; see MOORAGE_METRICS_PUBLIC\n", 403)
-        await services.measure()
-        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+@ADMIN.operation("/_moorage/health", method="GET", action=UNAUTHENTICATED, any_host=True)
+@ADMIN.operation("/_localstack/health", method="GET", action=UNAUTHENTICATED, any_host=True)
+async def health(call: Call, request: None) -> Response:
+    return JSONResponse({"services": dict.fromkeys(("ecr", "iam", "sts"), "running")})
 
-    return [
-        Route("/_moorage/ready", ready),
-        Route("/_moorage/health", health),
-        Route("/_localstack/health", health),
-        Route("/metrics", exposed),
-    ]
+
+@ADMIN.operation("/metrics", method="GET", action=UNAUTHENTICATED)
+async def exposed(call: Call, request: None) -> Response:
+    """For loopback alone, unless the setting `metrics_public` is on."""
+    services = call.services
+    if not services.settings.metrics_public and not _is_loopback(call.connection.source_ip):
+        return PlainTextResponse("metrics are for loopback only; see MOORAGE_METRICS_PUBLIC\n", 403)
+    await services.measure()
+    return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
 
 
 def _is_loopback(address: str) -> bool:

@@ -1,13 +1,13 @@
-"""The organisation: shown, set, removed, and its history."""
+"""The organization: shown, set, removed, and its history."""
+
+from collections.abc import Sequence
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from moorage.access.organization import MOST_TEXT
-from moorage.api.admin.service import AdminServices
-from moorage.api.admin.trail import is_read
+from moorage.api.admin.operation import ADMIN, Call
+from moorage.api.authorization import Target
 from moorage.identity.organizations import Kept
 
 
@@ -17,37 +17,39 @@ class PutRequest(msgspec.Struct, forbid_unknown_fields=True):
     document: str
 
 
-def routes(services: AdminServices) -> list[Route]:
-    desk = services.organization
+async def _the_organization(call: Call, request: object) -> Sequence[Target]:
+    return (await call.services.organization.resource(),)
 
-    async def show(request: Request) -> Response:
-        is_read(request)
-        signed = await services.signed(request)
-        return JSONResponse(_told(await desk.show(signed.caller, signed.connection)))
 
-    async def history(request: Request) -> Response:
-        is_read(request)
-        signed = await services.signed(request)
-        kept = await desk.history(signed.caller, signed.connection)
-        return JSONResponse({"documents": [_told(each) for each in kept]})
+@ADMIN.operation(
+    "/_moorage/organization/show", action="moorage:GetOrganization", resource=_the_organization, read_only=True
+)
+async def show(call: Call, request: None) -> Response:
+    return JSONResponse(_told(await call.services.organization.show()))
 
-    async def put(request: Request) -> Response:
-        signed = await services.signed(request, limit=2 * MOST_TEXT)
-        asked = signed.decoded(PutRequest)
-        await desk.put(signed.caller, signed.connection, asked.document)
-        return JSONResponse({"text": "the organization is in force from the next request on"})
 
-    async def delete(request: Request) -> Response:
-        signed = await services.signed(request)
-        await desk.delete(signed.caller, signed.connection)
-        return JSONResponse({"text": "there is no organization any more"})
+@ADMIN.operation(
+    "/_moorage/organization/history", action="moorage:GetOrganization", resource=_the_organization, read_only=True
+)
+async def history(call: Call, request: None) -> Response:
+    return JSONResponse({"documents": [_told(each) for each in await call.services.organization.history()]})
 
-    return [
-        Route("/_moorage/organization/show", show, methods=["POST"]),
-        Route("/_moorage/organization/history", history, methods=["POST"]),
-        Route("/_moorage/organization/put", put, methods=["POST"]),
-        Route("/_moorage/organization/delete", delete, methods=["POST"]),
-    ]
+
+@ADMIN.operation(
+    "/_moorage/organization/put",
+    action="moorage:PutOrganization",
+    resource=_the_organization,
+    body_limit=2 * MOST_TEXT,
+)
+async def put(call: Call, request: PutRequest) -> Response:
+    await call.services.organization.put(request.document, by=call.by)
+    return JSONResponse({"text": "the organization is in force from the next request on"})
+
+
+@ADMIN.operation("/_moorage/organization/delete", action="moorage:DeleteOrganization", resource=_the_organization)
+async def delete(call: Call, request: None) -> Response:
+    await call.services.organization.delete(by=call.by)
+    return JSONResponse({"text": "there is no organization any more"})
 
 
 def _told(kept: Kept) -> dict[str, object]:

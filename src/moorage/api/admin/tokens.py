@@ -1,15 +1,14 @@
 """Pull tokens: made, listed, revoked. Like access keys, each belongs to a user or to the account's root."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from moorage.access.authorize import NamedResource
-from moorage.api.admin.service import AdminServices, Signed
-from moorage.api.admin.trail import is_read
+from moorage.api.admin.operation import ADMIN, Call
+from moorage.api.authorization import Concealed, Target
 from moorage.errors import InvalidParameter
 from moorage.identity import arns
 from moorage.identity.pull_tokens import PULL, PUSH, PullToken
@@ -44,54 +43,66 @@ class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
     name: str
 
 
-def routes(services: AdminServices) -> list[Route]:
-    tokens = services.identity.pull_tokens
-
-    async def create(request: Request) -> Response:
-        signed = await services.signed(request)
-        asked = signed.decoded(CreateRequest)
-        user = _whose(signed, asked.user)
-        await require(signed, CREATE, await arn_of(signed, user))
-        actions = dict.fromkeys([*(PULL if asked.pull else ()), *(PUSH if asked.push else ()), *asked.actions])
-        token, secret = await tokens.create(
-            signed.account, user, asked.name, asked.repositories, list(actions), asked.expires_at, signed.by
-        )
-        return JSONResponse({"token": _shown(token), "password": secret}, headers={"cache-control": "no-store"})
-
-    async def listed(request: Request) -> Response:
-        is_read(request)
-        signed = await services.signed(request)
-        asked = signed.decoded(ListRequest)
-        whose = arns.identity_arn("user", signed.account, "/", "*") if asked.user is None else None
-        await require(signed, LIST, whose or await arn_of(signed, asked.user))
-        found = await tokens.list(signed.account, asked.user, ended=asked.ended)
-        return JSONResponse({"tokens": [_shown(each) for each in found], "now": services.clock.now()})
-
-    async def revoke(request: Request) -> Response:
-        signed = await services.signed(request)
-        asked = signed.decoded(RevokeRequest)
-        found = await tokens.find(signed.account, asked.name)
-        await require(signed, REVOKE, found.owner)
-        return JSONResponse({"token": _shown(await tokens.revoke(signed.account, asked.name, signed.by))})
-
-    async def arn_of(signed: Signed, user: str | None) -> str:
-        if user is None:
-            return arns.root_arn(signed.account)
-        return (await services.identity.users.get(signed.account, user)).arn
-
-    async def require(signed: Signed, action: str, arn: str) -> None:
-        await services.access.require(signed.caller, signed.connection, action, NamedResource(signed.account, arn))
-
-    return [
-        Route("/_moorage/tokens/create", create, methods=["POST"]),
-        Route("/_moorage/tokens/list", listed, methods=["POST"]),
-        Route("/_moorage/tokens/revoke", revoke, methods=["POST"]),
-    ]
+# The owner's ARN would tell that a token or a user exists: who may not use it is denied on the ARN of any.
 
 
-def _whose(signed: Signed, user: str | None) -> str | None:
+def _anybody(call: Call) -> NamedResource:
+    return NamedResource(call.account, arns.identity_arn("user", call.account, "/", "*"))
+
+
+async def _the_owner(call: Call, user: str | None) -> Sequence[Target]:
+    if user is None:
+        return (NamedResource(call.account, arns.root_arn(call.account)),)
+    asked = NamedResource(call.account, arns.identity_arn("user", call.account, "/", user))
+    found = await call.services.identity.users.find(call.account, user)
+    return (asked,) if found is None else (Concealed(asked, asked._replace(arn=found.arn)),)
+
+
+async def _new_owner(call: Call, request: CreateRequest) -> Sequence[Target]:
+    return await _the_owner(call, _whose(call, request.user))
+
+
+async def _listed_owner(call: Call, request: ListRequest) -> Sequence[Target]:
+    return (_anybody(call),) if request.user is None else await _the_owner(call, request.user)
+
+
+async def _owner_of_token(call: Call, request: RevokeRequest) -> Sequence[Target]:
+    anybody = _anybody(call)
+    found = await call.services.identity.pull_tokens.find(call.account, request.name)
+    return (anybody,) if found is None else (Concealed(anybody, anybody._replace(arn=found.owner)),)
+
+
+@ADMIN.operation("/_moorage/tokens/create", action=CREATE, resource=_new_owner)
+async def create(call: Call, request: CreateRequest) -> Response:
+    actions = dict.fromkeys([*(PULL if request.pull else ()), *(PUSH if request.push else ()), *request.actions])
+    token, secret = await call.services.identity.pull_tokens.create(
+        call.account,
+        _whose(call, request.user),
+        request.name,
+        request.repositories,
+        list(actions),
+        request.expires_at,
+        call.by,
+    )
+    return JSONResponse({"token": _shown(token), "password": secret}, headers={"cache-control": "no-store"})
+
+
+@ADMIN.operation("/_moorage/tokens/list", action=LIST, resource=_listed_owner, read_only=True)
+async def listed(call: Call, request: ListRequest) -> Response:
+    services = call.services
+    found = await services.identity.pull_tokens.list(call.account, request.user, ended=request.ended)
+    return JSONResponse({"tokens": [_shown(each) for each in found], "now": services.clock.now()})
+
+
+@ADMIN.operation("/_moorage/tokens/revoke", action=REVOKE, resource=_owner_of_token)
+async def revoke(call: Call, request: RevokeRequest) -> Response:
+    token = await call.services.identity.pull_tokens.revoke(call.account, request.name, call.by)
+    return JSONResponse({"token": _shown(token)})
+
+
+def _whose(call: Call, user: str | None) -> str | None:
     """Name of the user that the token is to belong to; None: the caller is the root, and it is its own."""
-    principal = signed.caller.principal
+    principal = call.caller.principal
     if user is not None:
         return user
     if principal.kind == "root":

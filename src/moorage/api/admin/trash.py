@@ -1,12 +1,13 @@
 """What was deleted, brought back or destroyed."""
 
-import msgspec
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from collections.abc import Sequence
 
-from moorage.api.admin.service import AdminServices, names
-from moorage.names import digest, repository_name, tag
+import msgspec
+from starlette.responses import JSONResponse, Response
+
+from moorage.api.admin.operation import ADMIN, Call, names, ref_of, the_repository
+from moorage.api.authorization import Target
+from moorage.names import RepositoryName, digest, repository_name, tag
 
 
 class RestoreRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -27,47 +28,49 @@ class PurgeRequest(msgspec.Struct, forbid_unknown_fields=True):
     digest: str | None = None
 
 
-def routes(services: AdminServices) -> list[Route]:
-    trash = services.registry.trash
+def _restored(call: Call, request: RestoreRequest) -> Sequence[Target]:
+    """The repository, and the name under which it is to come back."""
+    ref = ref_of(call, request)
+    as_name = _as_name(request)
+    return (ref,) if as_name is None else (ref, ref._replace(name=as_name))
 
-    async def restore(request: Request) -> Response:
-        signed = await services.signed(request)
-        asked = signed.decoded(RestoreRequest)
-        ref = await services.permitted(signed, "moorage:Restore", asked.repository, asked.account)
+
+@ADMIN.operation("/_moorage/restore", action="moorage:Restore", resource=_restored)
+async def restore(call: Call, request: RestoreRequest) -> Response:
+    trash, ref = call.services.registry.trash, ref_of(call, request)
+    with names():
+        if request.tag is not None:
+            restored = await trash.restore_tag(ref, tag(request.tag), by=call.by)
+            return _said(f"{ref.name}:{request.tag} is {restored} again")
+        if request.digest is not None:
+            image = await trash.restore_image(ref, digest(request.digest), by=call.by)
+            tagged = f", tagged {', '.join(image.tags)}" if image.tags else ""
+            others = f", with {len(image.others)} more that it names" if image.others else ""
+            return _said(f"{ref.name}@{request.digest} is back{tagged}{others}")
+    back = await trash.restore_repository(ref, as_name=_as_name(request), by=call.by)
+    return _said(f"repository {back.name} is back")
+
+
+@ADMIN.operation("/_moorage/purge", action="moorage:Purge", resource=the_repository)
+async def purge(call: Call, request: PurgeRequest) -> Response:
+    trash, ref = call.services.registry.trash, ref_of(call, request)
+    if request.digest is not None:
         with names():
-            if asked.tag is not None:
-                restored = await trash.restore_tag(ref, tag(asked.tag), by=signed.by)
-                return _said(f"{ref.name}:{asked.tag} is {restored} again")
-            if asked.digest is not None:
-                image = await trash.restore_image(ref, digest(asked.digest), by=signed.by)
-                tagged = f", tagged {', '.join(image.tags)}" if image.tags else ""
-                others = f", with {len(image.others)} more that it names" if image.others else ""
-                return _said(f"{ref.name}@{asked.digest} is back{tagged}{others}")
-            as_name = None if asked.as_name is None else repository_name(asked.as_name)
-        if as_name is not None:
-            target = ref._replace(name=as_name)
-            await services.access.require(signed.caller, signed.connection, "moorage:Restore", target)
-        back = await trash.restore_repository(ref, as_name=as_name, by=signed.by)
-        return _said(f"repository {back.name} is back")
+            doomed = digest(request.digest)
+        children = await trash.purge_image(ref, doomed, by=call.by)
+        plural = "s" if len(children) > 1 else ""
+        others = f", with {len(children)} deleted image{plural} that only it named" if children else ""
+        return _said(f"{ref.name}@{doomed} is destroyed{others}")
+    await trash.purge_repository(ref, by=call.by)
+    return _said(f"repository {ref.name} is destroyed")
 
-    async def purge(request: Request) -> Response:
-        signed = await services.signed(request)
-        asked = signed.decoded(PurgeRequest)
-        ref = await services.permitted(signed, "moorage:Purge", asked.repository, asked.account)
-        if asked.digest is not None:
-            with names():
-                doomed = digest(asked.digest)
-            children = await trash.purge_image(ref, doomed, by=signed.by)
-            plural = "s" if len(children) > 1 else ""
-            others = f", with {len(children)} deleted image{plural} that only it named" if children else ""
-            return _said(f"{ref.name}@{doomed} is destroyed{others}")
-        await trash.purge_repository(ref, by=signed.by)
-        return _said(f"repository {ref.name} is destroyed")
 
-    return [
-        Route("/_moorage/restore", restore, methods=["POST"]),
-        Route("/_moorage/purge", purge, methods=["POST"]),
-    ]
+def _as_name(request: RestoreRequest) -> RepositoryName | None:
+    """The new name of a repository that comes back; tags and images come back where they were."""
+    if request.as_name is None or request.tag is not None or request.digest is not None:
+        return None
+    with names():
+        return repository_name(request.as_name)
 
 
 def _said(text: str) -> Response:

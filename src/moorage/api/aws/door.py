@@ -3,7 +3,6 @@
 Operation found → key, scope, clock → body read → signature → body decoded → constraints → decision → the operation.
 """
 
-import itertools
 import os
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from moorage.access.audit import Event, Recorder
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.api.asgi import Receive, Scope, Send, content_length, headers_of, read_body, respond
+from moorage.api.authorization import AUTHENTICATED, decide
 from moorage.api.aws import errors, json11, query, trail
 from moorage.api.aws.large_bodies import LargeBodies
 from moorage.api.aws.operation import BODY_LIMIT, Call, Operation, Service
@@ -24,6 +24,7 @@ from moorage.errors import (
     AccessDenied,
     MissingAuthenticationToken,
     MoorageError,
+    QueryError,
     Serialization,
     ServerFault,
     UnknownOperation,
@@ -87,6 +88,18 @@ class Exchange:
         """Whether it carries a signature, good or bad."""
         return b"authorization" in self.headers or b"X-Amz-Signature=" in self.scope["query_string"]
 
+    @property
+    def is_query(self) -> bool:
+        """Whether it is for a service of the Query protocol, which answers in XML."""
+        return self.opened is not None and self.opened.service.protocol == "query"
+
+    def refusal(self, error: MoorageError) -> tuple[int, bytes]:
+        """Status and body of an error, in the protocol of the request's service."""
+        if self.opened is None or not self.is_query:
+            return error.status, errors.json_body(error)
+        xmlns = query.namespace(self.opened.service.name, self.opened.service.version)
+        return errors.query_body(error, xmlns, self.request_id)
+
 
 class AwsDoor:
     """Answers `POST /` (and, for Query services, presigned GETs) as the given services."""
@@ -113,15 +126,10 @@ class AwsDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive)
-        exchange.opened = opened = self._opened(exchange)
         refusal: MoorageError | None = None
         body = b""
         try:
-            exchange.connection = self._visits.connection(scope, exchange.headers)
-            if opened is not None and opened.service.protocol == "query":
-                body = await self._query(exchange, exchange.connection, opened)
-            else:
-                body = await self._json(exchange, exchange.connection)
+            body = await self._carry_out(exchange)
         except MoorageError as error:
             refusal = error
         except Exception as error:  # noqa: BLE001 - a fault of ours must still be answered, and is logged
@@ -129,13 +137,20 @@ class AwsDoor:
             refusal = ServerFault()
         if isinstance(refusal, AccessDenied) and refusal.decision_id:
             exchange.request_id = refusal.decision_id
-        opened = exchange.opened
-        is_query = opened is not None and opened.service.protocol == "query"
-        await self._note(exchange, opened, refusal, is_query=is_query)
-        if refusal is not None:
-            await self._refuse(exchange, opened, refusal, send)
-        else:
-            await _answer(send, 200, errors.XML if is_query else errors.JSON, exchange, body)
+        try:
+            await self._note(exchange, refusal)
+        except Exception as error:  # noqa: BLE001 - what was done must still be answered
+            _log.error("event not recorded", request_id=exchange.request_id, exc_info=error)
+        status, body = (200, body) if refusal is None else exchange.refusal(refusal)
+        await _answer(send, status, exchange, body)
+
+    async def _carry_out(self, exchange: Exchange) -> bytes:
+        """The body of the answer to a request that succeeds."""
+        exchange.opened = opened = self._opened(exchange)
+        exchange.connection = connection = self._visits.connection(exchange.scope, exchange.headers)
+        if opened is not None and opened.service.protocol == "query":
+            return await self._query(exchange, connection, opened)
+        return await self._json(exchange, connection)
 
     def _opened(self, exchange: Exchange) -> Opened | None:
         """The service a request is for: by X-Amz-Target, else by the signature's scope, else by its Content-Type."""
@@ -205,6 +220,9 @@ class AwsDoor:
         claim = await self._verifier.begin(exchange.scope, exchange.headers, service.name, host=connection.host)
         body = await read_body(exchange.receive, self._length(exchange), BODY_LIMIT)
         exchange.caller = await self._verifier.finish(claim, body)
+        if exchange.scope["method"] != "POST" and not exchange.caller.verified:
+            # A page of any site could make a browser send it, with a key that anybody can guess.
+            raise QueryError("AccessDenied", "A key that is not verified (dev mode) can only be used with POST.", 403)
         request = query.Parameters.parse(body, exchange.scope["query_string"])
         name, version = request.get("Action") or "", request.get("Version")
         exchange.operation = name
@@ -277,27 +295,27 @@ class AwsDoor:
             connection.host,
             exchange.remarks,
         )
-        actions = operation.actions(call, request)
-        if actions:
-            named = operation.resources(call, request)
-            resources = await named if isinstance(named, Awaitable) else named
-            found = operation.conditions(call, request)
-            conditions = await found if isinstance(found, Awaitable) else found
-            # An id names one decision; of several, the one that denies becomes the request's id.
-            decision_id = exchange.request_id if len(resources) == len(actions) == 1 else None
-            for action, resource in itertools.product(actions, resources):
-                await self._access.require(
-                    caller, connection, action, resource, extra=conditions, decision_id=decision_id
-                )
+        if operation.action is not AUTHENTICATED:
+            await self._decide(call, operation, request)
         response = await operation.run(call, request)
         exchange.responded = trail.response_elements(operation.name, response)
         return response
 
-    async def _note(
-        self, exchange: Exchange, opened: Opened | None, refusal: MoorageError | None, *, is_query: bool
-    ) -> None:
+    async def _decide(self, call: Call[Any], operation: Operation, request: Any) -> None:
+        """Decide what the operation declares; AccessDenied, UndecidedError."""
+        actions = operation.actions(call, request)
+        resources = await operation.resources(call, request)
+        found = operation.conditions(call, request)
+        conditions = await found if isinstance(found, Awaitable) else found
+        # An id names one decision; of several, the one that denies becomes the request's id.
+        decision_id = call.request_id if len(resources) == len(actions) == 1 else None
+        await decide(
+            self._access, call.caller, call.connection, actions, resources, values=conditions, decision_id=decision_id
+        )
+
+    async def _note(self, exchange: Exchange, refusal: MoorageError | None) -> None:
         """The event of this request. Of a caller that is not verified only if it named a key that is kept here."""
-        connection = exchange.connection
+        opened, connection = exchange.opened, exchange.connection
         if self._recorder is None or opened is None or connection is None:
             return
         caller = exchange.caller
@@ -307,7 +325,7 @@ class AwsDoor:
                 return
         code = None
         if refusal is not None:
-            code = errors.query_code(refusal)[0] if is_query else refusal.code
+            code = errors.query_code(refusal)[0] if exchange.is_query else refusal.code
         noted = self._recorder.note(
             Event(
                 id=exchange.request_id,
@@ -327,14 +345,6 @@ class AwsDoor:
         if refusal is not None:  # equal failures are one event, whose id all of them are told
             exchange.request_id = noted
 
-    async def _refuse(self, exchange: Exchange, opened: Opened | None, error: MoorageError, send: Send) -> None:
-        if opened is not None and opened.service.protocol == "query":
-            xmlns = query.namespace(opened.service.name, opened.service.version)
-            status, body = errors.query_body(error, xmlns, exchange.request_id)
-            await _answer(send, status, errors.XML, exchange, body)
-        else:
-            await _answer(send, error.status, errors.JSON, exchange, errors.json_body(error))
-
 
 def _decoded(opened: Opened, operation: Operation, body: bytes) -> Any:
     """The typed request in a JSON body, or the error of the service's family."""
@@ -352,15 +362,15 @@ def _request_id() -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
 
 
-async def _answer(send: Send, status: int, content_type: bytes, exchange: Exchange, body: bytes) -> None:
+async def _answer(send: Send, status: int, exchange: Exchange, body: bytes) -> None:
     await respond(
         send,
         status,
         (
-            (b"content-type", content_type),
+            (b"content-type", errors.XML if exchange.is_query else errors.JSON),
             (b"content-length", str(len(body)).encode()),
             (b"x-amzn-requestid", exchange.request_id.encode()),
             *((name.encode(), text.encode("ascii")) for name, text in exchange.remarks.items()),
         ),
-        body,
+        b"" if exchange.scope["method"] == "HEAD" else body,
     )

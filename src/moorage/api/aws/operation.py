@@ -1,10 +1,12 @@
 """What an operation of an AWS service declares: its name, what must be allowed before it runs, its body limit.
 
 An operation is one small async function `(call, request) -> response` that never sees HTTP. Its action and its
-resource are declared beside its name, so a body that runs undecided cannot be written:
+resource are declared beside its name, and the door decides them before it runs:
 
-    @ECR.operation("DeleteRepository", action="ecr:DeleteRepository", resource=named_repository)
+    @ECR.operation("DeleteRepository", action="ecr:DeleteRepository", resource=the_repository)
     async def delete_repository(call: EcrCall, request: DeleteRepositoryRequest) -> DeleteRepositoryResponse: ...
+
+An operation that every authenticated caller may call declares that: `action=AUTHENTICATED`, and no resource.
 """
 
 import inspect
@@ -14,9 +16,9 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from moorage.access.authorize import Resource
 from moorage.access.caller import Caller, Connection
 from moorage.access.operations import Conditions
+from moorage.api.authorization import AUTHENTICATED, Exempt, Target, UndecidedError, check_declared
 from moorage.api.aws.json11 import Violation, constraint
 from moorage.names import AccountId, Region
 
@@ -30,14 +32,13 @@ BODY_LIMIT = MIB
 FoundConditions: TypeAlias = Conditions | Awaitable[Conditions]
 """Awaited where they have to be looked up (the permissions boundary that a user has)."""
 
-Actions: TypeAlias = str | Callable[[Any, Any], Sequence[str]] | None
-"""What must be allowed: one action, or those that the request needs (a session with tags needs `sts:TagSession` too).
+Actions: TypeAlias = str | Callable[[Any, Any], Sequence[str]] | Exempt
+"""What must be allowed: one action, or what the request needs (a session with tags needs `sts:TagSession` too)."""
 
-None: every authenticated caller may (sts:GetCallerIdentity, sts:GetSessionToken).
-"""
-
-Resources: TypeAlias = Sequence[Resource] | Awaitable[Sequence[Resource]]
+Resources: TypeAlias = Sequence[Target] | Awaitable[Sequence[Target]]
 """What an action is decided on; awaited where it has to be looked up (the path in a user's ARN)."""
+
+FindsResources: TypeAlias = Callable[[Any, Any], Resources]
 
 
 class Call(msgspec.Struct, Generic[S], frozen=True, gc=False):
@@ -68,7 +69,7 @@ def no_conditions(call: Call[Any], request: Any) -> Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`resources` names everything `action` must be allowed on; each is decided on its own, one denial denies all.
+    """`resource` finds everything that the actions must be allowed on; one denial denies the request.
 
     `request` is the type the body is decoded into (`query.Parameters` for the Query protocol). `authenticate`: of an
     operation that is not signed, who calls, by what the request itself proves.
@@ -76,7 +77,7 @@ class Operation:
 
     name: str
     action: Actions
-    resources: Callable[[Any, Any], Resources]
+    resource: FindsResources | None
     conditions: Callable[[Any, Any], FoundConditions]
     body_limit: int
     request: Any
@@ -84,10 +85,17 @@ class Operation:
     authenticate: Callable[[Any, Any], Awaitable[Caller]] | None = None
 
     def actions(self, call: "Call[Any]", request: Any) -> Sequence[str]:
-        """Everything that must be allowed before it runs."""
-        if callable(self.action):
-            return self.action(call, request)
-        return () if self.action is None else (self.action,)
+        """The actions that this request needs. UndecidedError for an exempt operation, which needs none."""
+        if isinstance(self.action, Exempt):
+            raise UndecidedError(f"{self.name} is exempt and has no actions")
+        return self.action(call, request) if callable(self.action) else (self.action,)
+
+    async def resources(self, call: "Call[Any]", request: Any) -> Sequence[Target]:
+        """What the actions are decided on, looked up where need be."""
+        if self.resource is None:
+            raise UndecidedError(f"{self.name} declares no resource")
+        found = self.resource(call, request)
+        return await found if isinstance(found, Awaitable) else found
 
 
 class Service(Generic[S]):
@@ -118,12 +126,16 @@ class Service(Generic[S]):
         name: str,
         *,
         action: Actions,
-        resource: Callable[[Call[S], Any], Resources],
+        resource: Callable[[Call[S], Any], Resources] | None = None,
         conditions: Callable[[Call[S], Any], FoundConditions] = no_conditions,
         body_limit: int = BODY_LIMIT,
         authenticate: Callable[[S, Any], Awaitable[Caller]] | None = None,
     ) -> Callable[[F], F]:
-        """Register the decorated function under AWS's name. Its parameter `request` must be annotated."""
+        """Register the decorated function under AWS's name. Its parameter `request` must be annotated.
+
+        ValueError without an action and its resource, unless `action` is AUTHENTICATED.
+        """
+        check_declared(f"{self.name}:{name}", action, resource, AUTHENTICATED)
 
         def register(function: F) -> F:
             if name in self.operations:

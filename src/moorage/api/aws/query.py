@@ -17,7 +17,7 @@ class Entries(dict[str, Value]):
     """A map as an answer's value: `<entry><key>…</key><value>…</value></entry>` for each member."""
 
 
-_CONTROL = {code: None for code in range(0x20) if code not in {0x09, 0x0A, 0x0D}}
+_CONTROL = {code: None for code in (*range(0x20), 0xFFFE, 0xFFFF) if code not in {0x09, 0x0A, 0x0D}}
 """Characters XML 1.0 cannot carry."""
 
 

@@ -275,7 +275,9 @@ class Verifier:
         if raw is not None:
             return self._read_header(raw.decode("latin-1"), headers)
         if b"X-Amz-Algorithm=" in query:
-            return _read_presigned(dict(_query_pairs(query)))
+            pairs = dict(_query_pairs(query))
+            if "X-Amz-Algorithm" in pairs:  # and not only a longer name that ends like it
+                return _read_presigned(pairs)
         raise MissingAuthenticationToken
 
     def _read_header(self, text: str, headers: dict[bytes, bytes]) -> Signed:

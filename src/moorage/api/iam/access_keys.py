@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from moorage.access.authorize import Resource
+from moorage.api.authorization import Target
 from moorage.api.aws.query import Parameters, Value, instant
 from moorage.api.iam import fields, paging
-from moorage.api.iam.service import IAM, IamCall, about, in_account, owner, the_owner
+from moorage.api.iam.service import IAM, IamCall, about, concealed, in_account, owner, the_owner
 from moorage.errors import AccessDenied
 from moorage.identity.arns import identity_arn
 from moorage.identity.entity import USER
@@ -40,15 +40,16 @@ async def delete_access_key(call: IamCall, request: Parameters) -> None:
     await call.services.identity.keys.delete(call.account, owner(call, request), fields.key_id(request))
 
 
-async def _the_user_of_the_key(call: IamCall, request: Parameters) -> Sequence[Resource]:
+async def _the_user_of_the_key(call: IamCall, request: Parameters) -> Sequence[Target]:
+    """A caller who may not know is denied on any user, whether the key exists or not."""
+    anybody = identity_arn(USER.name, call.account, "/", "*")
     use = await call.services.identity.keys.last_use(fields.key_id(request))
     if use is None or use.account != call.account:
-        # As for somebody else's key, so that an answer tells nothing.
-        return in_account(call, identity_arn(USER.name, call.account, "/", "*"))
+        return in_account(call, anybody)
     if use.user_name is None:
-        return in_account(call, "*")
+        return concealed(call, anybody, "*")
     user = await call.services.identity.users.get(call.account, use.user_name)
-    return in_account(call, user.arn)
+    return concealed(call, anybody, user.arn)
 
 
 @IAM.operation("GetAccessKeyLastUsed", action="iam:GetAccessKeyLastUsed", resource=_the_user_of_the_key)

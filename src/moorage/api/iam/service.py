@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from moorage.access.authorize import NamedResource, Resource
-from moorage.access.operations import Conditions, fit_for_iam, iam_conditions, renamed, resource_tags
+from moorage.access.operations import Conditions, fit_for_iam, iam_conditions, resource_tags
 from moorage.access.principals import Principals
 from moorage.access.simulate import Simulator
+from moorage.api.authorization import Concealed, Target
 from moorage.api.aws.operation import Call, Service
 from moorage.api.aws.query import Parameters
 from moorage.api.iam import fields
@@ -29,7 +30,7 @@ class IamServices:
 
 
 IamCall: TypeAlias = Call[IamServices]
-FindsResource: TypeAlias = Callable[[IamCall, Parameters], Awaitable[Sequence[Resource]]]
+FindsResource: TypeAlias = Callable[[IamCall, Parameters], Awaitable[Sequence[Target]]]
 FindsConditions: TypeAlias = Callable[[IamCall, Parameters], Awaitable[Conditions]]
 
 IAM: Service[IamServices] = Service("iam", "query", "2010-05-08")
@@ -70,15 +71,15 @@ async def found(call: IamCall, kind: Kind, name: str) -> Entity | None:
 
 
 def the(kind: Kind) -> FindsResource:
-    """The one named, by its true ARN; one that is not there as if it had no path, so that a denial tells nothing."""
+    """The one named, by its ARN. A denial names it without its path, whether it exists or not."""
 
-    async def resource(call: IamCall, request: Parameters) -> Sequence[Resource]:
+    async def resource(call: IamCall, request: Parameters) -> Sequence[Target]:
         return await _named(call, kind, name_of(kind, request))
 
     return resource
 
 
-async def the_owner(call: IamCall, request: Parameters) -> Sequence[Resource]:
+async def the_owner(call: IamCall, request: Parameters) -> Sequence[Target]:
     """As `the(USER)`, but UserName may be left out. Of the root's own there is no ARN to grant: `*`."""
     name = owner(call, request)
     if name is None:
@@ -99,14 +100,14 @@ def the_new(kind: Kind) -> FindsResource:
 def the_renamed(kind: Kind) -> FindsResource:
     """The one named, and under the name and path that it shall have: both must be allowed (IAM user guide)."""
 
-    async def resource(call: IamCall, request: Parameters) -> Sequence[Resource]:
+    async def resource(call: IamCall, request: Parameters) -> Sequence[Target]:
         name = name_of(kind, request)
         there = await found(call, kind, name)
-        new_name = fields.optional_name(request, f"New{kind.title}Name", 128 if kind is GROUP else 64)
-        old_path = "/" if there is None else there.path
-        new_path = old_path if request.get("NewPath") is None else fields.path(request, "NewPath")
-        old_name = name if there is None else there.name
-        return in_account(call, *renamed(kind, call.account, old_name, old_path, new_name or name, new_path))
+        new_name = fields.optional_name(request, f"New{kind.title}Name", 128 if kind is GROUP else 64) or name
+        path = None if request.get("NewPath") is None else fields.path(request, "NewPath")
+        target = identity_arn(kind.name, call.account, path or "/", new_name)
+        renamed = target if there is None else identity_arn(kind.name, call.account, path or there.path, new_name)
+        return list(dict.fromkeys([*await _named(call, kind, name), *concealed(call, target, renamed)]))
 
     return resource
 
@@ -135,12 +136,19 @@ async def nothing(call: IamCall, request: Parameters) -> Sequence[Resource]:
     return in_account(call, "*")
 
 
-async def _named(call: IamCall, kind: Kind, name: str) -> Sequence[Resource]:
+async def _named(call: IamCall, kind: Kind, name: str) -> Sequence[Target]:
     there = await found(call, kind, name)
-    return in_account(call, identity_arn(kind.name, call.account, "/", name) if there is None else there.arn)
+    asked = identity_arn(kind.name, call.account, "/", name)
+    return concealed(call, asked, asked if there is None else there.arn)
 
 
-def in_account(call: IamCall, *arns: str) -> Sequence[Resource]:
+def concealed(call: IamCall, asked: str, found: str) -> Sequence[Target]:
+    """The ARN `found`; a caller who may not use it is denied on `asked`, as if nothing had been found."""
+    (resource,) = in_account(call, found)
+    return [resource if asked == found else Concealed(resource._replace(arn=asked), resource)]
+
+
+def in_account(call: IamCall, *arns: str) -> Sequence[NamedResource]:
     """These resources of the caller's account. UnrecognizedClient for sessions that IAM refuses."""
     if not fit_for_iam(call.caller):
         raise UnrecognizedClient

@@ -10,7 +10,6 @@ from moorage.registry.layers import Layer
 async def head(exchange: Exchange) -> None:
     """HEAD /v2/<name>/blobs/<digest>."""
     digest = parse_digest(exchange.route.argument)
-    await exchange.require("ecr:BatchCheckLayerAvailability")
     layer = await exchange.services.registry.layers.stat(exchange.ref, digest)
     await exchange.answer_head(200, _headers(layer, layer.size))
 
@@ -18,7 +17,6 @@ async def head(exchange: Exchange) -> None:
 async def get(exchange: Exchange) -> None:
     """GET /v2/<name>/blobs/<digest>, also with a download URL's token."""
     digest = parse_digest(exchange.route.argument)
-    await exchange.require("ecr:GetDownloadUrlForLayer")
     layers = exchange.services.registry.layers
     layer = await (layers.download if exchange.services.aws else layers.stat)(exchange.ref, digest)
     if names_etag(exchange.headers, b"if-none-match", layer.digest):
@@ -70,6 +68,5 @@ async def delete(exchange: Exchange) -> None:
     digest = parse_digest(exchange.route.argument)
     if exchange.services.aws:
         raise Unsupported("GET, HEAD")
-    await exchange.require("ecr:BatchDeleteImage")
     await exchange.services.registry.layers.delete(exchange.ref, digest, exchange.by)
     await exchange.answer(202, [])

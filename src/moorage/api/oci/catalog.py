@@ -2,15 +2,9 @@
 
 import msgspec
 
-from moorage.access.authorize import Registry
 from moorage.api.asgi import Headers
 from moorage.api.oci import pages
 from moorage.api.oci.exchange import Exchange
-from moorage.names import RepositoryName, RepositoryRef
-
-ACTION = "ecr:DescribeRepositories"
-MOST_LOOKED_AT = 1001
-"""Names decided on for one answer; when fewer are visible than asked for, the answer is short and has a Link."""
 
 
 class Catalog(msgspec.Struct):
@@ -18,33 +12,16 @@ class Catalog(msgspec.Struct):
 
 
 async def get(exchange: Exchange) -> None:
-    """Names in ASCII order. A caller that sees none, and may not describe the registry, is told that it may not.
-
-    Profile `aws`: describing all of the registry's repositories must be allowed in any case.
-    """
+    """Names in ASCII order. A caller that sees none, and may not describe the registry, is told that it may not."""
     services = exchange.services
     page = pages.asked(exchange)
     location = services.locations.of_host(exchange.connection.host)
-    everything = Registry(location.account, location.region, all_repositories=True)
-    if services.aws:
-        await services.access.require(exchange.caller, exchange.connection, ACTION, everything)
-    visible: list[str] = []
-    after, looked_at, more = page.after, 0, page.limit > 0
-    while more and len(visible) < page.limit and looked_at < MOST_LOOKED_AT:
-        batch = min(page.limit + 1, MOST_LOOKED_AT)
-        names = await services.registry.repositories.names(location.account, location.region, after=after, limit=batch)
-        more = len(names) == batch
-        for name in names:
-            if len(visible) == page.limit:
-                more = True
-                break
-            after, looked_at = name, looked_at + 1
-            ref = RepositoryRef(location.account, location.region, RepositoryName(name))
-            if await exchange.allows(ACTION, ref):
-                visible.append(name)
-    if not visible and not more and page.limit > 0 and not page.after:
-        await services.access.require(exchange.caller, exchange.connection, ACTION, everything)
+    # A page without entries is refused to the same callers as one with entries.
+    limit = max(page.limit, 1)
+    found = await services.registry.repositories.visible_names(
+        location.account, location.region, exchange.authorizer, after=page.after, limit=limit
+    )
     headers: Headers = [(b"content-type", b"application/json")]
-    if more:
-        headers += pages.link(exchange, exchange.url("/v2/_catalog"), page, after)
-    await exchange.answer(200, headers, msgspec.json.encode(Catalog(visible)))
+    if page.limit > 0 and found.following is not None:
+        headers += pages.link(exchange, exchange.url("/v2/_catalog"), page, found.following)
+    await exchange.answer(200, headers, msgspec.json.encode(Catalog(found.names[: page.limit])))

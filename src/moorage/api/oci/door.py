@@ -1,14 +1,13 @@
 """The door of the data plane: a plain ASGI application for /v2/, thin because every pull goes through it.
 
 In this order, each before the next: the host is one of ours, the caller is known, the path and the repository's name
-can be read. What the request needs is decided by its handler, before it does anything. Errors become bytes here.
+can be read, what the operation declares (`operations.py`) is allowed. Then its handler runs. Errors become bytes here.
 """
 
 import asyncio
 import contextlib
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Mapping
 
 import msgspec
 import structlog
@@ -16,39 +15,23 @@ import structlog
 from moorage.access.audit import Recorder
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
+from moorage.access.authorizer import RequestAuthorizer
 from moorage.access.caller import Caller, Connection
 from moorage.access.download import Downloads
 from moorage.api.asgi import Headers, Receive, Scope, Send, respond
-from moorage.api.oci import blobs, catalog, errors, manifests, ping, referrers, routes, tags, token, trail, uploads
+from moorage.api.authorization import Exempt, decide
+from moorage.api.oci import errors, routes, token, trail
 from moorage.api.oci.exchange import VERSION, Exchange, Services, parse_digest
+from moorage.api.oci.operations import OPERATIONS
 from moorage.api.visit import Visits
 from moorage.clock import Clock
 from moorage.errors import AccessDenied, AuthorizationTokenInvalid, MoorageError, ServerFault, UnrecognizedClient
 from moorage.locations import Locations
-from moorage.names import InvalidNameError, RepositoryRef
+from moorage.names import InvalidNameError, Region, RepositoryRef
 from moorage.registry.registry import Registry
 from moorage.settings import Settings
 
-Handler: TypeAlias = Callable[[Exchange], Awaitable[None]]
-
-_HANDLERS: Mapping[str, Mapping[str, Handler]] = {
-    routes.PING: {"GET": ping.get, "HEAD": ping.get},
-    routes.CATALOG: {"GET": catalog.get},
-    routes.MANIFESTS: {"GET": manifests.get, "HEAD": manifests.get, "PUT": manifests.put, "DELETE": manifests.delete},
-    routes.BLOBS: {"GET": blobs.get, "HEAD": blobs.head, "DELETE": blobs.delete},
-    routes.UPLOADS: {
-        "POST": uploads.begin,
-        "PATCH": uploads.append,
-        "PUT": uploads.finish,
-        "GET": uploads.status,
-        "DELETE": uploads.cancel,
-    },
-    routes.TAGS: {"GET": tags.get},
-    routes.REFERRERS: {"GET": referrers.get},
-}
-
 _PLAIN_NAME = re.compile(r"[a-z0-9._/-]{1,512}")
-_READS = frozenset({"GET", "HEAD"})
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 32 << 20
 
@@ -72,7 +55,8 @@ class OciDoor:
     ) -> None:
         """`recorder` takes the events of the audit record; None, for a door on its own: nobody does."""
         self._recorder = recorder
-        self._services = Services(registry, access, locations, settings)
+        self._services = Services(registry, locations, settings)
+        self._access = access
         self._authenticator = authenticator
         self._downloads = downloads
         self._locations = locations
@@ -94,17 +78,24 @@ class OciDoor:
             caller, ref = await self._admit(scope, headers, connection, route)
             if route is None:
                 raise errors.PathUnknown
-            handler = _HANDLERS[route.kind].get(scope["method"])
-            if handler is None:
-                raise errors.Unsupported(", ".join(_HANDLERS[route.kind]))
+            operation = OPERATIONS[route.kind].get(scope["method"])
+            if operation is None:
+                raise errors.Unsupported(", ".join(OPERATIONS[route.kind]))
             if ref is not None and ref.region != connection.region:  # the path names another than the host
                 connection = msgspec.structs.replace(connection, region=ref.region)
-            exchange = Exchange(self._services, scope, receive, send, headers, route, caller, connection, ref)
-            if self._recorder is not None and scope["method"] not in _READS:
+            authorizer = RequestAuthorizer(self._access, caller, connection)
+            exchange = Exchange(
+                self._services, scope, receive, send, headers, route, operation, authorizer, caller, connection, ref
+            )
+            if self._recorder is not None and not operation.read_only:
                 await self._recorder.admit(caller)
                 # A write is in the record before anybody is told of it, also when the client is gone by then.
                 exchange.before_answer = self._note
-            await handler(exchange)
+            needed = operation.needs(exchange)
+            if not isinstance(needed, Exempt):
+                await decide(self._access, caller, connection, needed, (operation.resource(exchange),))
+            exchange.check_length()
+            await operation.handler(exchange)
             self._note(exchange, None)
         except MoorageError as error:
             self._note(exchange, error)
@@ -128,27 +119,26 @@ class OciDoor:
         if self._recorder is None or exchange is None or exchange.is_noted:
             return
         exchange.is_noted = True
-        event = trail.event(exchange, error, self._profile)
-        if event is not None:
-            self._recorder.note(event)
+        try:
+            event = trail.event(exchange, error, self._profile)
+            if event is not None:
+                self._recorder.note(event)
+        except Exception:  # noqa: BLE001 - what was done must still be answered
+            _log.exception("event not recorded", method=exchange.scope["method"], path=exchange.scope["path"])
 
     async def _admit(
         self, scope: Scope, headers: Mapping[bytes, bytes], connection: Connection, route: routes.Route | None
     ) -> tuple[Caller, RepositoryRef | None]:
         """Who calls, and the repository of the path. A download URL's token stands for the one who was given it."""
-        asks_by_url = b"token=" in scope.get("query_string", b"") and scope["method"] == "GET"
-        if asks_by_url and route is not None and route.kind == routes.BLOBS:
-            return await self._admit_download(scope, connection, route)
+        if scope["method"] == "GET" and route is not None and route.kind == routes.BLOBS:
+            parts: list[bytes] = scope.get("query_string", b"").split(b"&")
+            token = next((part[6:] for part in parts if part.startswith(b"token=")), None)
+            if token is not None:
+                ref = self._repository(connection, route)
+                digest = parse_digest(route.argument)
+                return await self._downloads.open(token.decode("latin-1"), ref, digest), ref
         caller = await self._caller(scope, headers, connection, route)
         return caller, self._repository(connection, route) if route is not None and route.name else None
-
-    async def _admit_download(
-        self, scope: Scope, connection: Connection, route: routes.Route
-    ) -> tuple[Caller, RepositoryRef]:
-        ref = self._repository(connection, route)
-        parts: list[bytes] = scope["query_string"].split(b"&")
-        token = next((part[6:] for part in parts if part.startswith(b"token=")), b"")
-        return await self._downloads.open(token.decode("latin-1"), ref, parse_digest(route.argument)), ref
 
     async def _caller(
         self, scope: Scope, headers: Mapping[bytes, bytes], connection: Connection, route: routes.Route | None
@@ -157,18 +147,33 @@ class OciDoor:
         if self._tokens is not None:
             bearer = authorization is not None and authorization[:7].lower() == b"bearer "
             if bearer or authorization is None:
-                caller = await self._shown_nothing_or_token(authorization, route)
+                caller = await self._shown_nothing_or_token(authorization, connection, route)
                 if caller.principal.kind == "anonymous" and scope["method"] not in {"GET", "HEAD"}:
                     raise AuthorizationTokenInvalid  # nobody writes without saying who they are
                 return caller
         if authorization is None:
             raise AuthorizationTokenInvalid
-        region = connection.region if self._profile == "aws" else None
+        region = self._bound_to(connection, route)
         return await self._authenticator.caller_of_basic(authorization.decode("latin-1"), region)
 
-    async def _shown_nothing_or_token(self, authorization: bytes | None, route: routes.Route | None) -> Caller:
+    def _bound_to(self, connection: Connection, route: routes.Route | None) -> Region | None:
+        """The region whose passwords are good for the request: that of the repository it names, else of the host.
+
+        None: those of all regions, in profile `oci`.
+        """
+        if self._profile != "aws":
+            return None
+        if route is not None and route.name:
+            with contextlib.suppress(errors.NameInvalid):  # refused once the caller is known
+                return self._repository(connection, route).region
+        return connection.region
+
+    async def _shown_nothing_or_token(
+        self, authorization: bytes | None, connection: Connection, route: routes.Route | None
+    ) -> Caller:
         if authorization is not None:
-            return await self._authenticator.caller_of_bearer(authorization.decode("latin-1"))
+            region = self._bound_to(connection, route)
+            return await self._authenticator.caller_of_bearer(authorization.decode("latin-1"), region)
         if route is None or route.kind == routes.PING:  # the ping asks how to log in
             raise AuthorizationTokenInvalid
         return self._authenticator.anonymous()

@@ -1,17 +1,19 @@
 """One request to the data plane and its answer: what every handler is given."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import parse_qsl
 
-from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
-from moorage.api.asgi import Headers, Receive, Scope, Send, respond
-from moorage.api.oci.errors import DigestInvalid
+from moorage.api.asgi import Headers, Receive, Scope, Send, content_length, read_body, respond
+from moorage.api.oci.errors import ChunkInvalid, DigestInvalid
+from moorage.api.oci.operation import Operation, no_body
 from moorage.api.oci.routes import Route
+from moorage.errors import RequestTooLarge
 from moorage.locations import Locations
 from moorage.names import Digest, InvalidNameError, RepositoryRef, digest
+from moorage.registry.authorizer import Authorizer
 from moorage.registry.registry import Registry
 from moorage.settings import Settings
 
@@ -23,7 +25,6 @@ class Services:
     """What the handlers may use."""
 
     registry: Registry
-    access: Access
     locations: Locations
     settings: Settings
 
@@ -34,9 +35,10 @@ class Services:
 
 
 class Exchange:
-    """A request whose host, caller, route and repository name are already known; nothing is decided yet.
+    """A request whose host, caller, operation and repository name are known.
 
-    A handler asks `require` before it does anything.
+    The door decides what the operation declares before a handler gets it; `authorizer` is for rules of the registry
+    that decide on what is stored.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class Exchange:
         send: Send,
         headers: dict[bytes, bytes],
         route: Route,
+        operation: Operation,
+        authorizer: Authorizer,
         caller: Caller,
         connection: Connection,
         ref: RepositoryRef | None,
@@ -57,6 +61,8 @@ class Exchange:
         self._send = send
         self.headers = headers
         self.route = route
+        self.operation = operation
+        self.authorizer = authorizer
         self.caller = caller
         self.connection = connection
         self.repository = ref
@@ -96,12 +102,31 @@ class Exchange:
         text = self.scope.get("query_string", b"")
         return dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)) if text else {}
 
-    def require(self, action: str) -> Awaitable[None]:
-        """Go on only if the caller may `action` on the repository; AccessDenied otherwise."""
-        return self.services.access.require(self.caller, self.connection, action, self.ref)
+    @property
+    def length(self) -> int | None:
+        """The announced length of the body in bytes, None when it is chunked; ChunkInvalid when it is no number."""
+        try:
+            return content_length(self.headers)
+        except ValueError as error:
+            raise ChunkInvalid(str(error)) from error
 
-    def allows(self, action: str, ref: RepositoryRef) -> Awaitable[bool]:
-        return self.services.access.allows(self.caller, self.connection, action, ref)
+    @property
+    def has_body(self) -> bool:
+        """Whether the request can have a body (RFC 9112, section 6.3); one over HTTP/2 need not announce it."""
+        length = self.headers.get(b"content-length")
+        if length is not None:
+            return length != b"0"
+        return b"transfer-encoding" in self.headers or self.scope.get("http_version", "2") not in {"1.0", "1.1"}
+
+    def check_length(self) -> None:
+        """RequestTooLarge when the announced length is beyond the operation's limit."""
+        limit = self.operation.body_limit
+        if limit is not no_body and (self.length or 0) > limit(self.services.settings):
+            raise RequestTooLarge("Request size exceeded")
+
+    async def body(self) -> bytes:
+        """The whole body; RequestTooLarge beyond the operation's limit."""
+        return await read_body(self.receive, self.length, self.operation.body_limit(self.services.settings))
 
     def path(self, *parts: str) -> str:
         """The URL of something in this repository, under the name by which the client knows it."""

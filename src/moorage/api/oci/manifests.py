@@ -2,10 +2,10 @@
 
 from functools import lru_cache
 
-from moorage.api.asgi import Headers, content_length, read_body
+from moorage.api.asgi import Headers
 from moorage.api.oci import trail
 from moorage.api.oci.creation import create_on_push
-from moorage.api.oci.errors import ChunkInvalid, ManifestBlobUnknown, TagInvalid
+from moorage.api.oci.errors import ManifestBlobUnknown, TagInvalid
 from moorage.api.oci.exchange import VERSION, Exchange, names_etag, parse_digest
 from moorage.errors import (
     ImageNotFound,
@@ -23,7 +23,6 @@ async def get(exchange: Exchange) -> None:
     reference = exchange.route.argument
     if ":" in reference:
         parse_digest(reference)
-    await exchange.require("ecr:BatchGetImage")
     if ":" not in reference:
         _readable_tag(exchange, reference)
     images = exchange.services.registry.images
@@ -62,12 +61,7 @@ def _headers(of: Digest, media_type: str, length: int) -> Headers:
 async def put(exchange: Exchange) -> None:
     """PUT /v2/<name>/manifests/<reference>."""
     as_tag, as_digest = _written_reference(exchange.route.argument)
-    await exchange.require("ecr:PutImage")
-    try:
-        length = content_length(exchange.headers)
-    except ValueError as error:
-        raise ChunkInvalid(str(error)) from error
-    body = await read_body(exchange.receive, length, exchange.services.settings.max_manifest_bytes)
+    body = await exchange.body()
     await create_on_push(exchange)
     # Parameters after the media type say nothing about the manifest (specification: SHOULD ignore).
     media_type = exchange.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip() or None
@@ -100,7 +94,6 @@ def _written_reference(text: str) -> tuple[Tag | None, Digest | None]:
 async def delete(exchange: Exchange) -> None:
     """DELETE /v2/<name>/manifests/<reference>: an image by digest, a tag by name."""
     as_tag, as_digest = _written_reference(exchange.route.argument)
-    await exchange.require("ecr:BatchDeleteImage")
     deleted, failures = await exchange.services.registry.images.batch_delete(
         exchange.ref, [ImageId(as_digest, as_tag)], by=exchange.by, door="oci"
     )

@@ -41,7 +41,6 @@ async def get(exchange: Exchange) -> None:
         raise PageInvalid("Invalid parameter at 'nextToken' failed to satisfy constraint: 'Invalid next token'")
     if artifact_type is not None and not artifact_type.isprintable():
         raise PageInvalid("Invalid parameter at 'artifactType' failed to satisfy constraint: 'Member must be a type'")
-    await exchange.require("ecr:BatchGetImage")
     following: int | None = None
     found: list[Referrer] = []
     try:

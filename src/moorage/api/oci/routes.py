@@ -26,12 +26,14 @@ _CATALOG = Route(CATALOG)
 
 
 def parse(path: str) -> Route | None:
-    """The route of a decoded path, None when /v2/ has no such path.
+    """The route of a decoded path, None when /v2/ has no such path or it is not valid Unicode.
 
     Read from the right, since a repository may be called `manifests` or `a/blobs`.
     """
     if not path.startswith("/v2/"):
         return _PING if path == "/v2" else None
+    if not path.isascii() and _has_surrogates(path):
+        return None
     rest = path[4:]
     left, _, last = rest.rpartition("/")
     name, _, kind = left.rpartition("/")
@@ -48,3 +50,8 @@ def parse(path: str) -> Route | None:
     if rest == "_catalog":
         return _CATALOG
     return None
+
+
+def _has_surrogates(text: str) -> bool:
+    """Whether the text holds half a surrogate pair, which no answer and no record can be written with."""
+    return any("\ud800" <= each <= "\udfff" for each in text)

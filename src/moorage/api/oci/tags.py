@@ -17,7 +17,6 @@ class TagList(msgspec.Struct):
 async def get(exchange: Exchange) -> None:
     """The repository's tags in ASCII order, a page at a time."""
     page = pages.asked(exchange)
-    await exchange.require("ecr:ListImages")
     # One more than asked for tells whether there is a next page.
     names = await exchange.services.registry.images.tag_names(exchange.ref, after=page.after, limit=page.limit + 1)
     given = names[: page.limit]

@@ -52,7 +52,7 @@ class Tokens:
             authorization = None if given is None else given.decode("latin-1")
         else:
             authorization, refresh = _of_form(await _form(receive, headers))
-        token, expires_at = await self._authenticator.issue_bearer(authorization, connection.region)
+        token, expires_at = await self._authenticator.issue_bearer(authorization)
         now = self._clock.now()
         told: dict[str, Any] = {"token": token, "access_token": token, "expires_in": int(expires_at - now)}
         told["issued_at"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))

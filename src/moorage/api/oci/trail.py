@@ -5,7 +5,7 @@ ECR's own CloudTrail shows pushes and pulls as these operations (ecr-behaviour.m
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -24,80 +24,62 @@ _PLANE: Final[Mapping[str, dict[str, Any]]] = {
 """Made once a method, as equal reads are told by it."""
 
 
-class _Operation(NamedTuple):
-    name: str
-    members: Callable[[str, Mapping[str, str]], dict[str, Any]]
-    """The operation's own parameters, of the path's last part and the query."""
-    read_only: bool = False
+# The parameters of the API's operations: for the table of operations.
 
 
-def _image(reference: str, query: Mapping[str, str]) -> dict[str, Any]:
-    return {"imageIds": [_image_id(reference)]}
+def nothing(argument: str, query: Mapping[str, str]) -> dict[str, Any]:
+    return {}
 
 
-def _image_id(reference: str) -> dict[str, str]:
+def image(reference: str, query: Mapping[str, str]) -> dict[str, Any]:
+    return {"imageIds": [image_id(reference, query)]}
+
+
+def image_id(reference: str, query: Mapping[str, str]) -> dict[str, Any]:
     return {"imageDigest" if ":" in reference else "imageTag": reference}
 
 
-def _begun(argument: str, query: Mapping[str, str]) -> dict[str, Any]:
+def layer(digest: str, query: Mapping[str, str]) -> dict[str, Any]:
+    return {"layerDigest": digest}
+
+
+def layers(digest: str, query: Mapping[str, str]) -> dict[str, Any]:
+    return {"layerDigests": [digest]}
+
+
+def subject(digest: str, query: Mapping[str, str]) -> dict[str, Any]:
+    return {"subjectId": {"imageDigest": digest}}
+
+
+def begun(argument: str, query: Mapping[str, str]) -> dict[str, Any]:
     asked = {name: query[name][:_LONGEST] for name in ("mount", "from") if name in query}
     return asked if "mount" in query or "digest" not in query else {"layerDigests": [query["digest"][:_LONGEST]]}
 
 
-def _of_upload(argument: str, query: Mapping[str, str]) -> dict[str, Any]:
+def upload(argument: str, query: Mapping[str, str]) -> dict[str, Any]:
     digests = {"layerDigests": [query["digest"][:_LONGEST]]} if "digest" in query else {}
     return {"uploadId": argument, **digests}
-
-
-_UPLOAD = "UploadLayerPart"
-_COMPLETE = "CompleteLayerUpload"
-_OPERATIONS: Final[Mapping[tuple[str, str], _Operation]] = {
-    ("manifests", "GET"): _Operation("BatchGetImage", _image, read_only=True),
-    ("manifests", "HEAD"): _Operation("BatchGetImage", _image, read_only=True),
-    ("manifests", "PUT"): _Operation("PutImage", lambda reference, query: _image_id(reference)),
-    ("manifests", "DELETE"): _Operation("BatchDeleteImage", _image),
-    ("blobs", "GET"): _Operation(
-        "GetDownloadUrlForLayer", lambda digest, query: {"layerDigest": digest}, read_only=True
-    ),
-    ("blobs", "HEAD"): _Operation(
-        "BatchCheckLayerAvailability", lambda digest, query: {"layerDigests": [digest]}, read_only=True
-    ),
-    ("blobs", "DELETE"): _Operation("BatchDeleteImage", lambda digest, query: {"layerDigests": [digest]}),
-    ("uploads", "POST"): _Operation("InitiateLayerUpload", _begun),
-    ("uploads", "PATCH"): _Operation(_UPLOAD, _of_upload),
-    ("uploads", "GET"): _Operation(_UPLOAD, _of_upload, read_only=True),
-    ("uploads", "PUT"): _Operation(_COMPLETE, _of_upload),
-    ("uploads", "DELETE"): _Operation(_COMPLETE, _of_upload),
-    ("tags", "GET"): _Operation("ListImages", lambda argument, query: {}, read_only=True),
-    ("referrers", "GET"): _Operation(
-        "ListImageReferrers", lambda digest, query: {"subjectId": {"imageDigest": digest}}, read_only=True
-    ),
-    ("catalog", "GET"): _Operation("DescribeRepositories", lambda argument, query: {}, read_only=True),
-}
-_AT_ONCE: Final = _Operation(_COMPLETE, _begun)
-"""POST with `digest`: the whole layer in one request."""
 
 
 def event(exchange: Exchange, error: MoorageError | None, profile: str) -> Event | None:
     """The event of a request; None where the API has no operation like it (the ping of `docker login`)."""
     route, method = exchange.route, exchange.scope["method"]
-    operation = _OPERATIONS.get((route.kind, method))
-    if operation is None:
+    told = exchange.operation.event_of(exchange)
+    if told is None:
         return None
+    argument = route.argument[:_LONGEST]
     if route.kind == routes.UPLOADS:
-        if method == "POST" and "digest" in exchange.query and "mount" not in exchange.query:
-            operation = _AT_ONCE
-        asked = _encode(exchange.repository, operation.members(route.argument[:_LONGEST], exchange.query))
+        asked = _encode(exchange.repository, told.members(argument, exchange.query))
     else:
-        asked = _parameters(exchange.repository, route.kind, method, route.argument[:_LONGEST])
+        asked = _parameters(exchange.repository, told.members, argument)
     return Event(
         id=getattr(error, "decision_id", ""),
         source=SOURCE,
-        name=operation.name,
+        name=told.name,
         region=exchange.connection.region if exchange.repository is None else exchange.repository.region,
         caller=exchange.caller,
         connection=exchange.connection,
-        read_only=operation.read_only,
+        read_only=exchange.operation.read_only,
         request=asked,
         response=exchange.responded,
         error_code=None if error is None else _code(error, profile),
@@ -107,9 +89,11 @@ def event(exchange: Exchange, error: MoorageError | None, profile: str) -> Event
 
 
 @lru_cache(maxsize=8192)
-def _parameters(ref: RepositoryRef | None, kind: str, method: str, argument: str) -> bytes:
+def _parameters(
+    ref: RepositoryRef | None, members: Callable[[str, Mapping[str, str]], dict[str, Any]], argument: str
+) -> bytes:
     """Encoded once for the many pulls of one image."""
-    return _encode(ref, _OPERATIONS[kind, method].members(argument, {}))
+    return _encode(ref, members(argument, {}))
 
 
 def _encode(ref: RepositoryRef | None, members: dict[str, Any]) -> bytes:

@@ -3,13 +3,13 @@
 import re
 from collections.abc import AsyncIterator
 
-from moorage.api.asgi import Headers, Message, Receive, content_length, stream_body
-from moorage.api.oci import mounts, ranges
+from moorage.api.asgi import Headers, Message, Receive, stream_body
+from moorage.api.oci import ranges
 from moorage.api.oci.creation import create_on_push
 from moorage.api.oci.errors import ChunkInvalid
 from moorage.api.oci.exchange import Exchange, parse_digest
 from moorage.errors import UploadNotFound
-from moorage.names import Digest
+from moorage.names import Digest, InvalidNameError
 from moorage.registry.uploads import Upload
 
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
@@ -20,23 +20,41 @@ async def begin(exchange: Exchange) -> None:
     if exchange.route.argument:
         raise UploadNotFound(exchange.ref, exchange.route.argument)
     query = exchange.query
-    if "digest" in query and "mount" not in query:
+    if is_whole(exchange):
         await _put_at_once(exchange, parse_digest(query["digest"]))
         return
     mount = parse_digest(query["mount"]) if "mount" in query else None
-    await exchange.require("ecr:InitiateLayerUpload")
     await create_on_push(exchange)
-    if mount is not None and await mounts.mounted(exchange, mount, query.get("from")):
+    if mount is not None and await _mounted(exchange, mount, query.get("from")):
         await _answer_stored(exchange, mount)
         return
     upload = await exchange.services.registry.uploads.begin(exchange.ref, exchange.by)
     await _answer_upload(exchange, 202, upload)
 
 
+def is_whole(exchange: Exchange) -> bool:
+    """Whether a POST brings a whole blob, rather than begin an upload or ask for a mount."""
+    return "digest" in exchange.query and "mount" not in exchange.query
+
+
+async def _mounted(exchange: Exchange, digest: Digest, text: str | None) -> bool:
+    """Was the blob mounted, from the repository that `from` names in any form, or else from any that holds it?
+
+    If not, for whatever reason, the client has to upload it.
+    """
+    services, source = exchange.services, None
+    if text is not None:
+        try:
+            source = services.locations.source(exchange.connection.host, text)
+        except InvalidNameError:
+            return False
+    layers = services.registry.layers
+    layer = await layers.mount(exchange.ref, digest, exchange.authorizer, source=source)
+    return layer is not None
+
+
 async def _put_at_once(exchange: Exchange, digest: Digest) -> None:
-    length = _length(exchange)
-    for action in ("ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload"):
-        await exchange.require(action)
+    length = exchange.length
     await create_on_push(exchange)
     body = stream_body(exchange.receive, length)
     await exchange.services.registry.uploads.put(exchange.ref, digest, body, length=length, by=exchange.by)
@@ -48,7 +66,6 @@ async def append(exchange: Exchange) -> None:
     upload_id = _upload_id(exchange)
     span = ranges.chunk(exchange.headers.get(b"content-range"))
     length = _chunk_length(exchange, span)
-    await exchange.require("ecr:UploadLayerPart")
     upload = await exchange.services.registry.uploads.append(
         exchange.ref,
         upload_id,
@@ -66,11 +83,9 @@ async def finish(exchange: Exchange) -> None:
     digest = parse_digest(exchange.query.get("digest", ""))
     span = ranges.chunk(exchange.headers.get(b"content-range"))
     length = _chunk_length(exchange, span)
-    await exchange.require("ecr:CompleteLayerUpload")
     uploads = exchange.services.registry.uploads
-    body = await _body_if_any(exchange.receive, length)
+    body = await _body_if_any(exchange.receive, length) if exchange.has_body else None
     if body is not None:
-        await exchange.require("ecr:UploadLayerPart")
         start = span.start if span is not None else None
         await uploads.append(exchange.ref, upload_id, body, start=start, length=length)
     await uploads.finish(exchange.ref, upload_id, digest, by=exchange.by, door="oci")
@@ -80,14 +95,12 @@ async def finish(exchange: Exchange) -> None:
 async def status(exchange: Exchange) -> None:
     """GET: how far the upload is, so that a client can go on there."""
     upload_id = _upload_id(exchange)
-    await exchange.require("ecr:UploadLayerPart")
     await _answer_upload(exchange, 204, await exchange.services.registry.uploads.status(exchange.ref, upload_id))
 
 
 async def cancel(exchange: Exchange) -> None:
     """DELETE: forget the upload and what arrived of it."""
     upload_id = _upload_id(exchange)
-    await exchange.require("ecr:CompleteLayerUpload")
     await exchange.services.registry.uploads.cancel(exchange.ref, upload_id)
     await exchange.answer(204, [])
 
@@ -99,16 +112,9 @@ def _upload_id(exchange: Exchange) -> str:
     return text
 
 
-def _length(exchange: Exchange) -> int | None:
-    try:
-        return content_length(exchange.headers)
-    except ValueError as error:
-        raise ChunkInvalid(str(error)) from error
-
-
 def _chunk_length(exchange: Exchange, span: ranges.Span | None) -> int | None:
     """Bytes that the body must have: by Content-Length, by Content-Range, and the same by both; None: a stream."""
-    length = _length(exchange)
+    length = exchange.length
     if span is None:
         return length
     if length is not None and length != span.end - span.start:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
+from moorage.api.authorization import AUTHENTICATED
 from moorage.api.aws.query import Parameters, Value
 from moorage.api.sts import fields, made
-from moorage.api.sts.service import STS, StsCall, no_resource, undecided
+from moorage.api.sts.service import STS, StsCall, no_resource
 from moorage.errors import AccessDenied, QueryError
 
 _DEFAULT: Final = 43_200
@@ -13,14 +14,14 @@ _MOST: Final = 129_600
 _ROOT_MOST: Final = 3_600
 
 
-@STS.operation("GetCallerIdentity", action=None, resource=undecided)
+@STS.operation("GetCallerIdentity", action=AUTHENTICATED)
 async def get_caller_identity(call: StsCall, request: Parameters) -> Mapping[str, Value]:
     """AWS lets every caller ask this, even under an explicit deny."""
     principal = call.caller.principal
     return {"Arn": principal.arn, "UserId": principal.id, "Account": principal.account}
 
 
-@STS.operation("GetSessionToken", action=None, resource=undecided)
+@STS.operation("GetSessionToken", action=AUTHENTICATED)
 async def get_session_token(call: StsCall, request: Parameters) -> Mapping[str, Value]:
     """Credentials of the caller that end; for the root after an hour at most. A session may not make another."""
     caller = call.caller

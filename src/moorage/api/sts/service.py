@@ -36,10 +36,5 @@ async def the_role(call: StsCall, request: Parameters) -> Sequence[Resource]:
     return (NamedResource(arn.account, arn.text, "" if role is None else role.trust_hash),)
 
 
-def undecided(call: StsCall, request: Parameters) -> Sequence[Resource]:
-    """Of an operation that needs no permission."""
-    return ()
-
-
 def no_resource(call: StsCall, request: Parameters) -> Sequence[Resource]:
     return (NamedResource(call.account, "*"),)

@@ -94,17 +94,24 @@ def page(conn: Connection, account: str, region: str, after: int, limit: int) ->
     ).all()
 
 
-def names(conn: Connection, account: str, region: str, after: str, limit: int) -> list[str]:
-    """The next names after `after`, in ASCII order."""
+def names(conn: Connection, account: str, region: str, after: str | int, limit: int) -> list[str]:
+    """The next names after `after`, in ASCII order: after a name, or after that of the repository with an id."""
     name = repositories.c.name.collate("C") if conn.dialect.name == "postgresql" else repositories.c.name
-    return list(
-        conn.execute(
-            select(repositories.c.name)
-            .where(repositories.c.account == account, repositories.c.region == region, name > after, _ALIVE)
-            .order_by(name)
-            .limit(limit)
-        ).scalars()
+    here = (repositories.c.account == account, repositories.c.region == region)
+    start: Any = after
+    if isinstance(after, int):
+        start = select(repositories.c.name).where(*here, repositories.c.id == after).scalar_subquery()
+    query = select(repositories.c.name).where(*here, name > start, _ALIVE).order_by(name).limit(limit)
+    return list(conn.execute(query).scalars())
+
+
+def newest_id(conn: Connection, ref: RepositoryRef) -> int | None:
+    """The id of the newest repository of that name, alive or deleted."""
+    query = select(func.max(repositories.c.id)).where(
+        repositories.c.account == ref.account, repositories.c.region == ref.region, repositories.c.name == ref.name
     )
+    found: int | None = conn.execute(query).scalar_one()
+    return found
 
 
 def reaches(conn: Connection, account: str, region: str, count: int) -> bool:

@@ -1,0 +1,247 @@
+"""What a call under `/_moorage/` declares: its path, what must be allowed before it runs, its request, its event.
+
+An operation is one small async function `(call, request) -> response`, registered in `ADMIN`:
+
+    @ADMIN.operation("/_moorage/purge", action="moorage:Purge", resource=the_repository)
+    async def purge(call: Call, request: PurgeRequest) -> Response: ...
+
+The door verifies the signature, decodes the body into the type of the second parameter (`None`: the body is ignored),
+decides, and only then calls it. An operation without an action is one of the `Exempt` ones, and says which.
+"""
+
+import contextlib
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from moorage.access.caller import Caller, Connection
+from moorage.api.admin.service import AdminServices
+from moorage.api.authorization import AUTHENTICATED, BY_STATE, UNAUTHENTICATED, Exempt, Target, check_declared
+from moorage.errors import InvalidParameter, Serialization
+from moorage.names import AccountId, InvalidNameError, Region, RepositoryRef, account_id, repository_name
+
+F = TypeVar("F", bound=Callable[..., Awaitable[Response]])
+
+BODY_LIMIT: Final = 1 << 16
+"""Bytes that a body may have where the operation does not say otherwise."""
+_WORD: Final = re.compile(r"[a-z0-9]+")
+
+Actions: TypeAlias = str | Callable[["Call", Any], Sequence[str]] | Exempt
+FindsTargets: TypeAlias = Callable[["Call", Any], Sequence[Target] | Awaitable[Sequence[Target]]]
+
+
+class Call:
+    """One request on its way through the door."""
+
+    __slots__ = ("_caller", "_connection", "authenticated", "body", "failure", "http", "region", "request", "services")
+
+    def __init__(self, services: AdminServices, http: Request) -> None:
+        self.services = services
+        self.http = http
+        self.body = b""
+        self.request: Any = None
+        """The body decoded; None as long as it is not."""
+        self.region = Region("")
+        """Of the signature's scope."""
+        self.authenticated = False
+        self.failure: Exception | None = None
+        """Why it was refused, or what of it failed although it was answered."""
+        self._caller: Caller | None = None
+        self._connection: Connection | None = None
+
+    def connect(self, connection: Connection) -> None:
+        """Set where it comes from."""
+        self._connection = connection
+        self.region = connection.region
+
+    def signed_by(self, caller: Caller, region: Region, *, verified: bool) -> None:
+        """Who signed; not `verified`: whose key a refused request named, for the audit record."""
+        self._caller, self.authenticated, self.region = caller, verified, region
+        if self.connection.region != region:
+            self._connection = msgspec.structs.replace(self.connection, region=region)
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it named a key that is kept here."""
+        return self._caller is not None
+
+    @property
+    def caller(self) -> Caller:
+        if self._caller is None:
+            raise LookupError("nobody signs this call")
+        return self._caller
+
+    @property
+    def connection(self) -> Connection:
+        if self._connection is None:
+            raise LookupError("this call is answered on any host")
+        return self._connection
+
+    @property
+    def by(self) -> str:
+        """Who acts, for the records."""
+        return self.caller.principal.arn
+
+    @property
+    def account(self) -> AccountId:
+        """The caller's own."""
+        return AccountId(self.caller.principal.account)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A declared call. `request` is the type its body is decoded into; None: the body is ignored."""
+
+    path: str
+    method: str
+    action: Actions
+    resource: FindsTargets | None
+    request: Any
+    body_limit: int
+    event: str
+    """Its name in the audit record."""
+    read_only: bool | Callable[[Any], bool]
+    continues: Callable[[Any], bool]
+    """Whether a request goes on with another that is in the record, and needs no event of its own."""
+    any_host: bool
+    run: Callable[[Call, Any], Awaitable[Response]]
+
+    def actions(self, call: Call, request: Any) -> Sequence[str]:
+        """The actions that this request needs; none for an exempt operation."""
+        if isinstance(self.action, Exempt):
+            return ()
+        return self.action(call, request) if callable(self.action) else (self.action,)
+
+    async def targets(self, call: Call, request: Any) -> Sequence[Target]:
+        """What they are decided on, looked up where need be."""
+        found = () if self.resource is None else self.resource(call, request)
+        return await found if isinstance(found, Awaitable) else found
+
+    def only_reads(self, call: Call) -> bool:
+        """CloudTrail's `readOnly`. A call whose request could not be read counts as a write where that would matter."""
+        if callable(self.read_only):
+            return call.request is not None and self.read_only(call.request)
+        return self.read_only
+
+    def needs_event(self, call: Call) -> bool:
+        """Whether the audit record has an event of the call: somebody signed it, and it goes on with no other one."""
+        if not call.is_signed:
+            return False
+        return call.failure is not None or call.request is None or not self.continues(call.request)
+
+    def decoded(self, body: bytes) -> Any:
+        """The request that a body holds, where none is an empty object; Serialization."""
+        if self.request is None:
+            return None
+        try:
+            return msgspec.json.decode(body or b"{}", type=self.request)
+        except msgspec.DecodeError as error:
+            raise Serialization(str(error)) from error
+
+
+class Operations:
+    """A table of calls."""
+
+    def __init__(self) -> None:
+        self.all: list[Operation] = []
+
+    def operation(
+        self,
+        path: str,
+        *,
+        action: Actions,
+        resource: FindsTargets | None = None,
+        method: str = "POST",
+        body_limit: int = BODY_LIMIT,
+        event: str | None = None,
+        read_only: bool | Callable[[Any], bool] | None = None,
+        continues: Callable[[Any], bool] | None = None,
+        any_host: bool = False,
+    ) -> Callable[[F], F]:
+        """Register the decorated function; its second parameter is annotated with the request's type, or None.
+
+        `event`: by default after the path (`/_moorage/policy/try` is PolicyTry). `read_only`: by default what GET asks.
+        `any_host`: answered whatever the Host header says; for health checks. ValueError for an operation that declares
+        no action and is not exempt, or is there already.
+        """
+        check_declared(f"{method} {path}", action, resource, AUTHENTICATED, UNAUTHENTICATED, BY_STATE)
+        if any((each.path, each.method) == (path, method) for each in self.all):
+            raise ValueError(f"{method} {path} is registered twice")
+
+        def register(function: F) -> F:
+            annotations = inspect.get_annotations(function, eval_str=True)
+            _, request = (annotations[name] for name in inspect.signature(function).parameters)
+            self.all.append(
+                Operation(
+                    path,
+                    method,
+                    action,
+                    resource,
+                    request,
+                    body_limit,
+                    event or _name(path),
+                    method == "GET" if read_only is None else read_only,
+                    continues or (lambda _: False),
+                    any_host,
+                    function,
+                )
+            )
+            return function
+
+        return register
+
+
+ADMIN: Final = Operations()
+"""What every server answers."""
+DEV: Final = Operations()
+"""What only dev mode answers."""
+
+
+def _name(path: str) -> str:
+    """The name of the event; what a path holds of names and ids is not part of it."""
+    steps = [step for step in path.removeprefix("/_moorage/").split("/") if not step.startswith("{")]
+    return "".join(word.capitalize() for step in steps for word in _WORD.findall(step.lower()))
+
+
+class NamesRepository(Protocol):
+    """A request about a repository of an account, by default the caller's own."""
+
+    @property
+    def repository(self) -> str: ...
+
+    @property
+    def account(self) -> str | None: ...
+
+
+def account_of(call: Call, text: str | None) -> AccountId:
+    """The account named, or the caller's own; InvalidParameter."""
+    with names():
+        return call.account if text is None else account_id(text)
+
+
+def ref_of(call: Call, request: NamesRepository) -> RepositoryRef:
+    """The repository named, in the region of the signature; InvalidParameter."""
+    with names():
+        return RepositoryRef(account_of(call, request.account), call.region, repository_name(request.repository))
+
+
+# What operations are decided on: for `resource=` of an operation's declaration.
+
+
+def the_repository(call: Call, request: NamesRepository) -> Sequence[Target]:
+    return (ref_of(call, request),)
+
+
+@contextlib.contextmanager
+def names() -> Iterator[None]:
+    """A name that does not parse is the client's mistake."""
+    try:
+        yield
+    except InvalidNameError as error:
+        raise InvalidParameter(str(error)) from error

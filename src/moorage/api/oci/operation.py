@@ -1,0 +1,71 @@
+"""What an operation of /v2/ declares: its route, who runs it, what must be allowed before, and its event.
+
+The operations stand in one table (`operations.py`). The door decides `actions` before it calls `handler`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from moorage.access.authorize import Resource
+from moorage.api.authorization import AUTHENTICATED, BY_STATE, Exempt, check_declared
+from moorage.settings import Settings
+
+if TYPE_CHECKING:
+    from moorage.api.oci.exchange import Exchange
+
+Handler: TypeAlias = "Callable[[Exchange], Awaitable[None]]"
+Actions: TypeAlias = "tuple[str, ...] | Callable[[Exchange], tuple[str, ...] | Exempt] | Exempt"
+"""What must be allowed, always or by the request. BY_STATE: a rule of the registry decides, through `Authorizer`."""
+Limit: TypeAlias = Callable[[Settings], int]
+"""Bytes of a body."""
+
+
+class ApiEvent(NamedTuple):
+    """The API operation that a request is in the audit record (ecr-behaviour.md §14)."""
+
+    name: str
+    members: Callable[[str, Mapping[str, str]], dict[str, Any]]
+    """The operation's own parameters, of the path's last part and the query."""
+
+
+def the_repository(exchange: "Exchange") -> Resource:
+    """The repository that the path names."""
+    return exchange.ref
+
+
+def no_body(_settings: Settings) -> int:
+    """The operation reads no body."""
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method on one route. ValueError when it declares no action, which only the ping may."""
+
+    kind: str
+    """The kind of route, as in `routes.py`."""
+    method: str
+    handler: Handler
+    actions: Actions
+    event: "ApiEvent | Callable[[Exchange], ApiEvent] | None"
+    """None: the API has nothing like it."""
+    resource: "Callable[[Exchange], Resource]" = the_repository
+    read_only: bool = False
+    body_limit: Limit = no_body
+    """A longer body is refused: unread where its length is announced, else once it is seen."""
+
+    def __post_init__(self) -> None:
+        exempt = isinstance(self.actions, Exempt)
+        check_declared(f"{self.method} {self.kind}", self.actions, None if exempt else self.resource, AUTHENTICATED)
+
+    def needs(self, exchange: "Exchange") -> tuple[str, ...] | Exempt:
+        """The actions that this request needs, or why its door decides none."""
+        found = self.actions(exchange) if callable(self.actions) else self.actions
+        if isinstance(found, Exempt) and found is not self.actions and found is not BY_STATE:
+            raise ValueError(f"{self.method} {self.kind}: a request cannot be exempt because of {found}")
+        return found
+
+    def event_of(self, exchange: "Exchange") -> ApiEvent | None:
+        """What the audit record calls this request."""
+        return self.event(exchange) if callable(self.event) else self.event

@@ -1,0 +1,148 @@
+"""The operations of /v2/, in one table: who may do what is read here and nowhere else.
+
+Three decisions rest on what is stored, and are made by rules of the registry that take an `Authorizer`: a mount needs
+`ecr:GetDownloadUrlForLayer` on its source, a repository made on push `ecr:CreateRepository`, and the catalog of profile
+`oci` shows those repositories that the caller may describe.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from moorage.access.authorize import Registry, Resource
+from moorage.api.authorization import AUTHENTICATED, BY_STATE, Exempt
+from moorage.api.oci import blobs, catalog, manifests, ping, referrers, tags, trail, uploads
+from moorage.api.oci.exchange import Exchange
+from moorage.api.oci.operation import ApiEvent, Operation
+from moorage.api.oci.routes import BLOBS, CATALOG, MANIFESTS, PING, REFERRERS, TAGS, UPLOADS
+from moorage.settings import Settings
+
+_BEGIN: Final = "ecr:InitiateLayerUpload"
+_PART: Final = "ecr:UploadLayerPart"
+_COMPLETE: Final = "ecr:CompleteLayerUpload"
+_BEGUN: Final = ApiEvent("InitiateLayerUpload", trail.begun)
+_COMPLETED_AT_ONCE: Final = ApiEvent("CompleteLayerUpload", trail.begun)
+
+
+def _catalog(exchange: Exchange) -> tuple[str, ...] | Exempt:
+    """Profile `aws`: describing all of the registry's repositories must be allowed in any case."""
+    return ("ecr:DescribeRepositories",) if exchange.services.aws else BY_STATE
+
+
+def _whole_registry(exchange: Exchange) -> Resource:
+    location = exchange.services.locations.of_host(exchange.connection.host)
+    return Registry(location.account, location.region, all_repositories=True)
+
+
+def _begin(exchange: Exchange) -> tuple[str, ...]:
+    """POST with `digest` is a whole upload in one request."""
+    return (_BEGIN, _PART, _COMPLETE) if uploads.is_whole(exchange) else (_BEGIN,)
+
+
+def _begin_event(exchange: Exchange) -> ApiEvent:
+    return _COMPLETED_AT_ONCE if uploads.is_whole(exchange) else _BEGUN
+
+
+def _finish(exchange: Exchange) -> tuple[str, ...]:
+    """PUT with a body adds a last part; the handler reads no other body."""
+    return (_COMPLETE, _PART) if exchange.has_body else (_COMPLETE,)
+
+
+def _manifest(settings: Settings) -> int:
+    return settings.max_manifest_bytes
+
+
+def _layer(settings: Settings) -> int:
+    return settings.max_layer_bytes
+
+
+_TABLE: Final = (
+    Operation(PING, "GET", ping.get, AUTHENTICATED, None, read_only=True),
+    Operation(PING, "HEAD", ping.get, AUTHENTICATED, None, read_only=True),
+    Operation(
+        CATALOG,
+        "GET",
+        catalog.get,
+        _catalog,
+        ApiEvent("DescribeRepositories", trail.nothing),
+        resource=_whole_registry,
+        read_only=True,
+    ),
+    Operation(
+        MANIFESTS,
+        "GET",
+        manifests.get,
+        ("ecr:BatchGetImage",),
+        ApiEvent("BatchGetImage", trail.image),
+        read_only=True,
+    ),
+    Operation(
+        MANIFESTS,
+        "HEAD",
+        manifests.get,
+        ("ecr:BatchGetImage",),
+        ApiEvent("BatchGetImage", trail.image),
+        read_only=True,
+    ),
+    Operation(
+        MANIFESTS,
+        "PUT",
+        manifests.put,
+        ("ecr:PutImage",),
+        ApiEvent("PutImage", trail.image_id),
+        body_limit=_manifest,
+    ),
+    Operation(
+        MANIFESTS,
+        "DELETE",
+        manifests.delete,
+        ("ecr:BatchDeleteImage",),
+        ApiEvent("BatchDeleteImage", trail.image),
+    ),
+    Operation(
+        BLOBS,
+        "GET",
+        blobs.get,
+        ("ecr:GetDownloadUrlForLayer",),
+        ApiEvent("GetDownloadUrlForLayer", trail.layer),
+        read_only=True,
+    ),
+    Operation(
+        BLOBS,
+        "HEAD",
+        blobs.head,
+        ("ecr:BatchCheckLayerAvailability",),
+        ApiEvent("BatchCheckLayerAvailability", trail.layers),
+        read_only=True,
+    ),
+    Operation(BLOBS, "DELETE", blobs.delete, ("ecr:BatchDeleteImage",), ApiEvent("BatchDeleteImage", trail.layers)),
+    Operation(UPLOADS, "POST", uploads.begin, _begin, _begin_event, body_limit=_layer),
+    Operation(UPLOADS, "PATCH", uploads.append, (_PART,), ApiEvent("UploadLayerPart", trail.upload), body_limit=_layer),
+    Operation(
+        UPLOADS, "PUT", uploads.finish, _finish, ApiEvent("CompleteLayerUpload", trail.upload), body_limit=_layer
+    ),
+    Operation(UPLOADS, "GET", uploads.status, (_PART,), ApiEvent("UploadLayerPart", trail.upload), read_only=True),
+    Operation(UPLOADS, "DELETE", uploads.cancel, (_COMPLETE,), ApiEvent("CompleteLayerUpload", trail.upload)),
+    Operation(TAGS, "GET", tags.get, ("ecr:ListImages",), ApiEvent("ListImages", trail.nothing), read_only=True),
+    Operation(
+        REFERRERS,
+        "GET",
+        referrers.get,
+        ("ecr:BatchGetImage",),
+        ApiEvent("ListImageReferrers", trail.subject),
+        read_only=True,
+    ),
+)
+
+
+def _by_route(*operations: Operation) -> Mapping[str, Mapping[str, Operation]]:
+    table: dict[str, dict[str, Operation]] = {}
+    for each in operations:
+        if each.method in table.setdefault(each.kind, {}):
+            raise ValueError(f"/v2/ has two operations {each.method} {each.kind}")
+        table[each.kind][each.method] = each
+    return MappingProxyType(table)
+
+
+OPERATIONS: Final = _by_route(*_TABLE)
+"""By kind of route, then by method."""

@@ -1,0 +1,112 @@
+"""What is declared and how it is decided: nothing is registered without a declaration, and nothing runs undecided."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from moorage.access.authorize import NamedResource
+from moorage.api.admin.operation import Call, Operations
+from moorage.api.authorization import (
+    AUTHENTICATED,
+    BY_STATE,
+    UNAUTHENTICATED,
+    Concealed,
+    UndecidedError,
+    check_declared,
+    decide,
+)
+from moorage.api.aws.operation import Service
+from moorage.api.oci import ping
+from moorage.api.oci.operation import Operation
+from moorage.errors import AccessDenied
+from moorage.names import AccountId
+
+ACCOUNT = AccountId("111122223333")
+ASKED, FOUND = NamedResource(ACCOUNT, "user/bob"), NamedResource(ACCOUNT, "user/hidden/bob")
+
+
+class Rules:
+    """Allows the resources that the test says, and writes down what it is asked."""
+
+    def __init__(self, *allowed: NamedResource) -> None:
+        self.allowed = allowed
+        self.recorded: list[str] = []
+
+    async def require(self, caller: Any, connection: Any, action: str, resource: Any, **_: Any) -> None:
+        self.recorded.append(f"{action} {resource.arn}")
+        if resource not in self.allowed:
+            raise AccessDenied(f"not on {resource.arn}")
+
+    async def sees(self, caller: Any, connection: Any, action: str, resource: Any, **_: Any) -> bool:
+        return resource in self.allowed
+
+
+async def decided(rules: Any, actions: Sequence[str], targets: Sequence[Any]) -> None:
+    nobody: Any = None
+    await decide(rules, nobody, nobody, actions, targets)
+
+
+@pytest.mark.parametrize("missing", [None, "", ()])
+def test_no_door_takes_an_operation_without_an_action(missing: Any) -> None:
+    with pytest.raises(ValueError, match="declares no action"):
+        Service("thing", "json", "V1").operation("Wish", action=missing, resource=lambda *_: [ASKED])
+    with pytest.raises(ValueError, match="declares no action"):
+        Operations().operation("/_moorage/wish", action=missing, resource=lambda *_: [ASKED])
+    with pytest.raises(ValueError, match="declares no action"):
+        Operation("wish", "GET", ping.get, missing, None)
+
+
+def test_an_action_goes_with_a_resource_and_an_exemption_with_none() -> None:
+    with pytest.raises(ValueError, match="declares no resource"):
+        Service("thing", "json", "V1").operation("Wish", action="thing:Wish")
+    with pytest.raises(ValueError, match="declares no resource"):
+        Operations().operation("/_moorage/wish", action="moorage:Wish")
+    with pytest.raises(ValueError, match="has no resource"):
+        check_declared("wish", AUTHENTICATED, ASKED, AUTHENTICATED)
+
+
+def test_each_door_has_its_exemptions() -> None:
+    for exempt in (UNAUTHENTICATED, BY_STATE):
+        with pytest.raises(ValueError, match="no exemption of this door"):
+            Service("thing", "json", "V1").operation("Wish", action=exempt)
+        with pytest.raises(ValueError, match="no exemption of this door"):
+            Operation("wish", "GET", ping.get, exempt, None)
+
+
+def test_a_call_is_registered_once() -> None:
+    table = Operations()
+
+    @table.operation("/_moorage/wish", action=UNAUTHENTICATED)
+    async def wish(call: Call, request: None) -> Any: ...
+
+    with pytest.raises(ValueError, match="twice"):
+        table.operation("/_moorage/wish", action=UNAUTHENTICATED)(wish)
+
+
+@pytest.mark.parametrize(("actions", "targets"), [((), (ASKED,)), (("iam:GetUser",), ()), ((), ())])
+async def test_an_empty_side_decides_nothing_and_raises(actions: Any, targets: Any) -> None:
+    rules = Rules(ASKED)
+    with pytest.raises(UndecidedError):
+        await decided(rules, actions, targets)
+    assert rules.recorded == []
+
+
+async def test_every_action_is_decided_on_every_target() -> None:
+    rules = Rules(ASKED, FOUND)
+    await decided(rules, ["a", "b"], [ASKED, FOUND])
+    assert rules.recorded == ["a user/bob", "a user/hidden/bob", "b user/bob", "b user/hidden/bob"]
+
+
+async def test_a_concealed_resource_is_named_only_to_whoever_may_use_it() -> None:
+    concealed = Concealed(ASKED, FOUND)
+    allowed = Rules(FOUND)
+    await decided(allowed, ["a"], [concealed])
+    assert allowed.recorded == ["a user/hidden/bob"]
+    denied = Rules()
+    with pytest.raises(AccessDenied, match="user/bob"):
+        await decided(denied, ["a"], [concealed])
+    assert denied.recorded == ["a user/bob"]
+    by_the_other_name = Rules(ASKED)  # what is asked for is not what is found: the permission does not carry over
+    with pytest.raises(AccessDenied, match="hidden"):
+        await decided(by_the_other_name, ["a"], [concealed])

@@ -1,0 +1,100 @@
+"""The cache: results that can be computed again, bounded in bytes, their size in `/metrics`.
+
+What depends on the authorization epoch is kept by `store.metadata.epoch.EpochCache`, which is built on it. Pure
+functions of short texts may use `functools.lru_cache` instead, which `measured` puts into `/metrics`.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from weakref import WeakValueDictionary
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+ENTRY: Final = 128
+"""Bytes of an entry beside its key and value: a slot of the table, and a place in the order of eviction (125 measured
+with tracemalloc, Python 3.11)."""
+
+
+class Cache(dict[K, V]):
+    """Keeps at most `most` bytes of results; when it is full, the results kept first are evicted first.
+
+    A lookup is `dict.get`, because it is on the path of every request. That is why eviction goes by age and not by use:
+    a result in use is computed once more for each time that the whole cache turns over. Entries are evicted one by one
+    as others come, so that no call frees many objects at once.
+    """
+
+    __slots__ = ("__weakref__", "_order", "_size_of", "most", "name", "size")
+
+    def __init__(self, name: str, most: int, size_of: Callable[[K, V], int]) -> None:
+        """`name`: its label in `/metrics`. `size_of`: bytes of a key and its value, with what nothing else holds."""
+        super().__init__()
+        self.name: Final = name
+        self.most: Final = most
+        self._size_of: Final = size_of
+        self.size = 0
+        """Bytes that are kept."""
+        self._order: Final[deque[tuple[K, V, int]]] = deque()
+        _caches[id(self)] = self
+
+    def keep(self, key: K, value: V) -> None:
+        """Keep the value, unless it alone is larger than the cache."""
+        if key in self and self[key] is value:
+            return
+        size = self._size_of(key, value) + ENTRY
+        if size > self.most:
+            return
+        self[key] = value
+        self._order.append((key, value, size))
+        self.size += size
+        while self.size > self.most:
+            self._evict()
+
+    def clear(self) -> None:
+        """Evict everything."""
+        super().clear()
+        self._order.clear()
+        self.size = 0
+
+    def _evict(self) -> None:
+        key, value, size = self._order.popleft()
+        self.size -= size
+        if self.get(key) is value:  # else another value was kept under the key since
+            self.pop(key, None)
+
+
+class Measured(Protocol):
+    """A function under `functools.lru_cache`."""
+
+    def cache_info(self) -> Any: ...
+
+
+class Size(NamedTuple):
+    """How much all caches of one name hold in this process."""
+
+    name: str
+    bytes: int
+    entries: int
+
+
+_caches: Final[WeakValueDictionary[int, Cache[Any, Any]]] = WeakValueDictionary()
+_functions: Final[dict[str, tuple[Measured, int]]] = {}
+
+
+def measured(name: str, function: Measured, entry: int) -> None:
+    """Show the `lru_cache` of a function in `/metrics`. `entry`: the most bytes that one of its entries takes."""
+    _functions[name] = (function, entry)
+
+
+def sizes() -> Iterable[Size]:
+    """The size of every cache of this process, by name."""
+    held: Counter[str] = Counter()
+    entries: Counter[str] = Counter()
+    for each in list(_caches.values()):
+        held[each.name] += each.size
+        entries[each.name] += len(each)
+    for name, (function, entry) in _functions.items():
+        entries[name] = function.cache_info().currsize
+        held[name] = entries[name] * entry
+    return [Size(name, held[name], entries[name]) for name in sorted(entries)]

@@ -39,10 +39,10 @@ def test_a_value_that_is_kept_again_counts_once() -> None:
 def test_a_replaced_value_counts_until_its_turn_and_the_new_one_outlives_it() -> None:
     cache = _cache(2 * (ENTRY + 11))
     cache.keep("a", bytes(10))
-    cache.keep("a", bytearray(10))
+    cache.keep("a", bytes(9) + b"2")
     assert cache.size == cache.most
     cache.keep("b", bytes(10))
-    assert dict(cache) == {"a": bytes(10), "b": bytes(10)}
+    assert dict(cache) == {"a": bytes(9) + b"2", "b": bytes(10)}
     assert cache.size == cache.most
 
 
@@ -83,3 +83,28 @@ def test_a_measured_function_shows_the_entries_of_its_cache() -> None:
     double(1)
     double(2)
     assert Size("test-function", 200, 2) in sizes()
+
+
+class _Shared:
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+
+def test_what_several_values_share_counts_once_until_the_last_of_them_is_evicted() -> None:
+    cache: Cache[str, list[_Shared]] = Cache("test", 3 * ENTRY + 100, lambda *_: 0, lambda value: value)
+    large, small = _Shared(60), _Shared(30)
+    cache.keep("a", [large])
+    cache.keep("b", [large, small])
+    assert cache.size == 2 * ENTRY + 90
+    cache.keep("c", [small])
+    assert (list(cache), cache.size) == (["a", "b", "c"], 3 * ENTRY + 90)
+    cache.keep("d", [small])
+    assert (list(cache), cache.size) == (["b", "c", "d"], 3 * ENTRY + 90)
+    cache.keep("e", [small])
+    assert (list(cache), cache.size) == (["c", "d", "e"], 3 * ENTRY + 30)
+    cache.keep("f", [_Shared(101 + 2 * ENTRY)])
+    assert "f" not in cache
+    cache.clear()
+    assert cache.size == 0
+    cache.keep("a", [large])
+    assert cache.size == ENTRY + 60

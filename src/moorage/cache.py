@@ -17,6 +17,18 @@ ENTRY: Final = 128
 with tracemalloc, Python 3.11)."""
 
 
+class Sized(Protocol):
+    """What knows its own size: bytes, without what it shares with others of its kind."""
+
+    @property
+    def size(self) -> int: ...
+
+
+def nothing(_value: object) -> Iterable[Sized]:
+    """What most values share with the others of their cache."""
+    return ()
+
+
 class Cache(dict[K, V]):
     """Keeps at most `most` bytes of results; when it is full, the results kept first are evicted first.
 
@@ -25,17 +37,29 @@ class Cache(dict[K, V]):
     as others come, so that no call frees many objects at once.
     """
 
-    __slots__ = ("__weakref__", "_order", "_size_of", "most", "name", "size")
+    __slots__ = ("__weakref__", "_holders", "_order", "_shares", "_size_of", "most", "name", "size")
 
-    def __init__(self, name: str, most: int, size_of: Callable[[K, V], int]) -> None:
-        """`name`: its label in `/metrics`. `size_of`: bytes of a key and its value, with what nothing else holds."""
+    def __init__(
+        self,
+        name: str,
+        most: int,
+        size_of: Callable[[K, V], int],
+        shares: Callable[[V], Iterable[Sized]] = nothing,
+    ) -> None:
+        """`name`: its label in `/metrics`. `size_of`: bytes of a key and its value, with what nothing else holds.
+
+        `shares`: what several values may hold together (a compiled policy, say); each counts once.
+        """
         super().__init__()
         self.name: Final = name
         self.most: Final = most
         self._size_of: Final = size_of
+        self._shares: Final = shares
         self.size = 0
         """Bytes that are kept."""
         self._order: Final[deque[tuple[K, V, int]]] = deque()
+        self._holders: Final[Counter[int]] = Counter()
+        """How many entries hold a shared object, by its id."""
         _caches[id(self)] = self
 
     def keep(self, key: K, value: V) -> None:
@@ -43,11 +67,16 @@ class Cache(dict[K, V]):
         if key in self and self[key] is value:
             return
         size = self._size_of(key, value) + ENTRY
-        if size > self.most:
+        shared = tuple(self._shares(value))
+        if size + sum(each.size for each in shared) > self.most:
             return
         self[key] = value
         self._order.append((key, value, size))
         self.size += size
+        for each in shared:
+            self._holders[id(each)] += 1
+            if self._holders[id(each)] == 1:
+                self.size += each.size
         while self.size > self.most:
             self._evict()
 
@@ -55,11 +84,17 @@ class Cache(dict[K, V]):
         """Evict everything."""
         super().clear()
         self._order.clear()
+        self._holders.clear()
         self.size = 0
 
     def _evict(self) -> None:
         key, value, size = self._order.popleft()
         self.size -= size
+        for each in self._shares(value):
+            self._holders[id(each)] -= 1
+            if not self._holders[id(each)]:
+                del self._holders[id(each)]
+                self.size -= each.size
         if self.get(key) is value:  # else another value was kept under the key since
             self.pop(key, None)
 

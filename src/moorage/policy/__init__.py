@@ -2,7 +2,7 @@
 
 from moorage.policy.actions import ECR_ACTIONS, ON_REPOSITORY, EcrAction, ecr_action
 from moorage.policy.decision import Decision, PolicyTrace, SetName, SetTrace
-from moorage.policy.document import Document, parse
+from moorage.policy.document import Document
 from moorage.policy.evaluate import Plan, evaluate
 from moorage.policy.explanation import context as told_context
 from moorage.policy.explanation import explanation
@@ -10,6 +10,7 @@ from moorage.policy.fault import PolicyError
 from moorage.policy.keys import context_keys
 from moorage.policy.kind import Kind
 from moorage.policy.lockout import locks_out
+from moorage.policy.parsed import parse
 from moorage.policy.principal import (
     ANONYMOUS,
     Principal,

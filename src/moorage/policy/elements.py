@@ -15,7 +15,7 @@ from moorage.policy.conditions import OperatorName, operator_name
 from moorage.policy.fault import Faults, PolicyError
 from moorage.policy.kind import Needs, Rules, Scope
 from moorage.policy.principal import is_aws_principal, is_service_principal
-from moorage.policy.reading import as_list, as_object, as_text, member
+from moorage.policy.reading import MAX_POINTER, as_list, as_object, as_text, member
 from moorage.policy.statement import Effect
 
 VERSIONS: Final = ("2008-10-17", "2012-10-17")
@@ -344,6 +344,8 @@ def _tests(
                     f"the condition key {key} is there twice, in different case",
                     here,
                 )
+            if len(here) > MAX_POINTER:
+                raise PolicyError("VALUE_TOO_LONG", f"no path is longer than {MAX_POINTER} characters", at)
             seen.add(key.lower())
             values = []
             for item, item_at in as_list(value, here):

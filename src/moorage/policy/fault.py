@@ -20,6 +20,10 @@ class PolicyError(Exception):
         self.pointer = pointer
         self.at = at
 
+    def again(self) -> "PolicyError":
+        """The same fault, to be raised once more: one that is kept must not gather the frames that it was raised in."""
+        return PolicyError(self.code, self.reason, self.pointer, at=self.at)
+
 
 MOST: Final = 1000
 """Faults that are kept of one text."""
@@ -47,5 +51,6 @@ class Faults:
     ) -> bool:
         if not self.keep or not isinstance(error, PolicyError) or len(self.found) >= MOST:
             return False
-        self.found.append(error)
+        # Its traceback refers to the frames of the reading, which refer to these faults: a cycle for each.
+        self.found.append(error.with_traceback(None))
         return True

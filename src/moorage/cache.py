@@ -5,7 +5,8 @@ functions of short texts may use `functools.lru_cache` instead, which `measured`
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from sys import getsizeof
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -97,6 +98,26 @@ class Cache(dict[K, V]):
                 self.size -= each.size
         if self.get(key) is value:  # else another value was kept under the key since
             self.pop(key, None)
+
+
+def footprint(value: Any) -> int:
+    """Bytes of a plain value with everything in it: texts, numbers, containers, named tuples, msgspec's structs.
+
+    What the value shares with others is counted too.
+    """
+    size = getsizeof(value)
+    if isinstance(value, str | bytes | int | float) or value is None:
+        return size
+    if isinstance(value, Mapping):
+        return size + sum(footprint(key) + footprint(each) for key, each in value.items())
+    if isinstance(value, tuple | list | set | frozenset):
+        return size + sum(map(footprint, value))
+    return size + sum(footprint(getattr(value, name)) for name in getattr(value, "__struct_fields__", ()))
+
+
+def entry_footprint(key: Any, value: Any) -> int:
+    """The same of a key and its value."""
+    return footprint(key) + footprint(value)
 
 
 class Measured(Protocol):

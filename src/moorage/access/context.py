@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from moorage import policy
 from moorage.access.caller import Caller, Connection
-from moorage.memo import Memo
+from moorage.cache import Cache, footprint
 
 if TYPE_CHECKING:
     from moorage.identity.credentials import Credential
 
 Values = dict[str, str | tuple[str, ...]]
-_ALIKE = 1024
-"""Contexts of one second that are kept."""
+_ALIKE = 4 << 20
+"""Bytes of the contexts of one second that are cached."""
 
 _TYPES: Mapping[str, str] = {
     "root": "Account",
@@ -67,7 +67,9 @@ class Contexts:
 
     def __init__(self) -> None:
         self._second = 0
-        self._made: Memo[tuple[object, ...], tuple[Values, object, object, object]] = Memo(_ALIKE)
+        self._made: Cache[tuple[object, ...], tuple[Values, object, object, object]] = Cache(
+            "contexts", _ALIKE, lambda key, made: footprint(key) + footprint(made[0])
+        )
 
     def of(
         self,

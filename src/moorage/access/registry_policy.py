@@ -36,12 +36,13 @@ class RegistryPolicyCheck:
     def __init__(self, principals: Principals, policies: RegistryPolicies) -> None:
         self._principals = principals
         self._policies = policies
+        self._last: policy.Parsed | None = None
 
     async def check_and_canonicalise(self, account: AccountId, region: Region, text: str) -> str:
         """The stored form of `text`. InvalidParameter: not a policy of the registry's scope, an unknown principal."""
         scope = (await self._policies.in_force(account, region)).scope
         try:
-            document = policy.parse(text, policy.Kind.REGISTRY)
+            document = self._parsed(text).document()
             has_ids = any(map(policy.is_unique_id, document.principals))
             named = await self._principals.named(document, await self._text(account, region) if has_ids else "")
         except policy.PolicyError as error:
@@ -54,7 +55,13 @@ class RegistryPolicyCheck:
 
     def findings(self, account: AccountId, text: str) -> str:
         """What lint has to say of `text` as the registry policy of `account`, as a header: ASCII, one line, bounded."""
-        return lint.as_header(lint.lint(text, policy.Kind.REGISTRY, account=account))
+        return lint.as_header(lint.lint_parsed(self._parsed(text), account=account))
+
+    def _parsed(self, text: str) -> policy.Parsed:
+        """The last text is kept: one call asks for its findings and then checks it."""
+        if self._last is None or self._last.text != text:
+            self._last = policy.parsed(text, policy.Kind.REGISTRY)
+        return self._last
 
     async def shown(self, stored: str) -> str:
         """The stored text as clients see it."""

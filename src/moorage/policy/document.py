@@ -89,14 +89,21 @@ def _compiled(one: StatementElements, kind: Kind, variables: bool) -> Statement:
         Actions(action.texts, negated=action.negated, service=service),
         None if resource is None else Resources(resource.texts, negated=resource.negated, variables=variables),
         tuple(
-            Test(test.operator, test.key, [value.text for value in test.values], variables=variables)
-            for test in one.tests
+            [
+                Test(test.operator, test.key, [value.text for value in test.values], variables=variables)
+                for test in one.tests
+            ]
         ),
     )
 
 
 def _named(principal: Listed) -> Principals:
-    aws, services, federated = (_under(key, principal) for key in ("AWS", "Service", "Federated"))
+    aws: list[str] = []
+    services: list[str] = []
+    federated: list[str] = []
+    under = {"AWS": aws, "Service": services, "Federated": federated}
+    for entry in principal.entries:
+        under[entry.key].append(entry.text)
     return Principals(aws, services, federated, negated=principal.negated)
 
 

@@ -1,6 +1,6 @@
 """The decision: every statement is read against the request, and what they say is combined (policy-engine.md §2)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from sys import getsizeof
 from typing import Any, Final, TypeAlias
 
@@ -9,7 +9,7 @@ from moorage.policy.conditions import UnfitRequestError
 from moorage.policy.decision import Decision, SetTrace
 from moorage.policy.narrowed import NarrowedSet, narrowed_sets
 from moorage.policy.principal import Principal
-from moorage.policy.request import Named, Policies, Request
+from moorage.policy.request import Policies, Request
 from moorage.policy.ruling import Ruling, rule
 from moorage.policy.statement import Finding, Inquiry, Statement
 from moorage.policy.variables import Context
@@ -68,7 +68,7 @@ class Plan:
         self._concluded: Final = ByValues(
             conclusions.conclude, reads, answers, reads_resource=any(of for _, of in alike)
         )
-        self.documents: Final = tuple({id(each.document): each.document for each in _attached(policies)}.values())
+        self.documents: Final = policies.documents()
         """Each document of the policies once."""
         statements = sum(len(document.statements) for document in self.documents)
         self.size: Final = _PLAN + _STATEMENT * statements + _OPEN * conclusions.count
@@ -139,14 +139,6 @@ def answer_size(key: tuple[object, ...], answer: Any) -> int:
     _, trace = answer
     policies = [policy for one in trace for policy in one.policies]
     return size + 300 + 120 * len(trace) + sum(120 + _FINDING * len(each.statements) for each in policies)
-
-
-def _attached(policies: Policies) -> Iterator[Named]:
-    for attached in (policies.identity, policies.resource, policies.trust, policies.boundary, policies.session):
-        yield from attached or ()
-    for levels in (policies.scp, policies.rcp):
-        for level in levels or ():
-            yield from level
 
 
 def _group(

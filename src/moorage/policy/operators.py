@@ -32,6 +32,8 @@ Build = Callable[[Sequence[str], bool], Comparison]
 """(the policy's values, whether the document has variables) → the comparison."""
 
 _V = TypeVar("_V")
+_LONGEST: Final = 64
+"""Characters of a date or of a network; the longest that can be read have fewer."""
 
 
 class Operator(NamedTuple):
@@ -178,7 +180,12 @@ def _read_instant(text: str) -> int | None:
     return (since.days * 86400 + since.seconds) * 10**9 + _nanoseconds(date[7])
 
 
-instant: Final = lru_cache(maxsize=1024)(_read_instant)
+_known_instant: Final = lru_cache(maxsize=1024)(_read_instant)
+
+
+def instant(text: str) -> int | None:
+    """As `_read_instant`. Any text may come, and only what can be a date is remembered."""
+    return _known_instant(text) if len(text) <= _LONGEST else None
 
 
 def _nanoseconds(fraction: str | None) -> int:
@@ -222,7 +229,21 @@ def _read_network(text: str) -> _Network | None:
     return network.version, int(network.network_address), int(network.netmask)
 
 
-_network: Final = lru_cache(maxsize=4096)(_read_network)
+_known_network: Final = lru_cache(maxsize=4096)(_read_network)
+
+
+def _network(text: str) -> _Network | None:
+    """As `_read_network`. Any text may come, and only what can be an address is remembered."""
+    return _known_network(text) if len(text) <= _LONGEST else None
+
+
+def is_exact_network(text: str) -> bool:
+    """Whether `text` is an address, or a range whose address has no bits beyond its mask."""
+    network = _network(text)
+    if network is None or text.count("/") > 1:
+        return False
+    address = _network(text.partition("/")[0])
+    return address is not None and address[1] == network[1]
 
 
 def _ip_address(values: Sequence[str], _variables: bool) -> Comparison:

@@ -112,8 +112,8 @@ class Principals:
         self.negated = negated
         self.anyone = "*" in named
         accounts = {text: account_named(text) for text in named}
-        self.accounts = frozenset(account for account in accounts.values() if account is not None)
-        self.entities = frozenset(text for text, account in accounts.items() if account is None)
+        self.accounts = frozenset([account for account in accounts.values() if account is not None])
+        self.entities = frozenset([text for text, account in accounts.items() if account is None])
         self.services = frozenset(services)
         self.federated = frozenset(federated)
 

@@ -213,9 +213,9 @@ def as_text(value: Json, pointer: str) -> str:
 
 def as_object(value: Json, pointer: str) -> Mapping[str, Json]:
     """`value`, which must be a JSON object."""
-    if not isinstance(value, Mapping):
-        raise PolicyError("DATA_TYPE_MISMATCH", "must be an object", pointer)
-    return value
+    if type(value) is dict or isinstance(value, Mapping):  # the second alone takes longer than all the rest
+        return value
+    raise PolicyError("DATA_TYPE_MISMATCH", "must be an object", pointer)
 
 
 def as_list(value: Json, pointer: str) -> list[tuple[Json, str]]:

@@ -113,7 +113,8 @@ class Statement:
         """Whether it takes more than the caller and the action to tell that the statement matches."""
         self.reads_resource: Final = self._resources is not None
         variables = () if self._resources is None else self._resources.reads
-        self.reads: Final = tuple(sorted({*variables, *[key for test in conditions for key in test.reads]}))
+        keys = [key for test in conditions for key in test.reads]
+        self.reads: Final = tuple(sorted({*variables, *keys}) if variables or len(keys) > 1 else keys)
         """The condition keys that `check` asks, each once."""
         self._findings: Final[dict[object, Finding]] = {}
         """Those made so far: by the element that failed, the strength of a match, the test and why it failed."""

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row
 
+from moorage.cache import entry_footprint
 from moorage.clock import Clock
 from moorage.errors import (
     InvalidParameter,
@@ -31,7 +32,7 @@ TAGS_AT_MOST = 50
 FILTERS_AT_MOST = 5
 _FILTER = re.compile(r"[0-9a-zA-Z._*-]{1,128}")
 _WITH_EXCLUSION = ("IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION")
-_STATES_KEPT = 16_384
+_STATES_KEPT = 8 << 20
 _WEIGHT = 1024  # bytes that a kept repository takes, roughly
 
 
@@ -70,7 +71,9 @@ class Repositories:
         self._epochs = epochs
         self._clock = clock
         self._settings = settings
-        self._states: epoch.UnderEpoch[RepositoryRef, State | None] = epoch.UnderEpoch(epochs, _STATES_KEPT, "value")
+        self._states: epoch.ReadThroughCache[RepositoryRef, State | None] = epoch.ReadThroughCache(
+            epochs, "repository_states", _STATES_KEPT, "value", entry_footprint
+        )
         self._found: Recent[RepositoryRef, Repository] = Recent(db, lambda _: _WEIGHT)
 
     async def create(

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from moorage.policy.elements import PolicyElements
 from moorage.policy.kind import Kind
 from moorage.policy.lint import actions, conditions, document, principals, resources, statements, variables
 from moorage.policy.lint.codes import Severity
@@ -59,16 +58,19 @@ def lint_parsed(policy: Parsed, *, account: str | None = None) -> Report:
     """The same of a text that was read already."""
     subject = Subject(policy, account)
     findings = [explained(subject, fault) for fault in policy.faults]
-    if _too_long(policy.elements):
+    if _too_long(policy):
         findings.append(subject.finding("TOO_LONG_TO_ANALYSE", "", "The policy lists more than lint looks at."))
     elif policy.complete:
         findings += (finding for rule in _RULES for finding in rule(subject))
     return _report(findings)
 
 
-def _too_long(found: PolicyElements) -> bool:
+def _too_long(policy: Parsed) -> bool:
+    text = policy.text
+    if len(text) < MAX_ENTRIES and "\\" not in text and text.count("*") + text.count("?") <= MAX_PATTERNS:
+        return False  # nothing to count
     entries = patterns = 0
-    for one in found.statements:
+    for one in policy.elements.statements:
         listed = [element for element in (one.principal, one.action, one.resource) if element is not None]
         entries += 1 + sum(len(element.entries) for element in listed)
         entries += sum(1 + len(test.values) for test in one.tests)

@@ -13,7 +13,7 @@ from moorage.policy.kind import Kind
 from moorage.policy.lint.codes import CODES
 from moorage.policy.lint.finding import Edit, Finding, Fix, Lines
 from moorage.policy.parsed import Parsed
-from moorage.policy.reading import Place, Places, member
+from moorage.policy.reading import Place, Places, as_list, member
 
 ATTACHED: Final = frozenset({Kind.IDENTITY, Kind.BOUNDARY, Kind.SESSION, Kind.SCP})
 """Kinds that are attached to whom they speak of."""
@@ -49,6 +49,11 @@ class Subject:
     def places(self) -> Places:
         """Where every value stands."""
         return self.policy.places
+
+    @cached_property
+    def json(self) -> list[Json]:
+        """The JSON of the statements."""
+        return [item for item, _ in as_list(self.document.get("Statement", []), "")]
 
     @cached_property
     def _lines(self) -> Lines:

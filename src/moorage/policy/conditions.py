@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from moorage.policy.fault import UnfitRequestError
 from moorage.policy.operators import OPERATORS, Comparison, Operator
 from moorage.policy.variables import Context, Template, shown
 
@@ -28,10 +29,6 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
     matched: bool
     because: Because
-
-
-class UnfitRequestError(Exception):
-    """The request holds something that is not text where text must be; it is denied as a whole."""
 
 
 _OUTCOMES: Final = (

@@ -5,8 +5,8 @@ from sys import getsizeof
 from typing import Any, Final, TypeAlias
 
 from moorage.policy.by_values import Answers, ByValues, Forgetful, number
-from moorage.policy.conditions import UnfitRequestError
 from moorage.policy.decision import Decision, SetTrace
+from moorage.policy.fault import UnfitRequestError
 from moorage.policy.narrowed import NarrowedSet, narrowed_sets
 from moorage.policy.principal import Principal
 from moorage.policy.request import Policies, Request

@@ -6,7 +6,8 @@ from typing import Final, Literal
 import msgspec
 
 from moorage.policy.action import Actions
-from moorage.policy.conditions import Because, Outcome, Test, UnfitRequestError
+from moorage.policy.conditions import Because, Outcome, Test
+from moorage.policy.fault import UnfitRequestError
 from moorage.policy.principal import ANY, NONE, STRENGTHS, Principal, Principals
 from moorage.policy.resource import Resources
 from moorage.policy.variables import Context

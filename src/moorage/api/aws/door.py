@@ -128,7 +128,8 @@ class AwsDoor:
             else:
                 body = await self._json(exchange, exchange.connection)
         except MoorageError as error:
-            refusal = error
+            # Its traceback refers to this frame, which refers to it: a cycle for each refusal.
+            refusal = error.with_traceback(None)
         except TimeoutError:
             refusal = Throttling()
         except Exception as error:  # noqa: BLE001 - a fault of ours must still be answered, and is logged

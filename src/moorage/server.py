@@ -23,9 +23,10 @@ from granian.server import Server
 from moorage import data_directory
 from moorage.settings import Settings
 
-_COLLECT_AFTER = (10_000, 20, 50)
-"""New objects, and younger collections, after which cycles are looked for: Python's own figures are for programs that
-keep less and make more cycles. A request makes none; what is remembered for the next one is looked through in vain."""
+_COLLECT_AFTER = (5_000, 10, 100)
+"""New objects, and younger collections, after which cycles are looked for. A request makes none (`tests/bounds`), so
+collections are insurance. A young one looks at 50,000 objects at most, in a few milliseconds; a full one looks at all
+that is cached, which is bounded."""
 
 
 class CannotServeError(Exception):
@@ -121,7 +122,7 @@ def _build(settings: Settings) -> Callable[..., Any]:
 
     application = build(settings)
     gc.collect()
-    gc.freeze()  # modules and classes stay: no collection need look at them again
+    gc.freeze()  # modules and classes stay: no collection needs to look at them again
     gc.set_threshold(*_COLLECT_AFTER)
     return application
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from moorage import policy
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
+from moorage.access.long_work import in_thread
 from moorage.access.principals import Principals, UnknownPrincipal, ids_of
 from moorage.cache import Cache
 from moorage.errors import InvalidParameter, RepositoryPolicyNotFound
@@ -17,6 +18,9 @@ from moorage.registry.policies import RepositoryPolicies
 _POLICY_TEXT = "PolicyText"
 MAX_TEXT = 10_240
 """Characters of a repository policy, as SetRepositoryPolicy takes it."""
+_LONG = 8192
+_MANY = 250
+"""Characters and commas. An ordinary policy of twenty statements has 5,000 and 140."""
 _TEXTS = 4 << 20
 """Bytes of the texts that are kept read: the same policy is often set on one repository after the other."""
 _PER_CHARACTER = 60
@@ -40,10 +44,10 @@ class RepositoryPolicyCheck:
         self._policies = policies
         self._texts: Cache[str, _Text] = Cache("policies_being_set", _TEXTS, lambda _, found: found.size)
 
-    def _text(self, text: str) -> "_Text":
+    async def _text(self, text: str, account: AccountId) -> "_Text":
         found = self._texts.get(text)
         if found is None:
-            found = _Text(text)
+            found = await in_thread(_prepared, text, account) if takes_long(text) else _Text(text)
             self._texts.keep(text, found)
         return found
 
@@ -73,7 +77,7 @@ class RepositoryPolicyCheck:
 
     async def _read(self, ref: RepositoryRef, text: str) -> tuple["_Text", Mapping[str, Entity]]:
         """`text`, and whom it names."""
-        found = self._text(text)
+        found = await self._text(text, ref.account)
         try:
             return found, await self._named(ref, found.parsed.document())
         except policy.PolicyError as error:
@@ -98,9 +102,9 @@ class RepositoryPolicyCheck:
         has_ids = any(map(policy.is_unique_id, document.principals))
         return await self._principals.named(document, await self.in_force(ref) if has_ids else "")
 
-    def findings(self, ref: RepositoryRef, text: str) -> str:
+    async def findings(self, ref: RepositoryRef, text: str) -> str:
         """What lint has to say of `text` as the policy of `ref`, as a header: ASCII, one line, bounded."""
-        return self._text(text).findings(ref.account)
+        return (await self._text(text, ref.account)).findings(ref.account)
 
     async def shown(self, stored: str) -> str:
         """The stored text as clients see it."""
@@ -112,6 +116,11 @@ class RepositoryPolicyCheck:
             return await self._policies.get(ref)
         except RepositoryPolicyNotFound:
             return ""
+
+
+def takes_long(text: str) -> bool:
+    """Whether reading it as a policy, with lint, may hold the event loop for more than a few milliseconds."""
+    return len(text) > _LONG or text.count(",") > _MANY
 
 
 class _Text:
@@ -158,6 +167,15 @@ class _Text:
     def stops_all(self, account: AccountId) -> bool:
         """Whether nobody of the account, its root included, could set another policy."""
         return policy.locks_out(self.parsed.document(), account)
+
+
+def _prepared(text: str, account: AccountId) -> _Text:
+    """A text with all of it found out that takes long."""
+    found = _Text(text)
+    found.findings(account)
+    if not found.parsed.faults:
+        found.stored({})
+    return found
 
 
 def _lock_out() -> InvalidParameter:

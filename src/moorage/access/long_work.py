@@ -12,7 +12,15 @@ from typing import Final, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_LONG: Final = 8192
+_MANY: Final = 250
+"""Characters and commas of a policy. An ordinary one of twenty statements has 5,000 and 140."""
 _THREAD: Final = ThreadPoolExecutor(1, "long-work")
+
+
+def takes_long(text: str) -> bool:
+    """Whether reading the text as a policy, with lint, may hold the event loop for more than a few milliseconds."""
+    return len(text) > _LONG or text.count(",") > _MANY
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -6,9 +6,8 @@ policy-engine.md §1.3, §1.5.
 from typing import Final
 
 from moorage import policy
-from moorage.access.long_work import in_thread
+from moorage.access.long_work import in_thread, takes_long
 from moorage.access.principals import Principals, UnknownPrincipal, ids_of
-from moorage.access.repository_policy import takes_long
 from moorage.errors import InvalidParameter, RegistryPolicyNotFound
 from moorage.names import AccountId, Region
 from moorage.policy import lint

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from moorage import policy
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
-from moorage.access.long_work import in_thread
+from moorage.access.long_work import in_thread, takes_long
 from moorage.access.principals import Principals, UnknownPrincipal, ids_of
 from moorage.cache import Cache
 from moorage.errors import InvalidParameter, RepositoryPolicyNotFound
@@ -18,9 +18,6 @@ from moorage.registry.policies import RepositoryPolicies
 _POLICY_TEXT = "PolicyText"
 MAX_TEXT = 10_240
 """Characters of a repository policy, as SetRepositoryPolicy takes it."""
-_LONG = 8192
-_MANY = 250
-"""Characters and commas. An ordinary policy of twenty statements has 5,000 and 140."""
 _TEXTS = 4 << 20
 """Bytes of the texts that are kept read: the same policy is often set on one repository after the other."""
 _PER_CHARACTER = 60
@@ -116,11 +113,6 @@ class RepositoryPolicyCheck:
             return await self._policies.get(ref)
         except RepositoryPolicyNotFound:
             return ""
-
-
-def takes_long(text: str) -> bool:
-    """Whether reading it as a policy, with lint, may hold the event loop for more than a few milliseconds."""
-    return len(text) > _LONG or text.count(",") > _MANY
 
 
 class _Text:

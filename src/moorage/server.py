@@ -23,9 +23,9 @@ from granian.server import Server
 from moorage import data_directory
 from moorage.settings import Settings
 
-_COLLECT_AFTER = (5_000, 10, 100)
+_COLLECT_AFTER = (2_000, 10, 100)
 """New objects, and younger collections, after which cycles are looked for. A request makes none (`tests/bounds`), so
-collections are insurance. A young one looks at 50,000 objects at most, in a few milliseconds; a full one looks at all
+collections are insurance. A young one looks at 20,000 objects at most, in a few milliseconds; a full one looks at all
 that is cached, which is bounded."""
 
 

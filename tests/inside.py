@@ -52,7 +52,7 @@ class Inside:
         cut: bool = False,
         **headers: str,
     ) -> Reply:
-        """A POST to the ECR door, unless `method` and `path` say otherwise; of any body chunks are taken as asked for."""
+        """A POST to the ECR door, unless `method` and `path` say otherwise; chunks are taken as they are asked for."""
         scope_of_key = f"{key}/20260101/{region}/{service}/aws4_request"
         sent = {
             "host": "localhost:4580",

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row
 
-from moorage.cache import entry_footprint
 from moorage.clock import Clock
 from moorage.errors import (
     InvalidParameter,
@@ -72,7 +71,7 @@ class Repositories:
         self._clock = clock
         self._settings = settings
         self._states: epoch.ReadThroughCache[RepositoryRef, State | None] = epoch.ReadThroughCache(
-            epochs, "repository_states", _STATES_KEPT, "value", entry_footprint
+            epochs, "repository_states", _STATES_KEPT, "value", lambda _, state: _state_size(state)
         )
         self._found: Recent[RepositoryRef, Repository] = Recent(db, lambda _: _WEIGHT)
 
@@ -222,6 +221,11 @@ class Repositories:
     async def state(self, ref: RepositoryRef, at: epoch.Epoch | None = None) -> State | None:
         """What a decision needs of the repository; None when there is none. `at`: the epoch, where it was just read."""
         return (await self._states.get(ref, partial(_state, ref=ref), at))[1]
+
+
+def _state_size(state: State | None) -> int:
+    """Bytes of a state and its repository's name; a tag has at most 384 characters. Cheap, as every change asks it."""
+    return 1000 if state is None else 1000 + 1700 * len(state.tags)
 
 
 def check_creatable(ref: RepositoryRef) -> None:

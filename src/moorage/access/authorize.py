@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 import structlog
 
-from moorage import metrics, policy
+from moorage import cache, metrics, policy
 from moorage.access import context, guard_rails
 from moorage.access.audit import Entry, Recorder
 from moorage.access.caller import Caller, Connection
@@ -21,6 +21,7 @@ from moorage.identity import aws_managed
 from moorage.identity.credentials import Attached, PolicySets
 from moorage.identity.organizations import Levels, Organizations
 from moorage.names import AccountId, Region, RepositoryRef, repository_arn
+from moorage.policy.remembered import REMEMBERED
 from moorage.registry import registry as registries
 from moorage.settings import Settings
 from moorage.store.metadata.epoch import Epoch, EpochCache
@@ -35,6 +36,9 @@ _ANSWERS = 8 << 20
 _NO_TAGS: Mapping[str, str] = {}
 _NO_POLICIES = PolicySets()
 _log = structlog.get_logger()
+for _name, (_function, _entry) in REMEMBERED.items():
+    cache.measured(_name, _function, _entry)
+cache.measured("repository_arns", repository_arn, 1_500)
 
 
 class Registry(NamedTuple):

@@ -1,7 +1,6 @@
 """The decision: every statement is read against the request, and what they say is combined (policy-engine.md §2)."""
 
 from collections.abc import Mapping, Sequence
-from sys import getsizeof
 from typing import Any, Final, TypeAlias
 
 from moorage.policy.by_values import Answers, ByValues, Forgetful, number
@@ -131,14 +130,18 @@ class _Conclusions:
 
 
 def answer_size(key: tuple[object, ...], answer: Any) -> int:
-    """Bytes of an answer that `Answers` keeps, and its key."""
-    # Of the parts of a key only texts are its own. Findings are counted as if nothing else held them.
-    size = 100 + sum(8 + getsizeof(part) for part in key)
-    if type(answer[0]) is not Ruling:
+    """Bytes of an answer that `Answers` keeps, and its key. Findings are counted as if nothing else held them."""
+    size = 500 + 40 * len(key)
+    for part in key:
+        if type(part) is str:
+            size += 4 * len(part)
+    if type(answer[0]) is Finding:
         return size + _FINDING * len(answer)
-    _, trace = answer
-    policies = [policy for one in trace for policy in one.policies]
-    return size + 300 + 120 * len(trace) + sum(120 + _FINDING * len(each.statements) for each in policies)
+    for one in answer[1]:
+        size += 200
+        for policy in one.policies:
+            size += 200 + _FINDING * len(policy.statements)
+    return size
 
 
 def _group(

@@ -160,7 +160,11 @@ class Statement:
         if resources is not None and not resources.match(resource, context, self.allow):
             return self._failed("resource")
         for test in self.conditions:
-            outcome = test.check(context)
+            value, compare = context.get(test.key), test.plain
+            if compare is not None and type(value) is str:  # as `Test.check` would, without the call
+                outcome = test.outcomes[compare(value, context)]
+            else:
+                outcome = test.check(context)
             if not outcome.matched:
                 return self._finding(test, outcome)
         return met
@@ -196,10 +200,9 @@ class Statement:
         return finding
 
     def _finding(self, test: Test, outcome: Outcome) -> Finding:
-        key = (test, outcome.because)
-        finding = self._findings.get(key)
+        finding = self._findings.get((test, outcome.because))
         if finding is None:
-            finding = self._findings[key] = Finding(
+            finding = self._findings[test, outcome.because] = Finding(
                 self.index,
                 self.sid,
                 self.effect,

@@ -16,6 +16,7 @@ import pytest
 
 from moorage import cache
 from moorage.access import authorize, parts, repository_policy
+from moorage.registry import policies
 from moorage.settings import Settings
 from tests.inside import inside
 from tests.running import RunningServer
@@ -55,6 +56,8 @@ async def test_caches_stay_within_their_bytes_and_so_does_the_process(
         (repository_policy, "_TEXTS"),
     ):
         monkeypatch.setattr(module, name, MEBIBYTE)
+    for name in ("_DOCUMENTS_KEPT", "_SET_KEPT"):
+        monkeypatch.setattr(policies, name, MEBIBYTE // 8)
     before = {each.name: each.bytes for each in cache.sizes()}
     async with inside(Settings(mode="dev", data=tmp_path / "data")) as app:
         await app.ok("CreateRepository", repositoryName="app")
@@ -62,6 +65,9 @@ async def test_caches_stay_within_their_bytes_and_so_does_the_process(
         async def set_policies(start: int) -> None:
             for number in range(start, start + 60):
                 await app.ok("SetRepositoryPolicy", repositoryName="app", policyText=policy(number))
+            running = app.application._running
+            assert running is not None
+            await running.parts.recorder.flush()  # decisions that are not written yet hold their policies
 
         await set_policies(0)
         gc.collect()

@@ -14,6 +14,7 @@ from rich.table import Table
 from competitors import POLICY, REGION, Moorage
 from measure import Row, compare, console, prepared, replay
 from moorage import policy
+from moorage.cache import Cache
 from v2 import plain, push_image
 
 CALLS = 50
@@ -116,7 +117,8 @@ def medians(asked: Mapping[str, policy.Policies], of: Sequence[Asked]) -> dict[s
     With plans that are kept, as the server keeps them; `making` says what one costs.
     """
     taken: dict[str, list[float]] = {name: [] for name in asked}
-    plans = {name: policy.Plan(CALLER, REQUEST.action, each) for name, each in asked.items()}
+    answers: Cache[tuple[object, ...], Any] = Cache("answers", 8 << 20, policy.answer_size)
+    plans = {name: policy.Plan(CALLER, REQUEST.action, each, answers) for name, each in asked.items()}
     for batch in range(BATCHES):
         some = [of[(batch * CALLS + call) % len(of)] for call in range(CALLS)]
         for name, plan in plans.items():

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import http.client
+import itertools
 import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,12 +56,52 @@ def set_repository_policy(side: Side) -> list[Parameters]:
     return [{"repositoryName": name, "policyText": text} for text in TEXTS for name in side.names]
 
 
+def new_policy(number: int) -> str:
+    """The policy as no other call sets it: it names another account."""
+    statements: list[Any] = json.loads(json.dumps(POLICY["Statement"]))
+    statements[-1]["Principal"] = {"AWS": ["arn:aws:iam::123456789012:user/bench", f"{number:012}"]}
+    return json.dumps({**POLICY, "Statement": statements})
+
+
+def long_policy(number: int) -> str:
+    """A policy of twenty statements, as no other call sets it: it names twenty other accounts."""
+    statements = [
+        {
+            "Sid": f"Team{at}",
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{number * 20 + at:012}:root"},
+            "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
+            "Condition": {"IpAddress": {"aws:SourceIp": f"10.{at}.0.0/16"}},
+        }
+        for at in range(20)
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+_numbers = itertools.count(1)
+NEW = 30_000
+"""Requests of a round whose texts are all different, more than a round replays."""
+
+
+def set_new_policy(side: Side, text: Callable[[int], str], requests: int) -> list[Parameters]:
+    names = itertools.cycle(side.names)
+    return [{"repositoryName": next(names), "policyText": text(next(_numbers))} for _ in range(requests)]
+
+
 OPERATIONS: dict[str, tuple[float, Callable[[Side], list[Parameters]]]] = {
     "BatchGetImage": (10, batch_get_image),
     "DescribeRepositories": (10, describe_repositories),
     "SetRepositoryPolicy": (6, set_repository_policy),
 }
 """The ratio to reach, and the parameters of one request after the other."""
+NEW_TEXTS: dict[str, tuple[float, Callable[[Side], list[Parameters]]]] = {
+    "SetRepositoryPolicy, a new text each time": (6, partial(set_new_policy, text=new_policy, requests=NEW)),
+    "SetRepositoryPolicy, 20 statements, a new text each time": (
+        2,
+        partial(set_new_policy, text=long_policy, requests=NEW // 3),
+    ),
+}
+"""The same for texts that the server has never seen; each round has its own."""
 
 
 def headers(server: Server, key: tuple[str, str], operation: str, body: bytes) -> dict[str, str]:
@@ -148,13 +189,17 @@ def fill(server: Server, key: tuple[str, str], count: int, images: int) -> Side:
     return side
 
 
-def requests(work: Path, side: Side, operation: str) -> str:
+def requests(work: Path, side: Side, operation: str, parameters: Sequence[Parameters]) -> str:
     """The file of an operation's requests, signed now: good for the minutes that the rounds take."""
-    parameters = OPERATIONS[operation][1](side)
     return prepared(
         work / f"{operation}-{side.server.port}",
         [signed(side.server, side.key, operation, each) for each in parameters],
     )
+
+
+def replay_new(work: Path, side: Side, parameters: Callable[[Side], list[Parameters]]) -> float:
+    """One round of requests that were never sent before."""
+    return replay(side.server, requests(work, side, "SetRepositoryPolicy", parameters(side)))
 
 
 def ecr_api(work: Path) -> list[Row]:
@@ -171,11 +216,17 @@ def ecr_api(work: Path) -> list[Row]:
         ours = fill(few, few.key, FEW, FEW)
         theirs = fill(servers[-1], ("test", "test"), FEW, FEW)
         crowded = fill(many, many.key, MANY, WITH_IMAGE)
-        for operation, (goal, _) in OPERATIONS.items():
-            rates = [partial(replay, side.server, requests(work, side, operation)) for side in (ours, theirs, crowded)]
+        for operation, (goal, parameters) in OPERATIONS.items():
+            rates = [
+                partial(replay, side.server, requests(work, side, operation, parameters(side)))
+                for side in (ours, theirs, crowded)
+            ]
             rows.append(compare(f"{operation}, {FEW} repositories", "requests/s", goal, rates[0], rates[1]))
             what = f"{operation}, {MANY:,} repositories, against Moorage with {FEW}"
             rows.append(compare(what, "requests/s", 0.8, rates[2], rates[0]))
+        for what, (goal, parameters) in NEW_TEXTS.items():
+            us, them = (partial(replay_new, work, side, parameters) for side in (ours, theirs))
+            rows.append(compare(what, "requests/s", goal, us, them))
     finally:
         for server in servers:
             server.stop()

@@ -47,11 +47,13 @@ class Inside:
         key: str = "test",
         region: str = "us-east-1",
         path: str = "/",
+        method: str = "POST",
+        service: str = "ecr",
         cut: bool = False,
         **headers: str,
     ) -> Reply:
-        """A POST, to the ECR door unless `path` says otherwise, with any body, whose chunks are taken as asked for."""
-        scope_of_key = f"{key}/20260101/{region}/ecr/aws4_request"
+        """A POST to the ECR door, unless `method` and `path` say otherwise; chunks are taken as they are asked for."""
+        scope_of_key = f"{key}/20260101/{region}/{service}/aws4_request"
         sent = {
             "host": "localhost:4580",
             "x-amz-target": f"AmazonEC2ContainerRegistry_V20150921.{target}",
@@ -80,7 +82,7 @@ class Inside:
 
         scope: Scope = {
             "type": "http",
-            "method": "POST",
+            "method": method,
             "scheme": "http",
             "path": path,
             "query_string": b"",

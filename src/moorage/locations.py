@@ -10,11 +10,10 @@ whose host name is made to resolve to this machine must not reach them.
 
 import ipaddress
 import re
-from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from moorage.memo import Memo
+from moorage.cache import Cache, entry_footprint
 from moorage.names import (
     AccountId,
     InvalidNameError,
@@ -32,7 +31,8 @@ _API_HOST = re.compile(r"(?:(?:(?:api\.)?ecr|sts)\.[a-z0-9-]+|iam|sts)\.(amazona
 _AWS_SUFFIXES = frozenset({"amazonaws.com", "amazonaws.com.cn", "on.aws", "on.amazonwebservices.com.cn"})
 LONGEST_HOST: Final = 260
 """Characters of a Host header: a name has at most 253, a port 6."""
-_KEPT: Final = 1024
+_KEPT: Final = 1 << 20
+"""Bytes of each cache: of hosts that are known, and of the repositories that paths mean on them."""
 _PATH_FORM = re.compile(r"([0-9]{12})/([a-z]{2,}(?:-[a-z0-9]+)*-[0-9]{1,2})/(.+)")
 
 
@@ -59,9 +59,9 @@ class Locations:
             own.add(settings.host.lower())
         self._own = frozenset(own)
         self._suffixes = frozenset({"localhost"} | own | (frozenset() if settings.dev else _AWS_SUFFIXES))
-        self._known: Memo[str, Location] = Memo(_KEPT)
         # Hosts that are not known and names that do not parse (they raise) are not remembered.
-        self._resolved = lru_cache(maxsize=4096)(self._resolve)
+        self._known: Cache[str, Location] = Cache("hosts", _KEPT, entry_footprint)
+        self._resolved: Cache[tuple[str, str], RepositoryRef] = Cache("paths", _KEPT, entry_footprint)
 
     def known_host(self, host: str) -> bool:
         """Is this Host header (with or without a port) one we answer to?"""
@@ -73,7 +73,11 @@ class Locations:
 
     def repository(self, host: str, path_name: str) -> RepositoryRef:
         """The repository that `/v2/<path_name>/…` on `host` means, or InvalidNameError."""
-        return self._resolved(host, path_name)
+        ref = self._resolved.get((host, path_name))
+        if ref is None:
+            ref = self._resolve(host, path_name)
+            self._resolved.keep((host, path_name), ref)
+        return ref
 
     def _resolve(self, host: str, path_name: str) -> RepositoryRef:
         match = _PATH_FORM.fullmatch(path_name)

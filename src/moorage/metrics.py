@@ -9,6 +9,8 @@ import os
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from moorage import cache
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _registry = CollectorRegistry()
@@ -48,6 +50,19 @@ CONNECTIONS_CLOSED = Counter(
 STORED = Gauge(
     "moorage_stored", "What the store holds", ["what"], registry=_registry, multiprocess_mode="mostrecent"
 )  # repositories, images, blobs, blob_bytes
+CACHE_BYTES = Gauge(
+    "moorage_cache_bytes", "Bytes that a cache holds", ["cache"], registry=_registry, multiprocess_mode="livesum"
+)
+CACHE_ENTRIES = Gauge(
+    "moorage_cache_entries", "Entries that a cache holds", ["cache"], registry=_registry, multiprocess_mode="livesum"
+)
+
+
+def measure_caches() -> None:
+    """Take the sizes of this worker's caches. The other workers' are as old as their own last call."""
+    for size in cache.sizes():
+        CACHE_BYTES.labels(size.name).set(size.bytes)
+        CACHE_ENTRIES.labels(size.name).set(size.entries)
 
 
 def audit_dropped(kind: str, number: int) -> None:
@@ -57,6 +72,7 @@ def audit_dropped(kind: str, number: int) -> None:
 
 def exposition() -> bytes:
     """Every figure in Prometheus' text format, of all workers."""
+    measure_caches()
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(_registry)
     together = CollectorRegistry()

@@ -25,9 +25,10 @@ from moorage import data_directory
 from moorage.connections import ConnectionWatch, Requests
 from moorage.settings import Settings
 
-_COLLECT_AFTER = (10_000, 20, 50)
-"""New objects, and younger collections, after which cycles are looked for: Python's own figures are for programs that
-keep less and make more cycles. A request makes none; what is remembered for the next one is looked through in vain."""
+_COLLECT_AFTER = (2_000, 10, 100)
+"""New objects, and younger collections, after which cycles are looked for. A request makes none (`tests/bounds`), so
+collections are insurance. A young one looks at 20,000 objects at most, in a few milliseconds; a full one looks at all
+that is cached, which is bounded."""
 _FILES: Final = 65_536
 """Open files that the server asks for at most."""
 _BUFFER: Final = 1 << 20
@@ -167,7 +168,7 @@ def _build(settings: Settings, connections: int) -> Callable[..., Any]:
     if busy is not None:
         application = busy
     gc.collect()
-    gc.freeze()  # modules and classes stay: no collection need look at them again
+    gc.freeze()  # modules and classes stay: no collection needs to look at them again
     gc.set_threshold(*_COLLECT_AFTER)
     return application
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from moorage.policy import Kind, Named, Policies, Principal, Request, parse
 
@@ -82,3 +83,10 @@ def policies(names: object, identity: str = "-", boundary: str = "-", session: s
         boundary=attached(Kind.BOUNDARY, boundary),
         session=attached(Kind.SESSION, session),
     )
+
+
+class Kept(dict[tuple[object, ...], Any]):
+    """Answers of plans, all of them kept."""
+
+    def keep(self, key: tuple[object, ...], value: Any) -> None:
+        self[key] = value

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-from moorage.policy import operators, possible
+from moorage.policy import conditions, operators, possible
 
 # Without a deadline: a busy machine is no counterexample. `mutation`: the same few examples for every mutant, so that
 # a mutant is killed or survives for a reason.
@@ -15,6 +15,7 @@ settings.load_profile("moorage")
 @pytest.fixture(autouse=True, scope="session")
 def _nothing_remembered() -> None:
     """Mutants are tested in forks of a process that ran these tests before: its memos would hide them."""
-    operators.instant.cache_clear()
-    operators._network.cache_clear()
+    operators._known_instant.cache_clear()
+    operators._known_network.cache_clear()
+    conditions._read_operator.cache_clear()
     possible._unknown.cache_clear()

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from moorage.policy.by_values import LONGEST, MOST, ByValues
+from moorage.policy.by_values import LONGEST, ByValues, Forgetful
 from moorage.policy.variables import Context
+from tests.policy.build import Kept
 
 ARN = "arn:aws:ecr:us-east-1:111122223333:repository/app"
 
@@ -13,9 +14,10 @@ ARN = "arn:aws:ecr:us-east-1:111122223333:repository/app"
 class Answers:
     """Numbers its answers, so that one that was found again is another."""
 
-    def __init__(self, *, reads_resource: bool = False) -> None:
+    def __init__(self, kept: Kept | Forgetful | None = None, *, reads_resource: bool = False) -> None:
         self.found = 0
-        self.memory = ByValues(self._find, ("aws:useragent", "aws:sourceip"), reads_resource=reads_resource)
+        reads = ("aws:useragent", "aws:sourceip")
+        self.memory = ByValues(self._find, reads, Kept() if kept is None else kept, reads_resource=reads_resource)
 
     def _find(self, _resource: str, _account: str, _context: Context) -> int:
         self.found += 1
@@ -57,10 +59,13 @@ def test_only_short_texts_are_kept(value: Any, kept: bool) -> None:
     assert answers.found == (1 if kept else 2)
 
 
-def test_it_is_bounded() -> None:
-    answers = Answers()
-    for number in range(MOST):
-        answers({"aws:useragent": str(number)})
-    assert answers({"aws:useragent": "0"}) == 1
-    answers({"aws:useragent": "one more"})  # for which the others go
-    assert answers({"aws:useragent": "0"}) == MOST + 2
+def test_nothing_is_kept_where_there_is_no_place_for_it() -> None:
+    answers = Answers(Forgetful())
+    assert [answers({}), answers({})] == [1, 2]
+
+
+def test_two_that_share_a_place_never_get_each_others_answers() -> None:
+    kept = Kept()
+    one, other = Answers(kept), Answers(kept)
+    other({"aws:useragent": "podman"})
+    assert (one({"aws:useragent": "docker"}), other({"aws:useragent": "docker"})) == (1, 2)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from moorage.policy import Kind, Policies, evaluate
-from moorage.policy.conditions import Test, UnfitRequestError, operator_name
+from moorage.policy.conditions import Test, operator_name
+from moorage.policy.fault import UnfitRequestError
 from moorage.policy.operators import OPERATORS
 from tests.policy.build import ask, named, right, user
 from tests.policy.cases import corpus

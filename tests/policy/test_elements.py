@@ -69,7 +69,7 @@ def test_every_element_of_a_repository_policy_has_its_place() -> None:
                 None,
                 (
                     ConditionTest(
-                        OperatorName("", OPERATORS["stringlike"], True),
+                        OperatorName("", OPERATORS["stringlike"], True, "StringLikeIfExists"),
                         "stringlikeifexists",
                         like,
                         "aws:a",
@@ -81,7 +81,7 @@ def test_every_element_of_a_repository_policy_has_its_place() -> None:
                         ),
                     ),
                     ConditionTest(
-                        OperatorName("", None, False),
+                        OperatorName("", None, False, "Null"),
                         "Null",
                         null,
                         "aws:b",
@@ -139,7 +139,7 @@ def test_what_is_sound_is_kept_beside_what_is_not() -> None:
     ]
     bool_at = "/Statement/2/Condition/Bool"
     test = ConditionTest(
-        OperatorName("", OPERATORS["bool"], False),
+        OperatorName("", OPERATORS["bool"], False, "Bool"),
         "Bool",
         bool_at,
         "aws:a",

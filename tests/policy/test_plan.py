@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.policy import Context, Kind, Named, Plan, Policies, Principal, Request, evaluate, parse
-from moorage.policy.by_values import ByValues
+from moorage.policy import Context, Finding, Kind, Named, Plan, Policies, Principal, Request, evaluate, parse
+from moorage.policy.evaluate import answer_size
 from moorage.policy.resource import Resources
 from tests.policy import worlds as w
-from tests.policy.build import ACTION, ARN, OWNER, ask, grant, named, right, text, user
+from tests.policy.build import ACTION, ARN, OWNER, Kept, ask, grant, named, right, text, user
 from tests.policy.worlds import World
 
 
@@ -21,12 +21,13 @@ from tests.policy.worlds import World
 def test_plans_and_documents_that_have_been_asked_before_answer_as_new_ones(asked: list[Request], world: World) -> None:
     used = w.policies(world)
     plans: dict[tuple[Principal, str], Plan] = {}
+    kept = Kept()
     for one in [*asked, *asked]:
         new = evaluate(one, w.policies(world))
         assert evaluate(one, used) == new
         assert evaluate(one, used, detail=True) == evaluate(one, w.policies(world), detail=True)
         for each in asked:  # of every caller and action on everything in every context
-            plan = plans.setdefault((one.principal, one.action), Plan(one.principal, one.action, used))
+            plan = plans.setdefault((one.principal, one.action), Plan(one.principal, one.action, used, kept))
             request = Request(one.principal, one.action, each.resource, each.resource_account, each.context)
             found = plan.decide(each.resource, each.resource_account, each.context)
             assert found == evaluate(request, w.policies(world))
@@ -128,27 +129,36 @@ def test_a_condition_hangs_on_the_keys_of_its_variables_too() -> None:
         assert found.allowed == (of_resource == "blue")
 
 
-def test_conclusions_of_a_plan_are_bounded() -> None:
-    keys = [f"aws:PrincipalTag/{number}" for number in range(7)]
+def test_an_answer_is_kept_for_each_combination_of_values_that_is_read_and_is_short() -> None:
+    kept = Kept()
+    keys = [f"aws:PrincipalTag/{number}" for number in range(5)]
     statements = [grant("*", Condition={"StringEquals": {key: "yes"}}) for key in keys]
-    plan = Plan(user(), ACTION, Policies(resource=named(Kind.REPOSITORY, *statements)))
-    for number in range(128):
-        context = {key.lower(): "yes" if number >> place & 1 else "no" for place, key in enumerate(keys)}
-        assert plan.decide(ARN, OWNER, context).allowed == (number > 0)
-        assert 0 < len(plan._conclusions) <= 64
+    plan = Plan(user(), ACTION, Policies(resource=named(Kind.REPOSITORY, *statements)), kept)
+    for time in range(3):
+        for number in range(32):
+            context = {key.lower(): "yes" if number >> place & 1 else "no" for place, key in enumerate(keys)}
+            assert plan.decide(ARN, OWNER, {**context, "aws:useragent": str(time)}).allowed == (number > 0)
+    assert len(kept) == 32 + 2 * len(keys) + 32  # of the plan, of each statement, of the findings together
+    before = len(kept)
+    plan.decide(ARN, OWNER, {key.lower(): "x" * 257 for key in keys})
+    assert len(kept) == before  # what the findings say together was known
 
 
-def test_what_a_plan_keeps_by_values_is_bounded_and_short() -> None:
-    agents = named(Kind.REPOSITORY, grant("*", Condition={"StringLike": {"aws:UserAgent": "docker/*"}}))
-    plan = Plan(user(), ACTION, Policies(resource=agents))
-    memories: list[ByValues[Any]] = [plan._concluded, *plan._groups]
-    for number in range(300):
-        for agent in (f"docker/{number}", f"docker/{number}" * 100, f"podman/{number}"):
-            assert plan.decide(ARN, OWNER, {"aws:useragent": agent}).allowed == agent.startswith("docker")
-            assert all(len(each._kept) <= 64 for each in memories)
-    for each in memories:
-        assert each._kept
-        assert all(value is None or len(str(value)) <= 256 for values in each._kept for value in values)
+def test_an_answer_counts_its_key_and_its_findings() -> None:
+    kept = Kept()
+    statements = [grant("*", Condition={"StringEquals": {"aws:UserAgent": "docker"}}) for _ in range(20)]
+    plan = Plan(user(), ACTION, Policies(resource=named(Kind.REPOSITORY, *statements)), kept)
+    plan.decide(ARN, OWNER, {"aws:useragent": "x" * 200})
+    for key, answer in kept.items():
+        texts = [len(part) for part in key if isinstance(part, str)]
+        assert sum(texts) + 20 * 100 < answer_size(key, answer) < sum(texts) + 20 * 200 + 2000
+
+
+def test_a_plan_names_each_document_once_and_counts_its_own_bytes_alone() -> None:
+    agents = named(Kind.REPOSITORY, *[grant("*", Condition={"StringLike": {"aws:UserAgent": "docker/*"}})] * 20)
+    both = Plan(user(), ACTION, Policies(resource=[*agents, *agents], scp=[named(Kind.SCP, right())]))
+    assert [each.kind for each in both.documents] == [Kind.REPOSITORY, Kind.SCP]
+    assert both.size < both.documents[0].size
 
 
 def test_statements_that_read_the_same_keys_are_asked_once_for_equal_values() -> None:
@@ -156,8 +166,8 @@ def test_statements_that_read_the_same_keys_are_asked_once_for_equal_values() ->
     tests = ({"aws:UserAgent": "docker", "aws:SourceVpc": "a"}, {"aws:sourcevpc": "b", "aws:useragent": "podman"})
     in_vpc = [grant("*", Condition={"StringEquals": each}) for each in tests]
     of_team = grant("*", "Deny", Condition={"StringEquals": {"aws:PrincipalTag/team": "red"}})
-    plan = Plan(user(), ACTION, Policies(resource=named(Kind.REPOSITORY, in_vpc[0], of_team, in_vpc[1])))
-    assert len(plan._groups) == 2
+    kept = Kept()
+    plan = Plan(user(), ACTION, Policies(resource=named(Kind.REPOSITORY, in_vpc[0], of_team, in_vpc[1])), kept)
     for agent, vpc, team, allowed in (
         ("docker", "a", "blue", True),
         ("docker", "a", "red", False),
@@ -169,7 +179,8 @@ def test_statements_that_read_the_same_keys_are_asked_once_for_equal_values() ->
         decision = plan.decide(ARN, OWNER, context)
         assert decision.allowed is allowed
         assert [each.index for each in decision.trace[0].policies[0].statements] == [0, 1, 2]
-    assert len(plan._groups[0]._kept) == 4
+    by_two_keys = [answer for answer in kept.values() if len(answer) == 2 and isinstance(answer[0], Finding)]
+    assert len(by_two_keys) == 4
 
 
 def test_what_was_concluded_on_one_resource_is_not_concluded_on_another() -> None:

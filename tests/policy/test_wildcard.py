@@ -1,10 +1,14 @@
 """Wildcard patterns: what they match, against a plain matcher, and that none is slow (policy-engine.md §3.4)."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from moorage.policy.wildcard import Wild, matcher, matches_everything, tokens
+from moorage.policy.arn import arn_matcher, arn_runs, split
+from moorage.policy.fault import UnfitRequestError
+from moorage.policy.wildcard import MOST_WORK, Wild, matcher, matcher_of_any, matches_everything, tokens
 
 PIECES = st.sampled_from(["*", "?", "a", "b", "ab", "ba", "aab", ".", "\n"])
 PATTERNS = st.lists(PIECES, max_size=9).map("".join)
@@ -81,4 +85,59 @@ HOSTILE = [
 @pytest.mark.parametrize("pattern", HOSTILE, ids=lambda pattern: pattern[:8])
 def test_no_pattern_backtracks(pattern: str) -> None:
     # By backtracking even a text of a few dozen characters would outlive the universe; this one is long.
-    assert not matcher(tokens(pattern))("a" * 50_000)
+    assert not matcher(tokens(pattern))("a" * 20_000)
+
+
+class Counted(str):
+    """A text that counts how many of its characters are looked at one by one."""
+
+    __slots__ = ("steps",)
+
+    def __iter__(self) -> Iterator[str]:
+        for character in super().__iter__():
+            self.steps = getattr(self, "steps", 0) + 1
+            yield character
+
+
+@pytest.mark.parametrize("number", [1, 10, 1000])
+def test_question_marks_cost_one_step_for_each_character_however_many_patterns_there_are(number: int) -> None:
+    text = Counted("a" * 8000)
+    assert not matcher_of_any([((tokens(f"*a?{at}*b"), False),) for at in range(number)])(text)
+    assert text.steps <= 2 * len(text)  # once for the set of its characters
+
+
+def test_a_text_that_is_far_too_long_is_refused_rather_than_matched() -> None:
+    match = matcher(tokens("*?" + "a" * 2000))
+    assert match("a" * 3000)
+    with pytest.raises(UnfitRequestError):
+        match("a" * (MOST_WORK // 2000))
+
+
+@given(st.lists(PATTERNS, max_size=4), TEXTS)
+def test_patterns_side_by_side_match_what_one_of_them_matches(patterns: list[str], text: str) -> None:
+    expected = any(plain_match(pattern, text) for pattern in patterns)
+    assert matcher_of_any([((tokens(pattern), False),) for pattern in patterns])(text) is expected
+
+
+FIELDS = st.lists(st.sampled_from(["*", "?", "a", "b", "ab"]), max_size=3).map("".join)
+LAST = st.lists(st.sampled_from(["*", "?", "a", ":", "/", "b"]), max_size=4).map("".join)
+VALUES = st.lists(st.sampled_from(["a", "b", "ab", ":", "/"]), max_size=9).map("".join)
+ARNS = st.builds(lambda fields, last: ":".join([*fields, last]), st.lists(FIELDS, min_size=5, max_size=5), LAST)
+ARN_VALUES = VALUES | st.builds(
+    lambda fields, last: ":".join([*fields, last]),
+    st.lists(st.sampled_from(["a", "b", "ab", ""]), min_size=5, max_size=5),
+    VALUES,
+)
+
+
+@given(st.lists(ARNS, min_size=1, max_size=3), ARN_VALUES)
+def test_wildcards_of_an_arns_first_fields_match_no_colon(patterns: list[str], value: str) -> None:
+    fields = value.split(":", 5)
+    expected = any(
+        len(fields) == 6
+        and all(plain_match(wanted, given) for wanted, given in zip(pattern.split(":", 5), fields, strict=True))
+        for pattern in patterns
+    )
+    parts = [split(tokens(pattern)) for pattern in patterns]
+    assert matcher_of_any([arn_runs(each) for each in parts])(value) is expected
+    assert any(arn_matcher(each)(value) for each in parts) is expected

@@ -15,13 +15,13 @@ import msgspec
 from moorage import policy
 from moorage.access import context
 from moorage.access.caller import Caller
+from moorage.cache import Cache, entry_footprint
 from moorage.clock import Clock
 from moorage.errors import AuthorizationTokenExpired, AuthorizationTokenInvalid, UnrecognizedClient
 from moorage.identity import arns
 from moorage.identity.credentials import Credential, PolicySets
 from moorage.identity.identity import Identity
 from moorage.identity.pull_tokens import Shown, read_token
-from moorage.memo import Memo
 from moorage.names import AccountId, Region
 from moorage.sealing import SealBrokenError, Sealer
 from moorage.settings import Settings
@@ -39,8 +39,8 @@ _MINTED = re.compile(r"(AKIA|ASIA)", re.IGNORECASE)
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _KEY_ID = re.compile(r"\w{16,128}", re.ASCII)
 _BEARER_HEADER = re.compile(r"Bearer [\w-]+", re.ASCII)
-_KEPT = 4096
-"""Headers and callers remembered at most; past it the cache starts anew. Only headers that stood for a caller are."""
+_KEPT = 4 << 20
+"""Bytes of each cache of headers and callers. Only headers that stood for a caller are kept."""
 _LONGEST_OPEN = 128
 """Characters of an open key of dev mode, as of IAM's key ids."""
 _LONGEST_KEPT = 2048
@@ -78,10 +78,10 @@ class Authenticator:
         self._sealer = sealer
         self._clock = clock
         self._settings = settings
-        self._callers: Memo[str, tuple[Credential, Caller]] = Memo(_KEPT)
-        self._open: Memo[str, Caller] = Memo(_KEPT)
-        self._grants: Memo[str, Grant | Shown | Caller] = Memo(_KEPT)
-        self._bearers: Memo[str, Grant] = Memo(_KEPT)
+        self._callers: Cache[str, tuple[Credential, Caller]] = Cache("callers", _KEPT, entry_footprint)
+        self._open: Cache[str, Caller] = Cache("open_callers", _KEPT, entry_footprint)
+        self._grants: Cache[str, Grant | Shown | Caller] = Cache("passwords", _KEPT, entry_footprint)
+        self._bearers: Cache[str, Grant] = Cache("bearer_tokens", _KEPT, entry_footprint)
         self._anonymous = Caller(
             policy.ANONYMOUS, "anonymous", _NOBODY, PolicySets(), context.of_credential(policy.ANONYMOUS, None)
         )

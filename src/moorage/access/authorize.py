@@ -2,37 +2,43 @@
 
 import hashlib
 import uuid
-from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 import structlog
 
-from moorage import metrics, policy
+from moorage import cache, metrics, policy
 from moorage.access import context, guard_rails
 from moorage.access.audit import Entry, Recorder
 from moorage.access.caller import Caller, Connection
 from moorage.access.recovery import RECOVERY_RULE, may_recover
 from moorage.access.registry_policy import reaching
+from moorage.cache import Cache, Sized, footprint
 from moorage.clock import Clock
 from moorage.errors import AccessDenied
 from moorage.identity import aws_managed
 from moorage.identity.credentials import Attached, PolicySets
 from moorage.identity.organizations import Levels, Organizations
-from moorage.memo import Memo
 from moorage.names import AccountId, Region, RepositoryRef, repository_arn
+from moorage.policy.remembered import REMEMBERED
 from moorage.registry import registry as registries
 from moorage.settings import Settings
-from moorage.store.metadata.epoch import Epoch, PerEpoch
+from moorage.store.metadata.epoch import Epoch, EpochCache
 
 REPOSITORY_POLICY = "RepositoryPolicy"
 REGISTRY_POLICY = "RegistryPolicy"
 """What policies of the resource are called in a decision."""
-_KEPT = 4096
-_STANDING = 16_384
+_KEPT = 24 << 20
+"""Bytes of compiled policies that each cache may hold. Mostly they hold the same ones."""
+_ANSWERS = 8 << 20
+"""Bytes of what plans found out for the values of condition keys."""
 _NO_TAGS: Mapping[str, str] = {}
 _NO_POLICIES = PolicySets()
 _log = structlog.get_logger()
+for _name, (_function, _entry) in REMEMBERED.items():
+    cache.measured(_name, _function, _entry)
+cache.measured("repository_arns", repository_arn, 1_500)
 
 
 class Registry(NamedTuple):
@@ -100,11 +106,18 @@ class Access:
         self._recorder = recorder
         self._clock = clock
         self._settings = settings
-        self._compiled: Memo[tuple[str, policy.Kind], policy.Document] = Memo(_KEPT)
-        self._policies: Memo[Attachment, policy.Policies] = Memo(_KEPT)
-        self._plans: Memo[tuple[Attachment, policy.Principal, str], policy.Plan] = Memo(_KEPT)
-        self._standings: PerEpoch[tuple[policy.Principal, PolicySets, str, Resource], Standing] = PerEpoch(
-            _STANDING, "value"
+        self._compiled: Cache[tuple[str, policy.Kind], policy.Document] = Cache(
+            "policy_documents", _KEPT, lambda key, document: footprint(key[0]) + document.size
+        )
+        self._policies: Cache[Attachment, policy.Policies] = Cache(
+            "policy_sets", _KEPT, lambda key, _: _attachment_size(key), policy.Policies.documents
+        )
+        self._plans: Cache[tuple[Attachment, policy.Principal, str], policy.Plan] = Cache(
+            "policy_plans", _KEPT, lambda key, plan: _attachment_size(key[0]) + plan.size, lambda plan: plan.documents
+        )
+        self._answers: Cache[tuple[object, ...], Any] = Cache("policy_answers", _ANSWERS, policy.answer_size)
+        self._standings: EpochCache[tuple[policy.Principal, PolicySets, str, Resource], Standing] = EpochCache(
+            "standings", _KEPT, "value", lambda _, standing: _attachment_size(standing.attachment), _held_by_standing
         )
         self._contexts = context.Contexts()
         self._allowed = metrics.DECISIONS.labels("allow")
@@ -248,7 +261,7 @@ class Access:
         """Kept, as the texts of policies never change."""
         plan = self._plans.get((attachment, principal, action))
         if plan is None:
-            plan = policy.Plan(principal, action, await self._attached(attachment))
+            plan = policy.Plan(principal, action, await self._attached(attachment), self._answers)
             self._plans.keep((attachment, principal, action), plan)
         return plan
 
@@ -347,6 +360,17 @@ class Access:
             found = policy.parse(aws_managed.document(name) or await self._documents.document(name), kind)
             self._compiled.keep((name, kind), found)
         return found
+
+
+def _attachment_size(attachment: Attachment) -> int:
+    """Bytes of an attachment, and of what else an entry that is kept by one has for its own."""
+    levels = [level for each in (attachment.scp, attachment.rcp) for level in each or ()]
+    sets = [each for each in attachment.caller if each is not None]
+    return 1000 + 300 * sum(map(len, (*levels, *sets)))
+
+
+def _held_by_standing(standing: Standing) -> Iterable[Sized]:
+    return standing.plan, *standing.plan.documents
 
 
 def _short_for_caller(decision: policy.Decision) -> str:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from moorage import policy
 from moorage.access.caller import Caller, Connection
-from moorage.memo import Memo
+from moorage.cache import Cache
 
 if TYPE_CHECKING:
     from moorage.identity.credentials import Credential
 
 Values = dict[str, str | tuple[str, ...]]
-_ALIKE = 1024
-"""Contexts of one second that are kept."""
+_ALIKE = 4 << 20
+"""Bytes of the contexts of one second that are cached."""
 
 _TYPES: Mapping[str, str] = {
     "root": "Account",
@@ -67,7 +67,7 @@ class Contexts:
 
     def __init__(self) -> None:
         self._second = 0
-        self._made: Memo[tuple[object, ...], tuple[Values, object, object, object]] = Memo(_ALIKE)
+        self._made: Cache[tuple[object, ...], tuple[Values, object, object, object]] = Cache("contexts", _ALIKE, _size)
 
     def of(
         self,
@@ -105,6 +105,12 @@ class Contexts:
             made = (values, caller.context, resource_tags, keys)
             self._made.keep(key, made)
         return made[0]
+
+
+def _size(key: tuple[object, ...], made: tuple[Values, object, object, object]) -> int:
+    """Bytes of a context: a value has few characters but for the headers, which are whatever a client sends."""
+    headers = sum(len(part) for part in key if isinstance(part, str))
+    return 800 + 400 * len(made[0]) + 4 * headers
 
 
 def of_request(

@@ -6,6 +6,7 @@ does (in `serve` the one that `moorage init` made first), so that no account can
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ import msgspec
 from moorage import policy
 from moorage.access.authorize import Access, NamedResource
 from moorage.access.caller import Caller, Connection
+from moorage.access.long_work import in_thread
 from moorage.errors import MoorageError
 from moorage.identity.organizations import (
     FULL_ACCESS,
@@ -114,7 +116,7 @@ async def organization_resource(organizations: Organizations, default: AccountId
 
 async def keep(organizations: Organizations, document: str, *, by: str) -> None:
     """Check `document` and put it in force, whoever asks. MalformedOrganization."""
-    organization = checked(document)
+    organization = await in_thread(checked, document)
     texts = [
         bytes(raw).decode()
         for each in (organization.service_control_policies, organization.resource_control_policies)
@@ -127,7 +129,8 @@ async def managers(organizations: Organizations, document: str | None) -> list[A
     """The management accounts of the organisation in force and of that in `document`, where there are these."""
     kept = await organizations.get()
     documents = [each for each in (None if kept is None else kept.document, document) if each is not None]
-    return list(dict.fromkeys(AccountId(checked(each).management_account) for each in documents))
+    found = [await in_thread(checked, each) for each in documents]
+    return list(dict.fromkeys(AccountId(each.management_account) for each in found))
 
 
 def checked(document: str) -> Organization:
@@ -152,8 +155,8 @@ def checked(document: str) -> Organization:
 def _without_twins(members: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(members)
     if len(found) != len(members):
-        names = [name for name, _ in members]
-        twin = next(name for name in names if names.count(name) > 1)
+        times = Counter(name for name, _ in members)
+        twin = next(name for name in times if times[name] > 1)
         raise MalformedOrganization(f'"{twin[:64]}"', "the key is there twice in one object")
     return found
 

@@ -9,14 +9,18 @@ import msgspec
 from moorage import policy
 from moorage.access import audit_text
 from moorage.access.caller import Caller
-from moorage.memo import Memo
+from moorage.cache import Cache, entry_footprint, footprint
 
 T = TypeVar("T")
 
-_KEPT: Final = 16_384
-"""Texts remembered; past it the memory starts anew."""
-_CONTEXTS: Final = 1024
-"""Sets of condition-key values remembered, which are longer."""
+_CALLERS: Final = 4 << 20
+"""Bytes of the callers whose texts are cached."""
+_POLICIES: Final = 16 << 20
+"""Bytes of the policy sets whose texts are cached, with their documents."""
+_CONTEXTS: Final = 4 << 20
+"""Bytes of the condition-key values whose texts are cached."""
+_WRITTEN: Final = 4 << 20
+"""Bytes of the hashes of what was written today."""
 _SETS: Final = ("identity", "resource", "trust", "boundary", "session")
 _LEVELS: Final = ("scp", "rcp")
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -56,24 +60,32 @@ class Parts:
     """Names what rows refer to, and knows which texts are not in the database yet."""
 
     def __init__(self) -> None:
-        self._callers: Memo[int, tuple[Caller, str, str]] = Memo(_KEPT)
-        self._policies: Memo[int, tuple[policy.Policies, str, str]] = Memo(_KEPT)
-        self._contexts: Memo[tuple[tuple[str, str | tuple[str, ...]], ...], tuple[str, str]] = Memo(_CONTEXTS)
-        self._written: set[str] = set()
+        self._callers: Cache[int, tuple[Caller, str, str]] = Cache("audit_callers", _CALLERS, entry_footprint)
+        self._policies: Cache[int, tuple[policy.Policies, str, str]] = Cache(
+            "audit_policies",
+            _POLICIES,
+            lambda _, known: 500 + footprint(known[1:]),
+            lambda known: known[0].documents(),
+        )
+        self._contexts: Cache[tuple[tuple[str, str | tuple[str, ...]], ...], tuple[str, str]] = Cache(
+            "audit_contexts", _CONTEXTS, entry_footprint
+        )
+        self._written: Cache[str, None] = Cache("audit_written", _WRITTEN, entry_footprint)
         self._day = 0
         self.new: dict[str, str] = {}
         """Text by hash: what the rows of this batch refer to and nobody has written today."""
 
     def begin(self, day: int) -> None:
         """A batch of that day follows. What was written on another day is written again, so that it does not age."""
-        if day != self._day or len(self._written) > _KEPT:
+        if day != self._day:
             self._written.clear()
             self._day = day
         self.new = {}
 
     def written(self) -> None:
         """The batch is in the database."""
-        self._written.update(self.new)
+        for name in self.new:
+            self._written.keep(name, None)
 
     def caller(self, caller: Caller) -> str:
         """The hash of a caller."""

@@ -8,18 +8,19 @@ import re
 from collections.abc import Mapping
 
 from moorage import policy
+from moorage.cache import entry_footprint
 from moorage.errors import QueryError
 from moorage.identity import arns
 from moorage.identity.entity import Entity
 from moorage.identity.identity import Identity
-from moorage.store.metadata.epoch import Epoch, PerEpoch
+from moorage.store.metadata.epoch import Epoch, EpochCache
 
 _PARTITION = re.compile(r"arn:aws[a-z-]*:")
 _MADE_HERE = re.compile(r"A(?:IDA|ROA)[A-Z2-7]+")
 """Unique ids as `identity.unique_ids` makes them, in the midst of a text."""
 _ROLE_ID = "AROA"
-_KEPT = 4096
-"""Users and roles remembered, as policies name them, until any identity changes."""
+_KEPT = 2 << 20
+"""Bytes of the users and roles that are cached, as policies name them, until any identity changes."""
 
 
 class UnknownPrincipal(LookupError):
@@ -38,7 +39,7 @@ class Principals:
         self._users = identity.users
         self._roles = identity.roles
         self._epochs = identity.epochs
-        self._known: PerEpoch[str, Entity] = PerEpoch(_KEPT, "wide")
+        self._known: EpochCache[str, Entity] = EpochCache("principals", _KEPT, "wide", entry_footprint)
 
     async def named(self, document: policy.Document, in_force: str = "") -> Mapping[str, Entity]:
         """The users and roles kept here that `document` names, by the text that does. UnknownPrincipal.

@@ -1,7 +1,7 @@
 """Recorded decisions, put together again: what was asked, on which policies; one of them, or a stream for a replay."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -9,11 +9,17 @@ from moorage import policy
 from moorage.access import audit_text, parts
 from moorage.access.authorize import Access
 from moorage.access.context import clock
-from moorage.memo import Memo
+from moorage.cache import Cache, entry_footprint
 from moorage.store.metadata.audit import AuditStore, Decided, Position, Row
 
-_KEPT: Final = 50_000
-"""Parts kept decoded; past it they are read again."""
+T = TypeVar("T")
+
+_CALLERS: Final = 8 << 20
+"""Bytes of the callers that are cached."""
+_CONTEXTS: Final = 16 << 20
+"""Bytes of the condition-key values that are cached."""
+_POLICIES: Final = 16 << 20
+"""Bytes of the policy sets that are cached, with their documents."""
 _PAGE: Final = 10_000
 
 
@@ -65,9 +71,13 @@ class Records:
     def __init__(self, store: AuditStore, access: Access) -> None:
         self._store = store
         self._access = access
-        self._callers: dict[str, parts.KeptCaller] = {}
-        self._contexts: dict[str, Mapping[str, str | tuple[str, ...]]] = {}
-        self._policies: Memo[str, policy.Policies] = Memo(_KEPT)
+        self._callers: Cache[str, parts.KeptCaller] = Cache("recorded_callers", _CALLERS, entry_footprint)
+        self._contexts: Cache[str, Mapping[str, str | tuple[str, ...]]] = Cache(
+            "recorded_contexts", _CONTEXTS, entry_footprint
+        )
+        self._policies: Cache[str, policy.Policies] = Cache(
+            "recorded_policies", _POLICIES, lambda _, found: 1000, policy.Policies.documents
+        )
 
     async def decided(
         self,
@@ -110,8 +120,13 @@ class Records:
 
     async def whole(self, rows: Sequence[Decided]) -> list[Recorded]:
         """Rows of `decided` (one of each group, say) put together; those that are no longer whole are left out."""
-        await self._fetch(rows)
-        return [self._recorded(row) for row in rows if self._is_whole(row)]
+        callers = await self._parts({row.caller for row in rows}, self._callers, parts.read_caller)
+        contexts = await self._parts({row.context for row in rows}, self._contexts, parts.read_context)
+        return [
+            _recorded(row, callers[row.caller], contexts[row.context])
+            for row in rows
+            if row.caller in callers and row.context in contexts
+        ]
 
     async def one(self, row: Row) -> Recorded | None:
         """A whole row of `decisions` put together; None when a part of it is no longer kept."""
@@ -163,24 +178,19 @@ class Records:
             named.append(policy.Named(each.name, each.hash, document))
         return tuple(named)
 
-    async def _fetch(self, rows: Sequence[Decided]) -> None:
-        """Read the callers and contexts of `rows` that are not at hand."""
-        if len(self._callers) + len(self._contexts) > _KEPT:
-            self._callers.clear()
-            self._contexts.clear()
-        for name, text in (await self._store.parts({row.caller for row in rows} - self._callers.keys())).items():
-            self._callers[name] = parts.read_caller(text)
-        for name, text in (await self._store.parts({row.context for row in rows} - self._contexts.keys())).items():
-            self._contexts[name] = parts.read_context(text)
+    async def _parts(self, names: set[str], cache: Cache[str, T], read: Callable[[str], T]) -> dict[str, T]:
+        """The parts of those names, as far as they are kept."""
+        found = {name: cache[name] for name in names if name in cache}
+        for name, text in (await self._store.parts(names - found.keys())).items():
+            found[name] = read(text)
+            cache.keep(name, found[name])
+        return found
 
-    def _is_whole(self, row: Decided) -> bool:
-        return row.caller in self._callers and row.context in self._contexts
 
-    def _recorded(self, row: Decided) -> Recorded:
-        caller = self._callers[row.caller]
-        context = {**self._contexts[row.context], **clock(int(row.at))}
-        cut = frozenset(context.pop(audit_text.CUT, ()))
-        request = policy.Request(caller.principal, row.action, row.resource, row.account, context)
-        return Recorded(
-            row.id, request, caller, row.policies, row.allowed, row.rule, row.count, row.at, row.last, row.region, cut
-        )
+def _recorded(row: Decided, caller: parts.KeptCaller, values: Mapping[str, str | tuple[str, ...]]) -> Recorded:
+    context = {**values, **clock(int(row.at))}
+    cut = frozenset(context.pop(audit_text.CUT, ()))
+    request = policy.Request(caller.principal, row.action, row.resource, row.account, context)
+    return Recorded(
+        row.id, request, caller, row.policies, row.allowed, row.rule, row.count, row.at, row.last, row.region, cut
+    )

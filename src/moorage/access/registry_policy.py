@@ -6,6 +6,7 @@ policy-engine.md §1.3, §1.5.
 from typing import Final
 
 from moorage import policy
+from moorage.access.long_work import in_thread, takes_long
 from moorage.access.principals import Principals, UnknownPrincipal, ids_of
 from moorage.errors import InvalidParameter, RegistryPolicyNotFound
 from moorage.names import AccountId, Region
@@ -36,12 +37,15 @@ class RegistryPolicyCheck:
     def __init__(self, principals: Principals, policies: RegistryPolicies) -> None:
         self._principals = principals
         self._policies = policies
+        self._last: policy.Parsed | None = None
 
     async def check_and_canonicalise(self, account: AccountId, region: Region, text: str) -> str:
         """The stored form of `text`. InvalidParameter: not a policy of the registry's scope, an unknown principal."""
         scope = (await self._policies.in_force(account, region)).scope
         try:
-            document = policy.parse(text, policy.Kind.REGISTRY)
+            last = self._last  # of the same call, which asked for the findings before
+            parsed = last if last is not None and last.text == text else policy.parsed(text, policy.Kind.REGISTRY)
+            document = parsed.document()
             has_ids = any(map(policy.is_unique_id, document.principals))
             named = await self._principals.named(document, await self._text(account, region) if has_ids else "")
         except policy.PolicyError as error:
@@ -52,9 +56,11 @@ class RegistryPolicyCheck:
             raise _invalid()
         return document.canonical(ids_of(named))
 
-    def findings(self, account: AccountId, text: str) -> str:
+    async def findings(self, account: AccountId, text: str) -> str:
         """What lint has to say of `text` as the registry policy of `account`, as a header: ASCII, one line, bounded."""
-        return lint.as_header(lint.lint(text, policy.Kind.REGISTRY, account=account))
+        parsed, header = await in_thread(_linted, text, account) if takes_long(text) else _linted(text, account)
+        self._last = parsed
+        return header
 
     async def shown(self, stored: str) -> str:
         """The stored text as clients see it."""
@@ -65,6 +71,14 @@ class RegistryPolicyCheck:
             return await self._policies.get(account, region)
         except RegistryPolicyNotFound:
             return ""
+
+
+def _linted(text: str, account: AccountId) -> tuple[policy.Parsed, str]:
+    parsed = policy.parsed(text, policy.Kind.REGISTRY)
+    header = lint.as_header(lint.lint_parsed(parsed, account=account))
+    if not parsed.faults:
+        parsed.document()
+    return parsed, header
 
 
 def _is_between_registries(document: policy.Document) -> bool:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -18,9 +18,9 @@ from moorage.access.context import clock
 from moorage.access.recorded import PartLost, Recorded, Records, named_in
 from moorage.access.recovery import may_recover
 from moorage.access.replay_tally import Report, Tally, Verdict
+from moorage.cache import Cache
 from moorage.clock import Clock
 from moorage.errors import RepositoryPolicyNotFound
-from moorage.memo import Memo
 from moorage.names import RepositoryRef
 from moorage.registry.policies import RepositoryPolicies
 from moorage.settings import Settings
@@ -32,8 +32,10 @@ Baseline = Literal["in-force", "recorded"]
 _PAGE: Final = 4_000
 _KEPT: Final = 100_000
 """Verdicts remembered; past it the memory starts anew."""
-_PLANS: Final = 8_192
-"""Plans remembered, likewise."""
+_PLANS: Final = 16 << 20
+"""Bytes of plans that are cached."""
+_ANSWERS: Final = 8 << 20
+"""Bytes of what they found out."""
 _WITHOUT_POLICY: Final = "ecr:CreateRepository"
 """Decided on a repository that is not there yet, and has no policy."""
 _OWN_SIDE: Final = frozenset({"identity", "boundary", "session", "scp"})
@@ -104,7 +106,10 @@ class Trial:
         self._compares = compares
         self._root_recovers = root_recovers
         self._turns: dict[int, tuple[policy.Document, frozenset[int] | None]] = {}
-        self._plans: Memo[tuple[int, policy.Principal, str], policy.Plan] = Memo(_PLANS)
+        self._plans: Cache[tuple[int, policy.Principal, str], policy.Plan] = Cache(
+            "replay_plans", _PLANS, lambda _, plan: 500 + plan.size, lambda plan: plan.documents
+        )
+        self._answers: Cache[tuple[object, ...], Any] = Cache("replay_answers", _ANSWERS, policy.answer_size)
 
     def sets(self, recorded: policy.Policies) -> _Sets:
         """The policy sets to decide on, in place of those recorded."""
@@ -145,7 +150,7 @@ class Trial:
         key = (id(policies), request.principal, request.action)
         plan = self._plans.get(key)
         if plan is None:  # it holds on to its policies, so that no others get their id while it is kept
-            plan = policy.Plan(request.principal, request.action, policies)
+            plan = policy.Plan(request.principal, request.action, policies, self._answers)
             self._plans.keep(key, plan)
         return plan.decide(request.resource, request.resource_account, request.context)
 

@@ -1,13 +1,14 @@
 """What SetRepositoryPolicy asks of a text before it is stored, and how that is shown (policy-engine.md §1, §5)."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
 from moorage import policy
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
+from moorage.access.long_work import in_thread, takes_long
 from moorage.access.principals import Principals, UnknownPrincipal, ids_of
+from moorage.cache import Cache
 from moorage.errors import InvalidParameter, RepositoryPolicyNotFound
 from moorage.identity.entity import Entity
 from moorage.names import AccountId, RepositoryRef
@@ -17,8 +18,11 @@ from moorage.registry.policies import RepositoryPolicies
 _POLICY_TEXT = "PolicyText"
 MAX_TEXT = 10_240
 """Characters of a repository policy, as SetRepositoryPolicy takes it."""
-_TEXTS = 64
-"""Texts that are kept read: the same policy is often set on one repository after the other."""
+_TEXTS = 8 << 20
+"""Bytes of the texts that are kept read: the same policy is often set on one repository after the other."""
+_PER_CHARACTER = 100
+"""Bytes of a text that was read, with its JSON, its elements, the places of its values and its compiled form, for each
+of its characters: 26 for an ordinary policy, 107 for one of nothing but short conditions (tracemalloc, Python 3.11)."""
 
 
 class Accepted(NamedTuple):
@@ -35,6 +39,14 @@ class RepositoryPolicyCheck:
         self._access = access
         self._principals = principals
         self._policies = policies
+        self._texts: Cache[str, _Text] = Cache("policies_being_set", _TEXTS, lambda _, found: found.size)
+
+    async def _text(self, text: str, account: AccountId) -> "_Text":
+        found = self._texts.get(text)
+        if found is None:
+            found = await in_thread(_prepared, text, account) if takes_long(text) else _Text(text)
+            self._texts.keep(text, found)
+        return found
 
     async def check_and_canonicalise(
         self, caller: Caller, connection: Connection, ref: RepositoryRef, text: str, force: bool
@@ -43,26 +55,28 @@ class RepositoryPolicyCheck:
 
         InvalidParameter: not a policy, an unknown principal, or a lock-out without `force`.
         """
-        document, named = await self._read(ref, text)
+        found, named = await self._read(ref, text)
+        accepted = found.accepted(named)
         if not force:
-            if _stops_all(text, ref.account):
+            if found.stops_all(ref.account):
                 raise _lock_out()
+            document = found.stored(named)
             if not await self._access.would_allow(caller, connection, "ecr:SetRepositoryPolicy", ref, document):
                 raise _lock_out()
-        return _accepted(text, named)
+        return accepted
 
     async def canonicalise_for_operator(self, ref: RepositoryRef, text: str) -> Accepted:
         """The same for whoever runs the machine: no policy binds them, but none may lock the whole account out."""
-        _, named = await self._read(ref, text)
-        if _stops_all(text, ref.account):
+        found, named = await self._read(ref, text)
+        if found.stops_all(ref.account):
             raise _lock_out()
-        return _accepted(text, named)
+        return found.accepted(named)
 
-    async def _read(self, ref: RepositoryRef, text: str) -> tuple[policy.Document, Mapping[str, Entity]]:
+    async def _read(self, ref: RepositoryRef, text: str) -> tuple["_Text", Mapping[str, Entity]]:
         """`text`, and whom it names."""
+        found = await self._text(text, ref.account)
         try:
-            document = _parsed(text)
-            return document, await self._named(ref, document)
+            return found, await self._named(ref, found.parsed.document())
         except policy.PolicyError as error:
             raise InvalidParameter.at(_POLICY_TEXT, "Invalid repository policy provided") from error
         except UnknownPrincipal as error:
@@ -75,7 +89,7 @@ class RepositoryPolicyCheck:
         try:
             document = policy.parse(text, policy.Kind.REPOSITORY)
             ids = ids_of(await self._named(ref, document))
-            return policy.parse(document.canonical(ids), policy.Kind.REPOSITORY) if ids else document
+            return document.stored_as(document.canonical(ids), ids) if ids else document
         except policy.PolicyError as error:
             raise InvalidParameter(f"no repository policy: {error.reason}, at {error.pointer or '/'}") from error
         except UnknownPrincipal as error:
@@ -85,9 +99,9 @@ class RepositoryPolicyCheck:
         has_ids = any(map(policy.is_unique_id, document.principals))
         return await self._principals.named(document, await self.in_force(ref) if has_ids else "")
 
-    def findings(self, ref: RepositoryRef, text: str) -> str:
+    async def findings(self, ref: RepositoryRef, text: str) -> str:
         """What lint has to say of `text` as the policy of `ref`, as a header: ASCII, one line, bounded."""
-        return _findings(text, ref.account)
+        return (await self._text(text, ref.account)).findings(ref.account)
 
     async def shown(self, stored: str) -> str:
         """The stored text as clients see it."""
@@ -101,30 +115,59 @@ class RepositoryPolicyCheck:
             return ""
 
 
-@lru_cache(_TEXTS)
-def _parsed(text: str) -> policy.Document:
-    return policy.parse(text, policy.Kind.REPOSITORY)
+class _Text:
+    """A text that is to be set, read once for all that it takes."""
+
+    __slots__ = ("_accepted", "_findings", "_stored", "parsed", "size")
+
+    def __init__(self, text: str) -> None:
+        self.parsed = policy.parsed(text, policy.Kind.REPOSITORY)
+        # What is known of the last account and principals, which are mostly the same again. A policy that must not be
+        # set has findings alone.
+        self._findings: tuple[AccountId, str] | None = None
+        self._accepted: tuple[dict[str, str], dict[str, str], Accepted] | None = None
+        self._stored: policy.Document | None = None
+        self.size = _PER_CHARACTER * len(text)
+
+    def findings(self, account: AccountId) -> str:
+        """The header, as `RepositoryPolicyCheck.findings`."""
+        if self._findings is None or self._findings[0] != account:
+            self._findings = account, lint.as_header(lint.lint_parsed(self.parsed, account=account))
+        return self._findings[1]
+
+    def accepted(self, named: Mapping[str, Entity]) -> Accepted:
+        """Its two forms, when it names those."""
+        ids, arns = ids_of(named), {each: entity.arn for each, entity in named.items() if each != entity.arn}
+        known = self._accepted
+        if known is None or known[:2] != (ids, arns):
+            stored = self.parsed.canonical(ids)
+            known = self._accepted = (
+                ids,
+                arns,
+                Accepted(stored, self.parsed.canonical(arns) if ids or arns else stored),
+            )
+            self._stored = None
+        return known[2]
+
+    def stored(self, named: Mapping[str, Entity]) -> policy.Document:
+        """What will be stored, compiled."""
+        accepted = self.accepted(named)
+        if self._stored is None:
+            self._stored = self.parsed.document().stored_as(accepted.stored, ids_of(named))
+        return self._stored
+
+    def stops_all(self, account: AccountId) -> bool:
+        """Whether nobody of the account, its root included, could set another policy."""
+        return policy.locks_out(self.parsed.document(), account)
 
 
-@lru_cache(_TEXTS)
-def _stops_all(text: str, account: AccountId) -> bool:
-    """Whether nobody of the account, its root included, could set another policy."""
-    return policy.locks_out(_parsed(text), account)
-
-
-@lru_cache(2 * _TEXTS)
-def _canonical(text: str, renamed: tuple[tuple[str, str], ...]) -> str:
-    return _parsed(text).canonical(dict(renamed))
-
-
-def _accepted(text: str, named: Mapping[str, Entity]) -> Accepted:
-    ids, arns = ids_of(named), {each: entity.arn for each, entity in named.items()}
-    return Accepted(_canonical(text, tuple(ids.items())), _canonical(text, tuple(arns.items())))
-
-
-@lru_cache(_TEXTS)
-def _findings(text: str, account: AccountId) -> str:
-    return lint.as_header(lint.lint(text, policy.Kind.REPOSITORY, account=account))
+def _prepared(text: str, account: AccountId) -> _Text:
+    """A text with all of it found out that takes long."""
+    found = _Text(text)
+    found.findings(account)
+    if not found.parsed.faults:
+        found.stored({})
+    return found
 
 
 def _lock_out() -> InvalidParameter:

@@ -21,6 +21,7 @@ from moorage.access.authorize import REGISTRY_POLICY, Access, NamedResource, Reg
 from moorage.access.caller import Caller, Connection
 from moorage.access.context import instant
 from moorage.access.events import READ_AUDIT, audit_arn, visible_context
+from moorage.access.long_work import in_thread
 from moorage.access.recorded import PartLost, Recorded, Records, named_in
 from moorage.access.recovery import RECOVERY_RULE
 from moorage.clock import Clock
@@ -92,9 +93,11 @@ class Why:
         view = await self._view(recorded, policies, caller, connection)
         if not view.sets:
             raise DecisionNotFound
-        decision = _again(recorded, policies)
+        decision = await in_thread(_again, recorded, policies)
         texts = await self._texts(policies)
-        told = policy.explanation(decision, policies, view.sets, lambda named: texts[id(named.document)])
+        told = await in_thread(
+            policy.explanation, decision, policies, view.sets, lambda named: texts[id(named.document)]
+        )
         context = visible_context(
             recorded.request.context, is_owner="resource" in view.sets, is_caller="identity" in view.sets
         )
@@ -174,7 +177,7 @@ class Why:
         request = recorded.request
         on_repository = _repository(request.resource) is not None and request.action != "ecr:CreateRepository"
         has_policy = on_repository or bool(policies.resource)  # a registry's reaches what no repository's does
-        suggestions = policy.suggest(request, policies, has_policy=has_policy)
+        suggestions = await in_thread(policy.suggest, request, policies, has_policy=has_policy)
         blocked_by = policy.blocked_by(decision, suggestions)
         token = request.context.get("moorage:tokenname")
         if token is not None:  # what it was made with stays as it is
@@ -203,7 +206,7 @@ class Why:
             "rule": suggestion.rule,
         }
         if not told["hidden"]:  # the figures would tell what the hidden part says
-            also, total = policy.opened(suggestion, cases, request, policies)
+            also, total = await in_thread(policy.opened, suggestion, cases, request, policies)
             told |= {"wouldAllow": [msgspec.to_builtins(each) for each in also], "wouldAllowCount": total}
         return told
 

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import Connection, Row
 
+from moorage.cache import entry_footprint
 from moorage.identity import aws_managed
 from moorage.identity.arns import policy_arn
 from moorage.identity.entity import Entity
@@ -16,8 +17,8 @@ from moorage.names import AccountId
 from moorage.sealing import Sealer
 from moorage.store.metadata import credentials, epoch, identities, managed_policies
 
-_CACHED: Final = 10_000
-"""Credentials remembered; past it the cache starts anew. Ids that are not known are not: anybody can make some up."""
+_CACHED: Final = 8 << 20
+"""Bytes of the credentials that are cached by key id. Unknown ids are not cached: anybody can make some up."""
 
 
 class Attached(NamedTuple):
@@ -99,7 +100,9 @@ class Credentials:
         self._db = epochs.db
         self._epochs = epochs
         self._sealer = sealer
-        self._kept: epoch.UnderEpoch[str, Credential] = epoch.UnderEpoch(epochs, _CACHED, "wide")
+        self._kept: epoch.ReadThroughCache[str, Credential] = epoch.ReadThroughCache(
+            epochs, "credentials", _CACHED, "wide", entry_footprint
+        )
 
     async def find(self, key_id: str) -> tuple[int, Credential | None]:
         """The epoch and the credential as they stand now; from memory while the epoch stands still."""

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection
 
+from moorage.cache import entry_footprint
 from moorage.clock import Clock
 from moorage.names import AccountId
 from moorage.store.metadata import epoch, policies
@@ -95,6 +96,8 @@ class Membership(msgspec.Struct, frozen=True, gc=False):
     rcp: Levels | None
 
 
+_MEMBERS = 64 << 20
+"""Bytes; the one organization that there is has always room: its document is bounded."""
 Members = Mapping[str, Membership]
 """By account id."""
 
@@ -113,7 +116,9 @@ class Organizations:
     def __init__(self, epochs: epoch.Epochs, clock: Clock) -> None:
         self._db = epochs.db
         self._clock = clock
-        self._members: epoch.UnderEpoch[None, Members] = epoch.UnderEpoch(epochs, 1, "wide")
+        self._members: epoch.ReadThroughCache[None, Members] = epoch.ReadThroughCache(
+            epochs, "organization", _MEMBERS, "wide", entry_footprint
+        )
         self._read: tuple[int, Members] | None = None
 
     async def members(self, at: epoch.Epoch | None = None) -> Members:

@@ -2,14 +2,15 @@
 
 from moorage.policy.actions import ECR_ACTIONS, ON_REPOSITORY, EcrAction, ecr_action
 from moorage.policy.decision import Decision, PolicyTrace, SetName, SetTrace
-from moorage.policy.document import Document, parse
-from moorage.policy.evaluate import Plan, evaluate
+from moorage.policy.document import Document
+from moorage.policy.evaluate import Plan, answer_size, evaluate
 from moorage.policy.explanation import context as told_context
 from moorage.policy.explanation import explanation, source_of
 from moorage.policy.fault import PolicyError
 from moorage.policy.keys import context_keys
 from moorage.policy.kind import Kind
 from moorage.policy.lockout import locks_out
+from moorage.policy.parsed import Parsed, parse, parsed
 from moorage.policy.principal import (
     ANONYMOUS,
     Principal,
@@ -45,6 +46,7 @@ __all__ = [
     "Kind",
     "Named",
     "Opened",
+    "Parsed",
     "Plan",
     "Policies",
     "PolicyError",
@@ -59,6 +61,7 @@ __all__ = [
     "Suggestion",
     "TestDetail",
     "account_named",
+    "answer_size",
     "blocked_by",
     "context_keys",
     "ecr_action",
@@ -69,6 +72,7 @@ __all__ = [
     "locks_out",
     "opened",
     "parse",
+    "parsed",
     "plain_sentence",
     "root_of",
     "says",

@@ -18,20 +18,23 @@ class Actions:
 
     def __init__(self, entries: Iterable[str], *, negated: bool, service: str | None = None) -> None:
         """`service`: the one that wildcards and NotAction stand for (`kind.Rules.granted_service`); None: every one."""
-        self.entries = lowered = tuple(entry.lower() for entry in entries)
+        self.entries = lowered = tuple([entry.lower() for entry in entries])
         self.negated = negated
         self.service = None if service is None else f"{service}:"
         self.everything = EVERYTHING in lowered
-        self.names = frozenset(entry for entry in lowered if not _is_pattern(entry))
-        self.patterns: tuple[Matcher, ...] = tuple(
-            matcher(tokens(entry)) for entry in lowered if _is_pattern(entry) and _may_match(entry)
-        )
+        names: list[str] = []
+        patterns: dict[str, Matcher] = {}
+        for entry in lowered:
+            if not _is_pattern(entry):
+                names.append(entry)
+            elif entry not in patterns and _may_match(entry):
+                patterns[entry] = matcher(tokens(entry))
+        self.names = frozenset(names)
+        self.patterns: tuple[Matcher, ...] = tuple(patterns.values())
         self._of_others: tuple[Matcher, ...] = ()
         if self.service is not None:
-            others = [entry for entry in lowered if not entry.startswith(self.service)]
-            self._of_others = tuple(
-                matcher(tokens(entry)) for entry in others if _is_pattern(entry) and _spells_out_service(entry)
-            )
+            others = [entry for entry in patterns if not entry.startswith(self.service)]
+            self._of_others = tuple([patterns[entry] for entry in others if _spells_out_service(entry)])
 
     def lists_only(self, entries: Container[str]) -> bool:
         """Whether the element is an Action that lists nothing but `entries` (in lower case), each as it is written."""

@@ -6,7 +6,16 @@ Only the last part (the resource) may itself hold colons and slashes (policy-eng
 from collections.abc import Sequence
 from typing import Final
 
-from moorage.policy.wildcard import Matcher, Token, Wild, matcher, matches_everything
+from moorage.policy.wildcard import (
+    Matcher,
+    Runs,
+    Token,
+    Wild,
+    has_question_mark,
+    matcher,
+    matcher_of_any,
+    matches_everything,
+)
 
 PARTS: Final = 6
 
@@ -36,6 +45,8 @@ def arn_matcher(parts: Sequence[Sequence[Token]]) -> Matcher:
     """A function that matches a whole ARN against six part patterns; anything that is not an ARN does not match."""
     if len(parts) != PARTS:
         return _never
+    if any(map(has_question_mark, parts)):
+        return matcher_of_any([arn_runs(parts)])
     if not any(isinstance(token, Wild) for part in parts[:-1] for token in part):
         prefix = ":".join("".join(str(token) for token in part) for part in parts[:-1]) + ":"
         return matcher([prefix, *parts[-1]])
@@ -54,6 +65,14 @@ def arn_matcher(parts: Sequence[Sequence[Token]]) -> Matcher:
         return True
 
     return match
+
+
+def arn_runs(parts: Sequence[Sequence[Token]]) -> Runs:
+    """The same six part patterns for `matcher_of_any`."""
+    runs: list[tuple[Sequence[Token], bool]] = []
+    for part in parts[:-1]:
+        runs += [(part, True), ((":",), False)]
+    return [*runs, (parts[-1], False)]
 
 
 def _never(_text: str) -> bool:

@@ -54,6 +54,8 @@ def _in_order(element: Mapping[str, Json], order: Sequence[str]) -> dict[str, Js
 
 def _text(value: Json, line: str) -> str:
     """`line`: a line break and the indent of the object this value stands in."""
+    if type(value) is str:  # as most are
+        return _string(value)
     if isinstance(value, str):
         return str(value) if isinstance(value, Number) else _string(value)
     if isinstance(value, dict):
@@ -66,7 +68,7 @@ def _text(value: Json, line: str) -> str:
 
 
 def _string(text: str) -> str:
-    return f'"{_ESCAPED.sub(_escape, text)}"'
+    return f'"{text}"' if _ESCAPED.search(text) is None else f'"{_ESCAPED.sub(_escape, text)}"'
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -1,10 +1,12 @@
 """Condition elements: operator, key and values, which hold or not, and why (policy-engine.md §3)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from moorage.policy.fault import UnfitRequestError
 from moorage.policy.operators import OPERATORS, Comparison, Operator
 from moorage.policy.variables import Context, Template, shown
 
@@ -29,10 +31,6 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     because: Because
 
 
-class UnfitRequestError(Exception):
-    """The request holds something that is not text where text must be; it is denied as a whole."""
-
-
 _OUTCOMES: Final = (
     Outcome(False, "no-value-matched"),
     Outcome(True, "equal"),
@@ -53,6 +51,8 @@ _EMPTY_FAILS: Final = Outcome(False, "empty-set")
 
 Qualifier = Literal["", "ForAllValues:", "ForAnyValue:"]
 _QUALIFIERS: Final[tuple[Qualifier, ...]] = ("ForAllValues:", "ForAnyValue:")
+_LONGEST_OPERATOR: Final = 64
+"""Characters; the longest operator has fewer."""
 _IF_EXISTS: Final = "ifexists"
 _NULL: Final = "null"
 
@@ -63,16 +63,17 @@ class OperatorName(NamedTuple):
     qualifier: Qualifier
     base: Operator | None
     if_exists: bool
-
-    @property
-    def text(self) -> str:
-        """In AWS's spelling."""
-        name = "Null" if self.base is None else self.base.name
-        return f"{self.qualifier}{name}{'IfExists' if self.if_exists else ''}"
+    text: str
+    """In AWS's spelling."""
 
 
 def operator_name(text: str) -> OperatorName | None:
     """`[ForAllValues:|ForAnyValue:]Base[IfExists]` in any case, or None. Null has no IfExists form."""
+    return _read_operator(text) if len(text) <= _LONGEST_OPERATOR else None
+
+
+@lru_cache(maxsize=512)
+def _read_operator(text: str) -> OperatorName | None:
     rest = text.lower()
     qualifier: Qualifier = ""
     for one in _QUALIFIERS:
@@ -80,12 +81,12 @@ def operator_name(text: str) -> OperatorName | None:
             qualifier, rest = one, rest[len(one) :]
             break
     if rest == _NULL:
-        return OperatorName(qualifier, None, if_exists=False)
-    if rest.endswith(_IF_EXISTS):
-        base = OPERATORS.get(rest[: -len(_IF_EXISTS)])
-        return None if base is None else OperatorName(qualifier, base, if_exists=True)
-    base = OPERATORS.get(rest)
-    return None if base is None else OperatorName(qualifier, base, if_exists=False)
+        return OperatorName(qualifier, None, False, f"{qualifier}Null")
+    if_exists = rest.endswith(_IF_EXISTS)
+    base = OPERATORS.get(rest.removesuffix(_IF_EXISTS))
+    if base is None:
+        return None
+    return OperatorName(qualifier, base, if_exists, f"{qualifier}{base.name}{'IfExists' if if_exists else ''}")
 
 
 class Test:
@@ -95,7 +96,7 @@ class Test:
         "_compare",
         "_missing",
         "_qualifier",
-        "_templates",
+        "_variables",
         "key",
         "name",
         "operator",
@@ -116,8 +117,9 @@ class Test:
         self._compare: Comparison | None = None
         self.plain: Comparison | None = None
         """The comparison, when it takes one value, as most do: its answer is the place of the outcome in `outcomes`."""
-        self._templates: Final = tuple(Template(value, variables=variables, wildcards=False) for value in self.values)
-        self.reads: Final = (self.key, *[key for template in self._templates for key in template.reads])
+        self._variables: Final = variables and any("${" in value for value in self.values)
+        templates = self._templates() if self._variables else ()
+        self.reads: Final = (self.key, *[key for template in templates for key in template.reads])
         """The condition keys whose values make the outcome: its own, and those that variables stand for."""
         self.outcomes = _OUTCOMES
         if operator.base is None:
@@ -161,8 +163,11 @@ class Test:
 
     def resolved(self, context: Context) -> tuple[str | None, ...]:
         """The policy's values with their variables filled in; None for one that has no value."""
-        patterns = [template.resolve(context) for template in self._templates]
+        patterns = [template.resolve(context) for template in self._templates()]
         return tuple(None if pattern is None else shown(pattern) for pattern in patterns)
+
+    def _templates(self) -> list[Template]:
+        return [Template(value, variables=self._variables, wildcards=False) for value in self.values]
 
 
 def _missing(operator: OperatorName) -> Outcome:

@@ -6,27 +6,31 @@ from typing import Final
 from moorage.policy.action import Actions
 from moorage.policy.canonical import Json, canonical_text
 from moorage.policy.conditions import Test
-from moorage.policy.elements import WITH_VARIABLES, Listed, StatementElements, elements
+from moorage.policy.elements import WITH_VARIABLES, Listed, PolicyElements, StatementElements
 from moorage.policy.fault import Faults
 from moorage.policy.kind import Kind
 from moorage.policy.principal import Principals, account_named
-from moorage.policy.reading import as_list, read
+from moorage.policy.reading import as_list, read, read_quickly
 from moorage.policy.resource import Resources
 from moorage.policy.statement import Statement
 
 _NOTHING: Final[Mapping[str, str]] = {}
 
+# Bytes, measured with tracemalloc (Python 3.11): texts are held twice at most, in the document and in pieces.
+_DOCUMENT: Final = 500
+_STATEMENT: Final = 2500
+_ENTRY: Final = 400
+_TEST: Final = 1500
+
 
 class Document:
-    """A valid policy. Made by `parse`; never changes."""
+    """A valid policy. Made by `parsed.parse`; never changes."""
 
-    __slots__ = ("_json", "id", "kind", "principals", "statements", "text", "version")
+    __slots__ = ("id", "kind", "principals", "size", "statements", "text", "version")
 
-    def __init__(self, document: Mapping[str, Json], kind: Kind, text: str) -> None:
-        """Raises PolicyError when `document` is not a policy of that kind. `text` is what it was read from."""
-        found = elements(document, kind.rules, Faults(keep=False))
+    def __init__(self, found: PolicyElements, kind: Kind, text: str) -> None:
+        """`found`: the elements of a policy of that kind without a fault. `text` is what it was read from."""
         variables = found.version == WITH_VARIABLES
-        self._json = document
         self.kind = kind
         self.text = text
         self.version: str | None = found.version
@@ -37,18 +41,41 @@ class Document:
             text for one in found.statements if one.principal is not None for text in _under("AWS", one.principal)
         )
         """The texts under `AWS`, as written, in order, `*` too."""
+        self.size: int = _size(found, text)
+        """About how many bytes it takes, for caches."""
 
     def canonical(self, renamed: Mapping[str, str] = _NOTHING) -> str:
         """The text as ECR gives it back: canonical order and spacing, accounts as root ARNs (policy-engine.md §1.4).
 
         `renamed`: what stands in place of texts under `AWS` (unique ids for ARNs, and back).
         """
-        return canonical_text(_mapped(self._json, lambda text: renamed.get(text) or _as_root_arn(text)))
+        members = read_quickly(self.text)
+        return canonical(members if members is not None else read(self.text, {}, Faults(keep=False)), renamed)
+
+    def stored_as(self, text: str, renamed: Mapping[str, str]) -> "Document":
+        """The document of `text`, which is `canonical(renamed)`, without reading it."""
+        other = object.__new__(Document)
+        other.kind, other.version, other.id, other.text = self.kind, self.version, self.id, text
+        other.statements = tuple(one.renamed(renamed) for one in self.statements)
+        other.principals = tuple(renamed.get(each) or _as_root_arn(each) for each in self.principals)
+        other.size = self.size + len(text) - len(self.text)
+        return other
 
 
-def parse(text: str, kind: Kind) -> Document:
-    """The policy that `text` holds, compiled. Raises PolicyError, and nothing else, when it is none of that kind."""
-    return Document(read(text, {}, Faults(keep=False)), kind, text)
+def canonical(members: Mapping[str, Json], renamed: Mapping[str, str]) -> str:
+    """The canonical text of a policy's JSON, as `Document.canonical`."""
+    return canonical_text(_mapped(members, lambda text: renamed.get(text) or _as_root_arn(text)))
+
+
+def _size(found: PolicyElements, text: str) -> int:
+    entries = tests = values = 0
+    for one in found.statements:
+        entries += len(one.action.entries)
+        entries += 0 if one.principal is None else len(one.principal.entries)
+        entries += 0 if one.resource is None else len(one.resource.entries)
+        tests += len(one.tests)
+        values += sum(len(each.values) for each in one.tests)
+    return 2 * len(text) + _DOCUMENT + _STATEMENT * len(found.statements) + _ENTRY * (entries + values) + _TEST * tests
 
 
 def _compiled(one: StatementElements, kind: Kind, variables: bool) -> Statement:
@@ -62,14 +89,21 @@ def _compiled(one: StatementElements, kind: Kind, variables: bool) -> Statement:
         Actions(action.texts, negated=action.negated, service=service),
         None if resource is None else Resources(resource.texts, negated=resource.negated, variables=variables),
         tuple(
-            Test(test.operator, test.key, [value.text for value in test.values], variables=variables)
-            for test in one.tests
+            [
+                Test(test.operator, test.key, [value.text for value in test.values], variables=variables)
+                for test in one.tests
+            ]
         ),
     )
 
 
 def _named(principal: Listed) -> Principals:
-    aws, services, federated = (_under(key, principal) for key in ("AWS", "Service", "Federated"))
+    aws: list[str] = []
+    services: list[str] = []
+    federated: list[str] = []
+    under = {"AWS": aws, "Service": services, "Federated": federated}
+    for entry in principal.entries:
+        under[entry.key].append(entry.text)
     return Principals(aws, services, federated, negated=principal.negated)
 
 

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from moorage.policy.action_names import check_action
+from moorage.policy.actions import ECR_ACTIONS, may_stand_in_registry_policy, may_stand_in_repository_policy
 from moorage.policy.arn import is_arn
 from moorage.policy.canonical import ELEMENTS, STATEMENT_ELEMENTS, Json, Number
 from moorage.policy.conditions import OperatorName, operator_name
 from moorage.policy.fault import Faults, PolicyError
 from moorage.policy.kind import Needs, Rules, Scope
 from moorage.policy.principal import is_aws_principal, is_service_principal
-from moorage.policy.reading import as_list, as_object, as_text, member
+from moorage.policy.reading import MAX_POINTER, as_list, as_object, as_text, member
 from moorage.policy.statement import Effect
 
 VERSIONS: Final = ("2008-10-17", "2012-10-17")
@@ -43,7 +44,7 @@ class Listed(NamedTuple):
 
     @property
     def negated(self) -> bool:
-        return self.name.startswith("Not")
+        return self.name[:3] == "Not"
 
     @property
     def texts(self) -> list[str]:
@@ -181,15 +182,19 @@ def _effect(members: Mapping[str, Json], at: str) -> Effect:
 
 def _one_of(members: Mapping[str, Json], at: str, name: str, faults: Faults) -> str | None:
     """Which of `name` and `Not<name>`, one of which is needed, the statement has."""
-    there = [one for one in (name, f"Not{name}") if one in members]
+    negated = f"Not{name}"
+    if name in members:
+        if negated in members:
+            with faults:
+                raise PolicyError(
+                    "UNSUPPORTED_ELEMENT_COMBINATION", f"{name} and {negated} stand side by side", member(at, negated)
+                )
+        return name
+    if negated in members:
+        return negated
     with faults:
-        if not there:
-            raise PolicyError(f"MISSING_{name.upper()}", f"the statement has no {name}", at)
-        if len(there) > 1:
-            raise PolicyError(
-                "UNSUPPORTED_ELEMENT_COMBINATION", f"{name} and Not{name} stand side by side", member(at, there[1])
-            )
-    return there[0] if there else None
+        raise PolicyError(f"MISSING_{name.upper()}", f"the statement has no {name}", at)
+    return None
 
 
 def _forbid(members: Mapping[str, Json], at: str, name: str, code: str, faults: Faults) -> None:
@@ -213,7 +218,7 @@ def _texts(
     entries = []
     for item, item_at in items:
         with faults:
-            text = as_text(item, item_at)
+            text = item if type(item) is str and item.isascii() else as_text(item, item_at)
             if not text:
                 raise PolicyError("EMPTY_TEXT", "must not be empty", item_at)
             check(text, item_at)
@@ -288,11 +293,22 @@ def _actions(members: Mapping[str, Json], at: str, rules: Rules, faults: Faults)
     if name is None:
         return Listed("Action", at, ())
 
-    def check(text: str, text_at: str) -> None:
-        _check_length(text, text_at)
-        check_action(text, text_at, rules.scope)
+    here, plain = member(at, name), _PLAIN_ACTIONS[rules.scope]
 
-    return Listed(name, member(at, name), _texts(members[name], member(at, name), "ACTION", faults, check))
+    def check(text: str, text_at: str) -> None:
+        if text not in plain:
+            _check_length(text, text_at)
+            check_action(text, text_at, rules.scope)
+
+    return Listed(name, here, _texts(members[name], here, "ACTION", faults, check))
+
+
+_PLAIN_ACTIONS: Final[Mapping[Scope, frozenset[str]]] = {
+    Scope.ANY: frozenset(f"ecr:{name}" for name in ECR_ACTIONS),
+    Scope.REGISTRY: frozenset(f"ecr:{name}" for name in ECR_ACTIONS if may_stand_in_registry_policy(name)),
+    Scope.REPOSITORY: frozenset(f"ecr:{name}" for name in ECR_ACTIONS if may_stand_in_repository_policy(name)),
+}
+"""Actions as most policies write them, which need no further check."""
 
 
 def _resources(members: Mapping[str, Json], at: str, rules: Rules, faults: Faults) -> Listed | None:
@@ -344,6 +360,8 @@ def _tests(
                     f"the condition key {key} is there twice, in different case",
                     here,
                 )
+            if len(here) > MAX_POINTER:
+                raise PolicyError("VALUE_TOO_LONG", f"no path is longer than {MAX_POINTER} characters", at)
             seen.add(key.lower())
             values = []
             for item, item_at in as_list(value, here):

@@ -1,12 +1,12 @@
 """The decision: every statement is read against the request, and what they say is combined (policy-engine.md §2)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from moorage.policy.by_values import MOST, ByValues
-from moorage.policy.conditions import UnfitRequestError
+from moorage.policy.by_values import Answers, ByValues, Forgetful, number
 from moorage.policy.decision import Decision, SetTrace
-from moorage.policy.narrowed import narrowed_sets
+from moorage.policy.fault import UnfitRequestError
+from moorage.policy.narrowed import NarrowedSet, narrowed_sets
 from moorage.policy.operators import is_address
 from moorage.policy.principal import Principal
 from moorage.policy.request import Policies, Request
@@ -18,6 +18,15 @@ _ADDRESS: Final = "aws:sourceip"
 """What a proxy says of it may be no address. Any outcome of a condition on it would then be wrong in an Allow or in a
 Deny, so a request is denied as a whole where a statement that might apply reads it."""
 _KINDS: Final = ("root", "user", "role", "federated", "web", "service", "anonymous")
+_FORGETFUL: Final = Forgetful()
+_PLAN: Final = 3000
+"""Bytes of a plan; with the two below measured with tracemalloc (Python 3.11)."""
+_STATEMENT: Final = 10
+"""Of a statement's place in it."""
+_OPEN: Final = 250
+"""Of a statement that is open."""
+_FINDING: Final = 170
+"""Of a finding."""
 
 
 def evaluate(request: Request, policies: Policies, *, detail: bool = False) -> Decision:
@@ -47,19 +56,18 @@ class Plan:
 
     __slots__ = (
         "_concluded",
-        "_conclusions",
-        "_groups",
         "_inquiry",
-        "_order",
         "_reads_address",
         "_sets",
         "action",
         "caller",
+        "documents",
         "policies",
+        "size",
     )
 
-    def __init__(self, caller: Principal, action: str, policies: Policies) -> None:
-        """`action`: `service:Name`, in any case."""
+    def __init__(self, caller: Principal, action: str, policies: Policies, answers: Answers = _FORGETFUL) -> None:
+        """`action`: `service:Name`, in any case. `answers`: where to keep what was found out."""
         self.caller: Final = caller
         self.action: Final = action
         self.policies: Final = policies
@@ -68,13 +76,17 @@ class Plan:
         alike: dict[tuple[tuple[str, ...], bool], list[_Open]] = {}
         for place, (statement, met) in enumerate(each for one in self._sets for each in one.open()):
             alike.setdefault((statement.reads, statement.reads_resource), []).append((place, statement, met))
-        self._groups: Final = tuple([_group(each, *hangs_on) for hangs_on, each in alike.items()])
-        places = [place for each in alike.values() for place, _, _ in each]
-        self._order: Final = sorted(range(len(places)), key=places.__getitem__)
+        conclusions = _Conclusions(caller, policies, self._sets, alike, answers)
         reads = tuple({key: None for keys, _ in alike for key in keys})
         self._reads_address: Final = _ADDRESS in reads
-        self._concluded: Final = ByValues(self._conclude, reads, reads_resource=any(of for _, of in alike))
-        self._conclusions: Final[dict[tuple[str | int, ...], _Conclusion]] = {}
+        self._concluded: Final = ByValues(
+            conclusions.conclude, reads, answers, reads_resource=any(of for _, of in alike)
+        )
+        self.documents: Final = policies.documents()
+        """Each document of the policies once."""
+        statements = sum(len(document.statements) for document in self.documents)
+        self.size: Final = _PLAN + _STATEMENT * statements + _OPEN * conclusions.count
+        """Bytes, without the documents."""
 
     def decide(self, resource: str, account: str, context: Context, *, detail: bool = False) -> Decision:
         """The decision on a resource (an ARN, or `*`) of `account`, as `evaluate` makes it."""
@@ -96,27 +108,70 @@ class Plan:
             )
         return Decision(request, ruling.allowed, ruling.explicit, ruling.decided_by, ruling.rule, trace)
 
-    def _conclude(self, resource: str, account: str, context: Context) -> _Conclusion:
+
+class _Conclusions:
+    """What follows from the findings of a plan's open statements. It knows nothing of the plan, which holds it."""
+
+    __slots__ = ("_answers", "_caller", "_groups", "_number", "_order", "_policies", "_sets", "count")
+
+    def __init__(
+        self,
+        caller: Principal,
+        policies: Policies,
+        sets: tuple[NarrowedSet, ...],
+        alike: Mapping[tuple[tuple[str, ...], bool], Sequence[_Open]],
+        answers: Answers,
+    ) -> None:
+        """`alike`: the open statements by what they read."""
+        self._caller: Final = caller
+        self._policies: Final = policies
+        self._sets: Final = sets
+        self._answers: Final = answers
+        self._number: Final = number()
+        self._groups: Final = tuple([_group(each, answers, *hangs_on) for hangs_on, each in alike.items()])
+        places = [place for each in alike.values() for place, _, _ in each]
+        self._order: Final = sorted(range(len(places)), key=places.__getitem__)
+        self.count: Final = len(places)
+        """Statements that are open."""
+
+    def conclude(self, resource: str, account: str, context: Context) -> _Conclusion:
         found = [finding for group in self._groups for finding in group.ask(resource, account, context)]
-        # Findings live as long as their statements, which this plan holds, so that nothing else has these ids.
-        key: tuple[str | int, ...] = (account, *map(id, found))
-        known = self._conclusions.get(key)
+        # Findings live as long as their statements, which the plan holds, so that nothing else has these ids while the
+        # plan is asked; no other plan has its number.
+        key = (self._number, account, *map(id, found))
+        known: _Conclusion | None = self._answers.get(key)
         if known is None:
-            if len(self._conclusions) >= MOST:
-                self._conclusions.clear()
             in_order = iter([found[at] for at in self._order])
             trace = tuple([one.trace(in_order) for one in self._sets])
-            known = self._conclusions[key] = (rule(self.caller, account, self.policies, trace), trace)
+            known = (rule(self._caller, account, self._policies, trace), trace)
+            self._answers.keep(key, known)
         return known
 
 
-def _group(statements: Sequence[_Open], reads: tuple[str, ...], reads_resource: bool) -> ByValues[tuple[Finding, ...]]:
+def answer_size(key: tuple[object, ...], answer: Any) -> int:
+    """Bytes of an answer that `Answers` keeps, and its key. Findings are counted as if nothing else held them."""
+    size = 500 + 40 * len(key)
+    for part in key:
+        if type(part) is str:
+            size += 4 * len(part)
+    if type(answer[0]) is Finding:
+        return size + _FINDING * len(answer)
+    for one in answer[1]:
+        size += 200
+        for policy in one.policies:
+            size += 200 + _FINDING * len(policy.statements)
+    return size
+
+
+def _group(
+    statements: Sequence[_Open], answers: Answers, reads: tuple[str, ...], reads_resource: bool
+) -> ByValues[tuple[Finding, ...]]:
     """The findings of statements that read the same."""
 
     def check(resource: str, _account: str, context: Context) -> tuple[Finding, ...]:
         return tuple([statement.check(resource, context, met) for _, statement, met in statements])
 
-    return ByValues(check, reads, reads_resource=reads_resource)
+    return ByValues(check, reads, answers, reads_resource=reads_resource)
 
 
 def _inquiry(caller: Principal, action: str, policies: Policies) -> Inquiry | None:

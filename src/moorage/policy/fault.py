@@ -1,4 +1,4 @@
-"""Why a text is not a policy: the one exception of this package, and whether the first is raised or all are kept."""
+"""Why a text is not a policy, or a request cannot be decided; and whether the first fault is raised or all are kept."""
 
 from types import TracebackType
 from typing import Final, Self
@@ -19,6 +19,14 @@ class PolicyError(Exception):
         self.reason = reason
         self.pointer = pointer
         self.at = at
+
+    def again(self) -> "PolicyError":
+        """The same fault, to be raised once more: one that is kept must not gather the frames that it was raised in."""
+        return PolicyError(self.code, self.reason, self.pointer, at=self.at)
+
+
+class UnfitRequestError(Exception):
+    """The request holds a value that cannot be compared: no text, or far too long. It is denied as a whole."""
 
 
 MOST: Final = 1000
@@ -47,5 +55,6 @@ class Faults:
     ) -> bool:
         if not self.keep or not isinstance(error, PolicyError) or len(self.found) >= MOST:
             return False
-        self.found.append(error)
+        # Its traceback refers to the frames of the reading, which refer to these faults: a cycle for each.
+        self.found.append(error.with_traceback(None))
         return True

@@ -5,16 +5,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from moorage.policy.document import Document
-from moorage.policy.elements import WITH_VARIABLES, StatementElements, elements
-from moorage.policy.fault import Faults
-from moorage.policy.reading import read
+from moorage.policy.elements import WITH_VARIABLES, StatementElements
+from moorage.policy.parsed import parsed
 
 _VARIABLE: Final = re.compile(r"\$\{([^}',*?$][^}',]*)")
 
 
 def context_keys(document: Document) -> tuple[str, ...]:
     """The keys as written, each once whatever its case, in the order of the text."""
-    found = elements(read(document.text, {}, Faults(keep=False)), document.kind.rules, Faults(keep=False))
+    found = parsed(document.text, document.kind).elements
     keys: dict[str, str] = {}
     for statement in found.statements:
         for key in _keys(statement, variables=found.version == WITH_VARIABLES):

@@ -15,9 +15,9 @@ from functools import lru_cache, partial
 from operator import eq, ge, gt, le, lt
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
-from moorage.policy.arn import arn_matcher, is_arn, split
+from moorage.policy.arn import PARTS, arn_matcher, arn_runs, is_arn, split
 from moorage.policy.variables import Context, Template
-from moorage.policy.wildcard import Matcher, Token, matcher
+from moorage.policy.wildcard import Matcher, Runs, Token, has_question_mark, is_searched, matcher, matcher_of_any
 
 # What a comparison finds.
 NOT_FOUND: Final = 0
@@ -32,6 +32,10 @@ Build = Callable[[Sequence[str], bool], Comparison]
 """(the policy's values, whether the document has variables) → the comparison."""
 
 _V = TypeVar("_V")
+_SEARCHED: Final = 512
+"""Characters of a text that is searched for one pattern after the other; of most texts that is the fastest way."""
+_LONGEST: Final = 64
+"""Characters of a date or of a network; the longest that can be read have fewer."""
 
 
 class Operator(NamedTuple):
@@ -43,26 +47,86 @@ class Operator(NamedTuple):
 
 
 def _templated(
-    make: Callable[[Sequence[Token]], Matcher], values: Sequence[str], variables: bool, *, wildcards: bool
+    make: Callable[[Iterable[Sequence[Token]]], Sequence[Matcher]],
+    values: Sequence[str],
+    variables: bool,
+    *,
+    wildcards: bool,
 ) -> Comparison:
+    """`make`: for patterns, functions one of which tells that a value matches one of the patterns."""
     templates = [Template(value, variables=variables, wildcards=wildcards) for value in values]
-    fixed = tuple(make(template.fixed) for template in templates if template.fixed is not None)
+    fixed = tuple(make([template.fixed for template in templates if template.fixed is not None]))
     moving = tuple(template for template in templates if template.fixed is None)
+    if not moving:
+        return lambda value, _context: FOUND if any_of(fixed, value) else NOT_FOUND
 
     def compare(value: str, context: Context) -> int:
-        for matches in fixed:
-            if matches(value):
-                return FOUND
-        found = NOT_FOUND
-        for template in moving:
-            pattern = template.resolve(context)
-            if pattern is None:
-                found = UNRESOLVED
-            elif make(pattern)(value):
-                return FOUND
-        return found
+        if any_of(fixed, value):
+            return FOUND
+        patterns = [template.resolve(context) for template in moving]
+        if any_of(make([pattern for pattern in patterns if pattern is not None]), value):
+            return FOUND
+        return UNRESOLVED if None in patterns else NOT_FOUND
 
     return compare
+
+
+def any_of(matchers: Sequence[Matcher], value: str) -> bool:
+    """Whether one of them matches."""
+    for matches in matchers:  # noqa: SIM110 - a generator takes longer than what it would ask
+        if matches(value):
+            return True
+    return False
+
+
+def _each(make: Callable[[Sequence[Token]], Matcher]) -> Callable[[Iterable[Sequence[Token]]], Sequence[Matcher]]:
+    return lambda patterns: [make(pattern) for pattern in patterns]
+
+
+def _like(patterns: Iterable[Sequence[Token]]) -> Sequence[Matcher]:
+    return _together([(pattern, matcher, ((pattern, False),)) for pattern in patterns])
+
+
+def _arns_like(patterns: Iterable[Sequence[Token]]) -> Sequence[Matcher]:
+    whole, broken = [], []
+    for pattern in patterns:
+        parts = split(pattern)
+        if len(parts) == PARTS:
+            whole.append((pattern, partial(_arn, parts), arn_runs(parts)))
+        else:
+            broken.append(arn_matcher(parts))
+    return [*broken, *_together(whole)]
+
+
+def _arn(parts: Sequence[Sequence[Token]], _pattern: Sequence[Token]) -> Matcher:
+    return arn_matcher(parts)
+
+
+_One: TypeAlias = tuple[Sequence[Token], Callable[[Sequence[Token]], Matcher], Runs]
+"""A pattern, what makes a matcher of it alone, and its runs."""
+
+
+def _together(patterns: Sequence[_One]) -> Sequence[Matcher]:
+    """Matchers of all patterns. Those that take more than a look at both ends of a long text are run side by side."""
+    matchers: list[Matcher] = []
+    searched: list[Matcher] = []
+    of_searched: list[Runs] = []
+    of_questions: list[Runs] = []
+    for pattern, make, runs in patterns:
+        if has_question_mark(pattern):
+            of_questions.append(runs)
+        elif is_searched(pattern):
+            searched.append(make(pattern))
+            of_searched.append(runs)
+        else:
+            matchers.append(make(pattern))
+    if of_questions:
+        matchers.append(matcher_of_any(of_questions))
+    if searched:
+        matchers.append(
+            lambda value: any_of(searched, value) if len(value) <= _SEARCHED else matcher_of_any(of_searched)(value)
+        )
+    return matchers
 
 
 def _joined(pattern: Iterable[Token]) -> str:
@@ -83,32 +147,28 @@ def _equal_boolean(pattern: Sequence[Token]) -> Matcher:
     return lambda value: value.lower() == wanted
 
 
-def _equal_arn(pattern: Sequence[Token]) -> Matcher:
-    return arn_matcher(split(pattern))
-
-
 def _string_equals(values: Sequence[str], variables: bool) -> Comparison:
     if variables and any("${" in value for value in values):
-        return _templated(_equal, values, variables, wildcards=False)
+        return _templated(_each(_equal), values, variables, wildcards=False)
     wanted = frozenset(values)
     return lambda value, _context: FOUND if value in wanted else NOT_FOUND
 
 
 def _string_equals_ignore_case(values: Sequence[str], variables: bool) -> Comparison:
-    return _templated(_equal_ignoring_case, values, variables, wildcards=False)
+    return _templated(_each(_equal_ignoring_case), values, variables, wildcards=False)
 
 
 def _string_like(values: Sequence[str], variables: bool) -> Comparison:
-    return _templated(matcher, values, variables, wildcards=True)
+    return _templated(_like, values, variables, wildcards=True)
 
 
 def _bool(values: Sequence[str], variables: bool) -> Comparison:
-    among = _templated(_equal_boolean, values, variables, wildcards=False)
+    among = _templated(_each(_equal_boolean), values, variables, wildcards=False)
     return lambda value, context: among(value, context) if value.lower() in {"true", "false"} else UNPARSABLE
 
 
 def _arn_like(values: Sequence[str], variables: bool) -> Comparison:
-    among = _templated(_equal_arn, values, variables, wildcards=True)
+    among = _templated(_arns_like, values, variables, wildcards=True)
     malformed = any("${" not in value and not is_arn(value) for value in values)
 
     def compare(value: str, context: Context) -> int:
@@ -178,7 +238,12 @@ def _read_instant(text: str) -> int | None:
     return (since.days * 86400 + since.seconds) * 10**9 + _nanoseconds(date[7])
 
 
-instant: Final = lru_cache(maxsize=1024)(_read_instant)
+_known_instant: Final = lru_cache(maxsize=1024)(_read_instant)
+
+
+def instant(text: str) -> int | None:
+    """As `_read_instant`. Any text may come, and only what can be a date is remembered."""
+    return _known_instant(text) if len(text) <= _LONGEST else None
 
 
 def _nanoseconds(fraction: str | None) -> int:
@@ -222,7 +287,21 @@ def _read_network(text: str) -> _Network | None:
     return network.version, int(network.network_address), int(network.netmask)
 
 
-_network: Final = lru_cache(maxsize=4096)(_read_network)
+_known_network: Final = lru_cache(maxsize=4096)(_read_network)
+
+
+def _network(text: str) -> _Network | None:
+    """As `_read_network`. Any text may come, and only what can be an address is remembered."""
+    return _known_network(text) if len(text) <= _LONGEST else None
+
+
+def is_exact_network(text: str) -> bool:
+    """Whether `text` is an address, or a range whose address has no bits beyond its mask."""
+    network = _network(text)
+    if network is None or text.count("/") > 1:
+        return False
+    address = _network(text.partition("/")[0])
+    return address is not None and address[1] == network[1]
 
 
 def is_address(text: str) -> bool:

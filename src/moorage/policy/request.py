@@ -47,3 +47,9 @@ class Policies(msgspec.Struct, frozen=True, gc=False):
     """Service control policies of the caller's account, one sequence a level (root, units, account)."""
     rcp: Sequence[Sequence[Named]] | None = None
     """Resource control policies of the resource's account, one sequence a level."""
+
+    def documents(self) -> tuple[Document, ...]:
+        """Every document that is attached, once."""
+        sets = (self.identity, self.resource, self.trust, self.boundary, self.session)
+        levels = (*(self.scp or ()), *(self.rcp or ()))
+        return tuple({id(named.document): named.document for some in (*sets, *levels) for named in some or ()}.values())

@@ -1,11 +1,13 @@
 """One compiled statement: matched against a request, element after element (policy-engine.md §2.2)."""
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
 
 from moorage.policy.action import Actions
-from moorage.policy.conditions import Because, Outcome, Test, UnfitRequestError
+from moorage.policy.conditions import Because, Outcome, Test
+from moorage.policy.fault import UnfitRequestError
 from moorage.policy.principal import ANY, NONE, STRENGTHS, Principal, Principals
 from moorage.policy.resource import Resources
 from moorage.policy.variables import Context
@@ -74,12 +76,8 @@ class Statement:
     """
 
     __slots__ = (
-        "_failed",
-        "_failures",
-        "_matched",
-        "_resource_failed",
+        "_findings",
         "_resources",
-        "_tests",
         "actions",
         "allow",
         "conditions",
@@ -116,21 +114,18 @@ class Statement:
         """Whether it takes more than the caller and the action to tell that the statement matches."""
         self.reads_resource: Final = self._resources is not None
         variables = () if self._resources is None else self._resources.reads
-        self.reads: Final = tuple(sorted({*variables, *[key for test in conditions for key in test.reads]}))
+        keys = [key for test in conditions for key in test.reads]
+        self.reads: Final = tuple(sorted({*variables, *keys}) if variables or len(keys) > 1 else keys)
         """The condition keys that `check` asks, each once."""
-        self._failed: Final = {
-            element: Finding(index, sid, effect, matched=False, first_failed=element)
-            for element in ("principal", "action")
-        }
-        self._resource_failed: Final = Finding(index, sid, effect, matched=False, first_failed="resource")
-        self._matched: Final = tuple(
-            Finding(index, sid, effect, matched=True, strength=strength) for strength in STRENGTHS
-        )
-        self._failures: Final[dict[tuple[Test, Because], Finding]] = {}
-        self._tests: Final = tuple(
-            (test, test.key, test.plain, tuple(self._finding(test, outcome) for outcome in test.outcomes))
-            for test in conditions
-        )
+        self._findings: Final[dict[object, Finding]] = {}
+        """Those made so far: by the element that failed, the strength of a match, the test and why it failed."""
+
+    def renamed(self, names: Mapping[str, str]) -> "Statement":
+        """The same statement with other names for some of its principals; itself, when it has none of them."""
+        principals = None if self.principals is None else self.principals.renamed(names)
+        if principals is self.principals:
+            return self
+        return Statement(self.index, self.sid, self.effect, principals, self.actions, self.resources, self.conditions)
 
     def meet(self, inquiry: Inquiry, *, by_principal: bool) -> Finding:
         """The first step: the finding by caller and action alone.
@@ -142,32 +137,36 @@ class Statement:
         if by_principal:
             strength = self._strength(inquiry)
             if strength == NONE:
-                return self._failed["principal"]
+                return self._failed("principal")
         elif self.principals is not None:
-            return self._failed["principal"]
+            return self._failed("principal")
         if not self.actions.match(inquiry.action):
-            return self._failed["action"]
-        return self._matched[strength]
+            return self._failed("action")
+        finding = self._findings.get(strength)
+        if finding is None:
+            finding = self._findings[strength] = Finding(
+                self.index, self.sid, self.effect, matched=True, strength=STRENGTHS[strength]
+            )
+        return finding
 
     def check(self, resource: str, context: Context, met: Finding) -> Finding:
         """The second step: `met`, the match that the first step found, unless the resource or a condition fails.
 
-        It hangs on `resource` (if `reads_resource`) and on the values of the keys that the statement `reads` alone. Of
-        most tests it asks the comparison itself, as `Test.check` would: the finding for each answer is at hand.
+        It hangs on `resource` (if `reads_resource`) and on the values of the keys that the statement `reads` alone.
 
         Raises UnfitRequestError (`conditions`) for a context value that is not text.
         """
         resources = self._resources
         if resources is not None and not resources.match(resource, context, self.allow):
-            return self._resource_failed
-        for test, key, compare, findings in self._tests:
-            value = context.get(key)
-            if compare is not None and type(value) is str:
-                finding = findings[compare(value, context)]
+            return self._failed("resource")
+        for test in self.conditions:
+            value, compare = context.get(test.key), test.plain
+            if compare is not None and type(value) is str:  # as `Test.check` would, without the call
+                outcome = test.outcomes[compare(value, context)]
             else:
-                finding = self._finding(test, test.check(context))
-            if finding is not None:
-                return finding
+                outcome = test.check(context)
+            if not outcome.matched:
+                return self._finding(test, outcome)
         return met
 
     def explain(
@@ -192,13 +191,18 @@ class Statement:
             return ANY
         return principals.strength(inquiry.caller)
 
-    def _finding(self, test: Test, outcome: Outcome) -> Finding | None:
-        """None: the test held."""
-        if outcome.matched:
-            return None
-        finding = self._failures.get((test, outcome.because))
+    def _failed(self, element: Element) -> Finding:
+        finding = self._findings.get(element)
         if finding is None:
-            finding = self._failures[test, outcome.because] = Finding(
+            finding = self._findings[element] = Finding(
+                self.index, self.sid, self.effect, matched=False, first_failed=element
+            )
+        return finding
+
+    def _finding(self, test: Test, outcome: Outcome) -> Finding:
+        finding = self._findings.get((test, outcome.because))
+        if finding is None:
+            finding = self._findings[test, outcome.because] = Finding(
                 self.index,
                 self.sid,
                 self.effect,

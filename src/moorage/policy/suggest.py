@@ -15,6 +15,8 @@ from moorage.policy.suggest_changes import LEVELS, Candidate, Change, candidates
 
 TRIED: Final = 150
 """Evaluations for one answer."""
+WRITTEN: Final = 300_000
+"""Characters of the changed policies that are written for one answer; each is read and evaluated."""
 STEPS: Final = 8
 """Changes in one suggestion: no request has more sets in its way."""
 
@@ -38,8 +40,8 @@ def suggest(request: Request, policies: Policies, *, has_policy: bool = True, mo
     order = count()
     waiting: list[tuple[int, int, Policies, tuple[Candidate, ...]]] = [(0, next(order), policies, ())]
     found: list[Suggestion] = []
-    tried = 0
-    while waiting and len(found) < most and tried < TRIED:
+    tried = written = 0
+    while waiting and len(found) < most and tried < TRIED and written < WRITTEN:
         cost, _, changed, made = heapq.heappop(waiting)
         tried += 1
         decision = evaluate(request, changed, detail=True)
@@ -51,8 +53,11 @@ def suggest(request: Request, policies: Policies, *, has_policy: bool = True, mo
         if len(made) == STEPS:
             continue
         for candidate in candidates(decision, changed, has_policy=has_policy):
+            written += len(candidate.change.document)
             after = with_change(changed, candidate.change, candidate.named)
             heapq.heappush(waiting, (cost + candidate.cost, next(order), after, (*made, candidate)))
+            if written >= WRITTEN:
+                break
     return tuple(found)
 
 

@@ -12,9 +12,10 @@ import msgspec
 
 from moorage.policy.conditions import operator_name
 from moorage.policy.decision import Decision, SetName, SetTrace
-from moorage.policy.document import Document, parse
+from moorage.policy.document import Document
 from moorage.policy.fault import PolicyError
 from moorage.policy.kind import Kind
+from moorage.policy.parsed import parse
 from moorage.policy.principal import Principal
 from moorage.policy.request import Named, Policies, Request
 from moorage.policy.statement import Finding, TestDetail

@@ -5,8 +5,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from moorage.policy.evaluate import evaluate
-from moorage.policy.principal import account_named
+from moorage.policy.evaluate import Plan
+from moorage.policy.principal import Principal, account_named
 from moorage.policy.request import Policies, Request
 from moorage.policy.suggest import Suggestion, with_change
 from moorage.policy.suggest_changes import Change, Json
@@ -45,12 +45,22 @@ def opened(
     """
     told: dict[tuple[str, str], Opened] = {}
     total = 0
+    of_resource = any(each.set == "resource" for each in suggestion.changes)
+    # Most denials are of few callers on few policies: what concerns those alone is found out once.
+    plans: dict[tuple[int, Principal, str, str], _Plans] = {}
     for case in cases:
-        before = case.policies
-        if case.request.resource == caller.resource and any(each.set == "resource" for each in suggestion.changes):
-            before = msgspec.structs.replace(before, resource=policies.resource)
-        after = _changed(case.request, before, suggestion, caller)
-        if after is None or not evaluate(case.request, after).allowed or evaluate(case.request, before).allowed:
+        request = case.request
+        of_case = (id(case.policies), request.principal, request.action, request.resource)
+        found = plans.get(of_case)
+        if found is None:
+            before = case.policies
+            if of_resource and request.resource == caller.resource:
+                before = msgspec.structs.replace(before, resource=policies.resource)
+            after = _changed(request, before, suggestion, caller)
+            found = plans[of_case] = _Plans(
+                case.policies, _plan(request, before), None if after is None else _plan(request, after)
+            )
+        if found.after is None or not _allows(found.after, request) or _allows(found.before, request):
             continue
         total += case.times
         key = (case.request.principal.arn, case.request.action)
@@ -60,6 +70,24 @@ def opened(
         elif len(told) < NAMED:
             told[key] = Opened(*key, case.times, case.id)
     return tuple(sorted(told.values(), key=lambda each: -each.times)), total
+
+
+class _Plans(NamedTuple):
+    """Of the denied requests of a caller for an action on a resource."""
+
+    recorded: Policies
+    """Held for its identity, by which the plans are found."""
+    before: Plan
+    after: Plan | None
+    """None: nothing of the suggestion concerns them."""
+
+
+def _plan(request: Request, policies: Policies) -> Plan:
+    return Plan(request.principal, request.action, policies)
+
+
+def _allows(plan: Plan, request: Request) -> bool:
+    return plan.decide(request.resource, request.resource_account, request.context).allowed
 
 
 def _changed(request: Request, policies: Policies, suggestion: Suggestion, caller: Request) -> Policies | None:

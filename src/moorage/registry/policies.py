@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from moorage.cache import Cache, entry_footprint
 from moorage.clock import Clock
 from moorage.errors import RepositoryNotFound, RepositoryPolicyNotFound
-from moorage.memo import Memo
 from moorage.names import RepositoryRef
 from moorage.registry import events
 from moorage.store.metadata import epoch
@@ -15,8 +15,8 @@ from moorage.store.metadata import policies as rows
 from moorage.store.metadata import repositories as repository_rows
 from moorage.store.metadata.database import Database
 
-_DOCUMENTS_KEPT = 1024
-_SET_KEPT = 64
+_DOCUMENTS_KEPT = 4 << 20
+_SET_KEPT = 1 << 20
 
 
 class Past(NamedTuple):
@@ -33,8 +33,8 @@ class RepositoryPolicies:
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
-        self._documents: dict[str, str] = {}
-        self._hashes: Memo[str, str] = Memo(_SET_KEPT)
+        self._documents: Cache[str, str] = Cache("policy_texts", _DOCUMENTS_KEPT, entry_footprint)
+        self._hashes: Cache[str, str] = Cache("policy_hashes", _SET_KEPT, entry_footprint)
         """Of texts that were set: documents are never deleted, and the same one is often set on many repositories."""
 
     async def set(self, ref: RepositoryRef, text: str, *, by: str) -> None:
@@ -75,9 +75,8 @@ class RepositoryPolicies:
             found = await self._db.read(lambda conn: rows.document(conn, name))
             if found is None:
                 raise LookupError(name)
-            if len(self._documents) >= _DOCUMENTS_KEPT:
-                self._documents.clear()
-            text = self._documents[name] = found
+            text = found
+            self._documents.keep(name, text)
         return text
 
     async def history(self, ref: RepositoryRef) -> list[Past]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from moorage.cache import entry_footprint
 from moorage.clock import Clock
 from moorage.errors import RegistryPolicyNotFound
 from moorage.names import AccountId, Region
@@ -15,7 +16,7 @@ from moorage.store.metadata import epoch
 from moorage.store.metadata import policies as documents
 from moorage.store.metadata import registry_policies as rows
 
-_STATES_KEPT = 4096
+_STATES_KEPT = 1 << 20
 
 
 class InForce(NamedTuple):
@@ -32,8 +33,8 @@ class RegistryPolicies:
     def __init__(self, epochs: epoch.Epochs, clock: Clock) -> None:
         self._db = epochs.db
         self._clock = clock
-        self._states: epoch.UnderEpoch[tuple[AccountId, Region], InForce] = epoch.UnderEpoch(
-            epochs, _STATES_KEPT, "wide"
+        self._states: epoch.ReadThroughCache[tuple[AccountId, Region], InForce] = epoch.ReadThroughCache(
+            epochs, "registry_states", _STATES_KEPT, "wide", entry_footprint
         )
 
     async def set(self, account: AccountId, region: Region, text: str, *, by: str) -> None:

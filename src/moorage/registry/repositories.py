@@ -40,7 +40,7 @@ _TURN = 100
 _ID_POSITION = re.compile(r"~[0-9]{1,18}")
 _FILTER = re.compile(r"[0-9a-zA-Z._*-]{1,128}")
 _WITH_EXCLUSION = ("IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION")
-_STATES_KEPT = 16_384
+_STATES_KEPT = 8 << 20
 _WEIGHT = 1024  # bytes that a kept repository takes, roughly
 
 
@@ -87,7 +87,9 @@ class Repositories:
         self._epochs = epochs
         self._clock = clock
         self._settings = settings
-        self._states: epoch.UnderEpoch[RepositoryRef, State | None] = epoch.UnderEpoch(epochs, _STATES_KEPT, "value")
+        self._states: epoch.ReadThroughCache[RepositoryRef, State | None] = epoch.ReadThroughCache(
+            epochs, "repository_states", _STATES_KEPT, "value", lambda _, state: _state_size(state)
+        )
         self._found: Recent[RepositoryRef, Repository] = Recent(db, lambda _: _WEIGHT)
 
     async def create(
@@ -291,6 +293,11 @@ class Repositories:
 def _position(after: str) -> str | int:
     """The name or id that a position of `VisibleNames` stands for. A name never begins with `~`."""
     return int(after[1:]) if _ID_POSITION.fullmatch(after) is not None else after
+
+
+def _state_size(state: State | None) -> int:
+    """Bytes of a state and its repository's name; a tag has at most 384 characters. Cheap, as every change asks it."""
+    return 1000 if state is None else 1000 + 1700 * len(state.tags)
 
 
 def check_creatable(ref: RepositoryRef) -> None:

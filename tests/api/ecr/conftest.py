@@ -70,7 +70,7 @@ class PolicyCheck:
             raise InvalidParameter.at("PolicyText", "Invalid repository policy provided")
         return Accepted(f"stored:{text}", text)
 
-    def findings(self, ref: Any, text: str) -> str:
+    async def findings(self, ref: Any, text: str) -> str:
         return "0"
 
     async def shown(self, stored: str) -> str:

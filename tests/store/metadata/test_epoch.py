@@ -4,10 +4,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from moorage.cache import ENTRY, entry_footprint
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
 from moorage.store.metadata.database import Database
-from moorage.store.metadata.epoch import Epochs, UnderEpoch
+from moorage.store.metadata.epoch import Epochs, Part, ReadThroughCache
 from moorage.store.metadata.open import open_database
 
 
@@ -21,8 +22,12 @@ class _Source:
         return epoch.current(conn).value, self.value
 
 
+def _cache(epochs: Epochs, part: Part) -> ReadThroughCache[str, str]:
+    return ReadThroughCache(epochs, "test", 10_000, part, entry_footprint)
+
+
 async def test_an_answer_stands_until_the_epoch_rises(database: Database) -> None:
-    kept: UnderEpoch[str, str] = UnderEpoch(Epochs(database), 10, "value")
+    kept: ReadThroughCache[str, str] = _cache(Epochs(database), "value")
     source = _Source()
     assert await kept.get("a", source.read) == (1, "one")
     await database.transaction(lambda conn: None)
@@ -34,7 +39,7 @@ async def test_an_answer_stands_until_the_epoch_rises(database: Database) -> Non
 
 
 async def test_another_process_may_raise_it(database_settings: Settings, database: Database) -> None:
-    kept: UnderEpoch[str, str] = UnderEpoch(Epochs(database), 10, "value")
+    kept: ReadThroughCache[str, str] = _cache(Epochs(database), "value")
     source = _Source()
     await kept.get("a", source.read)
     other = await open_database(database_settings)
@@ -45,7 +50,9 @@ async def test_another_process_may_raise_it(database_settings: Settings, databas
 
 
 async def test_only_so_many_are_kept(database: Database) -> None:
-    kept: UnderEpoch[int, str] = UnderEpoch(Epochs(database), 3, "value")
+    kept: ReadThroughCache[int, str] = ReadThroughCache(
+        Epochs(database), "test", 3 * (ENTRY + 100), "value", lambda *_: 100
+    )
     source = _Source()
     for number in range(10):
         await kept.get(number, source.read)
@@ -54,8 +61,8 @@ async def test_only_so_many_are_kept(database: Database) -> None:
 
 async def test_what_reaches_no_further_than_a_repository_leaves_wide_answers_alone(database: Database) -> None:
     epochs = Epochs(database)
-    wide: UnderEpoch[str, str] = UnderEpoch(epochs, 10, "wide")
-    narrow: UnderEpoch[str, str] = UnderEpoch(epochs, 10, "value")
+    wide: ReadThroughCache[str, str] = _cache(epochs, "wide")
+    narrow: ReadThroughCache[str, str] = _cache(epochs, "value")
     for raises, is_wide in ((epoch.advance_repository, False), (epoch.advance, True)):
         at = await epochs.now()
         wide.keep("a", "kept", at)

@@ -131,7 +131,8 @@ class AwsDoor:
         try:
             body = await self._carry_out(exchange)
         except MoorageError as error:
-            refusal = error
+            # Its traceback refers to this frame, which refers to it: a cycle for each refusal.
+            refusal = error.with_traceback(None)
         except Exception as error:  # noqa: BLE001 - a fault of ours must still be answered, and is logged
             _log.error("request failed", request_id=exchange.request_id, exc_info=error)
             refusal = ServerFault()

@@ -18,6 +18,7 @@ import msgspec
 
 from moorage.access.caller import Caller
 from moorage.api.asgi import LONGEST_AUTHORIZATION, Receive, Scope, content_length, headers_of, read_body
+from moorage.cache import Cache, entry_footprint
 from moorage.clock import Clock
 from moorage.errors import (
     ExpiredToken,
@@ -28,7 +29,6 @@ from moorage.errors import (
     UnrecognizedClient,
 )
 from moorage.identity.credentials import Credential
-from moorage.memo import Memo
 from moorage.names import InvalidNameError, Region, region
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -39,7 +39,10 @@ MISMATCH = (
 _EMPTY_HASH = hashlib.sha256(b"").hexdigest()
 _HASH_INLINE = 1 << 18
 """Bytes that are hashed on the event loop; longer bodies in a thread."""
-_KEYS_KEPT = 4096
+_KEPT = 4 << 20
+"""Bytes of each cache."""
+_DERIVED = 2_000
+"""Bytes of a signing key, its name and the HMAC that has taken it in."""
 _LONGEST_PRESIGNED = 604_800
 _LONGEST_CREDENTIAL = 256
 _LONGEST_KEPT = 512
@@ -141,8 +144,10 @@ class Verifier:
         self._clock = clock
         self._skew = skew
         # Both keep what belongs to a signature that was verified, and so nothing that a stranger made up.
-        self._derived: Memo[tuple[str, bytes, str, str, str], hmac.HMAC] = Memo(_KEYS_KEPT)
-        self._signers: Memo[str, Signer] = Memo(_KEYS_KEPT)
+        self._derived: Cache[tuple[str, bytes, str, str, str], hmac.HMAC] = Cache(
+            "signing_keys", _KEPT, lambda _name, _value: _DERIVED
+        )
+        self._signers: Cache[str, Signer] = Cache("signers", _KEPT, entry_footprint)
 
     async def begin(self, scope: Scope, headers: dict[bytes, bytes], service: str, *, host: str) -> Claim:
         """Check key, scope and clock. `headers` by lower-case name; `service` is what must be signed for.

@@ -18,7 +18,7 @@ async def set_repository_policy(
     state = await services.registry.repositories.state(ref)
     if state is None:
         raise RepositoryNotFound(ref)
-    call.remarks["x-moorage-policy-findings"] = services.policy_check.findings(ref, request.policy_text)
+    call.remarks["x-moorage-policy-findings"] = await services.policy_check.findings(ref, request.policy_text)
     accepted = await services.policy_check.check_and_canonicalise(
         call.caller, call.connection, ref, request.policy_text, bool(request.force)
     )

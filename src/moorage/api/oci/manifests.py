@@ -7,6 +7,7 @@ from moorage.api.oci import trail
 from moorage.api.oci.creation import create_on_push
 from moorage.api.oci.errors import ManifestBlobUnknown, TagInvalid
 from moorage.api.oci.exchange import VERSION, Exchange, names_etag, parse_digest
+from moorage.cache import measured
 from moorage.errors import (
     ImageNotFound,
     ImageReferencedByManifestList,
@@ -56,6 +57,9 @@ def _headers(of: Digest, media_type: str, length: int) -> Headers:
         (b"etag", b'"%s"' % of.encode()),
         VERSION,
     ]
+
+
+measured("manifest_headers", _headers, 1_500)
 
 
 async def put(exchange: Exchange) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from moorage.access.audit import Event
 from moorage.api.oci import errors, routes
 from moorage.api.oci.exchange import Exchange
+from moorage.cache import measured
 from moorage.errors import MoorageError, ServerFault
 from moorage.names import RepositoryRef
 
@@ -88,12 +89,15 @@ def event(exchange: Exchange, error: MoorageError | None, profile: str) -> Event
     )
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _parameters(
     ref: RepositoryRef | None, members: Callable[[str, Mapping[str, str]], dict[str, Any]], argument: str
 ) -> bytes:
     """Encoded once for the many pulls of one image."""
     return _encode(ref, members(argument, {}))
+
+
+measured("event_parameters", _parameters, 2_000)
 
 
 def _encode(ref: RepositoryRef | None, members: dict[str, Any]) -> bytes:

@@ -6,7 +6,7 @@ from moorage.policy.lint.finding import Edit, Finding, Fix, Position
 from moorage.policy.lint.fixing import applied, fixed
 from moorage.policy.lint.guess import guess_kind
 from moorage.policy.lint.header import as_header
-from moorage.policy.lint.lint import Report, lint
+from moorage.policy.lint.lint import Report, lint, lint_parsed
 from moorage.policy.lint.sarif import as_sarif
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "fixed",
     "guess_kind",
     "lint",
+    "lint_parsed",
 ]

@@ -1,6 +1,7 @@
 """Findings on Action and NotAction: names that do not exist, patterns that match nothing, and too much."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from moorage.policy.action import EVERYTHING, Actions
 from moorage.policy.actions import (
@@ -21,13 +22,20 @@ from moorage.policy.services import SERVICES, is_service
 
 _REFERRERS = "listimagereferrers"
 _EVERY_OF_ECR = "ecr:*"
+_PLAIN_ANYWHERE: Final = frozenset(f"ecr:{name}" for name in ECR_ACTIONS)
+_PLAIN: Final[Mapping[Kind, frozenset[str]]] = {Kind.TRUST: frozenset()}
+"""Actions that there is nothing to say of: as AWS spells them, in a policy of a kind that is asked for them."""
+_COMPARED: Final = 50
+"""Patterns with a wildcard elsewhere than at the end that each action is held against."""
 
 
 def check(subject: Subject) -> Iterator[Finding]:
     """Every finding of this kind."""
     for one in subject.statements:
+        plain = _PLAIN.get(subject.kind, _PLAIN_ANYWHERE)
         for entry in one.action.entries:
-            yield from _entry(subject, entry)
+            if entry.text not in plain:
+                yield from _entry(subject, entry)
         yield from _redundant(subject, one)
         yield from _not_denied(subject, one)
         if one.action.negated and one.effect == "Allow":
@@ -121,31 +129,41 @@ def _wild(text: str) -> bool:
 
 
 def _redundant(subject: Subject, one: StatementElements) -> Iterator[Finding]:
+    """Entries that another one covers: the same, or a pattern, whose place counts."""
     entries = one.action.entries
-    patterns = [entry for entry in entries if _wild(entry.text)]
+    lowered = [entry.text.lower() for entry in entries]
+    patterns = [place for place, text in enumerate(lowered) if _wild(text)]
+    if not patterns and len(set(lowered)) == len(entries):
+        return
     service = subject.kind.rules.granted_service if one.effect == "Allow" and not one.action.negated else None
-    matchers = [(entry, Actions((entry.text,), negated=False, service=service)) for entry in patterns]
+    everything = next((place for place in patterns if lowered[place] == EVERYTHING), len(entries))
+    starts: dict[str, int] = {}
+    others: list[tuple[int, Actions]] = []
+    for place in patterns:
+        text = lowered[place]
+        if text == EVERYTHING:
+            continue
+        if text.endswith("*") and not _wild(text[:-1]):
+            starts.setdefault(text[:-1], place)
+        elif len(others) < _COMPARED:
+            others.append((place, Actions((text,), negated=False, service=service)))
     seen: set[str] = set()
-    for entry in entries:
-        text = entry.text.lower()
-        by = text if text in seen else None
+    for entry, text in zip(entries, lowered, strict=True):
+        by = None
+        if text in seen:
+            by = text
+        else:
+            covering = [everything] if service is None or text.startswith(f"{service}:") else []
+            found = [text[:end] for end in range(len(text) + 1) if text[:end] in starts]
+            if _wild(text):
+                covering += [starts[start] for start in found]
+            else:  # what a pattern matches has its service
+                covering += [starts[start] for start in found if ":" in start]
+                covering += [place for place, actions in others if actions.match(text)]
+            first = min((place for place in covering if place < len(entries) and lowered[place] != text), default=None)
+            by = None if first is None else entries[first].text
         seen.add(text)
-        for pattern, actions in matchers:
-            if by is None and pattern is not entry and _includes(pattern.text.lower(), actions, text):
-                by = pattern.text
         if by is not None and subject.among_others(entry.at):
             message = f"{shown(entry.text)} is covered by {'itself' if by == text else shown(by)} in the same element."
             fix = Fix(CODES["REDUNDANT_ACTION"].fix, (subject.removed(entry.at),), safe=True)
             yield subject.finding("REDUNDANT_ACTION", entry.at, message, fix)
-
-
-def _includes(pattern: str, actions: Actions, text: str) -> bool:
-    """Whether everything that `text` matches is matched by the other `pattern`; of two patterns, by its fixed start."""
-    if pattern == text:
-        return False
-    if pattern == EVERYTHING:
-        return actions.service is None or text.startswith(actions.service)
-    if not _wild(text):
-        return actions.match(text)
-    start = pattern[:-1]
-    return pattern.endswith("*") and not _wild(start) and text.startswith(start)

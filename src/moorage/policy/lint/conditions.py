@@ -12,7 +12,7 @@ from moorage.policy.lint.codes import CODES
 from moorage.policy.lint.coverage import EVERY, ON_REPOSITORY, listed
 from moorage.policy.lint.finding import Edit, Finding, Fix
 from moorage.policy.lint.subject import OF_ECR, Subject, shown
-from moorage.policy.operators import instant, number
+from moorage.policy.operators import OPERATORS, instant, is_exact_network, number
 
 _READS: Final[Mapping[str, KeyType]] = {
     "String": "String",
@@ -24,6 +24,11 @@ _READS: Final[Mapping[str, KeyType]] = {
     "Arn": "Arn",
 }
 """The type an operator reads, by how its name begins."""
+_TYPES: Final = {
+    operator.name: next((kind for start, kind in _READS.items() if operator.name.startswith(start)), None)
+    for operator in OPERATORS.values()
+}
+"""The same by the whole name."""
 _MFA: Final = "aws:multifactorauthpresent"
 _LIKE: Final[Mapping[str, str]] = {"StringEquals": "StringLike", "StringNotEquals": "StringNotLike"}
 
@@ -45,14 +50,13 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def _empty(subject: Subject, one: StatementElements) -> Iterator[Finding]:
-    at = f"{one.at}/Condition"
-    if at not in subject.places:
+    statement = subject.json[one.number]
+    if not isinstance(statement, Mapping) or "Condition" not in statement:
         return
-    condition = subject.value(at)
+    at, condition = f"{one.at}/Condition", statement["Condition"]
     empty = [at] if condition == {} else []
     if isinstance(condition, Mapping):
-        operators = [test.operator_at for test in one.tests]
-        empty += [f"{at}/{name}" for name, keys in condition.items() if keys == {} and f"{at}/{name}" not in operators]
+        empty += [f"{at}/{name}" for name, keys in condition.items() if keys == {}]
     for pointer in empty:
         if pointer in subject.places:
             fix = Fix(CODES["EMPTY_OBJECT_CONDITION"].fix, (subject.removed(pointer),), safe=True)
@@ -74,9 +78,9 @@ def _operator(subject: Subject, test: ConditionTest) -> Iterator[Finding]:
 
 
 def _key(subject: Subject, one: StatementElements, test: ConditionTest, key: ConditionKey | None) -> Iterator[Finding]:
-    name = shown(test.key)
-    prefix = test.key.partition(":")[0].lower()
     if key is None:
+        name = shown(test.key)
+        prefix = test.key.partition(":")[0].lower()
         if is_family_without_tag(test.key):
             message = f"{name} needs the key of a tag: {name.rstrip('/')}/KEY."
             yield subject.finding("MISSING_TAG_KEY_IN_CONDITION", test.at, message, key=True)
@@ -134,8 +138,7 @@ def _fit(subject: Subject, one: StatementElements, test: ConditionTest, key: Con
             CODES["FORALLVALUES_WITH_SINGLE_VALUED_KEY"].fix, () if edit is None or _shared(one, test) else (edit,)
         )
         yield subject.finding("FORALLVALUES_WITH_SINGLE_VALUED_KEY", test.operator_at, message, fix, key=True)
-    reads = next((kind for name, kind in _READS.items() if base.name.startswith(name)), None)
-    if reads not in key.types:
+    if _TYPES[base.name] not in key.types:
         allowed = " or ".join(key.types)
         message = f"{operator.text} reads another type than {key.name} has."
         fix = Fix(f"Use an operator of type {allowed} instead of {operator.text} for {key.name}.")
@@ -170,7 +173,7 @@ def _values(subject: Subject, test: ConditionTest) -> Iterator[Finding]:
     if name == "Bool" and len(test.values) > 1:
         message = "Several Booleans are one of them, and so any value."
         yield subject.finding("INVALID_CONDITION_MULTIPLE_BOOLEAN", test.at, message)
-    check = next((one for start, one in _CHECKS.items() if name.startswith(start)), None)
+    check = _CHECK_OF[name]
     seen: set[str] = set()
     every = name in {"StringLike", "StringNotLike"} and any(entry.text == "*" for entry in test.values)
     for entry in test.values:
@@ -200,10 +203,11 @@ def _date(subject: Subject, _test: ConditionTest, entry: Entry) -> Iterator[Find
 
 
 def _address(subject: Subject, _test: ConditionTest, entry: Entry) -> Iterator[Finding]:
-    if "${" in entry.text:
+    text = entry.text
+    if "${" in text or is_exact_network(text):
         return
     try:
-        network = ipaddress.ip_network(entry.text, strict=False)
+        network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         message = f"{shown(entry.text) or 'Nothing'} is no address or range."
         yield subject.finding("TYPE_MISMATCH_IP_RANGE", entry.at, message)
@@ -250,3 +254,8 @@ _CHECKS: Final[Mapping[str, Callable[[Subject, ConditionTest, Entry], Iterator[F
     "BinaryEquals": _binary,
     "String": _text,
 }
+_CHECK_OF: Final = {
+    name: next((check for start, check in _CHECKS.items() if name.startswith(start)), None)
+    for name in ("Bool", *(operator.name for operator in OPERATORS.values()))
+}
+"""The same by the whole name; Null is read as Bool."""

@@ -11,6 +11,10 @@ from moorage.policy.elements import Listed
 EVERY: Final = frozenset(ECR_ACTIONS)
 ON_REPOSITORY: Final = frozenset(name for name, action in ECR_ACTIONS.items() if action.resource == "repository")
 PERMISSIONS: Final = frozenset(name for name, action in ECR_ACTIONS.items() if action.level == "Permissions management")
+_LONGEST: Final = 64
+"""Characters of an entry whose actions are remembered."""
+_OFTEN: Final = 512
+"""Characters of all entries of an element, likewise."""
 PULL: Final = ("BatchGetImage", "GetDownloadUrlForLayer")
 PUSH: Final = (
     "BatchCheckLayerAvailability",
@@ -21,9 +25,12 @@ PUSH: Final = (
 )
 
 
-@lru_cache(maxsize=2048)
 def listed(entry: str) -> frozenset[str]:
     """The ECR actions that one entry matches."""
+    return _known(entry) if len(entry) <= _LONGEST else _matched(entry)
+
+
+def _matched(entry: str) -> frozenset[str]:
     service, _, name = entry.partition(":")
     if "*" not in entry and "?" not in entry:
         action = ecr_action(name) if service.lower() == "ecr" else None
@@ -32,10 +39,22 @@ def listed(entry: str) -> frozenset[str]:
     return frozenset(name for name in ECR_ACTIONS if actions.match(f"ecr:{name.lower()}"))
 
 
+_known: Final = lru_cache(maxsize=1024)(_matched)
+
+
 def covered(element: Listed) -> frozenset[str]:
     """The ECR actions that a whole Action or NotAction element stands for."""
-    named = union(listed(entry.text) for entry in element.entries)
+    texts = tuple([entry.text for entry in element.entries])
+    named = (_listed_often if sum(map(len, texts)) <= _OFTEN else _listed)(texts)
     return EVERY - named if element.negated else named
+
+
+def _listed(entries: tuple[str, ...]) -> frozenset[str]:
+    return union(map(listed, entries))
+
+
+_listed_often: Final = lru_cache(maxsize=512)(_listed)
+"""Most policies list the same few actions."""
 
 
 def union(sets: Iterable[frozenset[str]]) -> frozenset[str]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from moorage.policy.document import Document
 from moorage.policy.elements import WITH_VARIABLES
 from moorage.policy.kind import Kind
 from moorage.policy.lint.codes import CODES
@@ -66,8 +65,7 @@ def _size(subject: Subject) -> Iterator[Finding]:
 
 
 def _lock_out(subject: Subject) -> Iterator[Finding]:
-    document = Document(subject.document, subject.kind, subject.text)
-    for statement, found in zip(document.statements, subject.statements, strict=True):
+    for statement, found in zip(subject.policy.document().statements, subject.statements, strict=True):
         principals = statement.principals
         # Whether a NotPrincipal spares the owner can be said only of an owner that is known.
         known = subject.account is not None or (principals is not None and not principals.negated)

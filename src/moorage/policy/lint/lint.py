@@ -1,18 +1,15 @@
 """Lint itself: every fault of the grammar, then every rule over what is sound."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from moorage.policy.canonical import Json
-from moorage.policy.elements import PolicyElements, elements
-from moorage.policy.fault import Faults, PolicyError
 from moorage.policy.kind import Kind
 from moorage.policy.lint import actions, conditions, document, principals, resources, statements, variables
 from moorage.policy.lint.codes import Severity
 from moorage.policy.lint.finding import Finding
 from moorage.policy.lint.repairs import explained
 from moorage.policy.lint.subject import Subject
-from moorage.policy.reading import Places, read
+from moorage.policy.parsed import Parsed, parsed
 
 MAX_FINDINGS: Final = 500
 """Of more, the gravest are kept."""
@@ -54,27 +51,26 @@ def lint(text: str, kind: Kind, *, account: str | None = None) -> Report:
     There is an ERROR if and only if `parse` refuses the text: both read by one grammar. `account` (12 digits): who owns
     the repository, where that is known; some findings need it.
     """
-    places: Places = {}
-    faults = Faults(keep=True)
-    members: Mapping[str, Json] = {}
-    try:
-        members = read(text, places, faults)
-        found = elements(members, kind.rules, faults)
-    except PolicyError as error:
-        unread = Subject(text, kind, members, places, PolicyElements(None, None, ()), (), account)
-        return _report([explained(unread, one) for one in (*faults.found, error)])
-    subject = Subject(text, kind, members, places, found, faults.found, account)
-    findings = [explained(subject, fault) for fault in faults.found]
-    if _too_long(found):
+    return lint_parsed(parsed(text, kind), account=account)
+
+
+def lint_parsed(policy: Parsed, *, account: str | None = None) -> Report:
+    """The same of a text that was read already."""
+    subject = Subject(policy, account)
+    findings = [explained(subject, fault) for fault in policy.faults]
+    if _too_long(policy):
         findings.append(subject.finding("TOO_LONG_TO_ANALYSE", "", "The policy lists more than lint looks at."))
-    else:
+    elif policy.complete:
         findings += (finding for rule in _RULES for finding in rule(subject))
     return _report(findings)
 
 
-def _too_long(found: PolicyElements) -> bool:
+def _too_long(policy: Parsed) -> bool:
+    text = policy.text
+    if len(text) < MAX_ENTRIES and "\\" not in text and text.count("*") + text.count("?") <= MAX_PATTERNS:
+        return False  # nothing to count
     entries = patterns = 0
-    for one in found.statements:
+    for one in policy.elements.statements:
         listed = [element for element in (one.principal, one.action, one.resource) if element is not None]
         entries += 1 + sum(len(element.entries) for element in listed)
         entries += sum(1 + len(test.values) for test in one.tests)

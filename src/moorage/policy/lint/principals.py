@@ -70,6 +70,8 @@ def _references(subject: Subject, principal: Listed) -> Iterator[Finding]:
 
 
 def _redundant(subject: Subject, principal: Listed) -> Iterator[Finding]:
+    if len(principal.entries) < 2:
+        return
     seen: set[tuple[str, str]] = set()
     everyone = any(entry.text == "*" for entry in principal.entries)
     for entry in principal.entries:

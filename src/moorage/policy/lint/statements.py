@@ -1,5 +1,6 @@
 """Findings on statements: ids, redundancy, statements without effect, and sets of actions that need each other."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Final
 
@@ -48,7 +49,10 @@ def _sids(subject: Subject) -> Iterator[Finding]:
 
 def _redundant(subject: Subject) -> Iterator[Finding]:
     seen: dict[Hashable, int] = {}
+    alike = Counter(_outline(one) for one in subject.sound)
     for one in subject.sound:
+        if alike[_outline(one)] == 1:
+            continue
         meaning = _meaning(one)
         if meaning in seen:
             fix = Fix(CODES["REDUNDANT_STATEMENT"].fix, (subject.removed(one.at),), safe=True)
@@ -56,6 +60,11 @@ def _redundant(subject: Subject) -> Iterator[Finding]:
             yield subject.finding("REDUNDANT_STATEMENT", one.at, f"Statement {first} says the same.", fix)
         else:
             seen[meaning] = one.number
+
+
+def _outline(one: StatementElements) -> Hashable:
+    """What statements that mean the same have in common, and most others have not; cheaper than their meaning."""
+    return one.effect, _named(one.principal)
 
 
 def _meaning(one: StatementElements) -> Hashable:

@@ -3,16 +3,17 @@
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Final
 
 from moorage.policy.canonical import Json
-from moorage.policy.elements import Listed, PolicyElements
-from moorage.policy.fault import PolicyError
+from moorage.policy.elements import Listed
 from moorage.policy.kind import Kind
 from moorage.policy.lint.codes import CODES
 from moorage.policy.lint.finding import Edit, Finding, Fix, Lines
-from moorage.policy.reading import Place, Places, member
+from moorage.policy.parsed import Parsed
+from moorage.policy.reading import Place, Places, as_list, member
 
 ATTACHED: Final = frozenset({Kind.IDENTITY, Kind.BOUNDARY, Kind.SESSION, Kind.SCP})
 """Kinds that are attached to whom they speak of."""
@@ -31,28 +32,32 @@ class Subject:
     one may conclude what is missing. `account` (12 digits) owns the resource the policy is for; None: not known.
     """
 
-    def __init__(
-        self,
-        text: str,
-        kind: Kind,
-        document: Mapping[str, Json],
-        places: Places,
-        elements: PolicyElements,
-        faults: Sequence[PolicyError],
-        account: str | None,
-    ) -> None:
-        self.text = text
-        self.kind = kind
-        self.document = document
-        self.places = places
-        self.version = elements.version
-        self.statements = elements.statements
+    def __init__(self, policy: Parsed, account: str | None) -> None:
+        self.policy = policy
+        self.text = policy.text
+        self.kind = policy.kind
+        self.document = policy.members
+        self.version = policy.elements.version
+        self.statements = policy.elements.statements
         self.account = account
-        unsound = {at for fault in faults for at in _statements_of(fault.pointer)}
-        self.sound = tuple(one for one in elements.statements if one.at not in unsound)
-        self.all_sound = not faults
-        self._lines = Lines(text)
+        unsound = {at for fault in policy.faults for at in _statements_of(fault.pointer)}
+        self.sound = tuple(one for one in self.statements if one.at not in unsound)
+        self.all_sound = not policy.faults
         self._suggestions = _SUGGESTIONS
+
+    @cached_property
+    def places(self) -> Places:
+        """Where every value stands."""
+        return self.policy.places
+
+    @cached_property
+    def json(self) -> list[Json]:
+        """The JSON of the statements."""
+        return [item for item, _ in as_list(self.document.get("Statement", []), "")]
+
+    @cached_property
+    def _lines(self) -> Lines:
+        return Lines(self.text)
 
     def finding(
         self, code: str, at: str, message: str, fix: Fix | None = None, *, key: bool = False, offset: int | None = None

@@ -1,15 +1,15 @@
-"""The authorisation epoch: numbers that every change of identity or policy raises in its own transaction.
+"""The authorization epoch: numbers that every change of identity or policy raises in its own transaction.
 
 Caches of credentials, identities and compiled policies are good while theirs stands still. There are two, because
 what is changed most often, what belongs to one repository, leaves everything else as it was.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, select, update
 
-from moorage.memo import Memo
+from moorage.cache import Cache, Sized, nothing
 from moorage.store.metadata.database import Database
 from moorage.store.metadata.statement import Change, Query
 from moorage.store.metadata.tables import epoch
@@ -51,17 +51,24 @@ def advance_repository(conn: Connection) -> None:
     _ADVANCE_REPOSITORY.run(conn, {})
 
 
-class PerEpoch(Generic[K, V]):
-    """Answers that only a raised epoch can change, kept for as long as it stands; at most `most` of them."""
+class EpochCache(Generic[K, V]):
+    """Caches results that only a change of the epoch can change; emptied when it changes."""
 
-    def __init__(self, most: int, part: Part) -> None:
-        """`part`: which number of the epoch the answers depend on."""
+    def __init__(
+        self,
+        name: str,
+        most: int,
+        part: Part,
+        size_of: Callable[[K, V], int],
+        shares: Callable[[V], Iterable[Sized]] = nothing,
+    ) -> None:
+        """`part`: which number of the epoch the results depend on. The others as of `Cache`."""
         self._part = Epoch._fields.index(part)
         self._epoch = -1
-        self._kept: Memo[K, V] = Memo(most)
+        self._kept: Cache[K, V] = Cache(name, most, size_of, shares)
 
     def known(self, key: K, epoch: Epoch | None) -> V | None:
-        """The answer, if it is kept and the epoch that was just read is the one it is kept under."""
+        """The result, if it is kept and the epoch that was just read is the one it is kept under."""
         return self._kept.get(key) if epoch is not None and epoch[self._part] == self._epoch else None
 
     def keep(self, key: K, value: V, epoch: Epoch) -> None:
@@ -77,7 +84,7 @@ class PerEpoch(Generic[K, V]):
         return len(self._kept)
 
     def _now(self, value: int) -> None:
-        """Epochs only rise: an older answer that arrives late changes nothing."""
+        """Epochs only rise: an older result that arrives late changes nothing."""
         if value > self._epoch:
             self._kept.clear()
             self._epoch = value
@@ -105,15 +112,15 @@ class Epochs:
         return self._current
 
 
-class UnderEpoch(PerEpoch[K, V]):
-    """Such answers, read from the database.
+class ReadThroughCache(EpochCache[K, V]):
+    """Such results, read from the database.
 
     Where that cannot tell cheaply that something was committed, only what is asked for with a `known` epoch is kept:
-    else the epoch comes with the answer.
+    else the epoch comes with the result.
     """
 
-    def __init__(self, epochs: Epochs, most: int, part: Part) -> None:
-        super().__init__(most, part)
+    def __init__(self, epochs: Epochs, name: str, most: int, part: Part, size_of: Callable[[K, V], int]) -> None:
+        super().__init__(name, most, part, size_of)
         self._epochs = epochs
 
     async def get(

@@ -32,6 +32,8 @@ AUDIT_DROPPED = Counter(
     ["kind"],
     registry=_registry,
 )
+for _kind in ("write", "other"):
+    AUDIT_DROPPED.labels(_kind)  # shown as 0 before the first is lost
 AUDIT_DELAYED = Counter(
     "moorage_audit_delayed_total", "Writes that waited for the audit record before they began", registry=_registry
 )

@@ -18,7 +18,7 @@ from moorage.api.asgi import Receive, stream_body
 from moorage.api.aws.sigv4 import Claim, Verifier
 from moorage.errors import InsufficientStorage, RequestTooLarge
 
-ARRIVING: Final = 64
+ARRIVING: Final = 256
 """Bodies that are not verified yet, per worker. Each takes at most as much of the disk as the longest body."""
 ARRIVING_OF_ONE: Final = 8
 """Of these from one address with one key id. An address of its own keeps a stranger, who may know the key id, from

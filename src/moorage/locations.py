@@ -33,6 +33,8 @@ LONGEST_HOST: Final = 260
 """Characters of a Host header: a name has at most 253, a port 6."""
 _KEPT: Final = 1 << 20
 """Bytes of each cache: of hosts that are known, and of the repositories that paths mean on them."""
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
+"""A Host header: a name or address, and a port (RFC 9110 section 7.2)."""
 _PATH_FORM = re.compile(r"([0-9]{12})/([a-z]{2,}(?:-[a-z0-9]+)*-[0-9]{1,2})/(.+)")
 
 
@@ -161,7 +163,10 @@ class Locations:
         return known
 
     def _read_host(self, host: str) -> Location | None:
-        name = _without_port(host.lower())
+        match = _HOST.fullmatch(host.lower())
+        if match is None:
+            return None
+        name = match[1]
         own = name in self._own
         match = _REGISTRY_HOST.fullmatch(name)
         if match is not None and (own or match[3] in self._suffixes):

@@ -115,8 +115,17 @@ async def organization_resource(organizations: Organizations, default: AccountId
 
 
 async def keep(organizations: Organizations, document: str, *, by: str) -> None:
-    """Check `document` and put it in force, whoever asks. MalformedOrganization."""
-    organization = await in_thread(checked, document)
+    """Check `document` and put it in force. MalformedOrganization."""
+    await put_in_force(organizations, document, await read(document), by=by)
+
+
+async def read(document: str) -> Organization:
+    """Check `document`, in a thread. MalformedOrganization."""
+    return await in_thread(checked, document)
+
+
+async def put_in_force(organizations: Organizations, document: str, organization: Organization, *, by: str) -> None:
+    """Store `document`, which was read as `organization`. It awaits nothing but the database."""
     texts = [
         bytes(raw).decode()
         for each in (organization.service_control_policies, organization.resource_control_policies)
@@ -129,7 +138,7 @@ async def managers(organizations: Organizations, document: str | None) -> list[A
     """The management accounts of the organisation in force and of that in `document`, where there are these."""
     kept = await organizations.get()
     documents = [each for each in (None if kept is None else kept.document, document) if each is not None]
-    found = [await in_thread(checked, each) for each in documents]
+    found = [await read(each) for each in documents]
     return list(dict.fromkeys(AccountId(each.management_account) for each in found))
 
 

@@ -102,7 +102,7 @@ class Visits:
         if source_ip.startswith("::ffff:"):
             source_ip = forwarded.address(source_ip) or source_ip
         secure = scope.get("scheme") == "https"
-        host = headers.get(b"host", b"").decode("latin-1") or _authority(scope)
+        host = _host(scope, headers)
         if self._trusted and self._is_trusted(source_ip):
             said = forwarded.read(scope["headers"], self._family)
             source_ip = self._forwarded_for(said.chain, source_ip)
@@ -168,10 +168,13 @@ def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def _authority(scope: Scope) -> str:
-    """The server's own address, for a client of HTTP/1.0 that sends no Host."""
+def _host(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+    """The Host header. A client of HTTP/1.0 may leave it out: then the server's own address."""
+    host = headers.get(b"host")
+    if host is not None:
+        return host.decode("latin-1")
     server = scope.get("server")
-    return str(server[0]) if server else ""
+    return str(server[0]) if server and scope.get("http_version") == "1.0" else ""
 
 
 def _refuse_other_sites(headers: Mapping[bytes, bytes], host: str) -> None:

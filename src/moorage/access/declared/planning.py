@@ -11,8 +11,9 @@ from moorage.access.declared.nouns import Nouns
 from moorage.access.declared.pauses import Pauses
 from moorage.access.declared.registries import registry_steps, repository_steps
 from moorage.access.declared.state import State
-from moorage.access.declared.steps import Author, NewKey, Plan, Planned, Step
-from moorage.access.organization import keep, organization_resource
+from moorage.access.declared.steps import Author, NewKey, Plan, Planned, Run, Step
+from moorage.access.organization import organization_resource, put_in_force, read
+from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.errors import InvalidParameter
 from moorage.identity.arns import identity_arn, parse_identity, policy_arn, root_arn
 from moorage.identity.entity import GROUP
@@ -85,12 +86,12 @@ class Planner:
                 lambda on: on.identity.organizations.set(None, (), by=by),
             )
         document = after.document
-        return Step(
-            "moorage:PutOrganization",
-            (resource,),
-            {},
-            lambda on: keep(on.identity.organizations, document, by=by),
-        )
+
+        async def prepare(_check: RepositoryPolicyCheck, _author: Author) -> Run:
+            organization = await read(document)
+            return lambda on: put_in_force(on.identity.organizations, document, organization, by=by)
+
+        return Step("moorage:PutOrganization", (resource,), {}, None, prepare=prepare)
 
     async def _keys_of(self, change: Change) -> list[str]:
         """Of a user that is deleted."""

@@ -90,6 +90,9 @@ class Settings:
     audit_seconds: float = _setting(
         90 * DAY, "how long decisions, events and the history of tags and policies are kept"
     )
+    unused_documents: int = _setting(
+        50_000, "policy documents that no policy needs any more, kept to explain decisions; the oldest are dropped"
+    )
     audit_queue_bytes: int = _setting(
         64 * MIB, "memory of audit records that wait to be written, per worker: half for writes, half for the rest"
     )

@@ -15,7 +15,7 @@ from moorage.registry.images import Images
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore, Leftover
 from moorage.store.metadata import blobs as blob_rows
-from moorage.store.metadata import history, pull_tokens, sweeping
+from moorage.store.metadata import documents, history, pull_tokens, sweeping
 from moorage.store.metadata import images as image_rows
 from moorage.store.metadata import layers as layer_rows
 from moorage.store.metadata import uploads as upload_rows
@@ -23,6 +23,8 @@ from moorage.store.metadata.database import Database
 
 BATCH = 500
 """Rows looked at or removed at a time: a few milliseconds."""
+DOCUMENTS = 100
+"""Policy documents looked at or removed at a time: each is looked for in ten indexes."""
 EXPIRED_SESSION_SECONDS = 86_400.0
 """How long an expired session is kept, so that it is told from one that never was."""
 LEFTOVER_SECONDS = 3600.0
@@ -39,7 +41,7 @@ class _Suspect(NamedTuple):
 
 
 class Sweep:
-    """Expired uploads, old trash, unused layers, orphan blobs, leftovers, expired sessions, old events."""
+    """Expired uploads, old trash, unused layers, orphan blobs, leftovers, expired sessions, old events, documents."""
 
     def __init__(self, db: Database, blobs: BlobStore, images: Images, clock: Clock, settings: Settings) -> None:
         self._db = db
@@ -70,8 +72,10 @@ class Sweep:
         if search:
             self._searched_at = self._clock.now()
             await self._drop_histories()
+            await self._mark_documents()
             await self._detach_unused_layers()
             await self._mark_orphans()
+        await self._drop_documents()
         await self._free_orphans()
         if search:
             await self._delete_leftovers()
@@ -154,7 +158,7 @@ class Sweep:
 
     async def _drop_histories(self) -> None:
         """What tags, policies and identities were, once that is longer ago than audit records and trash are kept."""
-        before = self._before(max(self._settings.audit_seconds, self._settings.trash_seconds))
+        before = self._before_record()
         for each in history.HISTORIES:
             after = 0
             while page := await self._page_of_history(each, after, before):
@@ -165,10 +169,41 @@ class Sweep:
                 await asyncio.sleep(0)
 
     async def _page_of_history(self, of: history.History, after: int, before: float) -> list[tuple[int, bool]]:
-        return await self._db.read(lambda conn: history.page(conn, of, after, before, BATCH))
+        return await self._db.read(lambda conn: history.page(conn, of, after, before, history.MOST, BATCH))
 
     async def _drop_history(self, of: history.History, ids: list[int]) -> None:
         await self._db.transaction(lambda conn: history.drop(conn, of, ids), long=True)
+
+    def _before_record(self) -> float:
+        """The time before which no decision that is recorded, and nothing in the trash, is."""
+        return self._before(max(self._settings.audit_seconds, self._settings.trash_seconds))
+
+    async def _mark_documents(self) -> None:
+        """Policy documents that nothing refers to."""
+        after = ""
+        while page := await self._page_of_documents(after):
+            after = page[-1][0]
+            unused = [name for name, is_unused in page if is_unused]
+            if unused:
+
+                def work(conn: Connection, unused: list[str] = unused) -> None:
+                    documents.mark(conn, unused, self._clock.now())
+
+                await self._db.transaction(work, long=True)
+            await asyncio.sleep(0)
+
+    async def _page_of_documents(self, after: str) -> list[tuple[str, bool]]:
+        return await self._db.read(lambda conn: documents.page(conn, after, DOCUMENTS))
+
+    async def _drop_documents(self) -> None:
+        """Documents unused for as long as records of decisions are kept, and the oldest unused ones of too many."""
+        before, most = self._before_record(), self._settings.unused_documents
+        while names := await self._db.read(lambda conn: documents.due(conn, before, most, DOCUMENTS)):
+
+            def work(conn: Connection, names: list[str] = names) -> None:
+                documents.drop(conn, names)
+
+            await self._db.transaction(work, long=True)
 
     async def _detach_unused_layers(self) -> None:
         """End memberships that no manifest, living or in the trash, has used for the period of grace."""

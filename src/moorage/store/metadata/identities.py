@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
 
+from moorage.store.metadata import history as histories
 from moorage.store.metadata import usage
 from moorage.store.metadata.collation import bytewise
 from moorage.store.metadata.identity_tables import (
@@ -224,6 +225,7 @@ def remember(
     """From `at` on this aspect of the owner has this value; None: no longer any."""
     row = {"account": account, "owner_id": owner_id, "aspect": aspect, "name": name, "value": value}
     conn.execute(insert(identity_history).values(**row, at=at, by=by))
+    histories.trim(conn, histories.IDENTITIES, row)
 
 
 def history(conn: Connection, owner_id: str, aspect: str, name: str) -> list[tuple[str | None, float, str]]:

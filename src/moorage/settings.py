@@ -103,6 +103,12 @@ class Settings:
 
     repositories_per_registry: int = _setting(100_000, "quota")
     images_per_repository: int = _setting(100_000, "quota")
+    trashed_repositories_per_registry: int = _setting(
+        1_000, "deleted repositories that can be restored; beyond them the first deleted are destroyed early"
+    )
+    trashed_images_per_repository: int = _setting(
+        10_000, "deleted images that can be restored; beyond them the first deleted are destroyed early"
+    )
     tags_per_image: int = _setting(1_000, "quota")
     uploads_per_repository: int = _setting(1_000, "quota of open uploads")
     uploads_per_account: int = _setting(10_000, "quota of open uploads, in all repositories and regions together")

@@ -41,6 +41,10 @@ async def sweep(bench: Bench, **changes: Any) -> None:
     await Sweep(bench.db, bench.blobs, bench.images, bench.clock, settings).run_once()
 
 
+async def keep(bench: Bench, text: str) -> None:
+    await bench.db.transaction(lambda conn: rows.keep(conn, text))
+
+
 async def texts(bench: Bench) -> set[str]:
     return set(await bench.db.read(lambda conn: conn.execute(select(policy_documents.c.text)).scalars().all()))
 
@@ -62,7 +66,7 @@ async def test_a_document_goes_some_time_after_its_last_use(bench: Bench) -> Non
     policies = RepositoryPolicies(bench.db, bench.clock)
     await policies.set(REF, "first", by=BY)
     await policies.set(REF, "second", by=BY)
-    await bench.db.transaction(lambda conn: rows.keep(conn, "alone"))
+    await keep(bench, "alone")
     await sweep(bench)
     assert await texts(bench) == {"first", "second", "alone"}
     bench.clock.set(bench.clock.now() + 91 * DAY)
@@ -79,7 +83,7 @@ async def test_a_document_goes_some_time_after_its_last_use(bench: Bench) -> Non
 
 async def test_a_document_that_is_set_again_is_kept(bench: Bench) -> None:
     policies = RepositoryPolicies(bench.db, bench.clock)
-    await bench.db.transaction(lambda conn: rows.keep(conn, "again"))
+    await keep(bench, "again")
     await sweep(bench)
     bench.clock.set(bench.clock.now() + 89 * DAY)
     await policies.set(REF, "again", by=BY)
@@ -90,7 +94,7 @@ async def test_a_document_that_is_set_again_is_kept(bench: Bench) -> None:
 
 async def test_the_newest_unused_documents_are_kept(bench: Bench) -> None:
     for number in range(10):
-        await bench.db.transaction(lambda conn, number=number: rows.keep(conn, str(number)))
+        await keep(bench, str(number))
         await sweep(bench)
         bench.clock.set(bench.clock.now() + 1)
     await sweep(bench, unused_documents=3)
@@ -135,7 +139,7 @@ async def test_a_policy_can_be_set_while_the_sweep_deletes_its_document(bench: B
     policies = RepositoryPolicies(bench.db, bench.clock)
     for number in range(30):
         text = f"text {number}"
-        await bench.db.transaction(lambda conn, text=text: rows.keep(conn, text))
+        await keep(bench, text)
         await sweep(bench, unused_documents=1000)
         await asyncio.gather(
             policies.set(REF, text, by=BY),

@@ -5,6 +5,7 @@ finds it gone, never half of it. Rows go first, bytes after: what a crash leaves
 """
 
 import asyncio
+import math
 from typing import NamedTuple
 
 import structlog
@@ -71,6 +72,7 @@ class Sweep:
         await self._drop_events()
         if search:
             self._searched_at = self._clock.now()
+            await self._destroy_surplus_images()
             await self._drop_histories()
             await self._mark_documents()
             await self._detach_unused_layers()
@@ -131,6 +133,41 @@ class Sweep:
                 sweeping.destroy_expired_repositories(conn, ids, before)
 
             await self._db.transaction(destroy_all, long=True)
+
+        most = self._settings.trashed_repositories_per_registry
+        while ids := await self._db.read(lambda conn: sweeping.surplus_repositories(conn, most, 1)):
+
+            def destroy_surplus(conn: Connection, ids: list[int] = ids) -> None:
+                sweeping.destroy_expired_repositories(conn, ids, now + 1)
+
+            await self._db.transaction(destroy_surplus, long=True)
+
+    async def _destroy_surplus_images(self) -> None:
+        """Deleted images beyond those that a repository may have: the ones deleted first."""
+        most = self._settings.trashed_images_per_repository
+        after = 0
+        while (repository_id := await self._next_with_trash(after)) is not None:
+            after = repository_id
+            while surplus := await self._surplus_images(repository_id, most):
+                await self._destroy_images(surplus)
+            await asyncio.sleep(0)
+
+    async def _next_with_trash(self, after: int) -> int | None:
+        return await self._db.read(lambda conn: image_rows.next_with_trash(conn, after))
+
+    async def _surplus_images(self, repository_id: int, most: int) -> list[tuple[int, float]]:
+        return await self._db.read(lambda conn: image_rows.surplus(conn, repository_id, most, BATCH))
+
+    async def _destroy_images(self, deleted: list[tuple[int, float]]) -> None:
+        """Destroy deleted images, given with their times of deletion, unless they were restored meanwhile."""
+        manifests = [manifest_id for manifest_id, _ in deleted]
+        before = math.nextafter(max(at for _, at in deleted), math.inf)
+
+        def work(conn: Connection) -> None:
+            layer_rows.renew_of_manifests(conn, manifests, self._clock.now())
+            image_rows.destroy_expired(conn, manifests, before)
+
+        await self._db.transaction(work, long=True)
 
     async def _end_sessions(self) -> None:
         before = self._before(EXPIRED_SESSION_SECONDS)

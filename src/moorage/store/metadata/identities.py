@@ -143,6 +143,7 @@ def remove(conn: Connection, identity_id: str) -> None:
     ended = conn.execute(delete(sessions).where(sessions.c.identity_id == identity_id).returning(sessions.c.account))
     for account, number in Counter(ended.scalars()).items():
         usage.give_back(conn, usage.sessions_of_account(account), number)
+    usage.forget(conn, usage.sessions_of_identity("", identity_id))
     conn.execute(delete(identities).where(identities.c.id == identity_id))
 
 

@@ -1,6 +1,7 @@
 """Policy documents: what is in force or in a history is kept, what nothing refers to is deleted, after a while."""
 
 import asyncio
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from moorage.identity.organizations import FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, Organizations
 from moorage.jobs.sweep import Sweep
 from moorage.names import AccountId, Region
 from moorage.registry.policies import RepositoryPolicies
@@ -20,10 +22,12 @@ from moorage.store.metadata.database import Database
 from moorage.store.metadata.documents import REFERENCES
 from moorage.store.metadata.epoch import Epochs
 from moorage.store.metadata.identity_tables import identity_history
+from moorage.store.metadata.open import open_database
 from moorage.store.metadata.schema import metadata
 from moorage.store.metadata.tables import policy_documents, registry_policy_history
 from tests.inside import inside
 from tests.registry.pushing import BY, OTHER, REF, Bench
+from tests.store.metadata.test_upgrade import made_at
 
 DAY = 86400.0
 
@@ -159,3 +163,33 @@ async def test_a_policy_can_be_set_again_after_a_reset(database_settings: Settin
             await registry.ok("SetRepositoryPolicy", repositoryName="team/app", policyText=text)
             await registry.ok("GetRepositoryPolicy", repositoryName="team/app")
             assert (await registry.ask("", b"", path="/_moorage/reset")).status in {200, 204}
+
+
+async def test_the_policies_of_an_organization_are_kept(bench: Bench) -> None:
+    organizations = Organizations(Epochs(bench.db), bench.clock)
+    for text in ("first", "second"):
+        await organizations.set(json.dumps({"names": text}), [text], by=BY)
+    for _ in range(3):
+        bench.clock.set(bench.clock.now() + 91 * DAY)
+        await sweep(bench)
+    assert await texts(bench) == {"second", FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT}
+
+
+async def test_the_policies_of_an_earlier_organization_are_kept(
+    database_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    document = '{"id":"o-1","serviceControlPolicies":{"Some":{"Statement": []}}}'
+    digest = hashlib.sha256(b'{"Statement": []}').hexdigest()
+    escaped = document.replace(":", r"\:")
+    statements = (
+        f"INSERT INTO policy_documents (hash, text) VALUES ('{digest}', 'scp')",
+        f"INSERT INTO organization_history (document, at, by) VALUES ('{escaped}', 1.0, 'me')",
+    )
+    await made_at(database_settings, "0008", statements, monkeypatch)
+    opened = await open_database(database_settings)
+    made = Bench.over(opened, tmp_path)
+    for _ in range(3):
+        made.clock.set(made.clock.now() + 91 * DAY)
+        await sweep(made)
+    assert await texts(made) == {"scp"}
+    await opened.close()

@@ -139,9 +139,8 @@ class Organizations:
         """Put the document in force (None: there is no organisation any more); `texts` are those of its policies."""
 
         def work(conn: Connection) -> None:
-            for text in (FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, *texts):
-                policies.keep(conn, text)
-            rows.add(conn, document, self._clock.now(), by)
+            hashes = [policies.keep(conn, text) for text in (FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, *texts)]
+            rows.add(conn, document, hashes, self._clock.now(), by)
             epoch.advance(conn)
 
         await self._db.transaction(work)

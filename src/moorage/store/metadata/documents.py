@@ -19,6 +19,7 @@ from moorage.store.metadata.identity_tables import (
     sessions,
 )
 from moorage.store.metadata.tables import (
+    organization_policies,
     policy_documents,
     registry_policies,
     registry_policy_history,
@@ -31,6 +32,7 @@ REFERENCES: Final = (
     repository_policy_history.c.policy_hash,
     registry_policies.c.policy_hash,
     registry_policy_history.c.policy_hash,
+    organization_policies.c.policy_hash,
     roles.c.trust_hash,
     inline_policies.c.policy_hash,
     policy_versions.c.policy_hash,

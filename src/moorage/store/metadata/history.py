@@ -87,6 +87,8 @@ def trim(conn: Connection, history: History, owner: Mapping[str, object]) -> Non
     if last is None:
         return
     oldest = select(table.c.id).where(*here, table.c.id <= last).order_by(table.c.id).limit(_TRIMMED_AT_ONCE)
-    value = table.c[history.value or "id"]
-    gone = conn.execute(delete(table).where(table.c.id.in_(oldest)).returning(value))
-    documents.release(conn, gone.scalars().all())
+    statement = delete(table).where(table.c.id.in_(oldest))
+    if history.value is None:
+        conn.execute(statement)
+    else:
+        documents.release(conn, conn.execute(statement.returning(table.c[history.value])).scalars().all())

@@ -131,6 +131,14 @@ organization_history = Table(  # the last row is in force
     Column("by", Text, nullable=False),
 )
 
+organization_policies = Table(  # the documents of the SCPs and RCPs of each entry of `organization_history`
+    "organization_policies",
+    metadata,
+    Column("entry_id", BIG_ID, ForeignKey("organization_history.id", ondelete="CASCADE"), primary_key=True),
+    Column("policy_hash", String(64), ForeignKey("policy_documents.hash"), primary_key=True),
+    Index("ix_organization_policies_policy_hash", "policy_hash"),
+)
+
 # --- Images ---
 
 manifests = Table(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, LargeBinary, Row, cast, func, insert, select
 
 from moorage.store.metadata import history as histories
 from moorage.store.metadata.statement import Query
@@ -39,7 +39,20 @@ def add(conn: Connection, document: str | None, hashes: Iterable[str], at: float
     histories.trim(conn, histories.ORGANIZATIONS, {})
 
 
-def history(conn: Connection, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
-    """The last `limit` entries (document, at, by), newest first."""
-    statement = select(past.c.document, past.c.at, past.c.by).order_by(past.c.id.desc()).limit(limit)
-    return conn.execute(statement).all()
+def history(conn: Connection, limit: int, most_bytes: int) -> Sequence[Row[*tuple[Any, ...]]]:
+    """The last `limit` entries (document, at, by), newest first.
+
+    Fewer, but at least one, if their documents have more than `most_bytes` together. Reads only what it returns.
+    """
+    length = func.coalesce(func.length(cast(past.c.document, LargeBinary)), 0)
+    if conn.dialect.name == "postgresql":
+        length = func.coalesce(func.octet_length(past.c.document), 0)
+    lengths = select(past.c.id, length.label("bytes")).order_by(past.c.id.desc()).limit(limit)
+    wanted: list[int] = []
+    for row in conn.execute(lengths):
+        most_bytes -= row.bytes
+        if wanted and most_bytes < 0:
+            break
+        wanted.append(row.id)
+    statement = select(past.c.document, past.c.at, past.c.by).where(past.c.id.in_(wanted))
+    return conn.execute(statement.order_by(past.c.id.desc())).all()

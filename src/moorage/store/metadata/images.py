@@ -7,7 +7,7 @@ from sqlalchemy import Column, Connection, Row, Select, bindparam, case, delete,
 
 from moorage.names import RepositoryRef
 from moorage.store.metadata.statement import Change, Query
-from moorage.store.metadata.tables import manifest_references, manifests, repositories, tags
+from moorage.store.metadata.tables import DELETED_AT, manifest_references, manifests, repositories, tags
 
 _ALIVE = manifests.c.deleted_at.is_(None)
 _IN_TRASH = manifests.c.deleted_at.is_not(None)
@@ -271,7 +271,7 @@ def next_with_trash(conn: Connection, after: int) -> int | None:
 def surplus(conn: Connection, repository_id: int, most: int, limit: int) -> list[tuple[int, float]]:
     """Id and time of deletion of the repository's deleted images beyond the `most` that were deleted last."""
     here = (manifests.c.deleted_at.is_not(None), manifests.c.repository_id == repository_id)
-    newest_first = select(manifests.c.id, manifests.c.deleted_at).where(*here).order_by(manifests.c.deleted_at.desc())
+    newest_first = select(manifests.c.id, manifests.c.deleted_at).where(*here).order_by(DELETED_AT.desc())
     rows = conn.execute(newest_first.offset(most).limit(limit))
     return [(row.id, row.deleted_at) for row in rows]
 

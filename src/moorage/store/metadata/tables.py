@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    literal_column,
     text,
 )
 
@@ -173,7 +174,9 @@ index_of_some(
 )
 index_of_some("ix_manifests_trash", _IN_TRASH, manifests.c.repository_id, manifests.c.digest)
 index_of_some("ix_manifests_deleted_at", _IN_TRASH, manifests.c.deleted_at)
-index_of_some("ix_manifests_trash_by_time", _IN_TRASH, manifests.c.repository_id, manifests.c.deleted_at)
+# An expression, so that SQLite does not use this index to sort what another one finds: only the sweep asks for it.
+DELETED_AT = literal_column("(deleted_at + 0)", Float)
+index_of_some("ix_manifests_trash_by_time", _IN_TRASH, manifests.c.repository_id, DELETED_AT)
 
 manifest_references = Table(  # what a manifest names: its config, layers, and (of an index) children
     "manifest_references",

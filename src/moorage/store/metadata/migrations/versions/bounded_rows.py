@@ -63,7 +63,7 @@ def upgrade() -> None:
     for table, column in _REFERENCES:
         op.create_index(f"ix_{table}_{column}", table, [column])
     _index("ix_repositories_trash", "repositories", ["account", "region", "deleted_at"], _IN_TRASH)
-    _index("ix_manifests_trash_by_time", "manifests", ["repository_id", "deleted_at"], _IN_TRASH)
+    _index("ix_manifests_trash_by_time", "manifests", ["repository_id", sa.text("(deleted_at + 0)")], _IN_TRASH)
     op.create_index("ix_access_keys_deleted_at", "access_keys", ["account", "deleted_at"])
     op.create_index("ix_pull_tokens_account", "pull_tokens", ["account"])
     op.execute(
@@ -86,6 +86,6 @@ def _of_organizations() -> Iterator[tuple[int, str]]:
             yield entry_id, hashlib.sha256(text.encode()).hexdigest()
 
 
-def _index(name: str, table: str, columns: list[str], of: sa.TextClause) -> None:
+def _index(name: str, table: str, columns: list[str | sa.TextClause], of: sa.TextClause) -> None:
     """An index of some of the rows."""
     op.create_index(name, table, columns, sqlite_where=of, postgresql_where=of)

@@ -90,6 +90,9 @@ class Settings:
     audit_seconds: float = _setting(
         90 * DAY, "how long decisions, events and the history of tags and policies are kept"
     )
+    unused_documents: int = _setting(
+        50_000, "policy documents that no policy needs any more, kept to explain decisions; the oldest are dropped"
+    )
     audit_queue_bytes: int = _setting(
         64 * MIB, "memory of audit records that wait to be written, per worker: half for writes, half for the rest"
     )
@@ -100,6 +103,12 @@ class Settings:
 
     repositories_per_registry: int = _setting(100_000, "quota")
     images_per_repository: int = _setting(100_000, "quota")
+    trashed_repositories_per_registry: int = _setting(
+        1_000, "deleted repositories that can be restored; beyond them the first deleted are destroyed early"
+    )
+    trashed_images_per_repository: int = _setting(
+        10_000, "deleted images that can be restored; beyond them the first deleted are destroyed early"
+    )
     tags_per_image: int = _setting(1_000, "quota")
     uploads_per_repository: int = _setting(1_000, "quota of open uploads")
     uploads_per_account: int = _setting(10_000, "quota of open uploads, in all repositories and regions together")

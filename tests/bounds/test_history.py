@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select
 
-from moorage.errors import ImageNotFound, MoorageError
+from moorage.errors import ImageNotFound, Throttling
 from moorage.identity import sessions as of_identity
 from moorage.identity.sessions import Sessions
 from moorage.jobs.sweep import EXPIRED_SESSION_SECONDS, Sweep
@@ -87,7 +87,7 @@ async def test_an_account_has_so_many_sessions(bench: Bench, monkeypatch: pytest
     made = Sessions(bench.db, Sealer([b"k" * 32]), bench.clock)
     for _ in range(5):
         await made.create(ACCOUNT, None, 3600)
-    with pytest.raises(MoorageError, match="Cannot exceed quota for SessionsPerAccount: 5"):
+    with pytest.raises(Throttling, match="Rate exceeded"):
         await made.create(ACCOUNT, None, 3600)
     await made.create(AccountId("999999999999"), None, 3600)
     bench.clock.set(bench.clock.now() + 3600 + EXPIRED_SESSION_SECONDS + 1)

@@ -98,6 +98,8 @@ class Membership(msgspec.Struct, frozen=True, gc=False):
 
 _MEMBERS = 64 << 20
 """Bytes; the one organization that there is has always room: its document is bounded."""
+HISTORY_BYTES: Final = 4 << 20
+"""Documents in one answer about the history."""
 Members = Mapping[str, Membership]
 """By account id."""
 
@@ -139,16 +141,15 @@ class Organizations:
         """Put the document in force (None: there is no organisation any more); `texts` are those of its policies."""
 
         def work(conn: Connection) -> None:
-            for text in (FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, *texts):
-                policies.keep(conn, text)
-            rows.add(conn, document, self._clock.now(), by)
+            hashes = [policies.keep(conn, text) for text in (FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, *texts)]
+            rows.add(conn, document, hashes, self._clock.now(), by)
             epoch.advance(conn)
 
         await self._db.transaction(work)
 
-    async def history(self, limit: int = 100) -> list[Kept]:
-        """The last ones, newest first."""
-        return [Kept._make(row) for row in await self._db.read(lambda conn: rows.history(conn, limit))]
+    async def history(self, limit: int = 100, most_bytes: int = HISTORY_BYTES) -> list[Kept]:
+        """The last entries, newest first, as many as have `most_bytes` of documents together, and at least one."""
+        return [Kept._make(row) for row in await self._db.read(lambda conn: rows.history(conn, limit, most_bytes))]
 
     def _look(self, conn: Connection) -> tuple[int, Members]:
         at, newest = rows.newest(conn)

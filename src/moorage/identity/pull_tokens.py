@@ -27,6 +27,9 @@ SHORTEST: Final = 60.0
 LONGEST: Final = 10 * 366 * 86_400.0
 PER_ACCOUNT: Final = 1000
 """Living tokens of one account."""
+ENDED_PER_ACCOUNT: Final = 1000
+"""Ended tokens of one account that are kept; beyond them the oldest are forgotten."""
+_FORGOTTEN_AT_ONCE: Final = 100
 MOST_PATTERNS: Final = 50
 
 PREFIX: Final = "mrg_"
@@ -140,6 +143,7 @@ class PullTokens:
             times = {"created_at": at, "expires_at": expires_at, "created_by": by}
             called = {"name": name, "name_folded": identities.folded(name), "secret_hash": _hash(secret)}
             pull_tokens.add(conn, {**row, **called, **asked, **times, "policy_hash": policies.keep(conn, scope)})
+            pull_tokens.forget(conn, pull_tokens.surplus(conn, account, at, ENDED_PER_ACCOUNT, _FORGOTTEN_AT_ONCE))
             record(conn, account, "PullTokenCreated", at, by, token=name, tokenId=token_id)
             return _owner_arn(account, user)
 

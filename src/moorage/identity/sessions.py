@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
+from moorage.errors import Throttling
 from moorage.identity import faults
 from moorage.identity.unique_ids import SESSION, new_key_id, new_secret, new_token, secret_purpose
 from moorage.names import AccountId
@@ -21,6 +22,8 @@ SessionKind = Literal["session", "role", "federated"]
 
 PER_ACCOUNT: Final = 200_000
 """Sessions of one account: living ones, and those that ended within the last day."""
+PER_IDENTITY: Final = 50_000
+"""Sessions of one user or role, or of the root, likewise: one identity alone cannot use up what the account has."""
 
 
 class Session(NamedTuple):
@@ -64,7 +67,7 @@ class Sessions:
         managed policies passed (`ManagedPolicies.find(…).id`); both None: no session policy limits it. `tags`: session
         tags, over those of the user or role; `transitive_keys` those of them that a chained session inherits.
         `context`: further condition keys (lower case) of every request of the session. NoSuchEntity when the user or
-        role is gone.
+        role is gone; Throttling when it, or the account, has as many sessions as it may.
         """
         key_id, secret, token, at = new_key_id(SESSION), new_secret(), new_token(), self._clock.now()
         row: dict[str, object] = {
@@ -90,8 +93,10 @@ class Sessions:
             if identity_id is not None and not identities.exists(conn, identity_id):
                 raise faults.no_such(f"{identity_id} cannot be found.")  # deleted since it was looked up
             accounts.ensure(conn, account, "", at)
+            if not usage.take(conn, usage.sessions_of_identity(account, identity_id), 1, PER_IDENTITY):
+                raise Throttling
             if not usage.take(conn, usage.sessions_of_account(account), 1, PER_ACCOUNT):
-                raise faults.limit_exceeded("SessionsPerAccount", PER_ACCOUNT)
+                raise Throttling
             policy_hash = None if policy is None else policies.keep(conn, policy)
             credentials.add_session(conn, {**row, "policy_hash": policy_hash})
             epoch.advance(conn)

@@ -5,6 +5,7 @@ finds it gone, never half of it. Rows go first, bytes after: what a crash leaves
 """
 
 import asyncio
+import math
 from typing import NamedTuple
 
 import structlog
@@ -15,7 +16,7 @@ from moorage.registry.images import Images
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore, Leftover
 from moorage.store.metadata import blobs as blob_rows
-from moorage.store.metadata import history, pull_tokens, sweeping
+from moorage.store.metadata import documents, history, pull_tokens, sweeping
 from moorage.store.metadata import images as image_rows
 from moorage.store.metadata import layers as layer_rows
 from moorage.store.metadata import uploads as upload_rows
@@ -23,6 +24,8 @@ from moorage.store.metadata.database import Database
 
 BATCH = 500
 """Rows looked at or removed at a time: a few milliseconds."""
+DOCUMENTS = 100
+"""Policy documents looked at or removed at a time: each is looked for in ten indexes."""
 EXPIRED_SESSION_SECONDS = 86_400.0
 """How long an expired session is kept, so that it is told from one that never was."""
 LEFTOVER_SECONDS = 3600.0
@@ -39,7 +42,7 @@ class _Suspect(NamedTuple):
 
 
 class Sweep:
-    """Expired uploads, old trash, unused layers, orphan blobs, leftovers, expired sessions, old events."""
+    """Expired uploads, old trash, unused layers, orphan blobs, leftovers, expired sessions, old events, documents."""
 
     def __init__(self, db: Database, blobs: BlobStore, images: Images, clock: Clock, settings: Settings) -> None:
         self._db = db
@@ -69,9 +72,12 @@ class Sweep:
         await self._drop_events()
         if search:
             self._searched_at = self._clock.now()
+            await self._destroy_surplus_images()
             await self._drop_histories()
+            await self._mark_documents()
             await self._detach_unused_layers()
             await self._mark_orphans()
+        await self._drop_documents()
         await self._free_orphans()
         if search:
             await self._delete_leftovers()
@@ -128,6 +134,41 @@ class Sweep:
 
             await self._db.transaction(destroy_all, long=True)
 
+        most = self._settings.trashed_repositories_per_registry
+        while ids := await self._db.read(lambda conn: sweeping.surplus_repositories(conn, most, 1)):
+
+            def destroy_surplus(conn: Connection, ids: list[int] = ids) -> None:
+                sweeping.destroy_expired_repositories(conn, ids, now + 1)
+
+            await self._db.transaction(destroy_surplus, long=True)
+
+    async def _destroy_surplus_images(self) -> None:
+        """Deleted images beyond those that a repository may have: the ones deleted first."""
+        most = self._settings.trashed_images_per_repository
+        after = 0
+        while (repository_id := await self._next_with_trash(after)) is not None:
+            after = repository_id
+            while surplus := await self._surplus_images(repository_id, most):
+                await self._destroy_images(surplus)
+            await asyncio.sleep(0)
+
+    async def _next_with_trash(self, after: int) -> int | None:
+        return await self._db.read(lambda conn: image_rows.next_with_trash(conn, after))
+
+    async def _surplus_images(self, repository_id: int, most: int) -> list[tuple[int, float]]:
+        return await self._db.read(lambda conn: image_rows.surplus(conn, repository_id, most, BATCH))
+
+    async def _destroy_images(self, deleted: list[tuple[int, float]]) -> None:
+        """Destroy deleted images, given with their times of deletion, unless they were restored meanwhile."""
+        manifests = [manifest_id for manifest_id, _ in deleted]
+        before = math.nextafter(max(at for _, at in deleted), math.inf)
+
+        def work(conn: Connection) -> None:
+            layer_rows.renew_of_manifests(conn, manifests, self._clock.now())
+            image_rows.destroy_expired(conn, manifests, before)
+
+        await self._db.transaction(work, long=True)
+
     async def _end_sessions(self) -> None:
         before = self._before(EXPIRED_SESSION_SECONDS)
         while await self._db.read(lambda conn: sweeping.has_expired_sessions(conn, before)):
@@ -154,7 +195,7 @@ class Sweep:
 
     async def _drop_histories(self) -> None:
         """What tags, policies and identities were, once that is longer ago than audit records and trash are kept."""
-        before = self._before(max(self._settings.audit_seconds, self._settings.trash_seconds))
+        before = self._before_record()
         for each in history.HISTORIES:
             after = 0
             while page := await self._page_of_history(each, after, before):
@@ -165,10 +206,41 @@ class Sweep:
                 await asyncio.sleep(0)
 
     async def _page_of_history(self, of: history.History, after: int, before: float) -> list[tuple[int, bool]]:
-        return await self._db.read(lambda conn: history.page(conn, of, after, before, BATCH))
+        return await self._db.read(lambda conn: history.page(conn, of, after, before, history.MOST, BATCH))
 
     async def _drop_history(self, of: history.History, ids: list[int]) -> None:
         await self._db.transaction(lambda conn: history.drop(conn, of, ids), long=True)
+
+    def _before_record(self) -> float:
+        """The time before which no decision that is recorded, and nothing in the trash, is."""
+        return self._before(max(self._settings.audit_seconds, self._settings.trash_seconds))
+
+    async def _mark_documents(self) -> None:
+        """Policy documents that nothing refers to."""
+        after = ""
+        while page := await self._page_of_documents(after):
+            after = page[-1][0]
+            unused = [name for name, is_unused in page if is_unused]
+            if unused:
+
+                def work(conn: Connection, unused: list[str] = unused) -> None:
+                    documents.mark(conn, unused, self._clock.now())
+
+                await self._db.transaction(work, long=True)
+            await asyncio.sleep(0)
+
+    async def _page_of_documents(self, after: str) -> list[tuple[str, bool]]:
+        return await self._db.read(lambda conn: documents.page(conn, after, DOCUMENTS))
+
+    async def _drop_documents(self) -> None:
+        """Documents unused for as long as records of decisions are kept, and the oldest unused ones of too many."""
+        before, most = self._before_record(), self._settings.unused_documents
+        while names := await self._db.read(lambda conn: documents.due(conn, before, most, DOCUMENTS)):
+
+            def work(conn: Connection, names: list[str] = names) -> None:
+                documents.drop(conn, names)
+
+            await self._db.transaction(work, long=True)
 
     async def _detach_unused_layers(self) -> None:
         """End memberships that no manifest, living or in the trash, has used for the period of grace."""

@@ -16,7 +16,6 @@ from moorage.store.metadata import repositories as repository_rows
 from moorage.store.metadata.database import Database
 
 _DOCUMENTS_KEPT = 4 << 20
-_SET_KEPT = 1 << 20
 
 
 class Past(NamedTuple):
@@ -34,22 +33,18 @@ class RepositoryPolicies:
         self._db = db
         self._clock = clock
         self._documents: Cache[str, str] = Cache("policy_texts", _DOCUMENTS_KEPT, entry_footprint)
-        self._hashes: Cache[str, str] = Cache("policy_hashes", _SET_KEPT, entry_footprint)
-        """Of texts that were set: documents are never deleted, and the same one is often set on many repositories."""
 
     async def set(self, ref: RepositoryRef, text: str, *, by: str) -> None:
         """Put `text` in force in place of whatever was. RepositoryNotFound."""
 
-        def work(conn: Connection) -> str:
+        def work(conn: Connection) -> None:
             now = self._clock.now()
-            name = self._hashes.get(text) or rows.keep(conn, text)
-            if not rows.set_of_repository(conn, ref, name, now, by):
+            if not rows.set_of_repository(conn, ref, rows.keep(conn, text), now, by):
                 raise RepositoryNotFound(ref)
             epoch.advance_repository(conn)
             events.record(conn, ref, "policy.set", {"by": by}, at=now)
-            return name
 
-        self._hashes.keep(text, await self._db.transaction(work))
+        await self._db.transaction(work)
 
     async def get(self, ref: RepositoryRef) -> str:
         """The text in force. RepositoryNotFound, RepositoryPolicyNotFound."""
@@ -80,7 +75,7 @@ class RepositoryPolicies:
         return text
 
     async def history(self, ref: RepositoryRef) -> list[Past]:
-        """Every policy the repository had, oldest first. RepositoryNotFound."""
+        """The policies the repository had, oldest first, as far as they are kept. RepositoryNotFound."""
 
         def work(conn: Connection) -> list[Past]:
             repository_id, _ = _repository(conn, ref)

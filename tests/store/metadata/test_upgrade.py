@@ -164,6 +164,7 @@ async def test_open_uploads_and_sessions_of_before_are_counted(
     counted = await opened.read(lambda conn: rows(conn, "SELECT scope, amount FROM usage ORDER BY scope"))
     assert counted == [
         (f"sessions of account {ACCOUNT}", 1),
+        (f"sessions of root {ACCOUNT}", 1),
         (f"upload bytes of account {ACCOUNT}", 1_000_000),
         (f"uploads of account {ACCOUNT}", 2),
         ("uploads of repository 7", 2),

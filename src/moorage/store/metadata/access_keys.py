@@ -1,11 +1,15 @@
 """Statements about access keys, and when keys and roles were last used."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, select, update
 
 from moorage.store.metadata.identity_tables import access_keys, identities, last_uses
+
+MOST_DELETED: Final = 10_000
+"""Deleted keys of one account whose ids stay known."""
+_FORGOTTEN_AT_ONCE: Final = 100
 
 
 class Use(NamedTuple):
@@ -42,7 +46,17 @@ def remove(conn: Connection, account: str, user_id: str | None, key_id: str, at:
     if not conn.execute(update(access_keys).where(*here).values(dead)).rowcount:
         return False
     conn.execute(delete(last_uses).where(last_uses.c.id == key_id))
+    _forget_oldest(conn, account)
     return True
+
+
+def _forget_oldest(conn: Connection, account: str) -> None:
+    """Delete rows of deleted keys beyond the newest `MOST_DELETED` of the account, at most some hundred at once."""
+    deleted = select(access_keys.c.id).where(access_keys.c.account == account, access_keys.c.deleted_at.is_not(None))
+    newest_first = deleted.order_by(access_keys.c.deleted_at.desc(), access_keys.c.id)
+    surplus = list(conn.execute(newest_first.offset(MOST_DELETED).limit(_FORGOTTEN_AT_ONCE)).scalars())
+    if surplus:
+        conn.execute(delete(access_keys).where(access_keys.c.id.in_(surplus)))
 
 
 def _living(account: str, user_id: str | None) -> tuple[ColumnElement[bool], ...]:

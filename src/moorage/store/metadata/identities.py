@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
 
+from moorage.store.metadata import history as histories
 from moorage.store.metadata import usage
 from moorage.store.metadata.collation import bytewise
 from moorage.store.metadata.identity_tables import (
@@ -142,6 +143,7 @@ def remove(conn: Connection, identity_id: str) -> None:
     ended = conn.execute(delete(sessions).where(sessions.c.identity_id == identity_id).returning(sessions.c.account))
     for account, number in Counter(ended.scalars()).items():
         usage.give_back(conn, usage.sessions_of_account(account), number)
+    usage.forget(conn, usage.sessions_of_identity("", identity_id))
     conn.execute(delete(identities).where(identities.c.id == identity_id))
 
 
@@ -224,6 +226,7 @@ def remember(
     """From `at` on this aspect of the owner has this value; None: no longer any."""
     row = {"account": account, "owner_id": owner_id, "aspect": aspect, "name": name, "value": value}
     conn.execute(insert(identity_history).values(**row, at=at, by=by))
+    histories.trim(conn, histories.IDENTITIES, row)
 
 
 def history(conn: Connection, owner_id: str, aspect: str, name: str) -> list[tuple[str | None, float, str]]:

@@ -40,6 +40,7 @@ roles = Table(  # what a role has beside every identity's columns
     Column("max_session_seconds", Integer, nullable=False),
     Column("description", Text, nullable=False),
     Column("service", String(128)),  # of a service-linked role; CreateServiceLinkedRole alone has ever set it
+    Index("ix_roles_trust_hash", "trust_hash"),
 )
 
 group_members = Table(
@@ -57,6 +58,7 @@ inline_policies = Table(
     Column("identity_id", String(32), ForeignKey("identities.id", ondelete="CASCADE"), primary_key=True),
     Column("name", String(128), primary_key=True),
     Column("policy_hash", String(64), ForeignKey("policy_documents.hash"), nullable=False),
+    Index("ix_inline_policies_policy_hash", "policy_hash"),
 )
 
 managed_policies = Table(  # an account's own; AWS's are in identity/aws_managed.py
@@ -82,6 +84,7 @@ policy_versions = Table(
     Column("version", Integer, primary_key=True),
     Column("policy_hash", String(64), ForeignKey("policy_documents.hash"), nullable=False),
     Column("created_at", Float, nullable=False),
+    Index("ix_policy_versions_policy_hash", "policy_hash"),
 )
 
 attachments = Table(
@@ -113,6 +116,7 @@ identity_history = Table(  # what an identity or managed policy had, from when o
     Column("at", Float, nullable=False),
     Column("by", Text, nullable=False),
     Index("ix_identity_history_owner_id", "owner_id", "id"),
+    Index("ix_identity_history_value", "value"),
 )
 
 access_keys = Table(
@@ -126,6 +130,7 @@ access_keys = Table(
     Column("created_at", Float, nullable=False),
     Column("deleted_at", Float),  # a deleted key's id stays known, so that it stays dead
     Index("ix_access_keys_user_id", "user_id"),
+    Index("ix_access_keys_deleted_at", "account", "deleted_at"),
 )
 
 pull_tokens = Table(  # named passwords of the data plane, each limited by a session policy
@@ -146,6 +151,8 @@ pull_tokens = Table(  # named passwords of the data plane, each limited by a ses
     Column("expires_at", Float, nullable=False),
     Column("revoked_at", Float),  # kept for a while, so that its holder can be told
     Index("ix_pull_tokens_identity_id", "identity_id"),
+    Index("ix_pull_tokens_account", "account"),
+    Index("ix_pull_tokens_policy_hash", "policy_hash"),
 )
 index_of_some(
     "uq_pull_tokens_living",
@@ -190,4 +197,5 @@ sessions = Table(  # temporary credentials
     Column("context", Text),  # JSON object: further condition keys, in lower case
     Index("ix_sessions_expires_at", "expires_at"),
     Index("ix_sessions_identity_id", "identity_id"),
+    Index("ix_sessions_policy_hash", "policy_hash"),
 )

@@ -7,7 +7,7 @@ from sqlalchemy import Column, Connection, Row, Select, bindparam, case, delete,
 
 from moorage.names import RepositoryRef
 from moorage.store.metadata.statement import Change, Query
-from moorage.store.metadata.tables import manifest_references, manifests, repositories, tags
+from moorage.store.metadata.tables import DELETED_AT, manifest_references, manifests, repositories, tags
 
 _ALIVE = manifests.c.deleted_at.is_(None)
 _IN_TRASH = manifests.c.deleted_at.is_not(None)
@@ -259,6 +259,21 @@ def expired(conn: Connection, before: float, limit: int) -> list[int]:
     """Ids of manifests in the trash since before `before`."""
     statement = select(manifests.c.id).where(manifests.c.deleted_at < before).order_by(manifests.c.deleted_at)
     return list(conn.execute(statement.limit(limit)).scalars())
+
+
+def next_with_trash(conn: Connection, after: int) -> int | None:
+    """The next repository after the id `after` that has deleted images."""
+    here = (manifests.c.deleted_at.is_not(None), manifests.c.repository_id > after)
+    statement = select(manifests.c.repository_id).where(*here).order_by(manifests.c.repository_id).limit(1)
+    return conn.execute(statement).scalar_one_or_none()
+
+
+def surplus(conn: Connection, repository_id: int, most: int, limit: int) -> list[tuple[int, float]]:
+    """Id and time of deletion of the repository's deleted images beyond the `most` that were deleted last."""
+    here = (manifests.c.deleted_at.is_not(None), manifests.c.repository_id == repository_id)
+    newest_first = select(manifests.c.id, manifests.c.deleted_at).where(*here).order_by(DELETED_AT.desc())
+    rows = conn.execute(newest_first.offset(most).limit(limit))
+    return [(row.id, row.deleted_at) for row in rows]
 
 
 def destroy_expired(conn: Connection, manifest_ids: Sequence[int], before: float) -> None:

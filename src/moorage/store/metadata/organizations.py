@@ -1,12 +1,13 @@
 """Statements about the organisation: one document, of which the last is in force."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, LargeBinary, Row, cast, func, insert, select
 
+from moorage.store.metadata import history as histories
 from moorage.store.metadata.statement import Query
-from moorage.store.metadata.tables import epoch
+from moorage.store.metadata.tables import epoch, organization_policies
 from moorage.store.metadata.tables import organization_history as past
 
 _NEWEST = Query(
@@ -28,12 +29,30 @@ def entry(conn: Connection, entry_id: int) -> Row[*tuple[Any, ...]]:
     return conn.execute(select(past.c.document, past.c.at, past.c.by).where(past.c.id == entry_id)).one()
 
 
-def add(conn: Connection, document: str | None, at: float, by: str) -> None:
-    """From now on this document is in force (None: there is no organisation)."""
-    conn.execute(insert(past).values(document=document, at=at, by=by))
+def add(conn: Connection, document: str | None, hashes: Iterable[str], at: float, by: str) -> None:
+    """Put this document in force (None: there is no organization). `hashes`: of the documents of its policies."""
+    statement = insert(past).values(document=document, at=at, by=by).returning(past.c.id)
+    entry_id = conn.execute(statement).scalar_one()
+    rows = [{"entry_id": entry_id, "policy_hash": each} for each in sorted(set(hashes))]
+    if rows:
+        conn.execute(insert(organization_policies), rows)
+    histories.trim(conn, histories.ORGANIZATIONS, {})
 
 
-def history(conn: Connection, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
-    """The last `limit` entries (document, at, by), newest first."""
-    statement = select(past.c.document, past.c.at, past.c.by).order_by(past.c.id.desc()).limit(limit)
-    return conn.execute(statement).all()
+def history(conn: Connection, limit: int, most_bytes: int) -> Sequence[Row[*tuple[Any, ...]]]:
+    """The last `limit` entries (document, at, by), newest first.
+
+    Fewer, but at least one, if their documents have more than `most_bytes` together. Reads only what it returns.
+    """
+    length = func.coalesce(func.length(cast(past.c.document, LargeBinary)), 0)
+    if conn.dialect.name == "postgresql":
+        length = func.coalesce(func.octet_length(past.c.document), 0)
+    lengths = select(past.c.id, length.label("bytes")).order_by(past.c.id.desc()).limit(limit)
+    wanted: list[int] = []
+    for row in conn.execute(lengths):
+        most_bytes -= row.bytes
+        if wanted and most_bytes < 0:
+            break
+        wanted.append(row.id)
+    statement = select(past.c.document, past.c.at, past.c.by).where(past.c.id.in_(wanted))
+    return conn.execute(statement.order_by(past.c.id.desc())).all()

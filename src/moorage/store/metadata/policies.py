@@ -7,8 +7,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, String, Text, bindparam, exists, insert, select, update
 
 from moorage.names import RepositoryRef
+from moorage.store.metadata import history as histories
 from moorage.store.metadata.statement import Change, Query
 from moorage.store.metadata.tables import policy_documents, repositories, repository_policy_history
+
+_TRIM_EVERY = 100
+"""Changes of a repository's policy after which its history is trimmed."""
 
 _DOCUMENT = Query(select(policy_documents.c.text).where(policy_documents.c.hash == bindparam("name")))
 _KEEP = Change(
@@ -19,6 +23,11 @@ _KEEP = Change(
         ),
     )
 )
+_USE_AGAIN = Change(
+    update(policy_documents)
+    .where(policy_documents.c.hash == bindparam("name"), policy_documents.c.unused_since.is_not(None))
+    .values(unused_since=None)
+)
 _SET = Query(
     update(repositories)
     .where(
@@ -27,8 +36,8 @@ _SET = Query(
         repositories.c.name == bindparam("of_name"),
         repositories.c.deleted_at.is_(None),
     )
-    .values(policy_hash=bindparam("document"))
-    .returning(repositories.c.id)
+    .values(policy_hash=bindparam("document"), policies=repositories.c.policies + 1)
+    .returning(repositories.c.id, repositories.c.policies)
 )
 _REMEMBER = Change(
     insert(repository_policy_history).values(
@@ -38,9 +47,13 @@ _REMEMBER = Change(
 
 
 def keep(conn: Connection, text: str) -> str:
-    """Keep a document; its hash (SHA-256 of the text, hex)."""
+    """Store a document unless it is stored; return its hash (SHA-256 of the text, hex).
+
+    Call it in the transaction that refers to the document, every time: the sweep deletes unused ones.
+    """
     name = hashlib.sha256(text.encode()).hexdigest()
-    _KEEP.run(conn, {"name": name, "document": text})
+    if not _KEEP.run(conn, {"name": name, "document": text}):
+        _USE_AGAIN.run(conn, {"name": name})
     return name
 
 
@@ -60,6 +73,8 @@ def set_of_repository(conn: Connection, ref: RepositoryRef, name: str | None, at
     if row is None:
         return False
     _REMEMBER.run(conn, {"repository_id": row.id, "policy_hash": name, "at": at, "by": by})
+    if row.policies % _TRIM_EVERY == 0:
+        histories.trim(conn, histories.REPOSITORY_POLICIES, {"repository_id": row.id})
     return True
 
 

@@ -55,6 +55,14 @@ def ended(conn: Connection, before: float, limit: int) -> list[str]:
     return list(conn.execute(select(pull_tokens.c.id).where(over).limit(limit)).scalars())
 
 
+def surplus(conn: Connection, account: str, at: float, most: int, limit: int) -> list[str]:
+    """Ids of the account's tokens that have ended by `at`, beyond the `most` of them that were created last."""
+    over = or_(pull_tokens.c.revoked_at.is_not(None), pull_tokens.c.expires_at <= at)
+    newest_first = select(pull_tokens.c.id).where(pull_tokens.c.account == account, over)
+    ordered = newest_first.order_by(pull_tokens.c.created_at.desc(), pull_tokens.c.id)
+    return list(conn.execute(ordered.offset(most).limit(limit)).scalars())
+
+
 def forget(conn: Connection, ids: Sequence[str]) -> None:
     conn.execute(delete(last_uses).where(last_uses.c.id.in_(ids)))
     conn.execute(delete(pull_tokens).where(pull_tokens.c.id.in_(ids)))

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, union
 
 from moorage.names import AccountId, Region
+from moorage.store.metadata import history as histories
 from moorage.store.metadata.statement import Query
 from moorage.store.metadata.tables import account_settings, epoch, policy_documents, registry_policies
 from moorage.store.metadata.tables import registry_policy_history as past
@@ -52,6 +53,7 @@ def set_of_registry(conn: Connection, account: AccountId, region: Region, name: 
     if name is not None:
         conn.execute(insert(registry_policies).values(**where))
     conn.execute(insert(past).values(**where, at=at, by=by))
+    histories.trim(conn, histories.REGISTRY_POLICIES, where)
 
 
 def regions(conn: Connection, account: AccountId) -> list[str]:

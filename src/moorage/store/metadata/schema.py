@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, TextClause
+from sqlalchemy import BigInteger, ColumnElement, Index, Integer, MetaData, TextClause
 
 metadata = MetaData(
     naming_convention={
@@ -16,6 +16,6 @@ metadata = MetaData(
 BIG_ID = BigInteger().with_variant(Integer, "sqlite")
 
 
-def index_of_some(name: str, some: TextClause, *columns: Column[Any], unique: bool = False) -> None:
+def index_of_some(name: str, some: TextClause, *columns: ColumnElement[Any], unique: bool = False) -> None:
     """An index of the rows for which `some` holds, on their table."""
     Index(name, *columns, unique=unique, sqlite_where=some, postgresql_where=some)

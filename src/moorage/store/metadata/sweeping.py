@@ -17,8 +17,21 @@ def expired_repositories(conn: Connection, before: float, limit: int) -> list[in
     return list(conn.execute(statement.limit(limit)).scalars())
 
 
+def surplus_repositories(conn: Connection, most: int, limit: int) -> list[int]:
+    """Ids of repositories in the trash of some registry beyond the `most` that were deleted last there."""
+    trashed = repositories.c.deleted_at.is_not(None)
+    registry = (repositories.c.account, repositories.c.region)
+    full = select(*registry).where(trashed).group_by(*registry).having(func.count() > most).limit(1)
+    found = conn.execute(full).first()
+    if found is None:
+        return []
+    here = (trashed, repositories.c.account == found.account, repositories.c.region == found.region)
+    newest_first = select(repositories.c.id).where(*here).order_by(repositories.c.deleted_at.desc(), repositories.c.id)
+    return list(conn.execute(newest_first.offset(most).limit(limit)).scalars())
+
+
 def destroy_expired_repositories(conn: Connection, ids: Sequence[int], before: float) -> None:
-    """Destroy those of the repositories that are still in the trash since before `before`, with all they hold."""
+    """Destroy those of the repositories that have been in the trash since before `before`, with all they hold."""
     still = select(repositories.c.id).where(repositories.c.id.in_(ids), repositories.c.deleted_at < before)
     for repository_id in conn.execute(still).scalars().all():
         destroy(conn, repository_id)
@@ -31,9 +44,12 @@ def has_expired_sessions(conn: Connection, before: float) -> bool:
 def end_expired_sessions(conn: Connection, before: float, limit: int) -> None:
     """End at most `limit` sessions that expired before `before`, and count them no longer."""
     expired = select(sessions.c.id).where(sessions.c.expires_at < before).order_by(sessions.c.expires_at).limit(limit)
-    ended = conn.execute(delete(sessions).where(sessions.c.id.in_(expired)).returning(sessions.c.account))
-    for account, number in sorted(Counter(ended.scalars()).items()):
-        usage.give_back(conn, usage.sessions_of_account(account), number)
+    owner = (sessions.c.account, sessions.c.identity_id)
+    ended = conn.execute(delete(sessions).where(sessions.c.id.in_(expired)).returning(*owner)).all()
+    amounts = Counter(usage.sessions_of_account(row.account) for row in ended)
+    amounts.update(usage.sessions_of_identity(row.account, row.identity_id) for row in ended)
+    for scope, number in sorted(amounts.items()):
+        usage.give_back(conn, scope, number)
 
 
 def old_events(conn: Connection, before: float, most: int, limit: int) -> list[int]:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    literal_column,
     text,
 )
 
@@ -54,6 +55,7 @@ repositories = Table(
     Column("encryption_type", String(16), nullable=False),
     Column("kms_key", Text),
     Column("policy_hash", String(64), ForeignKey("policy_documents.hash")),  # the repository policy in force
+    Column("policies", Integer, nullable=False, server_default="0"),  # how often its policy was set or deleted
     Column("images", Integer, nullable=False, server_default="0"),  # so many rows of `manifests` are alive
     Column("deleted_at", Float),
     Column("deleted_by", Text),
@@ -62,6 +64,10 @@ index_of_some(
     "uq_repositories_alive", _ALIVE, repositories.c.account, repositories.c.region, repositories.c.name, unique=True
 )
 Index("ix_repositories_deleted_at", repositories.c.deleted_at)
+Index("ix_repositories_policy_hash", repositories.c.policy_hash)
+index_of_some(
+    "ix_repositories_trash", _IN_TRASH, repositories.c.account, repositories.c.region, repositories.c.deleted_at
+)
 
 repository_tags = Table(  # resource tags, not image tags
     "repository_tags",
@@ -78,7 +84,10 @@ policy_documents = Table(
     metadata,
     Column("hash", String(64), primary_key=True),  # SHA-256 of `text`, hex
     Column("text", Text, nullable=False),  # canonical; known users in it stand as unique ids
+    # When the sweep first found that nothing refers to it; 0: it goes with the next sweep. See `documents`.
+    Column("unused_since", Float),
 )
+index_of_some("ix_policy_documents_unused_since", text("unused_since IS NOT NULL"), policy_documents.c.unused_since)
 
 repository_policy_history = Table(
     "repository_policy_history",
@@ -89,6 +98,7 @@ repository_policy_history = Table(
     Column("at", Float, nullable=False),
     Column("by", Text, nullable=False),
     Index("ix_repository_policy_history_repository_id", "repository_id", "id"),
+    Index("ix_repository_policy_history_policy_hash", "policy_hash"),
 )
 
 registry_policies = Table(  # of whole registries; none has more than one
@@ -97,6 +107,7 @@ registry_policies = Table(  # of whole registries; none has more than one
     Column("account", String(12), primary_key=True),
     Column("region", String(25), primary_key=True),
     Column("policy_hash", String(64), ForeignKey("policy_documents.hash"), nullable=False),
+    Index("ix_registry_policies_policy_hash", "policy_hash"),
 )
 
 registry_policy_history = Table(
@@ -109,6 +120,7 @@ registry_policy_history = Table(
     Column("at", Float, nullable=False),
     Column("by", Text, nullable=False),
     Index("ix_registry_policy_history_account", "account", "region", "id"),
+    Index("ix_registry_policy_history_policy_hash", "policy_hash"),
 )
 
 organization_history = Table(  # the last row is in force
@@ -118,6 +130,14 @@ organization_history = Table(  # the last row is in force
     Column("document", Text),  # JSON; null: from then on there was no organisation
     Column("at", Float, nullable=False),
     Column("by", Text, nullable=False),
+)
+
+organization_policies = Table(  # the documents of the SCPs and RCPs of each entry of `organization_history`
+    "organization_policies",
+    metadata,
+    Column("entry_id", BIG_ID, ForeignKey("organization_history.id", ondelete="CASCADE"), primary_key=True),
+    Column("policy_hash", String(64), ForeignKey("policy_documents.hash"), primary_key=True),
+    Index("ix_organization_policies_policy_hash", "policy_hash"),
 )
 
 # --- Images ---
@@ -154,6 +174,9 @@ index_of_some(
 )
 index_of_some("ix_manifests_trash", _IN_TRASH, manifests.c.repository_id, manifests.c.digest)
 index_of_some("ix_manifests_deleted_at", _IN_TRASH, manifests.c.deleted_at)
+# An expression, so that SQLite does not use this index to sort what another one finds: only the sweep asks for it.
+DELETED_AT = literal_column("(deleted_at + 0)", Float)
+index_of_some("ix_manifests_trash_by_time", _IN_TRASH, manifests.c.repository_id, DELETED_AT)
 
 manifest_references = Table(  # what a manifest names: its config, layers, and (of an index) children
     "manifest_references",

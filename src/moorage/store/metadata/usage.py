@@ -56,3 +56,8 @@ def upload_bytes_of_account(account: str) -> str:
 
 def sessions_of_account(account: str) -> str:
     return f"sessions of account {account}"
+
+
+def sessions_of_identity(account: str, identity_id: str | None) -> str:
+    """Of a user or role; None: of the account's root."""
+    return f"sessions of {identity_id or f'root {account}'}"

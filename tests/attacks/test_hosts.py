@@ -63,7 +63,7 @@ def test_dev_mode_answers_to_those_that_are_configured() -> None:
 async def test_a_host_longer_than_a_name_can_be_is_refused(dev: Inside) -> None:
     port = ":" + "0" * 4000 + "1"
     assert (await ask(dev.application, "GET", "/v2/", [("host", "localhost" + port)])).status == 421
-    assert (await ask(dev.application, "GET", "/v2/", [("host", "localhost:00000000001")])).status == 401
+    assert (await ask(dev.application, "GET", "/v2/", [("host", "localhost:00080")])).status == 401
 
 
 def test_only_known_hosts_are_remembered() -> None:

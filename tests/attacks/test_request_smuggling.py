@@ -44,9 +44,11 @@ def sent(target: Attacked, text: bytes) -> list[int]:
 
 
 def _with(*lines: bytes, line: bytes = b"POST /v2/team/app/blobs/uploads/ HTTP/1.1", host: bool = True) -> Any:
+    """A request with these headers. Without `host` its end is clear to everybody, and nothing is hidden behind it."""
+
     def make(target: Attacked, authorization: bytes) -> bytes:
         name = target.host.encode()
-        hidden = HIDDEN % (name, authorization)
+        hidden = HIDDEN % (name, authorization) if host else b""
         head = [line, *([b"Host: " + name] if host else []), b"Authorization: " + authorization, *lines]
         text = b"\r\n".join(head)
         replaced = text.replace(b"{host}", name).replace(b"{port}", str(target.server.port).encode())

@@ -4,6 +4,7 @@ from sqlalchemy import Connection
 
 from moorage.errors import InvalidParameter
 from moorage.names import AccountId, Region
+from moorage.registry.regions import check_region
 from moorage.store.metadata import epoch
 from moorage.store.metadata import settings as rows
 from moorage.store.metadata.database import Database
@@ -30,12 +31,13 @@ class AccountSettings:
         return stored or DEFAULTS[name]
 
     async def put(self, account: AccountId, region: Region, name: str, value: str) -> None:
-        """Set it. InvalidParameter for a name or value that ECR does not know."""
+        """Set it. InvalidParameter for a name or value that ECR does not know; LimitExceeded (`regions`)."""
         _check_name(name)
         if value not in VALUES[name]:
             raise _not_one_of("value", VALUES[name])
 
         def work(conn: Connection) -> None:
+            check_region(conn, account, region)
             rows.put(conn, account, region, name, value)
             if name == SCOPE:  # a decision rests on it
                 epoch.advance(conn)

@@ -12,6 +12,7 @@ from moorage.names import AccountId, Region
 from moorage.registry import events
 from moorage.registry.account_settings import DEFAULTS
 from moorage.registry.policies import Past
+from moorage.registry.regions import check_region
 from moorage.store.metadata import epoch
 from moorage.store.metadata import policies as documents
 from moorage.store.metadata import registry_policies as rows
@@ -38,9 +39,10 @@ class RegistryPolicies:
         )
 
     async def set(self, account: AccountId, region: Region, text: str, *, by: str) -> None:
-        """Put `text` in force in place of whatever was."""
+        """Put `text` in force in place of any other. LimitExceeded (`regions`)."""
 
         def work(conn: Connection) -> None:
+            check_region(conn, account, region)
             self._change(conn, account, region, documents.keep(conn, text), "registry_policy.set", by)
 
         await self._db.transaction(work)

@@ -26,6 +26,7 @@ from moorage.names import AccountId, Region, RepositoryName, RepositoryRef, part
 from moorage.registry import events
 from moorage.registry.authorizer import Authorizer
 from moorage.registry.recent import Recent
+from moorage.registry.regions import check_region
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
 from moorage.store.metadata import repositories as rows
@@ -307,7 +308,11 @@ def check_creatable(ref: RepositoryRef) -> None:
 
 
 def check_room(conn: Connection, ref: RepositoryRef, settings: Settings) -> None:
-    """LimitExceeded when the registry of `ref` has as many repositories as it may. Runs in a transaction."""
+    """LimitExceeded when the registry of `ref` has as many repositories, or its account as many regions, as it may.
+
+    Runs in a transaction.
+    """
+    check_region(conn, ref.account, ref.region)
     limit = settings.repositories_per_registry
     if rows.reaches(conn, ref.account, ref.region, limit):
         raise LimitExceeded(

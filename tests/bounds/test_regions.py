@@ -1,0 +1,47 @@
+"""Any name of their form is a region, and each has quotas of its own: so an account has only so many regions."""
+
+import dataclasses
+import json
+
+from moorage.registry.regions import MOST
+from moorage.settings import Settings
+from tests.inside import Reply, inside
+
+STATEMENT = {"Effect": "Deny", "Principal": "*", "Action": "ecr:BatchGetImage", "Resource": "*"}
+PULL = json.dumps({"Version": "2012-10-17", "Statement": [STATEMENT]})
+
+
+async def test_an_account_has_so_many_regions(database_settings: Settings) -> None:
+    async with inside(dataclasses.replace(database_settings, mode="dev")) as registry:
+
+        async def call(operation: str, region: str, key: str = "test", **parameters: str) -> Reply:
+            return await registry.ask(operation, json.dumps(parameters).encode(), key=key, region=region)
+
+        async def ok(operation: str, region: str, key: str = "test", **parameters: str) -> None:
+            reply = await call(operation, region, key, **parameters)
+            assert reply.status == 200, reply
+
+        for number in range(MOST - 2):
+            await ok("CreateRepository", f"zz-anything-{number}", repositoryName="team/app")
+        await ok("PutRegistryPolicy", "zz-policy-1", policyText=PULL)
+        await ok("PutAccountSetting", "zz-setting-1", name="BLOB_MOUNTING", value="ENABLED")
+
+        for operation, parameters in (
+            ("CreateRepository", {"repositoryName": "team/app"}),
+            ("PutRegistryPolicy", {"policyText": PULL}),
+            ("PutAccountSetting", {"name": "BLOB_MOUNTING", "value": "ENABLED"}),
+        ):
+            refused = await call(operation, "zz-beyond-1", **parameters)
+            assert refused.error[0] == "LimitExceededException", refused
+            await ok(operation, "zz-anything-1", **parameters | _another(operation))
+        await ok("CreateRepository", "zz-policy-1", repositoryName="team/app")
+        # Another account has its own; a deleted repository still counts, since it can be restored.
+        await ok("CreateRepository", "zz-beyond-1", key="111122223333", repositoryName="team/app")
+        await ok("DeleteRepository", "zz-anything-2", repositoryName="team/app")
+        refused = await call("CreateRepository", "zz-beyond-1", repositoryName="team/app")
+        assert refused.error[0] == "LimitExceededException"
+        await ok("CreateRepository", "zz-anything-2", repositoryName="team/app")
+
+
+def _another(operation: str) -> dict[str, str]:
+    return {"repositoryName": "team/other"} if operation == "CreateRepository" else {}

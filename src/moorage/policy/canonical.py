@@ -6,7 +6,11 @@ Two spaces per object, ` : ` around the colon, arrays on one line as `[ a, b ]`,
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from moorage.policy.template import Template
 
 Json = Mapping[str, "Json"] | Sequence["Json"] | str | bool | None
 """A parsed document. Numbers are kept as `Number`, the text they were written in."""
@@ -16,6 +20,9 @@ class Number(str):
     """A JSON number, as it was written."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"Number({super().__repr__()})"
 
 
 ELEMENTS: Final = ("Version", "Id", "Statement")
@@ -31,21 +38,45 @@ STATEMENT_ELEMENTS: Final = (
     "Condition",
 )
 
+_BEFORE_PRINCIPAL: Final = STATEMENT_ELEMENTS[:2]
+_PRINCIPAL: Final = STATEMENT_ELEMENTS[2:4]
+_AFTER_PRINCIPAL: Final = STATEMENT_ELEMENTS[4:]
+_INNER: Final = "\n  "
+"""A line break and the indent of the document's members, and of a statement's end."""
+_MEMBER: Final = "\n    "
+"""The same of a statement's members."""
 _ESCAPED: Final = re.compile(r'["\\\x00-\x1f]')
 _SHORT: Final = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
 
-def canonical_text(document: Mapping[str, Json]) -> str:
-    """The document's text, elements in ECR's order."""
+def canonical_text(document: Mapping[str, Json], templates: "Sequence[Template | None]" = ()) -> str:
+    """The document's text, elements in ECR's order. `templates`: those of its statements, as far as they have any."""
     ordered = _in_order(document, ELEMENTS)
-    statements = ordered["Statement"]
-    if isinstance(statements, Mapping):
-        ordered["Statement"] = _in_order(statements, STATEMENT_ELEMENTS)
-    elif isinstance(statements, Sequence):
-        ordered["Statement"] = [
-            _in_order(statement, STATEMENT_ELEMENTS) for statement in statements if isinstance(statement, Mapping)
-        ]
-    return _text(ordered, "\n")
+    statements = ordered.pop("Statement")
+    members = [f'"{name}" : {_text(value, _INNER)}' for name, value in ordered.items()]
+    each = statements if isinstance(statements, list) else [statements]
+    texts = [
+        _statement(statement, template)
+        for statement, template in zip_longest(each, templates)
+        if isinstance(statement, dict)
+    ]
+    text = texts[0] if each is not statements else f"[ {', '.join(texts)} ]" if texts else "[ ]"
+    members.append(f'"Statement" : {text}')
+    return f"{{{_INNER}{f',{_INNER}'.join(members)}\n}}"
+
+
+def _statement(statement: Mapping[str, Json], template: "Template | None") -> str:
+    """The text of a statement, whose parts that do not name principals are written once for each template."""
+    if template is None:
+        return _text(_in_order(statement, STATEMENT_ELEMENTS), _INNER)
+    if template.canonical is None:
+        template.canonical = _members(statement, _BEFORE_PRINCIPAL), _members(statement, _AFTER_PRINCIPAL)
+    before, after = template.canonical
+    return f"{{{before},{_members(statement, _PRINCIPAL)},{after}{_INNER}}}"
+
+
+def _members(statement: Mapping[str, Json], names: Sequence[str]) -> str:
+    return ",".join([f'{_MEMBER}"{name}" : {_text(statement[name], _MEMBER)}' for name in names if name in statement])
 
 
 def _in_order(element: Mapping[str, Json], order: Sequence[str]) -> dict[str, Json]:

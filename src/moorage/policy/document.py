@@ -1,6 +1,7 @@
 """A policy document: parsed, checked against its kind, compiled; and its canonical text."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Final
 
 from moorage.policy.action import Actions
@@ -13,6 +14,7 @@ from moorage.policy.principal import Principals, account_named
 from moorage.policy.reading import as_list, read, read_quickly
 from moorage.policy.resource import Resources
 from moorage.policy.statement import Statement
+from moorage.policy.template import Template
 
 _NOTHING: Final[Mapping[str, str]] = {}
 
@@ -28,15 +30,20 @@ class Document:
 
     __slots__ = ("id", "kind", "principals", "size", "statements", "text", "version")
 
-    def __init__(self, found: PolicyElements, kind: Kind, text: str) -> None:
-        """`found`: the elements of a policy of that kind without a fault. `text` is what it was read from."""
+    def __init__(self, found: PolicyElements, kind: Kind, text: str, templates: Sequence[Template | None] = ()) -> None:
+        """`found`: the elements of a policy of that kind without a fault. `text` is what it was read from.
+
+        `templates`: those of its statements, as far as they have any.
+        """
         variables = found.version == WITH_VARIABLES
         self.kind = kind
         self.text = text
         self.version: str | None = found.version
         """As written; None (no Version) has the rules of 2008-10-17."""
         self.id: str | None = found.id
-        self.statements: tuple[Statement, ...] = tuple(_compiled(one, kind, variables) for one in found.statements)
+        self.statements: tuple[Statement, ...] = tuple(
+            [_compiled(one, kind, variables, template) for one, template in zip_longest(found.statements, templates)]
+        )
         self.principals: tuple[str, ...] = tuple(
             text for one in found.statements if one.principal is not None for text in _under("AWS", one.principal)
         )
@@ -62,9 +69,11 @@ class Document:
         return other
 
 
-def canonical(members: Mapping[str, Json], renamed: Mapping[str, str]) -> str:
+def canonical(
+    members: Mapping[str, Json], renamed: Mapping[str, str], templates: Sequence[Template | None] = ()
+) -> str:
     """The canonical text of a policy's JSON, as `Document.canonical`."""
-    return canonical_text(_mapped(members, lambda text: renamed.get(text) or _as_root_arn(text)))
+    return canonical_text(_mapped(members, lambda text: renamed.get(text) or _as_root_arn(text)), templates)
 
 
 def _size(found: PolicyElements, text: str) -> int:
@@ -78,22 +87,27 @@ def _size(found: PolicyElements, text: str) -> int:
     return 2 * len(text) + _DOCUMENT + _STATEMENT * len(found.statements) + _ENTRY * (entries + values) + _TEST * tests
 
 
-def _compiled(one: StatementElements, kind: Kind, variables: bool) -> Statement:
-    principal, action, resource = one.principal, one.action, one.resource
-    service = kind.rules.granted_service if one.effect == "Allow" else None
+def _compiled(one: StatementElements, kind: Kind, variables: bool, template: Template | None) -> Statement:
+    principal, resource = one.principal, one.resource
+    compiled = None if template is None else template.compiled
+    if compiled is None:
+        service = kind.rules.granted_service if one.effect == "Allow" else None
+        tests = [
+            Test(test.operator, test.key, [value.text for value in test.values], variables=variables)
+            for test in one.tests
+        ]
+        compiled = Actions(one.action.texts, negated=one.action.negated, service=service), tuple(tests)
+        if template is not None:
+            template.compiled = compiled
+    actions, conditions = compiled
     return Statement(
         one.number,
         one.sid,
         "Allow" if one.effect == "Allow" else "Deny",
         None if principal is None else _named(principal),
-        Actions(action.texts, negated=action.negated, service=service),
+        actions,
         None if resource is None else Resources(resource.texts, negated=resource.negated, variables=variables),
-        tuple(
-            [
-                Test(test.operator, test.key, [value.text for value in test.values], variables=variables)
-                for test in one.tests
-            ]
-        ),
+        conditions,
     )
 
 

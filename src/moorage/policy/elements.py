@@ -18,6 +18,7 @@ from moorage.policy.kind import Needs, Rules, Scope
 from moorage.policy.principal import is_aws_principal, is_service_principal
 from moorage.policy.reading import MAX_POINTER, as_list, as_object, as_text, member
 from moorage.policy.statement import Effect
+from moorage.policy.template import Template, template_of
 
 VERSIONS: Final = ("2008-10-17", "2012-10-17")
 WITH_VARIABLES: Final = "2012-10-17"
@@ -93,8 +94,14 @@ class _Grammar(NamedTuple):
     faults: Faults
 
 
-def elements(document: Mapping[str, Json], rules: Rules, faults: Faults) -> PolicyElements:
-    """The elements of `document`. Raises PolicyError, or keeps every one in `faults`."""
+def elements(
+    document: Mapping[str, Json], rules: Rules, faults: Faults, templates: list[Template | None] | None = None
+) -> PolicyElements:
+    """The elements of `document`. Raises PolicyError, or keeps every one in `faults`.
+
+    `templates`: for a repository policy that is read until the first fault, statements are read by their templates,
+    which are added here in order.
+    """
     _only(document, "", ELEMENTS, faults)
     version = identifier = None
     if "Version" in document:
@@ -113,7 +120,12 @@ def elements(document: Mapping[str, Json], rules: Rules, faults: Faults) -> Poli
             raise PolicyError("MISSING_STATEMENT", "must not be empty", "/Statement")
         for index, (item, at) in enumerate(items):
             with faults:
-                statements.append(_statement(index, as_object(item, at), at, grammar))
+                members = as_object(item, at)
+                if templates is None:
+                    statements.append(_statement(index, members, at, grammar))
+                else:
+                    templates.append(template_of(members, at, variables=grammar.variables))
+                    statements.append(_by_template(index, members, at, grammar, templates[-1]))
     if rules.plain_sids:
         _check_unique(statements, faults)
     return PolicyElements(version, identifier, tuple(statements))
@@ -160,6 +172,20 @@ def _statement(index: int, members: Mapping[str, Json], at: str, grammar: _Gramm
         with faults:
             tests = _conditions(members["Condition"], member(at, "Condition"), grammar)
     return StatementElements(index, at, sid, effect, principal, action, resource, tuple(tests))
+
+
+def _by_template(
+    index: int, members: Mapping[str, Json], at: str, grammar: _Grammar, template: Template | None
+) -> StatementElements:
+    """The same of a statement of a repository policy, of which its template is read once."""
+    if template is None or template.elements is None:
+        one = _statement(index, members, at, grammar)
+        if template is not None:
+            template.elements = one.sid, one.effect, one.action, one.tests
+        return one
+    sid, effect, action, tests = template.elements
+    principal = _principal(members, at, grammar.rules, grammar.faults)
+    return StatementElements(index, at, sid, effect, principal, action, None, tests)
 
 
 def _sid(value: Json, at: str, rules: Rules) -> str:

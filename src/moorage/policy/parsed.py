@@ -9,6 +9,7 @@ from moorage.policy.elements import PolicyElements, elements
 from moorage.policy.fault import Faults, PolicyError
 from moorage.policy.kind import Kind
 from moorage.policy.reading import Places, read, read_quickly
+from moorage.policy.template import Template
 
 _UNREAD: Final = PolicyElements(None, None, ())
 
@@ -16,7 +17,7 @@ _UNREAD: Final = PolicyElements(None, None, ())
 class Parsed:
     """The elements of a text as a policy of a kind, and what is wrong with it."""
 
-    __slots__ = ("_document", "_places", "complete", "elements", "faults", "kind", "members", "text")
+    __slots__ = ("_document", "_places", "complete", "elements", "faults", "kind", "members", "templates", "text")
 
     def __init__(
         self,
@@ -28,6 +29,7 @@ class Parsed:
         places: Places | None,
         *,
         complete: bool = True,
+        templates: Sequence[Template | None] = (),
     ) -> None:
         """Made by `parsed`. `places` None: not known yet."""
         self.text: Final = text
@@ -40,6 +42,8 @@ class Parsed:
         """In the order in which they were found. None: it is a policy of that kind."""
         self.complete: Final = complete
         """Whether it was read to its end; else the last fault ended it."""
+        self.templates: Final = templates
+        """Those of the statements, as far as they have any."""
         self._places = places
         self._document: Document | None = None
 
@@ -56,12 +60,12 @@ class Parsed:
         if self._document is None:
             if self.faults:
                 raise self.faults[0].again()
-            self._document = Document(self.elements, self.kind, self.text)
+            self._document = Document(self.elements, self.kind, self.text, self.templates)
         return self._document
 
     def canonical(self, renamed: Mapping[str, str]) -> str:
         """As `Document.canonical`, of a text without a fault."""
-        return canonical(self.members, renamed)
+        return canonical(self.members, renamed, self.templates)
 
 
 def parsed(text: str, kind: Kind) -> Parsed:
@@ -71,8 +75,11 @@ def parsed(text: str, kind: Kind) -> Parsed:
     """
     members = read_quickly(text)
     if members is not None:
+        templates: list[Template | None] = []
+        by_template = templates if kind is Kind.REPOSITORY else None
         try:
-            return Parsed(text, kind, members, elements(members, kind.rules, Faults(keep=False)), (), None)
+            found = elements(members, kind.rules, Faults(keep=False), by_template)
+            return Parsed(text, kind, members, found, (), None, templates=templates)
         except PolicyError:
             pass
     return _parsed_strictly(text, kind)

@@ -31,7 +31,7 @@ _COMPARED: Final = 50
 
 def check(subject: Subject) -> Iterator[Finding]:
     """Every finding of this kind."""
-    for one in subject.statements:
+    for one in subject.unsettled:
         plain = _PLAIN.get(subject.kind, _PLAIN_ANYWHERE)
         for entry in one.action.entries:
             if entry.text not in plain:

@@ -35,7 +35,7 @@ _LIKE: Final[Mapping[str, str]] = {"StringEquals": "StringLike", "StringNotEqual
 
 def check(subject: Subject) -> Iterator[Finding]:
     """Every finding of this kind."""
-    for one in subject.statements:
+    for one in subject.unsettled:
         yield from _empty(subject, one)
         spelt: set[str] = set()
         for test in one.tests:

@@ -8,7 +8,7 @@ from moorage.policy.lint import actions, conditions, document, principals, resou
 from moorage.policy.lint.codes import Severity
 from moorage.policy.lint.finding import Finding
 from moorage.policy.lint.repairs import explained
-from moorage.policy.lint.subject import Subject
+from moorage.policy.lint.subject import Subject, statements_of
 from moorage.policy.parsed import Parsed, parsed
 
 MAX_FINDINGS: Final = 500
@@ -20,15 +20,9 @@ MAX_PATTERNS: Final = 300
 
 Rule = Callable[[Subject], Iterator[Finding]]
 
-_RULES: Final[tuple[Rule, ...]] = (
-    document.check,
-    statements.check,
-    principals.check,
-    actions.check,
-    resources.check,
-    conditions.check,
-    variables.check,
-)
+_RULES: Final[tuple[Rule, ...]] = (document.check, statements.check, principals.check)
+_TEMPLATE_RULES: Final[tuple[Rule, ...]] = (actions.check, resources.check, conditions.check, variables.check)
+"""Rules that look at each statement by itself, and not at its principals."""
 
 
 class Report(NamedTuple):
@@ -62,7 +56,19 @@ def lint_parsed(policy: Parsed, *, account: str | None = None) -> Report:
         findings.append(subject.finding("TOO_LONG_TO_ANALYSE", "", "The policy lists more than lint looks at."))
     elif policy.complete:
         findings += (finding for rule in _RULES for finding in rule(subject))
+        findings += _of_templates(subject)
     return _report(findings)
+
+
+def _of_templates(subject: Subject) -> list[Finding]:
+    """What the rules of templates find, which look at every template once if they find nothing in it."""
+    found = [finding for rule in _TEMPLATE_RULES for finding in rule(subject)]
+    if subject.policy.templates:
+        pointed = {at for finding in found for at in statements_of(finding.pointer)}
+        for one, template in zip(subject.statements, subject.policy.templates, strict=True):
+            if template is not None and one.at not in pointed:
+                template.silent = True
+    return found
 
 
 def _too_long(policy: Parsed) -> bool:

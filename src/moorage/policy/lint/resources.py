@@ -20,7 +20,7 @@ _TAG_KEYS: Final = ("aws:resourcetag/", "ecr:resourcetag/", "aws:resourceaccount
 
 def check(subject: Subject) -> Iterator[Finding]:
     """Every finding of this kind."""
-    for one in subject.statements:
+    for one in subject.unsettled:
         if one.resource is None:
             continue
         only_ecr = all(text.lower().startswith("ecr:") for text in one.action.texts)

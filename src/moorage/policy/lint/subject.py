@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import zip_longest
 from typing import Final
 
 from moorage.policy.canonical import Json
@@ -40,9 +41,17 @@ class Subject:
         self.version = policy.elements.version
         self.statements = policy.elements.statements
         self.account = account
-        unsound = {at for fault in policy.faults for at in _statements_of(fault.pointer)}
+        unsound = {at for fault in policy.faults for at in statements_of(fault.pointer)}
         self.sound = tuple(one for one in self.statements if one.at not in unsound)
         self.all_sound = not policy.faults
+        self.unsettled: Final = tuple(
+            [
+                one
+                for one, template in zip_longest(self.statements, policy.templates)
+                if template is None or not template.silent
+            ]
+        )
+        """The statements without those whose templates are known to be silent."""
         self._suggestions = _SUGGESTIONS
 
     @cached_property
@@ -140,7 +149,7 @@ class Subject:
         return by_lower[near[0]] if near else None
 
 
-def _statements_of(pointer: str) -> Iterator[str]:
+def statements_of(pointer: str) -> Iterator[str]:
     """The statements that a fault's pointer may lie in: of an array, or the lone one."""
     parts = pointer.split("/", 3)
     if len(parts) > 1 and parts[1] == "Statement":

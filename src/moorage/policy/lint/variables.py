@@ -15,7 +15,7 @@ _WITHOUT: Final = ("Numeric", "Date", "IpAddress", "NotIpAddress", "Binary", "Nu
 
 def check(subject: Subject) -> Iterator[Finding]:
     """Every finding of this kind."""
-    for one in subject.statements:
+    for one in subject.unsettled:
         if one.resource is not None:
             for entry in one.resource.entries:
                 yield from _entry(subject, entry)

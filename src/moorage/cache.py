@@ -59,7 +59,7 @@ class Cache(dict[K, V]):
         self.size = 0
         """Bytes that are kept."""
         self._order: Final[deque[tuple[K, V, int]]] = deque()
-        self._holders: Final[Counter[int]] = Counter()
+        self._holders: Final[dict[int, int]] = {}
         """How many entries hold a shared object, by its id."""
         _caches[id(self)] = self
 
@@ -68,15 +68,16 @@ class Cache(dict[K, V]):
         if key in self and self[key] is value:
             return
         size = self._size_of(key, value) + ENTRY
-        shared = tuple(self._shares(value))
-        if size + sum(each.size for each in shared) > self.most:
+        shared = () if self._shares is nothing else tuple(self._shares(value))
+        if size > self.most or (shared and size + sum([each.size for each in shared]) > self.most):
             return
         self[key] = value
         self._order.append((key, value, size))
         self.size += size
+        holders = self._holders
         for each in shared:
-            self._holders[id(each)] += 1
-            if self._holders[id(each)] == 1:
+            held = holders[id(each)] = holders.get(id(each), 0) + 1
+            if held == 1:
                 self.size += each.size
         while self.size > self.most:
             self._evict()
@@ -91,10 +92,11 @@ class Cache(dict[K, V]):
     def _evict(self) -> None:
         key, value, size = self._order.popleft()
         self.size -= size
+        holders = self._holders
         for each in self._shares(value):
-            self._holders[id(each)] -= 1
-            if not self._holders[id(each)]:
-                del self._holders[id(each)]
+            held = holders[id(each)] = holders[id(each)] - 1
+            if not held:
+                del holders[id(each)]
                 self.size -= each.size
         if self.get(key) is value:  # else another value was kept under the key since
             self.pop(key, None)

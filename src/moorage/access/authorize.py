@@ -245,7 +245,7 @@ class Access:
         if isinstance(resource, RepositoryRef):
             account, region, arn = resource.account, resource.region, resource.arn
             state = await self._repositories.state(resource, at)
-            tags = None if state is None else state.tags
+            tags = None if state is None else state.tags or _NO_TAGS  # one for all, so that their contexts are alike
             policy_hash = None if state is None else state.policy_hash
         elif isinstance(resource, Registry):
             account, region = resource.account, resource.region

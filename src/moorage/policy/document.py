@@ -132,7 +132,7 @@ def _as_root_arn(principal: str) -> str:
 
 def _statements(document: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
     for element, _ in as_list(document["Statement"], ""):
-        if isinstance(element, Mapping):
+        if isinstance(element, dict):
             yield element
 
 
@@ -147,8 +147,10 @@ def _mapped_statement(element: Mapping[str, Json], mapping: Callable[[str], str]
     mapped = dict(element)
     for name in ("Principal", "NotPrincipal"):
         principal = mapped.get(name)
-        if isinstance(principal, Mapping) and "AWS" in principal:
+        if isinstance(principal, dict) and "AWS" in principal:
             entries = principal["AWS"]
-            texts: list[Json] = [mapping(text) for text, _ in as_list(entries, "") if isinstance(text, str)]
-            mapped[name] = {**principal, "AWS": texts if isinstance(entries, list) else texts[0]}
+            mapped[name] = {
+                **principal,
+                "AWS": [*map(mapping, entries)] if isinstance(entries, list) else mapping(entries),
+            }
     return mapped

@@ -237,6 +237,11 @@ def _texts(
 
     `what` the array is of, in capitals.
     """
+    if type(value) is str and value and value.isascii():  # as most are
+        with faults:
+            check(value, at)
+            return (Entry(value, at, key),)
+        return ()
     items = as_list(value, at)
     if not items:
         with faults:

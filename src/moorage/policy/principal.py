@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from copy import copy
+from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
@@ -56,6 +57,8 @@ STRENGTHS: Final = ("none", "account", "limited", "direct", "any", "service", "f
 
 _ACCOUNT_ID: Final = re.compile(r"[0-9]{12}")
 _ROOT: Final = re.compile(r"arn:aws[a-z-]{0,16}:iam::([0-9]{12}):root")
+_LONGEST_ROOT: Final = 46
+"""Characters of a root ARN."""
 _ENTITY: Final = re.compile(
     r"arn:aws[a-z-]{0,16}:(?:iam::[0-9]{12}:(?:user|role)/(?:[!-)+->@-~]{1,510}/)?[A-Za-z0-9+=,.@_-]{1,64}"
     r"|sts::[0-9]{12}:(?:assumed-role/[A-Za-z0-9+=,.@_-]{1,64}/[A-Za-z0-9+=,.@_-]{1,64}"
@@ -67,6 +70,11 @@ _SERVICE: Final = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8}")
 
 def account_named(text: str) -> str | None:
     """The account id that an `AWS` principal of the account form names (12 digits or the root ARN)."""
+    return _known_account(text) if len(text) <= _LONGEST_ROOT else None
+
+
+@lru_cache(maxsize=2048)
+def _known_account(text: str) -> str | None:
     if _ACCOUNT_ID.fullmatch(text):
         return text
     root = _ROOT.fullmatch(text)
@@ -93,7 +101,7 @@ def is_service_principal(text: str) -> bool:
 
 def is_unique_id(text: str) -> bool:
     """Whether `text` is a unique id (`AIDA…`, `AROA…`), as stored policies name users and roles."""
-    return _UNIQUE_ID.fullmatch(text) is not None
+    return text.startswith("A") and _UNIQUE_ID.fullmatch(text) is not None
 
 
 class Principals:

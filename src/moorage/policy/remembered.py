@@ -6,7 +6,7 @@ They are pure and remember short texts only. Whoever runs the engine may show ho
 from collections.abc import Mapping
 from typing import Any, Final
 
-from moorage.policy import conditions, operators, template
+from moorage.policy import conditions, operators, principal, template
 from moorage.policy.lint import coverage
 
 REMEMBERED: Final[Mapping[str, tuple[Any, int]]] = {
@@ -14,6 +14,7 @@ REMEMBERED: Final[Mapping[str, tuple[Any, int]]] = {
     "policy_networks": (operators._known_network, 400),
     "policy_operators": (conditions._read_operator, 500),
     "policy_action_entries": (coverage._known, 5_000),
+    "policy_accounts": (principal._known_account, 300),
     "policy_templates": (template._template, 50_000),
     "policy_action_elements": (coverage._listed_often, 6_000),
 }

@@ -95,13 +95,13 @@ def _negated(subject: Subject, one: StatementElements, principal: Listed) -> Ite
 
 
 def _public(subject: Subject, one: StatementElements, principal: Listed) -> Iterator[Finding]:
-    everyone = next((entry for entry in principal.entries if entry.text == "*" and entry.key == "AWS"), None)
-    if everyone is None or any(_narrows(test) for test in one.tests):
+    everyone = [entry for entry in principal.entries if entry.text == "*" and entry.key == "AWS"]
+    if not everyone or any(_narrows(test) for test in one.tests):
         return
     message = "Everyone in every account is allowed this, and where anonymous pull is on, the whole network."
     if subject.kind is Kind.TRUST:
         message = "Everyone in every account may assume this role."
-    yield subject.finding("PUBLIC_PRINCIPAL", everyone.at, message)
+    yield subject.finding("PUBLIC_PRINCIPAL", everyone[0].at, message)
 
 
 def _narrows(test: ConditionTest) -> bool:
@@ -115,12 +115,12 @@ def _narrows(test: ConditionTest) -> bool:
 
 
 def _services(subject: Subject, one: StatementElements, principal: Listed) -> Iterator[Finding]:
-    if subject.kind not in OF_ECR or any(test.key.lower() in _OF_SOURCE for test in one.tests):
+    services = [entry for entry in principal.entries if entry.key == "Service"]
+    if not services or subject.kind not in OF_ECR or any(test.key.lower() in _OF_SOURCE for test in one.tests):
         return
-    for entry in principal.entries:
-        if entry.key == "Service":
-            message = f"{shown(entry.text)} may act here for anyone's resources, in any account."
-            yield subject.finding("RESTRICT_ACCESS_TO_SERVICE_PRINCIPAL", entry.at, message)
+    for entry in services:
+        message = f"{shown(entry.text)} may act here for anyone's resources, in any account."
+        yield subject.finding("RESTRICT_ACCESS_TO_SERVICE_PRINCIPAL", entry.at, message)
 
 
 def _other_accounts(subject: Subject, one: StatementElements, principal: Listed) -> Iterator[Finding]:

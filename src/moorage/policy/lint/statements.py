@@ -49,9 +49,12 @@ def _sids(subject: Subject) -> Iterator[Finding]:
 
 def _redundant(subject: Subject) -> Iterator[Finding]:
     seen: dict[Hashable, int] = {}
-    alike = Counter(_outline(one) for one in subject.sound)
-    for one in subject.sound:
-        if alike[_outline(one)] == 1:
+    outlines = [_outline(one) for one in subject.sound]
+    alike = Counter(outlines)
+    if len(alike) == len(outlines):
+        return
+    for one, outline in zip(subject.sound, outlines, strict=True):
+        if alike[outline] == 1:
             continue
         meaning = _meaning(one)
         if meaning in seen:

@@ -41,9 +41,11 @@ class Subject:
         self.version = policy.elements.version
         self.statements = policy.elements.statements
         self.account = account
-        unsound = {at for fault in policy.faults for at in statements_of(fault.pointer)}
-        self.sound = tuple(one for one in self.statements if one.at not in unsound)
         self.all_sound = not policy.faults
+        self.sound = self.statements
+        if policy.faults:
+            unsound = {at for fault in policy.faults for at in statements_of(fault.pointer)}
+            self.sound = tuple(one for one in self.statements if one.at not in unsound)
         self.unsettled: Final = tuple(
             [
                 one

@@ -15,6 +15,6 @@ REMEMBERED: Final[Mapping[str, tuple[Any, int]]] = {
     "policy_operators": (conditions._read_operator, 500),
     "policy_action_entries": (coverage._known, 5_000),
     "policy_accounts": (principal._known_account, 300),
-    "policy_templates": (template._template, 50_000),
+    "policy_templates": (template._template, 70_000),
     "policy_action_elements": (coverage._listed_often, 6_000),
 }

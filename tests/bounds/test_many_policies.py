@@ -56,8 +56,7 @@ async def test_caches_stay_within_their_bytes_and_so_does_the_process(
         (repository_policy, "_TEXTS"),
     ):
         monkeypatch.setattr(module, name, MEBIBYTE)
-    for name in ("_DOCUMENTS_KEPT", "_SET_KEPT"):
-        monkeypatch.setattr(policies, name, MEBIBYTE // 8)
+    monkeypatch.setattr(policies, "_DOCUMENTS_KEPT", MEBIBYTE // 8)
     before = {each.name: each.bytes for each in cache.sizes()}
     async with inside(Settings(mode="dev", data=tmp_path / "data")) as app:
         await app.ok("CreateRepository", repositoryName="app")

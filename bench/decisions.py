@@ -38,8 +38,8 @@ REQUEST = policy.Request(
         "aws:useragent": "docker/27.0",
     },
 )
-VARIED = 400
-"""More values in turn than a plan keeps answers for."""
+VARIED = CALLS * BATCHES
+"""So many values that none is asked twice: answers are kept."""
 BY_AGENT = {
     "Effect": "Deny",
     "Principal": "*",
@@ -100,7 +100,7 @@ def requests(of: str) -> Sequence[Asked]:
     varied = {
         "user agent": ("aws:useragent", "docker/27.{}"),
         "condition on text": ("aws:requestedregion", "us-east-{}"),
-        "condition on network": ("aws:sourceip", "2001:db8::{}"),
+        "condition on network": ("aws:sourceip", "2001:db8::{:x}"),
         "condition on pattern": ("aws:principalarn", f"arn:aws:iam::{ACCOUNT}:role/deploy-{{}}"),
     }
     if of == "resource":

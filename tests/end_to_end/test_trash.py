@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -89,9 +90,8 @@ def test_a_purge_that_names_a_tag_destroys_nothing(server: RunningServer, owner:
         "AWS_ACCESS_KEY_ID": ACCOUNT,
         "AWS_SECRET_ACCESS_KEY": "test",
     }
-    python = MOORAGE.replace("/moorage", "/python")
     done = subprocess.run(
-        [python, "-c", program], capture_output=True, text=True, env=environment, timeout=60, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=60, check=True
     )
     assert "tag" in done.stdout
     assert moorage(server, "restore", "trash/kept")[0] == 0

@@ -1,5 +1,7 @@
 """The part of HTTP that the doors share: bounds of headers, reading a bounded body, writing an answer."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final, TypeAlias
 
@@ -15,6 +17,9 @@ LONGEST_HEADERS: Final = 64 << 10
 """Bytes of all header values of a request together."""
 LONGEST_AUTHORIZATION: Final = 8 << 10
 """Bytes of an Authorization header: several times the longest signature or registry password."""
+LINGER_SECONDS: Final = 2.0
+LINGER_BYTES: Final = 32 << 20
+"""How much of a refused body is read on."""
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
@@ -67,3 +72,20 @@ async def respond(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]
     """Send a whole answer."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def read_on(scope: Scope, receive: Receive) -> None:
+    """Take in a little more of a refused body, and throw it away.
+
+    A connection closed under a client that is still sending is reset, and the client never reads why it was refused.
+    """
+    if scope["method"] not in {"PATCH", "POST", "PUT"}:
+        return
+    read = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while read < LINGER_BYTES:
+                message = await receive()
+                read += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return

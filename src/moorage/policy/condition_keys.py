@@ -51,7 +51,9 @@ _NETWORK: Final = "AWS's own networks only"
 _FORWARDED: Final = "an AWS service calls on with the caller's credentials"
 
 _TABLE: Final = (
-    ConditionKey("aws:SourceIp", ("IpAddress",), "always", "the connection; X-Forwarded-For from trusted proxies only"),
+    ConditionKey(
+        "aws:SourceIp", ("IpAddress",), "always", "the connection; forwarded headers from trusted proxies only"
+    ),
     ConditionKey("aws:SecureTransport", _BOOL, "always", "whether TLS ended here or at a trusted proxy"),
     ConditionKey("aws:CurrentTime", ("Date",), "always", "the server's clock, ISO 8601 with Z"),
     ConditionKey("aws:EpochTime", ("Date", "Numeric"), "always", "the server's clock, Unix seconds"),

@@ -254,7 +254,7 @@ async def test_without_create_on_push(plane: Plane) -> None:
 
 
 async def test_a_refused_body_is_read_on_a_little(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moorage.api.oci.door.LINGER_BYTES", 2500)
+    monkeypatch.setattr("moorage.api.asgi.LINGER_BYTES", 2500)
     location = await begin(plane)
     taken = 0
 

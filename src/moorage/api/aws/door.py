@@ -13,7 +13,7 @@ import structlog
 from moorage.access.audit import Event, Recorder
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
-from moorage.api.asgi import Receive, Scope, Send, content_length, headers_of, read_body, respond
+from moorage.api.asgi import Receive, Scope, Send, content_length, headers_of, read_body, read_on, respond
 from moorage.api.authorization import AUTHENTICATED, decide
 from moorage.api.aws import errors, json11, query, trail
 from moorage.api.aws.large_bodies import LargeBodies
@@ -25,6 +25,7 @@ from moorage.errors import (
     MissingAuthenticationToken,
     MoorageError,
     QueryError,
+    RequestTooLarge,
     Serialization,
     ServerFault,
     UnknownOperation,
@@ -144,6 +145,8 @@ class AwsDoor:
             _log.error("event not recorded", request_id=exchange.request_id, exc_info=error)
         status, body = (200, body) if refusal is None else exchange.refusal(refusal)
         await _answer(send, status, exchange, body)
+        if isinstance(refusal, RequestTooLarge):
+            await read_on(scope, receive)
 
     async def _carry_out(self, exchange: Exchange) -> bytes:
         """The body of the answer to a request that succeeds."""

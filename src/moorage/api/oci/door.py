@@ -4,7 +4,6 @@ In this order, each before the next: the host is one of ours, the caller is know
 can be read, what the operation declares (`operations.py`) is allowed. Then its handler runs. Errors become bytes here.
 """
 
-import asyncio
 import contextlib
 import re
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from moorage.access.authorize import Access
 from moorage.access.authorizer import RequestAuthorizer
 from moorage.access.caller import Caller, Connection
 from moorage.access.download import Downloads
-from moorage.api.asgi import Headers, Receive, Scope, Send, respond
+from moorage.api.asgi import Headers, Receive, Scope, Send, read_on, respond
 from moorage.api.authorization import Exempt, decide
 from moorage.api.oci import errors, routes, token, trail
 from moorage.api.oci.exchange import VERSION, Exchange, Services, parse_digest
@@ -32,8 +31,6 @@ from moorage.registry.registry import Registry
 from moorage.settings import Settings
 
 _PLAIN_NAME = re.compile(r"[a-z0-9._/-]{1,512}")
-LINGER_SECONDS = 2.0
-LINGER_BYTES = 32 << 20
 
 _log = structlog.get_logger(__name__)
 
@@ -105,14 +102,14 @@ class OciDoor:
                 await self._refuse(scope, connection, send, AuthorizationTokenInvalid())
             else:
                 await self._refuse(scope, connection, send, error)
-            await _read_on(scope, receive)
+            await read_on(scope, receive)
         except Exception:  # what nobody foresaw: the log says what, the client that the fault is ours
             _log.exception("request failed", method=scope["method"], path=scope["path"])
             self._note(exchange, ServerFault())
             if exchange is not None and exchange.started:
                 raise
             await self._refuse(scope, connection, send, ServerFault())
-            await _read_on(scope, receive)
+            await read_on(scope, receive)
 
     def _note(self, exchange: Exchange | None, error: MoorageError | None) -> None:
         """The event of a request whose caller is known and whose path names something."""
@@ -218,20 +215,3 @@ def _wanted(scope: Scope) -> str:
         return ""
     actions = "pull" if scope["method"] in {"GET", "HEAD"} else "pull,push"
     return f',scope="repository:{route.name}:{actions}"'
-
-
-async def _read_on(scope: Scope, receive: Receive) -> None:
-    """Take in a little more of a refused body, and throw it away.
-
-    A connection closed under a client that is still sending is reset, and the client never reads why it was refused.
-    """
-    if scope["method"] not in {"PATCH", "POST", "PUT"}:
-        return
-    read = 0
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_SECONDS):
-            while read < LINGER_BYTES:
-                message = await receive()
-                read += len(message.get("body", b""))
-                if message["type"] != "http.request" or not message.get("more_body", False):
-                    return

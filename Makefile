@@ -36,7 +36,7 @@ test: setup-dev
 # Floods and soaks: what a server measures while it is attacked (ARGS="-k flood" for some of them)
 torture: setup-dev
 	@tools/test-machine
-	@$(BIN)/python -m pytest -m torture -s $(ARGS)
+	@$(BIN)/python -m pytest -m torture -s -o faulthandler_timeout=3600 $(ARGS)
 
 # How well tests/policy proves the policy engine: tries what changed since the last time (ARGS=--all: everything)
 mutate: .venv/.mutation

@@ -34,7 +34,7 @@ _KNOWN_TO_BOTH: Final = frozenset(
         "aws:viaawsservice",
     }
 )
-"""Condition keys of a caller that the owner of a resource is told: who called, and of which organization."""
+"""Condition keys of a caller that are shown to the owner of a resource: who called, and from which organization."""
 
 
 def audit_arn(account: AccountId) -> str:
@@ -166,7 +166,7 @@ def visible_context(
 ) -> dict[str, str | tuple[str, ...]]:
     """What may be told of a request's condition keys: each account sees its own side and what both have to know.
 
-    `is_owner`: the tags and organization of the resource are told; `is_caller`: what the credential brought with it
+    `is_owner`: the tags and organization of the resource are shown; `is_caller`: what the credential brought with it
     (session tags, claims, the name of a token) is.
     """
     return {

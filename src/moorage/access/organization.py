@@ -91,14 +91,11 @@ class OrganizationDesk:
 
     async def require_sight(self, caller: Caller, connection: Connection) -> None:
         """AccessDenied unless the caller may see the organization (`moorage:GetOrganization`)."""
-        await self._require(caller, connection, "moorage:GetOrganization")
+        await self._access.require(caller, connection, "moorage:GetOrganization", await self.resource())
 
     async def sees(self, caller: Caller, connection: Connection) -> bool:
         """Whether the caller may see it, were there one. Not recorded."""
         return await self._access.sees(caller, connection, "moorage:GetOrganization", await self.resource())
-
-    async def _require(self, caller: Caller, connection: Connection, action: str) -> None:
-        await self._access.require(caller, connection, action, await self.resource())
 
     async def resource(self) -> NamedResource:
         """What every action on the organization is decided on: it belongs to the management account."""

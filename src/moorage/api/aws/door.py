@@ -346,7 +346,7 @@ class AwsDoor:
                 authenticated=exchange.caller is not None,
             )
         )
-        if refusal is not None:  # equal failures are one event, whose id all of them are told
+        if refusal is not None:  # equal failures are one event, whose id each response carries
             exchange.request_id = noted
 
 

@@ -12,7 +12,7 @@ class Catalog(msgspec.Struct):
 
 
 async def get(exchange: Exchange) -> None:
-    """Names in ASCII order. A caller that sees none, and may not describe the registry, is told that it may not."""
+    """Names in ASCII order. A caller who may see none and may not describe the registry is refused."""
     services = exchange.services
     page = pages.asked(exchange)
     location = services.locations.of_host(exchange.connection.host)

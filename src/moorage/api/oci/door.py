@@ -86,7 +86,7 @@ class OciDoor:
             )
             if self._recorder is not None and not operation.read_only:
                 await self._recorder.admit(caller)
-                # A write is in the record before anybody is told of it, also when the client is gone by then.
+                # A write is recorded before it is acknowledged, even if the client has left by then.
                 exchange.before_answer = self._note
             needed = operation.needs(exchange)
             if not isinstance(needed, Exempt):

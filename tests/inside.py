@@ -21,6 +21,8 @@ class Reply:
     status: int
     headers: dict[str, str]
     body: bytes
+    taken: int = 0
+    """Bytes of the request's body that were taken before the answer."""
 
     @property
     def json(self) -> Any:
@@ -65,10 +67,12 @@ class Inside:
             body = [body]
         pending = iter(body)
         ended = False
+        taken = 0
 
         async def receive() -> Message:
-            nonlocal ended
+            nonlocal ended, taken
             for chunk in pending:
+                taken += 0 if answers else len(chunk)
                 return {"type": "http.request", "body": chunk, "more_body": True}
             if cut or ended:
                 return {"type": "http.disconnect"}
@@ -92,7 +96,7 @@ class Inside:
         await self.application(scope, receive, send)
         start, *rest = answers
         given = {name.decode(): value.decode() for name, value in start["headers"]}
-        return Reply(start["status"], given, b"".join(each.get("body", b"") for each in rest))
+        return Reply(start["status"], given, b"".join(each.get("body", b"") for each in rest), taken)
 
     async def ecr(self, operation: str, *, key: str = "test", **members: Any) -> Reply:
         return await self.ask(operation, json.dumps(members).encode(), key=key)

@@ -5,7 +5,7 @@ Two spaces per object, ` : ` around the colon, arrays on one line as `[ a, b ]`,
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
@@ -49,14 +49,20 @@ _ESCAPED: Final = re.compile(r'["\\\x00-\x1f]')
 _SHORT: Final = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
 
-def canonical_text(document: Mapping[str, Json], templates: "Sequence[Template | None]" = ()) -> str:
-    """The document's text, elements in ECR's order. `templates`: those of its statements, as far as they have any."""
+def canonical_text(
+    document: Mapping[str, Json], named: Callable[[str], str] = str, templates: "Sequence[Template | None]" = ()
+) -> str:
+    """The document's text, elements in ECR's order.
+
+    `named`: what stands in place of a text under `AWS`; a bare `"Principal": "*"` stays as it is. `templates`: those of
+    the statements, as far as they have any.
+    """
     ordered = _in_order(document, ELEMENTS)
     statements = ordered.pop("Statement")
     members = [f'"{name}" : {_text(value, _INNER)}' for name, value in ordered.items()]
     each = statements if isinstance(statements, list) else [statements]
     texts = [
-        _statement(statement, template)
+        _statement(statement, named, template)
         for statement, template in zip_longest(each, templates)
         if isinstance(statement, dict)
     ]
@@ -65,14 +71,22 @@ def canonical_text(document: Mapping[str, Json], templates: "Sequence[Template |
     return f"{{{_INNER}{f',{_INNER}'.join(members)}\n}}"
 
 
-def _statement(statement: Mapping[str, Json], template: "Template | None") -> str:
+def _statement(statement: Mapping[str, Json], named: Callable[[str], str], template: "Template | None") -> str:
     """The text of a statement, whose parts that do not name principals are written once for each template."""
+    principals = {name: _renamed(statement[name], named) for name in _PRINCIPAL if name in statement}
     if template is None:
-        return _text(_in_order(statement, STATEMENT_ELEMENTS), _INNER)
+        return _text(_in_order({**statement, **principals}, STATEMENT_ELEMENTS), _INNER)
     if template.canonical is None:
         template.canonical = _members(statement, _BEFORE_PRINCIPAL), _members(statement, _AFTER_PRINCIPAL)
     before, after = template.canonical
-    return f"{{{before},{_members(statement, _PRINCIPAL)},{after}{_INNER}}}"
+    return f"{{{before},{_members(principals, _PRINCIPAL)},{after}{_INNER}}}"
+
+
+def _renamed(principal: Json, named: Callable[[str], str]) -> Json:
+    if not isinstance(principal, dict) or "AWS" not in principal:
+        return principal
+    entries = principal["AWS"]
+    return {**principal, "AWS": [named(each) for each in entries] if isinstance(entries, list) else named(entries)}
 
 
 def _members(statement: Mapping[str, Json], names: Sequence[str]) -> str:
@@ -91,10 +105,10 @@ def _text(value: Json, line: str) -> str:
         return str(value) if isinstance(value, Number) else _string(value)
     if isinstance(value, dict):
         inner = line + "  "
-        members = ",".join(f"{inner}{_string(key)} : {_text(member, inner)}" for key, member in value.items())
+        members = ",".join([f"{inner}{_string(key)} : {_text(member, inner)}" for key, member in value.items()])
         return f"{{{members}{line}}}" if members else "{ }"
     if isinstance(value, list):
-        return f"[ {', '.join(_text(item, line) for item in value)} ]" if value else "[ ]"
+        return f"[ {', '.join([_text(item, line) for item in value])} ]" if value else "[ ]"
     return "null" if value is None else "true" if value else "false"
 
 

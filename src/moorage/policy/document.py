@@ -1,6 +1,6 @@
 """A policy document: parsed, checked against its kind, compiled; and its canonical text."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Final
 
@@ -11,7 +11,7 @@ from moorage.policy.elements import WITH_VARIABLES, Listed, PolicyElements, Stat
 from moorage.policy.fault import Faults
 from moorage.policy.kind import Kind
 from moorage.policy.principal import Principals, account_named
-from moorage.policy.reading import as_list, read, read_quickly
+from moorage.policy.reading import read, read_quickly
 from moorage.policy.resource import Resources
 from moorage.policy.statement import Statement
 from moorage.policy.template import Template
@@ -73,7 +73,7 @@ def canonical(
     members: Mapping[str, Json], renamed: Mapping[str, str], templates: Sequence[Template | None] = ()
 ) -> str:
     """The canonical text of a policy's JSON, as `Document.canonical`."""
-    return canonical_text(_mapped(members, lambda text: renamed.get(text) or _as_root_arn(text)), templates)
+    return canonical_text(members, lambda text: renamed.get(text) or _as_root_arn(text), templates)
 
 
 def _size(found: PolicyElements, text: str) -> int:
@@ -128,29 +128,3 @@ def _under(key: str, principal: Listed) -> list[str]:
 def _as_root_arn(principal: str) -> str:
     # [recall] the partition is not in an account id; ECR is taken to write `aws`.
     return f"arn:aws:iam::{principal}:root" if account_named(principal) == principal else principal
-
-
-def _statements(document: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
-    for element, _ in as_list(document["Statement"], ""):
-        if isinstance(element, dict):
-            yield element
-
-
-def _mapped(document: Mapping[str, Json], mapping: Callable[[str], str]) -> dict[str, Json]:
-    """The document with the mapping applied to the texts under `AWS`. A bare `"Principal": "*"` stays as it is."""
-    statements: list[Json] = [_mapped_statement(element, mapping) for element in _statements(document)]
-    one = isinstance(document["Statement"], Mapping)
-    return {**document, "Statement": statements[0] if one else statements}
-
-
-def _mapped_statement(element: Mapping[str, Json], mapping: Callable[[str], str]) -> dict[str, Json]:
-    mapped = dict(element)
-    for name in ("Principal", "NotPrincipal"):
-        principal = mapped.get(name)
-        if isinstance(principal, dict) and "AWS" in principal:
-            entries = principal["AWS"]
-            mapped[name] = {
-                **principal,
-                "AWS": [*map(mapping, entries)] if isinstance(entries, list) else mapping(entries),
-            }
-    return mapped

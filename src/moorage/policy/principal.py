@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from copy import copy
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -129,8 +128,10 @@ class Principals:
         """The same element with other names for some users, roles or sessions; itself, when it has none of them."""
         if self.entities.isdisjoint(names):
             return self
-        other = copy(self)
-        other.entities = frozenset(names.get(each, each) for each in self.entities)
+        other = object.__new__(Principals)  # a quarter of the time that `copy` takes
+        other.negated, other.anyone, other.accounts = self.negated, self.anyone, self.accounts
+        other.services, other.federated = self.services, self.federated
+        other.entities = frozenset([names.get(each, each) for each in self.entities])
         return other
 
     def strength(self, caller: Principal) -> int:

@@ -17,6 +17,8 @@ def as_header(report: Report) -> str:
     The pointer is percent-encoded where it is not ASCII, as in a URI fragment (RFC 6901 §6).
     """
     total = len(report.findings) + report.left_out
+    if not total:
+        return "0"
     counts = [(_token(severity), report.count(severity)) for severity in Severity]
     header = "".join([str(total), *(f";{name}={count}" for name, count in counts if count)])
     for finding in sorted(report.findings, key=lambda one: one.severity.rank):

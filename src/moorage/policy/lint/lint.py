@@ -39,6 +39,9 @@ class Report(NamedTuple):
         return min((finding.severity for finding in self.findings), key=lambda one: one.rank, default=None)
 
 
+_CLEAN: Final = Report((), 0)
+
+
 def lint(text: str, kind: Kind, *, account: str | None = None) -> Report:
     """What is wrong with `text` as a policy of `kind`. Never raises; bounded in time for any text.
 
@@ -62,6 +65,8 @@ def lint_parsed(policy: Parsed, *, account: str | None = None) -> Report:
 
 def _of_templates(subject: Subject) -> list[Finding]:
     """What the rules of templates find, which look at every template once if they find nothing in it."""
+    if not subject.unsettled:
+        return []
     found = [finding for rule in _TEMPLATE_RULES for finding in rule(subject)]
     if subject.policy.templates:
         pointed = {at for finding in found for at in statements_of(finding.pointer)}
@@ -87,6 +92,8 @@ def _too_long(policy: Parsed) -> bool:
 
 
 def _report(findings: list[Finding]) -> Report:
+    if not findings:
+        return _CLEAN
     unique = list(dict.fromkeys(findings))
     kept = sorted(unique, key=lambda one: one.severity.rank)[:MAX_FINDINGS]
     kept.sort(key=lambda one: (one.start.offset, one.severity.rank))

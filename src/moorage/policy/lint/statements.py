@@ -67,7 +67,8 @@ def _redundant(subject: Subject) -> Iterator[Finding]:
 
 def _outline(one: StatementElements) -> Hashable:
     """What statements that mean the same have in common, and most others have not; cheaper than their meaning."""
-    return one.effect, _named(one.principal)
+    principal = one.principal
+    return one.effect, principal and (principal.negated, min(principal.texts, default=""))
 
 
 def _meaning(one: StatementElements) -> Hashable:

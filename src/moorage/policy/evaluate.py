@@ -128,24 +128,31 @@ class _Conclusions:
         self._sets: Final = sets
         self._answers: Final = answers
         self._number: Final = number()
-        self._groups: Final = tuple([_group(each, answers, *hangs_on) for hangs_on, each in alike.items()])
+        # A lone group reads what the plan reads, whose `ByValues` keeps all that comes of the same values.
+        kept = answers if len(alike) > 1 else _FORGETFUL
+        self._groups: Final = tuple([_group(each, kept, *hangs_on) for hangs_on, each in alike.items()])
         places = [place for each in alike.values() for place, _, _ in each]
         self._order: Final = sorted(range(len(places)), key=places.__getitem__)
         self.count: Final = len(places)
         """Statements that are open."""
 
     def conclude(self, resource: str, account: str, context: Context) -> _Conclusion:
+        if not self._groups:  # nothing is open: `ByValues` keeps the one conclusion
+            return self._concluded(account, [])
         found = [finding for group in self._groups for finding in group.ask(resource, account, context)]
         # Findings live as long as their statements, which the plan holds, so that nothing else has these ids while the
         # plan is asked; no other plan has its number.
         key = (self._number, account, *map(id, found))
         known: _Conclusion | None = self._answers.get(key)
         if known is None:
-            in_order = iter([found[at] for at in self._order])
-            trace = tuple([one.trace(in_order) for one in self._sets])
-            known = (rule(self._caller, account, self._policies, trace), trace)
+            known = self._concluded(account, found)
             self._answers.keep(key, known)
         return known
+
+    def _concluded(self, account: str, found: Sequence[Finding]) -> _Conclusion:
+        in_order = iter([found[at] for at in self._order])
+        trace = tuple([one.trace(in_order) for one in self._sets])
+        return rule(self._caller, account, self._policies, trace), trace
 
 
 def answer_size(key: tuple[object, ...], answer: Any) -> int:

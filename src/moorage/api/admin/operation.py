@@ -141,8 +141,10 @@ class Operation:
             return None
         try:
             return msgspec.json.decode(body or b"{}", type=self.request)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Serialization(str(error)) from error
+        except RecursionError:
+            raise Serialization("The body is nested too deeply.") from None
 
 
 class Operations:

@@ -41,13 +41,14 @@ def event(call: Call, operation: Operation) -> Event:
 
 
 def _parameters(call: Call) -> bytes:
-    """What the path and the body say, as far as one of the calls declares it."""
+    """What the path and the body say, as far as one of the calls declares it.
+
+    An operation may ignore its body, so the body may be anything: one that cannot be read or kept is left out.
+    """
     asked: dict[str, Any] = {name: str(value) for name, value in call.http.path_params.items()}
-    if call.body:
-        try:
-            members = msgspec.json.decode(call.body)
-        except msgspec.DecodeError:
-            members = None
-        if isinstance(members, dict):
-            asked.update({name: value for name, value in members.items() if name in _MEMBERS})
-    return trail.request_parameters(asked)
+    try:
+        members = msgspec.json.decode(call.body or b"{}")
+        kept = {name: value for name, value in members.items() if name in _MEMBERS} if isinstance(members, dict) else {}
+        return trail.request_parameters(asked | kept)
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested too deeply
+        return trail.request_parameters(asked)

@@ -1,0 +1,80 @@
+"""No body keeps a call of the administration API out of the audit record, or makes the server fail over it."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from moorage.identity.entity import USER
+from moorage.identity.identity import Identity
+from moorage.names import AccountId
+from moorage.settings import Settings
+from tests.attacks.requests import OWNER, Answer, Request, Signer, ask
+from tests.inside import Inside, inside
+
+ORGANIZATION = {
+    "id": "o-attacked123",
+    "managementAccount": OWNER,
+    "root": {"id": "r-root", "accounts": [{"id": OWNER}]},
+}
+BODIES = {
+    "nested": b'{"text":' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+    "nested less": b'{"text":' + b"[" * 800 + b"]" * 800 + b"}",
+    "not UTF-8": b'{"text":"\xff"}',
+    "not JSON": b"{",
+    "half a surrogate pair": b'{"text":"\\ud800"}',
+}
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Inside]:
+    async with inside(Settings(mode="dev", data=tmp_path / "data", default_account=AccountId(OWNER))) as made:
+        yield made
+
+
+async def administrator(identity: Identity) -> Signer:
+    account, by = AccountId(OWNER), f"arn:aws:iam::{OWNER}:root"
+    await identity.accounts.ensure(account)
+    await identity.users.create(account, "/", "admin", by)
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    await identity.inline.put(USER, account, "admin", "all", json.dumps({"Statement": [statement]}), by)
+    key, secret = await identity.keys.create(account, "admin")
+    return Signer(key.id, secret, "")
+
+
+async def call(server: Inside, signer: Signer, path: str, body: bytes) -> Answer:
+    return await ask(server.application, Request("POST", f"/_moorage/{path}", "moorage", body), signer)
+
+
+async def recorded(server: Inside, signer: Signer) -> list[tuple[str, str | None]]:
+    """Name and error code of each event, the oldest first."""
+    running = server.application._running
+    assert running is not None
+    await running.parts.recorder.flush()
+    answer = await call(server, signer, "audit", b"{}")
+    return [(each["eventName"], each.get("errorCode")) for each in reversed(json.loads(answer.body)["events"])]
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+async def test_a_body_that_is_ignored(server: Inside, body: bytes) -> None:
+    """Deleting the organization reads no body, and is in the record whatever the body is."""
+    running = server.application._running
+    assert running is not None
+    signer = await administrator(running.parts.identity)
+    put = json.dumps({"document": json.dumps(ORGANIZATION)}).encode()
+    assert (await call(server, signer, "organization/put", put)).status == 200
+    assert (await call(server, signer, "organization/delete", body)).status == 200
+    assert ("OrganizationDelete", None) in await recorded(server, signer)
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+@pytest.mark.parametrize("path", ["purge", "apply", "audit", "tokens/create"])
+async def test_a_body_that_cannot_be_read(server: Inside, path: str, body: bytes) -> None:
+    running = server.application._running
+    assert running is not None
+    signer = await administrator(running.parts.identity)
+    answer = await call(server, signer, path, body)
+    assert (answer.status, json.loads(answer.body)["__type"].rpartition("#")[2]) == (400, "SerializationException")
+    name = "".join(map(str.capitalize, path.split("/")))
+    assert (name, "SerializationException") in await recorded(server, signer)

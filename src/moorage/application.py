@@ -29,7 +29,7 @@ from moorage.access.simulate import Simulator
 from moorage.access.why import Why
 from moorage.api.admin.door import admin_door
 from moorage.api.admin.service import AdminServices
-from moorage.api.asgi import Message, Receive, Scope, Send
+from moorage.api.asgi import Message, Receive, Scope, Send, respond
 from moorage.api.aws.door import AwsDoor
 from moorage.api.aws.operation import Service
 from moorage.api.aws.sigv4 import Verifier
@@ -230,6 +230,9 @@ class Application:
         running = self._running
         if running is None:
             raise RuntimeError("the application has not been started")
+        if _is_coded_oddly(scope):
+            await respond(send, 400, [(b"connection", b"close"), (b"content-length", b"0")])
+            return
         path: str = scope["path"]
         name: str
         door: Any
@@ -293,6 +296,15 @@ class Application:
         await receive()
         await self._running.stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _is_coded_oddly(scope: Scope) -> bool:
+    """Whether the body's end is not clear to every reader (RFC 9112, section 6.1): then the connection ends with it.
+
+    The server takes any list of codings that ends in `chunked`, several times too. A proxy may see the end elsewhere.
+    """
+    codings = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
+    return bool(codings) and (len(codings) > 1 or codings[0].lower() != b"chunked")
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})

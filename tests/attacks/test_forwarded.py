@@ -13,6 +13,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from moorage.access.caller import Connection
+from moorage.api.forwarded import address
 from moorage.api.visit import Visits
 from moorage.locations import Locations
 from moorage.settings import ForwardedHeaders, Settings
@@ -69,6 +70,14 @@ def test_every_form_of_address_is_read(lines: list[str], address: str) -> None:
 def test_what_cannot_be_read_is_never_another_address(written: str) -> None:
     assert source(f"1.1.1.1, {written}") == written
     assert source(f"1.1.1.1, {written}", "10.0.0.2") == written
+
+
+@pytest.mark.parametrize("lines", [[""], [","], [" , ", ""]])
+def test_a_header_that_names_nobody_is_not_the_proxy(lines: list[str]) -> None:
+    """The proxy passes the request on for somebody, so its own address would be somebody else's."""
+    for found in (source(*lines), forwarded(*lines).source_ip):
+        assert found
+        assert address(found) is None
 
 
 def test_what_was_sent_is_cut() -> None:

@@ -46,8 +46,9 @@ def read(sent: Iterable[tuple[bytes, bytes]], family: ForwardedHeaders) -> Forwa
     chain, protos, hosts = [_listed(each) for each in lines]
     if family == "x-forwarded":
         # Forwarded alone says that the request came from somewhere else, but the client may have written it.
-        return Forwarded(chain or _unreadable(forwarded), (protos or [""])[-1].lower(), (hosts or [""])[-1])
-    return _of_elements(",".join(forwarded)) if forwarded else Forwarded(_unreadable(chain), "", "")
+        chain = chain or _unreadable(lines[0] + forwarded)
+        return Forwarded(chain, (protos or [""])[-1].lower(), (hosts or [""])[-1])
+    return _of_elements(",".join(forwarded)) if forwarded else Forwarded(_unreadable(lines[0]), "", "")
 
 
 def address(text: str) -> str | None:
@@ -73,7 +74,7 @@ def address(text: str) -> str | None:
 
 
 def _unreadable(lines: Sequence[str]) -> list[str]:
-    """Headers that are not believed, as one address that cannot be read; none when there are no such headers."""
+    """Headers that are not believed or name nobody, as one address that cannot be read; none when there are none."""
     return ["not believed: " + ",".join(lines)] if lines else []
 
 
@@ -104,5 +105,5 @@ def _of_elements(text: str) -> Forwarded:
         if element:
             chain.append(element.get("for", "unknown"))
         if not ends:
-            return Forwarded(chain, element.get("proto", "").lower(), element.get("host", ""))
+            return Forwarded(chain or _unreadable([text]), element.get("proto", "").lower(), element.get("host", ""))
         element = {}

@@ -91,14 +91,18 @@ def _take_on(caller: Principal, resource_account: str, policies: Policies, allow
     if kind in {"web", "service", "anonymous"}:
         allowed = (kind == "web" and grant == FEDERATED) or (kind == "service" and grant in {ANY, SERVICE})
         return Ruling(allowed, "trust", "7-trusted" if allowed else "7-not-trusted")
+    own_side = kind == "root" or "identity" in allowing
     if grant == NONE:
-        return Ruling(False, "trust", "7-not-trusted")
+        # A role that is not there trusts nobody. Callers whose own side denies are told that, be there a role or not.
+        if not own_side:
+            return Ruling(False, "identity", "7-no-identity-grant")
+        return _stopped("7", kind, policies, allowing) or Ruling(False, "trust", "7-not-trusted")
     if caller.account == resource_account:
         if grant > LIMITED:
             return Ruling(True, "trust", "7-direct-trust")
         if grant > ACCOUNT:
             return _stopped("7", kind, policies, allowing) or Ruling(True, "trust", "7-limited-trust")
-    if kind != "root" and "identity" not in allowing:
+    if not own_side:
         return Ruling(False, "identity", "7-no-identity-grant")
     return _stopped("7", kind, policies, allowing) or Ruling(True, "trust", "7-trusted-and-granted")
 

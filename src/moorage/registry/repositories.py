@@ -382,7 +382,12 @@ def _check_filters(mutability: str, filters: Sequence[str]) -> None:
 
 
 def _check_tags(tags: Mapping[str, str]) -> None:
-    """ECR's rules for resource tags (ecr-behaviour.md §4)."""
+    """ECR's rules for resource tags (ecr-behaviour.md §4), and IAM's for keys that differ only by case.
+
+    Condition keys have no case (`aws:ResourceTag/env`), so one of two such tags would hide the other from policies.
+    """
+    if len({key.lower() for key in tags}) < len(tags):
+        raise InvalidTagParameter
     for key, value in tags.items():
         if not 1 <= len(key) <= 128 or len(value) > 256 or key.lower().startswith("aws:"):
             raise InvalidTagParameter

@@ -1,0 +1,146 @@
+"""Whoever has no permission is told the same of what exists and of what does not: status, headers, body.
+
+The tables of the doors are walked, so a new operation is tested without being written here.
+"""
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from moorage.access.authenticate import Authenticator
+from moorage.api.admin.operation import ADMIN
+from moorage.api.ecr import ECR
+from moorage.api.iam import IAM
+from moorage.api.oci.operations import OPERATIONS
+from moorage.api.sts import STS
+from moorage.identity.entity import USER
+from moorage.names import AccountId, Region
+from tests.attacks.requests import (
+    OWNER,
+    POLICY,
+    REGION,
+    Answer,
+    Request,
+    Signer,
+    admin_requests,
+    ask,
+    aws_request,
+    oci_requests,
+)
+from tests.attacks.test_every_operation_is_decided import BY, House, house, profile
+from tests.registry.pushing import manifest
+
+__all__ = ["house", "profile"]
+
+NAMES = {
+    "team/app": "team/nop",
+    "team/other": "team/nther",
+    "old/app": "old/nop",
+    "manifests/v1": "manifests/v9",
+    "bob": "bub",
+    "closed": "klosed",
+    "policy/mine": "policy/myne",
+    '"name": "ci"': '"name": "ce"',
+}
+"""What exists, and what does not in its place."""
+ABROAD = AccountId("999988887777")
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+async def signer(house: House, account: AccountId, *, allowed: bool) -> Signer:
+    """A user of that account, which allows everything on repositories and roles, or nothing."""
+    identity, running = house.identity, house.inside.application._running
+    assert running is not None
+    await identity.accounts.ensure(account)
+    await identity.users.create(account, "/", "stranger", BY)
+    if allowed:
+        text = POLICY.replace('"ecr:*"', '["ecr:*", "sts:AssumeRole", "moorage:*"]')
+        await identity.inline.put(USER, account, "stranger", "own", text, BY)
+    key, secret = await identity.keys.create(account, "stranger")
+    authenticator = Authenticator(identity, running.parts.sealer, running.parts.clock, house.inside.settings)
+    caller = await authenticator.caller_of(await authenticator.credential(key.id))
+    password, _ = await authenticator.issue_password(caller, account, Region(REGION))
+    return Signer(key.id, secret, password)
+
+
+def requests(house: House, *, registry: bool) -> list[Request]:
+    """Requests of every operation; with `registry` they say that the owner's is meant."""
+    found = []
+    for service in (ECR, IAM, STS):
+        for name, operation in service.operations.items():
+            more = {} if operation.authenticate is None else {"WebIdentityToken": house.token}
+            request = aws_request(service.name, name, **more)
+            members = json.loads(request.body) if service is ECR else {}
+            if registry and "repositoryName" in members:
+                request = replace(request, body=json.dumps(members | {"registryId": OWNER}).encode())
+            found.append(request)
+    pushed = manifest(b"config", b"layer")
+    for each in (each for methods in OPERATIONS.values() for each in methods.values()):
+        found += oci_requests(each, manifest=pushed, blob=house.blob)
+    for each in ADMIN.all:
+        for request in admin_requests(each):
+            if registry and b'"repository":' in request.body:
+                request = replace(request, body=json.dumps({**json.loads(request.body), "account": OWNER}).encode())
+            found.append(request)
+    return found
+
+
+def swapped(request: Request, there: str, missing: str) -> Request:
+    body = request.body.replace(there.encode(), missing.encode())
+    encoded = ["".join(f"%{byte:02X}" for byte in text.encode()).encode() for text in (there, missing)]
+    return replace(
+        request,
+        path=request.path.replace(there, missing),
+        query=request.query.replace(there, missing),
+        body=body.replace(*encoded),
+    )
+
+
+def told(answer: Answer, *names: str) -> Any:
+    """What an answer says, without ids and with the same name for both."""
+    text = json.dumps([answer.status, {**answer.headers, "content-length": ""}, answer.body.decode()])
+    text = _ID.sub("ID", text)
+    for name in names:
+        for part in (name, name.rpartition("/")[2], name.strip('"').rpartition('"')[2]):
+            text = text.replace(part, "NAME")
+    return text
+
+
+@pytest.mark.parametrize("who", ["colleague", "stranger", "trusted at home"])
+async def test_existence_is_told_to_nobody_without_permission(house: House, profile: str, who: str) -> None:
+    """A user of the same account, one of another, and one whose own account allows it to ask this one for anything."""
+    trust = json.dumps(
+        {"Statement": [{"Effect": "Allow", "Principal": {"AWS": [OWNER, ABROAD]}, "Action": "sts:AssumeRole"}]}
+    )
+    if who != "trusted at home":
+        await house.identity.roles.set_trust(AccountId(OWNER), "closed", trust, BY)
+    account = AccountId(OWNER) if who == "colleague" else ABROAD
+    asker = await signer(house, account, allowed=who == "trusted at home")
+    problems, compared = [], 0
+    for request in requests(house, registry=who != "colleague"):
+        for there, missing in NAMES.items():
+            other = swapped(request, there, missing)
+            if other == request:
+                continue
+            answers = [await ask(house.inside.application, each, asker) for each in (request, other)]
+            said = [told(each, there, missing) for each in answers]
+            compared += 1
+            if said[0] != said[1]:
+                problems.append(f"{request.method} {request.path} {request.body[:100]!r}:\n{said[0]}\n{said[1]}")
+    assert compared > 100
+    assert not problems, "\n".join(problems)
+
+
+async def test_a_member_without_permission_cannot_find_roles_that_trust_the_account(house: House) -> None:
+    """A role that is missing trusts nobody; one that is there was refused in other words."""
+    asker = await signer(house, AccountId(OWNER), allowed=False)
+    said = set()
+    for name in ("closed", "missing"):
+        arn = f"arn:aws:iam::{OWNER}:role/{name}"
+        answer = await ask(house.inside.application, aws_request("sts", "AssumeRole", RoleArn=arn), asker)
+        said.add(_ID.sub("ID", answer.body.decode().replace(name, "NAME")))
+    assert len(said) == 1, said
+    assert (await house.identity.roles.find(AccountId(OWNER), "closed")) is not None

@@ -86,8 +86,19 @@ def test_a_web_identity_is_nobody_outside_of_trust_policies() -> None:
     assert evaluate(request, policies).allowed is False
 
 
+@pytest.mark.parametrize("trusted", [None, OWNER, OTHER])
+@pytest.mark.parametrize("own", [("n", "-", "-"), ("y", "n", "-"), ("y", "y", "n")])
+def test_a_caller_whose_own_side_denies_does_not_learn_whom_the_role_trusts(
+    trusted: str | None, own: tuple[str, str, str]
+) -> None:
+    """None: there is no such role, which trusts nobody."""
+    stopped_by = {("n", "-", "-"): "identity", ("y", "n", "-"): "boundary", ("y", "y", "n"): "session"}
+    assert assume(user(), None if trusted is None else {"AWS": trusted}, *own) == stopped_by[own]
+
+
 def test_an_untrusted_caller_reads_it_in_aws_words() -> None:
-    decision = evaluate(Request(user(), "sts:AssumeRole", ROLE, OWNER, {}), Policies(trust=[]))
+    own = named(Kind.IDENTITY, *_allowing("y"))
+    decision = evaluate(Request(user(), "sts:AssumeRole", ROLE, OWNER, {}), Policies(identity=own, trust=[]))
     assert sentence(decision.request, decision) == (
         f"User: {user().arn} is not authorized to perform: sts:AssumeRole on resource: {ROLE} "
         "because no role trust policy allows the sts:AssumeRole action"

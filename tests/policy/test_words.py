@@ -47,7 +47,8 @@ def test_sentence_of_a_role_that_may_not_be_assumed() -> None:
     for statement in trust:
         del statement["Resource"]
     request = ask(user(), "sts:AssumeRole", "arn:aws:iam::111122223333:role/builder")
-    implicit = evaluate(ask(user(OTHER), "sts:AssumeRole", request.resource), Policies(trust=[]))
+    own = named(Kind.IDENTITY, right(action="sts:*"))
+    implicit = evaluate(ask(user(OTHER), "sts:AssumeRole", request.resource), Policies(identity=own, trust=[]))
     assert sentence(request, implicit).endswith(" because no role trust policy allows the sts:AssumeRole action")
     explicit = evaluate(ask(user(OTHER), "sts:AssumeRole", request.resource), Policies(trust=named(Kind.TRUST, *trust)))
     assert sentence(request, explicit).endswith(" with an explicit deny in the role trust policy")

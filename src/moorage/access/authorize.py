@@ -58,7 +58,19 @@ class NamedResource(NamedTuple):
     """Of a role to be taken on: the hash of its trust policy; empty when there is no such role."""
 
 
-Resource: TypeAlias = RepositoryRef | Registry | NamedResource
+class DeletedRepository(NamedTuple):
+    """A repository in the trash: its own tags and policy count, not those of one that has its name now."""
+
+    ref: RepositoryRef
+    id: int | None
+    """None: there is none of that name."""
+
+    @property
+    def region(self) -> Region:
+        return self.ref.region
+
+
+Resource: TypeAlias = RepositoryRef | DeletedRepository | Registry | NamedResource
 
 
 class Attachment(NamedTuple):
@@ -242,9 +254,12 @@ class Access:
         policy_hash: str | None = None
         trust: str | None = None
         region: Region | None = None
-        if isinstance(resource, RepositoryRef):
-            account, region, arn = resource.account, resource.region, resource.arn
-            state = await self._repositories.state(resource, at)
+        if isinstance(resource, (RepositoryRef, DeletedRepository)):
+            if isinstance(resource, DeletedRepository):
+                ref, state = resource.ref, await self._repositories.deleted_state(resource.id)
+            else:
+                ref, state = resource, await self._repositories.state(resource, at)
+            account, region, arn = ref.account, ref.region, ref.arn
             tags = None if state is None else state.tags or _NO_TAGS  # one for all, so that their contexts are alike
             policy_hash = None if state is None else state.policy_hash
         elif isinstance(resource, Registry):

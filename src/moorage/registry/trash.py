@@ -76,9 +76,17 @@ class Trash:
         found = await self._db.read(lambda conn: rows.repositories_of(conn, account, region))
         return [Deleted(row.name, row.deleted_at, row.deleted_by) for row in found]
 
-    async def restore_repository(self, ref: RepositoryRef, *, as_name: RepositoryName | None, by: str) -> RepositoryRef:
+    async def latest(self, ref: RepositoryRef) -> int | None:
+        """The id of the repository that was deleted last under that name; None when none is in the trash."""
+        row = await self._db.read(lambda conn: repository_rows.latest_in_trash(conn, ref))
+        return None if row is None else int(row.id)
+
+    async def restore_repository(
+        self, ref: RepositoryRef, *, as_name: RepositoryName | None, by: str, decided: int | None = None
+    ) -> RepositoryRef:
         """The deleted repository is there again, with all it held, under `as_name` when given.
 
+        `decided`: the id that it must have, where something was decided on it before.
         RepositoryNotFound when none of that name is in the trash, RepositoryAlreadyExists when the name is in use,
         InvalidParameter when no repository may have that name, LimitExceeded when the registry is full.
         """
@@ -86,9 +94,7 @@ class Trash:
         check_creatable(target)
 
         def work(conn: Connection) -> None:
-            row = repository_rows.latest_in_trash(conn, ref)
-            if row is None:
-                raise RepositoryNotFound(ref)
+            row = _latest(conn, ref, decided)
             if repository_rows.find(conn, target) is not None:
                 raise RepositoryAlreadyExists(target)
             check_room(conn, target, self._settings)
@@ -143,13 +149,11 @@ class Trash:
 
         return await self._db.transaction(work)
 
-    async def purge_repository(self, ref: RepositoryRef, *, by: str) -> None:
-        """Destroy the repository that was deleted last under that name. RepositoryNotFound."""
+    async def purge_repository(self, ref: RepositoryRef, *, by: str, decided: int | None = None) -> None:
+        """Destroy the repository that was deleted last under that name. `decided` as above. RepositoryNotFound."""
 
         def work(conn: Connection) -> list[str]:
-            row = repository_rows.latest_in_trash(conn, ref)
-            if row is None:
-                raise RepositoryNotFound(ref)
+            row = _latest(conn, ref, decided)
             events.record(conn, ref, "repository.purged", {"by": by}, at=self._clock.now())
             return repository_rows.destroy(conn, row.id)
 
@@ -231,6 +235,14 @@ class Trash:
         if tag_rows.count(conn, manifest_id) >= self._settings.tags_per_image:
             raise over_quota(f"an image may have {self._settings.tags_per_image} tags")
         tag_rows.point(conn, act.repository.id, tag, manifest_id, digest, act.at, act.by)
+
+
+def _latest(conn: Connection, ref: RepositoryRef, decided: int | None) -> Row[Any]:
+    """The repository that was deleted last under that name. RepositoryNotFound, also for another than `decided`."""
+    row = repository_rows.latest_in_trash(conn, ref)
+    if row is None or decided not in {None, row.id}:
+        raise RepositoryNotFound(ref)
+    return row
 
 
 def _is_only_deleted(conn: Connection, repository_id: int, digest: str) -> bool:

@@ -93,8 +93,9 @@ class _Endpoint:
         if call.is_signed and not operation.only_reads(call):
             await self._services.recorder.admit(call.caller)
         if not isinstance(operation.action, Exempt):
-            actions, targets = operation.actions(call, call.request), await operation.targets(call, call.request)
-            await decide(self._services.access, call.caller, call.connection, actions, targets)
+            actions = operation.actions(call, call.request)
+            call.targets = await operation.targets(call, call.request)
+            await decide(self._services.access, call.caller, call.connection, actions, call.targets)
 
     async def _verify(self, call: Call, headers: dict[bytes, bytes]) -> None:
         """Read the body and verify the signature over it (service `moorage`)."""

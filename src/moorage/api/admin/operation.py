@@ -39,7 +39,18 @@ FindsTargets: TypeAlias = Callable[["Call", Any], Sequence[Target] | Awaitable[S
 class Call:
     """One request on its way through the door."""
 
-    __slots__ = ("_caller", "_connection", "authenticated", "body", "failure", "http", "region", "request", "services")
+    __slots__ = (
+        "_caller",
+        "_connection",
+        "authenticated",
+        "body",
+        "failure",
+        "http",
+        "region",
+        "request",
+        "services",
+        "targets",
+    )
 
     def __init__(self, services: AdminServices, http: Request) -> None:
         self.services = services
@@ -49,6 +60,8 @@ class Call:
         """The body decoded; None as long as it is not."""
         self.region = Region("")
         """Of the signature's scope."""
+        self.targets: Sequence[Target] = ()
+        """What was decided on."""
         self.authenticated = False
         self.failure: Exception | None = None
         """Why it was refused, or what of it failed although it was answered."""

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import msgspec
 from starlette.responses import JSONResponse, Response
 
-from moorage.api.admin.operation import ADMIN, Call, names, ref_of, the_repository
+from moorage.access.authorize import DeletedRepository
+from moorage.api.admin.operation import ADMIN, Call, names, ref_of
 from moorage.api.authorization import Target
-from moorage.names import RepositoryName, digest, repository_name, tag
+from moorage.errors import RepositoryNotFound
+from moorage.names import RepositoryName, RepositoryRef, digest, repository_name, tag
 
 
 class RestoreRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -28,11 +30,32 @@ class PurgeRequest(msgspec.Struct, forbid_unknown_fields=True):
     digest: str | None = None
 
 
-def _restored(call: Call, request: RestoreRequest) -> Sequence[Target]:
-    """The repository, and the name under which it is to come back."""
+async def _restored(call: Call, request: RestoreRequest) -> Sequence[Target]:
+    """The repository, a deleted one unless one of its images or tags is to come back, and its new name."""
     ref = ref_of(call, request)
     as_name = _as_name(request)
-    return (ref,) if as_name is None else (ref, ref._replace(name=as_name))
+    if request.tag is not None or request.digest is not None:
+        return (ref,)
+    return (await _deleted(call, ref), *(() if as_name is None else (ref._replace(name=as_name),)))
+
+
+async def _purged(call: Call, request: PurgeRequest) -> Sequence[Target]:
+    """The living repository whose image goes, or the deleted one."""
+    ref = ref_of(call, request)
+    return (await _deleted(call, ref) if request.digest is None else ref,)
+
+
+async def _deleted(call: Call, ref: RepositoryRef) -> DeletedRepository:
+    return DeletedRepository(ref, await call.services.registry.trash.latest(ref))
+
+
+def _decided(call: Call) -> int:
+    """The id of the deleted repository that was decided on: no other one of its name may take its place since."""
+    deleted = call.targets[0]
+    assert isinstance(deleted, DeletedRepository)  # noqa: S101 - as declared
+    if deleted.id is None:
+        raise RepositoryNotFound(deleted.ref)
+    return deleted.id
 
 
 @ADMIN.operation("/_moorage/restore", action="moorage:Restore", resource=_restored)
@@ -47,11 +70,11 @@ async def restore(call: Call, request: RestoreRequest) -> Response:
             tagged = f", tagged {', '.join(image.tags)}" if image.tags else ""
             others = f", with {len(image.others)} more that it names" if image.others else ""
             return _said(f"{ref.name}@{request.digest} is back{tagged}{others}")
-    back = await trash.restore_repository(ref, as_name=_as_name(request), by=call.by)
+    back = await trash.restore_repository(ref, as_name=_as_name(request), by=call.by, decided=_decided(call))
     return _said(f"repository {back.name} is back")
 
 
-@ADMIN.operation("/_moorage/purge", action="moorage:Purge", resource=the_repository)
+@ADMIN.operation("/_moorage/purge", action="moorage:Purge", resource=_purged)
 async def purge(call: Call, request: PurgeRequest) -> Response:
     trash, ref = call.services.registry.trash, ref_of(call, request)
     if request.digest is not None:
@@ -61,7 +84,7 @@ async def purge(call: Call, request: PurgeRequest) -> Response:
         plural = "s" if len(children) > 1 else ""
         others = f", with {len(children)} deleted image{plural} that only it named" if children else ""
         return _said(f"{ref.name}@{doomed} is destroyed{others}")
-    await trash.purge_repository(ref, by=call.by)
+    await trash.purge_repository(ref, by=call.by, decided=_decided(call))
     return _said(f"repository {ref.name} is destroyed")
 
 

@@ -177,6 +177,12 @@ def latest_in_trash(conn: Connection, ref: RepositoryRef) -> Row[*tuple[Any, ...
     ).one_or_none()
 
 
+def in_trash(conn: Connection, repository_id: int) -> Row[*tuple[Any, ...]] | None:
+    """The deleted repository with that id, or None."""
+    here = (repositories.c.id == repository_id, repositories.c.deleted_at.is_not(None))
+    return conn.execute(select(repositories).where(*here)).one_or_none()
+
+
 def destroy(conn: Connection, repository_id: int) -> list[str]:
     """Delete the repository with everything it holds; the ids of its uploads, whose bytes the blob store may have."""
     statement = select(repositories.c.account).where(repositories.c.id == repository_id)

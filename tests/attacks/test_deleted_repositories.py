@@ -117,7 +117,7 @@ async def test_what_was_decided_on_is_what_goes(house: House) -> None:
     for stage in ("prod", "dev"):
         await house.delete(env=stage)
     answers = await asyncio.gather(*[house.call("purge") for _ in range(8)])
-    assert sorted(each.status for each in answers)[0] == 200
+    assert 200 in {each.status for each in answers}
     assert await house.trash() == [APP.name]
 
 

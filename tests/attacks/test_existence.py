@@ -78,10 +78,10 @@ def requests(house: House, *, registry: bool) -> list[Request]:
                 request = replace(request, body=json.dumps(members | {"registryId": OWNER}).encode())
             found.append(request)
     pushed = manifest(b"config", b"layer")
-    for each in (each for methods in OPERATIONS.values() for each in methods.values()):
-        found += oci_requests(each, manifest=pushed, blob=house.blob)
-    for each in ADMIN.all:
-        for request in admin_requests(each):
+    for of_v2 in (each for methods in OPERATIONS.values() for each in methods.values()):
+        found += oci_requests(of_v2, manifest=pushed, blob=house.blob)
+    for call in ADMIN.all:
+        for request in admin_requests(call):
             if registry and b'"repository":' in request.body:
                 request = replace(request, body=json.dumps({**json.loads(request.body), "account": OWNER}).encode())
             found.append(request)
@@ -90,12 +90,12 @@ def requests(house: House, *, registry: bool) -> list[Request]:
 
 def swapped(request: Request, there: str, missing: str) -> Request:
     body = request.body.replace(there.encode(), missing.encode())
-    encoded = ["".join(f"%{byte:02X}" for byte in text.encode()).encode() for text in (there, missing)]
+    escaped, other = ("".join(f"%{byte:02X}" for byte in text.encode()).encode() for text in (there, missing))
     return replace(
         request,
         path=request.path.replace(there, missing),
         query=request.query.replace(there, missing),
-        body=body.replace(*encoded),
+        body=body.replace(escaped, other),
     )
 
 

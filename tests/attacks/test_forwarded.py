@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from moorage.access.caller import Connection
-from moorage.api.forwarded import address
+from moorage.api import forwarded as reading
 from moorage.api.visit import Visits
 from moorage.locations import Locations
 from moorage.settings import ForwardedHeaders, Settings
@@ -77,7 +77,7 @@ def test_a_header_that_names_nobody_is_not_the_proxy(lines: list[str]) -> None:
     """The proxy passes the request on for somebody, so its own address would be somebody else's."""
     for found in (source(*lines), forwarded(*lines).source_ip):
         assert found
-        assert address(found) is None
+        assert reading.address(found) is None
 
 
 def test_what_was_sent_is_cut() -> None:

@@ -62,8 +62,7 @@ class DeletedRepository(NamedTuple):
     """A repository in the trash: its own tags and policy count, not those of one that has its name now."""
 
     ref: RepositoryRef
-    id: int | None
-    """None: there is none of that name."""
+    id: int
 
     @property
     def region(self) -> Region:

@@ -290,11 +290,11 @@ class Repositories:
         """What a decision needs of the repository; None when there is none. `at`: the epoch, where it was just read."""
         return (await self._states.get(ref, partial(_state, ref=ref), at))[1]
 
-    async def deleted_state(self, repository_id: int | None) -> State | None:
-        """The same of a repository in the trash, by its id."""
+    async def deleted_state(self, repository_id: int) -> State | None:
+        """The same of a repository in the trash, by its id; None when it is there no longer."""
 
         def work(conn: Connection) -> State | None:
-            row = None if repository_id is None else rows.in_trash(conn, repository_id)
+            row = rows.in_trash(conn, repository_id)
             return None if row is None else State(row.id, row.policy_hash, rows.tags(conn, row.id))
 
         return await self._db.read(work)

@@ -45,16 +45,17 @@ async def _purged(call: Call, request: PurgeRequest) -> Sequence[Target]:
     return (await _deleted(call, ref) if request.digest is None else ref,)
 
 
-async def _deleted(call: Call, ref: RepositoryRef) -> DeletedRepository:
-    return DeletedRepository(ref, await call.services.registry.trash.latest(ref))
+async def _deleted(call: Call, ref: RepositoryRef) -> Target:
+    """The repository that was deleted last under that name; where there is none, the name, which then comes to 404."""
+    found = await call.services.registry.trash.latest(ref)
+    return ref if found is None else DeletedRepository(ref, found)
 
 
-def _decided(call: Call) -> int:
+def _decided(call: Call, ref: RepositoryRef) -> int:
     """The id of the deleted repository that was decided on: no other one of its name may take its place since."""
     deleted = call.targets[0]
-    assert isinstance(deleted, DeletedRepository)  # noqa: S101 - as declared
-    if deleted.id is None:
-        raise RepositoryNotFound(deleted.ref)
+    if not isinstance(deleted, DeletedRepository):
+        raise RepositoryNotFound(ref)
     return deleted.id
 
 
@@ -70,7 +71,7 @@ async def restore(call: Call, request: RestoreRequest) -> Response:
             tagged = f", tagged {', '.join(image.tags)}" if image.tags else ""
             others = f", with {len(image.others)} more that it names" if image.others else ""
             return _said(f"{ref.name}@{request.digest} is back{tagged}{others}")
-    back = await trash.restore_repository(ref, as_name=_as_name(request), by=call.by, decided=_decided(call))
+    back = await trash.restore_repository(ref, as_name=_as_name(request), by=call.by, decided=_decided(call, ref))
     return _said(f"repository {back.name} is back")
 
 
@@ -84,7 +85,7 @@ async def purge(call: Call, request: PurgeRequest) -> Response:
         plural = "s" if len(children) > 1 else ""
         others = f", with {len(children)} deleted image{plural} that only it named" if children else ""
         return _said(f"{ref.name}@{doomed} is destroyed{others}")
-    await trash.purge_repository(ref, by=call.by, decided=_decided(call))
+    await trash.purge_repository(ref, by=call.by, decided=_decided(call, ref))
     return _said(f"repository {ref.name} is destroyed")
 
 

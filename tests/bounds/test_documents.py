@@ -195,11 +195,14 @@ async def test_the_policies_of_an_earlier_organization_are_kept(
     await opened.close()
 
 
-async def test_the_history_of_the_organization_is_bounded_in_bytes(bench: Bench) -> None:
+async def test_the_history_of_the_organization_is_bounded_in_bytes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     organizations = Organizations(Epochs(bench.db), bench.clock)
     for number in range(8):
         await organizations.set(str(number) + "é" * (1 << 19), (), by=BY)
     told = [each.document or "" for each in await organizations.history()]
     assert [each[0] for each in told] == ["7", "6", "5"]
     assert sum(len(each.encode()) for each in told) <= 4 << 20
-    assert len(await organizations.history(most_bytes=1)) == 1
+    monkeypatch.setattr("moorage.pages.PAGE_BYTES", 1)
+    assert len(await organizations.history()) == 1

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Connection, insert
 
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
-from moorage.registry.bounds import PAGE_BYTES, PAGE_TAGS
+from moorage.pages import PAGE_BYTES
+from moorage.registry.bounds import PAGE_TAGS
 from moorage.settings import Settings
 from moorage.store.metadata import images as image_rows
 from moorage.store.metadata import repositories as repository_rows

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from moorage import policy
+from moorage import pages, policy
 from moorage.access import cloudtrail, parts
 from moorage.access.audit import EventDetail, Recorder
 from moorage.access.context import clock
@@ -20,8 +20,6 @@ _AT_ONCE: Final = 20
 READ_AUDIT: Final = "moorage:ReadAudit"
 MOST: Final = 500
 """Events in one page."""
-PAGE_BYTES: Final = 4 << 20
-"""Bytes of one page, as far as it has more than one event; the next one is in the next page."""
 _KNOWN_TO_BOTH: Final = frozenset(
     {
         "aws:principalaccount",
@@ -115,9 +113,9 @@ class Events:
             decisions = await self._store.find_all({name for detail in details for name in detail.decisions})
             names = {row["caller"] for row in some} | {row["context"] for row in decisions.values()}
             texts = await self._store.parts(names)
-            for each in await asyncio.to_thread(_encoded, some, details, decisions, texts, PAGE_BYTES - size):
+            for each in await asyncio.to_thread(_encoded, some, details, decisions, texts, pages.PAGE_BYTES - size):
                 size += len(each)
-                if told and size > PAGE_BYTES:
+                if told and size > pages.PAGE_BYTES:
                     return told
                 told.append(msgspec.Raw(each))
         return told

@@ -91,12 +91,11 @@ async def _applied_to(parts: "Parts", settings: Settings, file: "File", asked: d
 
 
 async def _exported(settings: Settings, accounts: list[AccountId]) -> str:
-    from moorage.access.declared import writing  # noqa: PLC0415
     from moorage.application import open_parts  # noqa: PLC0415
 
     parts = await open_parts(settings)
     try:
-        declared = parts.declared
-        return writing.write(await declared.export(accounts or await declared.accounts(), organization=not accounts))
+        named = accounts or await parts.declared.accounts()
+        return "".join([text async for text in parts.declared.export(named, organization=not accounts)])
     finally:
         await parts.close()

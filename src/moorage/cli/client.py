@@ -29,6 +29,17 @@ def call(
         return _decoded(answer, url)
 
 
+def pages(settings: Settings, path: str, content: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The answers of `path`, a page after the other: `next` of one is `after` of the following request."""
+    after: dict[str, Any] = {}
+    while True:
+        answer: dict[str, Any] = call(settings, "POST", path, content | after)
+        yield answer
+        if answer["next"] is None:
+            return
+        after = {"after": answer["next"]}
+
+
 def stream(settings: Settings, method: str, path: str, content: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The JSON lines of a long answer as they come. Raises ServerSaidNoError, also for an end before `"end": true`."""
     with _answered(settings, method, path, content) as (answer, url):

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from moorage.cli import apply_on_host, options
-from moorage.cli.client import call
+from moorage.cli.client import pages
 from moorage.settings import Settings
 
 
@@ -41,9 +41,9 @@ def export(
     if on_host:
         text = apply_on_host.export(data, database_url, account or [])
     else:
-        answer = call(Settings.from_environment(data=data, port=port), "POST", "/_moorage/export", {})
-        text = answer["text"]
-        for each in answer["leftOut"]:
+        found = list(pages(Settings.from_environment(data=data, port=port), "/_moorage/export", {}))
+        text = "".join(page["text"] for page in found)
+        for each in found[0]["leftOut"]:
             typer.echo(f"left out, as you may not see it: {each}", err=True)
     if output is None:
         typer.echo(text, nl=False)

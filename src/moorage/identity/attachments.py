@@ -1,6 +1,6 @@
 """Which managed policies are attached to users, groups and roles, and which bound users and roles."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
@@ -63,17 +63,40 @@ class Attachments:
 
         return await self._db.read(work)
 
-    async def entities(self, account: AccountId, arn: str) -> "Entities":
-        """Who of the account has the policy attached, and whom it bounds. NoSuchEntity."""
+    async def entities(
+        self,
+        account: AccountId,
+        arn: str,
+        kinds: Sequence[str],
+        *,
+        path_prefix: str = "/",
+        attached: bool,
+        bounded: bool,
+        after: str = "",
+        limit: int,
+    ) -> list[Entity]:
+        """The next ones of those kinds who have the policy `attached`, or (`bounded`) as their boundary.
 
-        def work(conn: Connection) -> Entities:
+        By kind and name, from `after` (`position_of` one of them) on. NoSuchEntity.
+        """
+        kind, _, name = after.partition("/")
+
+        def work(conn: Connection) -> list[Entity]:
             policy = managed_policies.find(conn, account, arn)
             if policy is None:
                 raise faults.no_managed_policy(arn)
-            attached, bounded = (
-                identity_policies.entities_of(conn, account, policy.id, boundary=boundary) for boundary in (False, True)
+            rows = identity_policies.entities_of(
+                conn,
+                account,
+                policy.id,
+                kinds,
+                path_prefix,
+                attached=attached,
+                bounded=bounded,
+                after=(kind, name),
+                limit=limit,
             )
-            return Entities([entity_of(row) for row in attached], [entity_of(row) for row in bounded])
+            return [entity_of(row) for row in rows]
 
         return await self._db.read(work)
 
@@ -105,11 +128,9 @@ class Attachments:
         await self._db.transaction(work)
 
 
-class Entities(NamedTuple):
-    """Who uses a managed policy, by kind and name."""
-
-    attached: list[Entity]
-    bounded: list[Entity]
+def position_of(entity: Entity) -> str:
+    """Where pages of `Attachments.entities` that come behind this one begin."""
+    return f"{entity.kind}/{identities.folded(entity.name)}"
 
 
 def _attachable(conn: Connection, account: AccountId, arn: str) -> ManagedPolicy:

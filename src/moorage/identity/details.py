@@ -1,6 +1,6 @@
 """Everything an account has of identities and policies, with all they say, in one order for pages."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -104,14 +104,14 @@ def _following(conn: Connection, account: AccountId, kinds: Collection[str], aft
 
 
 def _policies(conn: Connection, account: AccountId, kind: str, after: str, *, every: bool) -> Iterator[Details]:
-    found = [
-        Details(kind, f"{kind}/{identities.folded(policy.name)}", policy=policy)
-        for policy in managed_policies.every(conn, account)
-        if policy.is_aws is (kind == "aws") and (kind == "policy" or every or policy.attached or policy.bounding)
-    ]
-    for each in sorted(found, key=lambda each: each.position):
-        if each.position > f"{kind}/{after}" and each.policy is not None:
-            yield each._replace(versions=tuple(managed_policies.versions(conn, each.policy)))
+    found: Iterable[ManagedPolicy] = managed_policies.each_of_account(conn, account, after)
+    if kind == "aws":
+        listed = managed_policies.of_aws(conn, account)
+        in_use = [each for each in listed if every or each.attached or each.bounding]
+        found = [each for each in in_use if identities.folded(each.name) > after]
+    for each in found:
+        position = f"{kind}/{identities.folded(each.name)}"
+        yield Details(kind, position, policy=each, versions=tuple(managed_policies.versions(conn, each)))
 
 
 def _entity(conn: Connection, kind: str, row: Row[Any]) -> Details:

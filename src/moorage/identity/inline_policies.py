@@ -16,6 +16,9 @@ from moorage.names import AccountId
 from moorage.store.metadata import identities, identity_policies
 from moorage.store.metadata.database import Database
 
+CHARACTERS: Final = 512 << 10
+"""Of all inline policies of an identity, white space counted: IAM does not say what bounds this. One answer of
+GetAccountAuthorizationDetails has them all, percent-encoded."""
 _SPACE: Final = re.compile(r"\s+")
 
 
@@ -44,6 +47,11 @@ class InlinePolicies:
             if sum(len(_SPACE.sub("", each)) for each in texts.values()) > kind.inline_characters:
                 raise faults.over_limit(
                     f"Maximum policy size of {kind.inline_characters} bytes exceeded for {kind.name} {row.name}"
+                )
+            if sum(map(len, texts.values())) > CHARACTERS:
+                raise faults.over_limit(
+                    f"The policies of {kind.name} {row.name} have more than {CHARACTERS} characters together, "
+                    "white space included"
                 )
             digest = identity_policies.put(conn, row.id, policy_name, text)
             identities.remember(conn, account, row.id, "inline", policy_name, digest, at, by)

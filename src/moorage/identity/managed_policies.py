@@ -1,8 +1,8 @@
 """Managed policies: an account's own, with their versions, beside those that AWS keeps."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import Connection, Row
 
@@ -23,6 +23,10 @@ PER_ACCOUNT: Final = 1500
 CHARACTERS: Final = 6144
 """Of one version, white space not counted (IAM's quota)."""
 
+Owner = Literal["account", "aws"]
+Usage = Literal["attached", "bounding"]
+
+_AT_A_TIME: Final = 50
 _NO_TAGS: Mapping[str, str] = {}
 _SPACE: Final = re.compile(r"\s+")
 
@@ -111,10 +115,42 @@ class ManagedPolicies:
             raise faults.no_managed_policy(arn)
         return policy
 
-    async def all(self, account: AccountId) -> list[ManagedPolicy]:
-        """The account's policies and then AWS's, each by name, with how much they are used."""
+    async def page(
+        self,
+        account: AccountId,
+        *,
+        owners: Collection[Owner],
+        path_prefix: str = "/",
+        usage: Usage | None = None,
+        after: str = "",
+        limit: int,
+    ) -> list[ManagedPolicy]:
+        """The next policies by ARN from `after` (an ARN) on, with how much they are used."""
+        prefix = policy_arn(account, "", "")
 
-        return await self._db.read(lambda conn: every(conn, account))
+        def work(conn: Connection) -> list[ManagedPolicy]:
+            uses = identity_policies.uses(conn, account)
+            found: list[ManagedPolicy] = []
+            if "account" in owners and (after < prefix or after.startswith(prefix)):
+                wanted = {"attached": usage == "attached", "bounding": usage == "bounding"}
+                behind = after.removeprefix(prefix) if after.startswith(prefix) else ""
+                found += map(_own, rows.page(conn, account, path_prefix, behind, limit, **wanted))
+            if "aws" in owners and path_prefix == "/":
+                found += [_of_aws(each) for arn, each in sorted(aws_managed.BY_ARN.items()) if arn > after]
+            counted = [_used(each, *uses) for each in found]
+            return [each for each in counted if usage is None or getattr(each, usage)][:limit]
+
+        return await self._db.read(work)
+
+    async def each_own(self, account: AccountId, *, after: str = "") -> AsyncIterator[ManagedPolicy]:
+        """The account's policies by folded name from `after` on, as many as are asked for; their use is not counted."""
+        while found := await self._some(account, after):
+            for row in found:
+                yield _own(row)
+            after = found[-1].name_folded
+
+    async def _some(self, account: AccountId, after: str) -> Sequence[Row[Any]]:
+        return await self._db.read(lambda conn: rows.all_of(conn, account, after, _AT_A_TIME))
 
     async def arn_of(self, policy_id: str) -> str | None:
         """The ARN of the policy with that unique id."""
@@ -232,11 +268,20 @@ def find(conn: Connection, account: AccountId, arn: str) -> ManagedPolicy | None
     return None if row is None or policy_arn(account, row.path, row.name) != arn else _own(row)
 
 
-def every(conn: Connection, account: AccountId) -> list[ManagedPolicy]:
-    """The account's policies and then AWS's, each by name, with how much they are used."""
+def each_of_account(conn: Connection, account: AccountId, after: str) -> Iterator[ManagedPolicy]:
+    """The account's policies by folded name from `after` on, with how much they are used; a few are read at a time."""
     uses = identity_policies.uses(conn, account)
-    own = [_own(row) for row in rows.all_of(conn, account)]
-    return [_used(policy, *uses) for policy in [*own, *map(_of_aws, aws_managed.BY_ARN.values())]]
+    while found := rows.all_of(conn, account, after, _AT_A_TIME):
+        for row in found:
+            yield _used(_own(row), *uses)
+        after = found[-1].name_folded
+
+
+def of_aws(conn: Connection, account: AccountId) -> list[ManagedPolicy]:
+    """AWS's policies by folded name, with how much the account uses them."""
+    uses = identity_policies.uses(conn, account)
+    found = [_used(_of_aws(each), *uses) for each in aws_managed.BY_ARN.values()]
+    return sorted(found, key=lambda each: identities.folded(each.name))
 
 
 def by_ids(conn: Connection, policy_ids: Sequence[str]) -> dict[str, ManagedPolicy]:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection
 
+from moorage import pages
 from moorage.cache import entry_footprint
 from moorage.clock import Clock
 from moorage.names import AccountId
@@ -98,8 +99,6 @@ class Membership(msgspec.Struct, frozen=True, gc=False):
 
 _MEMBERS = 64 << 20
 """Bytes; the one organization that there is has always room: its document is bounded."""
-HISTORY_BYTES: Final = 4 << 20
-"""Documents in one answer about the history."""
 Members = Mapping[str, Membership]
 """By account id."""
 
@@ -147,8 +146,9 @@ class Organizations:
 
         await self._db.transaction(work)
 
-    async def history(self, limit: int = 100, most_bytes: int = HISTORY_BYTES) -> list[Kept]:
-        """The last entries, newest first, as many as have `most_bytes` of documents together, and at least one."""
+    async def history(self, limit: int = 100) -> list[Kept]:
+        """The last entries, newest first, as many as have `PAGE_BYTES` of documents together, and at least one."""
+        most_bytes = pages.PAGE_BYTES
         return [Kept._make(row) for row in await self._db.read(lambda conn: rows.history(conn, limit, most_bytes))]
 
     def _look(self, conn: Connection) -> tuple[int, Members]:

@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from moorage import pages
 from moorage.clock import Clock
 from moorage.errors import ImageDigestDoesNotMatch, ImageNotFound, InvalidParameter, LimitExceeded, RepositoryNotFound
 from moorage.names import Digest, RepositoryRef
-from moorage.registry.bounds import PAGE_BYTES, PAGE_TAGS
+from moorage.registry.bounds import PAGE_TAGS
 from moorage.registry.deleting import Deletion, delete, too_many_tags
 from moorage.registry.doors import Door, follows_ecr
 from moorage.registry.image import Failure, Image, ImageId, Manifest, Put, Referrer, malformed, not_found, other_digest
@@ -79,7 +80,7 @@ class Images:
         LimitExceeded when the manifests have more than `PAGE_BYTES` together; any one of them can be had.
         """
         found: list[Manifest] = []
-        most = room = max(PAGE_BYTES, self._settings.max_manifest_bytes)
+        most = room = max(pages.PAGE_BYTES, self._settings.max_manifest_bytes)
         failures: list[Failure] = []
         for image in dict.fromkeys(ids):
             failure = malformed(image)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Row
 
 from moorage.errors import RepositoryNotFound
 from moorage.names import Digest, RepositoryRef
-from moorage.registry.bounds import PAGE_BYTES
+from moorage.pages import Room
 from moorage.registry.image import Referrer
 from moorage.store.metadata import images as image_rows
 from moorage.store.metadata import repositories as repository_rows
@@ -24,11 +24,10 @@ def page_of_referrers(
     if repository_id is None:
         raise RepositoryNotFound(ref)
     sizes = image_rows.referrer_sizes(conn, repository_id, subject, artifact_type, after, limit + 1)
+    room = Room(limit)
     ids: list[int] = []
-    total = 0
-    for row in sizes[:limit]:
-        total += row.size
-        if ids and total > PAGE_BYTES:
+    for row in sizes:
+        if not room.takes(row.size):
             break
         ids.append(row.id)
     found = [_referrer(row) for row in image_rows.referrers(conn, ids)] if ids else []

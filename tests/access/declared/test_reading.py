@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage import policy
+from moorage.access.declared import writing
 from moorage.access.declared.changes import Change, changes
 from moorage.access.declared.declaration import (
     SECTIONS,
@@ -24,11 +25,26 @@ from moorage.access.declared.declaration import (
 )
 from moorage.access.declared.nodes import BYTES, NODES, DeclarationInvalid
 from moorage.access.declared.reading import read
-from moorage.access.declared.writing import write
 from moorage.names import AccountId, Region, RepositoryName
 
 ACCOUNT, OTHER = AccountId("111122223333"), AccountId("444455556666")
 HEAD = f'accounts:\n  "{ACCOUNT}":\n'
+
+
+def write(file: File) -> str:
+    """The file as `moorage export` puts it together."""
+    texts, before = [f"{writing.HEAD}{writing.ACCOUNTS}:{'' if file.accounts else ' {}'}\n"], ("accounts",)
+    for name, account in file.accounts.items():
+        texts += [] if account != Account() else [writing.part(("accounts", name), {}, before)]
+        for section in SECTIONS:
+            for key, value in sorted(getattr(account, section).items()):
+                text, before = writing.entry(name, section, key, value, before)
+                texts.append(text)
+    if file.organization is not None:
+        texts.append(writing.part(("organization",), writing.organization(file.organization)))
+    return "".join(texts)
+
+
 FILE = f"""\
 version: 1
 accounts:

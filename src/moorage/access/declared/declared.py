@@ -1,14 +1,16 @@
 """Declarative files: planned, applied and exported."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
 from moorage import policy
 from moorage.access.authorize import Access
+from moorage.access.declared import writing
 from moorage.access.declared.applying import Applier, Outcome, documents
 from moorage.access.declared.changes import Change
 from moorage.access.declared.deciding import MOST_REFUSALS, Decider
 from moorage.access.declared.declaration import File
+from moorage.access.declared.exporting import Exporter
 from moorage.access.declared.nouns import Over
 from moorage.access.declared.planning import Planner
 from moorage.access.declared.state import State
@@ -48,7 +50,7 @@ class Declared:
         """`default_account` decides on the organization as long as there is none."""
         nouns = over(db)
         self._identity = nouns.identity
-        self._state = State(nouns)
+        self.exporter = Exporter(State(nouns))
         self._planner = Planner(nouns, default_account)
         self._decider = Decider(access)
         self._applier = Applier(db, over, check)
@@ -57,11 +59,19 @@ class Declared:
         """Every account that is kept here."""
         return await self._identity.accounts.known()
 
-    async def export(self, accounts: Iterable[AccountId], *, organization: bool) -> File:
-        """The accounts as they are; the organization where it is asked for and there is one."""
-        found = {account: await self._state.of(account) for account in accounts}
-        one = await self._state.organization() if organization else None
-        return File(found, one is not None, one)
+    async def export(self, accounts: Sequence[AccountId], *, organization: bool) -> AsyncIterator[str]:
+        """The file of these accounts as they are, page by page; the organization if it is asked for."""
+        yield f"{writing.HEAD}{writing.ACCOUNTS}:{'' if accounts else ' {}'}\n"
+        for account in accounts:
+            after: str | None = None
+            while True:
+                page = await self.exporter.page(account, after, organization=False)
+                yield page.text
+                after = page.following
+                if after is None:
+                    break
+        if organization:
+            yield await self.exporter.organization()
 
     async def apply(self, file: File, asked: Asked, author: Author) -> Outcome:
         """What was done, or would be. Every step is decided before the first is carried out.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from moorage.access.authorize import NamedResource
 from moorage.access.declared.changes import Change
@@ -14,11 +14,13 @@ from moorage.access.principals import Principals
 from moorage.errors import InvalidParameter
 from moorage.identity import faults
 from moorage.identity.arns import identity_arn, policy_arn
-from moorage.identity.entity import GROUP, ROLE, USER, Kind
+from moorage.identity.entity import GROUP, KINDS, ROLE, USER, Kind
 from moorage.identity.managed_policies import VERSIONS
 from moorage.names import AccountId
 
 Holder: TypeAlias = Group | User | Role
+_NAMED_USERS: Final = 20
+"""Users of a policy that the refusal to delete it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,8 +340,12 @@ def _set_trust(account: AccountId, name: str, wanted: str, by: str) -> Run:
 
 async def _refuse_in_use(on: Nouns, account: AccountId, arn: str) -> None:
     """IAM's refusal to delete a policy, with those that use it: the file keeps them, and what they have."""
-    attached, bounded = await on.identity.attachments.entities(account, arn)
+    entities, some = on.identity.attachments.entities, _NAMED_USERS + 1
+    attached = await entities(account, arn, [*KINDS], attached=True, bounded=False, limit=some)
+    bounded = await entities(account, arn, [*KINDS], attached=False, bounded=True, limit=some)
     uses = [f"attached to {each.kind} {each.name}" for each in attached]
     uses += [f"the boundary of {each.kind} {each.name}" for each in bounded]
     if uses:
-        raise faults.delete_conflict(f"Cannot delete a policy attached to entities: it is {', '.join(uses)}.")
+        more = " and others" if len(uses) > _NAMED_USERS else ""
+        said = ", ".join(uses[:_NAMED_USERS])
+        raise faults.delete_conflict(f"Cannot delete a policy attached to entities: it is {said}{more}.")

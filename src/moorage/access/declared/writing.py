@@ -1,22 +1,39 @@
-"""A declaration as a declarative file: what `reading` reads back as the same declaration."""
+"""Parts of a declarative file, which `reading` reads back as the same declaration; defaults are left out."""
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import yaml
 
 from moorage import policy
-from moorage.access.declared.declaration import Account, File, Managed, Organization, Registry, Repository
+from moorage.access.declared.declaration import Managed, Organization, Registry, Repository
 from moorage.access.declared.organization import POLICIES
 
+ACCOUNTS: Final = "accounts"
+HEAD: Final = "version: 1\n"
 
-def write(file: File) -> str:
-    """YAML; what is as it is by default is left out."""
-    said: dict[str, Any] = {"version": 1, "accounts": {str(name): _account(one) for name, one in file.accounts.items()}}
-    if file.on_organization:
-        said["organization"] = {} if file.organization is None else _organization(file.organization)
+
+def part(path: Sequence[str], value: Any, before: Sequence[str] = ()) -> str:
+    """The lines of the file that say `value` under the keys of `path`.
+
+    `before`: the path of the part before it, or as much of that as matters. The keys that both have are not repeated.
+    """
+    shared = 0
+    while shared < min(len(path) - 1, len(before)) and path[shared] == before[shared]:
+        shared += 1
+    said = value
+    for key in reversed(path):
+        said = {key: said}
     text: str = yaml.dump(said, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
-    return text
+    return "".join(text.splitlines(keepends=True)[shared:])
+
+
+def entry(account: str, section: str, key: Any, value: Any, before: Sequence[str] = ()) -> tuple[str, tuple[str, ...]]:
+    """The lines about one thing of an account, and their path for the next part. `key`: as in `declaration.Account`."""
+    keys = map(str, key) if isinstance(key, tuple) else (str(key),)
+    path = (ACCOUNTS, str(account), section, *keys)
+    return part(path, _entity(value), before), path
 
 
 class _Dumper(yaml.SafeDumper):
@@ -26,21 +43,8 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _account(account: Account) -> dict[str, Any]:
-    said: dict[str, Any] = {}
-    for section in ("policies", "groups", "users", "roles"):
-        of_section = getattr(account, section)
-        if of_section:
-            said[section] = {name: _entity(of_section[name]) for name in sorted(of_section)}
-    for region, name in sorted(account.repositories):
-        in_region = said.setdefault("repositories", {}).setdefault(str(region), {})
-        in_region[str(name)] = _entity(account.repositories[region, name])
-    if account.registries:
-        said["registries"] = {str(region): _entity(one) for region, one in sorted(account.registries.items())}
-    return said
-
-
-def _organization(one: Organization) -> Any:
+def organization(one: Organization) -> Any:
+    """The organization as it stands in the file."""
     said = json.loads(one.document)
     for member, kind in POLICIES:
         for name, given in said.get(member, {}).items():

@@ -61,14 +61,27 @@ async def apply(call: Call, asked: ApplyRequest) -> Response:
     return Response(content, media_type="application/json", headers={"cache-control": "no-store"})
 
 
-@ADMIN.operation("/_moorage/export", action=EXPORT, resource=_own_account, read_only=True)
-async def export(call: Call, asked: None) -> Response:
+class ExportRequest(msgspec.Struct, forbid_unknown_fields=True):
+    after: str | None = None
+    """`next` of the page before."""
+
+
+@ADMIN.operation(
+    "/_moorage/export",
+    action=EXPORT,
+    resource=_own_account,
+    read_only=True,
+    continues=lambda request: request.after is not None,
+)
+async def export(call: Call, asked: ExportRequest) -> Response:
+    """A page of the file; the texts of all pages, one after the other, are the file."""
     declared, organization = call.services.declared, call.services.organization
     async with call.services.exporting.taken():
         sees = await organization.sees(call.caller, call.connection)
-        file = await declared.export([call.account], organization=sees)
-        text = await asyncio.to_thread(writing.write, file)
-    return JSONResponse({"text": text, "leftOut": [] if sees else ["organization"]})
+        page = await declared.exporter.page(call.account, asked.after, organization=sees)
+    head = f"{writing.HEAD}{writing.ACCOUNTS}:\n" if asked.after is None else ""
+    left_out = [] if sees else ["organization"]
+    return JSONResponse({"text": head + page.text, "leftOut": left_out, "next": page.following})
 
 
 async def _read(call: Call, asked: ApplyRequest) -> File:

@@ -17,6 +17,16 @@ class Entries(dict[str, Value]):
     """A map as an answer's value: `<entry><key>…</key><value>…</value></entry>` for each member."""
 
 
+class Markup(str):
+    """A value that is XML already."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, value: Value) -> "Markup":
+        return cls(_content(value))
+
+
 _CONTROL = {code: None for code in (*range(0x20), 0xFFFE, 0xFFFF) if code not in {0x09, 0x0A, 0x0D}}
 """Characters XML 1.0 cannot carry."""
 
@@ -155,7 +165,7 @@ def _content(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return _text(value)
+        return value if isinstance(value, Markup) else _text(value)
     if isinstance(value, Entries):
         return "".join(
             f"<entry><key>{_text(key)}</key><value>{_content(each)}</value></entry>" for key, each in value.items()

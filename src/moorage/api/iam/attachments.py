@@ -1,15 +1,17 @@
 """Managed policies on users, groups and roles: Attach-, Detach…Policy, ListAttached…Policies, ListEntitiesForPolicy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from moorage.api.aws.query import Parameters, Value
 from moorage.api.iam import fields, paging, shown
 from moorage.api.iam.service import IAM, IamCall, about, about_policy, by, name_of, the, the_policy
-from moorage.identity.entity import GROUP, KINDS, ROLE, USER, Entity, Kind
+from moorage.identity.attachments import position_of
+from moorage.identity.entity import GROUP, KINDS, ROLE, USER, Kind
 
 _FILTERS: Final = ("User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy")
 USAGES: Final = ("PermissionsPolicy", "PermissionsBoundary")
+_MEMBERS: Final = {GROUP.name: "PolicyGroups", USER.name: "PolicyUsers", ROLE.name: "PolicyRoles"}
 
 
 def _operations(kind: Kind) -> None:
@@ -53,32 +55,20 @@ async def list_entities_for_policy(call: IamCall, request: Parameters) -> Mappin
         fields.choice(request, "PolicyUsageFilter", USAGES),
     )
     most, after = paging.limit(request), paging.after(request)
-    found = await call.services.identity.attachments.entities(call.account, arn)
-    entities = {
-        _position(each): each
-        for each in [
-            *(found.attached if usage != "PermissionsBoundary" else ()),
-            *(found.bounded if usage != "PermissionsPolicy" else ()),
-        ]
-        if each.path.startswith(prefix) and wanted in {None, KINDS[each.kind].title}
-    }
-    rest = [position for position in sorted(entities) if position > after]
-    page = [entities[position] for position in rest[:most]]
-    answer: dict[str, Value] = {
-        "PolicyGroups": _shown(page, GROUP),
-        "PolicyUsers": _shown(page, USER),
-        "PolicyRoles": _shown(page, ROLE),
-        "IsTruncated": len(rest) > most,
-    }
-    if len(rest) > most:
-        answer["Marker"] = paging.marker(rest[most - 1])
-    return answer
-
-
-def _position(entity: Entity) -> str:
-    return f"{entity.kind}/{entity.name.lower()}"
-
-
-def _shown(entities: Sequence[Entity], kind: Kind) -> list[Value]:
-    title = kind.title
-    return [{f"{title}Name": each.name, f"{title}Id": each.id} for each in entities if each.kind == kind.name]
+    found = await call.services.identity.attachments.entities(
+        call.account,
+        arn,
+        [each.name for each in KINDS.values() if wanted in {None, each.title}],
+        path_prefix=prefix,
+        attached=usage != "PermissionsBoundary",
+        bounded=usage != "PermissionsPolicy",
+        after=after,
+        limit=most + 1,
+    )
+    page = paging.Page(most, *_MEMBERS.values())
+    for each in found:
+        title = KINDS[each.kind].title
+        item = {f"{title}Name": each.name, f"{title}Id": each.id}
+        if not page.takes(_MEMBERS[each.kind], item, position_of(each)):
+            break
+    return page.answer()

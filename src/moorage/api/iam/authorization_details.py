@@ -17,6 +17,15 @@ _FILTERS: Final[Mapping[str, str]] = {
 }
 
 
+_MEMBERS: Final[Mapping[str, str]] = {
+    "user": "UserDetailList",
+    "group": "GroupDetailList",
+    "role": "RoleDetailList",
+    "policy": "Policies",
+    "aws": "Policies",
+}
+
+
 @IAM.operation("GetAccountAuthorizationDetails", action="iam:GetAccountAuthorizationDetails", resource=nothing)
 async def get_account_authorization_details(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     """Of AWS's policies those that are in use, unless the filter asks for all [recall]."""
@@ -26,18 +35,13 @@ async def get_account_authorization_details(call: IamCall, request: Parameters) 
             raise invalid("Filter", each, f"Member must satisfy enum value set: [{', '.join(_FILTERS)}]")
     wanted = {_FILTERS[each] for each in filters} or set(_FILTERS.values())
     most, after = paging.limit(request), paging.after(request)
-    details = call.services.identity.details
-    page, truncated = await details.truncated_page(call.account, wanted, after=after, limit=most)
-    answer: dict[str, Value] = {
-        "UserDetailList": [await _entity(call, each) for each in page if each.kind == "user"],
-        "GroupDetailList": [await _entity(call, each) for each in page if each.kind == "group"],
-        "RoleDetailList": [await _entity(call, each) for each in page if each.kind == "role"],
-        "Policies": [_policy(each) for each in page if each.policy is not None],
-        "IsTruncated": truncated,
-    }
-    if truncated:
-        answer["Marker"] = paging.marker(page[-1].position)
-    return answer
+    found, more = await call.services.identity.details.truncated_page(call.account, wanted, after=after, limit=most)
+    page = paging.Page(most, *dict.fromkeys(_MEMBERS.values()))
+    for details in found:
+        item = _policy(details) if details.entity is None else await _entity(call, details)
+        if not page.takes(_MEMBERS[details.kind], item, details.position):
+            break
+    return page.answer(more=more)
 
 
 async def _entity(call: IamCall, details: Details) -> Value:

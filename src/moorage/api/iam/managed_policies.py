@@ -8,9 +8,11 @@ from moorage.api.aws.query import Parameters, Value
 from moorage.api.iam import documents, fields, paging, shown
 from moorage.api.iam.attachments import USAGES
 from moorage.api.iam.service import IAM, IamCall, about_new, about_policy, by, in_account, the_new_policy, the_policy
-from moorage.identity.managed_policies import ManagedPolicy
+from moorage.identity.managed_policies import Owner, Usage
 
 _SCOPES: Final = ("All", "AWS", "Local")
+_OWNERS: Final[Mapping[Owner, str]] = {"account": "AWS", "aws": "Local"}
+"""Whose policies there are, and the scope that leaves them out."""
 
 
 @IAM.operation("CreatePolicy", action="iam:CreatePolicy", resource=the_new_policy, conditions=about_new)
@@ -41,21 +43,15 @@ async def list_policies(call: IamCall, request: Parameters) -> Mapping[str, Valu
     """The account's and AWS's policies, by ARN."""
     prefix, scope = fields.path_prefix(request), fields.choice(request, "Scope", _SCOPES)
     asked = paging.Asked.by(request)
-    usage, only_attached = fields.choice(request, "PolicyUsageFilter", USAGES), request.boolean("OnlyAttached")
-
-    def wanted(policy: ManagedPolicy) -> bool:
-        if not policy.path.startswith(prefix) or (scope == "Local" and policy.is_aws):
-            return False
-        if scope == "AWS" and not policy.is_aws:
-            return False
-        if usage == "PermissionsBoundary":
-            return policy.bounding > 0
-        if usage == "PermissionsPolicy":
-            return policy.attached > 0
-        return not only_attached or policy.attached > 0
-
-    found = sorted(filter(wanted, await call.services.identity.managed.all(call.account)), key=lambda each: each.arn)
-    return asked.of("Policies", found, lambda each: each.arn, shown.policy)
+    filtered, only_attached = fields.choice(request, "PolicyUsageFilter", USAGES), request.boolean("OnlyAttached")
+    usage: Usage | None = "attached" if only_attached or filtered == "PermissionsPolicy" else None
+    if filtered == "PermissionsBoundary":
+        usage = "bounding"
+    owners = [owner for owner, other in _OWNERS.items() if scope != other]
+    found = await call.services.identity.managed.page(
+        call.account, owners=owners, path_prefix=prefix, usage=usage, after=asked.after, limit=asked.most + 1
+    )
+    return paging.page("Policies", found, asked.most, lambda each: each.arn, shown.policy)
 
 
 @IAM.operation("DeletePolicy", action="iam:DeletePolicy", resource=the_policy, conditions=about_policy)

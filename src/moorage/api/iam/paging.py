@@ -2,11 +2,12 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from moorage.api.aws.query import Parameters, Value, invalid
+from moorage.api.aws.query import Markup, Parameters, Value, invalid
 from moorage.api.iam import fields
+from moorage.pages import Room
 
 T = TypeVar("T")
 
@@ -36,15 +37,49 @@ def after(request: Parameters) -> str:
     return position
 
 
+class Page:
+    """An answer with one list or several, at most `most` items and `pages.PAGE_BYTES` bytes of XML in all of them.
+
+    Offer one item after the other, at least one more than there may be, until one is not taken.
+    """
+
+    def __init__(self, most: int, *members: str) -> None:
+        self._lists: dict[str, list[Value]] = {member: [] for member in members}
+        self._room = Room(most)
+        self._position = ""
+        self._truncated = False
+
+    def takes(self, member: str, item: Value, position: str) -> bool:
+        """Add an item to the list `member`. False if it belongs to the next page; then offer no more.
+
+        `position`: what `after` gives for the page that begins behind the item.
+        """
+        written = Markup.of(item)
+        if self._truncated or not self._room.takes(len(written.encode())):
+            self._truncated = True
+            return False
+        self._lists[member].append(written)
+        self._position = position
+        return True
+
+    def answer(self, *, more: bool = False) -> dict[str, Value]:
+        """The answer; `more`: there are items that were not offered."""
+        truncated = self._truncated or more
+        answer: dict[str, Value] = {**self._lists, "IsTruncated": truncated}
+        if truncated:
+            answer["Marker"] = marker(self._position)
+        return answer
+
+
 def page(
-    member: str, found: Sequence[T], most: int, name: Callable[[T], str], shown: Callable[[T], Value]
+    member: str, found: Iterable[T], most: int, name: Callable[[T], str], shown: Callable[[T], Value]
 ) -> dict[str, Value]:
     """The answer for `found`, which holds one item more than `most` when there is a further page."""
-    items = found[:most]
-    answer: dict[str, Value] = {member: [shown(item) for item in items], "IsTruncated": len(found) > most}
-    if len(found) > most:
-        answer["Marker"] = marker(name(items[-1]))
-    return answer
+    made = Page(most, member)
+    for each in found:
+        if not made.takes(member, shown(each), name(each)):
+            break
+    return made.answer()
 
 
 class Asked(NamedTuple):

@@ -39,10 +39,11 @@ async def get_role(call: IamCall, request: Parameters) -> Mapping[str, Value]:
 @IAM.operation("ListRoles", action="iam:ListRoles", resource=those_under(ROLE))
 async def list_roles(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     most, prefix = paging.limit(request), fields.path_prefix(request)
-    roles = call.services.identity.roles
-    found = await roles.page(call.account, prefix, after=paging.after(request), limit=most + 1)
-    members = {role.id: await shown.role(call, role) for role in found[:most]}
-    return paging.page("Roles", found, most, lambda role: role.name, lambda role: members[role.id])
+    page = paging.Page(most, "Roles")
+    async for role in call.services.identity.roles.each(call.account, prefix, after=paging.after(request)):
+        if not page.takes("Roles", await shown.role(call, role), role.name):
+            break
+    return page.answer()
 
 
 @IAM.operation("UpdateRole", action="iam:UpdateRole", resource=the(ROLE), conditions=about(ROLE))

@@ -12,7 +12,7 @@ from moorage.registry.images import Referrer
 
 MEDIA_TYPE = "application/vnd.oci.image.index.v1+json"
 PAGE = 250
-"""Referrers in one answer, whose annotations have at most `PAGE_BYTES` together."""
+"""Referrers in one answer, whose annotations have at most `pages.PAGE_BYTES` together."""
 
 
 class Descriptor(msgspec.Struct, rename="camel", omit_defaults=True):

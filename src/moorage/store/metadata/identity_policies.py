@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
 from moorage.store.metadata import policies as documents_of_policies
 from moorage.store.metadata.collation import bytewise
@@ -74,15 +74,36 @@ def attached(conn: Connection, identity_id: str) -> list[str]:
     return list(conn.execute(statement.order_by(attachments.c.policy_id)).scalars())
 
 
-def entities_of(conn: Connection, account: str, policy_id: str, *, boundary: bool) -> Sequence[Row[Any]]:
-    """The identities of the account that have the policy attached, or (`boundary`) as their boundary, by name."""
-    found = select(identities).where(identities.c.account == account)
-    if boundary:
-        found = found.where(identities.c.boundary_id == policy_id)
-    else:
-        found = found.join(attachments, attachments.c.identity_id == identities.c.id)
-        found = found.where(attachments.c.policy_id == policy_id)
-    return conn.execute(found.order_by(identities.c.kind, bytewise(conn, identities.c.name_folded))).all()
+def entities_of(
+    conn: Connection,
+    account: str,
+    policy_id: str,
+    kinds: Sequence[str],
+    path_prefix: str,
+    *,
+    attached: bool,
+    bounded: bool,
+    after: tuple[str, str],
+    limit: int,
+) -> Sequence[Row[Any]]:
+    """The next identities of the account that have the policy `attached`, or (`bounded`) as their boundary.
+
+    They are ordered by kind and folded name, and come behind `after`, which is both of an earlier one.
+    """
+    having = select(attachments.c.identity_id).where(attachments.c.policy_id == policy_id)
+    uses = [
+        *([identities.c.id.in_(having)] if attached else []),
+        *([identities.c.boundary_id == policy_id] if bounded else []),
+    ]
+    kind, name = bytewise(conn, identities.c.kind), bytewise(conn, identities.c.name_folded)
+    here = (
+        identities.c.account == account,
+        identities.c.kind.in_(kinds),
+        func.substr(identities.c.path, 1, len(path_prefix)) == path_prefix,
+        or_(kind > after[0], and_(kind == after[0], name > after[1])),
+        or_(*uses),
+    )
+    return conn.execute(select(identities).where(*here).order_by(kind, name).limit(limit)).all()
 
 
 def uses(conn: Connection, account: str) -> tuple[dict[str, int], dict[str, int]]:

@@ -8,7 +8,13 @@ from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, sele
 from moorage.store.metadata import policies as documents_of_policies
 from moorage.store.metadata.collation import bytewise
 from moorage.store.metadata.identities import folded
-from moorage.store.metadata.identity_tables import identity_tags, managed_policies, policy_versions
+from moorage.store.metadata.identity_tables import (
+    attachments,
+    identities,
+    identity_tags,
+    managed_policies,
+    policy_versions,
+)
 from moorage.store.metadata.tables import policy_documents as documents
 
 _DEFAULT = and_(
@@ -57,10 +63,35 @@ def by_ids(conn: Connection, policy_ids: Iterable[str]) -> dict[str, Row[Any]]:
     return {row.id: row for row in conn.execute(_selected().where(managed_policies.c.id.in_(wanted)))}
 
 
-def all_of(conn: Connection, account: str) -> Sequence[Row[Any]]:
-    """The account's policies, by folded name."""
+def all_of(conn: Connection, account: str, after: str = "", limit: int | None = None) -> Sequence[Row[Any]]:
+    """The account's policies, by folded name from `after` on."""
     name = bytewise(conn, managed_policies.c.name_folded)
-    return conn.execute(_selected().where(managed_policies.c.account == account).order_by(name)).all()
+    found = _selected().where(managed_policies.c.account == account, name > after).order_by(name)
+    return conn.execute(found if limit is None else found.limit(limit)).all()
+
+
+def page(
+    conn: Connection,
+    account: str,
+    path_prefix: str,
+    after: str,
+    limit: int,
+    *,
+    attached: bool = False,
+    bounding: bool = False,
+) -> Sequence[Row[Any]]:
+    """The next policies of the account by path and name together, which are behind `after`.
+
+    `attached`, `bounding`: only those attached to some identity, or that are the boundary of one.
+    """
+    column = managed_policies.c
+    place = bytewise(conn, column.path + column.name)
+    here = [column.account == account, func.substr(column.path, 1, len(path_prefix)) == path_prefix, place > after]
+    if attached:
+        here.append(column.id.in_(select(attachments.c.policy_id)))
+    if bounding:
+        here.append(column.id.in_(select(identities.c.boundary_id).where(identities.c.account == account)))
+    return conn.execute(_selected().where(*here).order_by(place).limit(limit)).all()
 
 
 def count(conn: Connection, account: str) -> int:

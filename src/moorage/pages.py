@@ -1,0 +1,25 @@
+"""How many bytes an answer may hold, whatever a client asks for: a worker builds several answers at once."""
+
+from typing import Final
+
+PAGE_BYTES: Final = 4 << 20
+"""Bytes of one page of a list. A single item longer than that is a page of its own."""
+
+
+class Room:
+    """What fits in one page: at most `items` items and `PAGE_BYTES` bytes, but always one item."""
+
+    __slots__ = ("_bytes", "_items", "_taken")
+
+    def __init__(self, items: int) -> None:
+        self._items = items
+        self._bytes = PAGE_BYTES
+        self._taken = 0
+
+    def takes(self, size: int) -> bool:
+        """Count an item of `size` bytes in. False, and the page ends before it, if there is no room for it."""
+        self._bytes -= size
+        if self._taken and (self._bytes < 0 or self._taken >= self._items):
+            return False
+        self._taken += 1
+        return True

@@ -41,7 +41,7 @@ class Kept:
         return await self.identity.pull_tokens.create(ACCOUNT, user, name, ["team/*"], PULL, ends, BY)
 
     async def names(self, user: str | None = None, *, ended: bool = False) -> list[str]:
-        return [each.name for each in await self.identity.pull_tokens.list(ACCOUNT, user, ended=ended)]
+        return [each.name for each in await self.identity.pull_tokens.page(ACCOUNT, user, ended=ended, limit=100)]
 
     async def is_found(self, token: PullToken) -> bool:
         return (await self.identity.credentials.find(token.id))[1] is not None

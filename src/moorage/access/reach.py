@@ -19,14 +19,16 @@ from moorage.identity.entity import Entity
 from moorage.identity.identity import Identity
 from moorage.identity.organizations import Members
 from moorage.names import AccountId, Region, RepositoryRef, repository_name
+from moorage.pages import Room
 from moorage.registry.registry import Registry
 from moorage.settings import Settings
 from moorage.store.metadata.epoch import Epoch
 
 READ_ACCESS: Final = "moorage:ReadAccess"
-MOST: Final = 5_000
-"""Users, roles or repositories in one matrix; more are left out, and that is said."""
-_PAGE: Final = 500
+MOST: Final = 500
+"""Rows in one page of a matrix."""
+_AT_A_TIME: Final = 100
+"""Repositories whose names are read together."""
 
 
 class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,13 +55,40 @@ class Line(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Answer(msgspec.Struct, frozen=True, rename="camel"):
-    """The matrix."""
+    """A page of the matrix."""
 
     rows: list[Line]
     widened: list[Widened] | None
-    """Of a comparison: who may do more than before."""
-    more: bool
-    """Whether there are more users, roles or repositories than are told."""
+    """Of a comparison: who of these may do more than before."""
+    next: str | None
+    """`after` of the next page; None: this is the last one."""
+
+
+class _Page:
+    """Collects the rows of an answer as long as there is room for them."""
+
+    def __init__(self, *, compares: bool) -> None:
+        self._room = Room(MOST)
+        self._rows: list[Line] = []
+        self._widened: list[Widened] | None = [] if compares else None
+        self._last = ""
+        self._next: str | None = None
+
+    def takes(self, row: matrix.Row, past: matrix.Row | None, position: str) -> bool:
+        """False if the row belongs to the next page. `position`: behind it."""
+        line = _line(row, past)
+        gained = [] if past is None else matrix.widened(past, row)
+        if not self._room.takes(len(msgspec.json.encode((line, gained)))):
+            self._next = self._last
+            return False
+        self._rows.append(line)
+        if self._widened is not None:
+            self._widened += gained
+        self._last = position
+        return True
+
+    def answer(self) -> Answer:
+        return Answer(self._rows, self._widened, self._next)
 
 
 def access_arn(account: str) -> str:
@@ -93,8 +122,11 @@ class Reach:
         version: Version,
         before: tuple[RepositoryRef, Version] | None,
         given: Mapping[str, str],
+        after: str = "",
     ) -> Answer:
         """Who may do what with the repository; with `before`, compared with another policy, of it or of another one.
+
+        `after`: `next` of the page before.
 
         Of other accounts' users and roles, kept here or not, what their own policies say is not told: who may read this
         repository's access has no say there. RepositoryNotFound, InvalidParameter.
@@ -104,39 +136,37 @@ class Reach:
         if before is not None:
             _, old = await self._place(*before)
         documents = await self._documents(at, place, old)
-        rows, more = await self._people(at, ref.account, documents)
-        filled = Matrix(given)
-        lines, widened = [], []
-        for person in rows:
+        filled, page = Matrix(given), _Page(compares=old is not None)
+        async for position, person in self._people(at, ref.account, documents, after):
             around = await self._around(at, person, place)
             row = filled.row(person, place, around)
             past = None if old is None else filled.row(person, old, around)
-            lines.append(_line(row, past))
-            if past is not None:
-                widened += matrix.widened(past, row)
+            if not page.takes(row, past, position):
+                break
             await asyncio.sleep(0)  # others take their turn between rows
-        return Answer(lines, None if old is None else widened, more)
+        return page.answer()
 
-    async def of_principal(self, arn: str, account: AccountId, region: Region, given: Mapping[str, str]) -> Answer:
-        """What a user, role or account can reach in the account's repositories. InvalidParameter."""
+    async def of_principal(
+        self, arn: str, account: AccountId, region: Region, given: Mapping[str, str], after: str = ""
+    ) -> Answer:
+        """What a user, role or account can reach in the account's repositories. InvalidParameter.
+
+        `after`: `next` of the page before.
+        """
         person = await self._person(arn, account)
-        filled = Matrix(given)
-        rows: list[Line] = []
-        after = ""
-        while True:
-            names = await self._registry.repositories.names(account, region, after=after, limit=_PAGE)
+        filled, page = Matrix(given), _Page(compares=False)
+        while names := await self._registry.repositories.names(account, region, after=after, limit=_AT_A_TIME):
             for name in names:
-                if len(rows) == MOST:
-                    return Answer(rows, None, more=True)
                 try:
                     at, place = await self._place(RepositoryRef(account, region, repository_name(name)), Version())
                 except RepositoryNotFound:  # deleted just now
                     continue
-                rows.append(_line(filled.row(person, place, await self._around(at, person, place)), None))
+                row = filled.row(person, place, await self._around(at, person, place))
+                if not page.takes(row, None, name):
+                    return page.answer()
                 await asyncio.sleep(0)
-            if len(names) < _PAGE:
-                return Answer(rows, None, more=False)
             after = names[-1]
+        return page.answer()
 
     async def _place(self, ref: RepositoryRef, version: Version) -> tuple[Epoch, Place]:
         """The authorisation epoch, and the repository with that policy."""
@@ -184,20 +214,38 @@ class Reach:
         return list(found.values())
 
     async def _people(
-        self, at: Epoch, owner: AccountId, documents: Sequence[policy.Document]
-    ) -> tuple[list[Person], bool]:
-        """The rows, and whether there are more users and roles."""
-        kept = [each async for each in self._kept_in(owner, MOST + 1)]
-        rows = kept[:MOST]
-        rows += [await self._known_to(owner, entity) for entity in await self._named_by_id(documents)]
+        self, at: Epoch, owner: AccountId, documents: Sequence[policy.Document], after: str
+    ) -> AsyncIterator[tuple[str, Person]]:
+        """Everybody who has a row, with the position behind it: the owner's users and roles, then all others."""
+        section, _, name = after.partition("/")
+        for directory, kind in ((self._identity.users, "user"), (self._identity.roles, "role")):
+            if section in {"", kind}:
+                async for entity in directory.each(owner, "/", after=name):
+                    yield f"{kind}/{entity.name.lower()}", await self._of_entity(entity)
+                section = name = ""
+        begin = int(name) if name.isascii() and name.isdigit() else 0
+        for number, person in enumerate(await self._others(at, owner, documents), 1):
+            if number > begin:
+                yield f"other/{number}", person
+
+    async def _others(self, at: Epoch, owner: AccountId, documents: Sequence[policy.Document]) -> list[Person]:
+        """Whoever has a row and is no user or role of the owner's: as many as the policies name, and a few."""
+        named = [each for each in await self._named_by_id(documents) if each.account != owner]
+        rows = [await self._known_to(owner, entity) for entity in named]
         for each in people.named_in(documents, owner):
-            if each.principal.account == owner and each.kind == "session":
-                rows.append(await self._of_session(each))
-            else:
+            if each.principal.account != owner:
                 rows.append(_seen_from(owner, each))
+            elif each.kind == "session":
+                rows.append(await self._of_session(each))
+            elif each.kind not in {"user", "role"} or await self._kept(each.name) is None:
+                rows.append(each)
         rows += people.other_accounts(_organization(await self._identity.organizations.members(at)))
         rows.append(people.anonymous(pulls=self._settings.anonymous_pull))
-        return people.distinct(rows), len(kept) > MOST
+        return people.distinct(rows)
+
+    async def _kept(self, arn: str) -> Entity | None:
+        """The user or role that has this ARN."""
+        return await self._identity.users.by_arn(arn) or await self._identity.roles.by_arn(arn)
 
     async def _document(self, ref: RepositoryRef, version: Version) -> policy.Document | None:
         policies = self._registry.policies
@@ -221,19 +269,6 @@ class Reach:
             except RepositoryPolicyNotFound:
                 return None
         return policy.parse(await policies.document(name), policy.Kind.REPOSITORY)
-
-    async def _kept_in(self, account: AccountId, most: int) -> AsyncIterator[Person]:
-        """Users and roles of the account, `most` at most."""
-        for page in (self._identity.users.page, self._identity.roles.page):
-            after = ""
-            while most > 0:
-                found = await page(account, "/", after=after, limit=min(_PAGE, most))
-                for entity in found:
-                    yield await self._of_entity(entity)
-                most -= len(found)
-                if len(found) < _PAGE:
-                    break
-                after = found[-1].name.lower()
 
     async def _named_by_id(self, documents: Iterable[policy.Document]) -> list[Entity]:
         """Users and roles that the policies name, as they are stored: by unique id."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final, Literal, NamedTuple
 
-from moorage import policy
+from moorage import pages, policy
 from moorage.access import context
 from moorage.access.authorize import Access
 from moorage.clock import Clock
@@ -24,11 +24,15 @@ Verdict = Literal["allowed", "implicitDeny", "explicitDeny"]
 
 EVERYTHING: Final = "*"
 MOST_STEPS: Final = 50_000
-"""Actions × resources × statements of one page at most: a second of work, and some megabytes of answer."""
+"""Actions × resources × statements of one page at most: a second of work."""
 
 _REPOSITORY: Final = "arn:${Partition}:ecr:${Region}:${Account}:repository/${RepositoryName}"
 _ON_REPOSITORY: Final = frozenset(map(str.lower, policy.ON_REPOSITORY))
 _SESSION: Final = "simulated"
+_OUTCOME: Final = 500
+_MATCHED: Final = 250
+_MISSING: Final = 20
+"""Bytes of XML around an outcome, a matched statement and a missing key."""
 _ACTION: Final = re.compile(r"[A-Za-z0-9-]+:[A-Za-z0-9]+")
 _RESTRICTIVENESS: Final[Mapping[Verdict, int]] = {"allowed": 0, "implicitDeny": 1, "explicitDeny": 2}
 
@@ -194,6 +198,7 @@ class Simulation:
         self._documents += [named.document for level in subject.scp or () for named in level]
         keys = {key.lower(): key for each in self._documents for key in policy.context_keys(each)}
         self._missing = tuple(key for folded, key in keys.items() if folded not in self._context)
+        self._missing_bytes = sum(_MISSING + len(each) for each in self._missing)
         self._spans: dict[tuple[int, int], policy.Span] = {}
 
     def page(self, resources: int) -> int:
@@ -201,7 +206,7 @@ class Simulation:
         statements = sum(len(each.statements) for each in self._documents)
         most = MOST_STEPS // (max(1, resources) * max(1, statements))
         if most == 0:
-            raise QueryError("InvalidInput", "The simulation is too large: ask for fewer resources at once.")
+            raise _too_large()
         return most
 
     async def results(self, actions: Sequence[str], resources: Sequence[str]) -> AsyncIterator[Result]:
@@ -211,9 +216,21 @@ class Simulation:
                 raise QueryError("InvalidInput", f"Invalid Action: {action}")
         for action in actions:
             await asyncio.sleep(0)  # others take their turn between actions
-            outcomes = tuple(self._outcome(action, resource) for resource in resources or (EVERYTHING,))
+            outcomes = self._outcomes(action, resources or (EVERYTHING,))
             verdict = max((each.verdict for each in outcomes), key=_RESTRICTIVENESS.__getitem__)
             yield Result(action, _resource_form(action), verdict, outcomes)
+
+    def _outcomes(self, action: str, resources: Sequence[str]) -> tuple[Outcome, ...]:
+        """InvalidInput when what has to be said of one action is longer than a page."""
+        outcomes, room = [], pages.PAGE_BYTES
+        for resource in resources:
+            outcome = self._outcome(action, resource)
+            room -= _OUTCOME + len(resource) + self._missing_bytes
+            room -= sum(_MATCHED + len(each.source) for each in outcome.matched)
+            if room < 0:
+                raise _too_large()
+            outcomes.append(outcome)
+        return tuple(outcomes)
 
     def _outcome(self, action: str, resource: str) -> Outcome:
         caller = self._subject.caller
@@ -258,6 +275,10 @@ class Simulation:
         if known is None:
             known = self._spans[id(source.document), index] = policy.statement_span(source.document, index)
         return known
+
+
+def _too_large() -> QueryError:
+    return QueryError("InvalidInput", "The simulation is too large: ask for fewer resources at once.")
 
 
 def principal(entity: Entity) -> policy.Principal:

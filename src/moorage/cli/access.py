@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,7 +17,7 @@ from moorage import policy
 from moorage.access import matrix
 from moorage.access.people import Person, anonymous, distinct, named_in, other_accounts, principal_of, role, user
 from moorage.cli import access_page, options, times
-from moorage.cli.client import call
+from moorage.cli.client import pages
 from moorage.cli.policy_file import read_policy
 from moorage.settings import Settings
 
@@ -91,7 +92,7 @@ def access(
             asked["repository"] = repository
             asked["version"] = {} if proposed is None else {"text": read_policy(proposed)}
             asked["before"] = None if diff is None else _version(diff)
-        answer = call(settings, "POST", "/_moorage/access", asked)
+        answer = _whole(pages(settings, "/_moorage/access", asked))
     title = f"Access of {principal}" if principal is not None else f"Access to {repository or proposed}"
     if html is not None:
         html.write_text(access_page.page(title, answer, by_principal=principal is not None))
@@ -101,6 +102,17 @@ def access(
         _show(Console(highlight=False), title, answer, by_principal=principal is not None)
     if fail_on_widening and answer["widened"]:
         raise typer.Exit(1)
+
+
+def _whole(found: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The matrix of all pages."""
+    rows: list[dict[str, Any]] = []
+    widened: list[dict[str, Any]] | None = None
+    for page in found:
+        rows += page["rows"]
+        if page["widened"] is not None:
+            widened = [*(widened or []), *page["widened"]]
+    return {"rows": rows, "widened": widened}
 
 
 def _version(text: str) -> dict[str, Any]:
@@ -157,7 +169,7 @@ def _offline(
             line["before"] = {name: msgspec.to_builtins(past.cell(name)) for name in matrix.CAPABILITIES}
             widened += [msgspec.to_builtins(each) for each in matrix.widened(past, row)]
         rows.append(line)
-    return {"rows": rows, "widened": None if before is None else widened, "more": False}
+    return {"rows": rows, "widened": None if before is None else widened}
 
 
 def _place(document: policy.Document, account: str) -> matrix.Place:
@@ -203,8 +215,6 @@ def _show(console: Console, title: str, answer: dict[str, Any], *, by_principal:
     console.print(table)
     for note, number in notes.items():
         console.print(Text(f"  {number}  {note}"), soft_wrap=True)
-    if answer["more"]:
-        console.print(f"There are more than {len(answer['rows'])}: the rest is left out", style="yellow")
     if answer["widened"] is not None:
         _show_widened(console, answer["widened"])
 

@@ -42,7 +42,6 @@ def page(title: str, answer: dict[str, Any], *, by_principal: bool) -> str:
     """The whole document. Every text in it is escaped: names are other people's."""
     head = "".join(f'<th scope="col">{name}</th>' for name in CAPABILITIES)
     rows = "".join(_row(row, by_principal) for row in answer["rows"])
-    more = "<p>There are more: the rest is left out.</p>" if answer["more"] else ""
     legend = "".join(f"<li>{_answer(name)}: {meaning}</li>" for name, meaning in _LEGEND.items())
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -52,7 +51,7 @@ def page(title: str, answer: dict[str, Any], *, by_principal: bool) -> str:
         f'<ul class="legend">{legend}</ul>'
         f'<div class="scroll" tabindex="0"><table><thead><tr>'
         f'<th scope="col">{"repository" if by_principal else "who"}</th>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>{more}</body></html>\n"
+        f"<tbody>{rows}</tbody></table></div></body></html>\n"
     )
 
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from moorage.cli import options
-from moorage.cli.client import call
+from moorage.cli.client import call, pages
 from moorage.cli.times import end
 from moorage.settings import Settings
 
@@ -94,7 +94,9 @@ def list_tokens(
     port: options.Port = None,
 ) -> None:
     """The account's tokens: what each may do, until when, and when it was used last."""
-    answer = _ask("list", data, port, {"ended": every} | ({} if user is None else {"user": user}))
+    asked: dict[str, Any] = {"ended": every} | ({} if user is None else {"user": user})
+    found = list(pages(Settings.from_environment(data=data, port=port), "/_moorage/tokens/list", asked))
+    answer = {"tokens": [token for page in found for token in page["tokens"]], "now": found[0]["now"]}
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
         return

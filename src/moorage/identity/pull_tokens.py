@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row
@@ -30,6 +30,8 @@ PER_ACCOUNT: Final = 1000
 ENDED_PER_ACCOUNT: Final = 1000
 """Ended tokens of one account that are kept; beyond them the oldest are forgotten."""
 _FORGOTTEN_AT_ONCE: Final = 100
+_AT_A_TIME: Final = 100
+"""Tokens read together, of up to 20 KB each."""
 MOST_PATTERNS: Final = 50
 
 PREFIX: Final = "mrg_"
@@ -160,17 +162,32 @@ class PullTokens:
 
         return await self._db.read(work)
 
-    async def list(self, account: AccountId, user_name: str | None = None, *, ended: bool = False) -> list[PullToken]:
-        """The tokens of the account, or of that user alone, by name; with `ended` also those that are still kept
-        after they were revoked or expired. NoSuchEntity when there is no such user."""
+    async def page(
+        self, account: AccountId, user_name: str | None = None, *, ended: bool = False, after: str = "", limit: int
+    ) -> list[PullToken]:
+        """The next tokens of the account, or of that user alone, by name from `after` (`position_of` one of them) on.
+
+        With `ended` also those that are still kept after they were revoked or expired. NoSuchEntity when there is no
+        such user.
+        """
         at = self._clock.now()
+        name, _, token_id = after.rpartition("/")
 
         def work(conn: Connection) -> list[PullToken]:
             user_id = None if user_name is None else named(conn, USER, account, user_name).id
-            rows = pull_tokens.of_account(conn, account, user_id, None if ended else at)
-            return [_token(conn, row) for row in rows]
+            rows = pull_tokens.page(conn, account, user_id, None if ended else at, (name, token_id), limit)
+            return [_read(row, row.used_at) for row in rows]
 
         return await self._db.read(work)
+
+    async def each(
+        self, account: AccountId, user_name: str | None = None, *, ended: bool = False, after: str = ""
+    ) -> AsyncIterator[PullToken]:
+        """The same, one after the other, as many as are asked for; a few are read at a time."""
+        while found := await self.page(account, user_name, ended=ended, after=after, limit=_AT_A_TIME):
+            for each in found:
+                yield each
+            after = position_of(found[-1])
 
     async def revoke(self, account: AccountId, name: str, by: str) -> PullToken:
         """The token is refused from the next request on, in every worker. PullTokenNotFound."""
@@ -227,8 +244,17 @@ def _owner_arn(account: str, user: Row[Any] | None) -> str:
     return arns.root_arn(account) if user is None else arns.identity_arn(USER.name, account, user.path, user.name)
 
 
+def position_of(token: PullToken) -> str:
+    """Where pages of `PullTokens.page` that come behind this one begin."""
+    return f"{identities.folded(token.name)}/{token.id}"
+
+
 def _token(conn: Connection, row: Row[Any]) -> PullToken:
     used = access_keys.last_use(conn, row.id)
+    return _read(row, None if used is None else used.at)
+
+
+def _read(row: Row[Any], used_at: float | None) -> PullToken:
     owner = arns.root_arn(row.account)
     if row.identity_id is not None:
         owner = arns.identity_arn(USER.name, row.account, row.path, row.user_name)
@@ -242,7 +268,7 @@ def _token(conn: Connection, row: Row[Any]) -> PullToken:
         row.created_by,
         row.expires_at,
         row.revoked_at,
-        None if used is None else used.at,
+        used_at,
     )
 
 

@@ -39,7 +39,9 @@ class Images:
         self._db = db
         self._clock = clock
         self._settings = settings
-        self._recent: Recent[tuple[RepositoryRef, str], Manifest] = Recent(db, lambda found: len(found.body) + 1024)
+        self._recent: Recent[tuple[RepositoryRef, str], Manifest] = Recent(
+            db, "manifests", lambda key, found: 1024 + len(key[0].name) + len(key[1]) + len(found.body)
+        )
         self._pulls = Pulls(db, clock)
 
     async def put(

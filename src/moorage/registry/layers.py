@@ -67,7 +67,7 @@ class Layers:
         self._clock = clock
         self._settings = settings
         self._recent: Recent[tuple[RepositoryRef, str], Layer] = Recent(
-            db, lambda layer: 1024 + len(layer.content or b"")
+            db, "layers", lambda key, layer: 1024 + len(key[0].name) + len(layer.content or b"")
         )
 
     async def availability(

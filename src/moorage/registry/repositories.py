@@ -42,7 +42,6 @@ _ID_POSITION = re.compile(r"~[0-9]{1,18}")
 _FILTER = re.compile(r"[0-9a-zA-Z._*-]{1,128}")
 _WITH_EXCLUSION = ("IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION")
 _STATES_KEPT = 8 << 20
-_WEIGHT = 1024  # bytes that a kept repository takes, roughly
 
 
 class Encryption(msgspec.Struct, frozen=True, gc=False):
@@ -91,7 +90,7 @@ class Repositories:
         self._states: epoch.ReadThroughCache[RepositoryRef, State | None] = epoch.ReadThroughCache(
             epochs, "repository_states", _STATES_KEPT, "value", lambda _, state: _state_size(state)
         )
-        self._found: Recent[RepositoryRef, Repository] = Recent(db, lambda _: _WEIGHT)
+        self._found: Recent[RepositoryRef, Repository] = Recent(db, "repositories", _found_size)
 
     async def create(
         self,
@@ -356,6 +355,11 @@ def _state(conn: Connection, ref: RepositoryRef) -> tuple[int, State | None]:
         return first.epoch, None
     tags = {row.key: row.value for row in found if row.key is not None}
     return first.epoch, State(first.id, first.policy_hash, tags)
+
+
+def _found_size(_ref: RepositoryRef, found: Repository) -> int:
+    """Bytes of a cached repository: the rest is short, and its name there twice."""
+    return 1024 + 2 * len(found.ref.name) + len(found.encryption.kms_key or "") + sum(map(len, found.exclusion_filters))
 
 
 def _resolved(encryption: Encryption, ref: RepositoryRef) -> Encryption:

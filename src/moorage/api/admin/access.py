@@ -22,6 +22,8 @@ class AccessRequest(msgspec.Struct, forbid_unknown_fields=True):
     version: Version = Version()
     before: Version | None = None
     given: dict[str, str] = {}
+    after: str = ""
+    """`next` of the page before."""
 
 
 def _asked_about(call: Call, request: AccessRequest) -> Sequence[Target]:
@@ -35,16 +37,22 @@ def _asked_about(call: Call, request: AccessRequest) -> Sequence[Target]:
     return (_ref(call, request), *(() if other is None else (other,)))
 
 
-@ADMIN.operation("/_moorage/access", action=READ_ACCESS, resource=_asked_about, read_only=True)
+@ADMIN.operation(
+    "/_moorage/access",
+    action=READ_ACCESS,
+    resource=_asked_about,
+    read_only=True,
+    continues=lambda request: bool(request.after),
+)
 async def access(call: Call, request: AccessRequest) -> Response:
     reach = call.services.reach
     if request.principal is not None:
         account = account_of(call, request.account)
-        answer = await reach.of_principal(request.principal, account, call.region, request.given)
+        answer = await reach.of_principal(request.principal, account, call.region, request.given, request.after)
     else:
         before, other = request.before, _other(call, request)
         past = None if before is None else (other or _ref(call, request), before)
-        answer = await reach.of_repository(_ref(call, request), request.version, past, request.given)
+        answer = await reach.of_repository(_ref(call, request), request.version, past, request.given, request.after)
     return Response(msgspec.json.encode(answer), media_type="application/json")
 
 

@@ -11,11 +11,14 @@ from moorage.api.admin.operation import ADMIN, Call
 from moorage.api.authorization import Concealed, Target
 from moorage.errors import InvalidParameter
 from moorage.identity import arns
-from moorage.identity.pull_tokens import PULL, PUSH, PullToken
+from moorage.identity.pull_tokens import PULL, PUSH, PullToken, position_of
+from moorage.pages import Room
 
 CREATE: Final = "moorage:CreatePullToken"
 LIST: Final = "moorage:ListPullTokens"
 REVOKE: Final = "moorage:RevokePullToken"
+_PAGE: Final = 500
+"""Tokens in one answer."""
 
 
 class CreateRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -37,6 +40,8 @@ class ListRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Of this user alone."""
     ended: bool = False
     """Also those that were revoked or are over, while they are kept."""
+    after: str = ""
+    """`next` of the page before."""
 
 
 class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,11 +92,27 @@ async def create(call: Call, request: CreateRequest) -> Response:
     return JSONResponse({"token": _shown(token), "password": secret}, headers={"cache-control": "no-store"})
 
 
-@ADMIN.operation("/_moorage/tokens/list", action=LIST, resource=_listed_owner, read_only=True)
+@ADMIN.operation(
+    "/_moorage/tokens/list",
+    action=LIST,
+    resource=_listed_owner,
+    read_only=True,
+    continues=lambda request: bool(request.after),
+)
 async def listed(call: Call, request: ListRequest) -> Response:
-    services = call.services
-    found = await services.identity.pull_tokens.list(call.account, request.user, ended=request.ended)
-    return JSONResponse({"tokens": [_shown(each) for each in found], "now": services.clock.now()})
+    """A page of them; `next`, unless it is null, is `after` of the next page."""
+    services, room = call.services, Room(_PAGE)
+    tokens: list[dict[str, Any]] = []
+    following, last = None, ""
+    found = services.identity.pull_tokens.each(call.account, request.user, ended=request.ended, after=request.after)
+    async for each in found:
+        shown = _shown(each)
+        if not room.takes(len(msgspec.json.encode(shown))):
+            following = last
+            break
+        tokens.append(shown)
+        last = position_of(each)
+    return JSONResponse({"tokens": tokens, "now": services.clock.now(), "next": following})
 
 
 @ADMIN.operation("/_moorage/tokens/revoke", action=REVOKE, resource=_owner_of_token)

@@ -1,6 +1,8 @@
 """CreateRepository, DescribeRepositories, DeleteRepository and what can be put on one (ecr-behaviour.md §4)."""
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from typing import Final
 
 from moorage.access.authorize import Registry as RegistryResource
 from moorage.access.authorize import Resource
@@ -10,7 +12,12 @@ from moorage.api.ecr.pages import DEFAULT_PAGE, after_token, next_token
 from moorage.api.ecr.service import ECR, EcrCall, by, ref_of, the_repository
 from moorage.errors import InvalidParameter, InvalidTagParameter
 from moorage.names import AccountId, RepositoryName, RepositoryRef
+from moorage.pages import Room
 from moorage.registry.repositories import Encryption, Repository
+
+_ENTRY: Final = 2560
+"""Bytes of a repository in an answer, at most, without its KMS key: that may be any 2,048 characters, so six times as
+many bytes."""
 
 
 def tags_of(tags: Sequence[shapes.Tag] | None) -> Mapping[str, str]:
@@ -67,10 +74,12 @@ async def describe_repositories(
         return shapes.DescribeRepositoriesResponse(repositories=[_shown(call, each) for each in named])
     after = after_token(call, "DescribeRepositories", (account,), request.next_token)
     limit = request.max_results or DEFAULT_PAGE
-    page = await repositories.page(account, call.region, after=int(after or 0), limit=limit + 1)
-    more = str(page[limit - 1].id) if len(page) > limit else None
+    found = await repositories.page(account, call.region, after=int(after or 0), limit=limit + 1)
+    room = Room(limit)
+    page = list(takewhile(lambda each: room.takes(_ENTRY + 6 * len(each.encryption.kms_key or "")), found))
+    more = str(page[-1].id) if len(page) < len(found) else None
     return shapes.DescribeRepositoriesResponse(
-        repositories=[_shown(call, each) for each in page[:limit]],
+        repositories=[_shown(call, each) for each in page],
         next_token=next_token(call, "DescribeRepositories", (account,), more),
     )
 

@@ -112,14 +112,13 @@ async def _simulated(call: IamCall, asked: _Asked, subject: Subject) -> Mapping[
         subject, resource_policy=asked.resource_policy, resource_owner=asked.resource_owner, given=asked.context
     )
     end = asked.begin + min(asked.most, simulation.page(len(asked.resources)))
-    results = simulation.results(asked.actions[asked.begin : end], asked.resources)
-    answer: dict[str, Value] = {
-        "EvaluationResults": [_result(each, asked.resources) async for each in results],
-        "IsTruncated": len(asked.actions) > end,
-    }
-    if len(asked.actions) > end:
-        answer["Marker"] = paging.marker(str(end))
-    return answer
+    page = paging.Page(asked.most, "EvaluationResults")
+    following = asked.begin
+    async for each in simulation.results(asked.actions[asked.begin : end], asked.resources):
+        following += 1
+        if not page.takes("EvaluationResults", _result(each, asked.resources), str(following)):
+            break
+    return page.answer(more=len(asked.actions) > end)
 
 
 @IAM.operation("GetContextKeysForCustomPolicy", action="iam:GetContextKeysForCustomPolicy", resource=nothing)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
 
 from moorage.store.metadata.collation import bytewise
 from moorage.store.metadata.identities import folded
@@ -29,15 +29,23 @@ def named(conn: Connection, account: str, name: str) -> Row[Any] | None:
     return conn.execute(_selected().where(*here)).one_or_none()
 
 
-def of_account(conn: Connection, account: str, user_id: str | None, at: float | None) -> Sequence[Row[Any]]:
-    """The tokens of the account, or of one user of it, by name; those that live at `at`, or every one that is kept."""
-    statement = _selected().where(pull_tokens.c.account == account)
+def page(
+    conn: Connection, account: str, user_id: str | None, at: float | None, after: tuple[str, str], limit: int
+) -> Sequence[Row[Any]]:
+    """The next tokens of the account, or of one user of it: those that live at `at`, or every one that is kept.
+
+    By folded name and id, behind `after`, which is both of an earlier one. With `used_at`: when each was last used.
+    """
+    statement = _selected().add_columns(last_uses.c.at.label("used_at"))
+    statement = statement.outerjoin(last_uses, last_uses.c.id == pull_tokens.c.id)
+    name, token = bytewise(conn, pull_tokens.c.name_folded), bytewise(conn, pull_tokens.c.id)
+    behind = or_(name > after[0], and_(name == after[0], token > after[1]))
+    statement = statement.where(pull_tokens.c.account == account, behind)
     if user_id is not None:
         statement = statement.where(pull_tokens.c.identity_id == user_id)
     if at is not None:
         statement = statement.where(_LIVING, pull_tokens.c.expires_at > at)
-    name = bytewise(conn, pull_tokens.c.name_folded)
-    return conn.execute(statement.order_by(name, pull_tokens.c.created_at)).all()
+    return conn.execute(statement.order_by(name, token).limit(limit)).all()
 
 
 def count_living(conn: Connection, account: str, at: float) -> int:

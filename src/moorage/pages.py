@@ -7,13 +7,16 @@ PAGE_BYTES: Final = 4 << 20
 
 
 class Room:
-    """What fits in one page: at most `items` items and `PAGE_BYTES` bytes, but always one item."""
+    """What fits in one page: at most `items` items and `PAGE_BYTES` bytes, but always one item.
+
+    `lists`: of how many lists of the answer this is one; each has an equal share of the bytes.
+    """
 
     __slots__ = ("_bytes", "_items", "_taken")
 
-    def __init__(self, items: int) -> None:
+    def __init__(self, items: int, *, lists: int = 1) -> None:
         self._items = items
-        self._bytes = PAGE_BYTES
+        self._bytes = PAGE_BYTES // lists
         self._taken = 0
 
     def takes(self, size: int) -> bool:

@@ -3,26 +3,29 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from moorage import policy
-from moorage.access.generate_policy import Usage, grantee, with_sids
+from moorage.access.generate_policy import Usage, grantee, too_much, with_sids
 from moorage.access.matrix import ACTIONS, SIGN_IN
 from moorage.access.recorded import PartLost, Recorded, Records
 from moorage.access.replay import Progress, Replays, with_repository_policy
 from moorage.access.replay_tally import Report
 from moorage.access.repository_policy import MAX_TEXT, RepositoryPolicyCheck
+from moorage.cache import Cache, entry_footprint
 from moorage.errors import InvalidParameter
 from moorage.names import AccountId, RepositoryRef
 from moorage.policy import lint
 from moorage.store.metadata.audit import Decided
 
-_PAGE: Final = 4_000
-_SEEN: Final = 200_000
-"""Different requests remembered; past it the memory starts anew, and equal ones are looked at again."""
+_PAGE: Final = 500
+_SEEN: Final = 32 << 20
+"""Bytes of the different requests that are known; of others, equal ones are looked at again."""
+_TEXT: Final = 256 << 10
+"""Characters of a policy that is shown, though it is too long to be one."""
 _NOT_FOUND: Final = re.compile(r"Principal not found: (.*)", re.DOTALL)
 _ACTIONS: Final = frozenset(ACTIONS) - {"ecr:CreateRepository"}
 """What a policy is made of. CreateRepository is decided on a repository that is not there yet and has no policy."""
@@ -71,7 +74,7 @@ class Generator:
         async for rows, new in self._new(ref.arn, None, since, until):
             read += len(rows)
             requests += sum(row.count for row in rows if _counts(row))
-            await self._use(usage, new, everybody)
+            await self._use(usage, new, everybody, by_network)
             yield Progress(read, max(total, read))
         denies = await self._denies(ref)
         gone: list[str] = []
@@ -80,7 +83,7 @@ class Generator:
             if not statements:
                 yield Generated(None, requests, [], gone, 0, too_long=False, replay=None)
                 return
-            text = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
+            text = _text(statements)
             too_long = len(text) > MAX_TEXT
             if too_long:
                 document = policy.parse(text, policy.Kind.REPOSITORY)
@@ -111,19 +114,16 @@ class Generator:
         account's other policies say of it.
         """
         actions: dict[str, set[str]] = {}
-        asked: list[tuple[Recorded, policy.Policies]] = []
         requests = read = 0
         account = arn.split(":", 5)[4] if arn.count(":") >= 5 else ""
         is_own = account == asking
-        for resource, owner in ((ref.arn, None), *((("*", account),) if is_own else ())):
+        asked = ((ref.arn, None), *((("*", account),) if is_own else ()))
+        for resource, owner in asked:
             async for rows, new in self._new(resource, owner, since, until):
                 read += len(rows)
-                for recorded, policies in new:
-                    caller = recorded.request.principal
-                    if arn in {caller.arn, caller.role_arn} and (resource != "*" or recorded.request.action == SIGN_IN):
-                        actions.setdefault(resource, set()).add(recorded.request.action)
-                        asked.append((recorded, policies))
-                        requests += recorded.count
+                for recorded, _ in _of(arn, resource, new):
+                    actions.setdefault(resource, set()).add(recorded.request.action)
+                    requests += recorded.count
                 yield Progress(read, read)
         if not actions:
             yield Generated(None, 0, [], [], 0, too_long=False, replay=None)
@@ -131,13 +131,17 @@ class Generator:
         statements = with_sids(
             {"Effect": "Allow", "Action": sorted(found), "Resource": resource} for resource, found in actions.items()
         )
-        text = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
+        text = _text(statements)
         named = policy.Named("generated", "", policy.parse(text, policy.Kind.IDENTITY))
-        unallowed = 0
-        for each, policies in asked:
-            known = policies if is_own else policy.Policies(resource=policies.resource, rcp=policies.rcp)
-            if not policy.evaluate(each.request, msgspec.structs.replace(known, identity=(named,))).allowed:
-                unallowed += 1
+        unallowed, of = 0, 2 * read
+        for resource, owner in asked:  # read again, so that not all of them are in memory
+            async for rows, new in self._new(resource, owner, since, until):
+                read += len(rows)
+                for each, policies in _of(arn, resource, new):
+                    known = policies if is_own else policy.Policies(resource=policies.resource, rcp=policies.rcp)
+                    if not policy.evaluate(each.request, msgspec.structs.replace(known, identity=(named,))).allowed:
+                        unallowed += 1
+                yield Progress(read, max(of, read))
         findings = _findings(text, policy.Kind.IDENTITY, ref.account)
         yield Generated(text, requests, findings, [], 0, too_long=False, replay=None, unallowed=unallowed)
 
@@ -145,16 +149,14 @@ class Generator:
         self, resource: str, account: str | None, since: float, until: float
     ) -> AsyncIterator[tuple[list[Decided], list[tuple[Recorded, policy.Policies]]]]:
         """Pages of the record, each with the allowed requests in it that are unlike those before."""
-        seen: set[tuple[str, ...]] = set()
+        seen: Cache[tuple[str, ...], bool] = Cache("generated_from", _SEEN, entry_footprint)
         pages = self._records.decided(resource=resource, account=account, since=since, until=until, page=_PAGE)
         async for rows in pages:
-            if len(seen) > _SEEN:
-                seen.clear()
             firsts = []
             for row in rows:
                 key = (row.caller, row.action, row.context, row.policies)
                 if _counts(row) and key not in seen:
-                    seen.add(key)
+                    seen.keep(key, True)
                     firsts.append(row)
             whole = []
             for recorded in await self._records.whole(firsts):
@@ -166,7 +168,9 @@ class Generator:
                     whole.append((recorded, policies))
             yield rows, whole
 
-    async def _use(self, usage: Usage, new: Sequence[tuple[Recorded, policy.Policies]], everybody: bool) -> None:
+    async def _use(
+        self, usage: Usage, new: Sequence[tuple[Recorded, policy.Policies]], everybody: bool, by_network: bool
+    ) -> None:
         def work() -> None:
             for recorded, policies in new:
                 request = recorded.request
@@ -179,7 +183,8 @@ class Generator:
                 if request.principal.kind == "role" and not _granted(request, policies, named.name):
                     # A boundary or session policy stands in the way of the role, not of the session named itself.
                     named = grantee(request.principal, session=True)
-                usage.add(named, request.action, str(request.context.get("aws:sourceip", "")))
+                address = str(request.context.get("aws:sourceip", "")) if by_network else ""
+                usage.add(named, request.action, address)
 
         await asyncio.to_thread(work)
 
@@ -188,6 +193,24 @@ class Generator:
         statements = json.loads(text)["Statement"] if text else []
         listed = statements if isinstance(statements, list) else [statements]
         return [each for each in listed if each["Effect"] == "Deny"]
+
+
+def _of(
+    arn: str, resource: str, new: Sequence[tuple[Recorded, policy.Policies]]
+) -> Iterator[tuple[Recorded, policy.Policies]]:
+    """The requests of that user or role; on no resource (`*`) only its sign-ins."""
+    for recorded, policies in new:
+        caller = recorded.request.principal
+        if arn in {caller.arn, caller.role_arn} and (resource != "*" or recorded.request.action == SIGN_IN):
+            yield recorded, policies
+
+
+def _text(statements: Sequence[dict[str, Any]]) -> str:
+    """LimitExceeded where it is so long that nobody could use it."""
+    text = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
+    if len(text) > _TEXT:
+        raise too_much()
+    return text
 
 
 def _counts(row: Decided) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 
 from moorage import policy
 from moorage.access.matrix import DELETE, PULL, PUSH, SIGN_IN
+from moorage.errors import LimitExceeded
 
 _PULL: Final = frozenset(PULL)
 _PUSH: Final = frozenset(PUSH)
@@ -22,6 +23,10 @@ _NAMES: Final = (
 """Sets of actions that have a name among people."""
 MOST_NETWORKS: Final = 60
 """Networks in one statement; where more were seen, those of a neighbourhood (/24, /64) are taken together."""
+
+
+_MOST: Final = 50_000
+"""Different grantees, actions and addresses together, some 300 bytes each."""
 
 
 class Grantee(msgspec.Struct, frozen=True, order=True):
@@ -39,9 +44,16 @@ class Usage:
 
     def __init__(self) -> None:
         self._used: dict[Grantee, dict[str, set[str]]] = {}
+        self._count = 0
 
     def add(self, grantee: Grantee, action: str, source_ip: str) -> None:
-        self._used.setdefault(grantee, {}).setdefault(action, set()).add(source_ip)
+        """LimitExceeded when there are too many to make a policy of."""
+        addresses = self._used.setdefault(grantee, {}).setdefault(action, set())
+        if source_ip not in addresses:
+            self._count += 1
+            if self._count > _MOST:
+                raise too_much()
+            addresses.add(source_ip)
 
     def forget(self, name: str) -> None:
         """Leave somebody out (who is no longer there)."""
@@ -58,6 +70,10 @@ class Usage:
             groups.setdefault(key, []).append(grantee.name)
         statements = [_statement(*key, sorted(names)) for key, names in sorted(groups.items())]
         return with_sids(statements)
+
+
+def too_much() -> LimitExceeded:
+    return LimitExceeded("Too many different callers, actions and addresses for one policy. Choose a shorter time.")
 
 
 def _statement(

@@ -7,7 +7,7 @@ moment, its condition-key values, its time. Only the repository's policy is anot
 import asyncio
 import contextlib
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -18,7 +18,7 @@ from moorage.access.context import clock
 from moorage.access.recorded import PartLost, Recorded, Records, named_in
 from moorage.access.recovery import may_recover
 from moorage.access.replay_tally import Report, Tally, Verdict
-from moorage.cache import Cache
+from moorage.cache import Cache, entry_footprint
 from moorage.clock import Clock
 from moorage.errors import RepositoryPolicyNotFound
 from moorage.names import RepositoryRef
@@ -30,8 +30,13 @@ Baseline = Literal["in-force", "recorded"]
 """What the proposed policy is compared with: the one in force now, or what was decided when the request was made."""
 
 _PAGE: Final = 4_000
-_KEPT: Final = 100_000
-"""Verdicts remembered; past it the memory starts anew."""
+_VERDICTS: Final = 32 << 20
+"""Bytes of verdicts that are cached."""
+_SETS: Final = 16 << 20
+"""Bytes of policy sets that are cached, with their documents."""
+_PARTS: Final = 64
+_POINTS: Final = 4 << 20
+"""Bytes of turning points that are cached, with their documents."""
 _PLANS: Final = 16 << 20
 """Bytes of plans that are cached."""
 _ANSWERS: Final = 8 << 20
@@ -58,6 +63,21 @@ class _Sets(msgspec.Struct, frozen=True, gc=False):
     after: policy.Policies
     turns: tuple[int, ...] | None
     """The seconds, in order, at which they may come to say something else; None: any (`policy.turning_points`)."""
+
+
+_SetsByPart: TypeAlias = dict[str, _Sets | None]
+"""By the part of the record that holds them."""
+
+
+def _size_of_sets(_part: str, sets: _Sets | None) -> int:
+    return 2000 if sets is None else 2000 + 32 * len(sets.turns or ())
+
+
+def _documents_of(sets: _Sets | None) -> Iterable[policy.Document]:
+    if sets is None:
+        return ()
+    compared = [each for each in (sets.before, sets.after) if each is not None]
+    return [document for each in compared for document in each.documents()]
 
 
 class Replays:
@@ -105,7 +125,9 @@ class Trial:
         self._after = after
         self._compares = compares
         self._root_recovers = root_recovers
-        self._turns: dict[int, tuple[policy.Document, frozenset[int] | None]] = {}
+        self._turns: Cache[int, tuple[policy.Document, frozenset[int] | None]] = Cache(
+            "replay_turns", _POINTS, lambda _, found: 500 + 60 * len(found[1] or ()), lambda found: (found[0],)
+        )
         self._plans: Cache[tuple[int, policy.Principal, str], policy.Plan] = Cache(
             "replay_plans", _PLANS, lambda _, plan: 500 + plan.size, lambda plan: plan.documents
         )
@@ -160,8 +182,9 @@ class Trial:
 
     def _turning_points(self, document: policy.Document) -> frozenset[int] | None:
         known = self._turns.get(id(document))
-        if known is None:
-            known = self._turns[id(document)] = (document, policy.turning_points(document))
+        if known is None:  # it holds on to its document, so that no other gets its id while it is cached
+            known = (document, policy.turning_points(document))
+            self._turns.keep(id(document), known)
         return known[1]
 
 
@@ -174,8 +197,8 @@ class Replay:
         self._resource = resource
         self._since = since
         self._until = until
-        self._sets: dict[str, _Sets | None] = {}
-        self._verdicts: dict[_Key, Verdict | None] = {}
+        self._sets: Cache[str, _Sets | None] = Cache("replay_sets", _SETS, _size_of_sets, _documents_of)
+        self._verdicts: Cache[_Key, Verdict | None] = Cache("replay_verdicts", _VERDICTS, entry_footprint)
 
     async def run(self) -> AsyncIterator[Progress | Report]:
         """How far it is, now and then; at the end, and last, what it found.
@@ -188,70 +211,94 @@ class Replay:
         read = 0
         pages = self._records.decided(resource=self._resource, since=self._since, until=self._until, page=_PAGE)
         async for rows in pages:
+            for some in _alike(rows):
+                sets = await self._read_sets(some)
+                verdicts = await self._learn(some, sets)
+                await asyncio.to_thread(self._count, tally, some, sets, verdicts)
             read += len(rows)
-            await self._read_sets(rows)
-            await self._learn(rows)
-            await asyncio.to_thread(self._count, tally, rows)
             yield Progress(read, max(total, read))
         yield await asyncio.to_thread(tally.report)
 
-    async def _learn(self, rows: Sequence[Decided]) -> None:
-        """Decide what is not decided yet."""
-        if len(self._verdicts) > _KEPT:
-            self._verdicts.clear()
-        firsts: dict[_Key, Decided] = await asyncio.to_thread(self._new, rows)
-        if not firsts:
-            return
+    async def _learn(self, rows: Sequence[Decided], sets: _SetsByPart) -> dict[_Key, Verdict | None]:
+        """The verdicts on the rows; None where one cannot be made. What was not decided before is decided now."""
+        verdicts, firsts = await asyncio.to_thread(self._known, rows, sets)
         keys = {row.id: key for key, row in firsts.items()}
-        whole = await self._records.whole(list(firsts.values()))
-        decided = await asyncio.to_thread(self._decide, whole)
-        for key in firsts:
-            self._verdicts[key] = None  # unless it could be read
-        for name, verdict in decided:
-            self._verdicts[keys[name]] = verdict
+        whole = await self._records.whole(list(firsts.values())) if firsts else []
+        decided: dict[_Key, Verdict | None] = dict.fromkeys(firsts)
+        for name, verdict in await asyncio.to_thread(self._decide, whole, sets):
+            decided[keys[name]] = verdict
+        for key, each in decided.items():
+            self._verdicts.keep(key, each)
+        return verdicts | decided
 
-    async def _read_sets(self, rows: Sequence[Decided]) -> None:
-        for part in {row.policies for row in rows} - self._sets.keys():
+    async def _read_sets(self, rows: Sequence[Decided]) -> _SetsByPart:
+        """The policy sets of the rows; None where the record does not hold them any more."""
+        found: _SetsByPart = {}
+        for part in {row.policies for row in rows}:
+            if part in self._sets:
+                found[part] = self._sets[part]
+                continue
             try:
-                self._sets[part] = self._trial.sets(await self._records.policies(part))
+                found[part] = self._trial.sets(await self._records.policies(part))
             except PartLost:
-                self._sets[part] = None
+                found[part] = None
+            self._sets.keep(part, found[part])
+        return found
 
-    def _new(self, rows: Sequence[Decided]) -> dict[_Key, Decided]:
+    def _known(
+        self, rows: Sequence[Decided], sets: _SetsByPart
+    ) -> tuple[dict[_Key, Verdict | None], dict[_Key, Decided]]:
+        """The verdicts that are cached, and of the others the first row of each."""
+        known: dict[_Key, Verdict | None] = {}
         firsts: dict[_Key, Decided] = {}
         for row in rows:
-            key = self._key(row)
-            if key not in self._verdicts:
+            key = _key(row, sets[row.policies])
+            if key in self._verdicts:
+                known[key] = self._verdicts[key]
+            else:
                 firsts.setdefault(key, row)
-        return firsts
+        return known, firsts
 
-    def _key(self, row: Decided) -> _Key:
-        """What the verdict hangs on."""
-        sets = self._sets[row.policies]
-        turns = () if sets is None else sets.turns
-        same = (row.caller, row.action, row.context, row.policies, row.allowed)
-        if turns == ():
-            return same
-        first, last = int(row.at), int(row.last)
-        if turns is None:
-            return (*same, first, last)
-        return (*same, bisect_right(turns, first), bisect_right(turns, last))
-
-    def _decide(self, whole: Sequence[Recorded]) -> list[tuple[str, Verdict]]:
+    def _decide(self, whole: Sequence[Recorded], sets: _SetsByPart) -> list[tuple[str, Verdict]]:
         decided = []
         for recorded in whole:
-            sets = self._sets[recorded.policies]
-            if sets is not None and _is_replayable(recorded, sets):
-                decided.append((recorded.id, self._trial.verdict(recorded, sets)))
+            on = sets[recorded.policies]
+            if on is not None and _is_replayable(recorded, on):
+                decided.append((recorded.id, self._trial.verdict(recorded, on)))
         return decided
 
-    def _count(self, tally: Tally, rows: Sequence[Decided]) -> None:
+    def _count(
+        self, tally: Tally, rows: Sequence[Decided], sets: _SetsByPart, verdicts: Mapping[_Key, Verdict | None]
+    ) -> None:
         for row in rows:
-            verdict = self._verdicts[self._key(row)]
+            verdict = verdicts[_key(row, sets[row.policies])]
             if verdict is None:
                 tally.unreadable += 1
             else:
                 tally.add(row, verdict)
+
+
+def _alike(rows: Sequence[Decided]) -> Iterator[Sequence[Decided]]:
+    """The rows in their order, in pieces of at most `_PARTS` different policy sets: all sets of one are in memory."""
+    begin, parts = 0, set[str]()
+    for number, row in enumerate(rows):
+        if len(parts) == _PARTS and row.policies not in parts:
+            yield rows[begin:number]
+            begin, parts = number, set()
+        parts.add(row.policies)
+    yield rows[begin:]
+
+
+def _key(row: Decided, sets: _Sets | None) -> _Key:
+    """What the verdict on a row depends on, beside the policies compared."""
+    turns = () if sets is None else sets.turns
+    same = (row.caller, row.action, row.context, row.policies, row.allowed)
+    if turns == ():
+        return same
+    first, last = int(row.at), int(row.last)
+    if turns is None:
+        return (*same, first, last)
+    return (*same, bisect_right(turns, first), bisect_right(turns, last))
 
 
 def _is_replayable(recorded: Recorded, sets: _Sets) -> bool:

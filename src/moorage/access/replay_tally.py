@@ -1,18 +1,27 @@
 """What a replay found, counted: who would lose access, who would gain it, and for whom nothing would change."""
 
 from collections import deque
-from typing import Final
+from collections.abc import Iterable, Sized
+from itertools import takewhile
+from typing import Final, TypeVar
 
 import msgspec
 
 from moorage.access.context import instant
+from moorage.cache import entry_footprint
+from moorage.pages import Room
 from moorage.store.metadata.audit import Decided
+
+T = TypeVar("T")
 
 SHOWN: Final = 1_000
 """Principals and actions told at most of each kind, those with the most requests first; the totals are whole."""
 COUNTED: Final = 20_000
 """Principals with an action that are counted apart; further ones are counted together, under `OTHERS`."""
 OTHERS: Final = "(others)"
+_BYTES: Final = 16 << 20
+"""Bytes of what is counted apart, with room for examples; what comes then is counted under `OTHERS`."""
+_LISTS: Final = 3
 _EXAMPLES: Final = 3
 
 
@@ -88,14 +97,11 @@ class _Bucket:
         self.requests = 0
         self.first = first
         self.last = first
-        self.newest: deque[tuple[Decided, Verdict]] = deque(maxlen=_EXAMPLES)
+        self.newest: deque[Example] = deque(maxlen=_EXAMPLES)
 
     def changed(self, principal: str, action: str) -> Changed:
-        examples = [
-            Example(row.id, instant(int(row.at)), row.principal, verdict.source_ip, verdict.reason)
-            for row, verdict in reversed(self.newest)
-        ]
-        return Changed(principal, action, self.requests, instant(int(self.first)), instant(int(self.last)), examples)
+        first, last = instant(int(self.first)), instant(int(self.last))
+        return Changed(principal, action, self.requests, first, last, [*reversed(self.newest)])
 
 
 class Tally:
@@ -109,6 +115,7 @@ class Tally:
         self.decisions = 0
         self.unreadable = 0
         self._otherwise = 0
+        self._room = _BYTES
 
     def add(self, row: Decided, verdict: Verdict) -> None:
         """One row of the record."""
@@ -122,24 +129,33 @@ class Tally:
             return
         buckets = self._lost if verdict.before else self._gained
         key = (verdict.principal, row.action)
+        example = Example(row.id, instant(int(row.at)), row.principal, verdict.source_ip, verdict.reason)
         bucket = buckets.get(key)
         if bucket is None:
-            if len(buckets) >= COUNTED:
+            if not self._has_room(buckets, entry_footprint(key, example) * _EXAMPLES):
                 key = (OTHERS, OTHERS)
             bucket = buckets.setdefault(key, _Bucket(row.at))
         bucket.requests += count
         bucket.last = max(bucket.last, row.last)
-        bucket.newest.append((row, verdict))
+        bucket.newest.append(example)
 
     def _keep(self, verdict: Verdict, count: int) -> None:
         kept = self._kept.get(verdict.principal)
         if kept is None:
-            principal = verdict.principal if len(self._kept) < COUNTED else OTHERS
+            has_room = self._has_room(self._kept, entry_footprint(verdict.principal, [0, 0]))
+            principal = verdict.principal if has_room else OTHERS
             kept = self._kept.setdefault(principal, [0, 0])
         kept[not verdict.after] += count
 
+    def _has_room(self, counted: Sized, size: int) -> bool:
+        """Whether one more may be counted apart; then its bytes are counted too."""
+        if len(counted) >= COUNTED or self._room < size:
+            return False
+        self._room -= size
+        return True
+
     def report(self) -> Report:
-        """The figures so far."""
+        """The figures so far. Its lists have at most `SHOWN` entries, and `pages.PAGE_BYTES` together."""
         moved = {principal for buckets in (self._lost, self._gained) for principal, _ in buckets}
         unchanged = [
             Unchanged(principal, allowed, denied)
@@ -159,7 +175,7 @@ class Tally:
             unchanged_principals=len(unchanged),
             lost=_told(self._lost),
             gained=_told(self._gained),
-            unchanged=unchanged[:SHOWN],
+            unchanged=_fitting(unchanged),
             decided_otherwise=self._otherwise,
             unreadable=self.unreadable,
         )
@@ -171,4 +187,9 @@ def _requests(buckets: dict[tuple[str, str], _Bucket]) -> int:
 
 def _told(buckets: dict[tuple[str, str], _Bucket]) -> list[Changed]:
     order = sorted(buckets.items(), key=lambda each: (-each[1].requests, each[0]))
-    return [bucket.changed(*key) for key, bucket in order[:SHOWN]]
+    return _fitting(bucket.changed(*key) for key, bucket in order[:SHOWN])
+
+
+def _fitting(entries: Iterable[T]) -> list[T]:
+    room = Room(SHOWN, lists=_LISTS)
+    return list(takewhile(lambda each: room.takes(len(msgspec.json.encode(each))), entries))

@@ -13,8 +13,9 @@ from moorage.identity import sessions as of_sessions
 from moorage.identity.pull_tokens import PULL, PullTokens
 from moorage.identity.sessions import Sessions
 from moorage.jobs.sweep import EXPIRED_SESSION_SECONDS, Sweep
-from moorage.names import AccountId, RepositoryName
+from moorage.names import AccountId, RepositoryName, RepositoryRef
 from moorage.registry.image import ImageId
+from moorage.registry.policies import RepositoryPolicies
 from moorage.registry.trash import Trash
 from moorage.sealing import Sealer
 from moorage.store.metadata import access_keys, history, identities
@@ -82,7 +83,7 @@ async def test_pull_tokens(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Non
         bench.clock.set(bench.clock.now() + 1)
     await tokens.create(ACCOUNT, None, "other", ["team/*"], PULL, bench.clock.now() + DAY, BY)
     assert await count(bench, pull_tokens) == 1 + 3
-    assert [each.name for each in await tokens.list(ACCOUNT)] == ["other"]
+    assert [each.name for each in await tokens.page(ACCOUNT, limit=100)] == ["other"]
 
 
 async def test_access_keys(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +119,28 @@ async def test_a_table_of_histories_has_so_many_rows(bench: Bench, monkeypatch: 
         await bench.image("ab"[number % 2], tag="moving")
     await sweep(bench)
     assert await count(bench, tag_history) == 6 + 1
+
+
+@pytest.mark.parametrize("flooded_first", [True, False])
+async def test_one_account_does_not_use_up_the_history_of_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, flooded_first: bool
+) -> None:
+    monkeypatch.setattr(history, "MOST", 6)
+    monkeypatch.setattr("moorage.jobs.sweep.BATCH", 3)
+    other = REF._replace(account=AccountId("999999999999"))
+    await bench.repositories.create(other, by=BY)
+    policies = RepositoryPolicies(bench.db, bench.clock)
+
+    async def change(ref: RepositoryRef, times: int) -> None:
+        for number in range(times):
+            await policies.set(ref, f'{{"Version":"{ref.account} {number}"}}', by=BY)
+
+    for ref, times in ((REF, 20), (other, 5)) if flooded_first else ((other, 5), (REF, 20)):
+        await change(ref, times)
+    for _ in range(2):
+        await sweep(bench)
+        assert len(await policies.history(other)) == 5
+        assert len(await policies.history(REF)) == 6
 
 
 async def test_identities_that_are_made_and_deleted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

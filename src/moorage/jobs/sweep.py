@@ -6,6 +6,7 @@ finds it gone, never half of it. Rows go first, bytes after: what a crash leaves
 
 import asyncio
 import math
+from collections import Counter
 from typing import NamedTuple
 
 import structlog
@@ -196,17 +197,45 @@ class Sweep:
     async def _drop_histories(self) -> None:
         """What tags, policies and identities were, once that is longer ago than audit records and trash are kept."""
         before = self._before_record()
+        ids = await self._db.read(history.ids)
         for each in history.HISTORIES:
+            oldest = await self._oldest_kept(each, *ids.get(each.table.name, (0, 0)))
             after = 0
-            while page := await self._page_of_history(each, after, before):
+            while page := await self._page_of_history(each, after, before, oldest):
                 after = page[-1][0]
                 superseded = [row_id for row_id, superseded in page if superseded]
                 if superseded:
                     await self._drop_history(each, superseded)
                 await asyncio.sleep(0)
 
-    async def _page_of_history(self, of: history.History, after: int, before: float) -> list[tuple[int, bool]]:
-        return await self._db.read(lambda conn: history.page(conn, of, after, before, history.MOST, BATCH))
+    async def _oldest_kept(self, of: history.History, lowest: int, highest: int) -> dict[str, int]:
+        """Of each account that has more rows than it may, the id of the oldest that it keeps.
+
+        `lowest`, `highest`: the ids in the table. Found from the newest row on, so that others who delete the oldest
+        ones at the same time make no difference.
+        """
+        counted: Counter[str] = Counter()
+        oldest: dict[str, int] = {}
+        below = highest + 1
+        while below - lowest > history.MOST or counted:
+            rows = await self._owners(of, below)
+            if not rows:
+                break
+            for row_id, account in rows:
+                counted[account] += 1
+                if counted[account] == history.MOST:
+                    oldest[account] = row_id
+            below = rows[-1][0]
+            await asyncio.sleep(0)
+        return oldest
+
+    async def _owners(self, of: history.History, below: int) -> list[tuple[int, str]]:
+        return await self._db.read(lambda conn: history.owners(conn, of, below, BATCH))
+
+    async def _page_of_history(
+        self, of: history.History, after: int, before: float, oldest: dict[str, int]
+    ) -> list[tuple[int, bool]]:
+        return await self._db.read(lambda conn: history.page(conn, of, after, before, oldest, BATCH))
 
     async def _drop_history(self, of: history.History, ids: list[int]) -> None:
         await self._db.transaction(lambda conn: history.drop(conn, of, ids), long=True)

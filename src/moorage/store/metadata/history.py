@@ -7,19 +7,20 @@ newest row of an owner that has nothing any more (its value is null) is needed u
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, Table, delete, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Table, delete, func, literal, select
 
 from moorage.store.metadata import documents
 from moorage.store.metadata.identity_tables import identity_history
 from moorage.store.metadata.tables import (
     organization_history,
     registry_policy_history,
+    repositories,
     repository_policy_history,
     tag_history,
 )
 
 MOST: Final = 1_000_000
-"""Rows of one table that are kept: older ones are deleted early, except what is in force."""
+"""Rows of one table and account that are kept: older ones are deleted early, except what is in force."""
 MOST_OF_POLICY: Final = 1000
 """Entries in the history of one policy; older ones are deleted early."""
 _TRIMMED_AT_ONCE: Final = 500
@@ -43,26 +44,63 @@ ORGANIZATIONS: Final = History(organization_history, (), None)
 HISTORIES: Final = (TAGS, REPOSITORY_POLICIES, REGISTRY_POLICIES, IDENTITIES, ORGANIZATIONS)
 
 
-def page(
-    conn: Connection, history: History, after: int, before: float, most: int, limit: int
-) -> list[tuple[int, bool]]:
-    """The next rows after the id `after` that may be deleted: id, and whether the row is no longer needed.
+def ids(conn: Connection) -> dict[str, tuple[int, int]]:
+    """The lowest and the highest id in each table that is not empty."""
+    found = {}
+    for each in HISTORIES:
+        column = each.table.c.id
+        lowest, highest = conn.execute(select(func.min(column), func.max(column))).one()
+        if highest is not None:
+            found[each.table.name] = (lowest, highest)
+    return found
 
-    These are rows older than `before`, and rows that are not among the newest `most` of the table.
+
+def owners(conn: Connection, history: History, below: int, limit: int) -> list[tuple[int, str]]:
+    """Ids below `below`, the highest first, with the account of each row (empty: it is everybody's)."""
+    row = history.table
+    found = select(row.c.id, _account(history).label("account")).select_from(_with_account(history))
+    return [
+        (each.id, each.account)
+        for each in conn.execute(found.where(row.c.id < below).order_by(row.c.id.desc()).limit(limit))
+    ]
+
+
+def _with_account(history: History) -> FromClause:
+    row = history.table
+    if "repository_id" in row.c:
+        return row.join(repositories, repositories.c.id == row.c.repository_id)
+    return row
+
+
+def _account(history: History) -> ColumnElement[str]:
+    if "repository_id" in history.table.c:
+        return repositories.c.account
+    return history.table.c.account if "account" in history.table.c else literal("")
+
+
+def page(
+    conn: Connection, history: History, after: int, before: float, oldest: Mapping[str, int], limit: int
+) -> list[tuple[int, bool]]:
+    """The next rows after the id `after`: id, and whether the row is no longer needed. Empty when the rest is needed.
+
+    Rows may go that are older than `before`, or below the id `oldest` of their account: it has too many.
     """
     row, newer = history.table, history.table.alias("newer")
     same = (newer.c[name] == row.c[name] for name in history.owner)
     successor = select(newer.c.at).where(*same, newer.c.id > row.c.id).order_by(newer.c.id).limit(1).scalar_subquery()
-    columns = [row.c.id, row.c.at, successor.label("until")]
+    columns = [row.c.id, row.c.at, _account(history).label("account"), successor.label("until")]
     if history.value is not None:
         columns.append(row.c[history.value].is_(None).label("ended"))
-    last = (conn.execute(select(func.max(row.c.id))).scalar_one() or 0) - most
-    found = conn.execute(select(*columns).where(row.c.id > after).order_by(row.c.id).limit(limit))
-    return [
-        (each.id, _is_over(each.until, before, early=each.id <= last, ended=history.value is not None and each.ended))
-        for each in found
-        if each.at < before or each.id <= last
-    ]
+    statement = select(*columns).select_from(_with_account(history)).where(row.c.id > after)
+    last = max(oldest.values(), default=0)
+    found = []
+    for each in conn.execute(statement.order_by(row.c.id).limit(limit)):
+        early, old = each.id < oldest.get(each.account, 0), each.at < before
+        ended = history.value is not None and each.ended
+        if old or each.id < last:
+            over = (early or old) and _is_over(each.until, before, early=early, ended=ended)
+            found.append((each.id, over))
+    return found
 
 
 def _is_over(until: float | None, before: float, *, early: bool, ended: bool) -> bool:

@@ -62,6 +62,8 @@ class Inside:
             "x-amz-date": "20260101T000000Z",
             "authorization": f"AWS4-HMAC-SHA256 Credential={scope_of_key}, SignedHeaders=host, Signature={'0' * 64}",
         } | {name.replace("_", "-"): value for name, value in headers.items()}
+        if not target:
+            del sent["x-amz-target"]
         if isinstance(body, bytes):
             sent.setdefault("content-length", str(len(body)))
             body = [body]

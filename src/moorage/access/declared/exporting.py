@@ -48,7 +48,7 @@ class Exporter:
             """Whether there was room for all that waited."""
             nonlocal at, path
             for entry, text in zip(waiting, await asyncio.to_thread(_written, account, path, waiting), strict=True):
-                if not room.takes(len(text.encode())):
+                if not room.takes(len(msgspec.json.encode(text))):
                     return False
                 texts.append(text)
                 at, path = entry.position, _path(account, entry.position)
@@ -65,7 +65,7 @@ class Exporter:
             if at is None:
                 texts.append(writing.part((writing.ACCOUNTS, account), {}, (writing.ACCOUNTS,)))
         text = await self.organization() if organization else ""
-        if not room.takes(len(text.encode())):
+        if not room.takes(len(msgspec.json.encode(text))):
             return Page("".join(texts), _text(Position(_ORGANIZATION)))
         return Page("".join([*texts, text]), None)
 

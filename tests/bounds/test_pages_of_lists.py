@@ -26,6 +26,7 @@ TRUST = {
     "Statement": {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"},
 }
 ALLOW = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}}
+FORM = "application/x-www-form-urlencoded; charset=utf-8"
 NAMES = [f"n{number:02}" for number in range(18)]
 
 
@@ -38,8 +39,7 @@ async def registry(database_settings: Settings, monkeypatch: pytest.MonkeyPatch)
 
 async def iam(registry: Inside, operation: str, **fields: Any) -> Reply:
     body = urlencode({"Action": operation, "Version": "2010-05-08", **fields}).encode()
-    form = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
-    reply = await registry.ask("", body, service="iam", **form)
+    reply = await registry.ask("", body, service="iam", content_type=FORM)
     assert reply.status == 200, reply
     return reply
 
@@ -142,8 +142,7 @@ async def test_simulations(registry: Inside) -> None:
     assert found == list(actions.values())
     resources = {f"ResourceArns.member.{number}": f"arn:aws:ecr:::{number:0900}" for number in range(1, 101)}
     body = urlencode({"Action": "SimulateCustomPolicy", "Version": "2010-05-08", **asked, **resources}).encode()
-    form = {"content-type": "application/x-www-form-urlencoded"}
-    reply = await registry.ask("", body, service="iam", **form)
+    reply = await registry.ask("", body, service="iam", content_type=FORM)
     assert reply.status == 400
     assert b"ask for fewer resources at once" in reply.body
 
@@ -155,8 +154,7 @@ async def test_inline_policies_of_one_identity_are_bounded_with_their_white_spac
         await iam(registry, "PutRolePolicy", RoleName="ci", PolicyName=f"p{number}", PolicyDocument=text)
     fields = {"RoleName": "ci", "PolicyName": "p4", "PolicyDocument": text}
     body = urlencode({"Action": "PutRolePolicy", "Version": "2010-05-08", **fields}).encode()
-    form = {"content-type": "application/x-www-form-urlencoded"}
-    reply = await registry.ask("", body, service="iam", **form)
+    reply = await registry.ask("", body, service="iam", content_type=FORM)
     assert (reply.status, b"<Code>LimitExceeded</Code>" in reply.body) == (409, True)
     assert b"white space included" in reply.body
 

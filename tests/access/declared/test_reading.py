@@ -33,7 +33,8 @@ HEAD = f'accounts:\n  "{ACCOUNT}":\n'
 
 def write(file: File) -> str:
     """The file as `moorage export` puts it together."""
-    texts, before = [f"{writing.HEAD}{writing.ACCOUNTS}:{'' if file.accounts else ' {}'}\n"], ("accounts",)
+    before: tuple[str, ...] = ("accounts",)
+    texts = [f"{writing.HEAD}{writing.ACCOUNTS}:{'' if file.accounts else ' {}'}\n"]
     for name, account in file.accounts.items():
         texts += [] if account != Account() else [writing.part(("accounts", name), {}, before)]
         for section in SECTIONS:

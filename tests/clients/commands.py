@@ -6,6 +6,7 @@ import subprocess
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from tests.running import run
@@ -18,14 +19,25 @@ class Client(ABC):
     work: Path
     layout: Path  # an OCI layout holding an image tagged v1
     environment: dict[str, str] = field(default_factory=dict)
+    # For sockets, whose paths have at most 107 characters, and podman's runroot, which has at most 50: pytest's
+    # directories are deeper. skopeo, podman and buildah keep passwords here as well, not in HOME.
+    _runtime: TemporaryDirectory[str] = field(
+        default_factory=lambda: TemporaryDirectory(prefix="moorage-", dir="/tmp", ignore_cleanup_errors=True)
+    )
     program: ClassVar[str]
     shows_reason: ClassVar[bool] = True  # does it print the body of a 403?
+
+    @property
+    def runtime(self) -> Path:
+        """A directory of its own with a short path, removed by `close`."""
+        return Path(self._runtime.name)
 
     def call(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         environment = {
             **os.environ,
             "HOME": str(self.work),
             "DOCKER_CONFIG": str(self.work / "docker"),
+            "XDG_RUNTIME_DIR": str(self.runtime),
             **self.environment,
         }
         return run([self.program, *arguments], check=check, env=environment, cwd=self.work, timeout=180)
@@ -45,8 +57,9 @@ class Client(ABC):
     def pull(self, reference: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Forget what is held locally, then pull."""
 
-    def close(self) -> None:  # noqa: B027 - nor leave anything
+    def close(self) -> None:
         """End what `prepare` started."""
+        self._runtime.cleanup()
 
 
 class Crane(Client):
@@ -82,7 +95,7 @@ class Podman(Client):
     program = "podman"
 
     def call(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        storage = ["--storage-driver", "vfs", "--root", str(self.work / "root"), "--runroot", str(self.work / "run")]
+        storage = ["--storage-driver", "vfs", "--root", str(self.work / "root"), "--runroot", str(self.runtime / "run")]
         return super().call(*storage, *arguments, check=check)
 
     def login(self, registry: str, user: str, password: str) -> None:
@@ -169,18 +182,18 @@ class Containerd(Client):
     def prepare(self) -> None:
         configuration = self.work / "containerd.toml"
         configuration.write_text(
-            f'version = 2\nroot = "{self.work}/root"\nstate = "{self.work}/state"\n'
+            f'version = 2\nroot = "{self.work}/root"\nstate = "{self.runtime}/state"\n'
             'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
-            f'[grpc]\n  address = "{self.work}/containerd.sock"\n'
+            f'[grpc]\n  address = "{self.runtime}/containerd.sock"\n'
         )
         with (self.work / "containerd.log").open("wb") as log:
             self._daemon = subprocess.Popen(["containerd", "--config", str(configuration)], stdout=log, stderr=log)
-        run(["timeout", "20", "sh", "-c", f"until ctr -a {self.work}/containerd.sock version; do sleep 0.1; done"])
+        run(["timeout", "100", "sh", "-c", f"until ctr -a {self.runtime}/containerd.sock version; do sleep 0.1; done"])
         run(["skopeo", "copy", f"oci:{self.layout}:v1", f"docker-archive:{self.work}/image.tar:local/app:v1"])
         self.call("images", "import", "--snapshotter", "native", str(self.work / "image.tar"))
 
     def call(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        return super().call("-a", str(self.work / "containerd.sock"), *arguments, check=check)
+        return super().call("-a", str(self.runtime / "containerd.sock"), *arguments, check=check)
 
     def login(self, registry: str, user: str, password: str) -> None:
         self._user = ("--user", f"{user}:{password}")
@@ -195,8 +208,11 @@ class Containerd(Client):
         return self.call("images", "pull", *options, reference, check=check)
 
     def close(self) -> None:
-        self._daemon.terminate()
-        self._daemon.wait(20)
+        try:
+            self._daemon.terminate()
+            self._daemon.wait(100)
+        finally:
+            super().close()
 
 
 class Docker(Client):
@@ -204,20 +220,20 @@ class Docker(Client):
 
     def prepare(self) -> None:
         (self.work / "daemon.json").write_text('{"insecure-registries": ["127.0.0.0/8"], "storage-driver": "vfs"}')
-        socket = f"unix://{self.work}/docker.sock"
+        socket = f"unix://{self.runtime}/docker.sock"
         with (self.work / "dockerd.log").open("wb") as log:
             self._daemon = subprocess.Popen(
                 [
                     *("dockerd", "--config-file", str(self.work / "daemon.json"), "--host", socket),
                     *("--iptables=false", "--bridge=none", "--ip-forward=false"),
-                    *("--data-root", str(self.work / "root"), "--exec-root", str(self.work / "exec")),
+                    *("--data-root", str(self.work / "root"), "--exec-root", str(self.runtime / "exec")),
                     *("--pidfile", str(self.work / "docker.pid")),
                 ],
                 stdout=log,
                 stderr=log,
             )
         self.environment["DOCKER_HOST"] = socket
-        run(["timeout", "40", "sh", "-c", f"until docker -H {socket} version; do sleep 0.2; done"])
+        run(["timeout", "100", "sh", "-c", f"until docker -H {socket} version; do sleep 0.2; done"])
         archive = self.work / "image.tar"
         run(["skopeo", "copy", f"oci:{self.layout}:v1", f"docker-archive:{archive}:local/app:v1"])
         self.call("load", "-i", str(archive))
@@ -238,8 +254,11 @@ class Docker(Client):
         return self.call("pull", reference, check=check)
 
     def close(self) -> None:
-        self._daemon.terminate()
-        self._daemon.wait(40)
+        try:
+            self._daemon.terminate()
+            self._daemon.wait(100)
+        finally:
+            super().close()
 
 
 ALL: tuple[type[Client], ...] = (Crane, Skopeo, Podman, Buildah, Oras, Regctl, Helm, Containerd, Docker)

@@ -36,7 +36,7 @@ def test_pulls_without_a_login_and_pushes_with_one(
     need(kind.program)
     name = f"anonymous/{kind.program}" + ("/app" if kind is Helm else "")
     reference = f"{open_server.registry}/{name}:{'0.1.0' if kind is Helm else 'v1'}"
-    work = tmp_path_factory.mktemp("a")  # short: sockets and podman's files are in it
+    work = tmp_path_factory.mktemp("anonymous")
     owner = fresh(kind, layout, work / "o")
     try:
         owner.login(open_server.registry, "AWS", password(open_server))

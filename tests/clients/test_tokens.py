@@ -23,7 +23,7 @@ def test_pulls_with_a_token_and_pushes_nothing(
     kind: type[Client], server: RunningServer, layout: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     need(kind.program)
-    client = kind(tmp_path_factory.mktemp("t"), layout)  # short: sockets and podman's files are in it
+    client = kind(tmp_path_factory.mktemp("token"), layout)
     reference = f"{server.registry}/tokens/{kind.program}:{'0.1.0' if kind is Helm else 'v1'}"
     if kind is Helm:
         reference = f"{server.registry}/tokens/{kind.program}/app:0.1.0"

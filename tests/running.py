@@ -19,13 +19,21 @@ from botocore.config import Config
 
 MOORAGE = str(Path(sys.executable).with_name("moorage"))
 _PATIENCE = 90.0
+_held: list[socket.socket] = []
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port on which nothing listens, reserved for this process until it ends.
+
+    The kernel gives a port that is bound to nobody else, neither to another test process nor as the local port of an
+    outgoing connection. Servers set SO_REUSEADDR, so they can listen on it although it stays bound here.
+    """
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # after `bind`, which must not share a port itself
+    _held.append(held)
+    port: int = held.getsockname()[1]
+    return port
 
 
 class RunningServer:

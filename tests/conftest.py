@@ -1,10 +1,12 @@
 """What tests of several parts share: a metadata database of each kind, and a private PostgreSQL server."""
 
+import asyncio
+import contextlib
 import itertools
 import os
 import shutil
-import socket
 import subprocess
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,8 +15,11 @@ import hypothesis
 import pytest
 
 from moorage.settings import Settings
+from moorage.store.metadata import open as opening
 from moorage.store.metadata.database import Database
-from moorage.store.metadata.open import open_database
+from moorage.store.metadata.migrations import History
+from moorage.store.metadata.open import _migrate_sqlite, open_audit_database, open_database
+from tests.running import free_port
 
 # A deadline is a timed assertion: on a busy machine it fails for no fault of the code.
 hypothesis.settings.register_profile("unhurried", deadline=None)
@@ -33,13 +38,12 @@ def missing(tool: str) -> None:
 
 
 class PostgresServer:
-    """A private server; `new_database` makes an empty database and returns its URL."""
+    """A private server; `new_database` makes a database and returns its URL."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = free_port()
+        self._migrated: str | None = None
 
     def run(self, program: str, *arguments: str) -> None:
         command = [str(_POSTGRES / program), *arguments]
@@ -57,10 +61,37 @@ class PostgresServer:
     def stop(self) -> None:
         self.run("pg_ctl", "-D", str(self._directory / "data"), "-m", "immediate", "-w", "-s", "stop")
 
-    def new_database(self) -> str:
+    def new_database(self, *, template: str = "template1") -> str:
+        """Make a copy of the database `template`: an empty one unless told otherwise."""
         name = f"moorage{next(_database_numbers)}"
-        self.run("createdb", "-h", "127.0.0.1", "-p", str(self._port), "-U", "postgres", name)
+        self.run("createdb", *self._login, "--template", template, name)
         return f"postgresql://postgres@127.0.0.1:{self._port}/{name}"
+
+    @contextlib.contextmanager
+    def migrated_database(self) -> Iterator[str]:
+        """The URL of a database that has the newest schema and no rows. It is dropped at the end.
+
+        A copy of one that was migrated once, because the migrations take longer than most tests. Hundreds of
+        databases that stay would take gigabytes, and most of a minute to delete.
+        """
+        if self._migrated is None:
+            url = self.new_database()
+            asyncio.run(_migrate(Settings(database_url=url)))
+            self._migrated = url.rpartition("/")[2]
+        url = self.new_database(template=self._migrated)
+        try:
+            yield url
+        finally:
+            self.run("dropdb", *self._login, "--force", url.rpartition("/")[2])
+
+    @property
+    def _login(self) -> tuple[str, ...]:
+        return "-h", "127.0.0.1", "-p", str(self._port), "-U", "postgres"
+
+
+async def _migrate(settings: Settings) -> None:
+    for opened in (await open_database(settings), await open_audit_database(settings)):
+        await opened.close()
 
 
 @pytest.fixture(scope="session")
@@ -81,10 +112,48 @@ def postgres() -> Iterator[PostgresServer]:
             server.stop()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _migrate_sqlite_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Make new SQLite databases of this process as copies of one that was migrated; migrate those that exist.
+
+    The migrations of a new database take longer than most tests. Servers that tests start migrate as ever.
+    """
+    directory = tmp_path_factory.mktemp("migrated")
+    copying = threading.Lock()
+
+    def copy_or_migrate(path: Path, history: History) -> None:
+        migrated = directory / history.folder
+        with copying:
+            if not path.exists():
+                if not migrated.exists():
+                    _migrate_sqlite(migrated, history)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(migrated, path)
+        _migrate_sqlite(path, history)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "_migrate_sqlite", copy_or_migrate)
+        yield
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings that lead to an empty database of each kind, and to a data directory of its own."""
+def database_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """Settings that lead to a database of each kind without rows, and to a data directory of its own."""
     if request.param == "sqlite":
+        yield Settings(data=tmp_path / "data")
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.migrated_database() as url:
+        yield Settings(data=tmp_path / "data", database_url=url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_settings(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """Settings that lead to a database of each kind without a schema: whoever opens it runs the migrations."""
+    if request.param == "sqlite":
+        monkeypatch.setattr(opening, "_migrate_sqlite", _migrate_sqlite)
         return Settings(data=tmp_path / "data")
     server: PostgresServer = request.getfixturevalue("postgres")
     return Settings(data=tmp_path / "data", database_url=server.new_database())

@@ -176,7 +176,7 @@ async def test_the_policies_of_an_organization_are_kept(bench: Bench) -> None:
 
 
 async def test_the_policies_of_an_earlier_organization_are_kept(
-    database_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    empty_database_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     document = '{"id":"o-1","serviceControlPolicies":{"Some":{"Statement": []}}}'
     digest = hashlib.sha256(b'{"Statement": []}').hexdigest()
@@ -185,8 +185,8 @@ async def test_the_policies_of_an_earlier_organization_are_kept(
         f"INSERT INTO policy_documents (hash, text) VALUES ('{digest}', 'scp')",
         f"INSERT INTO organization_history (document, at, by) VALUES ('{escaped}', 1.0, 'me')",
     )
-    await made_at(database_settings, "0008", statements, monkeypatch)
-    opened = await open_database(database_settings)
+    await made_at(empty_database_settings, "0008", statements, monkeypatch)
+    opened = await open_database(empty_database_settings)
     made = Bench.over(opened, tmp_path)
     for _ in range(3):
         made.clock.set(made.clock.now() + 91 * DAY)

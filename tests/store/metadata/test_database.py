@@ -115,9 +115,9 @@ async def test_a_read_cannot_write(database: Database) -> None:
 
 @pytest.mark.parametrize(("history", "tables"), [(METADATA, metadata), (AUDIT, audit_metadata)])
 async def test_the_migrations_make_exactly_the_tables(
-    database_settings: Settings, history: History, tables: Any
+    empty_database_settings: Settings, history: History, tables: Any
 ) -> None:
-    opened = await (open_database if history is METADATA else open_audit_database)(database_settings)
+    opened = await (open_database if history is METADATA else open_audit_database)(empty_database_settings)
 
     def difference(conn: Connection) -> Any:
         return compare_metadata(MigrationContext.configure(conn, opts={"version_table": history.version_table}), tables)
@@ -126,14 +126,16 @@ async def test_the_migrations_make_exactly_the_tables(
     await opened.close()
 
 
-async def test_several_may_open_a_new_database_at_once(database_settings: Settings) -> None:
-    opened = await asyncio.gather(*(open_database(database_settings) for _ in range(4)))
+async def test_several_may_open_a_new_database_at_once(empty_database_settings: Settings) -> None:
+    opened = await asyncio.gather(*(open_database(empty_database_settings) for _ in range(4)))
     for each in opened:
         assert await each.read(counted) == 1
         await each.close()
 
 
-async def test_metadata_and_audit_open_side_by_side_and_again(database_settings: Settings) -> None:
+async def test_metadata_and_audit_open_side_by_side_and_again(empty_database_settings: Settings) -> None:
     for _ in range(2):
-        for opened in await asyncio.gather(open_database(database_settings), open_audit_database(database_settings)):
+        for opened in await asyncio.gather(
+            open_database(empty_database_settings), open_audit_database(empty_database_settings)
+        ):
             await opened.close()

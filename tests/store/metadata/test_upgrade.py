@@ -48,10 +48,10 @@ def rows(conn: Connection, statement: str) -> list[Any]:
 
 
 async def test_users_of_the_first_release_are_identities_now(
-    database_settings: Settings, monkeypatch: pytest.MonkeyPatch
+    empty_database_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await made_at(database_settings, "0001", FIRST, monkeypatch)
-    opened = await open_database(database_settings)
+    await made_at(empty_database_settings, "0001", FIRST, monkeypatch)
+    opened = await open_database(empty_database_settings)
 
     async def found(statement: str) -> list[Any]:
         return await opened.read(lambda conn: rows(conn, statement))
@@ -81,7 +81,7 @@ async def test_users_of_the_first_release_are_identities_now(
 
 
 async def test_layers_of_the_first_release_stay_where_they_are(
-    database_settings: Settings, monkeypatch: pytest.MonkeyPatch
+    empty_database_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_work = (
         "INSERT INTO repositories (id, account, region, name, created_at, created_by, mutability, exclusion_filters,"
@@ -92,8 +92,8 @@ async def test_layers_of_the_first_release_stay_where_they_are(
         "INSERT INTO uploads (id, repository_id, started_at, updated_at, started_by, size, sha256, parts, small_parts,"
         " last_part_small) VALUES ('u', 1, 1.0, 2.0, 'me', 5, 'abc', 1, 0, TRUE)",
     )
-    await made_at(database_settings, "0002", at_work, monkeypatch)
-    opened = await open_database(database_settings)
+    await made_at(empty_database_settings, "0002", at_work, monkeypatch)
+    opened = await open_database(empty_database_settings)
     ref = RepositoryRef(AccountId(ACCOUNT), Region("r"), RepositoryName("app"))
     layer = await opened.read(lambda conn: layers.find(conn, ref, "sha256:a"))
     assert layer is not None
@@ -105,7 +105,7 @@ async def test_layers_of_the_first_release_stay_where_they_are(
 
 
 async def test_images_of_an_earlier_release_are_counted(
-    database_settings: Settings, monkeypatch: pytest.MonkeyPatch
+    empty_database_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository = (
         "INSERT INTO repositories (id, account, region, name, created_at, created_by, mutability, exclusion_filters,"
@@ -117,8 +117,8 @@ async def test_images_of_an_earlier_release_are_counted(
     )
     held = [repository % (1, 1), repository % (2, 2)]
     held += [manifest % (1, 1, "NULL"), manifest % (1, 2, "NULL"), manifest % (1, 3, "3.0")]
-    await made_at(database_settings, "0006", held, monkeypatch)
-    opened = await open_database(database_settings)
+    await made_at(empty_database_settings, "0006", held, monkeypatch)
+    opened = await open_database(empty_database_settings)
     assert await opened.read(lambda conn: rows(conn, "SELECT id, images FROM repositories ORDER BY id")) == [
         (1, 2),
         (2, 0),
@@ -141,7 +141,7 @@ def test_the_head_named_is_the_newest_revision() -> None:
 
 
 async def test_open_uploads_and_sessions_of_before_are_counted(
-    database_settings: Settings, monkeypatch: pytest.MonkeyPatch
+    empty_database_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository = (
         "INSERT INTO repositories (id, account, region, name, created_at, created_by, mutability, exclusion_filters,"
@@ -159,8 +159,8 @@ async def test_open_uploads_and_sessions_of_before_are_counted(
         f" VALUES ('ASIA1', '{ACCOUNT}', 'session', '', 's', 't', 1.0, 2.0, FALSE)"
     )
     accounts = f"INSERT INTO accounts (id, name, created_at) VALUES ('{ACCOUNT}', 'main', 1.0)"
-    await made_at(database_settings, "0007", (accounts, repository, upload, content, session), monkeypatch)
-    opened = await open_database(database_settings)
+    await made_at(empty_database_settings, "0007", (accounts, repository, upload, content, session), monkeypatch)
+    opened = await open_database(empty_database_settings)
     counted = await opened.read(lambda conn: rows(conn, "SELECT scope, amount FROM usage ORDER BY scope"))
     assert counted == [
         (f"sessions of account {ACCOUNT}", 1),

@@ -90,11 +90,11 @@ def test_idle_connections_are_closed_unless_a_request_is_under_way(listening: Li
 
     busy = Requests(application)
     listening.connect(3)
-    time.sleep(0.2)
+    time.sleep(2.2)
     listening.clients[0].sendall(b"x")
     address, port = listening.clients[1].getsockname()
     busy._under_way[(address, str(port))] = 1
-    watch = ConnectionWatch(listening.port, 0, (), idle_seconds=0.15, busy=busy)
+    watch = ConnectionWatch(listening.port, 0, (), idle_seconds=2, busy=busy)
     assert watch.look() == 1
     assert [silent.is_open(each) for each in listening.clients] == [True, True, False]
 

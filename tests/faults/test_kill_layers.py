@@ -47,7 +47,9 @@ def test_layers_that_were_acknowledged_survive_a_kill(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for _ in range(3):
-        time.sleep(1.0)
+        enough, end = len(acknowledged) + 30, time.monotonic() + 120
+        while len(acknowledged) < enough and time.monotonic() < end:
+            time.sleep(0.01)
         server.kill()
         server.start()
     stop.set()

@@ -250,7 +250,8 @@ async def test_only_what_must_be_durable_waits_for_the_disk(
     await sqlite.transaction(epoch.advance, durable=False)
     await sqlite.transaction(epoch.advance, durable=False, long=True)
     assert await sqlite.read(counted) == 6
-    await asyncio.sleep(0.05)
+    while not disk.flushes:  # noqa: ASYNC110 - the flush is another thread's
+        await asyncio.sleep(0.01)
     assert [task.done() for task in durable] == [False] * 3
     late = [asyncio.create_task(sqlite.transaction(epoch.advance)) for _ in range(3)]
     await asyncio.sleep(0.05)

@@ -3,8 +3,13 @@
 import dataclasses
 import json
 
+from sqlalchemy import Connection, event, insert
+
 from moorage.registry.regions import MOST
 from moorage.settings import Settings
+from moorage.store.metadata import regions
+from moorage.store.metadata.database import Database
+from moorage.store.metadata.tables import account_settings
 from tests.inside import Reply, inside
 
 STATEMENT = {"Effect": "Deny", "Principal": "*", "Action": "ecr:BatchGetImage", "Resource": "*"}
@@ -45,3 +50,21 @@ async def test_an_account_has_so_many_regions(database_settings: Settings) -> No
 
 def _another(operation: str) -> dict[str, str]:
     return {"repositoryName": "team/other"} if operation == "CreateRepository" else {}
+
+
+async def test_the_regions_of_an_account_are_found_in_one_statement_a_table(database: Database) -> None:
+    """However many there are: each statement is a round trip to PostgreSQL, within the transaction of a write."""
+    account, names = "111122223333", [f"zz-anything-{number:03}" for number in range(40)]
+
+    def found(conn: Connection, most: int) -> tuple[set[str], int]:
+        statements: list[str] = []
+        event.listen(conn, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+        return regions.used(conn, account, most), len(statements)
+
+    def keep(conn: Connection) -> None:
+        rows = [{"account": account, "region": each, "name": "a", "value": "b"} for each in names]
+        conn.execute(insert(account_settings), rows)
+
+    await database.transaction(keep)
+    assert await database.read(lambda conn: found(conn, 100)) == (set(names), 4)
+    assert await database.read(lambda conn: found(conn, 10)) == (set(names[:10]), 4)

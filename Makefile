@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
+# Test processes of a whole run: as many as there are processors, from 2 to 4
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 2 ? 2 : n > 4 ? 4 : n)))
 
 .PHONY: setup setup-dev run test torture mutate lint format bench shapes clean
 
@@ -31,7 +33,7 @@ run: setup
 test: setup-dev
 	@tools/test-machine
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(or $(ARGS),-n $(JOBS) --dist loadfile)
 
 # Floods and soaks: what a server measures while it is attacked (ARGS="-k flood" for some of them)
 torture: setup-dev

@@ -1,6 +1,9 @@
 """How many bytes an answer may hold, whatever a client asks for: a worker builds several answers at once."""
 
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 PAGE_BYTES: Final = 4 << 20
 """Bytes of one page of a list. A single item longer than that is a page of its own."""
@@ -26,3 +29,18 @@ class Room:
             return False
         self._taken += 1
         return True
+
+
+async def each(
+    read: Callable[[str, int], Awaitable[Sequence[T]]], position: Callable[[T], str], after: str, *, at_a_time: int
+) -> AsyncIterator[T]:
+    """The items behind the position `after`, one after the other; `at_a_time` are read together, once they are needed.
+
+    `read(after, limit)`: the next items. `position`: where the items behind one begin.
+    """
+    while found := await read(after, at_a_time):
+        for one in found:
+            yield one
+        if len(found) < at_a_time:
+            return
+        after = position(found[-1])

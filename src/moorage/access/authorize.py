@@ -378,10 +378,9 @@ class Access:
 
 def _attachment_size(attachment: Attachment) -> int:
     """Bytes of an attachment, and of what else an entry that is kept by one has for its own."""
-    of_caller, _, _, scp, rcp, _ = attachment
-    named = sum([len(each) for each in of_caller if each is not None])
-    if scp is not None or rcp is not None:
-        named += sum([len(level) for each in (scp, rcp) for level in each or ()])
+    named = sum([len(each) for each in attachment.caller if each is not None])
+    if attachment.scp is not None or attachment.rcp is not None:
+        named += sum([len(level) for each in (attachment.scp, attachment.rcp) for level in each or ()])
     return 1000 + 300 * named
 
 

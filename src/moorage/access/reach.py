@@ -229,7 +229,7 @@ class Reach:
                 yield f"other/{number}", person
 
     async def _others(self, at: Epoch, owner: AccountId, documents: Sequence[policy.Document]) -> list[Person]:
-        """Whoever has a row and is no user or role of the owner's: as many as the policies name, and a few."""
+        """Everyone else who has a row: principals that policies name, and the other accounts of the organization."""
         named = [each for each in await self._named_by_id(documents) if each.account != owner]
         rows = [await self._known_to(owner, entity) for entity in named]
         for each in people.named_in(documents, owner):

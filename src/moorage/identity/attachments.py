@@ -75,9 +75,9 @@ class Attachments:
         after: str = "",
         limit: int,
     ) -> list[Entity]:
-        """The next ones of those kinds who have the policy `attached`, or (`bounded`) as their boundary.
+        """The next identities of these kinds that have the policy `attached`, or (`bounded`) as their boundary.
 
-        By kind and name, from `after` (`position_of` one of them) on. NoSuchEntity.
+        They are ordered by kind and name and come after `after`, which is `position_of` an earlier one. NoSuchEntity.
         """
         kind, _, name = after.partition("/")
 

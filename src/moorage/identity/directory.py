@@ -5,6 +5,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Row
 
+from moorage import pages
 from moorage.clock import Clock
 from moorage.identity import arns
 from moorage.identity.entity import Entity, Kind
@@ -43,14 +44,14 @@ class Directory(Generic[E]):
         rows = await self._db.read(lambda conn: identities.page(conn, self._kind.name, account, prefix, start, limit))
         return [self._of_row(row) for row in rows]
 
-    async def each(self, account: AccountId, prefix: str, *, after: str = "") -> AsyncIterator[E]:
+    def each(self, account: AccountId, prefix: str, *, after: str = "") -> AsyncIterator[E]:
         """The same, one after the other, as many as are asked for; a few are read at a time."""
-        while found := await self.page(account, prefix, after=after, limit=_AT_A_TIME):
-            for each in found:
-                yield each
-            if len(found) < _AT_A_TIME:
-                return
-            after = found[-1].name
+        return pages.each(
+            lambda start, limit: self.page(account, prefix, after=start, limit=limit),
+            lambda entity: entity.name,
+            after,
+            at_a_time=_AT_A_TIME,
+        )
 
     async def by_arn(self, arn: str) -> E | None:
         """The one that has exactly this ARN, path and case too; None when there is none."""

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import Connection, Row
 
+from moorage import pages
 from moorage.clock import Clock
 from moorage.errors import QueryError
 from moorage.identity import arns, aws_managed, faults
@@ -144,13 +145,12 @@ class ManagedPolicies:
 
     async def each_own(self, account: AccountId, *, after: str = "") -> AsyncIterator[ManagedPolicy]:
         """The account's policies by folded name from `after` on, as many as are asked for; their use is not counted."""
-        while found := await self._some(account, after):
-            for row in found:
-                yield _own(row)
-            after = found[-1].name_folded
 
-    async def _some(self, account: AccountId, after: str) -> Sequence[Row[Any]]:
-        return await self._db.read(lambda conn: rows.all_of(conn, account, after, _AT_A_TIME))
+        async def read(start: str, limit: int) -> Sequence[Row[Any]]:
+            return await self._db.read(lambda conn: rows.all_of(conn, account, start, limit))
+
+        async for row in pages.each(read, lambda row: str(row.name_folded), after, at_a_time=_AT_A_TIME):
+            yield _own(row)
 
     async def arn_of(self, policy_id: str) -> str | None:
         """The ARN of the policy with that unique id."""

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row
 
+from moorage import pages
 from moorage.clock import Clock
 from moorage.errors import InvalidParameter, LimitExceeded, MoorageError
 from moorage.identity import arns
@@ -180,14 +181,16 @@ class PullTokens:
 
         return await self._db.read(work)
 
-    async def each(
+    def each(
         self, account: AccountId, user_name: str | None = None, *, ended: bool = False, after: str = ""
     ) -> AsyncIterator[PullToken]:
         """The same, one after the other, as many as are asked for; a few are read at a time."""
-        while found := await self.page(account, user_name, ended=ended, after=after, limit=_AT_A_TIME):
-            for each in found:
-                yield each
-            after = position_of(found[-1])
+        return pages.each(
+            lambda start, limit: self.page(account, user_name, ended=ended, after=start, limit=limit),
+            position_of,
+            after,
+            at_a_time=_AT_A_TIME,
+        )
 
     async def revoke(self, account: AccountId, name: str, by: str) -> PullToken:
         """The token is refused from the next request on, in every worker. PullTokenNotFound."""

@@ -93,7 +93,7 @@ def _take_on(caller: Principal, resource_account: str, policies: Policies, allow
         return Ruling(allowed, "trust", "7-trusted" if allowed else "7-not-trusted")
     own_side = kind == "root" or "identity" in allowing
     if grant == NONE:
-        # A role that is not there trusts nobody. Callers whose own side denies are told that, be there a role or not.
+        # A missing role trusts nobody. A caller without permission gets the same reason whether or not the role exists.
         if not own_side:
             return Ruling(False, "identity", "7-no-identity-grant")
         return _stopped("7", kind, policies, allowing) or Ruling(False, "trust", "7-not-trusted")

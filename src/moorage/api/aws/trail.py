@@ -7,7 +7,8 @@ and of whatever else is longer than 1 KiB the beginning is kept, too.
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -15,6 +16,7 @@ from moorage.access.audit_records import GIVE_CREDENTIALS
 from moorage.access.audit_text import LONGEST, kept
 from moorage.api.aws import declared_members
 from moorage.api.aws.query import Parameters
+from moorage.cache import measured
 
 HIDDEN: Final = "HIDDEN_DUE_TO_SECURITY_REASONS"
 MOST_IN_ALL: Final = 16_384
@@ -41,7 +43,18 @@ _SECRETS: Final = frozenset(
     }
 )
 _BY_DIGEST: Final = frozenset({"imagemanifest", "layerpartblob"})
+_LONGEST_KNOWN: Final = 64
+"""Characters of the longest name of a member that is remembered; the callers choose the keys of maps."""
 _READS: Final = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "Simulate", "Validate", "Decode", "AssumeRole")
+
+
+class _Member(NamedTuple):
+    """How a member of a request or an answer is kept."""
+
+    key: str
+    """Its name in the record: it begins with a small letter, as CloudTrail's do."""
+    is_secret: bool
+    is_by_digest: bool
 
 
 def reads_only(operation: str) -> bool:
@@ -87,21 +100,36 @@ def _told(value: Any) -> bytes:
 
 def _clean(name: str, value: Any) -> Any:
     """The value of the member `name` as it may be kept."""
-    if name.partition(".")[0].lower() in _SECRETS or name.rpartition(".")[2].lower() in _SECRETS:
+    return _clean_member(_member(name), value)
+
+
+def _clean_member(member: _Member, value: Any) -> Any:
+    if member.is_secret:
         return value if value is None else HIDDEN
     if isinstance(value, str):
-        if name.lower() in _BY_DIGEST:
-            return _by_digest(value.encode(errors="replace"))
-        return _kept(value)
+        return _by_digest(value.encode(errors="replace")) if member.is_by_digest else _kept(value)
     if isinstance(value, dict):
-        return {
-            kept(key[:1].lower() + key[1:]): _clean(key, member) for key, member in value.items() if member is not None
-        }
+        members = [(_member(name), each) for name, each in value.items() if each is not None]
+        return {each.key: _clean_member(each, value) for each, value in members}
     if isinstance(value, bytes):
         return _by_digest(value)
     if isinstance(value, list):
-        return [_clean(name, member) for member in value]
+        return [_clean_member(member, each) for each in value]
     return value
+
+
+def _member(name: str) -> _Member:
+    return _known_member(name) if len(name) <= _LONGEST_KNOWN else _read_member(name)
+
+
+def _read_member(name: str) -> _Member:
+    lowered = name.lower()
+    is_secret = lowered.partition(".")[0] in _SECRETS or lowered.rpartition(".")[2] in _SECRETS
+    return _Member(kept(name[:1].lower() + name[1:]), is_secret, lowered in _BY_DIGEST)
+
+
+_known_member = lru_cache(maxsize=1024)(_read_member)
+measured("audit_members", _known_member, 1024)
 
 
 def _kept(text: str) -> Any:

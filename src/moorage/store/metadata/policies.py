@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, String, Text, bindparam, exists, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, null, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from moorage.names import RepositoryRef
 from moorage.store.metadata import history as histories
@@ -15,18 +16,15 @@ _TRIM_EVERY = 100
 """Changes of a repository's policy after which its history is trimmed."""
 
 _DOCUMENT = Query(select(policy_documents.c.text).where(policy_documents.c.hash == bindparam("name")))
+_USE_AGAIN: dict[str, Any] = {
+    "index_elements": ["hash"],
+    "set_": {"unused_since": null()},
+    "where": policy_documents.c.unused_since.is_not(None),
+}
+_NEW: dict[str, Any] = {"hash": bindparam("name"), "text": bindparam("document")}
 _KEEP = Change(
-    insert(policy_documents).from_select(
-        ["hash", "text"],
-        select(bindparam("name", type_=String), bindparam("document", type_=Text)).where(
-            ~exists().where(policy_documents.c.hash == bindparam("name", type_=String))
-        ),
-    )
-)
-_USE_AGAIN = Change(
-    update(policy_documents)
-    .where(policy_documents.c.hash == bindparam("name"), policy_documents.c.unused_since.is_not(None))
-    .values(unused_since=None)
+    sqlite.insert(policy_documents).values(_NEW).on_conflict_do_update(**_USE_AGAIN),
+    postgresql=postgresql.insert(policy_documents).values(_NEW).on_conflict_do_update(**_USE_AGAIN),
 )
 _SET = Query(
     update(repositories)
@@ -52,8 +50,7 @@ def keep(conn: Connection, text: str) -> str:
     Call it in the transaction that refers to the document, every time: the sweep deletes unused ones.
     """
     name = hashlib.sha256(text.encode()).hexdigest()
-    if not _KEEP.run(conn, {"name": name, "document": text}):
-        _USE_AGAIN.run(conn, {"name": name})
+    _KEEP.run(conn, {"name": name, "document": text})
     return name
 
 

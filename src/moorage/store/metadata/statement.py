@@ -16,7 +16,8 @@ from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 _Returning: TypeAlias = (
     Select[Any] | CompoundSelect[Any] | ReturningInsert[Any] | ReturningUpdate[Any] | ReturningDelete[Any]
 )
-_Clause: TypeAlias = _Returning | Insert | Update | Delete
+_Writing: TypeAlias = Insert | Update | Delete
+_Clause: TypeAlias = _Returning | _Writing
 
 
 class Query:
@@ -47,9 +48,10 @@ class Query:
 class Change:
     """An INSERT, UPDATE or DELETE. `values` are those of its bindparams, by name."""
 
-    def __init__(self, clause: Insert | Update | Delete) -> None:
+    def __init__(self, clause: _Writing, *, postgresql: _Writing | None = None) -> None:
+        """`postgresql`: the same for PostgreSQL, where SQLAlchemy spells the two dialects apart (ON CONFLICT)."""
         self._text = _Text(clause)
-        self._clause = clause
+        self._clause = clause if postgresql is None else postgresql
 
     def run(self, conn: Connection, values: Mapping[str, Any]) -> int:
         """How many rows it concerned."""

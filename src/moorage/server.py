@@ -11,6 +11,7 @@ import resource
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,9 @@ _COLLECT_AFTER = (2_000, 10, 100_000)
 """New objects, and younger collections, after which cycles are looked for. A request makes none (`tests/bounds`), so
 collections are insurance. A young one looks at 20,000 objects at most, in less than 20 ms. A full one looks at all that
 is cached, which stops a worker with full caches for 175 ms: it comes after two billion objects more than were freed."""
+_SWITCH_AFTER: Final = 0.001
+"""Seconds after which a thread gives up Python's lock to another that waits for it. While a thread reads a long file,
+the event loop waits that long, and not Python's 5 ms, after each statement of SQLite."""
 _FILES: Final = 65_536
 """Open files that the server asks for at most."""
 _BUFFER: Final = 1 << 20
@@ -170,6 +174,7 @@ def _build(settings: Settings, connections: int) -> Callable[..., Any]:
     gc.collect()
     gc.freeze()  # modules and classes stay: no collection needs to look at them again
     gc.set_threshold(*_COLLECT_AFTER)
+    sys.setswitchinterval(_SWITCH_AFTER)
     return application
 
 

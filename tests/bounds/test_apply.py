@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import subprocess
-import sys
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from moorage.application import open_parts
 from moorage.errors import Throttling
 from moorage.settings import Settings
 from tests.attacks.applied import apply
+from tests.bounds.latency import HealthPoll
 from tests.running import RunningServer
 from tests.signed import Keys
 
@@ -168,37 +167,23 @@ def server(tmp_path: Path) -> Iterator[RunningServer]:
     running.stop()
 
 
-POLL = """
-import sys, time, urllib.request
-while True:
-    began = time.time()
-    urllib.request.urlopen(sys.argv[1], timeout=30).read()
-    print(began, time.time() - began, flush=True)
-    time.sleep(0.003)
-"""
-
-
 @pytest.mark.torture
 def test_how_long_others_wait(server: RunningServer, tmp_path: Path) -> None:
     """Prints the longest answer of a health check, idle and while files of up to 1 MiB are compared."""
-    log = tmp_path / "waits"
-    with log.open("w") as written:  # a process of its own: the client's work must not count
-        poll = subprocess.Popen([sys.executable, "-c", POLL, f"{server.url}/_moorage/health"], stdout=written)
+    keys = Keys(ACCOUNT)
 
-    def measured(what: str, began: float) -> None:
-        ended = time.time()
-        lines = [list(map(float, line.split())) for line in log.read_text().splitlines()[:-1]]
-        waits = sorted(wait for at, wait in lines if began <= at <= ended)
-        said = f"median {waits[len(waits) // 2] * 1000:.1f} ms, longest {waits[-1] * 1000:.1f} ms"
-        print(f"{what}: {ended - began:.2f} s, {len(waits)} checks, {said}")  # noqa: T201 - what was measured
-        assert waits[-1] < 1
+    with HealthPoll(server.port, tmp_path / "waits") as poll:
 
-    try:
+        def measured(what: str, began: float) -> None:
+            waits = poll.since(began)
+            said = f"median {waits[len(waits) // 2] * 1000:.1f} ms, longest {waits[-1] * 1000:.1f} ms"
+            print(f"{what}: {time.time() - began:.2f} s, {len(waits)} checks, {said}")  # noqa: T201 - what was measured
+            assert waits[-1] < 1
+
         time.sleep(1)
         began = time.time()
         time.sleep(3)
         measured("idle", began)
-        keys = Keys(ACCOUNT)
         for name, text in (
             ("4,900 users", users(4900)),
             ("80 policies of 20 statements", policies(80, 20)),
@@ -214,6 +199,3 @@ def test_how_long_others_wait(server: RunningServer, tmp_path: Path) -> None:
         began = time.time()
         assert apply(server, keys, users(1000)).json["changes"] == []
         measured("1,000 users compared", began)
-    finally:
-        poll.kill()
-        poll.wait()

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import sys
-import threading
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from moorage import cache
 from moorage.access import authorize, parts, repository_policy
 from moorage.registry import policies
 from moorage.settings import Settings
+from tests.bounds.latency import HealthPoll
 from tests.inside import inside
 from tests.running import RunningServer
 
@@ -88,29 +88,6 @@ async def test_caches_stay_within_their_bytes_and_so_does_the_process(
         assert grown < MEBIBYTE
 
 
-class _Pauses(threading.Thread):
-    """Asks for something trivial again and again, and keeps how long each answer took."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__(daemon=True)
-        self._port = port
-        self._ended = threading.Event()
-        self.seconds: list[float] = []
-
-    def run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-        while not self._ended.wait(0.005):
-            started = time.perf_counter()
-            connection.request("GET", "/_moorage/health")
-            connection.getresponse().read()
-            self.seconds.append(time.perf_counter() - started)
-
-    def stop(self) -> list[float]:
-        self._ended.set()
-        self.join()
-        return sorted(self.seconds)
-
-
 @pytest.mark.torture
 def test_a_worker_stays_small_and_awake_while_policies_are_set(tmp_path: Path) -> None:
     server = RunningServer(tmp_path / "data").start()
@@ -141,13 +118,11 @@ def test_a_worker_stays_small_and_awake_while_policies_are_set(tmp_path: Path) -
                 name = f"team/r{number % REPOSITORIES // THREADS * THREADS + start}"
                 call("SetRepositoryPolicy", repositoryName=name, policyText=policy(number))
 
-        pauses = _Pauses(server.port)
-        pauses.start()
-        started = time.perf_counter()
-        with ThreadPoolExecutor(THREADS) as pool:
+        with HealthPoll(server.port, tmp_path / "waits") as poll, ThreadPoolExecutor(THREADS) as pool:
+            started = time.time()
             list(pool.map(work, range(THREADS)))
-        seconds = time.perf_counter() - started
-        waits = pauses.stop()
+            seconds = time.time() - started
+            waits = poll.since(started)
         resident = worker.memory_info().rss
         caches = [line for line in _metrics(server.port) if line.startswith("moorage_cache_bytes")]
     finally:

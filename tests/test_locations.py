@@ -61,6 +61,28 @@ def test_configured_hosts_are_known_also_behind_an_account_and_region() -> None:
     assert locations.of_host("111122223333.dkr.ecr.eu-west-1.public.example:8443") == OTHER
 
 
+@pytest.mark.parametrize("mode", ["dev", "serve"])
+@pytest.mark.parametrize(
+    "name",
+    ["111122223333.dkr.ecr.eu-west-1.amazonaws.com", "111122223333.dkr-ecr.eu-west-1.on.aws",
+     "111122223333.dkr.ecr.eu-west-1.registry.example", "111122223333.DKR.ECR.EU-WEST-1.Registry.Example"],
+)  # fmt: skip
+def test_a_configured_name_of_ecrs_form_names_its_registry(mode: str, name: str) -> None:
+    for given in ({"hosts": (name,)}, {"hosts": (f"{name}:8443",)}, {"hosts": (), "public_url": f"https://{name}"}):
+        locations = made(mode=mode, **given)
+        for host in (name, f"{name}:8443", name.lower()):
+            assert locations.of_host(host) == OTHER
+            assert locations.repository(host, "team/app") == ref(OTHER, "team/app")
+            assert locations.data_path(ref(OTHER, "app"), host) == "app"
+            assert locations.source("localhost", f"{host}/team/app") == ref(OTHER, "team/app")
+        assert locations.of_host("localhost") == ZERO
+
+
+def test_a_configured_name_that_is_nearly_of_ecrs_form_is_the_default_registry() -> None:
+    for name in ("111122223333.dkr.ecr.moon.example", "1111.dkr.ecr.eu-west-1.example", "dkr.ecr.eu-west-1.example"):
+        assert made(hosts=(name,)).of_host(name) == ZERO
+
+
 def test_the_path_form_wins_over_the_host() -> None:
     assert made().repository("localhost:4580", "111122223333/eu-west-1/team/app") == ref(OTHER, "team/app")
     host = "444455556666.dkr.ecr.us-east-1.amazonaws.com"
@@ -143,6 +165,20 @@ def test_what_is_returned_can_be_pushed_to(style: str, location: Location, name:
     served, _, path = locations.repository_uri(wanted, "http", host).partition("/")
     assert locations.known_host(served)
     assert locations.repository(served, path) == wanted
+
+
+@pytest.mark.parametrize("style", ["request", "host", "path"])
+@pytest.mark.parametrize("given_as", ["hosts", "public_url"])
+@pytest.mark.parametrize("location", [ZERO, OTHER, Location(OTHER.account, Region("us-west-2"))])
+def test_what_is_returned_can_be_pushed_to_by_a_configured_name(style: str, given_as: str, location: Location) -> None:
+    name = "111122223333.dkr.ecr.eu-west-1.amazonaws.com"
+    given = {"hosts": (name,)} if given_as == "hosts" else {"hosts": (), "public_url": f"https://{name}"}
+    locations = made(uri_style=style, **given)
+    for host in (name, "localhost:4580"):
+        served, _, path = locations.repository_uri(ref(location, "app"), "http", host).partition("/")
+        assert locations.known_host(served)
+        assert locations.repository(served, path) == ref(location, "app")
+        assert locations.known_host(locations.proxy_endpoint(*location, "http", host).partition("://")[2])
 
 
 @given(st.text())

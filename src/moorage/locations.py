@@ -1,8 +1,8 @@
 """Which registry (account and region) a host name or path speaks of, and the URIs that lead back to it.
 
 Taken by Host header: `<acct>.dkr.ecr.<region>.amazonaws.com[:port]`, `<acct>.dkr-ecr.<region>.on.aws`, the same forms
-under `localhost` and under the configured hosts (`<acct>.dkr.ecr.<region>.localhost:4580`); every other known host is
-the default account and region. Taken in a path: `<acct>/<region>/<repository>`, on any host; it wins over the host's.
+under `localhost` and under the configured hosts (`<acct>.dkr.ecr.<region>.localhost:4580`), and configured hosts that
+have such a form themselves; every other known host is the default account and region. Taken in a path: `<acct>/<region>/<repository>`, on any host; it wins over the host's.
 
 Dev mode takes the names of AWS only when they, or `amazonaws.com`, are configured: its keys are open, and a web page
 whose host name is made to resolve to this machine must not reach them.
@@ -108,8 +108,9 @@ class Locations:
         """What a client gives to `docker push`: host and path without a scheme, in the deployment's URI style."""
         if self._style == "aws":
             return f"{_aws_host(ref.account, ref.region)}/{ref.name}"
-        if self._style == "host":
-            return f"{self._named_host(ref.account, ref.region, host)}/{ref.name}"
+        named = self._named_host(ref.account, ref.region, host) if self._style == "host" else None
+        if named is not None:
+            return f"{named}/{ref.name}"
         served = self._served_host(host)
         return f"{served}/{self.data_path(ref, served)}"
 
@@ -117,8 +118,9 @@ class Locations:
         """The URL that `docker login` is given for a registry."""
         if self._style == "aws":
             return f"https://{_aws_host(account, in_region)}"
-        if self._style == "host":
-            return f"{self._scheme(scheme)}://{self._named_host(account, in_region, host)}"
+        named = self._named_host(account, in_region, host) if self._style == "host" else None
+        if named is not None:
+            return f"{self._scheme(scheme)}://{named}"
         return self.base_url(scheme, host)
 
     def base_url(self, scheme: str, host: str) -> str:
@@ -141,8 +143,11 @@ class Locations:
     def _scheme(self, scheme: str) -> str:
         return urlsplit(self._public_url).scheme if self._public_url else scheme
 
-    def _named_host(self, account: str, in_region: str, host: str) -> str:
-        """`<acct>.dkr.ecr.<region>.` in front of the host we are reached by; loopback addresses become localhost."""
+    def _named_host(self, account: str, in_region: str, host: str) -> str | None:
+        """Return `<acct>.dkr.ecr.<region>.` in front of the host we are reached by; loopback addresses become localhost.
+
+        Return None when this server does not answer to that name: it was configured for one registry's name alone.
+        """
         served = self._public_host or host
         name = _without_port(served)
         port = served[len(name) :]
@@ -151,7 +156,8 @@ class Locations:
             name = match[3]
         if _is_loopback(name):
             name = "localhost"
-        return f"{account}.dkr.ecr.{in_region}.{name}{port}"
+        named = f"{account}.dkr.ecr.{in_region}.{name}{port}"
+        return named if self.known_host(named) else None
 
     def find(self, host: str) -> Location | None:
         """The registry of a known host (with or without a port), else None. Only known hosts are remembered."""

@@ -68,8 +68,8 @@ def test_configured_hosts_are_known_also_behind_an_account_and_region() -> None:
      "111122223333.dkr.ecr.eu-west-1.registry.example", "111122223333.DKR.ECR.EU-WEST-1.Registry.Example"],
 )  # fmt: skip
 def test_a_configured_name_of_ecrs_form_names_its_registry(mode: str, name: str) -> None:
-    for given in ({"hosts": (name,)}, {"hosts": (f"{name}:8443",)}, {"hosts": (), "public_url": f"https://{name}"}):
-        locations = made(mode=mode, **given)
+    for named in ({"hosts": (name,)}, {"hosts": (f"{name}:8443",)}, {"hosts": (), "public_url": f"https://{name}"}):
+        locations = made(mode=mode, **named)
         for host in (name, f"{name}:8443", name.lower()):
             assert locations.of_host(host) == OTHER
             assert locations.repository(host, "team/app") == ref(OTHER, "team/app")
@@ -172,8 +172,10 @@ def test_what_is_returned_can_be_pushed_to(style: str, location: Location, name:
 @pytest.mark.parametrize("location", [ZERO, OTHER, Location(OTHER.account, Region("us-west-2"))])
 def test_what_is_returned_can_be_pushed_to_by_a_configured_name(style: str, given_as: str, location: Location) -> None:
     name = "111122223333.dkr.ecr.eu-west-1.amazonaws.com"
-    given = {"hosts": (name,)} if given_as == "hosts" else {"hosts": (), "public_url": f"https://{name}"}
-    locations = made(uri_style=style, **given)
+    named: dict[str, object] = (
+        {"hosts": (name,)} if given_as == "hosts" else {"hosts": (), "public_url": f"https://{name}"}
+    )
+    locations = made(uri_style=style, **named)
     for host in (name, "localhost:4580"):
         served, _, path = locations.repository_uri(ref(location, "app"), "http", host).partition("/")
         assert locations.known_host(served)

@@ -308,15 +308,12 @@ class InvalidLayerPart(MoorageError):
         self.ref = ref
         self.upload_id = upload_id
         self.last_valid_byte = last_valid_byte
-        """Index of the last byte received (inclusive); -1 when there is none."""
+        """Index of the last byte received (inclusive); -1 when there is none, which is left out of the response: the
+        model's minimum is 0."""
 
     def members(self) -> Mapping[str, object]:
-        return {
-            "registryId": self.ref.account,
-            "repositoryName": self.ref.name,
-            "uploadId": self.upload_id,
-            "lastValidByteReceived": self.last_valid_byte,
-        }
+        members = {"registryId": self.ref.account, "repositoryName": self.ref.name, "uploadId": self.upload_id}
+        return members if self.last_valid_byte < 0 else {**members, "lastValidByteReceived": self.last_valid_byte}
 
 
 class LayerPartTooSmall(MoorageError):

@@ -2,7 +2,8 @@
 
 Taken by Host header: `<acct>.dkr.ecr.<region>.amazonaws.com[:port]`, `<acct>.dkr-ecr.<region>.on.aws`, the same forms
 under `localhost` and under the configured hosts (`<acct>.dkr.ecr.<region>.localhost:4580`), and configured hosts that
-have such a form themselves; every other known host is the default account and region. Taken in a path: `<acct>/<region>/<repository>`, on any host; it wins over the host's.
+have such a form themselves; every other known host is the default account and region. Taken in a path:
+`<acct>/<region>/<repository>`, on any host; it wins over the host's.
 
 Dev mode takes the names of AWS only when they, or `amazonaws.com`, are configured: its keys are open, and a web page
 whose host name is made to resolve to this machine must not reach them.
@@ -144,7 +145,7 @@ class Locations:
         return urlsplit(self._public_url).scheme if self._public_url else scheme
 
     def _named_host(self, account: str, in_region: str, host: str) -> str | None:
-        """Return `<acct>.dkr.ecr.<region>.` in front of the host we are reached by; loopback addresses become localhost.
+        """Return `<acct>.dkr.ecr.<region>.` in front of the host we are reached by; loopback addresses are localhost.
 
         Return None when this server does not answer to that name: it was configured for one registry's name alone.
         """

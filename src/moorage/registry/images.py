@@ -60,8 +60,8 @@ class Images:
         InvalidParameter, ImageDigestDoesNotMatch, LayersNotFound, ReferencedImagesNotFound, ImageTagAlreadyExists,
         LimitExceeded; at the ECR door ImageAlreadyExists. By ECR's rules an image has at least one layer.
         """
-        document = read_manifest(body, media_type)
         ecr = follows_ecr(door, self._settings)
+        document = read_manifest(body, media_type, ecr=ecr)
         if ecr and not document.is_index and document.layer_count == 0:
             raise InvalidParameter.at("ImageManifest", "Image has to have at least 1 layer")
         if len(document.references) > MOST_REFERENCES:

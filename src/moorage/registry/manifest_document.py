@@ -95,18 +95,19 @@ def unacceptable() -> InvalidParameter:
     return InvalidParameter.at("ImageManifest", "Invalid JSON syntax")
 
 
-def read_manifest(body: bytes, media_type: str | None) -> ManifestDocument:
-    """The document in `body`, sent as `media_type` (a Content-Type, or None when the client named none).
+def read_manifest(body: bytes, media_type: str | None, *, ecr: bool = False) -> ManifestDocument:
+    """Return the document in `body`, sent as `media_type` (a Content-Type, or None when the client named none).
 
-    Raises InvalidParameter when it is no JSON, not of a known type, says another type than it was sent as, or can be
-    read as two types at once.
+    Raises InvalidParameter when it is not JSON, not of a known type, says another type than it was sent as, or can be
+    read as two types at once; with `ecr` also when neither the client nor the document names its type. The OCI
+    specification asks clients to name it (SHOULD), so without `ecr` a missing type is inferred from the members.
     """
     try:
         body.decode()  # the decoder skips what it does not know without looking at its bytes
         text = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise unacceptable() from error
-    kind = _kind(text, media_type)
+    kind = _kind(text, media_type, ecr=ecr)
     if (text.schema_version == 1) != (kind in VERSION_1) or text.schema_version not in {1, 2}:
         raise unacceptable()
     try:
@@ -115,18 +116,18 @@ def read_manifest(body: bytes, media_type: str | None) -> ManifestDocument:
         raise unacceptable() from error
 
 
-def _kind(text: _Body, media_type: str | None) -> str:
+def _kind(text: _Body, media_type: str | None, *, ecr: bool) -> str:
     sent = media_type.partition(";")[0].strip().lower() if media_type else None
     if sent and text.media_type and sent != text.media_type:
         raise unacceptable()
-    kind = text.media_type or sent or _likely(text)
+    kind = text.media_type or sent or (None if ecr else _likely(text))
     if kind not in MANIFESTS:
         raise unacceptable()
     return kind
 
 
 def _likely(text: _Body) -> str | None:
-    """The type of a document of which nobody said the type."""
+    """Infer the type of a document that names none and was sent without one."""
     if text.fs_layers is not None:
         return DOCKER_V1_SIGNED if text.signatures else DOCKER_V1
     if text.manifests is not None:

@@ -96,6 +96,40 @@ async def test_a_layer_in_parts(ecr: Ecr) -> None:
     assert done["layerDigest"] == digest_of(content)
 
 
+async def test_an_upload_without_any_byte_has_no_last_valid_byte(ecr: Ecr) -> None:
+    """`lastValidByteReceived` is a PartSize, at least 0 in the model: before the first byte there is none to name."""
+    upload = (await ecr.ok("InitiateLayerUpload", repositoryName="app"))["uploadId"]
+    refused = {"repositoryName": "app", "uploadId": upload, "layerPartBlob": base64.b64encode(b"late").decode()}
+    for first, last in ((5, 8), (0, 8)):
+        body = json.dumps({**refused, "partFirstByte": first, "partLastByte": last}).encode()
+        status, text = await ecr.raw("UploadLayerPart", body)
+        answer = json.loads(text)
+        assert (status, answer["__type"]) == (400, "InvalidLayerPartException")
+        assert sorted(answer) == ["__type", "message", "registryId", "repositoryName", "uploadId"]
+    await part(ecr, upload, 0, b"first")
+
+
+async def test_a_manifest_whose_media_type_nobody_names_is_refused(ecr: Ecr) -> None:
+    for blob in (LAYER, CONFIG):
+        await push_layer(ecr, blob)
+    image = json.loads(manifest(LAYER))
+    del image["mediaType"]
+    index = {"schemaVersion": 2, "manifests": []}
+    first = {"schemaVersion": 1, "fsLayers": [{"blobSum": digest_of(LAYER)}]}
+    for document in (image, index, first):
+        assert await ecr.refused("PutImage", repositoryName="app", imageManifest=json.dumps(document)) == (
+            "InvalidParameterException",
+            "Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Invalid JSON syntax'",
+        )
+    assert (await ecr.ok("ListImages", repositoryName="app"))["imageIds"] == []
+    for media_type in (DOCKER, "application/vnd.oci.image.manifest.v1+json"):
+        text = json.dumps(image | {"annotations": {"for": media_type}})
+        put = await ecr.ok(
+            "PutImage", repositoryName="app", imageManifest=text, imageManifestMediaType=media_type, imageTag="v1"
+        )
+        assert put["image"]["imageManifestMediaType"] == media_type
+
+
 async def test_the_bodys_limit_is_the_parts(ecr: Ecr) -> None:
     upload = (await ecr.ok("InitiateLayerUpload", repositoryName="app"))["uploadId"]
     await part(ecr, upload, 0, bytes(20 * MIB))

@@ -105,6 +105,17 @@ async def test_bad_manifests_by_profile(plane: Plane, aws: Plane) -> None:
     assert bad.message == "Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Invalid JSON syntax'"
 
 
+async def test_a_manifest_whose_media_type_nobody_names_by_profile(plane: Plane, aws: Plane) -> None:
+    for tested, status in ((plane, 201), (aws, 405)):
+        document = json.loads(await tested.manifest("app"))
+        del document["mediaType"]
+        text = json.dumps(document).encode()
+        answer = await tested.client("PUT", "/v2/app/manifests/v1", text)
+        assert answer.status == status
+        assert (await tested.push_text("app", "v2", text)).status == 201
+    assert answer.message == "Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Invalid JSON syntax'"
+
+
 async def test_an_image_without_layers_by_profile(plane: Plane, aws: Plane) -> None:
     assert (await plane.push("app", "v1", layers=[])).status == 201
     refused = await aws.push("app", "v1", layers=[])

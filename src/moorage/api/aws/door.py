@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from moorage.access.audit import Event, Recorder
+from moorage.access.audit_text import kept
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.api.asgi import Receive, Scope, Send, content_length, headers_of, read_body, read_on, respond
@@ -342,7 +343,7 @@ class AwsDoor:
                 request=exchange.asked,
                 response=exchange.responded,
                 error_code=code,
-                error_message=None if refusal is None else refusal.message,
+                error_message=None if refusal is None else kept(refusal.message),  # it may repeat the whole request
                 authenticated=exchange.caller is not None,
             )
         )

@@ -124,7 +124,7 @@ def checked(name: str, value: str, pattern: re.Pattern[str], least: int, most: i
     if len(value) < least:
         raise invalid(name, value, f"Member must have length greater than or equal to {least}")
     if len(value) > most:
-        raise invalid(name, value[:most], f"Member must have length less than or equal to {most}")
+        raise invalid(name, value, f"Member must have length less than or equal to {most}")
     if pattern.fullmatch(value) is None:
         raise invalid(name, value, f"Member must satisfy regular expression pattern: {pattern.pattern}")
     return value

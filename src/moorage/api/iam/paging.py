@@ -33,7 +33,7 @@ def after(request: Parameters) -> str:
     except (binascii.Error, ValueError):
         position = ""
     if not position or not position.isprintable():
-        raise invalid("Marker", marker[:_MARKER], "Member must be a marker of an earlier answer")
+        raise invalid("Marker", marker, "Member must be a marker of an earlier answer")
     return position
 
 

@@ -1,0 +1,50 @@
+"""Validation errors of IAM and STS show the value that they refuse whole, as AWS does; the audit record cuts them."""
+
+from pathlib import Path
+
+import pytest
+
+from moorage.access.audit import Event
+from moorage.access.audit_text import LONGEST
+from moorage.settings import Settings
+from tests.api.iam.client import Client
+from tests.inside import inside
+
+
+@pytest.mark.parametrize(
+    ("operation", "member", "value", "constraint"),
+    [
+        ("CreateUser", "UserName", "x" * 65, "Member must have length less than or equal to 64"),
+        ("CreateUser", "UserName", "x" * 700_000, "Member must have length less than or equal to 64"),
+        ("GetUser", "UserName", "a b" * 40, r"Member must satisfy regular expression pattern: [\w+=,.@-]+"),
+        ("ListUsers", "Marker", "%" * 5000, "Member must be a marker of an earlier answer"),
+        ("ListUsers", "PathPrefix", "/" + "p" * 600, "Member must have length less than or equal to 512"),
+    ],
+)
+async def test_the_value_is_shown_whole(root: Client, operation: str, member: str, value: str, constraint: str) -> None:
+    name = member[0].lower() + member[1:]
+    assert await root.refused(operation, **{member: value}) == (
+        400,
+        "ValidationError",
+        f"1 validation error detected: Value '{value}' at '{name}' failed to satisfy constraint: {constraint}",
+    )
+
+
+async def test_the_record_does_not_keep_a_long_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with inside(Settings(mode="dev", data=tmp_path / "data")) as registry:
+        running = registry.application._running
+        assert running is not None
+        recorder, noted = running.parts.recorder, []
+        note = recorder.note
+
+        def noting(event: Event) -> str:
+            noted.append(event)
+            return note(event)
+
+        monkeypatch.setattr(recorder, "note", noting)
+        body = b"Action=CreateUser&Version=2010-05-08&UserName=" + b"x" * 900_000
+        reply = await registry.ask("", body, service="iam", content_type="application/x-www-form-urlencoded")
+        assert (reply.status, len(reply.body) > 900_000) == (400, True)
+        (event,) = noted
+        assert event.name == "CreateUser"
+        assert len((event.error_message or "").encode()) <= LONGEST

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import hypothesis
+import psutil
 import pytest
 
 from moorage.settings import Settings
@@ -40,8 +41,12 @@ def missing(tool: str) -> None:
 class PostgresServer:
     """A private server; `new_database` makes a database and returns its URL."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, fsync: bool = False) -> None:
+        """`directory`: short, and given to the user that the server runs as."""
+        if os.geteuid() == 0:
+            shutil.chown(directory, "postgres", "postgres")
         self._directory = directory
+        self._fsync = "on" if fsync else "off"
         self._port = free_port()
         self._migrated: str | None = None
 
@@ -53,13 +58,27 @@ class PostgresServer:
         assert done.returncode == 0, f"{program} failed: {done.stderr}{done.stdout}"
 
     def start(self) -> None:
-        data, log = self._directory / "data", self._directory / "log"
-        self.run("initdb", "-D", str(data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync")
-        options = f"-p {self._port} -k {self._directory} -c listen_addresses=127.0.0.1 -c fsync=off"
-        self.run("pg_ctl", "-D", str(data), "-w", "-s", "-o", options, "-l", str(log), "start")
+        if not (_POSTGRES / "initdb").exists():
+            missing("PostgreSQL 15")
+        self.run("initdb", "-D", self._data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync")
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Once it was started, and has ended."""
+        options = f"-p {self._port} -k {self._directory} -c listen_addresses=127.0.0.1 -c fsync={self._fsync}"
+        self.run("pg_ctl", "-D", self._data, "-w", "-s", "-o", options, "-l", str(self._directory / "log"), "start")
 
     def stop(self) -> None:
-        self.run("pg_ctl", "-D", str(self._directory / "data"), "-m", "immediate", "-w", "-s", "stop")
+        self.run("pg_ctl", "-D", self._data, "-m", "immediate", "-w", "-s", "stop")
+
+    def kill(self) -> None:
+        """SIGKILL to all of its processes."""
+        postmaster = psutil.Process(int((self._directory / "data" / "postmaster.pid").read_text().split()[0]))
+        processes = [postmaster, *postmaster.children(recursive=True)]
+        for each in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
+        psutil.wait_procs(processes, timeout=30)
 
     def new_database(self, *, template: str = "template1") -> str:
         """Make a copy of the database `template`: an empty one unless told otherwise."""
@@ -85,6 +104,10 @@ class PostgresServer:
             self.run("dropdb", *self._login, "--force", url.rpartition("/")[2])
 
     @property
+    def _data(self) -> str:
+        return str(self._directory / "data")
+
+    @property
     def _login(self) -> tuple[str, ...]:
         return "-h", "127.0.0.1", "-p", str(self._port), "-U", "postgres"
 
@@ -97,14 +120,9 @@ async def _migrate(settings: Settings) -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL 15 of our own on a free port, without fsync, gone with the session."""
-    if not (_POSTGRES / "initdb").exists():
-        missing("PostgreSQL 15")
     # Not pytest's tmp_path: its parents are closed to the user that the server runs as.
     with TemporaryDirectory(prefix="moorage-postgres-") as name:
-        directory = Path(name)
-        if os.geteuid() == 0:
-            shutil.chown(directory, "postgres", "postgres")
-        server = PostgresServer(directory)
+        server = PostgresServer(Path(name))
         server.start()
         try:
             yield server

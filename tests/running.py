@@ -103,6 +103,16 @@ class RunningServer:
             time.sleep(0.02)
         raise AssertionError(f"the server was not ready in {_PATIENCE} s: {self.log.read_text()}")
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the process that was started has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def wait_for_end(self) -> int:
+        """Until the process that was started has ended, whatever becomes of its children; the exit status."""
+        assert self._process is not None
+        return self._process.wait(_PATIENCE)
+
     def terminate(self) -> None:
         """SIGTERM, and no waiting."""
         assert self._process is not None

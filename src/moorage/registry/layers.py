@@ -1,8 +1,10 @@
 """Layers: the blobs that belong to a repository. A blob that is only elsewhere is not here."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
@@ -73,24 +75,70 @@ class Layers:
     async def availability(
         self, ref: RepositoryRef, digests: Sequence[str]
     ) -> tuple[list[Availability], list[LayerFailure]]:
-        """Each digest once, in the order asked for; texts that are no digest apart (ecr-behaviour.md §5)."""
+        """Return whether each digest is available, once and in the order asked for.
+
+        Texts that are no digest are returned apart. A layer whose stored bytes are missing or have the wrong length is
+        not available, so that a client sends them again.
+        """
         asked = list(dict.fromkeys(digests))
         failures = [_malformed(digest) for digest in asked if _WELL_FORMED.fullmatch(digest) is None]
         wanted = [digest for digest in asked if _WELL_FORMED.fullmatch(digest) is not None]
 
-        def work(conn: Connection) -> list[Availability]:
+        def work(conn: Connection) -> tuple[Sequence[Any], dict[str, str]]:
             repository = repository_rows.find(conn, ref)
             if repository is None:
                 raise RepositoryNotFound(ref)
-            sizes = layer_rows.sizes(conn, repository.id, wanted)
-            types = layer_rows.media_types(conn, repository.id, list(sizes))
-            return [Availability(digest, digest in sizes, sizes.get(digest), types.get(digest)) for digest in wanted]
+            rows = layer_rows.stored(conn, repository.id, wanted)
+            return rows, layer_rows.media_types(conn, repository.id, [row.digest for row in rows])
 
-        return await self._db.read(work), failures
+        rows, types = await self._db.read(work)
+        sizes = dict(zip((row.digest for row in rows), await asyncio.gather(*map(self._length, rows)), strict=True))
+        there = {row.digest: row.size for row in rows if sizes[row.digest] == row.size}
+        return [
+            Availability(digest, digest in there, there.get(digest), types.get(digest) if digest in there else None)
+            for digest in wanted
+        ], failures
+
+    async def _length(self, row: Any) -> int | None:
+        """The bytes that are stored of a layer, given as a row of `layer_rows.stored`; None when there are none."""
+        if row.object_key:
+            return await self._blobs.length(row.object_key)
+        return None if row.kept is None else int(row.kept)
 
     async def stat(self, ref: RepositoryRef, digest: Digest) -> Layer:
         """The layer, without its media type; LayersNotFound when the repository does not hold it."""
         return await self._recent.get((ref, digest), lambda conn: _find(conn, ref, digest)[0])
+
+    async def present(self, ref: RepositoryRef, digest: Digest) -> Layer:
+        """As `stat`, but LayersNotFound also when the stored bytes are missing or have the wrong length.
+
+        For questions whose answer decides whether a client sends the bytes.
+        """
+        layer = await self.stat(ref, digest)
+        if not await self._is_there(layer):
+            raise LayersNotFound.one(ref, digest)
+        return layer
+
+    async def _is_there(self, layer: Layer) -> bool:
+        if layer.object_key:
+            return await self._blobs.length(layer.object_key) == layer.size
+        return layer.content is not None and len(layer.content) == layer.size
+
+    async def set_aside(self, digest: Digest) -> bool:
+        """Stop serving the stored bytes of a blob, which were found to have another digest; whether there were any.
+
+        Repositories keep the layer, but it is not available until somebody uploads the digest again, to any
+        repository. The blob store keeps the damaged bytes for examination; those kept in the metadata are deleted.
+        """
+
+        def work(conn: Connection) -> str | bool:
+            blob = blob_rows.find(conn, digest)
+            if blob is None:
+                return False
+            return str(blob.object_key) or blob_rows.drop_content(conn, digest)
+
+        found = await self._db.transaction(work)
+        return await self._blobs.set_aside(found) if isinstance(found, str) else found
 
     async def download(self, ref: RepositoryRef, digest: Digest) -> Layer:
         """As `stat`, but LayerInaccessible while no image references the layer (ECR's GetDownloadUrlForLayer)."""
@@ -134,6 +182,10 @@ class Layers:
         return None
 
     async def _mount(self, ref: RepositoryRef, digest: Digest, source: RepositoryRef) -> Layer | None:
+        found = await self._db.read(lambda conn: layer_rows.find(conn, source, digest))
+        if found is None or not await self._is_there(Layer(digest, found.size, found.object_key, found.content)):
+            return None
+
         def work(conn: Connection) -> Layer | None:
             repository = repository_rows.find(conn, ref)
             if repository is None:

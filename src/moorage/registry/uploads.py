@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -36,6 +36,8 @@ from moorage.store.metadata import repositories as repository_rows
 from moorage.store.metadata import uploads as upload_rows
 from moorage.store.metadata.database import Database
 
+T = TypeVar("T")
+
 SMALLEST_PART = 5 << 20  # bytes; every part but the last
 MOST_PARTS = 4_200
 MOST_FAILED_FINISHES = 5
@@ -48,6 +50,20 @@ class Upload(msgspec.Struct, frozen=True, gc=False):
 
     id: str
     ref: RepositoryRef
+    size: int
+
+
+class _LookedAt(NamedTuple):
+    """An object of the blob store, and whether a blob's bytes are there with the right length."""
+
+    object_key: str
+    is_whole: bool
+
+
+class _Unknown(NamedTuple):
+    """What a transaction must be told before it can go on: whether the bytes of this object are there."""
+
+    object_key: str
     size: int
 
 
@@ -127,7 +143,7 @@ class Uploads:
         upload is as it was, until `MOST_FAILED_FINISHES` of those that had its bytes hashed cancel it.
         """
 
-        def work(conn: Connection) -> tuple[Layer | None, int]:
+        def work(conn: Connection, looked_at: _LookedAt | None) -> tuple[Layer | None, int] | _Unknown:
             row = _found(conn, ref, upload_id)
             if follows_ecr(door, self._settings):
                 if row.size == 0:
@@ -138,15 +154,18 @@ class Uploads:
                 return None, row.reserved
             content = row.content or b""
             _verify(digest, content)
-            if door == "ecr" and layer_rows.holds(conn, row.repository_id, digest):
+            kept = self._keep_small(conn, row.repository_id, digest, content, looked_at)
+            if isinstance(kept, _Unknown):
+                return kept
+            layer, is_new = kept
+            if door == "ecr" and not is_new:
                 raise LayerAlreadyExists(ref, digest)
-            layer = self._keep_small(conn, row.repository_id, digest, content)
             upload_rows.finish(conn, upload_id, ref.account)
             return layer, row.reserved
 
         async with self._lock(upload_id):
             try:
-                layer, reserved = await self._db.transaction(work)
+                layer, reserved = await self._store_small(work)
                 if layer is None:
                     return await self._finish_large(ref, upload_id, digest, door)
                 if reserved:  # an append that would have made it a large one was refused, and left its bytes
@@ -172,9 +191,11 @@ class Uploads:
         if follows_ecr("oci", self._settings) and not content:
             raise EmptyUpload(str(uuid.uuid4()))
         _verify(digest, content)
-        return await self._db.transaction(
-            lambda conn: self._keep_small(conn, _repository_id(conn, ref), digest, content)
-        )
+
+        def work(conn: Connection, looked_at: _LookedAt | None) -> tuple[Layer, bool] | _Unknown:
+            return self._keep_small(conn, _repository_id(conn, ref), digest, content, looked_at)
+
+        return (await self._store_small(work))[0]
 
     async def cancel(self, ref: RepositoryRef, upload_id: str) -> None:
         """Forget the upload and its bytes; UploadNotFound."""
@@ -243,18 +264,46 @@ class Uploads:
 
     # --- small ones: beside their rows ---
 
-    def _keep_small(self, conn: Connection, repository_id: int, digest: Digest, content: bytes) -> Layer:
-        """The bytes, which have this digest, are a layer of the repository."""
+    async def _store_small(self, work: Callable[[Connection, _LookedAt | None], T | _Unknown]) -> T:
+        """Run `work` in a transaction, and again with the answer when it asks about an object."""
+        looked_at: _LookedAt | None = None
+
+        def with_answer(conn: Connection) -> T | _Unknown:
+            return work(conn, looked_at)
+
+        while isinstance(outcome := await self._db.transaction(with_answer), _Unknown):
+            looked_at = _LookedAt(outcome.object_key, await self._blobs.length(outcome.object_key) == outcome.size)
+        if looked_at is not None and not looked_at.is_whole:
+            await self._blobs.delete(looked_at.object_key)
+        return outcome
+
+    def _keep_small(
+        self, conn: Connection, repository_id: int, digest: Digest, content: bytes, looked_at: _LookedAt | None
+    ) -> tuple[Layer, bool] | _Unknown:
+        """Make the bytes, which have this digest, a layer of the repository, and repair the stored ones if need be.
+
+        Also returns whether anything was missing before. Nothing has changed when the result is `_Unknown`.
+        """
         now = self._clock.now()
         blob = blob_rows.find(conn, digest)
+        object_key = "" if blob is None else str(blob.object_key)
+        was_whole = False
         if blob is None:
             blob_rows.add_small(conn, digest, content, now)
-        elif blob.orphaned_at is not None:
-            blob_rows.keep(conn, digest)
-        layer_rows.attach(conn, repository_id, digest, len(content), now)
-        if blob is not None and blob.object_key:
-            return Layer(digest, len(content), blob.object_key)
-        return Layer(digest, len(content), "", content)
+        elif not object_key:
+            was_whole = blob_rows.content(conn, digest) == content
+        elif looked_at is None or looked_at.object_key != object_key:
+            return _Unknown(object_key, len(content))
+        else:
+            was_whole = looked_at.is_whole
+        if blob is not None:
+            if not was_whole:
+                blob_rows.replace_content(conn, digest, object_key, content, now)
+                object_key = ""
+            if blob.orphaned_at is not None:
+                blob_rows.keep(conn, digest)
+        is_new = layer_rows.attach(conn, repository_id, digest, len(content), now) or not was_whole
+        return Layer(digest, len(content), object_key, None if object_key else content), is_new
 
     # --- large ones: in the blob store ---
 
@@ -311,9 +360,7 @@ class Uploads:
         row = await self._row(ref, upload_id)
         await self._settle(ref, row)
         await self._verify_large(upload_id, digest, None)
-        if door == "ecr" and await self._db.read(lambda conn: layer_rows.holds(conn, row.repository_id, digest)):
-            raise LayerAlreadyExists(ref, digest)
-        return await self._store(ref, upload_id, digest, row.size)
+        return await self._store(ref, upload_id, digest, row.size, refuses_again=door == "ecr")
 
     async def _put_large(
         self, ref: RepositoryRef, digest: Digest, incoming: Incoming, beginning: Beginning, by: str
@@ -324,7 +371,7 @@ class Uploads:
             appended = await self._blobs.append(upload_id, 0, body)
             incoming.check()
             await self._verify_large(upload_id, digest, appended.sha256)
-            return await self._store(ref, upload_id, digest, appended.size)
+            return await self._store(ref, upload_id, digest, appended.size, refuses_again=False)
         except BaseException:
             await asyncio.shield(self._forget(upload_id))
             raise
@@ -350,10 +397,22 @@ class Uploads:
         if f"{algorithm}:{sha256}" != digest:
             raise _mismatch(digest, f"{algorithm}:{sha256}")
 
-    async def _store(self, ref: RepositoryRef, upload_id: str, digest: Digest, size: int) -> Layer:
-        """Bytes first, durably, then the rows that make them visible."""
-        if await self._db.read(lambda conn: blob_rows.find(conn, digest)) is not None:
-            layer = await self._db.transaction(lambda conn: self._attach(conn, ref, upload_id, digest, size))
+    async def _store(
+        self, ref: RepositoryRef, upload_id: str, digest: Digest, size: int, *, refuses_again: bool
+    ) -> Layer:
+        """Bytes first, durably, then the rows that make them visible.
+
+        Bytes that are stored already are kept, and these replace them where they are missing or have another length.
+        `refuses_again`: LayerAlreadyExists when the repository has the layer, whole.
+        """
+        known = await self._db.read(lambda conn: blob_rows.find(conn, digest))
+        lost: str | None = None  # the object whose bytes these replace; "": they are kept in the metadata
+        if known is not None and not await self._is_whole(digest, known):
+            lost = known.object_key
+        elif known is not None:
+            layer = await self._db.transaction(
+                lambda conn: self._attach(conn, ref, upload_id, digest, size, refuses_again=refuses_again)
+            )
             if layer is not None:
                 await self._blobs.abort(upload_id)
                 return layer
@@ -363,19 +422,39 @@ class Uploads:
             raise UploadNotFound(ref, upload_id) from error
 
         def work(conn: Connection) -> Layer:
-            layer = self._attach(conn, ref, upload_id, digest, size)
-            if layer is None:
+            blob = blob_rows.find(conn, digest)
+            if blob is None:
                 blob_rows.add(conn, digest, upload_id, size, self._clock.now())
-                layer = self._attach(conn, ref, upload_id, digest, size)
-            assert layer is not None  # noqa: S101 - the blob's row was added in this transaction
+            elif lost is not None and blob.object_key == lost:
+                blob_rows.replace_object(conn, digest, lost, upload_id, self._clock.now())
+            layer = self._attach(conn, ref, upload_id, digest, size)
+            assert layer is not None  # noqa: S101 - the blob's row is there in this transaction
             return layer
 
         layer = await self._db.transaction(work)
         if layer.object_key != upload_id:  # somebody stored the same bytes meanwhile; ours are not needed
             await self._blobs.delete(upload_id)
+        elif lost:
+            await self._blobs.delete(lost)
         return layer
 
-    def _attach(self, conn: Connection, ref: RepositoryRef, upload_id: str, digest: Digest, size: int) -> Layer | None:
+    async def _is_whole(self, digest: Digest, blob: Any) -> bool:
+        """Return whether the blob's stored bytes are there: by their length, small ones by their digest."""
+        if blob.object_key:
+            return await self._blobs.length(blob.object_key) == int(blob.size)
+        content = await self._db.read(lambda conn: blob_rows.content(conn, digest))
+        return content is not None and _digest_of(content, digest_algorithm(digest)) == digest
+
+    def _attach(
+        self,
+        conn: Connection,
+        ref: RepositoryRef,
+        upload_id: str,
+        digest: Digest,
+        size: int,
+        *,
+        refuses_again: bool = False,
+    ) -> Layer | None:
         """The stored blob becomes a layer of the repository, and the upload ends; None when no such blob is stored.
 
         In one transaction: the sweep frees a blob by deleting its row in one of its own, so either it is gone here, or
@@ -383,7 +462,9 @@ class Uploads:
         """
         if blob_rows.find(conn, digest) is None:
             return None
-        layer_rows.attach(conn, _repository_id(conn, ref), digest, size, self._clock.now())
+        is_new = layer_rows.attach(conn, _repository_id(conn, ref), digest, size, self._clock.now())
+        if refuses_again and not is_new:
+            raise LayerAlreadyExists(ref, digest)
         blob_rows.keep(conn, digest)
         upload_rows.finish(conn, upload_id, ref.account)
         row = layer_rows.find(conn, ref, digest)
@@ -411,10 +492,13 @@ def _over_quota(rule: str) -> TooManyUploads:
 
 
 def _verify(digest: Digest, content: bytes) -> None:
-    algorithm = digest_algorithm(digest)
-    actual = f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
+    actual = _digest_of(content, digest_algorithm(digest))
     if actual != digest:
         raise _mismatch(digest, actual)
+
+
+def _digest_of(content: bytes, algorithm: str) -> str:
+    return f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
 
 
 def _mismatch(given: Digest, actual: str) -> InvalidLayer:

@@ -10,7 +10,7 @@ from moorage.registry.layers import Layer
 async def head(exchange: Exchange) -> None:
     """HEAD /v2/<name>/blobs/<digest>."""
     digest = parse_digest(exchange.route.argument)
-    layer = await exchange.services.registry.layers.stat(exchange.ref, digest)
+    layer = await exchange.services.registry.layers.present(exchange.ref, digest)
     await exchange.answer_head(200, _headers(layer, layer.size))
 
 

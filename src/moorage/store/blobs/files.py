@@ -1,5 +1,7 @@
 """Blobs as files: uploads in `uploads/`, objects in `objects/XX/` (XX: the last two characters of the key).
 
+Objects that were found damaged are moved to `damaged/`. Nothing reads or deletes them there.
+
 Bytes are hashed and written in batches by threads, off the event loop. One batch is on its way to the disk while the
 next is received, so a transfer holds a few MiB however fast its client is.
 """
@@ -44,6 +46,7 @@ class FileBlobStore:
     def __init__(self, root: Path) -> None:
         self._uploads = root / "uploads"
         self._objects = root / "objects"
+        self._damaged = root / "damaged"
         self._uploads.mkdir(parents=True, exist_ok=True)
         self._objects.mkdir(exist_ok=True)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
@@ -140,6 +143,16 @@ class FileBlobStore:
         path = self._object_path(key)
         await self._do(lambda: path.unlink(missing_ok=True))
 
+    async def length(self, key: str) -> int | None:
+        path = self._object_path(key)
+        try:
+            return (await self._do(path.stat)).st_size
+        except FileNotFoundError:
+            return None
+
+    async def set_aside(self, key: str) -> bool:
+        return await self._do(self._set_aside, self._object_path(key))
+
     async def leftovers(self) -> AsyncIterator[Leftover]:
         for leftover in await self._do(_listing, self._uploads, "upload"):
             yield leftover
@@ -178,6 +191,15 @@ class FileBlobStore:
                     raise LookupError(f"{upload.name} does not hold {digest} any more")
             os.fsync(file.fileno())
             self._settle(upload, target)
+
+    def _set_aside(self, path: Path) -> bool:
+        self._damaged.mkdir(exist_ok=True)
+        try:
+            path.replace(self._damaged / path.name)
+        except FileNotFoundError:
+            return False
+        _flush_directory(self._damaged)
+        return True
 
     def _settle(self, source: Path, target: Path) -> None:
         """Give the flushed file its name, durably."""

@@ -73,8 +73,19 @@ class BlobStore(Protocol):
         """The file that holds the object, when a server may send it itself; None where there is none."""
         ...
 
+    async def length(self, key: str) -> int | None:
+        """The bytes that the object has; None when it is gone."""
+        ...
+
     async def delete(self, key: str) -> None:
         """Free the object; nothing when there is none."""
+        ...
+
+    async def set_aside(self, key: str) -> bool:
+        """Keep the object's bytes for examination, but no longer as an object; False when there is none.
+
+        For objects that were found damaged.
+        """
         ...
 
     def leftovers(self) -> AsyncIterator[Leftover]:

@@ -23,6 +23,13 @@ _ADD = Change(
     )
 )
 _ADD_CONTENT = Change(insert(blob_contents).values(digest=bindparam("digest"), content=bindparam("content")))
+_CONTENT = Query(select(blob_contents.c.content).where(blob_contents.c.digest == bindparam("digest")))
+_DROP_CONTENT = Change(delete(blob_contents).where(blob_contents.c.digest == bindparam("of")))
+_MOVE = Change(
+    update(blobs)
+    .where(blobs.c.digest == bindparam("of"), blobs.c.object_key == bindparam("was"))
+    .values(object_key=bindparam("now"), stored_at=bindparam("at"))
+)
 _KEEP = Change(
     update(blobs).where(blobs.c.digest == bindparam("of"), blobs.c.orphaned_at.is_not(None)).values(orphaned_at=None)
 )
@@ -42,6 +49,30 @@ def add_small(conn: Connection, digest: str, content: bytes, at: float) -> None:
     """A new blob, whose bytes are kept here; its `object_key` is empty."""
     add(conn, digest, "", len(content), at)
     _ADD_CONTENT.run(conn, {"digest": digest, "content": content})
+
+
+def content(conn: Connection, digest: str) -> bytes | None:
+    """The bytes of a blob that are kept here; None when they are not."""
+    row = _CONTENT.first(conn, {"digest": digest})
+    return None if row is None else bytes(row.content)
+
+
+def drop_content(conn: Connection, digest: str) -> bool:
+    """Delete the bytes of the blob that are kept here, but not its row; whether there were any."""
+    return bool(_DROP_CONTENT.run(conn, {"of": digest}))
+
+
+def replace_content(conn: Connection, digest: str, was: str, content: bytes, at: float) -> None:
+    """Let the blob, whose bytes were the object `was` ("": kept here) and are lost, have these bytes, kept here."""
+    _MOVE.run(conn, {"of": digest, "was": was, "now": "", "at": at})
+    drop_content(conn, digest)
+    _ADD_CONTENT.run(conn, {"digest": digest, "content": content})
+
+
+def replace_object(conn: Connection, digest: str, was: str, object_key: str, at: float) -> None:
+    """Let the blob, whose bytes were the object `was` ("": kept here) and are lost, have those of another object."""
+    _MOVE.run(conn, {"of": digest, "was": was, "now": object_key, "at": at})
+    drop_content(conn, digest)
 
 
 def keep(conn: Connection, digest: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
 
 from moorage.names import RepositoryRef
 from moorage.store.metadata.statement import Change, Query
@@ -49,6 +49,20 @@ _SIZES = Query(
         layers.c.digest.in_(bindparam("digests", expanding=True)),
     )
 )
+_STORED = Query(
+    select(
+        layers.c.digest,
+        layers.c.size,
+        blobs.c.object_key,
+        func.length(blob_contents.c.content).label("kept"),
+    )
+    .join(blobs, blobs.c.digest == layers.c.digest)
+    .outerjoin(blob_contents, blob_contents.c.digest == layers.c.digest)
+    .where(
+        layers.c.repository_id == bindparam("repository_id"),
+        layers.c.digest.in_(bindparam("digests", expanding=True)),
+    )
+)
 _RENEW = Change(
     update(layers)
     .where(layers.c.repository_id == bindparam("repository"), layers.c.digest == bindparam("of"))
@@ -78,6 +92,14 @@ def sizes(conn: Connection, repository_id: int, digests: Iterable[str]) -> dict[
     """Sizes of those of `digests` that belong to the repository."""
     values = {"repository_id": repository_id, "digests": list(digests)}
     return {row.digest: row.size for row in _SIZES.all(conn, values)}
+
+
+def stored(conn: Connection, repository_id: int, digests: Iterable[str]) -> Sequence[Any]:
+    """Those of `digests` that belong to the repository, and where their bytes should be.
+
+    `digest`, `size`, `object_key`, and `kept`: the bytes that are kept in the metadata, None when none are.
+    """
+    return _STORED.all(conn, {"repository_id": repository_id, "digests": list(digests)})
 
 
 def media_types(conn: Connection, repository_id: int, digests: Sequence[str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ def test_layers_that_were_acknowledged_survive_a_kill(tmp_path: Path) -> None:
     """Over /v2/, small ones (kept in the metadata) and longer ones (kept in files), begun, filled and finished."""
     server = RunningServer(tmp_path / "data").start()
     acknowledged: dict[str, bytes] = {}
+    failures: list[BaseException] = []
     stop = threading.Event()
 
     def push(content: bytes) -> None:
@@ -29,6 +30,8 @@ def test_layers_that_were_acknowledged_survive_a_kill(tmp_path: Path) -> None:
                 connection.request(method, location + query, body, BASIC)
                 answer = connection.getresponse()
                 answer.read()
+                if answer.status >= 500:
+                    raise ConnectionError(answer.status)
                 assert answer.status == expected
                 location = answer.headers["Location"]
         acknowledged[digest] = content
@@ -40,8 +43,11 @@ def test_layers_that_were_acknowledged_survive_a_kill(tmp_path: Path) -> None:
             content = b"%d %d " % (number, serial) * (1 if serial % 4 else 20_000)
             try:
                 push(content)
-            except Exception:  # noqa: BLE001 - the server is being killed under this client
+            except (OSError, http.client.HTTPException):  # the server is being killed under this client
                 time.sleep(0.05)
+            except BaseException as failure:
+                failures.append(failure)
+                raise
 
     threads = [threading.Thread(target=push_on, args=(number,), daemon=True) for number in range(8)]
     for thread in threads:
@@ -55,6 +61,7 @@ def test_layers_that_were_acknowledged_survive_a_kill(tmp_path: Path) -> None:
     stop.set()
     for thread in threads:
         thread.join(30)
+    assert failures == []
     assert {len(content) > 1 << 16 for content in acknowledged.values()} == {True, False}
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     for digest, content in acknowledged.items():

@@ -104,7 +104,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         for content in (b"config", LAYER):
             await registry.uploads.put(APP, digest_of(content), stream(content), length=None, by=BY)
         text = manifest(b"config", LAYER)
-        await registry.images.put(APP, text, media_type=None, tag="v1", digest=None, by=BY, door="oci")
+        await registry.images.put(APP, text, media_type=None, tags=["v1"], digest=None, by=BY, door="oci")
         authenticator = Authenticator(identity, parts.sealer, parts.clock, settings)
         yield House(made, identity, registry, authenticator, Signer(key.id, secret, ""))
 

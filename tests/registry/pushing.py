@@ -97,7 +97,9 @@ class Bench:
         return await self.uploads.put(ref, digest_of(content), stream(content), length=len(content), by=BY)
 
     async def push(self, body: bytes, *, tag: str | None = None, ref: RepositoryRef = REF, door: Any = "ecr") -> Put:
-        return await self.images.put(ref, body, media_type=None, tag=tag, digest=None, by=BY, door=door)
+        return await self.images.put(
+            ref, body, media_type=None, tags=[] if tag is None else [tag], digest=None, by=BY, door=door
+        )
 
     async def image(self, seed: str, *, tag: str | None = None, **more: Any) -> Digest:
         """Push an image of a config and one layer; its digest."""

@@ -75,7 +75,7 @@ def listing(name: str) -> bytes:
 
 
 async def push(registry: Registry, content: bytes, tag: str | None = None) -> None:
-    await registry.images.put(REF, content, media_type=None, tag=tag, digest=None, by=BY, door="ecr")
+    await registry.images.put(REF, content, media_type=None, tags=[tag] if tag else [], digest=None, by=BY, door="ecr")
 
 
 async def delete(registry: Registry, **image: str) -> None:

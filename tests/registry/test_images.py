@@ -131,9 +131,9 @@ async def test_a_given_digest_must_be_the_bodys(bench: Bench) -> None:
     await bench.image("a")
     body = manifest(b"config a", b"layer a")
     with pytest.raises(ImageDigestDoesNotMatch):
-        await bench.images.put(REF, body, media_type=None, tag=None, digest=digest_of(b""), by=BY, door="oci")
+        await bench.images.put(REF, body, media_type=None, digest=digest_of(b""), by=BY, door="oci")
     long = digest_of(body, "sha512")
-    put = await bench.images.put(REF, body, media_type=None, tag=None, digest=long, by=BY, door="oci")
+    put = await bench.images.put(REF, body, media_type=None, digest=long, by=BY, door="oci")
     assert put.manifest.digest == long
     assert (await bench.images.find(REF, long)).body == body
 

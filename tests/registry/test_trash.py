@@ -256,7 +256,7 @@ async def test_a_digest_of_sha512_comes_back_too(bench: Bench) -> None:
     child: Digest = await bench.image("child")
     text = index((child, 1))
     named = digest_of(text, "sha512")
-    await bench.images.put(REF, text, media_type=None, tag=None, digest=named, by=BY, door="oci")
+    await bench.images.put(REF, text, media_type=None, digest=named, by=BY, door="oci")
     await delete(bench, ImageId(digest=named))
     assert (await trash(bench).restore_image(REF, named, by=HIM)).others == []
     assert await held(bench) == {(named, None), (child, None)}

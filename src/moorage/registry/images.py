@@ -27,7 +27,8 @@ from moorage.store.metadata.database import Database
 
 __all__ = ["Failure", "Image", "ImageId", "Images", "Manifest", "Put", "Referrer"]
 
-_FEW = 20  # images to delete in a few milliseconds
+_FEW = 20
+"""Images that can be deleted, or tags that can be set, in a few milliseconds."""
 MOST_REFERENCES = 4_201
 """Layers an image may have, and its config (ecr-behaviour.md §2 [guess])."""
 
@@ -50,12 +51,14 @@ class Images:
         body: bytes,
         *,
         media_type: str | None,
-        tag: str | None,
+        tags: Sequence[str] = (),
         digest: str | None,
         by: str,
         door: Door,
     ) -> Put:
-        """Push the manifest `body`, sent as `media_type`, which must have `digest` when that is given.
+        """Push the manifest `body`, sent as `media_type`, which must have `digest` when that is given, under `tags`.
+
+        All of it becomes visible at once, or nothing does.
 
         InvalidParameter, ImageDigestDoesNotMatch, LayersNotFound, ReferencedImagesNotFound, ImageTagAlreadyExists,
         LimitExceeded; at the ECR door ImageAlreadyExists. By ECR's rules an image has at least one layer.
@@ -69,8 +72,9 @@ class Images:
         actual = _digest(body, digest)
         if digest is not None and digest != actual:
             raise ImageDigestDoesNotMatch(digest, actual)
-        given = Push(ref, body, document, actual, tag, by, self._clock.now(), ecr, refuses_again=door == "ecr")
-        return await self._db.transaction(lambda conn: push(conn, given, self._settings))
+        names = tuple(dict.fromkeys(tags))
+        given = Push(ref, body, document, actual, names, by, self._clock.now(), ecr, refuses_again=door == "ecr")
+        return await self._db.transaction(lambda conn: push(conn, given, self._settings), long=len(names) > _FEW)
 
     async def find(self, ref: RepositoryRef, reference: str) -> Manifest:
         """The manifest of a tag or digest; ImageNotFound. The hot path of every pull."""

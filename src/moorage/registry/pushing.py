@@ -1,4 +1,4 @@
-"""A push of a manifest: every check and every row of it in one transaction."""
+"""A push of a manifest and its tags: every check and every row of it in one transaction."""
 
 import json
 from collections.abc import Mapping
@@ -36,7 +36,8 @@ class Push(NamedTuple):
     body: bytes
     document: ManifestDocument
     digest: Digest
-    tag: str | None
+    tags: tuple[str, ...]
+    """Each once."""
     by: str
     at: float
     ecr: bool
@@ -46,38 +47,42 @@ class Push(NamedTuple):
 
 
 def push(conn: Connection, given: Push, settings: Settings) -> Put:
-    """Make the manifest, and its tag, visible in the repository. Runs in a transaction."""
+    """Make the manifest and all its tags visible in the repository. Runs in a transaction."""
     repository = repository_rows.rules(conn, given.ref)
     if repository is None:
         raise RepositoryNotFound(given.ref)
     stored = image_rows.stored(conn, repository.id, given.digest)
     living = stored is not None and stored.deleted_at is None
-    tagged = None if given.tag is None else tag_rows.find(conn, repository.id, given.tag)
-    same_tag = given.tag is None or (tagged is not None and tagged.digest == given.digest)
-    if stored is not None and living and same_tag:
+    pointing = {tag: tag_rows.find(conn, repository.id, tag) for tag in given.tags}
+    missing = [tag for tag, row in pointing.items() if not (living and row is not None and row.digest == given.digest)]
+    if stored is not None and living and not missing:
         if given.refuses_again:
-            raise ImageAlreadyExists(given.ref, given.digest, given.tag)
+            raise ImageAlreadyExists(given.ref, given.digest, given.tags[0] if given.tags else None)
         return _put(given, stored.id, created=False)
-    _check_tag(given, repository, tagged)
+    for tag, row in pointing.items():
+        _check_tag(given, repository, tag, row)
     manifest_id = stored.id if stored is not None and living else _store(conn, given, repository, stored, settings)
-    if given.tag is not None:
-        if tag_rows.count(conn, manifest_id) >= settings.tags_per_image:
-            raise over_quota(f"an image may have {settings.tags_per_image} tags")
-        tag_rows.point(conn, repository.id, given.tag, manifest_id, given.digest, given.at, given.by)
-    events.record(conn, given.ref, "image.pushed", _event(given), at=given.at)
+    if missing and tag_rows.count(conn, manifest_id) + len(missing) > settings.tags_per_image:
+        raise over_quota(f"an image may have {settings.tags_per_image} tags")
+    for tag in missing:
+        tag_rows.point(conn, repository.id, tag, manifest_id, given.digest, given.at, given.by)
+    for name in missing or (None,):  # one event for each tag, as ECR sends them
+        events.record(conn, given.ref, "image.pushed", _event(given, name), at=given.at)
     return _put(given, manifest_id, created=not living)
 
 
 def _put(given: Push, manifest_id: int, *, created: bool) -> Put:
-    manifest = Manifest(manifest_id, given.digest, given.document.media_type, given.body, given.tag)
+    tag = given.tags[0] if given.tags else None
+    manifest = Manifest(manifest_id, given.digest, given.document.media_type, given.body, tag)
     return Put(manifest, given.document.subject, created)
 
 
-def _check_tag(given: Push, repository: Any, tagged: Any | None) -> None:
-    if given.tag is None or tagged is None or tagged.digest == given.digest:
+def _check_tag(given: Push, repository: Any, tag: str, pointing: Any | None) -> None:
+    """Raise ImageTagAlreadyExists if the tag stands for another image and may not move."""
+    if pointing is None or pointing.digest == given.digest:
         return
-    if not may_move(repository.mutability, json.loads(repository.exclusion_filters), given.tag):
-        raise ImageTagAlreadyExists(given.ref, given.tag)
+    if not may_move(repository.mutability, json.loads(repository.exclusion_filters), tag):
+        raise ImageTagAlreadyExists(given.ref, tag)
 
 
 def _store(conn: Connection, given: Push, repository: Any, trashed: Any | None, settings: Settings) -> int:
@@ -148,11 +153,11 @@ def _resolve(conn: Connection, given: Push, repository_id: int) -> tuple[list[Re
     return resolved, sum(each.size or blob_sizes.get(each.digest, 0) for each in resolved)
 
 
-def _event(given: Push) -> Mapping[str, object]:
+def _event(given: Push, tag: str | None) -> Mapping[str, object]:
     document = given.document
     return {
         "digest": given.digest,
-        "tag": given.tag,
+        "tag": tag,
         "mediaType": document.media_type,
         "artifactType": document.artifact_type,
         "subject": document.subject,

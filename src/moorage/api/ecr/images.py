@@ -20,7 +20,7 @@ async def put_image(call: EcrCall, request: shapes.PutImageRequest) -> shapes.Pu
         ref,
         request.image_manifest.encode(),
         media_type=request.image_manifest_media_type,
-        tag=None if request.image_tag is None else checked_tag(request.image_tag),
+        tags=() if request.image_tag is None else (checked_tag(request.image_tag),),
         digest=request.image_digest,
         by=by(call),
         door="ecr",

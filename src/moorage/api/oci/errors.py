@@ -37,6 +37,13 @@ class TagInvalid(errors.InvalidParameter):
         )
 
 
+class TooManyTags(errors.MoorageError):
+    """A push by digest asks for more tags than one request may set."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A manifest can be pushed with at most {most} tags in one request. Push the others after it.")
+
+
 class ManifestBlobUnknown(errors.MoorageError):
     """A manifest being pushed names blobs that the repository does not have."""
 
@@ -111,6 +118,7 @@ _BOTH: dict[type[errors.MoorageError], Shape] = {
     errors.BodyIncomplete: Shape(400, "SIZE_INVALID"),
     errors.RequestTooLarge: Shape(413, "SIZE_INVALID"),
     errors.RequestTimeout: Shape(408, "SIZE_INVALID"),
+    TooManyTags: Shape(414, "TAG_INVALID"),
     HeadersTooLarge: Shape(431, "SIZE_INVALID"),
     NameInvalid: Shape(400, "NAME_INVALID"),
     DigestInvalid: Shape(400, "DIGEST_INVALID"),

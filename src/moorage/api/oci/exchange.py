@@ -12,7 +12,7 @@ from moorage.api.oci.operation import Operation, no_body
 from moorage.api.oci.routes import Route
 from moorage.errors import RequestTooLarge
 from moorage.locations import Locations
-from moorage.names import Digest, InvalidNameError, RepositoryRef, digest
+from moorage.names import Digest, InvalidNameError, RepositoryRef, Tag, digest
 from moorage.registry.authorizer import Authorizer
 from moorage.registry.registry import Registry
 from moorage.settings import Settings
@@ -68,6 +68,8 @@ class Exchange:
         self.repository = ref
         self.responded = b"null"
         """What the audit record says of the answer: responseElements, JSON."""
+        self.pushed_tags: tuple[Tag, ...] = ()
+        """The tags that a push by digest asks for, for the audit record; none of a push by tag."""
         self.started = False
         """The answer has begun: an error can no longer be told, only the connection be broken."""
         self.is_noted = False
@@ -101,6 +103,12 @@ class Exchange:
         """The query's parameters; the last of a repeated one."""
         text = self.scope.get("query_string", b"")
         return dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)) if text else {}
+
+    def query_values(self, name: str) -> list[str]:
+        """Return every value of a parameter of the query, in order."""
+        text = self.scope.get("query_string", b"")
+        pairs = parse_qsl(text.decode("latin-1"), keep_blank_values=True) if text else []
+        return [value for each, value in pairs if each == name]
 
     @property
     def length(self) -> int | None:

@@ -1,11 +1,12 @@
 """Manifests: pull (the hottest path of all), push, delete."""
 
 from functools import lru_cache
+from typing import Final
 
 from moorage.api.asgi import Headers
 from moorage.api.oci import trail
 from moorage.api.oci.creation import create_on_push
-from moorage.api.oci.errors import ManifestBlobUnknown, TagInvalid
+from moorage.api.oci.errors import ManifestBlobUnknown, TagInvalid, TooManyTags
 from moorage.api.oci.exchange import VERSION, Exchange, names_etag, parse_digest
 from moorage.cache import measured
 from moorage.errors import (
@@ -17,6 +18,10 @@ from moorage.errors import (
 )
 from moorage.names import Digest, InvalidNameError, Tag, tag
 from moorage.registry.images import Failure, ImageId
+
+MOST_TAGS: Final = 50
+"""Tags that one push by digest may set. The specification wants at least 10; proxies have room for about so many in the
+headers of an answer."""
 
 
 async def get(exchange: Exchange) -> None:
@@ -63,34 +68,54 @@ measured("manifest_headers", _headers, 1_500)
 
 
 async def put(exchange: Exchange) -> None:
-    """PUT /v2/<name>/manifests/<reference>."""
+    """PUT /v2/<name>/manifests/<reference>, with `?tag=` for each further tag where the reference is a digest."""
     as_tag, as_digest = _written_reference(exchange.route.argument)
+    further = () if as_digest is None else _tag_parameters(exchange)
+    tags = further if as_tag is None else (as_tag,)
+    exchange.pushed_tags = further
     body = await exchange.body()
     await create_on_push(exchange)
     # Parameters after the media type say nothing about the manifest (specification: SHOULD ignore).
     media_type = exchange.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip() or None
     try:
         put = await exchange.services.registry.images.put(
-            exchange.ref, body, media_type=media_type, tag=as_tag, digest=as_digest, by=exchange.by, door="oci"
+            exchange.ref, body, media_type=media_type, tags=tags, digest=as_digest, by=exchange.by, door="oci"
         )
     except LayersNotFound as error:
         raise ManifestBlobUnknown(error.message) from error
     stored = put.manifest.digest
-    exchange.responded = trail.put_image(exchange.ref, stored, as_tag)
+    exchange.responded = trail.put_image(exchange.ref, stored, tags)
     headers = [
         (b"location", exchange.path("manifests", stored).encode()),
         (b"docker-content-digest", stored.encode()),
     ]
     if put.subject is not None:
         headers.append((b"oci-subject", put.subject.encode()))
+    if further:
+        headers.append((b"oci-tag", ", ".join(further).encode()))
     await exchange.answer(201, headers)
 
 
+def _tag_parameters(exchange: Exchange) -> tuple[Tag, ...]:
+    """Return the tags that a push by digest asks for, each once (distribution-spec main, "Pushing Manifests").
+
+    Raises TagInvalid, TooManyTags. Profile `aws` knows no such parameter: none, as for every client that sends none.
+    """
+    if exchange.services.aws:
+        return ()
+    tags = dict.fromkeys(map(_written_tag, exchange.query_values("tag")))
+    if len(tags) > MOST_TAGS:
+        raise TooManyTags(MOST_TAGS)
+    return tuple(tags)
+
+
 def _written_reference(text: str) -> tuple[Tag | None, Digest | None]:
-    if ":" in text:
-        return None, parse_digest(text)
+    return (None, parse_digest(text)) if ":" in text else (_written_tag(text), None)
+
+
+def _written_tag(text: str) -> Tag:
     try:
-        return tag(text), None
+        return tag(text)
     except InvalidNameError as error:
         raise TagInvalid(text) from error
 

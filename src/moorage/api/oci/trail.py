@@ -3,7 +3,7 @@
 ECR's own CloudTrail shows pushes and pulls as these operations (ecr-behaviour.md §14).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -69,7 +69,10 @@ def event(exchange: Exchange, error: MoorageError | None, profile: str) -> Event
     if told is None:
         return None
     argument = route.argument[:_LONGEST]
-    if route.kind == routes.UPLOADS:
+    if exchange.pushed_tags:
+        members = {**told.members(argument, {}), "imageTags": exchange.pushed_tags}
+        asked = _encode(exchange.repository, members)
+    elif route.kind == routes.UPLOADS:
         asked = _encode(exchange.repository, told.members(argument, exchange.query))
     else:
         asked = _parameters(exchange.repository, told.members, argument)
@@ -112,7 +115,11 @@ def _code(error: MoorageError, profile: str) -> str:
     return errors.shape(error, profile).code
 
 
-def put_image(ref: RepositoryRef, digest: str, tag: str | None) -> bytes:
-    """responseElements of PutImage, without the manifest."""
-    image_id = {"imageDigest": digest} if tag is None else {"imageDigest": digest, "imageTag": tag}
+def put_image(ref: RepositoryRef, digest: str, tags: Sequence[str]) -> bytes:
+    """Return responseElements of PutImage, without the manifest. Several tags are `imageTags`, one is `imageTag`."""
+    image_id: dict[str, Any] = {"imageDigest": digest}
+    if len(tags) == 1:
+        image_id["imageTag"] = tags[0]
+    elif tags:
+        image_id["imageTags"] = tags
     return msgspec.json.encode({"image": {"registryId": ref.account, "repositoryName": ref.name, "imageId": image_id}})

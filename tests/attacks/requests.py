@@ -148,9 +148,15 @@ _MEMBERS: dict[str, Any] = {
     "PolicyInputList": [POLICY],
     "PolicyName": "mine",
     "PolicySourceArn": f"arn:aws:iam::{OWNER}:user/bob",
+    "Encoding": "SSH",
+    "OpenIDConnectProviderArn": f"arn:aws:iam::{OWNER}:oidc-provider/token.example.com",
+    "SAMLProviderArn": f"arn:aws:iam::{OWNER}:saml-provider/idp",
+    "SSHPublicKeyId": "APKAIOSFODNN7EXAMPLE",
+    "PrincipalArn": f"arn:aws:iam::{OWNER}:saml-provider/idp",
     "RoleArn": f"arn:aws:iam::{OWNER}:role/closed",
     "RoleName": "closed",
     "RoleSessionName": "session",
+    "SAMLAssertion": "PHNhbWxwOlJlc3BvbnNlLz4=",
     "Status": "Inactive",
     "UserName": "bob",
     "VersionId": "v1",
@@ -173,12 +179,14 @@ _FURTHER: dict[str, dict[str, Any]] = {
 }
 
 
-def aws_request(service: str, name: str, **more: Any) -> Request:
-    """The smallest request that botocore's model calls valid."""
+def aws_request(service: str, name: str, *, token: str = "", **more: Any) -> Request:
+    """The smallest request that botocore's model calls valid. `token`: what WebIdentityToken is, where there is one."""
     model = _SESSION.get_service_model(service)
     operation = model.operation_model(name)
     shape = operation.input_shape
     members = {} if shape is None else _structure(shape)
+    if "WebIdentityToken" in members:
+        members["WebIdentityToken"] = token
     members |= _FURTHER.get(f"{service}:{name}", {}) | more
     made = create_serializer(model.metadata["protocol"]).serialize_to_request(members, operation)
     if model.metadata["protocol"] == "query":

@@ -69,6 +69,8 @@ DECIDED_BY_STATE = {"GET /_moorage/explain", "GET /_moorage/explain/{decision}"}
 """Operations that return what the caller may see, item by item: to these callers, nothing."""
 OUTSIDERS = {"sts:AssumeRoleWithWebIdentity"}
 """Operations whose caller has no identity policies: only the role's trust policy can allow them."""
+UNPROVED = {"sts:AssumeRoleWithSAML"}
+"""Operations that no caller can prove an identity for, so that they are refused before there is anything to decide."""
 UNWATCHED = {"last_uses", "alembic_version"}
 """Tables that say nothing of what is stored: when a key was last used."""
 
@@ -204,8 +206,12 @@ async def test_every_operation_of_the_aws_door(house: House, service: Any) -> No
             assert name in CALLED_BY_ANYONE
             continue
         assert not isinstance(operation.action, Exempt)
-        more = {} if operation.authenticate is None else {"WebIdentityToken": house.token}
-        asked.append((name, aws_request(service.name, each, **more), None))
+        request = aws_request(service.name, each, token=house.token)
+        if name in UNPROVED:
+            answer = await ask(house.inside.application, request, house.most)
+            assert (answer.status, b"<Code>InvalidIdentityToken</Code>" in answer.body) == (400, True)
+            continue
+        asked.append((name, request, None))
     await _walk(house, asked)
 
 

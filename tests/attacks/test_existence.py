@@ -70,9 +70,8 @@ def requests(house: House, *, registry: bool) -> list[Request]:
     """Requests of every operation; with `registry` they say that the owner's is meant."""
     found = []
     for service in (ECR, IAM, STS):
-        for name, operation in service.operations.items():
-            more = {} if operation.authenticate is None else {"WebIdentityToken": house.token}
-            request = aws_request(service.name, name, **more)
+        for name in service.operations:
+            request = aws_request(service.name, name, token=house.token)
             members = json.loads(request.body) if service is ECR else {}
             if registry and "repositoryName" in members:
                 request = replace(request, body=json.dumps(members | {"registryId": OWNER}).encode())

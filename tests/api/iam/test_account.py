@@ -116,7 +116,7 @@ async def test_last_uses_of_keys_and_roles_are_known(root: Client) -> None:
     assert (await root.refused("GetAccessKeyLastUsed", AccessKeyId="AKIA" + "A" * 16))[:2] == (403, "AccessDenied")
 
     role = (await root.ok("CreateRole", RoleName="r", AssumeRolePolicyDocument=TRUST))["Role"]
-    assert role["RoleLastUsed"] == {}
+    assert (await root.ok("GetRole", RoleName="r"))["Role"]["RoleLastUsed"] == {}
     await root.ok("PutRolePolicy", RoleName="r", PolicyName="p", PolicyDocument=ALLOW_ALL)
     made = await root.identity.sessions.create(OWNER, role["RoleId"], 900, kind="role", name="run")
     session = root.as_key(made.id, made.secret, made.token)
@@ -149,3 +149,48 @@ async def test_what_there_is_none_of_is_said_so(root: Client) -> None:
             "NoSuchEntity",
             "Login Profile for User ann cannot be found.",
         )
+
+
+async def test_what_tools_look_for_is_answered_as_by_an_account_that_has_none(root: Client) -> None:
+    for operation, member in (
+        ("ListInstanceProfiles", "InstanceProfiles"),
+        ("ListServerCertificates", "ServerCertificateMetadataList"),
+        ("ListSAMLProviders", "SAMLProviderList"),
+        ("ListOpenIDConnectProviders", "OpenIDConnectProviderList"),
+    ):
+        assert (await root.ok(operation))[member] == []
+    saml = f"arn:aws:iam::{OWNER}:saml-provider/idp"
+    oidc = f"arn:aws:iam::{OWNER}:oidc-provider/token.example.com"
+    profile = "Instance Profile web cannot be found."
+    certificate = "The Server Certificate with name web cannot be found."
+    fields: dict[str, str]
+    for operation, fields, message in (
+        ("GetInstanceProfile", {"InstanceProfileName": "web"}, profile),
+        ("ListInstanceProfileTags", {"InstanceProfileName": "web"}, profile),
+        ("GetServerCertificate", {"ServerCertificateName": "web"}, certificate),
+        ("ListServerCertificateTags", {"ServerCertificateName": "web"}, certificate),
+        ("GetSAMLProvider", {"SAMLProviderArn": saml}, f"Manifest not found for arn {saml}"),
+        ("ListSAMLProviderTags", {"SAMLProviderArn": saml}, f"Manifest not found for arn {saml}"),
+        (
+            "GetOpenIDConnectProvider",
+            {"OpenIDConnectProviderArn": oidc},
+            f"OpenIDConnect Provider not found for arn {oidc}",
+        ),
+        (
+            "ListOpenIDConnectProviderTags",
+            {"OpenIDConnectProviderArn": oidc},
+            f"OpenIDConnect Provider not found for arn {oidc}",
+        ),
+        ("GetAccountPasswordPolicy", {}, f"The Password Policy with domain name {OWNER} cannot be found."),
+    ):
+        assert await root.refused(operation, **fields) == (404, "NoSuchEntity", message)
+    key = {"SSHPublicKeyId": "APKAAAAAAAAAAAAAAAAA", "Encoding": "SSH"}
+    assert (await root.refused("GetSSHPublicKey", UserName="ann", **key))[1:] == (
+        "NoSuchEntity",
+        "The user with name ann cannot be found.",
+    )
+    await root.ok("CreateUser", UserName="ann")
+    assert (await root.refused("GetSSHPublicKey", UserName="ann", **key))[1:] == (
+        "NoSuchEntity",
+        "The Public Key with id APKAAAAAAAAAAAAAAAAA cannot be found.",
+    )

@@ -134,7 +134,6 @@ async def test_unknown_actions_are_named_invalid(root: Client) -> None:
 
 async def test_what_is_left_out_is_an_invalid_action(root: Client) -> None:
     for service, action in (
-        ("sts", "AssumeRoleWithSAML"),
         ("sts", "AssumeRoot"),
         ("iam", "CreateSAMLProvider"),
         ("iam", "CreateOpenIDConnectProvider"),

@@ -172,7 +172,7 @@ async def test_a_boundary_limits_at_once(root: Client) -> None:
     assert message.endswith("because no permissions boundary allows the iam:ListUsers action")
     user = (await root.ok("GetUser", UserName="ann"))["User"]
     assert user["PermissionsBoundary"] == {
-        "PermissionsBoundaryType": "PermissionsBoundaryPolicy",
+        "PermissionsBoundaryType": "Policy",
         "PermissionsBoundaryArn": ARN,
     }
     assert (await root.refused("DeletePolicy", PolicyArn=ARN))[:2] == (409, "DeleteConflict")
@@ -224,3 +224,14 @@ async def test_a_policy_that_is_too_long_or_none_is_refused(root: Client) -> Non
         "EntityAlreadyExists",
         "A policy called P already exists. Duplicate names are not allowed.",
     )
+
+
+@pytest.mark.parametrize("kind", ["User", "Group", "Role"])
+async def test_a_malformed_arn_of_a_policy_cannot_be_parsed(root: Client, kind: str) -> None:
+    for arn in ("there-is-no-arn-in-this-text", "arn:aws:iam::1:policy/p", ARN.replace(":policy/", ":role/")):
+        for operation in (f"Attach{kind}Policy", f"Detach{kind}Policy"):
+            refused = await root.refused(operation, **{f"{kind}Name": "nobody", "PolicyArn": arn})
+            assert refused == (400, "ValidationError", "Invalid ARN:  Could not be parsed!")
+    # A well-formed ARN of a policy that does not exist is looked up.
+    refused = await root.refused(f"Attach{kind}Policy", **{f"{kind}Name": "nobody", "PolicyArn": ARN})
+    assert refused[:2] == (404, "NoSuchEntity")

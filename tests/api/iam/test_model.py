@@ -40,6 +40,10 @@ VALUES: dict[str, Any] = {
     "Tags": [{"Key": "a", "Value": "b"}],
     "TagKeys": ["a"],
     "AccountAlias": "mine",
+    "SAMLProviderArn": "arn:aws:iam::012345678910:saml-provider/idp",
+    "OpenIDConnectProviderArn": "arn:aws:iam::012345678910:oidc-provider/token.example.com",
+    "SSHPublicKeyId": "APKAAAAAAAAAAAAAAAAA",
+    "Encoding": "SSH",
 }
 
 

@@ -9,15 +9,16 @@ from typing import Final
 QUERY: Final = frozenset(
     """
     AWSServiceName AccessKeyId AccountAlias ActionNames AllUsers AssignmentStatus AssumeRolePolicyDocument CallerArn
-    ContextEntries CustomSuffix DeletionTaskId Description DurationSeconds EntityFilter ExternalId Filter GroupName
-    Marker MaxItems MaxSessionDuration MinimumSessionTokenSize Name NewGroupName NewPath NewUserName OnlyAttached
-    OrderedOrganizationPolicyInputList Path PathPrefix PermissionsBoundary PermissionsBoundaryPolicyInputList Policy
-    PolicyArn PolicyArns PolicyDocument PolicyExclusionList PolicyInputList PolicyName PolicySourceArn
-    PolicyUsageFilter ProviderId ResourceArns ResourceHandlingOption ResourceOwner ResourcePolicy RoleArn RoleName
-    RoleSessionName Scope SerialNumber ServiceName SetAsDefault SourceIdentity Status TagKeys Tags TransitiveTagKeys
-    UserName VersionId
-    """.split()  # noqa: SIM905 - a paragraph reads better than sixty lines
+    ContextEntries CustomSuffix DeletionTaskId Description DurationSeconds Encoding EntityFilter ExternalId Filter
+    GroupName InstanceProfileName Marker MaxItems MaxSessionDuration MinimumSessionTokenSize Name NewGroupName
+    NewPath NewUserName OnlyAttached OpenIDConnectProviderArn OrderedOrganizationPolicyInputList Path PathPrefix
+    PermissionsBoundary PermissionsBoundaryPolicyInputList Policy PolicyArn PolicyArns PolicyDocument
+    PolicyExclusionList PolicyInputList PolicyName PolicySourceArn PolicyUsageFilter PrincipalArn ProviderId
+    ResourceArns ResourceHandlingOption ResourceOwner ResourcePolicy RoleArn RoleName RoleSessionName
+    SAMLProviderArn SSHPublicKeyId Scope SerialNumber ServerCertificateName ServiceName SetAsDefault SourceIdentity
+    Status TagKeys Tags TransitiveTagKeys UserName VersionId
+    """.split()  # noqa: SIM905 - a paragraph reads better than seventy lines
 )
 """First steps of the names: `Tags` of `Tags.member.1.Key`."""
-SECRET: Final = frozenset({"EncodedMessage", "ProvidedContexts", "TokenCode", "WebIdentityToken"})
+SECRET: Final = frozenset({"EncodedMessage", "ProvidedContexts", "SAMLAssertion", "TokenCode", "WebIdentityToken"})
 """Declared ones that are told to be there, without their values."""

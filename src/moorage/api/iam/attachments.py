@@ -21,12 +21,12 @@ def _operations(kind: Kind) -> None:
 
     @IAM.operation(f"Attach{title}Policy", action=f"iam:Attach{title}Policy", resource=the(kind), conditions=changed)
     async def attach_policy(call: IamCall, request: Parameters) -> None:
-        name, arn = name_of(kind, request), fields.arn(request)
+        name, arn = name_of(kind, request), fields.policy_arn(request)
         await call.services.identity.attachments.attach(kind, call.account, name, arn, by(call))
 
     @IAM.operation(f"Detach{title}Policy", action=f"iam:Detach{title}Policy", resource=the(kind), conditions=changed)
     async def detach_policy(call: IamCall, request: Parameters) -> None:
-        name, arn = name_of(kind, request), fields.arn(request)
+        name, arn = name_of(kind, request), fields.policy_arn(request)
         await call.services.identity.attachments.detach(kind, call.account, name, arn, by(call))
 
     listing = f"ListAttached{title}Policies"

@@ -16,6 +16,7 @@ _POLICY_PATH: Final = re.compile(r"((/[A-Za-z0-9.,+@=_-]+)*)/")
 _KEY_ID: Final = re.compile(r"\w+", re.ASCII)
 _DOCUMENT: Final = re.compile(r"[\t\n\r\x20-\xff]+")
 _DESCRIPTION: Final = re.compile(r"[\t\n\r\x20-\x7e\xa1-\xff]*")
+_POLICY_ARN: Final = re.compile(r"arn:[^:]+:iam::(?:[0-9]{12}|aws):policy/.+", re.DOTALL)
 _VERSION: Final = re.compile(r"v[1-9][0-9]*(\.[A-Za-z0-9-]*)?")
 ANY: Final = re.compile(r".*", re.DOTALL)
 _STATUSES: Final = ("Active", "Inactive")
@@ -55,6 +56,10 @@ def key_id(request: Parameters) -> str:
     return checked("AccessKeyId", request.required("AccessKeyId"), _KEY_ID, 16, 128)
 
 
+def public_key_id(request: Parameters) -> str:
+    return checked("SSHPublicKeyId", request.required("SSHPublicKeyId"), _KEY_ID, 20, 128)
+
+
 def document(request: Parameters, field: str = "PolicyDocument") -> str:
     return document_text(field, request.required(field))
 
@@ -65,6 +70,14 @@ def document_text(field: str, text: str) -> str:
 
 def arn(request: Parameters, field: str = "PolicyArn") -> str:
     return checked(field, request.required(field), ANY, 20, 2048)
+
+
+def policy_arn(request: Parameters) -> str:
+    """Return PolicyArn. Raises ValidationError unless it has the form of a managed policy's ARN."""
+    given = arn(request)
+    if _POLICY_ARN.fullmatch(given) is None:
+        raise QueryError("ValidationError", "Invalid ARN:  Could not be parsed!")  # the two spaces are AWS's
+    return given
 
 
 def optional_arn(request: Parameters, field: str) -> str | None:

@@ -27,7 +27,7 @@ async def create_role(call: IamCall, request: Parameters) -> Mapping[str, Value]
         tags=tags,
         boundary=boundary,
     )
-    return {"Role": await shown.whole_role(call, role)}
+    return {"Role": await shown.created_role(call, role)}
 
 
 @IAM.operation("GetRole", action="iam:GetRole", resource=the(ROLE), conditions=about(ROLE))

@@ -65,7 +65,7 @@ async def create_service_linked_role(call: IamCall, request: Parameters) -> Mapp
     role = await roles.create(
         call.account, path, name, json.dumps(trust), by(call), description=description, service=service
     )
-    return {"Role": await shown.whole_role(call, role)}
+    return {"Role": await shown.created_role(call, role)}
 
 
 @IAM.operation(

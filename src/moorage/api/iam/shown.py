@@ -36,6 +36,11 @@ async def whole_user(call: IamCall, one: Entity) -> dict[str, Value]:
     return {**entity(one), **await limits(call, one)}
 
 
+async def created_role(call: IamCall, one: Role) -> dict[str, Value]:
+    """Return what CreateRole and CreateServiceLinkedRole return: without the session duration and the last use."""
+    return {**await role(call, one), **await limits(call, one), "MaxSessionDuration": None}
+
+
 async def whole_role(call: IamCall, one: Role) -> dict[str, Value]:
     """A role with its boundary, tags and last use."""
     return {**await role(call, one), **await limits(call, one), "RoleLastUsed": last_used(one)}
@@ -51,7 +56,8 @@ async def limits(call: IamCall, one: Entity) -> dict[str, Value]:
 def boundary(arn: str | None) -> Value:
     if arn is None:
         return None
-    return {"PermissionsBoundaryType": "PermissionsBoundaryPolicy", "PermissionsBoundaryArn": arn}
+    # IAM returns `Policy`, although its service model has `PermissionsBoundaryPolicy` as the only value.
+    return {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": arn}
 
 
 def last_used(one: Role) -> Mapping[str, Value]:

@@ -5,8 +5,18 @@ from moorage.api.sts import (  # registers the operations
     authorization_messages,
     callers,
     federation,
+    saml,
     web_identity,
 )
 from moorage.api.sts.service import STS, StsServices
 
-__all__ = ["STS", "StsServices", "assume_role", "authorization_messages", "callers", "federation", "web_identity"]
+__all__ = [
+    "STS",
+    "StsServices",
+    "assume_role",
+    "authorization_messages",
+    "callers",
+    "federation",
+    "saml",
+    "web_identity",
+]

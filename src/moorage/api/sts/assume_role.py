@@ -16,7 +16,7 @@ CHAINED_SECONDS: Final = 3600
 def _asked(call: StsCall, request: Parameters) -> Asked:
     """What the session shall be, with what it inherits from the session that asks.
 
-    AccessDenied when it would change the source identity; InvalidParameterValue for an inherited tag given anew.
+    Raises AccessDenied when it would change the source identity, InvalidParameterValue for a tag that it inherits.
     """
     tags = fields.tags(request)
     keys = fields.transitive_keys(request, tags)
@@ -26,9 +26,12 @@ def _asked(call: StsCall, request: Parameters) -> Asked:
         return Asked(tags, keys, source)
     inherited = {key: session.tags[key] for key in session.transitive_keys}
     folded = {key.lower() for key in inherited}
-    for key in tags:
-        if key.lower() in folded:
-            raise QueryError("InvalidParameterValue", f"The tag {key} is transitive and cannot be given anew")
+    if any(key.lower() in folded for key in tags):
+        raise QueryError(
+            "InvalidParameterValue",
+            "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from"
+            " the calling session.",
+        )
     if session.source_identity is not None and source not in {None, session.source_identity}:
         raise AccessDenied("The source identity of a session cannot be changed")
     return Asked(
@@ -63,7 +66,7 @@ async def _conditions(call: StsCall, request: Parameters) -> dict[str, str | tup
 
 @STS.operation("AssumeRole", action=_actions, resource=_role, conditions=_conditions)
 async def assume_role(call: StsCall, request: Parameters) -> Mapping[str, Value]:
-    asked, policies = _asked(call, request), fields.session_policies(request)
+    asked, policies = _asked(call, request), fields.session_policies(request, fields.ANY_POLICY)
     role = await taking_on.trusting(call, request)
     seconds = taking_on.duration(request, role)
     if asked.chained:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from moorage import policy
@@ -15,6 +15,10 @@ MOST_TAGS: Final = 50
 MOST_POLICIES: Final = 10
 PACKED: Final = 2048
 """Characters that session policies and policy ARNs may have together."""
+MOST_POLICY: Final = 2048
+"""Characters of Policy, for every operation but AssumeRole (shape `sessionPolicyDocumentType` of the service model)."""
+ANY_POLICY: Final = 131_072
+"""Characters of Policy that AssumeRole reads; its service model has no limit."""
 
 _NAME: Final = re.compile(r"[\w+=,.@-]*", re.ASCII)
 _EXTERNAL_ID: Final = re.compile(r"[\w+=,.@:\/-]*", re.ASCII)
@@ -42,6 +46,13 @@ class SessionPolicies(NamedTuple):
 
 
 def role_arn(request: Parameters) -> RoleArn:
+    """Return the role that RoleArn names. Raises ValidationError, which reports a bad RoleSessionName first."""
+    session_name(request)
+    return role_arn_alone(request)
+
+
+def role_arn_alone(request: Parameters) -> RoleArn:
+    """Return the role that RoleArn names, in a request that has no RoleSessionName."""
     text = checked("RoleArn", request.required("RoleArn"), _ANY, 20, 2048)
     said = arns.parse_identity(text)
     if said is None or said.kind != "role":
@@ -71,8 +82,30 @@ def checked_source_identity(given: str) -> str:
     return checked("SourceIdentity", given, _NAME, 2, 64)
 
 
+def saml_provider(request: Parameters) -> str:
+    """Return the ARN of the identity provider that PrincipalArn names."""
+    return checked("PrincipalArn", request.required("PrincipalArn"), _ANY, 20, 2048)
+
+
+def saml_assertion(request: Parameters) -> str:
+    return _secret(request, "SAMLAssertion", 4, 100_000)
+
+
 def token(request: Parameters) -> str:
-    return checked("WebIdentityToken", request.required("WebIdentityToken"), _ANY, 4, 20_000)
+    return _secret(request, "WebIdentityToken", 4, 20_000)
+
+
+def _secret(request: Parameters, field: str, least: int, most: int) -> str:
+    """Return a member that the service model calls sensitive. A refusal does not repeat its value."""
+    text = request.required(field)
+    if not least <= len(text) <= most:
+        bound = f"greater than or equal to {least}" if len(text) < least else f"less than or equal to {most}"
+        raise QueryError(
+            "ValidationError",
+            f"1 validation error detected: Value at '{field[:1].lower()}{field[1:]}' failed to satisfy constraint:"
+            f" Member must have length {bound}",
+        )
+    return text
 
 
 def key_id(request: Parameters) -> str:
@@ -109,7 +142,9 @@ def checked_tags(given: Sequence[tuple[str, str]]) -> dict[str, str]:
         at = f"Tags.{number}.member"
         checked(f"{at}.key", key, _TAG, 1, 128)
         if key.lower() in {each.lower() for each in found}:
-            raise QueryError("InvalidParameterValue", f"Duplicate tag keys found: {key}")
+            raise QueryError(
+                "InvalidParameterValue", "Duplicate tag keys found. Please note that Tag keys are case insensitive."
+            )
         if key.lower().startswith("aws:"):
             raise QueryError("InvalidParameterValue", "Tag keys beginning with aws: are reserved")
         found[key] = checked(f"{at}.value", value, _TAG, 0, 256)
@@ -117,19 +152,35 @@ def checked_tags(given: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def transitive_keys(request: Parameters, given: Mapping[str, str]) -> tuple[str, ...]:
-    """Those of the session tags that the sessions made from this one inherit."""
+    """Return the keys of the tags in `given` that later sessions in the role chain inherit, spelled as in `given`.
+
+    Keys are compared without case. Raises InvalidParameterValue for a key that `given` does not have.
+    """
     keys = request.members("TransitiveTagKeys")
     if len(keys) > MOST_TAGS:
         raise invalid("TransitiveTagKeys", None, f"Member must have length less than or equal to {MOST_TAGS}")
-    for key in keys:
-        if key not in given:
-            raise QueryError("InvalidParameterValue", f"The transitive tag key {key} is not among the tags passed")
-    return tuple(dict.fromkeys(keys))
+    for number, key in enumerate(keys, start=1):
+        checked(f"TransitiveTagKeys.{number}.member", key, _TAG, 1, 128)
+    found = known_keys(keys, given)
+    if None in found:
+        raise QueryError(
+            "InvalidParameterValue", "The specified transitive tag key must be included in the requested tags."
+        )
+    return tuple(dict.fromkeys(key for key in found if key is not None))
 
 
-def session_policies(request: Parameters) -> SessionPolicies:
-    """Policy and PolicyArns. MalformedPolicyDocument, PackedPolicyTooLarge."""
-    text = _optional(request, "Policy", _DOCUMENT, 1, 131_072)
+def known_keys(keys: Iterable[str], given: Mapping[str, str]) -> list[str | None]:
+    """Return each of the tag keys as `given` spells it, compared without case; None for one that it does not have."""
+    spelled = {key.lower(): key for key in given}
+    return [spelled.get(key.lower()) for key in keys]
+
+
+def session_policies(request: Parameters, most: int = MOST_POLICY) -> SessionPolicies:
+    """Return Policy (up to `most` characters) and PolicyArns.
+
+    Raises ValidationError, PackedPolicyTooLarge, MalformedPolicyDocument.
+    """
+    text = _optional(request, "Policy", _DOCUMENT, 1, most)
     passed = [
         checked("PolicyArns.member.arn", each.required("arn"), _ANY, 20, 2048)
         for each in request.structures("PolicyArns")

@@ -62,7 +62,7 @@ def _asked(call: StsCall) -> Asked:
         ) from error
     return Asked(
         tags,
-        tuple(dict.fromkeys(key for key in wanted.transitive_tag_keys if key in tags)),
+        tuple(dict.fromkeys(key for key in fields.known_keys(wanted.transitive_tag_keys, tags) if key is not None)),
         source,
         provider=call.caller.principal.arn,
         context=identity.keys,

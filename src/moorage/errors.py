@@ -266,6 +266,28 @@ class LayersNotFound(MoorageError):
         )
 
 
+class LayerReferenced(MoorageError):
+    """A layer cannot be deleted, because an image needs it. ECR deletes no layers at all."""
+
+    def __init__(self, layer_digest: str, image_digest: str) -> None:
+        super().__init__(
+            f"The blob {layer_digest} cannot be deleted, because the image {image_digest} of this repository "
+            "references it. Delete the image first."
+        )
+
+
+class LayersLost(MoorageError):
+    """A deleted image cannot be restored, because the repository no longer has its layers."""
+
+    code = "LayersNotFoundException"
+
+    def __init__(self, image_digest: str, layer_digests: Sequence[str]) -> None:
+        super().__init__(
+            f"The image {image_digest} cannot be restored, because the repository no longer has the blobs "
+            f"{', '.join(layer_digests)}. Upload them, or push the image again."
+        )
+
+
 class LayerInaccessible(MoorageError):
     code = "LayerInaccessibleException"
 

@@ -126,6 +126,21 @@ async def test_a_deleted_image_is_kept_whole_until_the_trash_is_emptied(bench: B
         await bench.images.find(REF, digest)
 
 
+async def test_a_deleted_layer_is_kept_until_the_images_that_need_it_are_destroyed(bench: Bench) -> None:
+    digest = await bench.image("a")
+    await bench.images.batch_delete(REF, [ImageId(digest)], by=BY, door="ecr")
+    for content in (b"config a", b"layer a"):
+        await bench.layers.delete(REF, digest_of(content), BY)
+    sweep = _sweep(bench)
+    _later(bench, 6 * DAY)
+    await sweep.run_once()
+    assert len(await _kept(bench)) == 2
+    for hours in (2 * 24, 2, 2):
+        _later(bench, hours * HOUR)
+        await sweep.run_once()
+    assert await _kept(bench) == set()
+
+
 async def test_a_deleted_repository_goes_with_all_it_holds(bench: Bench) -> None:
     await bench.image("a")
     await bench.layer(b"layer a", OTHER)

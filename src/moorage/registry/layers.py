@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
-from moorage.errors import LayerInaccessible, LayersNotFound, RepositoryNotFound
+from moorage.errors import LayerInaccessible, LayerReferenced, LayersNotFound, RepositoryNotFound
 from moorage.names import Digest, RepositoryName, RepositoryRef
 from moorage.registry.authorizer import Authorizer
 from moorage.registry.incoming import pieces
@@ -205,11 +205,18 @@ class Layers:
         return [ref._replace(name=RepositoryName(name)) for name in names]
 
     async def delete(self, ref: RepositoryRef, digest: Digest, by: str) -> None:
-        """The repository holds the blob no longer; its bytes go when no repository does, after the grace period."""
+        """Delete the blob from the repository; its bytes go when no repository holds it, after the grace period.
+
+        LayerReferenced while an image of the repository references it. While only deleted images do, it is as good as
+        gone, but they can be restored with it.
+        """
 
         def work(conn: Connection) -> None:
             _, repository_id = _find(conn, ref, digest)
-            layer_rows.detach(conn, repository_id, digest)
+            image = image_rows.using(conn, repository_id, digest)
+            if image is not None:
+                raise LayerReferenced(digest, image)
+            layer_rows.delete_or_hide(conn, repository_id, digest, self._clock.now())
             blob_rows.orphan(conn, [digest], self._clock.now())
 
         await self._db.transaction(work)

@@ -43,6 +43,11 @@ class Reference(msgspec.Struct, frozen=True, gc=False):
     """A layer that is kept elsewhere, at the URLs the manifest gives."""
 
 
+def may_be_elsewhere(media_type: str) -> bool:
+    """Return whether a layer of that media type need not be in the registry if its descriptor has `urls`."""
+    return _FOREIGN.fullmatch(media_type) is not None
+
+
 class ManifestDocument(msgspec.Struct, frozen=True):
     """A manifest as far as a registry reads it."""
 
@@ -173,7 +178,7 @@ def _reference(descriptor: _Descriptor, kind: Kind) -> Reference:
     if not 0 <= descriptor.size <= _LARGEST:
         raise unacceptable()
     media_type = _type(descriptor.media_type)
-    foreign = kind == "layer" and bool(descriptor.urls) and _FOREIGN.fullmatch(media_type) is not None
+    foreign = kind == "layer" and bool(descriptor.urls) and may_be_elsewhere(media_type)
     return Reference(kind, checked_digest(descriptor.digest), media_type, descriptor.size, foreign)
 
 

@@ -55,13 +55,17 @@ def push(conn: Connection, given: Push, settings: Settings) -> Put:
     living = stored is not None and stored.deleted_at is None
     pointing = {tag: tag_rows.find(conn, repository.id, tag) for tag in given.tags}
     missing = [tag for tag, row in pointing.items() if not (living and row is not None and row.digest == given.digest)]
+    for tag, row in pointing.items():
+        _check_tag(given, repository, tag, row)
+    resolved = _resolve(conn, given, repository.id)  # also of an image that is there: the client may repair it
     if stored is not None and living and not missing:
         if given.refuses_again:
             raise ImageAlreadyExists(given.ref, given.digest, given.tags[0] if given.tags else None)
         return _put(given, stored.id, created=False)
-    for tag, row in pointing.items():
-        _check_tag(given, repository, tag, row)
-    manifest_id = stored.id if stored is not None and living else _store(conn, given, repository, stored, settings)
+    if stored is not None and living:
+        manifest_id = int(stored.id)
+    else:
+        manifest_id = _store(conn, given, repository, stored, resolved, settings)
     if missing and tag_rows.count(conn, manifest_id) + len(missing) > settings.tags_per_image:
         raise over_quota(f"an image may have {settings.tags_per_image} tags")
     for tag in missing:
@@ -85,18 +89,19 @@ def _check_tag(given: Push, repository: Any, tag: str, pointing: Any | None) -> 
         raise ImageTagAlreadyExists(given.ref, tag)
 
 
-def _store(conn: Connection, given: Push, repository: Any, trashed: Any | None, settings: Settings) -> int:
-    """The id of the manifest, new or back from the trash, after its references were found."""
+def _store(
+    conn: Connection, given: Push, repository: Any, trashed: Any | None, resolved: "_Resolved", settings: Settings
+) -> int:
+    """Add the manifest, or bring it back from the trash; return its id."""
     if image_rows.reaches(conn, repository.id, settings.images_per_repository):
         raise over_quota(f"a repository may have {settings.images_per_repository} images")
     document = given.document
-    references, size = _resolve(conn, given, repository.id)
     values: dict[str, Any] = {
         "repository_id": repository.id,
         "digest": given.digest,
         "media_type": document.media_type,
         "body": given.body,
-        "image_size": min(size, _LARGEST),
+        "image_size": min(resolved.size, _LARGEST),
         "artifact_type": document.artifact_type,
         "config_media_type": document.config_media_type,
         "subject": document.subject,
@@ -106,7 +111,7 @@ def _store(conn: Connection, given: Push, repository: Any, trashed: Any | None, 
     }
     rows = [
         {"kind": each.kind, "digest": each.digest, "media_type": each.media_type, "size": each.size}
-        for each in references
+        for each in resolved.references
     ]
     if trashed is None:
         return image_rows.add(conn, values, rows)
@@ -119,8 +124,16 @@ def _json(annotations: Mapping[str, str]) -> str:
     return msgspec.json.encode(annotations).decode()
 
 
-def _resolve(conn: Connection, given: Push, repository_id: int) -> tuple[list[Reference], int]:
-    """The references, every one of which the repository has, and the size of the image as DescribeImages tells it.
+class _Resolved(NamedTuple):
+    """What a manifest names, all of which the repository has."""
+
+    references: list[Reference]
+    size: int
+    """Of the image, as DescribeImages returns it."""
+
+
+def _resolve(conn: Connection, given: Push, repository_id: int) -> _Resolved:
+    """Find everything that the manifest names.
 
     Raises LayersNotFound, ReferencedImagesNotFound. By the OCI rules an index may name blobs too (BuildKit's cache).
     """
@@ -149,8 +162,8 @@ def _resolve(conn: Connection, given: Push, repository_id: int) -> tuple[list[Re
     if missing_images:
         raise ReferencedImagesNotFound(given.ref, list(dict.fromkeys(missing_images)))
     if given.document.is_index:
-        return resolved, max(child_sizes.values(), default=0)
-    return resolved, sum(each.size or blob_sizes.get(each.digest, 0) for each in resolved)
+        return _Resolved(resolved, max(child_sizes.values(), default=0))
+    return _Resolved(resolved, sum(each.size or blob_sizes.get(each.digest, 0) for each in resolved))
 
 
 def _event(given: Push, tag: str | None) -> Mapping[str, object]:

@@ -10,11 +10,13 @@ from moorage.clock import Clock
 from moorage.errors import (
     ImageNotFound,
     ImageTagAlreadyExists,
+    LayersLost,
     RepositoryAlreadyExists,
     RepositoryNotFound,
 )
 from moorage.names import AccountId, Digest, Region, RepositoryName, RepositoryRef
 from moorage.registry import events
+from moorage.registry.manifest_document import may_be_elsewhere
 from moorage.registry.pushing import over_quota
 from moorage.registry.repositories import check_creatable, check_room
 from moorage.registry.tags import may_move
@@ -106,7 +108,10 @@ class Trash:
         return target
 
     async def restore_image(self, ref: RepositoryRef, digest: Digest, *, by: str) -> Restored:
-        """The deleted image is there again. RepositoryNotFound, ImageNotFound, LimitExceeded."""
+        """Bring the deleted image back, with the layers that were deleted since.
+
+        RepositoryNotFound, ImageNotFound, LimitExceeded; LayersLost when the repository has not all of them.
+        """
 
         def work(conn: Connection) -> Restored:
             act = self._act(conn, ref, by)
@@ -118,11 +123,10 @@ class Trash:
         return await self._db.transaction(work)
 
     async def restore_tag(self, ref: RepositoryRef, tag: str, *, by: str) -> Digest:
-        """The tag stands again for what it stood for before; that digest. A deleted image comes back with it.
+        """Point the tag at the image that it pointed at before, restored if it was deleted. Returns the image's digest.
 
-        RepositoryNotFound, LimitExceeded; ImageNotFound when none of the last `MOST_LOOKED_AT` images that the tag
-        stood for is here or in the trash,
-        ImageTagAlreadyExists when it stands for another one and may not move.
+        RepositoryNotFound, LimitExceeded, LayersLost; ImageNotFound when none of the last `MOST_LOOKED_AT` images of
+        the tag is here or in the trash, ImageTagAlreadyExists when it points at another one and may not move.
         """
 
         def work(conn: Connection) -> Digest:
@@ -219,17 +223,21 @@ class Trash:
         repository_id = act.repository.id
         if image_rows.reaches(conn, repository_id, self._settings.images_per_repository):
             raise over_quota(f"a repository may have {self._settings.images_per_repository} images")
+        missing = layer_rows.bring_back(conn, repository_id, row.id)
+        lost = [digest for digest, media_type in missing if not may_be_elsewhere(media_type)]
+        if lost:
+            raise LayersLost(row.digest, list(dict.fromkeys(lost)))
         image_rows.revive(conn, repository_id, row.id)
-        lost = [
+        tags = [
             name
             for name in rows.tags_lost_at(conn, repository_id, row.deleted_at)
             if tag_rows.find(conn, repository_id, name) is None
             and next((past for past in rows.past_of_tag(conn, repository_id, name, 2) if past), None) == row.digest
         ]
-        for name in lost:
+        for name in tags:
             self._point(conn, act, name, row.id, row.digest)
         events.record(conn, act.ref, "image.restored", {"by": act.by, "digest": row.digest}, at=act.at)
-        return lost
+        return tags
 
     def _point(self, conn: Connection, act: _Act, tag: str, manifest_id: int, digest: Digest) -> None:
         if tag_rows.count(conn, manifest_id) >= self._settings.tags_per_image:

@@ -109,6 +109,7 @@ _BOTH: dict[type[errors.MoorageError], Shape] = {
     errors.ReferencedImagesNotFound: Shape(404, "MANIFEST_BLOB_UNKNOWN"),
     errors.LayersNotFound: Shape(404, "BLOB_UNKNOWN"),
     errors.LayerInaccessible: Shape(404, "BLOB_UNKNOWN"),
+    errors.LayerReferenced: Shape(405, "UNSUPPORTED"),
     errors.UploadNotFound: Shape(404, "BLOB_UPLOAD_UNKNOWN"),
     errors.UploadRangeInvalid: Shape(416, "BLOB_UPLOAD_INVALID"),
     errors.LayerPartTooSmall: Shape(400, "BLOB_UPLOAD_INVALID"),
@@ -180,6 +181,8 @@ def headers(error: errors.MoorageError) -> Headers:
         return [(b"content-range", b"bytes */%d" % error.size)]
     if isinstance(error, errors.UploadRangeInvalid):
         return [(b"range", b"0-%d" % max(error.offset - 1, 0))]
+    if isinstance(error, errors.LayerReferenced):
+        return [(b"allow", b"GET, HEAD")]
     if isinstance(error, Unsupported) and error.allow:
         return [(b"allow", error.allow.encode())]
     return []

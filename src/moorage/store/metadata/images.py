@@ -159,8 +159,13 @@ def parents(conn: Connection, repository_id: int, digests: Iterable[str], limit:
 
 def is_referenced(conn: Connection, repository_id: int, digest: str) -> bool:
     """Whether a living manifest of the repository names `digest` as its config or a layer."""
+    return using(conn, repository_id, digest) is not None
+
+
+def using(conn: Connection, repository_id: int, digest: str) -> str | None:
+    """The digest of a living manifest of the repository that names `digest` as its config or a layer, or None."""
     statement = (
-        select(manifest_references.c.manifest_id)
+        select(manifests.c.digest)
         .join(manifests, manifests.c.id == manifest_references.c.manifest_id)
         .where(
             manifest_references.c.repository_id == repository_id,
@@ -170,7 +175,7 @@ def is_referenced(conn: Connection, repository_id: int, digest: str) -> bool:
         )
         .limit(1)
     )
-    return conn.execute(statement).first() is not None
+    return conn.execute(statement).scalar()
 
 
 def _of_status(statement: Select[Any], tag_status: str | None) -> Select[Any]:

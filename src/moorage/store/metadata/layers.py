@@ -9,6 +9,7 @@ from moorage.names import RepositoryRef
 from moorage.store.metadata.statement import Change, Query
 from moorage.store.metadata.tables import blob_contents, blobs, layers, manifest_references, manifests, repositories
 
+_SHOWN = layers.c.deleted_at.is_(None)
 _REFERENCED = exists().where(
     manifest_references.c.repository_id == layers.c.repository_id, manifest_references.c.digest == layers.c.digest
 )
@@ -36,17 +37,19 @@ _FIND = Query(
         repositories.c.name == bindparam("name"),
         repositories.c.deleted_at.is_(None),
         layers.c.digest == bindparam("digest"),
+        _SHOWN,
     )
 )
 _HOLDS = Query(
     select(layers.c.digest).where(
-        layers.c.repository_id == bindparam("repository_id"), layers.c.digest == bindparam("digest")
+        layers.c.repository_id == bindparam("repository_id"), layers.c.digest == bindparam("digest"), _SHOWN
     )
 )
 _SIZES = Query(
     select(layers.c.digest, layers.c.size).where(
         layers.c.repository_id == bindparam("repository_id"),
         layers.c.digest.in_(bindparam("digests", expanding=True)),
+        _SHOWN,
     )
 )
 _STORED = Query(
@@ -61,12 +64,13 @@ _STORED = Query(
     .where(
         layers.c.repository_id == bindparam("repository_id"),
         layers.c.digest.in_(bindparam("digests", expanding=True)),
+        _SHOWN,
     )
 )
 _RENEW = Change(
     update(layers)
     .where(layers.c.repository_id == bindparam("repository"), layers.c.digest == bindparam("of"))
-    .values(added_at=bindparam("added_at"))
+    .values(added_at=bindparam("added_at"), deleted_at=None)
 )
 _ADD = Change(
     insert(layers).values(
@@ -105,7 +109,7 @@ def stored(conn: Connection, repository_id: int, digests: Iterable[str]) -> Sequ
 def media_types(conn: Connection, repository_id: int, digests: Sequence[str]) -> dict[str, str]:
     """What a manifest of the repository calls those of `digests` that it holds and that one references."""
     statement = select(layers.c.digest, _CALLED.label("media_type")).where(
-        layers.c.repository_id == repository_id, layers.c.digest.in_(digests)
+        layers.c.repository_id == repository_id, layers.c.digest.in_(digests), _SHOWN
     )
     return {row.digest: row.media_type for row in conn.execute(statement) if row.media_type is not None}
 
@@ -118,10 +122,25 @@ def attach(conn: Connection, repository_id: int, digest: str, size: int, at: flo
     return True
 
 
-def detach(conn: Connection, repository_id: int, digest: str) -> bool:
-    """The blob no longer belongs to the repository; whether it did."""
-    statement = delete(layers).where(layers.c.repository_id == repository_id, layers.c.digest == digest)
-    return bool(conn.execute(statement).rowcount)
+def delete_or_hide(conn: Connection, repository_id: int, digest: str, at: float) -> None:
+    """Delete the layer of the repository; hide it while a manifest, which must be in the trash, references it."""
+    here = (layers.c.repository_id == repository_id, layers.c.digest == digest)
+    if not conn.execute(delete(layers).where(*here, ~_REFERENCED)).rowcount:
+        conn.execute(update(layers).where(*here).values(deleted_at=at))
+
+
+def bring_back(conn: Connection, repository_id: int, manifest_id: int) -> list[tuple[str, str]]:
+    """Show the hidden layers that the manifest references again.
+
+    Returns digest and media type of each reference to a config or layer that the repository lacks nevertheless.
+    """
+    of = (manifest_references.c.manifest_id == manifest_id, manifest_references.c.kind != "child")
+    named = select(manifest_references.c.digest).where(*of)
+    here = (layers.c.repository_id == repository_id, layers.c.digest.in_(named))
+    conn.execute(update(layers).where(*here, ~_SHOWN).values(deleted_at=None))
+    held = exists().where(layers.c.repository_id == repository_id, layers.c.digest == manifest_references.c.digest)
+    missing = select(manifest_references.c.digest, manifest_references.c.media_type).where(*of, ~held)
+    return [(row.digest, row.media_type) for row in conn.execute(missing.order_by(manifest_references.c.position))]
 
 
 def holders(conn: Connection, ref: RepositoryRef, digest: str, limit: int) -> list[str]:
@@ -135,6 +154,7 @@ def holders(conn: Connection, ref: RepositoryRef, digest: str, limit: int) -> li
             repositories.c.region == ref.region,
             repositories.c.name != ref.name,
             repositories.c.deleted_at.is_(None),
+            _SHOWN,
         )
         .order_by(repositories.c.id)
         .limit(limit)
@@ -158,7 +178,10 @@ def page(conn: Connection, after: tuple[int, str], limit: int, before: float) ->
 
 
 def detach_unused(conn: Connection, repository_id: int, digest: str, before: float) -> bool:
-    """`detach`, if no manifest (deleted ones count) references it still and it was added before `before`."""
+    """Detach the layer if no manifest, living or in the trash, references it and it was added before `before`.
+
+    Returns whether it was detached.
+    """
     statement = delete(layers).where(
         layers.c.repository_id == repository_id, layers.c.digest == digest, layers.c.added_at < before, ~_REFERENCED
     )

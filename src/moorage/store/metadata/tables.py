@@ -243,6 +243,9 @@ layers = Table(  # membership: this blob belongs to this repository (config blob
     Column("digest", String(135), ForeignKey("blobs.digest"), primary_key=True),
     Column("size", BigInteger, nullable=False),
     Column("added_at", Float, nullable=False),
+    # Set when the layer was deleted while a deleted image names it: no request finds it, and a restored image brings
+    # it back.
+    Column("deleted_at", Float),
     Index("ix_layers_digest", "digest"),
 )
 

@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 # Test processes of a whole run: as many as there are processors, from 2 to 4
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 2 ? 2 : n > 4 ? 4 : n)))
 
-.PHONY: setup setup-dev run test torture mutate lint format bench shapes clean
+.PHONY: setup setup-dev run test torture mutate lint format bench shapes settings dist clean
 
 setup: .venv/.runtime
 setup-dev: .venv/.dev
@@ -49,6 +49,7 @@ lint: setup-dev
 	@$(BIN)/ruff format --no-cache --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python tools/generate_settings.py --check
 
 format: setup-dev
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -56,8 +57,17 @@ format: setup-dev
 shapes: setup-dev
 	@$(BIN)/python tools/generate_shapes.py
 
+# docs/settings.md
+settings: setup-dev
+	@$(BIN)/python tools/generate_settings.py
+
 bench: setup-dev
 	@$(BIN)/python bench/run.py $(ARGS)
 
+# dist/: a source distribution and a wheel
+dist: setup
+	@$(BIN)/python -c 'from setuptools import build_meta as build; build.build_sdist("dist"); build.build_wheel("dist")' >/dev/null
+	@ls dist
+
 clean:
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
+	rm -rf build dist .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants

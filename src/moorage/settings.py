@@ -101,20 +101,22 @@ class Settings:
         "rows (of 4 KiB) a day that a principal's reads, and its failed writes, may each add to the audit record",
     )
 
-    repositories_per_registry: int = _setting(100_000, "quota")
-    images_per_repository: int = _setting(100_000, "quota")
+    repositories_per_registry: int = _setting(100_000, "repositories that an account may have in a region")
+    images_per_repository: int = _setting(100_000, "images that a repository may have")
     trashed_repositories_per_registry: int = _setting(
         1_000, "deleted repositories that can be restored; beyond them the first deleted are destroyed early"
     )
     trashed_images_per_repository: int = _setting(
         10_000, "deleted images that can be restored; beyond them the first deleted are destroyed early"
     )
-    tags_per_image: int = _setting(1_000, "quota")
-    uploads_per_repository: int = _setting(1_000, "quota of open uploads")
-    uploads_per_account: int = _setting(10_000, "quota of open uploads, in all repositories and regions together")
-    upload_bytes_per_account: int = _setting(256 * 1024 * MIB, "quota of the bytes that open uploads take on the disk")
-    max_manifest_bytes: int = _setting(4 * MIB, "longest manifest taken")
-    max_layer_bytes: int = _setting(52_000 * MIB, "longest layer taken")
+    tags_per_image: int = _setting(1_000, "tags that an image may have")
+    uploads_per_repository: int = _setting(1_000, "open uploads that a repository may have")
+    uploads_per_account: int = _setting(10_000, "open uploads that an account may have, in all regions together")
+    upload_bytes_per_account: int = _setting(
+        256 * 1024 * MIB, "bytes that the open uploads of an account may take on the disk"
+    )
+    max_manifest_bytes: int = _setting(4 * MIB, "longest manifest that is accepted")
+    max_layer_bytes: int = _setting(52_000 * MIB, "longest layer that is accepted")
     small_layer_bytes: int = _setting(64 * 1024, "layers up to this long are kept in the metadata, not as files")
     part_uploads_at_once: int = _setting(4, "UploadLayerPart bodies held in memory at once, per worker")
 

@@ -16,6 +16,7 @@ from moorage.cli import (
     doctor,
     env,
     export,
+    fsck,
     init,
     login,
     organization,
@@ -46,6 +47,7 @@ app.command()(env.env)
 app.command()(ca.ca)
 app.command()(login.login)
 app.command()(doctor.doctor)
+app.command()(fsck.fsck)
 app.command()(why.why)
 app.command()(audit.audit)
 app.command()(access.access)

@@ -1,0 +1,336 @@
+"""Checks what a registry stores: bytes against digests, files against metadata, counters against what they count.
+
+Works beside running servers. Whatever looks wrong is looked at again with the metadata read anew, because an upload may
+finish, and the sweep may delete, between two looks. Memory is bounded: rows come in pages, findings leave one by one.
+"""
+
+import asyncio
+import hashlib
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from moorage.store.blobs.files import FileBlobStore
+from moorage.store.metadata import blobs as blob_rows
+from moorage.store.metadata import checking
+from moorage.store.metadata import uploads as upload_rows
+from moorage.store.metadata.database import Database
+from moorage.store.metadata.sqlite_connection import connect, core_connection
+
+Kind = Literal[
+    "database",
+    "rows",
+    "missing",
+    "length",
+    "damaged",
+    "unreadable",
+    "manifest",
+    "reference",
+    "upload",
+    "counter",
+    "stray",
+]
+
+_PAGE: Final = 200
+"""Rows read at a time. Bytes of small layers come along: 64 KiB each by default."""
+_MANIFESTS: Final = 16
+"""Manifests read at a time: up to 4 MiB each."""
+_READERS: Final = 4
+"""Files that are hashed at once."""
+_NAMES: Final = 10
+"""Images that a finding names at most."""
+_SETTLING_SECONDS: Final = 2.0
+"""How long after the first look a file without a row is looked at again: it may be on its way in or out."""
+
+WRONG_BYTES: Final = frozenset({"damaged", "length"})
+"""Findings of blobs that `registry.layers.Layers.set_aside` repairs."""
+PUSH_AGAIN: Final = "Push one of these images again: the client uploads the missing bytes, and every image has them."
+_SET_ASIDE: Final = f"Run `moorage fsck --repair`, which sets the wrong bytes aside. {PUSH_AGAIN}"
+_REPAIRS: Final[dict[str, str]] = {
+    "damaged": _SET_ASIDE,
+    "length": _SET_ASIDE,
+    "unreadable": "Check the disk, and the owner and mode of the file; then check again.",
+    "missing": f"Check that the disk of the blobs is mounted, or restore the file from a backup. {PUSH_AGAIN}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be."""
+
+    kind: Kind
+    subject: str
+    """The digest, upload, counter or file that it is about."""
+    problem: str
+    repair: str
+    images: Sequence[str] = ()
+    """Names of images that need it, not more than ten; those that were deleted and can be restored say so."""
+
+    @property
+    def harmful(self) -> bool:
+        """Whether something is lost or decided wrongly; a stray file only takes space."""
+        return self.kind != "stray"
+
+
+@dataclass(slots=True)
+class Checked:
+    """How much was looked at."""
+
+    blobs: int = 0
+    bytes: int = 0
+    manifests: int = 0
+    uploads: int = 0
+    files: int = 0
+
+
+class _Blob(NamedTuple):
+    digest: str
+    object_key: str
+    size: int
+
+
+def problems_of_database(path: Path, *, quick: bool) -> list[Finding]:
+    """Check the SQLite file `path`. A missing file has no problems."""
+    if not path.exists():
+        return []
+    dangling: Counter[tuple[str, str]] = Counter()
+    try:
+        raw = connect(path)
+        try:
+            conn = core_connection(raw)
+            problems = checking.problems_of_file(conn, quick=quick)
+            if not problems:
+                dangling = checking.dangling_rows(conn)
+            conn.close()
+        finally:
+            raw.close()
+    except (sqlite3.DatabaseError, DBAPIError) as error:
+        problems = [str(error.orig if isinstance(error, DBAPIError) else error)]
+    repair = _repair_of_database(path)
+    return [Finding("database", path.name, problem, repair) for problem in problems] + [
+        Finding("rows", path.name, f"{number} rows of {table} refer to missing rows of {target}", repair)
+        for (table, target), number in dangling.items()
+    ]
+
+
+def _repair_of_database(path: Path) -> str:
+    if path.name == "audit.db":
+        return f"Stop the server and move {path.name}, {path.name}-wal and {path.name}-shm away: a new record is begun."
+    return (
+        "Stop the server and restore the data directory from a backup. Without one, "
+        f"`sqlite3 {path} .recover | sqlite3 recovered.db` saves what can be read."
+    )
+
+
+class Check:
+    """One check of a registry's metadata and blobs."""
+
+    def __init__(self, database: Database, blobs: FileBlobStore, root: Path, *, quick: bool) -> None:
+        """`root`: the directory of `blobs`. `quick` compares lengths and leaves out the digests."""
+        self._db = database
+        self._blobs = blobs
+        self._root = root
+        self._quick = quick
+        self.checked = Checked()
+
+    async def findings(self) -> AsyncIterator[Finding]:
+        """Yield everything that is wrong. A finding may be repaired before the next one is asked for."""
+        for part in (self._check_blobs, self._check_manifests, self._check_uploads, self._check_counters, self._strays):
+            async for finding in part():
+                yield finding
+
+    # --- blobs ---
+
+    async def _check_blobs(self) -> AsyncIterator[Finding]:
+        after = ""
+        while page := await self._page_of_blobs(after):
+            after = page[-1].digest
+            for start in range(0, len(page), _READERS):
+                looked = await asyncio.gather(*(self._check_blob(row) for row in page[start : start + _READERS]))
+                for finding in looked:
+                    if finding is not None:
+                        yield finding
+
+    async def _page_of_blobs(self, after: str) -> Sequence[Any]:
+        contents = not self._quick
+        return await self._db.read(lambda conn: checking.page_of_blobs(conn, after, _PAGE, contents=contents))
+
+    async def _check_blob(self, row: Any) -> Finding | None:
+        self.checked.blobs += 1
+        self.checked.bytes += row.size
+        if not row.object_key:
+            return await self._finding_of_blob(_Blob(row.digest, "", row.size), *self._problem_of_content(row))
+        blob = _Blob(row.digest, row.object_key, row.size)
+        found = await asyncio.to_thread(self._problem_of_object, blob)
+        while found[0] is not None:
+            now = await self._db.read(lambda conn: blob_rows.find(conn, row.digest))
+            if now is None:
+                return None  # the sweep freed it meanwhile
+            again = _Blob(now.digest, now.object_key, now.size)
+            if not again.object_key:
+                return None  # stored anew beside its row
+            found_before, found = found, await asyncio.to_thread(self._problem_of_object, again)
+            if again == blob and found == found_before:
+                return await self._finding_of_blob(blob, *found)
+            blob = again
+        return None
+
+    def _problem_of_content(self, row: Any) -> tuple[Kind | None, str]:
+        if row.length is None:
+            return "missing", "its bytes are not in the database"
+        if row.length != row.size:
+            return "length", f"the database has {row.length} of {row.size} bytes"
+        if not self._quick:
+            algorithm, _, expected = row.digest.partition(":")
+            actual = hashlib.new(algorithm, row.content).hexdigest()
+            if actual != expected:
+                return "damaged", f"the bytes in the database have the digest {algorithm}:{actual}"
+        return None, ""
+
+    def _problem_of_object(self, blob: _Blob) -> tuple[Kind | None, str]:
+        """Return what is wrong with the file of the blob. Runs in a thread."""
+        path = self._path(blob.object_key)
+        try:
+            with path.open("rb") as file:
+                length = file.seek(0, 2)
+                if length != blob.size:
+                    return "length", f"{path} has {length} bytes instead of {blob.size}"
+                if not self._quick:
+                    file.seek(0)
+                    algorithm, _, expected = blob.digest.partition(":")
+                    actual = hashlib.file_digest(file, algorithm).hexdigest()
+                    if actual != expected:
+                        return "damaged", f"{path} has the digest {algorithm}:{actual}"
+        except FileNotFoundError:
+            return "missing", f"there is no file {path}"
+        except OSError as error:
+            return "unreadable", f"{path} cannot be read: {error.strerror}"
+        return None, ""
+
+    def _path(self, object_key: str) -> Path:
+        path = self._blobs.local_path(object_key)
+        assert path is not None  # noqa: S101 - a store of files
+        return path
+
+    async def _finding_of_blob(self, blob: _Blob, kind: Kind | None, problem: str) -> Finding | None:
+        if kind is None:
+            return None
+        images = await self._db.read(lambda conn: checking.images_with(conn, blob.digest, _NAMES))
+        if not images:
+            return Finding(
+                kind, blob.digest, problem, "No image needs it: the sweep removes it after its grace period."
+            )
+        return Finding(kind, blob.digest, problem, _REPAIRS.get(kind, PUSH_AGAIN), images)
+
+    # --- manifests ---
+
+    async def _check_manifests(self) -> AsyncIterator[Finding]:
+        after = 0
+        while page := await self._page_of_manifests(after):
+            after = page[-1].id
+            self.checked.manifests += len(page)
+            if not self._quick:
+                for row in page:
+                    algorithm, _, expected = row.digest.partition(":")
+                    if hashlib.new(algorithm, row.body).hexdigest() != expected:
+                        problem = "the manifest in the database does not have its digest"
+                        repair = "Delete the image, purge it, and push it again."
+                        yield Finding("manifest", row.digest, problem, repair, await self._names(row.id))
+            for missing in await self._missing_references([row.id for row in page]):
+                what = "image" if missing.kind == "child" else missing.kind
+                problem = f"the repository does not have the {what} {missing.digest}"
+                digest = next(row.digest for row in page if row.id == missing.manifest_id)
+                repair = "Push the image again: the client uploads what is missing."
+                yield Finding("reference", digest, problem, repair, await self._names(missing.manifest_id))
+
+    async def _page_of_manifests(self, after: int) -> Sequence[Any]:
+        limit, bodies = (_PAGE, False) if self._quick else (_MANIFESTS, True)
+        return await self._db.read(lambda conn: checking.page_of_manifests(conn, after, limit, bodies=bodies))
+
+    async def _missing_references(self, ids: Sequence[int]) -> Sequence[Any]:
+        return await self._db.read(lambda conn: checking.missing_references(conn, ids))
+
+    async def _names(self, manifest_id: int) -> list[str]:
+        return await self._db.read(lambda conn: checking.names_of(conn, manifest_id, _NAMES))
+
+    # --- uploads and counters ---
+
+    async def _check_uploads(self) -> AsyncIterator[Finding]:
+        after = ""
+        while page := await self._page_of_uploads(after):
+            after = page[-1].id
+            for row in page:
+                self.checked.uploads += 1
+                held = await self._blobs.size(row.id)
+                if held < row.size and await self._is_still_open(row):
+                    problem = f"it counts {row.size} bytes and has {held}"
+                    repair = "Push again. The upload ends by itself when it has rested for MOORAGE_UPLOAD_SECONDS."
+                    yield Finding("upload", row.id, problem, repair)
+
+    async def _page_of_uploads(self, after: str) -> Sequence[Any]:
+        return await self._db.read(lambda conn: checking.page_of_uploads(conn, after, _PAGE))
+
+    async def _is_still_open(self, row: Any) -> bool:
+        """Whether the upload is as `row` says, and its bytes are not an object already."""
+        known = await self._db.read(lambda conn: upload_rows.known(conn, [row.id]))
+        return bool(known) and not self._path(row.id).exists() and await self._blobs.size(row.id) < row.size
+
+    async def _check_counters(self) -> AsyncIterator[Finding]:
+        for each in await self._db.read(checking.wrong_counters):
+            problem = f"it says {each.stored} where there are {each.counted}"
+            yield Finding("counter", each.scope, problem, "Run `moorage fsck --repair`.")
+
+    # --- files that no row knows ---
+
+    async def _strays(self) -> AsyncIterator[Finding]:
+        suspects: list[Path] = []
+        for folder in ("objects", "uploads"):
+            async for batch in self._files_below(folder):
+                self.checked.files += len(batch)
+                suspects += await self._unknown(folder, batch)
+        if suspects:
+            await asyncio.sleep(_SETTLING_SECONDS)
+        for start in range(0, len(suspects), _PAGE):
+            for folder in ("objects", "uploads"):
+                batch = [path for path in suspects[start : start + _PAGE] if path.is_relative_to(self._root / folder)]
+                for path in await self._unknown(folder, batch):
+                    if path.exists():
+                        problem = f"no blob or upload has this file of {path.stat().st_size} bytes"
+                        repair = "Nothing needs to be done: a running server deletes it within a few hours."
+                        yield Finding("stray", str(path), problem, repair)
+
+    async def _files_below(self, folder: str) -> AsyncIterator[list[Path]]:
+        batch: list[Path] = []
+        for directory, _, names in os.walk(self._root / folder):
+            for name in names:
+                batch.append(Path(directory, name))
+                if len(batch) == _PAGE:
+                    yield batch
+                    batch = []
+            await asyncio.sleep(0)
+        yield batch
+
+    async def _unknown(self, folder: str, paths: Sequence[Path]) -> list[Path]:
+        """Return those of `paths` that belong to no blob and no upload.
+
+        An upload becomes an object under its own name before the rows say so: an object that an open upload is named
+        after is on its way.
+        """
+        names = [path.name for path in paths]
+
+        def work(conn: Connection) -> set[str]:
+            known = upload_rows.known(conn, names)
+            return known | blob_rows.object_keys(conn, names) if folder == "objects" else known
+
+        known = await self._db.read(work) if names else set()
+        return [path for path in paths if path.name not in known or not self._is_in_place(folder, path)]
+
+    def _is_in_place(self, folder: str, path: Path) -> bool:
+        return path == self._path(path.name) if folder == "objects" else path.parent == self._root / folder

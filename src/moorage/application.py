@@ -159,7 +159,7 @@ async def start(settings: Settings) -> Running:
     faults = Faults()
     records = Records(audit, access)
     replays = Replays(records, recorder, registry.policies, clock, settings)
-    why = Why(recorder, records, access, principals.shown, clock)
+    why = Why(recorder, records, registry, access, principals.shown, clock)
     ecr = EcrServices(
         registry,
         authenticator,

@@ -194,6 +194,13 @@ def test_a_deleted_users_id_and_a_living_users_arn_are_shown(server: RunningServ
     assert "AIDA" not in json.dumps(told["suggestions"])
 
 
+def test_without_an_id_it_says_whose_denials_it_looked_for(server: RunningServer) -> None:
+    quiet = user(server, READER, "quiet")
+    refused = quiet.why(check=False)
+    assert refused.returncode == 1
+    assert f"No denied request of arn:aws:iam::{READER}:user/quiet is recorded." in refused.stderr
+
+
 def test_strangers_are_told_nothing(server: RunningServer) -> None:
     office(server, "why/strange")
     dan, fay = user(server, READER, "dan", "ecr:GetAuthorizationToken"), user(server, READER, "fay")

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from moorage.policy import ANONYMOUS, Kind, Named, Policies, evaluate, explanation, parse, told_context
 from moorage.policy.explanation import SETS
 from tests.policy.build import ACTION, ARN, OTHER, OWNER, ask, attached, grant, named, right, role, user
@@ -43,7 +45,13 @@ def test_the_whole_shape() -> None:
     }
     sets = {each["set"]: each for each in found["sets"]}  # type: ignore[attr-defined]
     assert list(sets) == [name for name in SETS if name != "trust"]  # told only where a role is taken on
-    assert sets["boundary"] == {"set": "boundary", "present": False, "result": None, "policies": []}
+    assert sets["boundary"] == {
+        "set": "boundary",
+        "called": "permissions boundary",
+        "present": False,
+        "result": None,
+        "policies": [],
+    }
     assert (sets["scp"]["level"], sets["scp"]["result"]) == (0, "allow")
     (policy,) = sets["resource"]["policies"]
     inside, second = policy["statements"]
@@ -141,6 +149,7 @@ def test_an_allowed_request_to_the_last_member() -> None:
         "decision": "ALLOW",
         "kind": None,
         "decidedBy": "resource",
+        "decidedIn": "repository policy",
         "rule": "5a-direct-resource-grant",
         "reason": "resource: allowed by statement 'Ours'",
         "message": None,
@@ -161,16 +170,32 @@ def test_an_allowed_request_to_the_last_member() -> None:
         "sets": [
             {
                 "set": "identity",
+                "called": "identity policies",
                 "present": True,
                 "result": "none",
                 "policies": [policy("identity", "2012-10-17", mine)],
             },
-            {"set": "boundary", **absent},
-            {"set": "session", **absent},
-            {"set": "scp", "present": True, "result": "allow", "level": 0, "policies": [guard_rail]},
-            {"set": "scp", "present": True, "result": "allow", "level": 1, "policies": [guard_rail]},
+            {"set": "boundary", "called": "permissions boundary", **absent},
+            {"set": "session", "called": "session policy", **absent},
+            {
+                "set": "scp",
+                "called": "service control policies",
+                "present": True,
+                "result": "allow",
+                "level": 0,
+                "policies": [guard_rail],
+            },
+            {
+                "set": "scp",
+                "called": "service control policies",
+                "present": True,
+                "result": "allow",
+                "level": 1,
+                "policies": [guard_rail],
+            },
             {
                 "set": "rcp",
+                "called": "resource control policies",
                 "present": True,
                 "result": "allow",
                 "level": 0,
@@ -179,6 +204,7 @@ def test_an_allowed_request_to_the_last_member() -> None:
             },
             {
                 "set": "resource",
+                "called": "repository policy",
                 "present": True,
                 "result": "allow",
                 "grant": "direct",
@@ -196,7 +222,40 @@ def test_an_anonymous_caller_crosses_no_account() -> None:
     )
     assert found["request"]["principal"]["account"] is None
     assert (found["request"]["sameAccount"], found["request"]["crossAccount"]) == (False, False)
-    assert found["sets"][0] == {"set": "identity", "present": False, "result": None, "policies": []}
+    assert [each["set"] for each in found["sets"]] == ["rcp", "resource"]  # it has no policies of its own
+
+
+def test_policies_are_called_what_they_are() -> None:
+    registry = named(Kind.REGISTRY, right("Deny", Principal="*"))
+    both = Policies(identity=attached(Kind.IDENTITY, "y"), resource=[*named(Kind.REPOSITORY, grant("*")), *registry])
+    found = told(both)
+    assert found["decidedIn"] == "registry policy"
+    called = {each["set"]: each["called"] for each in found["sets"]}  # type: ignore[attr-defined]
+    assert called["resource"] == "repository and registry policies"
+    hidden = told(both, frozenset({"identity"}))  # the reader must not learn which of them it is, nor which there are
+    assert hidden["decidedIn"] == "repository or registry policy"
+    assert {"set": "resource", "called": "repository policy", "hidden": True} in hidden["sets"]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "expected"),
+    [
+        ("ecr:GetAuthorizationToken", "*", "registry policy"),
+        ("ecr:CreateRepository", ARN, "registry policy"),
+        ("ecr:DescribeRepositories", f"arn:aws:ecr:us-east-1:{OWNER}:repository/*", "registry policy"),
+        ("moorage:Purge", ARN, "repository policy"),
+        ("iam:GetUser", user().arn, None),
+        ("sts:GetFederationToken", "*", None),
+        ("moorage:ReadAudit", f"arn:aws:moorage::{OWNER}:audit", None),
+    ],
+)
+def test_only_sets_that_there_can_be_are_hidden(action: str, resource: str, expected: str | None) -> None:
+    policies = Policies(identity=[])
+    decision = evaluate(ask(user(), action, resource), policies, detail=True)
+    found = explanation(decision, policies, frozenset({"identity"}), lambda one: one.document.text)
+    called = {each["set"]: each["called"] for each in found["sets"]}
+    assert called.get("resource") == expected
+    assert "trust" not in called
 
 
 def test_hidden_sets_are_said_to_be_hidden_and_hide_the_missing_keys() -> None:
@@ -211,7 +270,7 @@ def test_hidden_sets_are_said_to_be_hidden_and_hide_the_missing_keys() -> None:
     )
     assert everything["missingContext"] == exact["missingContext"] == ["aws:c", "aws:a"]
     assert theirs["missingContext"] == []
-    assert theirs["sets"][0] == {"set": "identity", "hidden": True}  # type: ignore[index]
+    assert theirs["sets"][0] == {"set": "identity", "called": "identity policies", "hidden": True}  # type: ignore[index]
     assert theirs["kind"] == "implicit"
 
 

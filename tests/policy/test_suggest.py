@@ -3,12 +3,25 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.policy import Case, Kind, Policies, Suggestion, blocked_by, evaluate, opened, parse, says, suggest
-from moorage.policy.principal import ANONYMOUS
+from moorage.policy import (
+    Case,
+    Changeable,
+    Kind,
+    Policies,
+    Suggestion,
+    blocked_by,
+    evaluate,
+    opened,
+    parse,
+    says,
+    suggest,
+)
+from moorage.policy.principal import ANONYMOUS, Principal
 from moorage.policy.request import Named
 from moorage.policy.suggest import TRIED, with_change
 from tests.policy.build import ACTION, ARN, OTHER, OWNER, ask, attached, grant, named, policies, right, role, root, user
@@ -76,9 +89,10 @@ def test_in_one_account_either_side_will_do() -> None:
 
 
 def test_no_repository_policy_is_suggested_where_there_can_be_none() -> None:
-    found = suggest(ask(user(), "ecr:GetAuthorizationToken", "*"), Policies(identity=[]), has_policy=False)
+    none = Changeable(resource=())
+    found = suggest(ask(user(), "ecr:GetAuthorizationToken", "*"), Policies(identity=[]), none)
     assert [one[0][0] for one in shapes(found)] == ["identity"]
-    assert suggest(ask(user(OTHER), "ecr:CreateRepository"), policies(None, "y"), has_policy=False) == ()
+    assert suggest(ask(user(OTHER), "ecr:CreateRepository"), policies(None, "y"), none) == ()
 
 
 def test_a_deny_lets_the_value_or_the_principal_go_or_goes_itself() -> None:
@@ -243,6 +257,45 @@ def test_a_changed_identity_policy_counts_where_it_is_attached() -> None:
     cases = [Case("1", ask(user(name="bob")), mine, 1), Case("2", ask(user(name="eve")), other, 1)]
     first = next(each for each in suggest(request, mine) if each.changes[0].set == "identity")
     assert [each.principal for each in opened(first, cases, request, mine)[0]] == [user(name="bob").arn]
+
+
+def test_a_web_identity_is_trusted_with_the_claims_that_name_it() -> None:
+    provider = f"arn:aws:iam::{OWNER}:oidc-provider/token.example.com"
+    caller = Principal("web", "", provider, f"{provider}:moorage:repo:x")
+    claims = {"token.example.com:aud": "moorage", "token.example.com:sub": "repo:x", "token.example.com:ref": "main"}
+    request = ask(caller, "sts:AssumeRoleWithWebIdentity", role().role_arn or "", claims)
+    trust = named(Kind.TRUST, grant({"AWS": OWNER}, action="sts:*"))
+    given_policies = Policies(trust=trust)
+    (only,) = suggest(request, given_policies, Changeable(resource=()))
+    assert shapes((only,)) == [[("trust", "add-statement", "")]]
+    assert only.changes[0].after == {
+        "Effect": "Allow",
+        "Principal": {"Federated": provider},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {"token.example.com:aud": "moorage", "token.example.com:sub": "repo:x"}},
+    }
+    assert evaluate(request, after(given_policies, only)).allowed
+    assert says(only.changes[0], request).startswith(f"everyone whom {provider} vouches for may then use")
+
+
+def test_what_aws_manages_is_not_changed() -> None:
+    aws = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
+    (managed,) = named(Kind.IDENTITY, right(action="ecr:PutImage"))
+    (first, *_) = suggest(ask(user()), Policies(identity=[Named(f"{aws} (group devs)", "h", managed.document)]))
+    assert first.changes[0].policy == "(new)"
+    assert first.changes[0].summary == f"add a statement to a new inline policy of {user().arn}"
+    (boundary,) = named(Kind.BOUNDARY, right(action="ecr:PutImage"))
+    limited = Policies(identity=attached(Kind.IDENTITY, "y"), boundary=[Named(aws, "h", boundary.document)])
+    found = [each for each in suggest(ask(user()), limited, most=5) if each.changes[0].set == "boundary"]
+    assert [(each.changes[0].kind, each.changes[0].policy) for each in found] == [("replace-policy", aws)]
+    assert len(json.loads(found[0].changes[0].document)["Statement"]) == 2
+    assert says(found[0].changes[0], ask(user())).startswith(f"{user().arn}, where another policy allows it, may then")
+
+
+def test_a_service_linked_role_keeps_its_own_policies() -> None:
+    linked = msgspec.structs.replace(role(), service_linked=True)
+    found = suggest(ask(linked), Policies(identity=[]), Changeable(own=False), most=9)
+    assert {change.set for one in found for change in one.changes} == {"resource"}
 
 
 _ACTIONS = ["ecr:*", "ecr:BatchGetImage", "ecr:PutImage", "*"]

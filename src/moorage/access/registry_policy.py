@@ -26,9 +26,12 @@ def reaching(action: str, in_force: InForce) -> str | None:
     are treated as ECR's.
     V1: to three actions; that CreateRepository also counts when a person makes the repository is a [guess].
     """
-    if in_force.scope == "V2" or action in BETWEEN_REGISTRIES:
-        return in_force.policy_hash
-    return None
+    return in_force.policy_hash if reaches(action, in_force) else None
+
+
+def reaches(action: str, in_force: InForce) -> bool:
+    """Return whether a registry policy of that scope applies to `action`, as in `reaching`."""
+    return in_force.scope == "V2" or action in BETWEEN_REGISTRIES
 
 
 class RegistryPolicyCheck:

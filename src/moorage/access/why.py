@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from moorage import policy
+from moorage.access import changeable
 from moorage.access.audit import Recorder
 from moorage.access.authorize import REGISTRY_POLICY, Access, NamedResource, Registry
 from moorage.access.caller import Caller, Connection
@@ -27,7 +28,8 @@ from moorage.access.recovery import RECOVERY_RULE
 from moorage.clock import Clock
 from moorage.errors import MoorageError
 from moorage.identity.pull_tokens import PULL, PUSH
-from moorage.names import AccountId, InvalidNameError, RepositoryRef, parse_repository_arn
+from moorage.names import AccountId, RepositoryRef
+from moorage.registry.registry import Registry as Storage
 
 OWN_SIDE: Final[frozenset[policy.SetName]] = frozenset({"identity", "boundary", "session", "scp"})
 RESOURCE_SIDE: Final[frozenset[policy.SetName]] = frozenset({"resource", "trust", "rcp"})
@@ -44,6 +46,8 @@ _NOTHING_SUGGESTED: Final[Mapping[str, Any]] = {
     "suggestions": [],
     "outOfScope": None,
     "recorded": None,
+    "ask": [],
+    "note": None,
 }
 _NAMES_ID: Final = re.compile("A(?:IDA|ROA)")
 _WITH_IDS: Final = frozenset({policy.Kind.REPOSITORY, policy.Kind.REGISTRY})
@@ -63,15 +67,18 @@ class DecisionNotFound(MoorageError):
     code = "DecisionNotFoundException"
     status = 404
 
-    def __init__(self) -> None:
-        super().__init__("No such decision is recorded, or it is not yours to see.")
+    def __init__(self, message: str = "No such decision is recorded, or it is not yours to see.") -> None:
+        super().__init__(message)
 
 
 class Why:
     """Explains decisions, to each asker its part."""
 
-    def __init__(self, recorder: Recorder, records: Records, access: Access, shown: Shown, clock: Clock) -> None:
+    def __init__(
+        self, recorder: Recorder, records: Records, registry: Storage, access: Access, shown: Shown, clock: Clock
+    ) -> None:
         self._recorder = recorder
+        self._registry = registry
         self._records = records
         self._access = access
         self._shown = shown
@@ -83,6 +90,9 @@ class Why:
         Without an id: the caller's last denial. DecisionNotFound.
         """
         row = await self._row(decision_id, caller)
+        if row is None and decision_id is None:
+            who = caller.principal.arn
+            raise DecisionNotFound(f"No denied request of {who} is recorded. Pass the id of a decision to see another.")
         recorded = None if row is None else await self._records.one(row)
         if recorded is None:
             raise DecisionNotFound
@@ -124,7 +134,7 @@ class Why:
     ) -> "_View":
         """What the asker may read: each account its own side."""
         principal, theirs = caller.principal, recorded.request.principal
-        owner, ref = recorded.request.resource_account, _repository(recorded.request.resource)
+        owner, ref = recorded.request.resource_account, changeable.repository_of(recorded.request.resource)
         its_own = bool(theirs.account) and principal.id == theirs.id
         over_caller = principal.account == theirs.account and await self._administers(caller, connection)
         over_resource = principal.account == owner and await self._administers(caller, connection)
@@ -175,9 +185,10 @@ class Why:
         if decision.allowed:
             return dict(_NOTHING_SUGGESTED)
         request = recorded.request
-        on_repository = _repository(request.resource) is not None and request.action != "ecr:CreateRepository"
-        has_policy = on_repository or bool(policies.resource)  # a registry's reaches what no repository's does
-        suggestions = await in_thread(policy.suggest, request, policies, has_policy=has_policy)
+        could_change = await changeable.changeable(self._registry, request, policies, recorded.region, view.sets)
+        note = await changeable.note(self._registry, decision, policies, view.sets)
+        policies = changeable.for_suggestions(policies, view.sets)
+        suggestions = await in_thread(policy.suggest, request, policies, could_change)
         blocked_by = policy.blocked_by(decision, suggestions)
         token = request.context.get("moorage:tokenname")
         if token is not None:  # what it was made with stays as it is
@@ -190,6 +201,8 @@ class Why:
             "suggestions": _different(each for each in told if each["changes"]),
             "outOfScope": _out_of_scope(token, request) if "session" in blocked_by and "session" in visible else None,
             "recorded": {"requests": sum(case.times for case in cases), "days": int(POPULATION_SECONDS // 86_400)},
+            "ask": changeable.asks(decision, policies, visible),
+            "note": note,
         }
 
     async def _suggestion(
@@ -214,7 +227,7 @@ class Why:
         told: dict[str, Any] = msgspec.to_builtins(change)
         told["opens"] = policy.says(change, request)
         if change.set == "resource" and _NAMES_ID.search(change.document + json.dumps(change.before)):
-            kind = policy.Kind.REGISTRY if change.policy == REGISTRY_POLICY else policy.Kind.REPOSITORY
+            kind = policy.Kind(change.policy_kind)
             for name in ("before", "after"):
                 if told[name] is not None:
                     text = await self._shown(json.dumps({"Statement": [told[name]]}), kind)
@@ -292,7 +305,7 @@ def _out_of_scope(token: object, request: policy.Request) -> dict[str, Any] | No
         return None
     action = request.action
     option = ["--pull"] if action in PULL else ["--push"] if action in PUSH else ["--action", action]
-    ref = _repository(request.resource)
+    ref = changeable.repository_of(request.resource)
     return {"token": token, "madeWith": ["--repository", "*" if ref is None else ref.name, *option]}
 
 
@@ -302,10 +315,3 @@ def _different(suggestions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     for each in suggestions:
         kept.setdefault(json.dumps([change["document"] for change in each["changes"]]), each)
     return list(kept.values())
-
-
-def _repository(arn: str) -> RepositoryRef | None:
-    try:
-        return parse_repository_arn(arn)
-    except InvalidNameError:
-        return None

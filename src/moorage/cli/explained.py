@@ -11,15 +11,6 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-_SETS: Final[Mapping[str, str]] = {
-    "identity": "identity policies",
-    "boundary": "permissions boundary",
-    "session": "session policy",
-    "scp": "service control policies",
-    "rcp": "resource control policies",
-    "resource": "repository policy",
-    "trust": "trust policy of the role",
-}
 _RESULTS: Final[Mapping[str, tuple[str, str]]] = {
     "allow": ("allows it", "green"),
     "none": ("nothing in it allows it", "yellow"),
@@ -94,11 +85,11 @@ def tree(told: dict[str, Any]) -> Node:
     top.add(("when      ", "dim"), f"{at:%Y-%m-%d %H:%M:%S}, from {seen.get('aws:sourceip', '?')}", _times(told))
     top.add(("why       ", "dim"), (_reason(told), "" if allowed else "red"), (f"  {told['rule']}", "dim"))
     top.add(("decision  ", "dim"), told["id"])
-    hidden = [_SETS[each["set"]] for each in told["sets"] if each.get("hidden")]
+    hidden = [each["called"] for each in told["sets"] if each.get("hidden")]
     for each in told["sets"]:
         if not each.get("hidden"):
             _set(top, each, request, seen)
-    absent = [_SETS[each["set"]] for each in told["sets"] if each.get("present") is False]
+    absent = [each["called"] for each in told["sets"] if each.get("present") is False]
     if absent:
         top.add((f"not there: {', '.join(absent)}", "dim"))
     if hidden:
@@ -115,9 +106,9 @@ def tree(told: dict[str, Any]) -> Node:
 
 def _reason(told: dict[str, Any]) -> str:
     """What decided, in words; with the statement's name where the reader may know it."""
-    name = _SETS.get(told["decidedBy"])
+    name = told["decidedIn"]
     if name is None:
-        return str(told["reason"])
+        return str(told.get("note") or told["reason"])
     statement = told["reason"].partition(" by ")[2]
     if told["decision"] == "ALLOW":
         return f"allowed by the {name}{f', {statement}' if statement else ''}"
@@ -153,7 +144,7 @@ def _set(top: Node, told: dict[str, Any], request: dict[str, Any], seen: Mapping
     level = f" level {told['level'] + 1}" if "level" in told else ""
     grant = told.get("grant")
     node = top.add(
-        (f"{_SETS[told['set']]}{level}: ", "bold"), (words, style), (f", {_GRANTS[grant]}" if grant else "", style)
+        (f"{told['called']}{level}: ", "bold"), (words, style), (f", {_GRANTS[grant]}" if grant else "", style)
     )
     single = told["set"] == "resource" and len(told["policies"]) == 1
     for policy in told["policies"]:
@@ -227,50 +218,48 @@ def _listed(value: Any) -> str:
 
 
 def _suggestions(top: Node, told: dict[str, Any]) -> None:
-    request, hidden = told["request"], {each["set"] for each in told["sets"] if each.get("hidden")}
+    request = told["request"]
     if told["outOfScope"] is not None:
         token, made_with = told["outOfScope"]["token"], told["outOfScope"]["madeWith"]
         node = top.add((f"out of the scope of token {token}, which stays as it was made; another would do:", "bold"))
         node.add((f"moorage token create NAME {shlex.join(made_with)}", "green"))
         return
-    if not told["suggestions"]:
-        if "resource" in hidden:
-            top.add((_plea(request, request["resourceAccount"], "the repository policy"), "yellow"))
-        elif "identity" in hidden:
-            top.add((_plea(request, request["principal"]["account"], "its own policies"), "yellow"))
-        else:
-            top.add(("no small change to these policies would allow it", "yellow"))
-        return
-    node = top.add(("what would allow it, the smallest change first", "bold"))
-    for number, suggestion in enumerate(told["suggestions"], 1):
-        changes = suggestion["changes"]
-        one = node.add((f"{number}. ", "bold cyan"), (changes[0]["summary"], "cyan"))
-        for change in changes[1:]:
-            one.add(("and ", "bold cyan"), (change["summary"], "cyan"))
-        for change in changes:
-            if change["kind"] == "add-statement":
-                one.add((json.dumps(change["after"]), "green"))
-        for change in changes:
-            one.add(("opens: ", "dim"), change["opens"])
-        if "wouldAllow" in suggestion:
-            _opened(one, suggestion, told["recorded"])
-    node.add((f"the whole policy, ready to be set: moorage why {told['id']} --policy 1", "dim"))
-    if "resource" in hidden:
-        node.add(
-            (
-                f"and, if it does not yet: {_plea(request, request['resourceAccount'], 'the repository policy')}",
-                "yellow",
-            )
+    if told["note"] is not None and told["decidedIn"] is not None:
+        top.add((told["note"], "yellow"))
+    if told["suggestions"]:
+        node = top.add(("what would allow it, the smallest change first", "bold"))
+        for number, suggestion in enumerate(told["suggestions"], 1):
+            _suggestion(node, number, suggestion, told["recorded"])
+        node.add((f"the whole policy, ready to be set: moorage why {told['id']} --policy 1", "dim"))
+    elif not told["ask"] and told["note"] is None:
+        top.add(("no small change to these policies would allow it", "yellow"))
+    for each in told["ask"]:
+        # The account is asked for what the reader can neither read nor change.
+        begin = "" if each["certain"] else "and, if it does not yet: "
+        top.add(
+            (f"{begin}ask account {each['account']} to let {_caller(request)} use {request['action']}", "yellow"),
+            (f" in {each['policy']}", "yellow"),
         )
-    elif "identity" in hidden and request["crossAccount"]:
-        account = request["principal"]["account"]
-        node.add((f"and, if it does not yet: {_plea(request, account, 'its own policies')}", "yellow"))
 
 
-def _plea(request: dict[str, Any], account: str, where: str) -> str:
-    """What to ask of those who may read and change what the reader may not."""
-    name = request["principal"]["roleArn"] or request["principal"]["arn"]
-    return f"ask account {account} to let {name} use {request['action']} in {where}"
+def _suggestion(node: Node, number: int, suggestion: dict[str, Any], recorded: dict[str, int]) -> None:
+    changes = suggestion["changes"]
+    one = node.add((f"{number}. ", "bold cyan"), (changes[0]["summary"], "cyan"))
+    for change in changes[1:]:
+        one.add(("and ", "bold cyan"), (change["summary"], "cyan"))
+    for change in changes:
+        if change["kind"] in {"add-statement", "replace-policy"}:
+            one.add((json.dumps(change["after"]), "green"))
+    for change in changes:
+        one.add(("opens: ", "dim"), change["opens"])
+    if "wouldAllow" in suggestion:
+        _opened(one, suggestion, recorded)
+
+
+def _caller(request: dict[str, Any]) -> str:
+    principal = request["principal"]
+    name: str = principal["roleArn"] or principal["arn"]
+    return {"anonymous": "anonymous callers", "web": f"the web identity of {name}"}.get(principal["type"], name)
 
 
 def _opened(node: Node, suggestion: dict[str, Any], recorded: dict[str, int]) -> None:

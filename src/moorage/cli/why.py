@@ -63,6 +63,5 @@ def _print_policy(told: dict[str, Any], number: int) -> None:
     changes = suggestions[number - 1]["changes"]
     last = {(change["set"], change["level"], change["policy"]): change for change in changes}
     for each in last.values():
-        if len(last) > 1:
-            print(f"# {each['set']} policy {each['policy']}", file=sys.stderr)  # noqa: T201 - beside the document
+        print(f"# {each['summary']}", file=sys.stderr)  # noqa: T201 - beside the document
         typer.echo(each["document"])

@@ -1,11 +1,12 @@
 """The IAM policy engine: parse, evaluate, say why. Pure: no I/O, nothing of the rest of Moorage."""
 
 from moorage.policy.actions import ECR_ACTIONS, ON_REPOSITORY, EcrAction, ecr_action
+from moorage.policy.changeable import Changeable, resource_policies
 from moorage.policy.decision import Decision, PolicyTrace, SetName, SetTrace
 from moorage.policy.document import Document
 from moorage.policy.evaluate import Plan, answer_size, evaluate
+from moorage.policy.explanation import SETS, called, explanation, never_applies, source_of
 from moorage.policy.explanation import context as told_context
-from moorage.policy.explanation import explanation, source_of
 from moorage.policy.fault import PolicyError
 from moorage.policy.keys import context_keys
 from moorage.policy.kind import Kind
@@ -35,8 +36,10 @@ __all__ = [
     "CLOCK_KEYS",
     "ECR_ACTIONS",
     "ON_REPOSITORY",
+    "SETS",
     "Case",
     "Change",
+    "Changeable",
     "Context",
     "Decision",
     "Detail",
@@ -63,6 +66,7 @@ __all__ = [
     "account_named",
     "answer_size",
     "blocked_by",
+    "called",
     "context_keys",
     "ecr_action",
     "evaluate",
@@ -70,10 +74,12 @@ __all__ = [
     "is_aws_principal",
     "is_unique_id",
     "locks_out",
+    "never_applies",
     "opened",
     "parse",
     "parsed",
     "plain_sentence",
+    "resource_policies",
     "root_of",
     "says",
     "sentence",

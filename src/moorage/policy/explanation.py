@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from moorage.policy.changeable import resource_policies
 from moorage.policy.decision import Decision, PolicyTrace, SetName, SetTrace
 from moorage.policy.document import Document
 from moorage.policy.fault import Faults
+from moorage.policy.kind import Kind
 from moorage.policy.reading import Places, read
-from moorage.policy.request import Named, Policies
+from moorage.policy.request import Named, Policies, Request
 from moorage.policy.sentence import sentence, short
 from moorage.policy.statement import Detail, Finding, TestDetail
 from moorage.policy.turning_points import CLOCK_KEYS
@@ -19,6 +21,19 @@ SETS: Final[tuple[SetName, ...]] = ("identity", "boundary", "session", "scp", "r
 Texts = Callable[[Named], str]
 """The text of a policy as its readers know it (users by their ARNs, not by the ids they are stored under)."""
 
+_WITHOUT: Final[Mapping[str, frozenset[SetName]]] = {
+    "root": frozenset({"identity", "boundary", "session"}),
+    **dict.fromkeys(("anonymous", "web", "service"), frozenset({"identity", "boundary", "session", "scp"})),
+}
+"""Sets that a caller of a kind never has."""
+_CALLED: Final[Mapping[SetName, str]] = {
+    "identity": "identity policies",
+    "boundary": "permissions boundary",
+    "session": "session policy",
+    "scp": "service control policies",
+    "rcp": "resource control policies",
+    "trust": "trust policy of the role",
+}
 _CONNECTION: Final = frozenset(
     {
         "aws:referer",
@@ -47,6 +62,7 @@ def explanation(decision: Decision, policies: Policies, visible: frozenset[SetNa
         "decision": "ALLOW" if decision.allowed else "DENY",
         "kind": None if decision.allowed else "explicit" if decision.explicit else "implicit",
         "decidedBy": decision.decided_by,
+        "decidedIn": _decided_in(decision, policies, visible),
         "rule": decision.rule,
         "reason": _reason(decision, visible),
         "message": None if decision.allowed else sentence(request, decision),
@@ -96,22 +112,64 @@ def source_of(key: str) -> str:
     return "request" if key.startswith(_REQUEST) else "credential"
 
 
+def never_applies(decision: Decision, policies: Policies, name: SetName) -> bool:
+    """Return whether there can be no policies of that set for such a request: not for its caller, nor its resource."""
+    request = decision.request
+    if name in _WITHOUT.get(request.principal.kind, ()):
+        return True
+    if name == "trust":
+        return policies.trust is None  # only a role has one
+    if name == "resource":
+        return not resource_policies(request) and not policies.resource
+    if name == "rcp":
+        return not resource_policies(request) and policies.rcp is None and not request.action.startswith("sts:")
+    return False
+
+
+def called(request: Request, name: SetName, attached: Sequence[Named] | None = None) -> str:
+    """Return what a set is called for such a request. `attached`: its policies, where the reader may know them."""
+    if name != "resource":
+        return _CALLED[name]
+    kinds = {named.document.kind for named in attached or ()} or set(resource_policies(request)[:1])
+    if len(kinds) > 1:
+        return "repository and registry policies"
+    return "registry policy" if Kind.REGISTRY in kinds else "repository policy"
+
+
+def _decided_in(decision: Decision, policies: Policies, visible: frozenset[SetName]) -> str | None:
+    """What the policies are called that decided; None when none did, or there can be none."""
+    if decision.decided_by not in SETS or never_applies(decision, policies, decision.decided_by):
+        return None
+    name, request = decision.decided_by, decision.request
+    if name != "resource":
+        return called(request, name)
+    if name in visible:
+        deciding = decision.deciding_statement()
+        attached = policies.resource or ()
+        if deciding is not None:
+            attached = [each for each in attached if (each.name, each.hash) == (deciding[0].name, deciding[0].hash)]
+        return called(request, name, attached)
+    either = decision.explicit and len(resource_policies(request)) > 1
+    return "repository or registry policy" if either else called(request, name)
+
+
 def _set(decision: Decision, policies: Policies, name: SetName, is_visible: bool, texts: Texts) -> list[dict[str, Any]]:
-    """One entry, or one a level of SCPs and RCPs."""
-    if name == "trust" and policies.trust is None:
-        return []  # only a role has one
+    """One entry, or one a level of SCPs and RCPs; none for a set that such a request never has."""
+    if never_applies(decision, policies, name):
+        return []
     if not is_visible:
-        return [{"set": name, "hidden": True}]
+        return [{"set": name, "called": called(decision.request, name), "hidden": True}]
     traces = [one for one in decision.trace if one.set == name]
     attached: Any = getattr(policies, name)
+    named = called(decision.request, name, attached if name == "resource" else None)
     if not traces or attached is None:
-        return [{"set": name, "present": False, "result": None, "policies": []}]
+        return [{"set": name, "called": named, "present": False, "result": None, "policies": []}]
     levels: Sequence[Sequence[Named]] = attached if name in {"scp", "rcp"} else [attached]
-    return [_one(one, levels[one.level], texts) for one in traces]
+    return [_one(one, levels[one.level], named, texts) for one in traces]
 
 
-def _one(one: SetTrace, attached: Sequence[Named], texts: Texts) -> dict[str, Any]:
-    told: dict[str, Any] = {"set": one.set, "present": True, "result": one.result}
+def _one(one: SetTrace, attached: Sequence[Named], named: str, texts: Texts) -> dict[str, Any]:
+    told: dict[str, Any] = {"set": one.set, "called": named, "present": True, "result": one.result}
     if one.set in {"scp", "rcp"}:
         told["level"] = one.level
     if one.strength != "none":

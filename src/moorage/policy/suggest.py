@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from moorage.policy.changeable import Changeable
 from moorage.policy.decision import Decision, SetName
 from moorage.policy.evaluate import evaluate
 from moorage.policy.explanation import SETS
@@ -31,10 +32,14 @@ class Suggestion(msgspec.Struct, frozen=True):
     """The changed policies, in the order of `changes`."""
 
 
-def suggest(request: Request, policies: Policies, *, has_policy: bool = True, most: int = 3) -> tuple[Suggestion, ...]:
+_ANYTHING: Final = Changeable()
+
+
+def suggest(
+    request: Request, policies: Policies, changeable: Changeable = _ANYTHING, *, most: int = 3
+) -> tuple[Suggestion, ...]:
     """Up to `most` suggestions, those that open the least first; none for a request that is allowed.
 
-    `has_policy`: the resource is one that can have a policy of its own (a repository that is there).
     Bounded: when the search grows too long, what was found by then is all.
     """
     order = count()
@@ -52,7 +57,7 @@ def suggest(request: Request, policies: Policies, *, has_policy: bool = True, mo
             continue
         if len(made) == STEPS:
             continue
-        for candidate in candidates(decision, changed, has_policy=has_policy):
+        for candidate in candidates(decision, changed, changeable):
             written += len(candidate.change.document)
             after = with_change(changed, candidate.change, candidate.named)
             heapq.heappush(waiting, (cost + candidate.cost, next(order), after, (*made, candidate)))

@@ -10,15 +10,17 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from moorage.policy.changeable import Changeable, is_inline
 from moorage.policy.conditions import operator_name
 from moorage.policy.decision import Decision, SetName, SetTrace
 from moorage.policy.document import Document
 from moorage.policy.fault import PolicyError
-from moorage.policy.kind import Kind
+from moorage.policy.kind import Kind, Needs
 from moorage.policy.parsed import parse
 from moorage.policy.principal import Principal
 from moorage.policy.request import Named, Policies, Request
 from moorage.policy.statement import Finding, TestDetail
+from moorage.policy.suggest_words import NEW, summary
 
 Json = dict[str, Any]
 
@@ -45,10 +47,9 @@ LEVELS: Final = frozenset({"scp", "rcp"})
 """Sets with one sequence of policies a level."""
 _PASSING: Final = frozenset({"aws:currenttime", "aws:epochtime", "aws:referer", "aws:tokenissuetime", "aws:useragent"})
 """Keys whose value says nothing of who may come again: it passes, or anybody can send it."""
-NEW: Final = "(new)"
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, rename="camel"):
     """One policy, changed in one statement."""
 
     set: SetName
@@ -60,7 +61,8 @@ class Change(msgspec.Struct, frozen=True):
     """Of the policy before the change; empty for a new one."""
     kind: str
     """`add-value`, `add-action`, `add-resource`, `add-principal`, `add-statement`, `spare-value`, `spare-principal`,
-    `remove-statement`."""
+    `remove-statement`; `replace-policy`: a permissions boundary that is managed by AWS is replaced by a copy of it with
+    one more statement."""
     summary: str
     """What is done, in words."""
     before: Json | None
@@ -69,6 +71,8 @@ class Change(msgspec.Struct, frozen=True):
     """The statement as it would be; None for a removed one."""
     document: str
     """The whole policy afterwards."""
+    policy_kind: str
+    """What `document` is, in `Kind`'s words: `repository` or `registry`, say, of the set `resource`."""
     detail: str = ""
     """The value, action, ARN or principal that is added."""
 
@@ -81,28 +85,30 @@ class Candidate(msgspec.Struct, frozen=True):
     cost: int
 
 
-def candidates(decision: Decision, policies: Policies, *, has_policy: bool) -> Iterator[Candidate]:
-    """Changes to the sets that could turn the decision, which has details.
-
-    `has_policy`: the resource is one that can have a policy of its own.
-    """
+def candidates(decision: Decision, policies: Policies, changeable: Changeable) -> Iterator[Candidate]:
+    """Changes to the sets that could turn the decision, which has details."""
     if decision.allowed or decision.decided_by not in _KINDS:
         return
     name = cast("SetName", decision.decided_by)
     if name == "trust" and not policies.trust:
         return  # there is no such role
-    if name != "resource" or has_policy:
-        yield from _of_set(decision, name, policies)
+    yield from _of_set(decision, name, policies, changeable)
     request = decision.request
     same_account = request.principal.account == request.resource_account
-    if not decision.explicit and same_account and has_policy and name in {"identity", "boundary", "session"}:
-        # In the same account a repository policy can allow by itself (policy-engine.md §2.3, step 5).
-        yield from _Maker(request, "resource").widened(_trace(decision, "resource", 0), policies.resource or (), 0)
+    if decision.explicit or not same_account or name not in {"identity", "boundary", "session"}:
+        return
+    # In the same account a resource's policy can allow by itself (policy-engine.md §2.3, step 5, and §8.2).
+    others: tuple[SetName, ...] = ("resource", "trust")
+    for other in others:
+        attached: Sequence[Named] | None = getattr(policies, other)
+        if attached or (other == "resource" and Kind.REPOSITORY in changeable.resource):
+            maker = _Maker(request, other, changeable)
+            yield from maker.widened(_trace(decision, other, 0), attached or (), 0)
 
 
-def _of_set(decision: Decision, name: SetName, policies: Policies) -> Iterator[Candidate]:
+def _of_set(decision: Decision, name: SetName, policies: Policies, changeable: Changeable) -> Iterator[Candidate]:
     """Changes to the set that decided; of SCPs and RCPs, to the first level that stands in the way."""
-    maker = _Maker(decision.request, name)
+    maker = _Maker(decision.request, name, changeable)
     attached: Sequence[Sequence[Named]] = (
         getattr(policies, name) or () if name in LEVELS else (getattr(policies, name) or (),)
     )
@@ -121,10 +127,14 @@ def _trace(decision: Decision, name: SetName, level: int) -> SetTrace | None:
 class _Maker:
     """Makes the candidates of one set."""
 
-    def __init__(self, request: Request, name: SetName) -> None:
+    def __init__(self, request: Request, name: SetName, changeable: Changeable) -> None:
         self._request = request
         self._set = name
         self._caller = request.principal
+        self._changeable = changeable
+
+    def _is_fixed(self, named: Named) -> bool:
+        return self._changeable.is_fixed(self._set, named)
 
     def spared(self, trace: SetTrace | None, policies: Sequence[Named], level: int) -> Iterator[Candidate]:
         """Changes that keep the first Deny that matches from matching."""
@@ -132,25 +142,24 @@ class _Maker:
             if not finding.matched or finding.effect != "Deny":
                 continue
             before = _statement(named.document, finding.index)
-            if before is None:
+            if before is None or self._is_fixed(named):
                 return
             for test in _tests(finding):
                 value = _value(test, self._request)
                 if value is not None and _base(test) in _UNLISTED and test.because == "no-value-matched":
                     after = _with_value(before, test, value)
                     yield from self._replaced(named, level, finding, after, "spare-value", f"{test.key} = {value}", 1)
-            if self._set != "rcp":
+            if self._caller.kind not in {"anonymous", "web", "service"}:
                 arn = self._caller.role_arn or self._caller.arn
-                if self._caller.kind not in {"anonymous", "service"}:
-                    after = _sparing(before, arn)
-                    yield from self._replaced(named, level, finding, after, "spare-principal", arn, 3)
+                after = _sparing(before, arn)
+                yield from self._replaced(named, level, finding, after, "spare-principal", arn, 3)
             yield from self._replaced(named, level, finding, None, "remove-statement", "", 9)
             return
 
     def widened(self, trace: SetTrace | None, policies: Sequence[Named], level: int) -> Iterator[Candidate]:
         """Changes that make an Allow match."""
         for named, finding in _findings(trace, policies):
-            if finding.effect != "Allow" or finding.detail is None:
+            if finding.effect != "Allow" or finding.detail is None or self._is_fixed(named):
                 continue
             before = _statement(named.document, finding.index)
             if before is not None:
@@ -180,39 +189,67 @@ class _Maker:
         elif element == "resource" and "Resource" in before:
             after = {**before, "Resource": [*_listed(before["Resource"]), self._request.resource]}
             yield from self._replaced(named, level, finding, after, "add-resource", self._request.resource, 3)
-        elif element == "principal" and isinstance(before.get("Principal"), dict):
-            name = principal_named(self._caller)
-            aws = [*_listed(before["Principal"].get("AWS", [])), name]
-            after = {**before, "Principal": {**before["Principal"], "AWS": aws}}
+        elif element == "principal" and isinstance(before.get("Principal"), dict) and self._caller.kind != "web":
+            # Whoever an identity provider vouches for is named by a statement of its own, with conditions.
+            key, name = _principal_entry(self._caller)
+            named_there = [*_listed(before["Principal"].get(key, [])), name]
+            after = {**before, "Principal": {**before["Principal"], key: named_there}}
             yield from self._replaced(named, level, finding, after, "add-principal", name, 4)
 
     def _added(self, policies: Sequence[Named], level: int) -> Iterator[Candidate]:
-        """A statement for exactly this caller, action and resource, in the last policy or a new one."""
-        statement: Json = {"Effect": "Allow"}
-        if self._set in _BY_PRINCIPAL:
-            name = "*" if self._set == "rcp" else principal_named(self._caller)
-            statement["Principal"] = "*" if name == "*" else {"AWS": name}
-        statement["Action"] = self._request.action
-        registry = bool(policies) and policies[-1].document.kind is Kind.REGISTRY
-        if self._set not in {"resource", "trust"} or registry:
-            statement["Resource"] = self._request.resource
-        if not policies:
-            yield from self._new(level, statement)
+        """A statement for exactly this caller, action and resource, in a policy that is there or in a new one."""
+        named = self._target(policies)
+        kind = self._new_kind() if named is None else named.document.kind
+        if kind is None:
             return
-        named = next((each for each in policies if each.document.kind is not Kind.REGISTRY), policies[-1])
+        statement = self._statement(kind)
+        if named is None:
+            document = {"Version": "2012-10-17", "Statement": [statement]}
+            yield from self._made(_NEW, kind, level, document, "add-statement", "", None, statement, 2)
+            return
         document = json.loads(named.document.text)
         document["Statement"] = [*_listed(document["Statement"]), statement]
-        yield from self._made(named, level, document, "add-statement", "", None, statement, 2)
-        if self._set == "resource" and self._caller.kind == "role" and named.document.kind is Kind.REPOSITORY:
+        change = "replace-policy" if self._is_fixed(named) else "add-statement"
+        yield from self._made(named, named.document.kind, level, document, change, "", None, statement, 2)
+        if kind is Kind.REPOSITORY and self._caller.kind == "role":
             # A role's grant is limited by its boundary and session policy, the session's own name is not (§2.4).
             direct = {**statement, "Principal": {"AWS": self._caller.arn}}
             document = {**document, "Statement": [*document["Statement"][:-1], direct]}
-            yield from self._made(named, level, document, "add-statement", "", None, direct, 4)
+            yield from self._made(named, named.document.kind, level, document, "add-statement", "", None, direct, 4)
 
-    def _new(self, level: int, statement: Json) -> Iterator[Candidate]:
-        document = {"Version": "2012-10-17", "Statement": [statement]}
-        empty = Named(NEW, "", _NOTHING)
-        yield from self._made(empty, level, document, "add-statement", "", None, statement, 2)
+    def _target(self, policies: Sequence[Named]) -> Named | None:
+        """The policy that takes a new statement: one that nobody else has, if there is a choice. None: a new one."""
+        if self._set == "boundary":  # there is one at most, and it is replaced when it cannot be changed
+            return policies[-1] if policies and self._changeable.own else None
+        free = [each for each in policies if not self._is_fixed(each)]
+        if self._set == "identity":
+            free = [each for each in free if is_inline(each)]
+        elif self._set == "session":
+            free = [each for each in free if not each.name.startswith("arn:")]
+        elif self._set == "resource":
+            free = [each for each in free if each.document.kind is self._changeable.resource[0]]
+        return free[-1] if free else None
+
+    def _new_kind(self) -> Kind | None:
+        """The kind of a policy that could be attached; None when the set cannot have another one."""
+        if self._set == "resource":
+            return self._changeable.resource[0] if self._changeable.resource else None
+        if self._set in {"identity", "boundary"} and not self._changeable.own:
+            return None
+        return _KINDS[self._set]
+
+    def _statement(self, kind: Kind) -> Json:
+        """A statement of a policy of that kind for exactly this caller, action and resource."""
+        statement: Json = {"Effect": "Allow"}
+        if self._set in _BY_PRINCIPAL:
+            key, name = _principal_entry(self._caller)
+            statement["Principal"] = "*" if name == "*" or self._set == "rcp" else {key: name}
+        statement["Action"] = self._request.action
+        if kind.rules.resource is Needs.REQUIRED:
+            statement["Resource"] = self._request.resource
+        if self._caller.kind == "web":
+            statement["Condition"] = {"StringEquals": _claims(self._request)}
+        return statement
 
     def _replaced(
         self, named: Named, level: int, finding: Finding, after: Json | None, kind: str, detail: str, cost: int
@@ -225,11 +262,12 @@ class _Maker:
             # A policy without statements is none; it goes as a whole.
             return
         document["Statement"] = statements
-        yield from self._made(named, level, document, kind, detail, before, after, cost)
+        yield from self._made(named, named.document.kind, level, document, kind, detail, before, after, cost)
 
     def _made(
         self,
         named: Named,
+        policy_kind: Kind,
         level: int,
         document: Json,
         kind: str,
@@ -238,58 +276,35 @@ class _Maker:
         after: Json | None,
         cost: int,
     ) -> Iterator[Candidate]:
-        policy_kind = _KINDS[self._set] if not named.hash else named.document.kind
         try:
             made = parse(json.dumps(document), policy_kind)
-        except PolicyError:  # e.g. an ARN that may not stand there
+        except PolicyError:  # e.g. an ARN or an action that policies of that kind cannot name
             return
         text = made.canonical()
-        summary = _SUMMARIES[kind].format(statement=_called(before), policy=_policy(self._set, named), detail=detail)
-        change = Change(self._set, level, named.name, named.hash, kind, summary, before, after, text, detail)
+        said = summary(kind, self._set, named, policy_kind, self._caller, before, detail)
+        change = Change(
+            self._set, level, named.name, named.hash, kind, said, before, after, text, policy_kind.value, detail
+        )
         yield Candidate(change, Named(named.name, named.hash, made), cost)
 
 
-_NOTHING: Final = parse('{"Statement":{"Effect":"Deny","Action":"a:b","Resource":"*"}}', Kind.IDENTITY)
+_NEW: Final = Named(NEW, "", parse('{"Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}', Kind.IDENTITY))
 """Stands in for the policy that is not there yet."""
 
-_SUMMARIES: Final[Mapping[str, str]] = {
-    "add-value": "in {policy}, let {statement} also match {detail}",
-    "add-action": "in {policy}, add {detail} to {statement}",
-    "add-resource": "in {policy}, add {detail} to {statement}",
-    "add-principal": "in {policy}, add {detail} to {statement}",
-    "add-statement": "add a statement to {policy}",
-    "spare-value": "in {policy}, let {statement} leave out {detail}",
-    "spare-principal": "in {policy}, let {statement} leave out {detail}",
-    "remove-statement": "remove {statement} from {policy}",
-}
-_POLICIES: Final[Mapping[SetName, str]] = {
-    "identity": "identity policy",
-    "resource": "repository policy",
-    "trust": "trust policy",
-    "boundary": "permissions boundary",
-    "session": "session policy",
-    "scp": "service control policy",
-    "rcp": "resource control policy",
-}
 
-
-def _policy(name: SetName, named: Named) -> str:
-    called = "registry policy" if named.document.kind is Kind.REGISTRY else _POLICIES[name]
-    if not named.hash:
-        return f"a new {called}"
-    return f"the {called}" if name in {"resource", "trust"} else f"the {called} {named.name}"
-
-
-def _called(statement: Json | None) -> str:
-    if statement is None:
-        return ""
-    sid = statement.get("Sid")
-    return f"statement {sid!r}" if sid else f"the {statement['Effect']} statement"
-
-
-def principal_named(caller: Principal) -> str:
+def _principal_entry(caller: Principal) -> tuple[str, str]:
     """How a resource policy names exactly this caller; a role's sessions by the role, everyone anonymous by `*`."""
-    return "*" if caller.kind == "anonymous" else caller.role_arn or caller.arn
+    if caller.kind == "anonymous":
+        return "AWS", "*"
+    key = {"web": "Federated", "service": "Service"}.get(caller.kind, "AWS")
+    return key, caller.role_arn or caller.arn
+
+
+def _claims(request: Request) -> Json:
+    """Of a web identity, the condition keys that tell whom the provider vouches for, and to whom, with their values."""
+    provider = request.principal.arn.partition(":oidc-provider/")[2]
+    keys = [f"{provider}:{claim}" for claim in ("aud", "sub")]
+    return {key: request.context[key.lower()] for key in keys if key.lower() in request.context}
 
 
 def _findings(trace: SetTrace | None, policies: Sequence[Named]) -> Iterator[tuple[Named, Finding]]:

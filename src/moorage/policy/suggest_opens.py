@@ -104,12 +104,18 @@ def _changed(request: Request, policies: Policies, suggestion: Suggestion, calle
 
 
 def _is_attached(policies: Policies, change: Change, request: Request, caller: Request) -> bool:
-    if not change.hash:
-        return request.principal.id == caller.principal.id
+    if not change.hash or change.kind == "replace-policy":
+        return _owner(request) == _owner(caller)
     attached: Any = getattr(policies, change.set)
     if change.set in {"scp", "rcp"}:
         attached = attached[change.level] if attached is not None and change.level < len(attached) else None
     return any((each.name, each.hash) == (change.policy, change.hash) for each in attached or ())
+
+
+def _owner(request: Request) -> str:
+    """The id of the user or role that the caller's own policies are attached to."""
+    caller = request.principal
+    return caller.role_id or caller.user_id or caller.id
 
 
 def says(change: Change, caller: Request) -> str:
@@ -148,7 +154,10 @@ def _who(change: Change, statement: Json, caller: Request) -> str:
     if not change.hash:
         return principal_of(caller)
     if change.set == "boundary":
-        return f"whoever has the boundary {change.policy}, where another policy allows it,"
+        has_it = (
+            principal_of(caller) if change.kind == "replace-policy" else f"whoever has the boundary {change.policy}"
+        )
+        return f"{has_it}, where another policy allows it,"
     return f"whoever has the policy {change.policy}"
 
 
@@ -167,6 +176,8 @@ def _named(principal: Any) -> list[str]:
 def _principal(text: str) -> str:
     if text == "*":
         return "anyone, anonymous callers too,"
+    if ":oidc-provider/" in text:
+        return f"everyone whom {text} vouches for"
     account = account_named(text)
     if account is not None:
         return f"everyone in account {account} whose own policies allow it"

@@ -1,0 +1,127 @@
+"""What could be changed to let a denied request through, whom to ask for the rest, and when nothing can be changed."""
+
+from typing import Any, Final
+
+import msgspec
+
+from moorage import policy
+from moorage.access.registry_policy import reaches
+from moorage.names import InvalidNameError, Region, RepositoryRef, account_id, parse_repository_arn
+from moorage.registry.registry import Registry
+
+_RESOURCE_SETS: Final = frozenset({"resource", "trust", "rcp"})
+_HIDDEN_TRUST: Final = policy.Named(
+    "trust policy",
+    "hidden",
+    policy.parse(
+        '{"Statement":{"Effect":"Allow","Principal":{"Service":"nobody.amazonaws.com"},"Action":"sts:AssumeRole"}}',
+        policy.Kind.TRUST,
+    ),
+)
+"""A trust policy that trusts nobody."""
+
+
+async def changeable(
+    registry: Registry,
+    request: policy.Request,
+    policies: policy.Policies,
+    region: str,
+    visible: frozenset[policy.SetName],
+) -> policy.Changeable:
+    """What could be changed today to let the request through.
+
+    `region`: of the request. Whether a repository exists and how far its registry's policy reaches counts only for
+    those who may read the resource's policies: others must not learn it.
+    """
+    kinds = policy.resource_policies(request)
+    if "resource" in visible and kinds:
+        ref = repository_of(request.resource)
+        there = {named.document.kind for named in policies.resource or ()}
+        if policy.Kind.REPOSITORY in kinds and (ref is None or await registry.repositories.state(ref) is None):
+            # A new registry policy would let the request through to an error.
+            kinds = (policy.Kind.REGISTRY,) if policy.Kind.REGISTRY in there else ()
+        if policy.Kind.REGISTRY in kinds:
+            account = account_id(request.resource_account)
+            in_force = await registry.registry_policies.in_force(account, Region(region) if ref is None else ref.region)
+            if not reaches(request.action, in_force):
+                kinds = tuple([each for each in kinds if each is not policy.Kind.REGISTRY])
+    return policy.Changeable(kinds, own=not request.principal.service_linked)
+
+
+def for_suggestions(policies: policy.Policies, visible: frozenset[policy.SetName]) -> policy.Policies:
+    """Return the policies that suggestions are made for.
+
+    Whoever may not read the trust policy of a role learns neither whether the role exists nor whom it trusts: the
+    suggestions are those for a role that trusts nobody.
+    """
+    if policies.trust is None or "trust" in visible:
+        return policies
+    return msgspec.structs.replace(policies, trust=(_HIDDEN_TRUST,))
+
+
+def asks(decision: policy.Decision, policies: policy.Policies, visible: frozenset[policy.SetName]) -> list[Any]:
+    """Return what the reader can only ask others to change: of which account, in which policy.
+
+    `certain` is false where the reader cannot know whether those policies allow the request already.
+    """
+    if decision.allowed:
+        return []
+    request, caller = decision.request, decision.request.principal
+    found = []
+    by: Any = decision.decided_by
+    across = caller.account != request.resource_account
+    for name in policy.SETS:
+        if name in visible or policy.never_applies(decision, policies, name):
+            continue
+        decided = name == by
+        needed = (
+            name == "trust"
+            or (name == "resource" and across and bool(policy.resource_policies(request)))
+            or (name == "identity" and across)
+        )
+        if decided or (needed and not decision.explicit and (by in visible or by == "request")):
+            account = request.resource_account if name in _RESOURCE_SETS else caller.account
+            found.append({"account": account, "policy": _place(decision, name), "certain": decided})
+    return found
+
+
+def _place(decision: policy.Decision, name: policy.SetName) -> str:
+    """Where the account that is asked would change it."""
+    request = decision.request
+    if name == "trust":
+        return f"the trust policy of {request.resource}"
+    if name == "resource":
+        return f"the {policy.called(request, name)}"
+    if name == "rcp":
+        return "the resource control policies of its organization"
+    return "its own policies"
+
+
+async def note(
+    registry: Registry, decision: policy.Decision, policies: policy.Policies, visible: frozenset[policy.SetName]
+) -> str | None:
+    """Return why no change of a policy helps, in one sentence; None when one may."""
+    request = decision.request
+    if decision.allowed:
+        return None
+    if policies.trust == () and "trust" in visible:
+        return f"there is no role {request.resource}"
+    if request.principal.service_linked and "identity" in visible and decision.decided_by in {"identity", "boundary"}:
+        return f"the policies of a service-linked role cannot be changed: {request.principal.role_arn}"
+    kinds = policy.resource_policies(request)
+    if decision.decided_by == "resource" and not decision.explicit and not kinds:
+        owner = request.resource_account
+        return f"only principals of account {owner} can be allowed this: no policy grants it to other accounts"
+    ref = repository_of(request.resource)
+    if ref is not None and policy.Kind.REPOSITORY in kinds and "resource" in visible:
+        state = await registry.repositories.state(ref)
+        return f"there is no repository {ref.name} now" if state is None else None
+    return None
+
+
+def repository_of(arn: str) -> RepositoryRef | None:
+    """Return the repository that an ARN names, if it names one."""
+    try:
+        return parse_repository_arn(arn)
+    except InvalidNameError:
+        return None

@@ -42,7 +42,7 @@ async def root(tmp_path: Path) -> AsyncIterator[Client]:
     audit: Any = NoAudit()
     recorder = Recorder(audit, clock, settings, lambda kind, number: None)
     access = Access(registry, identity.organizations, recorder, clock, settings)
-    why = Why(recorder, Records(audit, access), access, Principals(identity).shown, clock)
+    why = Why(recorder, Records(audit, access), registry, access, Principals(identity).shown, clock)
     verifier = Verifier(authenticator, clock, settings.clock_skew_seconds)
     services: list[tuple[Service[Any], Any]] = [
         (IAM, IamServices(identity, Principals(identity), Simulator(identity, access, clock), clock)),

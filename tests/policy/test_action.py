@@ -43,7 +43,7 @@ def test_whether_nothing_but_what_is_known_is_listed(entries: list[str], negated
         (["moorage:P*"], False, "moorage:restore", False),
         (["*"], False, "ecr:putimage", True),
         (["*:*"], False, "ecr:putimage", True),
-        (["*:PutImage"], False, "ecr:putimage", True),
+        (["*:PutImage"], False, "ecr:putimage", False),
         (["moorage:*"], False, "ecr:putimage", False),
         (["moorage:*"], True, "ecr:putimage", True),
         (["*"], True, "ecr:putimage", False),

@@ -9,7 +9,7 @@ EVERYTHING: Final = "*"
 
 
 class Actions:
-    """Case-insensitive. `*` alone is every action; else `service:name`, with wildcards in the name only.
+    """Case-insensitive. `*` (and `*:*`) is every action; else `service:name`, with wildcards in the name only.
 
     Nothing is trimmed and nothing is guessed: an entry that is not of that form matches no action.
     """
@@ -62,9 +62,15 @@ def _is_pattern(entry: str) -> bool:
 
 
 def _may_match(entry: str) -> bool:
-    """A wildcard in the service prefix is not honoured, except the bare `*` (policy-engine.md §2.2)."""
+    """Return whether the pattern can match an action.
+
+    AWS documents no wildcard in the service, and IAM refuses one ("Action vendors must not contain wildcards"), so such
+    an entry matches nothing. `*:*` is read as `*`.
+    """
     service, colon, name = entry.partition(":")
-    return bool(colon and name) and (service == EVERYTHING or not _is_pattern(service))
+    if _is_pattern(service):
+        return service == EVERYTHING and bool(name) and not name.strip(EVERYTHING)
+    return bool(colon and name)
 
 
 def _spells_out_service(entry: str) -> bool:

@@ -3,6 +3,7 @@
 Only the last part (the resource) may itself hold colons and slashes (policy-engine.md §2.5, §3.2).
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,6 +19,10 @@ from moorage.policy.wildcard import (
 )
 
 PARTS: Final = 6
+_TYPE: Final = re.compile(r"[^/:]*(?=[/:])")
+_WITHOUT_TYPES: Final = frozenset({"execute-api", "s3", "sns", "sqs"})
+"""Services whose ARNs begin their last part with a name."""
+_VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 
 
 def split(pattern: Sequence[Token]) -> list[list[Token]]:
@@ -34,6 +39,19 @@ def split(pattern: Sequence[Token]) -> list[list[Token]]:
             parts.append([])
         parts.pop()
     return parts
+
+
+def has_wildcard_in_type(service: str, resource: str, *, variables: bool) -> bool:
+    """Return whether a wildcard is in the resource type of an ARN pattern, as in `*/app`.
+
+    `resource`: its last part. The type is what comes before the first slash or colon, outside of policy variables if it
+    has `variables`. A resource without either has no type (`*`, `app*`), nor have the resources of some services
+    (`bucket/key` of S3).
+    """
+    if service in _WITHOUT_TYPES:
+        return False
+    kind = _TYPE.match(_VARIABLE.sub("", resource) if variables else resource)
+    return kind is not None and ("*" in kind[0] or "?" in kind[0])
 
 
 def is_arn(text: str) -> bool:

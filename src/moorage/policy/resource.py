@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from moorage.policy.arn import PARTS, arn_matcher, is_arn
+from moorage.policy.arn import PARTS, arn_matcher, has_wildcard_in_type, is_arn
 from moorage.policy.variables import Context, Template
 from moorage.policy.wildcard import Matcher, Token, Wild, matcher, matches_everything, tokens
 
@@ -12,7 +12,11 @@ NO_RESOURCE: Final = "*"
 
 
 class Resources:
-    """Case-sensitive ARN patterns; variables only after the fifth colon."""
+    """Case-sensitive ARN patterns; variables only after the fifth colon.
+
+    An ARN with a wildcard in its resource type (`…:*/app`) matches nothing: AWS does not allow one ("Incorrect wildcard
+    usage" on its page about ARNs).
+    """
 
     __slots__ = ("_simple", "everything", "exact", "moving", "negated", "patterns", "prefixes", "reads")
 
@@ -32,6 +36,8 @@ class Resources:
                 (exact if start == entry else prefixes).append(start)
                 continue
             parts = entry.split(":", PARTS - 1)
+            if len(parts) == PARTS and has_wildcard_in_type(parts[2], parts[-1], variables=variables):
+                continue
             last = Template(parts[-1], variables=variables and len(parts) == PARTS, wildcards=True)
             head = [tokens(part) for part in parts[:-1]]
             if last.fixed is None:

@@ -57,9 +57,8 @@ def _entry(subject: Subject, entry: Entry) -> Iterator[Finding]:
         )
     elif text != "".join(text.split()) or "," in text:
         yield subject.finding("UNKNOWN_ACTION", entry.at, f"{shown(text)} has a space or comma, so it matches nothing.")
-    elif service != "*" and _wild(service):
-        message = f"A wildcard in the service name is not read: {shown(text)} matches nothing."
-        yield subject.finding("WILDCARD_IN_SERVICE_NAME", entry.at, message)
+    elif _wild(service):
+        yield _wild_service(subject, entry, service, name)
     elif service.lower() == "ecr" and name.lower() == _REFERRERS:
         message = "ecr:ListImageReferrers is an operation but no action; ecr:BatchGetImage decides it."
         fix = Fix("Use ecr:BatchGetImage.", (subject.replaced(entry.at, "ecr:BatchGetImage"),))
@@ -75,10 +74,19 @@ def _entry(subject: Subject, entry: Entry) -> Iterator[Finding]:
     elif subject.kind is Kind.TRUST and service.lower() != "sts":
         message = f"A trust policy is asked for actions of sts only; {shown(text)} is never asked."
         yield subject.finding("ACTION_MATCHES_NOTHING", entry.at, message)
-    elif service != "*" and not is_service(service):
+    elif not is_service(service):
         near = subject.suggestion(service, SERVICES)
         meant = None if near is None else Fix(f"Did you mean {near}:{shown(name)}?")
         yield subject.finding("UNKNOWN_SERVICE", entry.at, f"No service {shown(service)} is known here.", meant)
+
+
+def _wild_service(subject: Subject, entry: Entry, service: str, name: str) -> Finding:
+    if service == "*" and name and not name.strip("*"):
+        fix = Fix("Use *.", (subject.replaced(entry.at, "*"),), safe=True)
+        message = f"{shown(entry.text)} is read as *; IAM refuses a wildcard in the service of an action."
+        return subject.finding("WILDCARD_IN_SERVICE_NAME", entry.at, message, fix)
+    message = f"A wildcard in the service name is not read: {shown(entry.text)} matches nothing, and IAM refuses it."
+    return subject.finding("WILDCARD_IN_SERVICE_NAME", entry.at, message)
 
 
 def _moorage(subject: Subject, entry: Entry, name: str) -> Iterator[Finding]:
@@ -114,13 +122,13 @@ def _not_denied(subject: Subject, one: StatementElements) -> Iterator[Finding]:
 
 
 def _pattern(subject: Subject, entry: Entry, service: str) -> Iterator[Finding]:
-    if service.lower() not in {"ecr", "*"}:
+    if service.lower() != "ecr":
         return
     found = listed(entry.text)
     if subject.kind is Kind.REPOSITORY and found and not found & ON_REPOSITORY:
         message = f"{shown(entry.text)} matches only actions on the registry, which no repository policy grants."
         yield subject.finding("ACTION_MATCHES_NOTHING", entry.at, message)
-    elif not found and (service != "*" or subject.kind in OF_ECR):
+    elif not found:
         yield subject.finding("ACTION_MATCHES_NOTHING", entry.at, f"No action of ECR matches {shown(entry.text)}.")
 
 

@@ -119,7 +119,7 @@ _ACTION: Final = (
     Code("EMPTY_ARRAY_ACTION", _E, "Empty array action", "Name at least one action."),
     Code("UNKNOWN_ACTION", _W, "Unknown action", "Name an action that exists."),
     Code("UNKNOWN_SERVICE", _W, "Unknown service", "Name a service that exists."),
-    Code("WILDCARD_IN_SERVICE_NAME", _S, "Wildcard in service name", "Write the service in full; * alone is allowed."),
+    Code("WILDCARD_IN_SERVICE_NAME", _W, "Wildcard in service name", "Write the service in full; * alone is allowed."),
     Code("ACTION_MATCHES_NOTHING", _W, "Action matches nothing", "Correct the pattern or remove it."),
     Code("REDUNDANT_ACTION", _S, "Redundant action", "Remove it: another entry covers it."),
     Code("ALLOW_WITH_NOT_ACTION", _SEC, "Allow with NotAction", "List what is allowed by Action instead."),
@@ -138,6 +138,7 @@ _RESOURCE: Final = (
     Code(
         "INVALID_ARN_RESOURCE", _W, "Invalid ARN resource", "Write repository/NAME, lower-case, without tag or digest."
     ),
+    Code("WILDCARD_IN_RESOURCE_TYPE", _W, "Wildcard in resource type", "Write the type in full, such as repository/*."),
     Code("REDUNDANT_RESOURCE", _S, "Redundant resource", "Remove it: another entry covers it."),
     Code("RESOURCE_STAR", _W, "Every resource", "Name the repositories: arn:aws:ecr:REGION:ACCOUNT:repository/NAME."),
 )

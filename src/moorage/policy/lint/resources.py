@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from moorage.policy.arn import PARTS
-from moorage.policy.elements import Entry, Listed, StatementElements
+from moorage.policy.arn import PARTS, has_wildcard_in_type
+from moorage.policy.elements import WITH_VARIABLES, Entry, Listed, StatementElements
 from moorage.policy.kind import Kind
 from moorage.policy.lint.codes import CODES
 from moorage.policy.lint.coverage import ON_REPOSITORY, covered
@@ -44,6 +44,12 @@ def _entry(subject: Subject, entry: Entry, only_ecr: bool) -> Iterator[Finding]:
     if any("${" in field for field in fields[:-1]):
         message = "A variable is read in the last field of an ARN only; this one is plain text."
         yield subject.finding("VARIABLE_UNSUPPORTED_IN_ELEMENT", entry.at, message)
+    elif has_wildcard_in_type(service, resource, variables=subject.version == WITH_VARIABLES):
+        message = f"AWS allows no wildcard in the resource type of an ARN: {shown(text)} matches nothing."
+        yield subject.finding("WILDCARD_IN_RESOURCE_TYPE", entry.at, message)
+    elif service == "ecr" and _wild(resource) and resource.strip("*") and not re.search(r"[/:$]", resource):
+        message = f"AWS allows no wildcard in the resource type of an ARN, such as {shown(resource)}."
+        yield subject.finding("WILDCARD_IN_RESOURCE_TYPE", entry.at, message)
     elif service != "ecr":
         if only_ecr and not _wild(service):
             message = f"The statement's actions are ECR's, and {shown(text)} is no resource of ECR."

@@ -39,6 +39,7 @@ from moorage.api.faults import Faults
 from moorage.api.iam import IAM, IamServices
 from moorage.api.oci.door import OciDoor
 from moorage.api.sts import STS, StsServices
+from moorage.api.tagging import TAGGING, TaggingServices
 from moorage.api.visit import Visits
 from moorage.clock import Clock
 from moorage.errors import RequestTimeout
@@ -175,6 +176,7 @@ async def start(settings: Settings) -> Running:
         (ECR, ecr),
         (IAM, IamServices(identity, principals, Simulator(identity, access, clock), clock)),
         (STS, StsServices(identity, issuers, why, clock)),
+        (TAGGING, TaggingServices(registry, access, sealer, clock)),
     ]
     recorder.start()
     identity.last_uses.start()

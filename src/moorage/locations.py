@@ -28,7 +28,9 @@ from moorage.names import (
 from moorage.settings import Settings
 
 _REGISTRY_HOST = re.compile(r"([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(.+)")
-_API_HOST = re.compile(r"(?:(?:(?:api\.)?ecr|sts)\.[a-z0-9-]+|iam|sts)\.(amazonaws\.com|amazonaws\.com\.cn|localhost)")
+_API_HOST = re.compile(
+    r"(?:(?:(?:api\.)?ecr|sts|tagging)\.[a-z0-9-]+|iam|sts)\.(amazonaws\.com|amazonaws\.com\.cn|localhost)"
+)
 _AWS_SUFFIXES = frozenset({"amazonaws.com", "amazonaws.com.cn", "on.aws", "on.amazonwebservices.com.cn"})
 LONGEST_HOST: Final = 260
 """Characters of a Host header: a name has at most 253, a port 6."""

@@ -15,7 +15,7 @@ import msgspec
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.model import ListShape, Shape, StructureShape
+from botocore.model import ListShape, MapShape, Shape, StructureShape
 from botocore.serialize import create_serializer
 
 from moorage.api.admin import operation as admin
@@ -147,6 +147,7 @@ _MEMBERS: dict[str, Any] = {
     "PolicyDocument": POLICY,
     "PolicyInputList": [POLICY],
     "PolicyName": "mine",
+    "ResourceARNList": [f"arn:aws:ecr:{REGION}:{OWNER}:repository/{REPOSITORY}"],
     "PolicySourceArn": f"arn:aws:iam::{OWNER}:user/bob",
     "Encoding": "SSH",
     "OpenIDConnectProviderArn": f"arn:aws:iam::{OWNER}:oidc-provider/token.example.com",
@@ -172,6 +173,8 @@ _MEMBERS: dict[str, Any] = {
     "value": "ENABLED",
 }
 """Values of members by name, where the type alone does not give a valid one."""
+_MODELS = {"tagging": "resourcegroupstaggingapi"}
+"""Names of botocore's models where they are not the services' signing names."""
 _FURTHER: dict[str, dict[str, Any]] = {
     # Members that the model does not call required, and that the operation needs.
     "iam:UpdateAssumeRolePolicy": {"PolicyDocument": TRUST},
@@ -181,15 +184,15 @@ _FURTHER: dict[str, dict[str, Any]] = {
 
 def aws_request(service: str, name: str, *, token: str = "", **more: Any) -> Request:
     """The smallest request that botocore's model calls valid. `token`: what WebIdentityToken is, where there is one."""
-    model = _SESSION.get_service_model(service)
+    model = _SESSION.get_service_model(_MODELS.get(service, service))
     operation = model.operation_model(name)
     shape = operation.input_shape
     members = {} if shape is None else _structure(shape)
     if "WebIdentityToken" in members:
         members["WebIdentityToken"] = token
     members |= _FURTHER.get(f"{service}:{name}", {}) | more
-    made = create_serializer(model.metadata["protocol"]).serialize_to_request(members, operation)
-    if model.metadata["protocol"] == "query":
+    made = create_serializer(model.resolved_protocol).serialize_to_request(members, operation)
+    if model.resolved_protocol == "query":
         form = {"content-type": "application/x-www-form-urlencoded"}
         encoded = "&".join(f"{key}={_quoted(str(value))}" for key, value in made["body"].items())
         return Request("POST", "/", service, encoded.encode(), headers=tuple(form.items()))
@@ -212,6 +215,8 @@ def _value(name: str, shape: Shape) -> Any:
         return _structure(shape)
     if isinstance(shape, ListShape):
         return [_value(shape.member.name, shape.member)]
+    if isinstance(shape, MapShape):
+        return {_value(shape.key.name, shape.key): _value(shape.value.name, shape.value)}
     enum = getattr(shape, "enum", None)
     if enum:
         return enum[0]

@@ -21,6 +21,7 @@ from moorage.api.ecr import ECR
 from moorage.api.iam import IAM
 from moorage.api.oci.operations import OPERATIONS
 from moorage.api.sts import STS
+from moorage.api.tagging import TAGGING
 from moorage.identity.entity import USER
 from moorage.identity.identity import Identity
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
@@ -197,7 +198,7 @@ async def _walk(house: House, asked: Sequence[tuple[str, Request, object]]) -> N
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("service", [ECR, IAM, STS], ids=lambda service: str(service.name))
+@pytest.mark.parametrize("service", [ECR, IAM, STS, TAGGING], ids=lambda service: str(service.name))
 async def test_every_operation_of_the_aws_door(house: House, service: Any) -> None:
     asked: list[tuple[str, Request, object]] = []
     for each, operation in service.operations.items():
@@ -242,6 +243,23 @@ async def test_every_administration_call(house: House) -> None:
         else:
             asked += [(name, each, None) for each in admin_requests(operation)]
     await _walk(house, asked)
+
+
+@pytest.mark.parametrize("operation", ["TagResource", "UntagResource"])
+async def test_tagging_is_decided_on_each_repository(house: House, operation: str) -> None:
+    """Beside `tag:TagResources` the caller needs `ecr:TagResource` on each repository, whether or not it exists."""
+    there, missing = APP.arn, APP._replace(name=RepositoryName("team/none")).arn
+    more = {"ResourceARNList": [there, missing]}
+    await house.let_all_but(f"ecr:{operation}")
+    before = house.content()["repository_tags"]
+    answer = await ask(house.inside.application, aws_request("tagging", f"{operation}s", **more), house.most)
+    failed = json.loads(answer.body)["FailedResourcesMap"]
+    assert {arn: (each["StatusCode"], each["ErrorCode"]) for arn, each in failed.items()} == dict.fromkeys(
+        (there, missing), (400, "AccessDeniedException")
+    )
+    assert all(f"not authorized to perform: ecr:{operation} on resource: {arn} " in each["ErrorMessage"]
+               for arn, each in failed.items())  # fmt: skip
+    assert house.content()["repository_tags"] == before
 
 
 async def test_what_depends_on_state_is_decided(house: House) -> None:

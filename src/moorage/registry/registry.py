@@ -9,6 +9,7 @@ from moorage.registry.layers import Layers
 from moorage.registry.policies import RepositoryPolicies
 from moorage.registry.registry_policies import RegistryPolicies
 from moorage.registry.repositories import Repositories
+from moorage.registry.resource_tags import ResourceTags
 from moorage.registry.trash import Trash
 from moorage.registry.uploads import Uploads
 from moorage.settings import Settings
@@ -29,6 +30,7 @@ class Registry:
     registry_policies: RegistryPolicies
     settings: AccountSettings
     trash: Trash
+    resource_tags: ResourceTags
 
 
 def make_registry(
@@ -45,4 +47,5 @@ def make_registry(
         registry_policies=RegistryPolicies(epochs, clock),
         settings=AccountSettings(db),
         trash=Trash(db, blobs, clock, settings),
+        resource_tags=ResourceTags(db),
     )

@@ -17,7 +17,7 @@ async def ready(call: Call, request: None) -> Response:
 @ADMIN.operation("/_moorage/health", method="GET", action=UNAUTHENTICATED, any_host=True)
 @ADMIN.operation("/_localstack/health", method="GET", action=UNAUTHENTICATED, any_host=True)
 async def health(call: Call, request: None) -> Response:
-    return JSONResponse({"services": dict.fromkeys(("ecr", "iam", "sts"), "running")})
+    return JSONResponse({"services": dict.fromkeys(("ecr", "iam", "resourcegroupstaggingapi", "sts"), "running")})
 
 
 @ADMIN.operation("/metrics", method="GET", action=UNAUTHENTICATED)

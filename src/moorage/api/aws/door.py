@@ -357,6 +357,7 @@ def _decoded(opened: Opened, operation: Operation, body: bytes) -> Any:
         operation.request,
         body,
         joins_all=operation.name in opened.service.joins_violations,
+        joined=opened.service.joined,
         wording=opened.service.wording,
     )
 

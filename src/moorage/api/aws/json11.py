@@ -29,9 +29,9 @@ class Violation(NamedTuple):
 
     path: str
     """`tags.2.member.key`: list positions count from 1."""
-    kind: Literal["null", "min_length", "max_length", "ge", "le", "pattern", "enum"]
+    kind: Literal["null", "min_length", "max_length", "ge", "le", "pattern", "enum", "keys", "values"]
     limit: str
-    """The bound, the model's pattern, or the enumeration's values as `A, B`."""
+    """The bound, the model's pattern, the enumeration's values, or what a map's keys or values must satisfy."""
     value: str
 
 
@@ -52,19 +52,28 @@ def constraint(violation: Violation) -> str:
             return f"Member must satisfy regular expression pattern: {violation.limit}"
         case "enum":
             return f"Member must satisfy enum value set: [{violation.limit}]"
+        case "keys":
+            return f"Map keys must satisfy constraint: [{violation.limit}]"
+        case "values":
+            return f"Map value must satisfy constraint: [{violation.limit}]"
 
 
 def decode(
-    request: type[T], body: bytes, *, joins_all: bool = False, wording: Callable[[Violation], str] = constraint
+    request: type[T],
+    body: bytes,
+    *,
+    joins_all: bool = False,
+    joined: type[MoorageError] = ValidationFailed,
+    wording: Callable[[Violation], str] = constraint,
 ) -> T:
     """`body` as a `request`; an empty body is `{}`, unknown members and nulls are taken as absent, as AWS does.
 
-    Raises Serialization, or InvalidParameter for the first violation, or with `joins_all` ValidationFailed for all.
+    Raises Serialization, or InvalidParameter for the first violation, or with `joins_all` one `joined` for all.
     """
     try:
         return _decoder(request).decode(body or b"{}")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _fault(request, body, joins_all, wording, error) from None
+        raise _fault(request, body, joined if joins_all else None, wording, error) from None
 
 
 def _decoder(request: type[T]) -> msgspec.json.Decoder[T]:
@@ -80,7 +89,11 @@ def _described(request: type) -> inspect.Type:
 
 
 def _fault(
-    request: type, body: bytes, joins_all: bool, wording: Callable[[Violation], str], error: Exception
+    request: type,
+    body: bytes,
+    joined: type[MoorageError] | None,
+    wording: Callable[[Violation], str],
+    error: Exception,
 ) -> MoorageError:
     try:
         raw = msgspec.json.decode(body or b"{}")
@@ -97,15 +110,15 @@ def _fault(
         return Serialization("Unexpected token: the body is not well-formed JSON")
     if not violations:
         return Serialization(str(error))
-    if joins_all:
-        return _joined(violations)
+    if joined is not None:
+        return joined(_all_of(violations))
     return InvalidParameter.at(violations[0].path, wording(violations[0]))
 
 
-def _joined(violations: Sequence[Violation]) -> ValidationFailed:
+def _all_of(violations: Sequence[Violation]) -> str:
     each = (f"Value {v.value} at '{v.path}' failed to satisfy constraint: {constraint(v)}" for v in violations)
     plural = "" if len(violations) == 1 else "s"
-    return ValidationFailed(f"{len(violations)} validation error{plural} detected: {'; '.join(each)}")
+    return f"{len(violations)} validation error{plural} detected: {'; '.join(each)}"
 
 
 def _bare(kind: inspect.Type) -> tuple[inspect.Type, dict[str, Any]]:
@@ -134,6 +147,8 @@ def _mistyped(kind: inspect.Type, value: Any) -> Iterator[str]:
                 yield _not_expected(value, "Map")
                 return
             for each in value.values():
+                if each is None:
+                    yield "Null value found where not expected."
                 yield from _mistyped(inner, each)
         case inspect.ListType(item_type=inner):
             if not isinstance(value, list):
@@ -195,6 +210,13 @@ def _violations(kind: inspect.Type, value: Any, path: str) -> Iterator[Violation
             yield from _length(path, len(value), kind.min_length, kind.max_length, shown)
             for position, each in enumerate(value, 1):
                 yield from _violations(kind.item_type, each, f"{path}.{position}.member")
+        case inspect.DictType():
+            shown = f"'{{{', '.join(f'{key}={each}' for key, each in value.items())}}}'"
+            yield from _length(path, len(value), kind.min_length, kind.max_length, shown)
+            if any(next(_violations(kind.key_type, each, path), None) for each in value):
+                yield Violation(path, "keys", ", ".join(_constraints_of(kind.key_type)), shown)
+            if any(next(_violations(kind.value_type, each, path), None) for each in value.values()):
+                yield Violation(path, "values", ", ".join(_constraints_of(kind.value_type)), shown)
         case inspect.BytesType():
             yield from _length(path, _blob_length(value) or 0, kind.min_length, kind.max_length, "'(blob)'")
         case inspect.StrType():
@@ -212,6 +234,18 @@ def _violations(kind: inspect.Type, value: Any, path: str) -> Iterator[Violation
                 yield Violation(path, "le", str(kind.le), f"'{value}'")
         case _:
             return
+
+
+def _constraints_of(kind: inspect.Type) -> Iterator[str]:
+    """Every constraint of a text, as AWS lists those of a map's keys and values."""
+    kind, extra = _bare(kind)
+    if isinstance(kind, inspect.StrType):
+        if kind.max_length is not None:
+            yield f"Member must have length less than or equal to {kind.max_length}"
+        if kind.min_length is not None:
+            yield f"Member must have length greater than or equal to {kind.min_length}"
+        if "pattern" in extra:
+            yield f"Member must satisfy regular expression pattern: {extra['pattern']}"
 
 
 def _length(path: str, length: int, low: int | None, high: int | None, shown: str) -> Iterator[Violation]:

@@ -20,6 +20,7 @@ from moorage.access.caller import Caller, Connection
 from moorage.access.operations import Conditions
 from moorage.api.authorization import AUTHENTICATED, Exempt, Target, UndecidedError, check_declared
 from moorage.api.aws.json11 import Violation, constraint
+from moorage.errors import MoorageError, ValidationFailed
 from moorage.names import AccountId, Region
 
 S = TypeVar("S")
@@ -102,7 +103,7 @@ class Service(Generic[S]):
     """One AWS service: its signing name, protocol and operations.
 
     `version` is the prefix of X-Amz-Target for `json`, the API version (`2010-05-08`) for `query`. Operations named in
-    `joins_violations` report all violated constraints in a ValidationException, the others the first, by `wording`.
+    `joins_violations` report all violated constraints in one `joined`, the others the first, by `wording`.
     """
 
     def __init__(
@@ -112,12 +113,14 @@ class Service(Generic[S]):
         version: str,
         *,
         joins_violations: frozenset[str] = frozenset(),
+        joined: type[MoorageError] = ValidationFailed,
         wording: Callable[[Violation], str] = constraint,
     ) -> None:
         self.name = name
         self.protocol = protocol
         self.version = version
         self.joins_violations = joins_violations
+        self.joined = joined
         self.wording = wording
         self.operations: dict[str, Operation] = {}
 

@@ -1,0 +1,91 @@
+"""The Resource Groups Tagging API as a service: what its operations may use, its page tokens, and its errors.
+
+Its actions (`tag:…`) are on no resource. What TagResources and UntagResources change is decided on each repository too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from moorage.access.authorize import Access, NamedResource, Resource
+from moorage.api.aws.operation import Call, Service
+from moorage.api.aws.page_tokens import ExpiredPageTokenError, InvalidPageTokenError, PageTokens
+from moorage.api.tagging.shapes import OPERATIONS
+from moorage.clock import Clock
+from moorage.errors import InvalidParameter, MoorageError
+from moorage.registry.registry import Registry
+from moorage.sealing import Sealer
+
+_TOKEN_SECONDS: Final = 15 * 60
+"""Life of a PaginationToken, as AWS documents it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaggingServices:
+    """Everything an operation may use, as `call.services`."""
+
+    registry: Registry
+    access: Access
+    sealer: Sealer
+    clock: Clock
+
+
+TaggingCall: TypeAlias = Call[TaggingServices]
+
+TAGGING: Service[TaggingServices] = Service(
+    "tagging",
+    "json",
+    "ResourceGroupsTaggingAPI_20170126",
+    joins_violations=frozenset(OPERATIONS),
+    joined=InvalidParameter,
+)
+
+NOT_BUILT: Final = frozenset(
+    {"DescribeReportCreation", "GetComplianceSummary", "ListRequiredTags", "StartReportCreation"}
+)
+"""Operations that answer UnknownOperationException: they are about tag policies, which do not exist here."""
+
+
+class PaginationTokenExpired(MoorageError):
+    """A PaginationToken is older than 15 minutes."""
+
+    code = "PaginationTokenExpiredException"
+
+    def __init__(self) -> None:
+        super().__init__("The PaginationToken has expired. Begin again without one.")
+
+
+def no_resource(call: TaggingCall, request: Any) -> Sequence[Resource]:
+    """`*`: for `resource=` of an operation's declaration."""
+    return (NamedResource(call.account, "*"),)
+
+
+def next_token(call: TaggingCall, bound: Sequence[str], after: str | None) -> str:
+    """Return the token that continues after `after`; empty when there is nothing more.
+
+    `bound`: the operation and the parameters that must be the same in the next request.
+    """
+    return "" if after is None else _tokens(call).seal(_purpose(call, bound), after)
+
+
+def after_token(call: TaggingCall, bound: Sequence[str], token: str | None) -> str:
+    """Return where the page that `token` asks for begins; empty for the first page.
+
+    Raises InvalidParameter, PaginationTokenExpired.
+    """
+    if not token:
+        return ""
+    try:
+        return _tokens(call).open(_purpose(call, bound), token)
+    except ExpiredPageTokenError:
+        raise PaginationTokenExpired from None
+    except InvalidPageTokenError:
+        raise InvalidParameter("The PaginationToken is not valid for this request.") from None
+
+
+def _tokens(call: TaggingCall) -> PageTokens:
+    return PageTokens(call.services.sealer, call.services.clock, _TOKEN_SECONDS)
+
+
+def _purpose(call: TaggingCall, bound: Sequence[str]) -> Sequence[str]:
+    return (TAGGING.name, call.account, call.region, *bound)

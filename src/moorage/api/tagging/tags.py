@@ -1,0 +1,73 @@
+"""TagResources and UntagResources: what each repository is refused for stands in the answer, as at AWS."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from moorage.access.operations import Conditions, tag_conditions
+from moorage.api.tagging import arns, shapes
+from moorage.api.tagging.service import TAGGING, TaggingCall, no_resource
+from moorage.errors import MoorageError
+from moorage.names import RepositoryRef
+
+
+def _tagged(_call: TaggingCall, request: shapes.TagResourcesInput) -> Conditions:
+    return tag_conditions(request.tags.items())
+
+
+def _untagged(_call: TaggingCall, request: shapes.UntagResourcesInput) -> Conditions:
+    return {"aws:tagkeys": tuple(request.tag_keys)}
+
+
+@TAGGING.operation("TagResources", action="tag:TagResources", resource=no_resource, conditions=_tagged)
+async def tag_resources(call: TaggingCall, request: shapes.TagResourcesInput) -> shapes.TagResourcesOutput:
+    async def tag(ref: RepositoryRef) -> None:
+        await call.services.registry.repositories.tag(ref, request.tags, by=call.caller.principal.arn)
+
+    failed = await _each(call, request.resource_arn_list, "ecr:TagResource", _tagged(call, request), tag)
+    return shapes.TagResourcesOutput(failed_resources_map=failed)
+
+
+@TAGGING.operation("UntagResources", action="tag:UntagResources", resource=no_resource, conditions=_untagged)
+async def untag_resources(call: TaggingCall, request: shapes.UntagResourcesInput) -> shapes.UntagResourcesOutput:
+    async def untag(ref: RepositoryRef) -> None:
+        await call.services.registry.repositories.untag(ref, request.tag_keys, by=call.caller.principal.arn)
+
+    failed = await _each(call, request.resource_arn_list, "ecr:UntagResource", _untagged(call, request), untag)
+    return shapes.UntagResourcesOutput(failed_resources_map=failed)
+
+
+async def _each(
+    call: TaggingCall,
+    given: Sequence[str],
+    action: str,
+    conditions: Conditions,
+    change: Callable[[RepositoryRef], Awaitable[None]],
+) -> dict[str, shapes.FailureInfo]:
+    """Change each repository that the caller may `action`; return what the others fail for, by their ARNs.
+
+    Each is decided and changed by itself, and one that fails does not keep the others from being changed. A repository
+    that the caller may not change fails in the same way whether or not it exists. InvalidParameter when one of the
+    ARNs is none; then nothing is changed.
+    """
+    failed: dict[str, shapes.FailureInfo] = {}
+    for arn in dict.fromkeys([arns.checked(each) for each in given]):
+        ref = arns.repository_of(call, arn)
+        if ref is None:
+            failed[arn] = _not_here(call, arn)
+            continue
+        try:
+            await call.services.access.require(call.caller, call.connection, action, ref, extra=conditions)
+            await change(ref)
+        except MoorageError as error:
+            failed[arn] = shapes.FailureInfo(
+                status_code=error.status, error_code=error.code, error_message=error.message
+            )
+    return failed
+
+
+def _not_here(call: TaggingCall, arn: str) -> shapes.FailureInfo:
+    """Why an ARN can be no repository of the caller's account and region."""
+    if arns.service_of(arn) != "ecr":
+        message = "Only repositories of Amazon ECR can be tagged here."
+    else:
+        message = f"The ARN is not one of a repository of account {call.account} in region {call.region}."
+    return shapes.FailureInfo(status_code=400, error_code="InvalidParameterException", error_message=message)

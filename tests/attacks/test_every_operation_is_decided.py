@@ -249,7 +249,7 @@ async def test_every_administration_call(house: House) -> None:
 async def test_tagging_is_decided_on_each_repository(house: House, operation: str) -> None:
     """Beside `tag:TagResources` the caller needs `ecr:TagResource` on each repository, whether or not it exists."""
     there, missing = APP.arn, APP._replace(name=RepositoryName("team/none")).arn
-    more = {"ResourceARNList": [there, missing]}
+    more: dict[str, Any] = {"ResourceARNList": [there, missing]}
     await house.let_all_but(f"ecr:{operation}")
     before = house.content()["repository_tags"]
     answer = await ask(house.inside.application, aws_request("tagging", f"{operation}s", **more), house.most)

@@ -7,7 +7,8 @@ finds it gone, never half of it. Rows go first, bytes after: what a crash leaves
 import asyncio
 import math
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -22,6 +23,9 @@ from moorage.store.metadata import images as image_rows
 from moorage.store.metadata import layers as layer_rows
 from moorage.store.metadata import uploads as upload_rows
 from moorage.store.metadata.database import Database
+from moorage.store.reserve import Reserve
+
+T = TypeVar("T")
 
 BATCH = 500
 """Rows looked at or removed at a time: a few milliseconds."""
@@ -53,35 +57,59 @@ class Sweep:
         self._settings = settings
         self._suspects: dict[tuple[str, str], _Suspect] = {}
         self._searched_at: float | None = None
+        self._reserve = Reserve(settings.data)
 
     async def run_forever(self) -> None:
-        """`run_once` again and again until cancelled. A failed sweep is logged, the next one tries again."""
+        """Sweep at intervals until canceled, and keep the reserve on the disk. A failed sweep is logged."""
         while True:
             await asyncio.sleep(self._settings.sweep_interval_seconds)
             try:
                 await self.run_once(search=self._search_is_due())
             except Exception as error:  # noqa: BLE001 - whatever broke this sweep must not end all later ones
                 _log.error("the sweep failed", exc_info=error)
+            try:
+                await asyncio.to_thread(self._reserve.refill)
+            except OSError as error:
+                _log.error("no room could be reserved on the disk", exc_info=error)
 
     async def run_once(self, *, search: bool = True) -> None:
-        """Sweep once. With `search` also look through every layer, blob and file for what nobody uses."""
-        await self._images.flush_pulls()
-        await self._end_uploads()
-        await self._destroy_trash()
-        await self._end_sessions()
-        await self._forget_tokens()
-        await self._drop_events()
+        """Sweep once. With `search` also look through every layer, blob and file for what nobody uses.
+
+        Every step is tried, so that one that fails does not keep the others from making room. Raises an ExceptionGroup
+        of what failed.
+        """
+        steps = [
+            self._images.flush_pulls,
+            self._end_uploads,
+            self._destroy_trash,
+            self._end_sessions,
+            self._forget_tokens,
+            self._drop_events,
+        ]
         if search:
             self._searched_at = self._clock.now()
-            await self._destroy_surplus_images()
-            await self._drop_histories()
-            await self._mark_documents()
-            await self._detach_unused_layers()
-            await self._mark_orphans()
-        await self._drop_documents()
-        await self._free_orphans()
+            steps += [
+                self._destroy_surplus_images,
+                self._drop_histories,
+                self._mark_documents,
+                self._detach_unused_layers,
+                self._mark_orphans,
+            ]
+        steps += [self._drop_documents, self._free_orphans]
         if search:
-            await self._delete_leftovers()
+            steps.append(self._delete_leftovers)
+        failures: list[Exception] = []
+        for step in steps:
+            try:
+                await step()
+            except Exception as error:  # noqa: BLE001 - raised when the other steps are done
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup("steps of the sweep failed", failures)
+
+    async def _transaction(self, work: Callable[[Connection], T], *, by_row: bool = False) -> T:
+        """Run `work`, which deletes, or leads to deleting: on a full disk it may use the reserved room."""
+        return await self._db.transaction(work, long=True, by_row=by_row, frees=True)
 
     def _search_is_due(self) -> bool:
         if self._searched_at is None:
@@ -98,7 +126,7 @@ class Sweep:
             def count_out(conn: Connection, account: str = account) -> None:
                 upload_rows.count_out(conn, account)
 
-            await self._db.transaction(count_out, long=True, by_row=True)
+            await self._transaction(count_out, by_row=True)
         # Others of such repositories have rested for long enough.
         since = self._before(2 * self._settings.upload_seconds)
         while ids := await self._db.read(lambda conn: upload_rows.of_deleted_repositories(conn, since, BATCH)):
@@ -107,7 +135,7 @@ class Sweep:
                 for upload_id in ids:
                     upload_rows.end(conn, upload_id)
 
-            await self._db.transaction(end, long=True, by_row=True)
+            await self._transaction(end, by_row=True)
             for upload_id in ids:
                 await self._blobs.abort(upload_id)
         while ids := await self._db.read(lambda conn: upload_rows.rested(conn, before, BATCH)):
@@ -115,7 +143,7 @@ class Sweep:
             def work(conn: Connection, ids: list[str] = ids) -> list[str]:
                 return [upload_id for upload_id in ids if upload_rows.end_rested(conn, upload_id, before)]
 
-            for upload_id in await self._db.transaction(work, long=True, by_row=True):
+            for upload_id in await self._transaction(work, by_row=True):
                 await self._blobs.abort(upload_id)
 
     async def _destroy_trash(self) -> None:
@@ -127,13 +155,13 @@ class Sweep:
                 layer_rows.renew_of_manifests(conn, manifests, now)
                 image_rows.destroy_expired(conn, manifests, before)
 
-            await self._db.transaction(destroy, long=True)
+            await self._transaction(destroy)
         while ids := await self._db.read(lambda conn: sweeping.expired_repositories(conn, before, 1)):
 
             def destroy_all(conn: Connection, ids: list[int] = ids) -> None:
                 sweeping.destroy_expired_repositories(conn, ids, before)
 
-            await self._db.transaction(destroy_all, long=True)
+            await self._transaction(destroy_all)
 
         most = self._settings.trashed_repositories_per_registry
         while ids := await self._db.read(lambda conn: sweeping.surplus_repositories(conn, most, 1)):
@@ -141,7 +169,7 @@ class Sweep:
             def destroy_surplus(conn: Connection, ids: list[int] = ids) -> None:
                 sweeping.destroy_expired_repositories(conn, ids, now + 1)
 
-            await self._db.transaction(destroy_surplus, long=True)
+            await self._transaction(destroy_surplus)
 
     async def _destroy_surplus_images(self) -> None:
         """Deleted images beyond those that a repository may have: the ones deleted first."""
@@ -168,12 +196,12 @@ class Sweep:
             layer_rows.renew_of_manifests(conn, manifests, self._clock.now())
             image_rows.destroy_expired(conn, manifests, before)
 
-        await self._db.transaction(work, long=True)
+        await self._transaction(work)
 
     async def _end_sessions(self) -> None:
         before = self._before(EXPIRED_SESSION_SECONDS)
         while await self._db.read(lambda conn: sweeping.has_expired_sessions(conn, before)):
-            await self._db.transaction(lambda conn: sweeping.end_expired_sessions(conn, before, BATCH), long=True)
+            await self._transaction(lambda conn: sweeping.end_expired_sessions(conn, before, BATCH))
 
     async def _forget_tokens(self) -> None:
         """Pull tokens that ended as long ago as trash is kept; nobody can use them any more."""
@@ -183,7 +211,7 @@ class Sweep:
             def work(conn: Connection, ids: list[str] = ids) -> None:
                 pull_tokens.forget(conn, ids)
 
-            await self._db.transaction(work, long=True)
+            await self._transaction(work)
 
     async def _drop_events(self) -> None:
         before, most = self._before(self._settings.outbox_seconds), self._settings.outbox_events
@@ -192,7 +220,7 @@ class Sweep:
             def work(conn: Connection, ids: list[int] = ids) -> None:
                 sweeping.drop_events(conn, ids)
 
-            await self._db.transaction(work, long=True)
+            await self._transaction(work)
 
     async def _drop_histories(self) -> None:
         """What tags, policies and identities were, once that is longer ago than audit records and trash are kept."""
@@ -238,7 +266,7 @@ class Sweep:
         return await self._db.read(lambda conn: history.page(conn, of, after, before, oldest, BATCH))
 
     async def _drop_history(self, of: history.History, ids: list[int]) -> None:
-        await self._db.transaction(lambda conn: history.drop(conn, of, ids), long=True)
+        await self._transaction(lambda conn: history.drop(conn, of, ids))
 
     def _before_record(self) -> float:
         """The time before which no decision that is recorded, and nothing in the trash, is."""
@@ -255,7 +283,7 @@ class Sweep:
                 def work(conn: Connection, unused: list[str] = unused) -> None:
                     documents.mark(conn, unused, self._clock.now())
 
-                await self._db.transaction(work, long=True)
+                await self._transaction(work)
             await asyncio.sleep(0)
 
     async def _page_of_documents(self, after: str) -> list[tuple[str, bool]]:
@@ -269,7 +297,7 @@ class Sweep:
             def work(conn: Connection, names: list[str] = names) -> None:
                 documents.drop(conn, names)
 
-            await self._db.transaction(work, long=True)
+            await self._transaction(work)
 
     async def _detach_unused_layers(self) -> None:
         """End memberships that no manifest, living or in the trash, has used for the period of grace."""
@@ -294,7 +322,7 @@ class Sweep:
             ]
             blob_rows.orphan(conn, gone, self._clock.now())
 
-        await self._db.transaction(work, long=True)
+        await self._transaction(work)
 
     async def _mark_orphans(self) -> None:
         """Blobs whose last repository was destroyed."""
@@ -307,7 +335,7 @@ class Sweep:
                 def work(conn: Connection, alone: list[str] = alone) -> None:
                     blob_rows.orphan(conn, alone, self._clock.now())
 
-                await self._db.transaction(work, long=True)
+                await self._transaction(work)
             await asyncio.sleep(0)
 
     async def _page_of_blobs(self, after: str) -> list[tuple[str, bool]]:
@@ -322,7 +350,7 @@ class Sweep:
                 blob_rows.unmark_held(conn, digests)
                 return [key for key in keys if key is not None]
 
-            for key in await self._db.transaction(work, long=True):
+            for key in await self._transaction(work):
                 await self._blobs.delete(key)
 
     async def _delete_leftovers(self) -> None:

@@ -74,7 +74,9 @@ class Images:
             raise ImageDigestDoesNotMatch(digest, actual)
         names = tuple(dict.fromkeys(tags))
         given = Push(ref, body, document, actual, names, by, self._clock.now(), ecr, refuses_again=door == "ecr")
-        return await self._db.transaction(lambda conn: push(conn, given, self._settings), long=len(names) > _FEW)
+        return await self._db.transaction(
+            lambda conn: push(conn, given, self._settings), long=len(names) > _FEW, grows=True
+        )
 
     async def find(self, ref: RepositoryRef, reference: str) -> Manifest:
         """The manifest of a tag or digest; ImageNotFound. The hot path of every pull."""
@@ -117,7 +119,7 @@ class Images:
         They go to the trash. Returns what went, one entry a tag, and what did not.
         """
         given = Deletion(ref, ids, by, self._clock.now(), follows_ecr(door, self._settings))
-        return await self._db.transaction(lambda conn: delete(conn, given), long=len(ids) > _FEW)
+        return await self._db.transaction(lambda conn: delete(conn, given), long=len(ids) > _FEW, frees=True)
 
     async def page_ids(
         self, ref: RepositoryRef, *, tag_status: str | None = None, after: str = "", limit: int

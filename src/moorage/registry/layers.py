@@ -219,7 +219,7 @@ class Layers:
             layer_rows.delete_or_hide(conn, repository_id, digest, self._clock.now())
             blob_rows.orphan(conn, [digest], self._clock.now())
 
-        await self._db.transaction(work)
+        await self._db.transaction(work, frees=True)
 
 
 def _find(conn: Connection, ref: RepositoryRef, digest: Digest) -> tuple[Layer, int]:

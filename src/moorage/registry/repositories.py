@@ -230,7 +230,7 @@ class Repositories:
             events.record(conn, ref, "repository.deleted", {"by": by}, at=now)
             return _read(row)
 
-        return await self._db.transaction(work)
+        return await self._db.transaction(work, frees=True)
 
     async def set_mutability(
         self, ref: RepositoryRef, mutability: str, exclusion_filters: Sequence[str], *, by: str

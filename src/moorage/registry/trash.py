@@ -161,7 +161,7 @@ class Trash:
             events.record(conn, ref, "repository.purged", {"by": by}, at=self._clock.now())
             return repository_rows.destroy(conn, row.id)
 
-        for upload_id in await self._db.transaction(work, long=True):
+        for upload_id in await self._db.transaction(work, long=True, frees=True):
             await self._blobs.abort(upload_id)
 
     async def purge_image(self, ref: RepositoryRef, digest: Digest, *, by: str) -> list[Digest]:
@@ -189,7 +189,7 @@ class Trash:
                         doomed.append(child)
             return others
 
-        return await self._db.transaction(work, long=True)
+        return await self._db.transaction(work, long=True, frees=True)
 
     def _destroy(self, conn: Connection, act: _Act, image: Row[Any]) -> None:
         """Destroy one deleted image, and detach the blobs that only it referenced."""

@@ -259,7 +259,7 @@ class Uploads:
             if not upload_rows.grow(conn, row, size, self._clock.now(), small=small, content=content):
                 raise UploadRangeInvalid(row.id, _found(conn, ref, row.id).size)
 
-        await self._db.transaction(work, durable=False)
+        await self._db.transaction(work, durable=False, grows=content is not None)
         return size
 
     # --- small ones: beside their rows ---
@@ -271,7 +271,7 @@ class Uploads:
         def with_answer(conn: Connection) -> T | _Unknown:
             return work(conn, looked_at)
 
-        while isinstance(outcome := await self._db.transaction(with_answer), _Unknown):
+        while isinstance(outcome := await self._db.transaction(with_answer, grows=True), _Unknown):
             looked_at = _LookedAt(outcome.object_key, await self._blobs.length(outcome.object_key) == outcome.size)
         if looked_at is not None and not looked_at.is_whole:
             await self._blobs.delete(looked_at.object_key)
@@ -352,7 +352,7 @@ class Uploads:
             raise _over_quota(f"the open uploads of an account may have {most} bytes")
 
         try:
-            return await self._db.transaction(work, durable=False, by_row=True)
+            return await self._db.transaction(work, durable=False, by_row=True, grows=True)
         except LookupError as error:  # it ended meanwhile: canceled, expired, or with its repository
             raise UploadNotFound(ref, upload_id) from error
 
@@ -377,7 +377,9 @@ class Uploads:
             raise
 
     async def _forget(self, upload_id: str) -> None:
-        await self._db.transaction(lambda conn: upload_rows.end(conn, upload_id), durable=False, by_row=True)
+        await self._db.transaction(
+            lambda conn: upload_rows.end(conn, upload_id), durable=False, by_row=True, frees=True
+        )
         await self._blobs.abort(upload_id)
 
     async def _settle(self, ref: RepositoryRef, row: Any) -> None:

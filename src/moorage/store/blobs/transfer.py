@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from moorage.errors import InsufficientStorage
+from moorage.store.reserve import require_room
 
 BATCH = 1 << 20  # bytes hashed and written at a time
 FLUSH_AHEAD = 32 << 20  # bytes after which the disk is set to work, so that `commit` finds little left to flush
@@ -223,6 +224,9 @@ def translated() -> Iterator[None]:
 
 
 def write_all(file: FileIO, content: bytes) -> None:
+    """Write `content`, which a client pushes. InsufficientStorage when only reserved room is left."""
+    if content:
+        require_room(file.fileno())
     written = file.write(content) or 0
     while written < len(content):  # the file system took a part: the next call says why
         written += file.write(memoryview(content)[written:]) or 0

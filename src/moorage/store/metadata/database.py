@@ -20,7 +20,14 @@ class Database(Protocol):
         ...
 
     async def transaction(
-        self, work: Callable[[Connection], T], *, durable: bool = True, long: bool = False, by_row: bool = False
+        self,
+        work: Callable[[Connection], T],
+        *,
+        durable: bool = True,
+        long: bool = False,
+        by_row: bool = False,
+        grows: bool = False,
+        frees: bool = False,
     ) -> T:
         """Run `work` alone, commit, return what it returned; when it raises, nothing of it stays.
 
@@ -29,8 +36,11 @@ class Database(Protocol):
         survives the death of the process but perhaps not of the machine. Others may see it a moment before it is
         durable. `long`: `work` takes more than a few milliseconds and must not hold the event loop up. `by_row`: `work`
         needs no snapshot, because each of its statements checks what it changes; on PostgreSQL it runs READ COMMITTED,
-        so that transactions that count in one row wait for each other instead of colliding. A full disk raises
-        `moorage.errors.InsufficientStorage`.
+        so that transactions that count in one row wait for each other instead of colliding.
+
+        A full disk raises `moorage.errors.InsufficientStorage`. Where the database shares its disk with the blobs,
+        some room is reserved (`store/reserve.py`): `grows`, for a `work` that stores what a client pushes, raises it
+        when only that room is left; `frees`, for one that deletes, may use the last of it.
         """
         ...
 

@@ -93,7 +93,14 @@ class PostgresDatabase:
         raise AssertionError("unreachable")
 
     async def transaction(
-        self, work: Callable[[Connection], T], *, durable: bool = True, long: bool = False, by_row: bool = False
+        self,
+        work: Callable[[Connection], T],
+        *,
+        durable: bool = True,
+        long: bool = False,
+        by_row: bool = False,
+        grows: bool = False,
+        frees: bool = False,
     ) -> T:
         async with self._long_writers if long else self._writers:
             return await self._transaction(work, durable, long, self._by_row if by_row else self._writing)

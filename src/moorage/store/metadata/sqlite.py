@@ -9,14 +9,17 @@ within a snapshot, `changed` tells of that snapshot, so what is read is never ol
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from moorage.errors import InsufficientStorage
 from moorage.store.metadata.sqlite_connection import connect, core_connection
 from moorage.store.metadata.sqlite_writer import Job, ThreadWriter, Writer
+from moorage.store.reserve import Reserve, require_room
 
 T = TypeVar("T")
 
@@ -33,6 +36,8 @@ class SqliteDatabase:
         self._aside = None if inline else asyncio.Lock()
         self._writer: Writer | ThreadWriter = Writer(path) if inline else ThreadWriter(path)
         self._version: int | None = None
+        self._reserve = Reserve(path.parent)
+        self._log_path = Path(f"{path}-wal")
 
     @classmethod
     def open(cls, path: Path, *, inline: bool = True) -> "SqliteDatabase":
@@ -60,11 +65,42 @@ class SqliteDatabase:
             self._execute("ROLLBACK")
 
     async def transaction(
-        self, work: Callable[[Connection], T], *, durable: bool = True, long: bool = False, by_row: bool = False
+        self,
+        work: Callable[[Connection], T],
+        *,
+        durable: bool = True,
+        long: bool = False,
+        by_row: bool = False,
+        grows: bool = False,
+        frees: bool = False,
     ) -> T:
+        if grows:
+            self._require_room()
+        try:
+            return await self._submit(work, durable, long)
+        except InsufficientStorage:
+            if not frees:
+                raise
+        self._reserve.give_up()
+        return await self._submit(work, durable, long)
+
+    def _submit(self, work: Callable[[Connection], T], durable: bool, long: bool) -> asyncio.Future[T]:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._writer.submit(Job(work, durable, long, future))
-        return await future
+        return future
+
+    def _require_room(self) -> None:
+        """InsufficientStorage when what is pushed would use the reserved room.
+
+        The pages of the log need room a second time, when they are moved into the database, unless pages in it are
+        free. It does not give them back to the disk.
+        """
+        log = self._log_path.stat().st_size if self._log_path.exists() else 0
+        try:
+            require_room(self.path.parent, beside=log)
+        except InsufficientStorage:
+            free = math.prod(self._execute(f"PRAGMA {of}").fetchone()[0] for of in ("freelist_count", "page_size"))
+            require_room(self.path.parent, beside=max(0, log - free))
 
     def changed(self) -> int | None:
         """Asked once in a turn of the event loop: a request whose turn it is has arrived before."""

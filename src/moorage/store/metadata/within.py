@@ -20,7 +20,14 @@ class Within:
         return work(self._conn)
 
     async def transaction(
-        self, work: Callable[[Connection], T], *, durable: bool = True, long: bool = False, by_row: bool = False
+        self,
+        work: Callable[[Connection], T],
+        *,
+        durable: bool = True,
+        long: bool = False,
+        by_row: bool = False,
+        grows: bool = False,
+        frees: bool = False,
     ) -> T:
         """When `work` raises, the whole transaction is to be given up: what `work` has done so far is still there."""
         return work(self._conn)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from moorage.server import CannotServeError, check, free_port
+from moorage.server import CannotServeError, check, listen
 from moorage.settings import Settings
 from tests.end_to_end.plane import Plane
 from tests.end_to_end.pushing import digest
@@ -64,7 +64,7 @@ def test_an_address_in_use_is_told_before_anything_starts(tmp_path: Path) -> Non
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(CannotServeError, match=f"cannot listen on 127.0.0.1:{port}"):
-            free_port("127.0.0.1", port)
+            listen("127.0.0.1", port)
         refused = run([MOORAGE, "dev", "--port", str(port), "--data", str(tmp_path / "data")], check=False)
     assert refused.returncode == 1
     assert "Traceback" not in refused.stderr

@@ -286,17 +286,27 @@ class Application:
                 client=client[0] if client else None,
             )
 
+    async def start(self) -> None:
+        """Open the stores and begin what runs by itself. SettingError when the settings or the data do not allow it."""
+        self._running = await start(self._settings)
+
+    async def stop(self) -> None:
+        """Write what waits to be written, and close the stores."""
+        if self._running is not None:
+            await self._running.stop()
+
     async def _live(self, receive: Receive, send: Send) -> None:
+        """Start and stop as any ASGI server asks for it; Moorage's own (`moorage.worker`) calls the methods."""
         await receive()
         try:
-            self._running = await start(self._settings)
+            await self.start()
         except Exception as error:  # noqa: BLE001 - whatever it is, the server is told, and a person reads it
             _log.error("could not start", exc_info=error)
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._running.stop()
+        await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -1,47 +1,29 @@
-"""Runs the application: sockets, TLS, workers, signals.
+"""Runs the application: checks what may be served, binds the socket, and keeps workers running on it.
 
-granian serves it through its ASGI interface and brings failed workers back; on SIGTERM each worker finishes the
-requests it has. Everything that must happen once (directories, keys, migrations) happens here before the workers start.
+Everything that happens once (the socket, directories, limits) happens here before the workers start. They share one
+socket: a connection that comes while a worker is replaced waits for another one, and is not refused.
 """
 
-import gc
+import dataclasses
 import ipaddress
 import os
 import resource
 import shutil
-import signal
 import socket
+import ssl
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from granian.constants import HTTPModes, Interfaces, Loops
-from granian.http import HTTP1Settings, HTTP2Settings
-from granian.log import LogLevels
-from granian.server import Server
-
-from moorage import data_directory
-from moorage.connections import ConnectionWatch, Requests
+from moorage import data_directory, logs
 from moorage.settings import Settings
+from moorage.supervisor import Supervisor
+from moorage.worker import BACKLOG, work
 
-_COLLECT_AFTER = (2_000, 10, 100_000)
-"""New objects, and younger collections, after which cycles are looked for. A request makes none (`tests/bounds`), so
-collections are insurance. A young one looks at 20,000 objects at most, in less than 20 ms. A full one looks at all that
-is cached, which stops a worker with full caches for 175 ms: it comes after two billion objects more than were freed."""
-_SWITCH_AFTER: Final = 0.001
-"""Seconds after which a thread gives up Python's lock to another that waits for it. While a thread reads a long file,
-the event loop waits that long, and not Python's 5 ms, after each statement of SQLite."""
 _FILES: Final = 65_536
 """Open files that the server asks for at most."""
-_BUFFER: Final = 1 << 20
-"""Bytes that HTTP/1.1 reads at a time. Its headers may have as many before they are refused here; `api/visit.py` takes
-fewer. With buffers of 64 KiB a large push takes half as much processor time again."""
-_HEADERS: Final = 64 << 10
-"""Bytes that the headers of HTTP/2 may have."""
-_STREAMS: Final = 64
-"""Requests at once over one connection of HTTP/2."""
 
 
 class CannotServeError(Exception):
@@ -77,57 +59,77 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def free_port(host: str, port: int) -> None:
-    """CannotServeError when somebody listens on the address already."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise CannotServeError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on the address; port 0 is any free one. CannotServeError when it cannot be used."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise CannotServeError(f"cannot listen on {host}: {error.strerror}") from error
+    family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)  # localhost: 127.0.0.1
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise CannotServeError(f"cannot listen on {host}:{port}: {getattr(error, 'strerror', error)}") from error
+    return listener
 
 
-def run(settings: Settings, *, on_start: Callable[[], None] = lambda: None) -> None:
-    """Serve until SIGTERM or SIGINT. `on_start` is called once the socket is bound, before the workers answer."""
+def run(settings: Settings, *, on_start: Callable[[Settings], None] = lambda settings: None) -> None:
+    """Serve until SIGTERM or SIGINT. `on_start` is called when the first worker answers, with the port that it has.
+
+    SIGHUP replaces the workers, which read the certificate again. Ends the process with status 1 when no worker starts.
+    """
     check(settings)
-    free_port(settings.host, settings.port)
+    check_certificate(settings)
+    listener = listen(settings.host, settings.port)
+    settings = dataclasses.replace(settings, port=listener.getsockname()[1])
     data_directory.prepare(settings.data)
+    logs.configure(settings.log_format)
     connections = min(settings.connections, raise_open_files() // 2)  # the other half is for files and databases
     metrics_directory = _share_metrics(settings)
-    os.register_at_fork(after_in_child=_end_on_signals)
     try:
-        server = Server(
-            "moorage",
-            address=settings.host,
-            port=settings.port,
-            interface=Interfaces.ASGI,
-            http=HTTPModes.auto if settings.http2 else HTTPModes.http1,
-            loop=Loops.uvloop,
-            websockets=False,
-            workers=settings.workers,
-            backpressure=connections,
-            http1_settings=HTTP1Settings(
-                header_read_timeout=int(settings.header_seconds * 1000), max_buffer_size=_BUFFER
-            ),
-            http2_settings=HTTP2Settings(
-                max_headers_size=_HEADERS,
-                max_concurrent_streams=_STREAMS,
-                keep_alive_interval=int(settings.header_seconds * 2000),
-                keep_alive_timeout=int(settings.header_seconds) or 1,
-            ),
-            respawn_failed_workers=True,
-            respawn_interval=0.2,
-            workers_kill_timeout=None,
-            log_level=LogLevels.warning,
-            ssl_cert=settings.tls_cert,
-            ssl_key=settings.tls_key,
-        )
-        server.on_startup(on_start)
-        server.serve(target_loader=lambda *_: _build(settings, connections), wrap_loader=False)
+        status = Supervisor(
+            lambda ready, supervisor: work(settings, listener, connections, ready, supervisor),
+            settings.workers,
+            settings.shutdown_seconds,
+            on_ready=lambda: on_start(settings),
+            on_ending=listener.close,
+            check=lambda: check_certificate(settings),
+            refusal=CannotServeError,
+            on_end=lambda pid: _forget_metrics(metrics_directory, pid),
+        ).run()
     finally:
         if metrics_directory is not None:
             shutil.rmtree(metrics_directory, ignore_errors=True)
+    if status:
+        sys.exit(status)
+
+
+def check_certificate(settings: Settings) -> None:
+    """CannotServeError when TLS is wanted and the certificate and key cannot be used."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
+    for path in (settings.tls_cert, settings.tls_key):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise CannotServeError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            settings.tls_cert,
+            settings.tls_key,
+            password=lambda: "",  # otherwise OpenSSL asks for one at the terminal
+        )
+    except (ssl.SSLError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise CannotServeError(
+            f"the certificate {settings.tls_cert} and the key {settings.tls_key} cannot be used together: {reason}. "
+            "Both must be PEM, and the key must be that of the first certificate"
+        ) from error
 
 
 def raise_open_files() -> int:
@@ -143,41 +145,6 @@ def raise_open_files() -> int:
     return wanted
 
 
-def _end_on_signals() -> None:
-    """A worker that has not begun to answer ends at once when it is told to.
-
-    Until it has handlers of its own a forked worker has the master's, which would note the signal in the worker's copy
-    of the master's state: nobody would look there, and the master would wait for that worker for ever.
-    """
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, signal.SIG_DFL)
-
-
-def _build(settings: Settings, connections: int) -> Callable[..., Any]:
-    # Imported here, in the worker: prometheus-client reads its environment when it is first imported.
-    from moorage import metrics  # noqa: PLC0415
-    from moorage.application import build  # noqa: PLC0415
-
-    application: Callable[..., Any] = build(settings)
-    # HTTP/2 has no time limit of its own for a connection that says nothing.
-    busy = Requests(application) if settings.http2 else None
-    ConnectionWatch(
-        settings.port,
-        min(settings.connections_per_address, connections // 2),  # never all of them
-        settings.trusted_proxies,
-        idle_seconds=settings.header_seconds if settings.http2 else None,
-        busy=busy,
-        closed=metrics.CONNECTIONS_CLOSED.inc,
-    ).start()
-    if busy is not None:
-        application = busy
-    gc.collect()
-    gc.freeze()  # modules and classes stay: no collection needs to look at them again
-    gc.set_threshold(*_COLLECT_AFTER)
-    sys.setswitchinterval(_SWITCH_AFTER)
-    return application
-
-
 def _share_metrics(settings: Settings) -> Path | None:
     """With several workers, a directory through which their figures meet."""
     if settings.workers == 1:
@@ -185,3 +152,9 @@ def _share_metrics(settings: Settings) -> Path | None:
     directory = Path(tempfile.mkdtemp(prefix="moorage-metrics-"))
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
     return directory
+
+
+def _forget_metrics(directory: Path | None, pid: int) -> None:
+    """Take a worker that ended out of the figures that are of living ones."""
+    for file in directory.glob(f"gauge_live*_{pid}.db") if directory is not None else ():
+        file.unlink(missing_ok=True)

@@ -72,6 +72,10 @@ class Settings:
     body_pause_seconds: float = _setting(30.0, "how long a client may pause while it sends a body")
     body_bytes_per_second: int = _setting(8192, "how fast a client must send a body on average")
 
+    shutdown_seconds: float = _setting(
+        30.0, "how long requests may take to finish after SIGTERM; a second signal ends the server at once"
+    )
+
     access_log: bool = _setting(False, "one log line a request")
     log_format: Literal["text", "json"] = _setting("text", "how log lines are written")
 
@@ -164,6 +168,8 @@ class Settings:
         for name in ("header_seconds", "body_pause_seconds"):
             if not 1 <= getattr(self, name) <= DAY:
                 raise SettingError(f"{name} must be between 1 and {DAY:.0f}")
+        if not 0 <= self.shutdown_seconds <= DAY:
+            raise SettingError(f"shutdown_seconds must be between 0 and {DAY:.0f}")
         if self.connections_per_address < 0:
             raise SettingError("connections_per_address must be 0 or more")
 

@@ -1,52 +1,30 @@
-"""What a person reads when the server is ready: what to type next."""
+"""What is said when the server is ready: for a person what to type next, in a JSON log one line."""
 
-import encodings.idna  # noqa: F401 - sockets import it late, and a worker forked at that moment waits for it forever
-import http.client
 import re
 import shutil
-import ssl
 import sys
-import threading
-import time
 from pathlib import Path
 
+import structlog
 from rich.console import Console
 
 from moorage import __version__
 from moorage.settings import Settings
 
-_PATIENCE = 30.0  # seconds
+_log = structlog.get_logger()
 
 
-def when_ready(settings: Settings) -> None:
-    """Print the banner, from a thread of its own, once the server answers."""
-    threading.Thread(target=_wait_and_print, args=(settings,), daemon=True).start()
+def show(settings: Settings) -> None:
+    """Say on stderr where the server with these settings is reached."""
+    if settings.log_format == "json":
+        _log.info("ready", version=__version__, url=_url(settings), data=str(settings.data.resolve()))
+    else:
+        _print(settings)
 
 
-def _wait_and_print(settings: Settings) -> None:
-    end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end:
-        if _is_ready(settings):
-            _print(settings)
-            return
-        time.sleep(0.03)
-
-
-def _is_ready(settings: Settings) -> bool:
-    host = "127.0.0.1" if settings.host in {"0.0.0.0", "localhost"} else settings.host  # noqa: S104
-    connection: http.client.HTTPConnection
-    if settings.tls_cert is None:
-        connection = http.client.HTTPConnection(host, settings.port, timeout=2)
-    else:  # our own server on our own machine: only whether it answers is asked
-        context = ssl._create_unverified_context()  # noqa: S323
-        connection = http.client.HTTPSConnection(host, settings.port, timeout=2, context=context)
-    try:
-        connection.request("GET", "/_moorage/ready", headers={"Host": f"localhost:{settings.port}"})
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
+def _url(settings: Settings) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return settings.public_url or f"{settings.scheme}://{host}:{settings.port}"
 
 
 def command() -> str:
@@ -62,9 +40,8 @@ def as_called(line: str) -> str:
 
 def _print(settings: Settings) -> None:
     out = Console(stderr=True, highlight=False, soft_wrap=True)
-    url = settings.public_url or f"{settings.scheme}://{settings.host}:{settings.port}"
     where = "nothing is kept" if settings.ephemeral else f"data in {settings.data.resolve()}"
-    out.print(f"[bold]Moorage {__version__}[/] is ready on [bold cyan]{url}[/]  [dim]({where})[/]")
+    out.print(f"[bold]Moorage {__version__}[/] is ready on [bold cyan]{_url(settings)}[/]  [dim]({where})[/]")
     if not settings.dev:
         return
     registry = f"localhost:{settings.port}" if settings.host == "127.0.0.1" else f"{settings.host}:{settings.port}"

@@ -44,7 +44,7 @@ def dev(
         log_format=log_format,
     )
     try:
-        run(settings, on_start=lambda: banner.when_ready(settings))
+        run(settings, on_start=banner.show)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

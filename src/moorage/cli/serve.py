@@ -48,4 +48,4 @@ def serve(
     if home is None:
         raise CannotServeError(f"nothing is set up in {asked.data}. First run: moorage init --data {asked.data}")
     settings = home.over(asked)
-    run(settings, on_start=lambda: banner.when_ready(settings))
+    run(settings, on_start=banner.show)

@@ -1,0 +1,172 @@
+"""A worker process: builds the application, and serves it with granian until it is told to end.
+
+granian's own process management is not used (see `moorage.supervisor`), only its server in native code. One event loop
+runs from the start of the application to its end: signals that arrive while no loop runs can be lost.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+import uvloop
+from granian import _futures, _granian
+from granian.constants import HTTPModes, SSLProtocols
+from granian.http import HTTP1Settings, HTTP2Settings
+
+from moorage.connections import ConnectionWatch, Requests
+from moorage.settings import SettingError, Settings
+from moorage.supervisor import RETIRE, Ready
+
+if TYPE_CHECKING:
+    from moorage.application import Application
+
+BACKLOG: Final = 1024
+"""Connections that wait to be accepted, in all workers together."""
+_COLLECT_AFTER = (2_000, 10, 100_000)
+"""New objects, and younger collections, after which cycles are looked for. A request makes none (`tests/bounds`), so
+collections are insurance. A young one looks at 20,000 objects at most, in less than 20 ms. A full one looks at all that
+is cached, which stops a worker with full caches for 175 ms: it comes after two billion objects more than were freed."""
+_BUFFER: Final = 1 << 20
+"""Bytes that HTTP/1.1 reads at a time. Its headers may have as many before they are refused here; `api/visit.py` takes
+fewer. With buffers of 64 KiB a large push takes half as much processor time again."""
+_HEADERS: Final = 64 << 10
+"""Bytes that the headers of HTTP/2 may have."""
+_STREAMS: Final = 64
+"""Requests at once over one connection of HTTP/2."""
+_CANCEL_SECONDS: Final = 2.0
+"""How long requests may take to end that are cut at the end of the time for shutting down."""
+
+_log = structlog.get_logger()
+
+
+def work(settings: Settings, listener: socket.socket, connections: int, ready: Ready, supervisor: socket.socket) -> int:
+    """Serve requests that come to `listener`, `connections` at most at a time. Return the exit status.
+
+    `ready` is called when requests are answered. The process ends when `supervisor` is at its end of file.
+    """
+    # Imported here, in the worker: prometheus-client reads its environment when it is first imported.
+    from moorage import metrics  # noqa: PLC0415
+    from moorage.application import build  # noqa: PLC0415
+
+    application = build(settings)
+    # HTTP/2 has no time limit of its own for a connection that says nothing.
+    busy = Requests(application) if settings.http2 else None
+    ConnectionWatch(
+        settings.port,
+        min(settings.connections_per_address, connections // 2),  # never all of them
+        settings.trusted_proxies,
+        idle_seconds=settings.header_seconds if settings.http2 else None,
+        busy=busy,
+        closed=metrics.CONNECTIONS_CLOSED.inc,
+    ).start()
+    gc.collect()
+    gc.freeze()  # modules and classes stay: no collection needs to look at them again
+    gc.set_threshold(*_COLLECT_AFTER)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_live(application, busy or application, settings, listener, connections, ready, supervisor))
+
+
+async def _live(
+    application: "Application",
+    answering: Any,
+    settings: Settings,
+    listener: socket.socket,
+    connections: int,
+    ready: Ready,
+    supervisor: socket.socket,
+) -> int:
+    loop = asyncio.get_running_loop()
+    loop.add_reader(supervisor.fileno(), os._exit, 1)  # readable when nobody has the other end any more
+    try:
+        await application.start()
+    except SettingError as error:
+        _log.error("cannot start", reason=str(error))
+        return 1
+    # Until here SIGTERM has ended the process at once: nothing was answered yet.
+    ending, hurrying = asyncio.Event(), asyncio.Event()
+
+    def hurry() -> None:
+        ending.set()
+        hurrying.set()
+
+    loop.add_signal_handler(signal.SIGTERM, hurry)
+    loop.add_signal_handler(RETIRE, ending.set)
+    server = _NativeServer(answering, settings, listener, connections)
+    ready()
+    await ending.wait()
+    server.stop()
+    await _finish(server, hurrying, settings.shutdown_seconds)
+    await application.stop()
+    return 0
+
+
+async def _finish(server: "_NativeServer", hurrying: asyncio.Event, seconds: float) -> None:
+    """Wait until the server has answered what it was asked. Once `hurrying` is set it has that many seconds."""
+    finished = asyncio.create_task(server.stopped.wait())
+    hurried = asyncio.create_task(hurrying.wait())
+    await asyncio.wait([finished, hurried], return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    if (await asyncio.wait([finished], timeout=seconds))[0]:
+        return
+    cut = server.cancel()
+    _log.warning("requests cut: they did not finish in time", requests=cut, shutdown_seconds=seconds)
+    await asyncio.wait([finished], timeout=_CANCEL_SECONDS)
+    finished.cancel()
+
+
+class _NativeServer:
+    """granian's HTTP server in threads of its own, which hands requests to this event loop."""
+
+    def __init__(self, application: Any, settings: Settings, listener: socket.socket, connections: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.stopped = asyncio.Event()
+        self._signal = _granian.WorkerSignal()
+        self._signal.add_cb(lambda: loop.call_soon_threadsafe(self.stopped.set))
+        native: Any = _granian.ASGIWorker  # whose stub is older than the class
+        worker = native(
+            worker_id=1,
+            sock=(None, _granian.SocketHolder(listener.detach(), False, BACKLOG)),  # type: ignore[call-arg]
+            ipc=None,
+            backpressure=connections,
+            http_mode=str(HTTPModes.auto if settings.http2 else HTTPModes.http1),
+            http1_opts=HTTP1Settings(header_read_timeout=int(settings.header_seconds * 1000), max_buffer_size=_BUFFER),
+            http2_opts=HTTP2Settings(
+                max_headers_size=_HEADERS,
+                max_concurrent_streams=_STREAMS,
+                keep_alive_interval=int(settings.header_seconds * 2000),
+                keep_alive_timeout=int(settings.header_seconds) or 1,
+            ),
+            ssl_enabled=settings.tls_cert is not None,
+            ssl_cert=settings.tls_cert and str(settings.tls_cert),
+            ssl_key=settings.tls_key and str(settings.tls_key),
+            ssl_protocol_min=str(SSLProtocols.tls13),
+        )
+
+        async def answer(watcher: Any) -> None:
+            scope = watcher.scope
+            scope.update(root_path="", state={})
+            try:
+                await application(scope, watcher.proto.receive, watcher.proto.send)
+            except BaseException as error:  # noqa: BLE001 - granian logs it, and answers 500 if nothing was sent
+                watcher.err(error)
+            else:
+                watcher.done()
+
+        self._answer = answer.__code__
+        scheduler = _futures._new_cbscheduler(loop, answer, impl_asyncio=True)  # type: ignore[no-untyped-call]
+        worker.serve_mtr(scheduler, loop, self._signal)
+
+    def stop(self) -> None:
+        """Take no more connections, and set `stopped` when those that are open have ended. Call it once."""
+        self._signal.set()
+
+    def cancel(self) -> int:
+        """Cancel the requests under way. Return how many they were."""
+        requests = [each for each in asyncio.all_tasks() if getattr(each.get_coro(), "cr_code", None) is self._answer]
+        for each in requests:
+            each.cancel()
+        return len(requests)

@@ -18,3 +18,7 @@ class Clock:
     def set(self, now: float) -> None:
         """From here on the clock runs on from `now` (seconds since the epoch)."""
         self.offset = now - time.time()
+
+    def unset(self) -> None:
+        """Go back to the machine's time."""
+        self.offset = 0.0

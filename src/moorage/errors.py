@@ -212,6 +212,15 @@ class RepositoryNotFound(MoorageError):
         )
 
 
+class RepositoryNotDeleted(RepositoryNotFound):
+    """There is none to be restored or purged; one that exists is no such."""
+
+    def __init__(self, ref: RepositoryRef) -> None:
+        MoorageError.__init__(
+            self, f"No deleted repository with name '{ref.name}' is kept in the registry with id '{ref.account}'"
+        )
+
+
 class RepositoryAlreadyExists(MoorageError):
     code = "RepositoryAlreadyExistsException"
 
@@ -386,6 +395,22 @@ class ImageNotFound(MoorageError):
         return cls(
             f"The image with imageId {{imageDigest:'{image_digest or 'null'}', imageTag:'{image_tag or 'null'}'}} "
             f"does not exist within the repository with name '{ref.name}' in the registry with id '{ref.account}'"
+        )
+
+    @classmethod
+    def deleted(cls, ref: RepositoryRef, image_digest: str) -> "ImageNotFound":
+        """Nothing to be restored or purged."""
+        return cls(
+            f"No deleted image with digest '{image_digest}' is kept in the repository with name '{ref.name}' in the "
+            f"registry with id '{ref.account}'"
+        )
+
+    @classmethod
+    def tagged_before(cls, ref: RepositoryRef, image_tag: str) -> "ImageNotFound":
+        """Nothing that the tag could be pointed at again."""
+        return cls(
+            f"No other image that the tag '{image_tag}' pointed at is kept in the repository with name '{ref.name}' in "
+            f"the registry with id '{ref.account}'"
         )
 
     @classmethod

@@ -149,3 +149,15 @@ def test_other_formats_say_the_same(bad: Path) -> None:
     assert github[0].startswith(
         f"::error file={bad},line=1,endLine=1,col=51,endColumn=58,title=INVALID_EFFECT::The effect"
     )
+
+
+def test_fix_says_what_it_changed(bad: Path) -> None:
+    shown = run(str(bad), "--diff")
+    assert f"{bad}: would fix INVALID_EFFECT at /Statement/Effect: " in shown.stderr
+    done = run(str(bad), "--fix")
+    assert bad.read_text() == BAD.replace('"allow"', '"Allow"')
+    assert f"{bad}: fixed INVALID_EFFECT at /Statement/Effect: " in done.stderr
+    assert run(str(bad), "--fix").stderr == ""
+    piped = run("--type", "repository", "--fix", given=BAD)
+    assert piped.stdout == bad.read_text()
+    assert "-: fixed INVALID_EFFECT" in piped.stderr

@@ -57,3 +57,11 @@ def test_an_end_lies_ahead() -> None:
     assert end("2026-11-25T10:30Z", 0.0) == 1_795_602_600.0
     with pytest.raises(typer.BadParameter):
         end("soon", 0.0)
+
+
+def test_a_bad_end_is_told_how_an_end_is_written() -> None:
+    with pytest.raises(typer.BadParameter) as refused:
+        end("someday", NOW)
+    assert "ago" not in str(refused.value)
+    assert "90d" in str(refused.value)
+    assert "2027-01-31" in str(refused.value)

@@ -148,7 +148,7 @@ def test_the_operator_sets_and_ends_it_on_the_host(tmp_path: Path) -> None:
         push_image(member, "free", "v1")
         told = moorage(running, "audit", "--json", "--since", "1h", "--action", "Organization*").stdout
         assert [(each["eventName"], each["additionalEventData"]) for each in map(json.loads, told.splitlines())] == [
-            ("OrganizationPut", {"onHost": True}),
+            ("PutOrganization", {"onHost": True}),
             ("OrganizationDelete", {"onHost": True}),
         ]
     finally:

@@ -95,7 +95,7 @@ def test_the_audit_record_names_the_token_and_not_its_secret(
     events = [json.loads(line) for line in record.splitlines()]
     pulls = [each for each in events if each["eventName"] == "BatchGetImage"]
     assert any(each["userIdentity"].get("sessionContext", {}).get("pullToken") == "audited" for each in pulls)
-    assert any(each["eventName"] == "TokensCreate" for each in events)
+    assert any(each["eventName"] == "CreatePullToken" for each in events)
     assert password.split("_", 2)[2] not in record
 
 

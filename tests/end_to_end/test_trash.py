@@ -76,6 +76,23 @@ def test_what_was_purged_is_gone(server: RunningServer, owner: Any) -> None:
     assert moorage(server, "restore", "trash/gone")[0] == 1
 
 
+def test_what_was_never_deleted_is_called_that(server: RunningServer, owner: Any) -> None:
+    owner.create_repository(repositoryName="trash/living")
+    digest = push_image(owner, "trash/living", "v1")
+    for command in (["restore"], ["purge", "--yes"]):
+        for name in ("trash/living", "trash/never"):
+            status, said = moorage(server, *command, name)
+            assert status == 1
+            assert f"No deleted repository with name '{name}' is kept in the registry with id '{ACCOUNT}'" in said
+        status, said = moorage(server, *command, "trash/living", "--digest", digest)
+        assert status == 1
+        assert f"No deleted image with digest '{digest}' is kept in the repository with name 'trash/living'" in said
+    status, said = moorage(server, "restore", "trash/living", "--tag", "v1")
+    assert status == 1
+    assert "No other image that the tag 'v1' pointed at is kept in the repository with name 'trash/living'" in said
+    assert images(owner, "trash/living") == [{"imageDigest": digest, "imageTag": "v1"}]
+
+
 def test_a_purge_that_names_a_tag_destroys_nothing(server: RunningServer, owner: Any) -> None:
     owner.create_repository(repositoryName="trash/kept")
     owner.delete_repository(repositoryName="trash/kept")

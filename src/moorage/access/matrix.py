@@ -9,7 +9,7 @@ from moorage import policy
 from moorage.access.context import Values
 from moorage.access.people import Person
 from moorage.access.recovery import is_way_out
-from moorage.policy.possible import Answer, Clause, Possibilities, Verdict
+from moorage.policy.possible import Answer, Clause, Hanging, Possibilities, Verdict
 
 SIGN_IN: Final = "ecr:GetAuthorizationToken"
 PULL: Final = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
@@ -204,8 +204,33 @@ def _hidden(person: Person, action: str) -> frozenset[policy.SetName]:
     return _GUARD_RAILS if action == SIGN_IN else frozenset({"scp"})
 
 
+_OPPOSITES: Final[Mapping[str, str]] = {
+    "StringNotEquals": "StringEquals",
+    "StringNotEqualsIgnoreCase": "StringEqualsIgnoreCase",
+    "StringNotLike": "StringLike",
+    "ArnNotEquals": "ArnEquals",
+    "ArnNotLike": "ArnLike",
+    "NotIpAddress": "IpAddress",
+}
+_OPPOSITE: Final = {**_OPPOSITES, **{positive: negated for negated, positive in _OPPOSITES.items()}}
+"""By operator, the one that holds exactly when it does not; also without the key."""
+
+
 def _clause(clause: Clause) -> str:
-    tests = " and ".join(
-        f"{each.operator} {each.key} {', '.join(each.values)}".replace("  ", " ") for each in sorted(clause.conditions)
-    )
-    return f"{'if' if clause.allows else 'unless'} {tests}"
+    """A Deny with a negated test is told by what the request needs, so that no reader has to undo two negations."""
+    tests = sorted(clause.conditions)
+    if not clause.allows and any(_operator(each) in _OPPOSITES for each in tests):
+        needed = [_OPPOSITE.get(_operator(each)) for each in tests]
+        if None not in needed:
+            return "if " + " or ".join(_test(name or "", each) for name, each in zip(needed, tests, strict=True))
+    return f"{'if' if clause.allows else 'unless'} {' and '.join(_test(each.operator, each) for each in tests)}"
+
+
+def _operator(test: Hanging) -> str:
+    """Its operator; IfExists makes no difference to a negated one, which holds without the key anyway."""
+    plain = test.operator.removesuffix("IfExists")
+    return plain if plain in _OPPOSITES else test.operator
+
+
+def _test(operator: str, test: Hanging) -> str:
+    return f"{operator} {test.key} {', '.join(test.values)}".replace("  ", " ")

@@ -129,7 +129,7 @@ async def _write(settings: Settings, document: str | None) -> None:
         if document is None:
             await record(audit, settings, "OrganizationDelete", concerned, {})
         else:
-            await record(audit, settings, "OrganizationPut", concerned, {"document": document})
+            await record(audit, settings, "PutOrganization", concerned, {"document": document})
     finally:
         await audit.close()
 

@@ -101,7 +101,9 @@ def _fixed(one: Linted, account: str | None, *, write: bool, proposals: bool) ->
     def find(text: str) -> tuple[linting.Finding, ...]:
         return linting.lint(text, one.kind, account=account).findings
 
-    text = linting.fixed(one.text, find, proposals=proposals)
+    made: list[linting.Finding] = []
+    text = linting.fixed(one.text, find, proposals=proposals, made=made)
+    policy_lint_text.print_fixes(one.name, made, written=write)
     if not write:
         policy_lint_text.print_diff(one.name, one.text, text)
         return one

@@ -1,7 +1,7 @@
 """Findings for people: the line they stand in with a caret beneath, the fix, a summary; and as GitHub annotations."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -40,6 +40,15 @@ def print_report(console: Console, name: str, text: str, kind: str, guessed: str
             console.print(line, soft_wrap=True)
         console.print()
     console.print(_summary(name, report), soft_wrap=True)
+
+
+def print_fixes(name: str, made: Sequence[Finding], *, written: bool) -> None:
+    """On standard error, a line for each finding that a fix was written for, with its place in the policy."""
+    console = Console(stderr=True, highlight=False)
+    for each in made:
+        done = "fixed" if written else "would fix"
+        said = _printable(f"{done} {each.code}{each.pointer and f' at {each.pointer}'}: {each.message}")
+        console.print(Text.assemble((f"{name}: ", "dim"), said), soft_wrap=True)
 
 
 def _block(name: str, lines: list[str], finding: Finding, width: int) -> Iterator[Text]:

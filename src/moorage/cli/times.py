@@ -24,7 +24,12 @@ def end(text: str, now: float) -> float:
     """Seconds since the epoch: so long from now (`90d`, `2y`), a day or a time as `moment` reads them."""
     if _SPAN.fullmatch(text.strip().lower()) is not None:
         return now + span(text)
-    return moment(text, now)
+    try:
+        return moment(text, now)
+    except typer.BadParameter:
+        raise typer.BadParameter(
+            f"{text!r} is no time in the future: use 30m, 12h, 90d or 2y (from now), 2027-01-31 or 2027-01-31T10:30Z"
+        ) from None
 
 
 def moment(text: str, now: float) -> float:

@@ -12,6 +12,7 @@ from moorage.errors import (
     ImageTagAlreadyExists,
     LayersLost,
     RepositoryAlreadyExists,
+    RepositoryNotDeleted,
     RepositoryNotFound,
 )
 from moorage.names import AccountId, Digest, Region, RepositoryName, RepositoryRef
@@ -117,7 +118,7 @@ class Trash:
             act = self._act(conn, ref, by)
             row = rows.image(conn, act.repository.id, digest)
             if row is None or rows.living_image(conn, act.repository.id, digest) is not None:
-                raise ImageNotFound.one(ref, digest, None)
+                raise ImageNotFound.deleted(ref, digest)
             return self._revive(conn, act, row)
 
         return await self._db.transaction(work)
@@ -149,7 +150,7 @@ class Trash:
                 self._point(conn, act, tag, manifest_id, Digest(digest))
                 events.record(conn, ref, "tag.restored", {"by": by, "tag": tag, "digest": digest}, at=act.at)
                 return Digest(digest)
-            raise ImageNotFound.one(ref, None, tag)
+            raise ImageNotFound.tagged_before(ref, tag)
 
         return await self._db.transaction(work)
 
@@ -176,7 +177,7 @@ class Trash:
             act = self._act(conn, ref, by)
             row = rows.image(conn, act.repository.id, digest)
             if row is None:
-                raise ImageNotFound.one(ref, digest, None)
+                raise ImageNotFound.deleted(ref, digest)
             others: list[Digest] = []
             doomed = [row]
             while doomed:  # not a recursion: the client chooses how deep indexes are nested
@@ -249,7 +250,7 @@ def _latest(conn: Connection, ref: RepositoryRef, decided: int | None) -> Row[An
     """The repository that was deleted last under that name. RepositoryNotFound, also for another than `decided`."""
     row = repository_rows.latest_in_trash(conn, ref)
     if row is None or decided not in {None, row.id}:
-        raise RepositoryNotFound(ref)
+        raise RepositoryNotDeleted(ref)
     return row
 
 

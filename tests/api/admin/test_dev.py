@@ -48,6 +48,17 @@ async def test_the_clock_runs_on_from_what_it_is_set_to(registry: Inside) -> Non
         assert (await post(registry, "/_moorage/clock", bad)).status == 400
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/_moorage/clock", b'{"now": null}'), ("/_moorage/reset", b""), ("/moto-api/reset", b"")],
+)
+async def test_a_set_clock_ends(registry: Inside, path: str, body: bytes) -> None:
+    await post(registry, "/_moorage/clock", b'{"now": 2000000000}')
+    assert (await post(registry, path, body)).status == 200
+    made = await registry.ok("CreateRepository", repositoryName="team/app")
+    assert made["repository"]["createdAt"] == pytest.approx(time.time(), abs=30)
+
+
 async def test_bodies_are_bounded(registry: Inside) -> None:
     for path in ("/_moorage/clock", "/_moorage/faults"):
         assert (await post(registry, path, b" " * (1 << 17))).status == 413

@@ -10,9 +10,9 @@ from moorage.errors import MoorageError
 
 
 class ClockRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What time it is from now on, in seconds since the epoch."""
+    """What time it is from now on, in seconds since the epoch; null: the machine's time again."""
 
-    now: float
+    now: float | None
 
 
 class OneWorkerOnly(MoorageError):
@@ -30,6 +30,7 @@ class OneWorkerOnly(MoorageError):
 async def reset(call: Call, request: None) -> Response:
     await call.services.reset()
     call.services.faults.clear()
+    call.services.clock.unset()
     return JSONResponse({"status": "ok"})
 
 
@@ -37,7 +38,10 @@ async def reset(call: Call, request: None) -> Response:
 async def set_clock(call: Call, request: ClockRequest) -> Response:
     _require_one_worker(call)
     clock = call.services.clock
-    clock.set(request.now)
+    if request.now is None:
+        clock.unset()
+    else:
+        clock.set(request.now)
     return JSONResponse({"now": clock.now()})
 
 

@@ -181,7 +181,8 @@ class Operations:
     ) -> Callable[[F], F]:
         """Register the decorated function; its second parameter is annotated with the request's type, or None.
 
-        `event`: by default after the path (`/_moorage/policy/try` is PolicyTry). `read_only`: by default what GET asks.
+        `event`: by default the name of the permission (`moorage:ReadAudit` is ReadAudit), so that `moorage audit -a`
+        finds requests by what they need; without one, after the path. `read_only`: by default what GET asks.
         `any_host`: answered whatever the Host header says; for health checks. ValueError for an operation that declares
         no action and is not exempt, or is there already.
         """
@@ -200,7 +201,7 @@ class Operations:
                     resource,
                     request,
                     body_limit,
-                    event or _name(path),
+                    event or (action.partition(":")[2] if isinstance(action, str) else _name(path)),
                     method == "GET" if read_only is None else read_only,
                     continues or (lambda _: False),
                     any_host,

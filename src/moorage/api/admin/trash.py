@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from moorage.access.authorize import DeletedRepository
 from moorage.api.admin.operation import ADMIN, Call, names, ref_of
 from moorage.api.authorization import Target
-from moorage.errors import RepositoryNotFound
+from moorage.errors import RepositoryNotDeleted
 from moorage.names import RepositoryName, RepositoryRef, digest, repository_name, tag
 
 
@@ -55,7 +55,7 @@ def _decided(call: Call, ref: RepositoryRef) -> int:
     """The id of the deleted repository that was decided on: no other one of its name may take its place since."""
     deleted = call.targets[0]
     if not isinstance(deleted, DeletedRepository):
-        raise RepositoryNotFound(ref)
+        raise RepositoryNotDeleted(ref)
     return deleted.id
 
 

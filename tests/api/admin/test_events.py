@@ -1,0 +1,11 @@
+"""The names that Moorage's own calls have in the audit record."""
+
+from moorage.api.admin import door  # noqa: F401 - registers every call
+from moorage.api.admin.operation import ADMIN
+
+
+def test_events_are_named_as_the_permission_that_they_need() -> None:
+    decided = [each for each in ADMIN.all if isinstance(each.action, str)]
+    assert len(decided) > 10
+    for each in decided:
+        assert f"moorage:{each.event}" == each.action

@@ -10,12 +10,14 @@ from moorage.store.metadata import resource_tags as rows
 from moorage.store.metadata.database import Database
 
 MOST_EXAMINED: Final = 5_000
-"""Repositories that one page looks at, whether or not it shows them, so that a large registry makes no page slower."""
-_AT_A_TIME: Final = 100
+"""Repositories, and tags of them, that one page looks at, whether or not it shows them: a large registry makes no page
+slower."""
+_AT_A_TIME: Final = 20
+"""Repositories that are read together: in a few milliseconds, even if each has fifty tags."""
 
 
 class Tagged(NamedTuple):
-    """A repository and its resource tags, in ASCII order of their keys."""
+    """A repository and its resource tags."""
 
     ref: RepositoryRef
     tags: Mapping[str, str]
@@ -30,10 +32,10 @@ class ResourceTags:
     async def offer(
         self, account: AccountId, region: Region, after: str, takes: Callable[[Tagged], bool]
     ) -> str | None:
-        """Offer each tagged repository after the name `after` to `takes`, in ASCII order of the names.
+        """Offer each tagged repository after the name `after` to `takes`, in the database's order of names.
 
         It ends when `takes` returns False, which leaves that repository to the next page, or after looking at
-        `MOST_EXAMINED` repositories. Return the name after which the next page begins, None when there is none.
+        `MOST_EXAMINED` repositories and tags. Return the name after which the next page begins; None on the last page.
         """
         examined = 0
 
@@ -48,7 +50,7 @@ class ResourceTags:
             return [Tagged(RepositoryRef(account, region, RepositoryName(name)), own) for name, own in tags.items()]
 
         async for each in pages.each(read, lambda one: one.ref.name, after, at_a_time=_AT_A_TIME):
-            if examined == MOST_EXAMINED or (each.tags and not takes(each)):
+            if examined >= MOST_EXAMINED or (each.tags and not takes(each)):
                 return after
-            examined, after = examined + 1, each.ref.name
+            examined, after = examined + 1 + len(each.tags), each.ref.name
         return None

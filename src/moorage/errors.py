@@ -144,6 +144,19 @@ class ServiceUnavailable(ServerFault):
         super().__init__("The service is unavailable. Try again.")
 
 
+class UploadBusy(ServerFault):
+    """Another request adds bytes to the upload, and has done so for as long as this one has waited."""
+
+    code = "ServiceUnavailableException"
+    status = 503
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(
+            f"Another request is still sending bytes of the upload '{upload_id}'. Try again when it has ended, or "
+            "cancel the upload."
+        )
+
+
 class InsufficientStorage(ServerFault):
     """The disk (or the database's) is full; nothing was changed."""
 
@@ -372,6 +385,17 @@ class UploadRangeInvalid(MoorageError):
         self.upload_id = upload_id
         self.offset = offset
         """Bytes received so far."""
+
+
+class UploadTakenOver(UploadRangeInvalid):
+    """A chunk whose body stalled, until another request continued the upload. None of its bytes are kept."""
+
+    def __init__(self, upload_id: str, offset: int) -> None:
+        super().__init__(upload_id, offset)
+        self.message = (
+            f"Another request continued the upload at byte {offset}, because this one had stopped sending. Ask for the "
+            "state of the upload, and continue there."
+        )
 
 
 class BodyIncomplete(MoorageError):

@@ -14,6 +14,7 @@ from moorage.jobs.sweep import Sweep
 from moorage.names import AccountId
 from moorage.registry.uploads import MOST_FAILED_FINISHES
 from moorage.settings import Settings
+from moorage.store.blobs.held import HeldFile
 from moorage.store.metadata.database import Database
 from moorage.store.metadata.tables import finished_uploads, uploads, usage
 from tests.inside import Inside, inside
@@ -205,13 +206,13 @@ async def test_a_put_cut_short_is_no_longer_counted(bench: Bench) -> None:
 
 async def test_a_wrong_digest_is_read_so_often_and_no_more(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
-    digest = bench.blobs.digest
+    digest = HeldFile.digest
 
-    async def counting(upload: str, algorithm: str) -> str:
-        reads.append(upload)
-        return await digest(upload, algorithm)
+    async def counting(held: HeldFile, algorithm: str) -> str:
+        reads.append(algorithm)
+        return await digest(held, algorithm)
 
-    monkeypatch.setattr(bench.blobs, "digest", counting)
+    monkeypatch.setattr(HeldFile, "digest", counting)
     upload = await bench.uploads.begin(REF, BY)
     await bench.uploads.append(REF, upload.id, stream(bytes(MIB)))
     wrong = digest_of(b"other", "sha512")

@@ -165,9 +165,11 @@ async def test_a_deleted_repository_goes_with_all_it_holds(bench: Bench) -> None
 
 async def test_leftovers_without_a_row_go_after_two_looks(bench: Bench) -> None:
     kept = await bench.image("a")
-    await bench.blobs.append("left-object", 0, stream(b"x"))
-    await bench.blobs.commit("left-object", "left-object")
-    await bench.blobs.append("left-upload", 0, stream(b"x"))
+    for name in ("left-object", "left-upload"):
+        async with bench.blobs.hold(name) as held:
+            await held.append(0, stream(b"x"))
+            if name == "left-object":
+                await held.commit()
     sweep = _sweep(bench)
     _later(bench, 2 * HOUR)
     await sweep.run_once()

@@ -135,7 +135,8 @@ async def test_more_than_announced_or_allowed_is_dropped(bench: Bench) -> None:
 
 async def test_bytes_that_a_dead_process_left_are_no_part_of_the_layer(in_files: Bench) -> None:
     upload_id = await _begun(in_files, b"known")
-    await in_files.blobs.append(upload_id, 5, stream(b" and not noted"))
+    async with in_files.blobs.hold(upload_id) as held:
+        await held.append(5, stream(b" and not noted"))
     layer = await in_files.uploads.finish(REF, upload_id, digest_of(b"known"), by=BY, door="oci")
     assert await _bytes(in_files, layer) == b"known"
 

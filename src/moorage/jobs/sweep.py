@@ -372,6 +372,8 @@ class Sweep:
 
         def work(conn: Connection) -> set[tuple[str, str]]:
             known = {("upload", name) for name in upload_rows.known(conn, uploads)}
+            # An upload whose last transaction failed is an object already, and can still be finished.
+            known |= {("object", name) for name in upload_rows.known(conn, objects)}
             return known | {("object", name) for name in blob_rows.object_keys(conn, objects)}
 
         known = await self._db.read(work) if batch else set()

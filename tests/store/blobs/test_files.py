@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moorage.errors import BodyIncomplete, InsufficientStorage
-from moorage.store.blobs import transfer
+from moorage.store.blobs import files, held, transfer
 from moorage.store.blobs.files import FileBlobStore
+from moorage.store.blobs.store import Appended, BusyError, TakenOverError
 from moorage.store.blobs.transfer import BATCH
 
 MIB = 1 << 20
@@ -44,10 +45,30 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+async def append(store: FileBlobStore, upload: str, offset: int, body: AsyncIterator[bytes]) -> Appended:
+    async with store.hold(upload) as holding:
+        return await holding.append(offset, body)
+
+
+async def digest(store: FileBlobStore, upload: str, algorithm: str) -> str:
+    async with store.hold(upload) as holding:
+        return await holding.digest(algorithm)
+
+
+async def size(store: FileBlobStore, upload: str) -> int:
+    async with store.hold(upload) as holding:
+        return 0 if holding.is_committed else await holding.size()
+
+
+async def commit(store: FileBlobStore, upload: str) -> None:
+    async with store.hold(upload) as holding:
+        await holding.commit()
+
+
 async def put(store: FileBlobStore, key: str, content: bytes) -> None:
     """The object `key` with `content`."""
-    await store.append(f"upload-of-{key}", 0, stream(content))
-    await store.commit(f"upload-of-{key}", key)
+    await append(store, key, 0, stream(content))
+    await commit(store, key)
 
 
 async def whole(store: FileBlobStore, key: str, length: int) -> bytes:
@@ -58,101 +79,167 @@ async def whole(store: FileBlobStore, key: str, length: int) -> bytes:
 async def test_what_is_appended_is_what_is_read(store: FileBlobStore, length: int) -> None:
     content = os.urandom(length)
     chunks = [content[start : start + 70_000] for start in range(0, length, 70_000)]
-    assert await store.append("upload", 0, stream(*chunks)) == (length, sha256(content))
-    assert await store.size("upload") == length
-    await store.commit("upload", "key-ab")
-    assert await whole(store, "key-ab", length) == content
-    assert await store.size("upload") == 0
+    assert await append(store, "upload", 0, stream(*chunks)) == (length, sha256(content))
+    assert await size(store, "upload") == length
+    await commit(store, "upload")
+    assert await whole(store, "upload", length) == content
+    assert await size(store, "upload") == 0
 
 
 async def test_appends_follow_one_another_and_the_hash_runs_on(store: FileBlobStore) -> None:
-    assert await store.append("upload", 0, stream(b"one ")) == (4, sha256(b"one "))
-    assert await store.append("upload", 4, stream(b"two")) == (7, sha256(b"one two"))
+    assert await append(store, "upload", 0, stream(b"one ")) == (4, sha256(b"one "))
+    assert await append(store, "upload", 4, stream(b"two")) == (7, sha256(b"one two"))
 
 
 async def test_another_process_goes_on_without_the_running_hash_and_can_make_it_again(
     store: FileBlobStore, tmp_path: Path
 ) -> None:
-    await store.append("upload", 0, stream(b"one "))
+    await append(store, "upload", 0, stream(b"one "))
     other = FileBlobStore(tmp_path)
-    assert await other.append("upload", 4, stream(b"two ")) == (8, None)
-    assert await other.digest("upload", "sha256") == sha256(b"one two ")
-    assert await other.append("upload", 8, stream(b"three")) == (13, sha256(b"one two three"))
+    assert await append(other, "upload", 4, stream(b"two ")) == (8, None)
+    assert await digest(other, "upload", "sha256") == sha256(b"one two ")
+    assert await append(other, "upload", 8, stream(b"three")) == (13, sha256(b"one two three"))
     # The first store's running hash is of a file that has changed since.
-    assert await store.digest("upload", "sha256") == sha256(b"one two three")
+    assert await digest(store, "upload", "sha256") == sha256(b"one two three")
     await other.close()
 
 
 async def test_a_stale_running_hash_is_not_believed(store: FileBlobStore, tmp_path: Path) -> None:
-    await store.append("upload", 0, stream(b"one "))
+    await append(store, "upload", 0, stream(b"one "))
     other = FileBlobStore(tmp_path)
-    await other.append("upload", 0, stream(b"ONE "))
-    assert await store.append("upload", 4, stream(b"two")) == (7, None)
-    assert await store.digest("upload", "sha256") == sha256(b"ONE two")
+    await append(other, "upload", 0, stream(b"ONE "))
+    assert await append(store, "upload", 4, stream(b"two")) == (7, None)
+    assert await digest(store, "upload", "sha256") == sha256(b"ONE two")
     await other.close()
 
 
 async def test_digest_of_either_algorithm(store: FileBlobStore) -> None:
-    await store.append("upload", 0, stream(b"content"))
-    assert await store.digest("upload", "sha256") == sha256(b"content")
-    assert await store.digest("upload", "sha512") == hashlib.sha512(b"content").hexdigest()
+    await append(store, "upload", 0, stream(b"content"))
+    assert await digest(store, "upload", "sha256") == sha256(b"content")
+    assert await digest(store, "upload", "sha512") == hashlib.sha512(b"content").hexdigest()
 
 
 async def test_another_process_knows_the_digest_without_reading_the_file(
     store: FileBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await store.append("upload", 0, stream(b"content"))
+    await append(store, "upload", 0, stream(b"content"))
     upload = tmp_path / "uploads" / "upload"
     if "user.moorage" not in os.listxattr(upload):
         pytest.skip("this file system keeps no extended attributes")
     other = FileBlobStore(tmp_path)
     monkeypatch.setattr(hashlib, "new", None)  # what reading again would call
-    assert await other.digest("upload", "sha256") == sha256(b"content")
-    await other.commit("upload", "key", digest=f"sha256:{sha256(b'content')}")
-    assert await whole(store, "key", 7) == b"content"
+    assert await digest(other, "upload", "sha256") == sha256(b"content")
+    await commit(other, "upload")
+    assert await whole(store, "upload", 7) == b"content"
     await other.close()
 
 
-async def test_a_commit_takes_only_the_bytes_that_were_checked(store: FileBlobStore, tmp_path: Path) -> None:
-    """Another worker may replace them between the check and the commit, by as many bytes."""
-    other = FileBlobStore(tmp_path)
-    for algorithm in ("sha256", "sha512"):
-        await store.append("upload", 0, stream(b"good"))
-        digest = f"{algorithm}:{await store.digest('upload', algorithm)}"
-        await other.append("upload", 0, stream(b"evil"))
-        for each in (store, other):
-            with pytest.raises(LookupError):
-                await each.commit("upload", "key", digest=digest)
-        await store.append("upload", 0, stream(b"good"))
-        await store.commit("upload", "key", digest=digest)
-        assert await whole(store, "key", 4) == b"good"
-    await other.close()
+def stalling(begun: asyncio.Event, go: asyncio.Event) -> AsyncIterator[bytes]:
+    """A body of three batches that then neither ends nor goes on."""
 
-
-async def test_a_commit_during_an_append_is_refused_and_so_is_an_append_after_it(
-    store: FileBlobStore, tmp_path: Path
-) -> None:
-    begun, go = asyncio.Event(), asyncio.Event()
-
-    async def slow() -> AsyncIterator[bytes]:
-        yield bytes(BATCH)
-        yield bytes(BATCH)
-        yield bytes(BATCH)
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield bytes(BATCH)
         begun.set()
         await go.wait()
 
-    appending = asyncio.create_task(store.append("upload", 0, slow()))
+    return body()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "STALLED_SECONDS", 0.0)
+    monkeypatch.setattr(held, "_LOOK_SECONDS", 0.01)
+
+
+@pytest.mark.parametrize("in_another_process", [False, True])
+@pytest.mark.usefixtures("impatient")
+async def test_whoever_stalls_gives_way_to_whoever_waits(
+    store: FileBlobStore, tmp_path: Path, in_another_process: bool
+) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+    first = asyncio.create_task(append(store, "upload", 0, stalling(begun, go)))
+    await begun.wait()
+    await asyncio.sleep(0.05)
+    assert not first.done()  # nobody waits yet
+    other = FileBlobStore(tmp_path) if in_another_process else store
+    assert await append(other, "upload", 0, stream(b"second")) == (6, sha256(b"second"))
+    with pytest.raises(TakenOverError):
+        await first
+    assert await digest(other, "upload", "sha256") == sha256(b"second")
+    await commit(other, "upload")
+    assert [each.kind async for each in store.leftovers()] == ["object"]
+    if other is not store:
+        await other.close()
+
+
+async def test_one_that_flows_is_not_disturbed(
+    store: FileBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "WAIT_SECONDS", 0.2)
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def flowing() -> AsyncIterator[bytes]:
+        while not ended.is_set():
+            begun.set()
+            await asyncio.sleep(0.01)
+            yield bytes(1000)
+
+    first = asyncio.create_task(append(store, "upload", 0, flowing()))
     await begun.wait()
     other = FileBlobStore(tmp_path)
+    for each in (store, other):
+        with pytest.raises(BusyError):
+            await commit(each, "upload")
+    ended.set()
+    size_of_first = (await first).size
+    await commit(other, "upload")
     with pytest.raises(LookupError):
-        await other.commit("upload", "key")
-    go.set()
-    await appending
-    await other.commit("upload", "key")
-    with pytest.raises(LookupError):
-        await store.append("upload", 3 * BATCH, stream(b"more"))
-    assert [each.kind async for each in store.leftovers()] == ["object"]
+        await append(store, "upload", size_of_first, stream(b"more"))
+    assert await whole(store, "upload", size_of_first) == bytes(size_of_first)
     await other.close()
+
+
+async def test_an_upload_that_is_aborted_takes_no_more_bytes(store: FileBlobStore) -> None:
+    async def aborted() -> AsyncIterator[bytes]:
+        yield bytes(BATCH)
+        await store.abort("upload")
+        yield bytes(BATCH)
+        yield bytes(BATCH)
+        yield bytes(BATCH)
+        raise AssertionError("it was asked for more")
+
+    with pytest.raises(LookupError):
+        await append(store, "upload", 0, aborted())
+    assert [each async for each in store.leftovers()] == []
+
+
+async def test_an_object_that_nobody_knows_is_an_upload_again(store: FileBlobStore, tmp_path: Path) -> None:
+    await append(store, "upload", 0, stream(b"whole"))
+    await commit(store, "upload")
+    other = FileBlobStore(tmp_path)
+    async with other.hold("upload") as found:
+        assert (found.is_committed, await found.digest("sha256")) == (True, sha256(b"whole"))
+        await found.reopen()
+        assert await found.append(5, stream(b" and more")) == (14, None)
+    await commit(store, "upload")
+    assert await whole(store, "upload", 14) == b"whole and more"
+    await other.close()
+
+
+async def test_a_canceled_wait_and_a_canceled_holder_let_go(store: FileBlobStore) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+    first = asyncio.create_task(append(store, "upload", 0, stalling(begun, go)))
+    await begun.wait()
+    second = asyncio.create_task(append(store, "upload", 0, stream(b"second")))
+    await asyncio.sleep(0.1)
+    for each in (second, first):
+        each.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await each
+    assert await append(store, "upload", 0, stream(b"third")) == (5, sha256(b"third"))
+    path = (store._uploads / "upload").resolve()
+    assert path not in open_files()
 
 
 @pytest.mark.parametrize("arrived", [b"", b"part", bytes(BATCH * 3 + 5)])
@@ -160,9 +247,9 @@ async def test_a_body_that_breaks_off_leaves_what_arrived_and_can_be_resumed(
     store: FileBlobStore, arrived: bytes
 ) -> None:
     with pytest.raises(BodyIncomplete):
-        await store.append("upload", 0, stream(arrived, then=BodyIncomplete()))
-    assert await store.size("upload") == len(arrived)
-    resumed = await store.append("upload", len(arrived), stream(b" and the rest"))
+        await append(store, "upload", 0, stream(arrived, then=BodyIncomplete()))
+    assert await size(store, "upload") == len(arrived)
+    resumed = await append(store, "upload", len(arrived), stream(b" and the rest"))
     assert resumed == (len(arrived) + 13, sha256(arrived + b" and the rest"))
 
 
@@ -175,54 +262,36 @@ async def test_a_cancelled_append_leaves_what_arrived(store: FileBlobStore) -> N
         arrived.set()
         await asyncio.Event().wait()
 
-    task = asyncio.create_task(store.append("upload", 0, stalling()))
+    task = asyncio.create_task(append(store, "upload", 0, stalling()))
     await arrived.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await store.size("upload") == BATCH + 4
-    assert await store.append("upload", BATCH, stream(b"s")) == (BATCH + 1, None)
+    assert await size(store, "upload") == BATCH + 4
+    assert await append(store, "upload", BATCH, stream(b"s")) == (BATCH + 1, None)
 
 
 async def test_appending_further_back_drops_what_lay_beyond(store: FileBlobStore) -> None:
-    await store.append("upload", 0, stream(b"0123456789"))
-    assert await store.append("upload", 4, stream(b"x")) == (5, None)
-    assert await store.digest("upload", "sha256") == sha256(b"0123x")
-    assert await store.append("upload", 0, stream(b"anew")) == (4, sha256(b"anew"))
+    await append(store, "upload", 0, stream(b"0123456789"))
+    assert await append(store, "upload", 4, stream(b"x")) == (5, None)
+    assert await digest(store, "upload", "sha256") == sha256(b"0123x")
+    assert await append(store, "upload", 0, stream(b"anew")) == (4, sha256(b"anew"))
 
 
 async def test_appending_beyond_the_end_is_refused_and_changes_nothing(store: FileBlobStore) -> None:
-    await store.append("upload", 0, stream(b"0123"))
+    await append(store, "upload", 0, stream(b"0123"))
     with pytest.raises(LookupError):
-        await store.append("upload", 5, stream(b"x"))
-    assert await store.size("upload") == 4
+        await append(store, "upload", 5, stream(b"x"))
+    assert await size(store, "upload") == 4
     with pytest.raises(LookupError):
-        await store.append("absent", 1, stream(b"x"))
-
-
-async def test_a_second_append_at_once_is_refused_and_harms_nothing(store: FileBlobStore) -> None:
-    begun, go = asyncio.Event(), asyncio.Event()
-
-    async def slow() -> AsyncIterator[bytes]:
-        yield bytes(BATCH)
-        yield bytes(BATCH)
-        yield bytes(BATCH)
-        begun.set()
-        await go.wait()
-
-    first = asyncio.create_task(store.append("upload", 0, slow()))
-    await begun.wait()
-    with pytest.raises(LookupError):
-        await store.append("upload", 0, stream(b"x"))
-    go.set()
-    assert await first == (3 * BATCH, sha256(bytes(3 * BATCH)))
+        await append(store, "absent", 1, stream(b"x"))
 
 
 @pytest.mark.parametrize("length", [10, BATCH * 4])
 async def test_a_full_disk_is_told_by_name_and_frees_what_was_written(
     store: FileBlobStore, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    await store.append("upload", 0, stream(b"before"))
+    await append(store, "upload", 0, stream(b"before"))
     write = transfer.write_all
 
     def full(file: FileIO, content: bytes) -> None:
@@ -232,12 +301,12 @@ async def test_a_full_disk_is_told_by_name_and_frees_what_was_written(
 
     monkeypatch.setattr(transfer, "write_all", full)
     with pytest.raises(InsufficientStorage):
-        await store.append("upload", 6, stream(*[bytes(length // 10)] * 40))
+        await append(store, "upload", 6, stream(*[bytes(length // 10)] * 40))
     monkeypatch.undo()
-    assert await store.size("upload") == 6
+    assert await size(store, "upload") == 6
     assert [each.name async for each in store.leftovers()] == ["upload"]
-    assert (await store.append("upload", 6, stream(b" after"))).size == 12
-    assert await store.digest("upload", "sha256") == sha256(b"before after")
+    assert (await append(store, "upload", 6, stream(b" after"))).size == 12
+    assert await digest(store, "upload", "sha256") == sha256(b"before after")
 
 
 async def test_ranges(store: FileBlobStore) -> None:
@@ -276,25 +345,15 @@ async def test_a_reader_may_leave_half_way(store: FileBlobStore) -> None:
     assert store.local_path("key") not in open_files()
 
 
-async def test_committing_again_replaces_by_equal_bytes(store: FileBlobStore) -> None:
-    for upload in ("first", "second"):
-        await store.append(upload, 0, stream(b"same"))
-        await store.commit(upload, "key")
-    assert await whole(store, "key", 4) == b"same"
-
-
-async def test_commit_and_digest_of_an_upload_that_has_not_begun_raise_lookup_error(store: FileBlobStore) -> None:
-    await put(store, "key", b"kept")
-    with pytest.raises(LookupError):
-        await store.commit("absent", "key")
-    with pytest.raises(LookupError):
-        await store.digest("absent", "sha256")
-    assert await whole(store, "key", 4) == b"kept"
+async def test_holding_what_is_not_there_leaves_nothing(store: FileBlobStore) -> None:
+    async with store.hold("absent") as found:
+        assert (found.is_committed, await found.size()) == (False, 0)
+    assert [each async for each in store.leftovers()] == []
 
 
 async def test_delete_and_abort_may_be_repeated(store: FileBlobStore) -> None:
     await put(store, "key", b"x")
-    await store.append("upload", 0, stream(b"x"))
+    await append(store, "upload", 0, stream(b"x"))
     for _ in range(2):
         await store.delete("key")
         await store.abort("upload")
@@ -304,7 +363,7 @@ async def test_delete_and_abort_may_be_repeated(store: FileBlobStore) -> None:
 async def test_leftovers_are_all_uploads_and_objects(store: FileBlobStore) -> None:
     await put(store, "key1", b"x")
     await put(store, "key2", b"x")
-    await store.append("upload", 0, stream(b"x"))
+    await append(store, "upload", 0, stream(b"x"))
     found = [each async for each in store.leftovers()]
     assert {(each.kind, each.name) for each in found} == {("object", "key1"), ("object", "key2"), ("upload", "upload")}
     assert all(abs(each.modified_at - time.time()) < 60 for each in found)
@@ -339,8 +398,9 @@ async def main():
     number = 0
     while True:
         content = str(number).encode() * 50_000
-        await store.append(f"upload-{number}", 0, body(content))
-        await store.commit(f"upload-{number}", f"key-{number}")
+        async with store.hold(f"key-{number}") as holding:
+            await holding.append(0, body(content))
+            await holding.commit()
         print(number, flush=True)
         number += 1
 
@@ -372,7 +432,7 @@ async def test_a_transfer_holds_a_few_mib_however_large_it_is(store: FileBlobSto
             yield bytes(65_536)
 
     tracemalloc.start()
-    await store.append("upload", 0, long())
+    await append(store, "upload", 0, long())
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 5 * MIB

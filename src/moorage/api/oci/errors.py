@@ -101,6 +101,7 @@ _BOTH: dict[type[errors.MoorageError], Shape] = {
     errors.ServerFault: Shape(500, "UNKNOWN"),
     errors.InsufficientStorage: Shape(507, "UNKNOWN"),
     errors.ServiceUnavailable: Shape(503, "UNAVAILABLE"),
+    errors.UploadBusy: Shape(503, "UNAVAILABLE"),
     errors.RepositoryNotFound: Shape(404, "NAME_UNKNOWN"),
     errors.ImageNotFound: Shape(404, "MANIFEST_UNKNOWN"),
     errors.ImageTagAlreadyExists: Shape(400, "TAG_INVALID"),

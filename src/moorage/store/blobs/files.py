@@ -9,33 +9,22 @@ next is received, so a transfer holds a few MiB however fast its client is.
 import asyncio
 import os
 import re
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from io import FileIO
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
-from moorage.store.blobs.store import Appended, Leftover
-from moorage.store.blobs.transfer import (
-    BATCH,
-    Beside,
-    Running,
-    Transfer,
-    digest_in,
-    digest_of,
-    lock,
-    open_file,
-    translated,
-)
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from moorage.store.blobs.held import HeldFile, RunningHashes, flush_directory
+from moorage.store.blobs.locking import Attempt
+from moorage.store.blobs.pool import Pool
+from moorage.store.blobs.store import BusyError, Leftover
+from moorage.store.blobs.transfer import open_file, translated
 
 READ_CHUNK = 1 << 20
-THREADS = 16  # most of them wait for the disk; many at once let the file system share a flush among them
-RUNNING_HASHES = 1024  # uploads whose running hash is kept
+WAIT_SECONDS = 10.0
+"""How long a request waits for an upload to which another one adds bytes without a pause."""
+_ASK_AGAIN_SECONDS = 0.02
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:=-]{2,249}")  # no separator, no dot: cannot lead out of its folder
 
@@ -49,86 +38,60 @@ class FileBlobStore:
         self._damaged = root / "damaged"
         self._uploads.mkdir(parents=True, exist_ok=True)
         self._objects.mkdir(exist_ok=True)
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
-        self._beside = Beside()
-        self._running: OrderedDict[str, Running] = OrderedDict()
+        self._pool = Pool()
+        self._hashes = RunningHashes()
 
-    async def append(self, upload: str, offset: int, body: AsyncIterator[bytes]) -> Appended:
-        """See `BlobStore`. LookupError also when another append to this upload is under way."""
-        transfer = Transfer(self._beside, self._upload_path(upload), offset, self._running.pop(upload, None))
-        in_flight: asyncio.Future[None] | None = None
-        chunks: list[bytes] = []
-        held = 0
+    @asynccontextmanager
+    async def hold(self, upload: str) -> AsyncIterator[HeldFile]:
+        upload_path, object_path = self._upload_path(upload), self._object_path(upload)
+        attempt = Attempt(upload_path, object_path)
         try:
-            async for chunk in body:
-                chunks.append(chunk)
-                held += len(chunk)
-                if held >= BATCH:
-                    if in_flight is not None:
-                        await asyncio.shield(in_flight)  # a cancelled caller must not take it for done
-                    in_flight = self._start(transfer.write, chunks)
-                    chunks, held = [], 0
-        finally:
-            # Also when the body broke off: what arrived is kept.
-            running = await asyncio.shield(self._finish(transfer, in_flight, chunks))
-            self._keep(upload, running)
-        return Appended(transfer.size, running.sha256.hexdigest() if running else None)
-
-    async def _finish(
-        self, transfer: Transfer, in_flight: asyncio.Future[None] | None, chunks: list[bytes]
-    ) -> Running | None:
-        try:
-            if in_flight is not None:
-                await in_flight
+            await self._lock(attempt, upload)
         except BaseException:
-            transfer.close()
+            attempt.close()
             raise
-        return await self._do(transfer.finish, chunks)
+        assert attempt.file is not None  # noqa: S101 - it has just been locked
+        held = HeldFile(self._pool, self._hashes, attempt.file, attempt.path, upload_path, object_path)
+        try:
+            yield held
+        finally:
+            await asyncio.shield(held.release())
 
-    def _keep(self, upload: str, running: Running | None) -> None:
-        if running is not None:
-            self._running[upload] = running
-            if len(self._running) > RUNNING_HASHES:
-                self._running.popitem(last=False)
+    async def _lock(self, attempt: Attempt, upload: str) -> None:
+        with translated():
+            end = time.monotonic() + WAIT_SECONDS
+            while not await self._pool.do_whole(attempt.succeeds):
+                if time.monotonic() > end:
+                    raise BusyError(upload)
+                await asyncio.sleep(_ASK_AGAIN_SECONDS)
 
     async def size(self, upload: str) -> int:
+        """The bytes that the upload has, held or not; 0 when it has none, and when it is an object."""
         path = self._upload_path(upload)
         try:
-            return (await self._do(path.stat)).st_size
+            return (await self._pool.do(path.stat)).st_size
         except FileNotFoundError:
             return 0
 
-    async def digest(self, upload: str, algorithm: str) -> str:
-        """See `BlobStore`. LookupError when the upload has not begun."""
-        running = self._running.get(upload) if algorithm == "sha256" else None
-        digest, again = await self._do(digest_of, self._upload_path(upload), algorithm, running)
-        if again is not None:
-            self._keep(upload, again)
-        return digest
-
-    async def commit(self, upload: str, key: str, *, digest: str | None = None) -> None:
-        running = self._running.pop(upload, None)
-        await self._do(self._commit, self._upload_path(upload), self._object_path(key), digest, running)
-
     async def abort(self, upload: str) -> None:
-        self._running.pop(upload, None)
+        self._hashes.take(upload)
         path = self._upload_path(upload)
-        await self._do(lambda: path.unlink(missing_ok=True))
+        await self._pool.do(lambda: path.unlink(missing_ok=True))
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         path = self._object_path(key)
         if end - start <= READ_CHUNK:
             if start < end:
-                yield await self._do(_read_once, path, start, end - start)
+                yield await self._pool.do(_read_once, path, start, end - start)
             return
-        file = await self._do(open_file, path)
+        file = await self._pool.do(open_file, path)
         coming: asyncio.Future[bytes] | None = None
         try:
-            coming = self._start(_read_at, file, start, min(READ_CHUNK, end - start))
+            coming = self._pool.start(_read_at, file, start, min(READ_CHUNK, end - start))
             while coming is not None:
                 chunk = await asyncio.shield(coming)
                 start += len(chunk)
-                coming = self._start(_read_at, file, start, min(READ_CHUNK, end - start)) if start < end else None
+                coming = self._pool.start(_read_at, file, start, min(READ_CHUNK, end - start)) if start < end else None
                 yield chunk
         finally:
             if coming is not None:  # the reader left: the file must not close under a read that is under way
@@ -141,29 +104,28 @@ class FileBlobStore:
 
     async def delete(self, key: str) -> None:
         path = self._object_path(key)
-        await self._do(lambda: path.unlink(missing_ok=True))
+        await self._pool.do(lambda: path.unlink(missing_ok=True))
 
     async def length(self, key: str) -> int | None:
         path = self._object_path(key)
         try:
-            return (await self._do(path.stat)).st_size
+            return (await self._pool.do(path.stat)).st_size
         except FileNotFoundError:
             return None
 
     async def set_aside(self, key: str) -> bool:
-        return await self._do(self._set_aside, self._object_path(key))
+        return await self._pool.do(self._set_aside, self._object_path(key))
 
     async def leftovers(self) -> AsyncIterator[Leftover]:
-        for leftover in await self._do(_listing, self._uploads, "upload"):
+        for leftover in await self._pool.do(_listing, self._uploads, "upload"):
             yield leftover
-        for folder in await self._do(lambda: list(self._objects.iterdir())):
-            for leftover in await self._do(_listing, folder, "object"):
+        for folder in await self._pool.do(lambda: list(self._objects.iterdir())):
+            for leftover in await self._pool.do(_listing, folder, "object"):
                 yield leftover
 
     async def close(self) -> None:
         """Wait for what the threads still do, and end them."""
-        await asyncio.to_thread(self._threads.shutdown)
-        await asyncio.to_thread(self._beside.shutdown)
+        await self._pool.close()
 
     # --- paths and threads ---
 
@@ -173,24 +135,7 @@ class FileBlobStore:
     def _object_path(self, key: str) -> Path:
         return self._objects / _checked(key)[-2:] / key
 
-    def _start(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-        future: Future[T] = self._threads.submit(work, *args, **kwargs)
-        return asyncio.wrap_future(future)
-
-    async def _do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._start(work, *args, **kwargs)
-
     # --- in a thread ---
-
-    def _commit(self, upload: Path, target: Path, digest: str | None, running: Running | None) -> None:
-        with translated(), open_file(upload) as file:
-            lock(file, upload)
-            if digest is not None:
-                algorithm, _, expected = digest.partition(":")
-                if digest_in(file, algorithm, running)[0] != expected:
-                    raise LookupError(f"{upload.name} does not hold {digest} any more")
-            os.fsync(file.fileno())
-            self._settle(upload, target)
 
     def _set_aside(self, path: Path) -> bool:
         self._damaged.mkdir(exist_ok=True)
@@ -198,21 +143,8 @@ class FileBlobStore:
             path.replace(self._damaged / path.name)
         except FileNotFoundError:
             return False
-        _flush_directory(self._damaged)
+        flush_directory(self._damaged)
         return True
-
-    def _settle(self, source: Path, target: Path) -> None:
-        """Give the flushed file its name, durably."""
-        try:
-            source.replace(target)
-        except FileNotFoundError:
-            target.parent.mkdir(exist_ok=True)
-            _flush_directory(self._objects)
-            try:
-                source.replace(target)
-            except FileNotFoundError as error:
-                raise LookupError(source.name) from error
-        _flush_directory(target.parent)
 
 
 def _checked(name: str) -> str:
@@ -235,14 +167,6 @@ def _read_once(path: Path, start: int, length: int) -> bytes:
         while len(chunk) < length:
             chunk += _read_at(file, start + len(chunk), length - len(chunk))
         return chunk
-
-
-def _flush_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _listing(folder: Path, kind: str) -> list[Leftover]:

@@ -3,12 +3,11 @@
 Bytes arrive in an *upload*, named by its id, and become an immutable *object*, named by a key, in one step. A store
 knows nothing of digests, repositories or access: the registry does.
 
-Undefined: two `append`s of one upload at once (the registry lets one in at a time in a process; across processes the
-registry's transaction on the upload's size decides who won, and the loser's bytes beyond it are cut off by the next
-append), `read` of an object that is being deleted (it may finish or raise), anything on an upload after `commit`.
+Undefined: `read` of an object that is being deleted (it may finish or raise).
 """
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -28,36 +27,56 @@ class Appended(NamedTuple):
     sha256: str | None  # hex digest of all of them; None when an earlier part's running hash was not at hand
 
 
-class BlobStore(Protocol):
-    """Files first (`files.py`); written so that an S3 multipart upload fits it."""
+class BusyError(Exception):
+    """Another request adds bytes to the upload without a pause."""
 
-    async def append(self, upload: str, offset: int, body: AsyncIterator[bytes]) -> Appended:
-        """Write `body` at `offset`, dropping whatever lay beyond it; the upload begins with its first append.
+
+class TakenOverError(Exception):
+    """The body stalled while another request waited for the upload, and had to give way to it."""
+
+
+class HeldUpload(Protocol):
+    """An upload that nobody else changes as long as it is held."""
+
+    is_committed: bool
+    """It is an object already. When the upload is still known, whoever made it one failed before recording that."""
+
+    async def size(self) -> int:
+        """Bytes the upload has; 0 when it has none yet."""
+        ...
+
+    async def append(self, offset: int, body: AsyncIterator[bytes]) -> Appended:
+        """Write `body` at `offset`, dropping whatever lay beyond it.
 
         Hashes and writes off the event loop in batches of about 1 MiB. When `body` raises, what arrived before stays
         (the caller sees the exception and may ask `size`). Not durable until `commit`.
-        Raises `moorage.errors.InsufficientStorage` when there is no room, LookupError when the upload holds fewer than
-        `offset` bytes, and while another append to it is under way.
+        Raises `moorage.errors.InsufficientStorage` when there is no room, LookupError when the upload has fewer than
+        `offset` bytes and when it is aborted meanwhile, TakenOverError.
         """
         ...
 
-    async def size(self, upload: str) -> int:
-        """Bytes the upload holds; 0 when it has none yet."""
+    async def digest(self, algorithm: str) -> str:
+        """The hex digest of the whole upload, read again unless it is known; `algorithm` is `sha256` or `sha512`."""
         ...
 
-    async def digest(self, upload: str, algorithm: str) -> str:
-        """The hex digest of the whole upload, read again unless it is known; `algorithm` is `sha256` or `sha512`.
-
-        LookupError when the upload has not begun.
-        """
+    async def commit(self) -> None:
+        """Make the upload an object whose key is the upload's id, durably. LookupError when it has been aborted."""
         ...
 
-    async def commit(self, upload: str, key: str, *, digest: str | None = None) -> None:
-        """Make the upload the object `key`, durably; an object already there is replaced by equal bytes.
+    async def reopen(self) -> None:
+        """Make the object an upload again. Nothing may refer to it."""
+        ...
 
-        With `digest` (`sha256:…`, `sha512:…`) the upload must hold exactly those bytes at that moment, whatever another
-        process did to it since they were checked. LookupError when it does not, when it has not begun (or is an object
-        already), and while it is being appended to.
+
+class BlobStore(Protocol):
+    """Files first (`files.py`); written so that an S3 multipart upload fits it."""
+
+    def hold(self, upload: str) -> AbstractAsyncContextManager[HeldUpload]:
+        """Hold the upload, which need not exist yet; it is released at the end of the context.
+
+        One caller at a time, of all worker processes. Another one waits until the holder ends, or until the holder's
+        body stalls, which ends it (TakenOverError there). BusyError when neither happens for some seconds. What the
+        caller knew of the upload may have changed while it waited. A holder that dies has released the upload.
         """
         ...
 

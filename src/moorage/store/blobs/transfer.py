@@ -1,18 +1,16 @@
-"""One append to an upload's file, in threads: lock it, hash and write batch after batch, vouch for what it now holds.
+"""One append to an upload's locked file, in threads: hash and write batch after batch, then record the digest.
 
-Worker processes share these files. Whoever writes holds the file's lock (flock) and first gives it a new *generation*
-(an extended attribute), so that a hash taken of an earlier one is never believed of this one. At the end the SHA-256 is
-put beside it: then any worker knows it without reading the file again. File systems without such attributes are told
-by time and size instead.
+Worker processes share these files. An append first gives the file a new *generation* (an extended attribute), so that a
+hash taken of an earlier one is never believed of this one. At the end the SHA-256 is put beside it: then any worker
+knows it without reading the file again. On file systems without such attributes, time and size tell instead.
 """
 
 import errno
-import fcntl
 import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import cache
 from io import FileIO
@@ -20,11 +18,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from moorage.errors import InsufficientStorage
+from moorage.store.blobs.locking import is_deleted
+from moorage.store.blobs.pool import Beside
 from moorage.store.reserve import require_room
 
 BATCH = 1 << 20  # bytes hashed and written at a time
 FLUSH_AHEAD = 32 << 20  # bytes after which the disk is set to work, so that `commit` finds little left to flush
-FLUSHES = 4  # at once
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _ATTRIBUTE = "user.moorage"  # GENERATION, and when its append ended well: GENERATION SIZE BOOT SHA256
@@ -52,45 +51,30 @@ class Running(NamedTuple):
     sha256: Any  # a hashlib object
 
 
-class Beside:
-    """The threads that work beside the one that writes: it waits for them, so they must not queue behind its kind."""
-
-    def __init__(self) -> None:
-        self._hashing = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hash")
-        self._flushing = ThreadPoolExecutor(FLUSHES, thread_name_prefix="flush")
-
-    def hash(self, hasher: Any, batch: bytes) -> Future[None]:
-        return self._hashing.submit(hasher.update, batch)
-
-    def flush(self, file: FileIO) -> Future[None]:
-        return self._flushing.submit(_flush_and_close, os.dup(file.fileno()))
-
-    def shutdown(self) -> None:
-        self._hashing.shutdown()
-        self._flushing.shutdown()
-
-
 class Transfer:
     """`write` batch after batch, then `finish`, each in a thread and never two at once.
 
-    LookupError when the file is not long enough, or when somebody else appends to it or commits it.
+    LookupError when the file is not long enough, and as soon as it is deleted. `file` is locked and stays open.
     """
 
-    def __init__(self, beside: Beside, path: Path, offset: int, running: Running | None) -> None:
+    def __init__(self, beside: Beside, file: FileIO, offset: int, running: Running | None) -> None:
         self.size = offset
         self._beside = beside
         self._flushed = offset
         self._flushes: list[Future[None]] = []
-        self._path = path
+        self._file = file
         self._start = offset
         self._running = running
-        self._file: FileIO | None = None
+        self._is_prepared = False
         self._sha256: Any = None
 
     def write(self, chunks: list[bytes]) -> None:
         batch = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
-        file = self._opened()
+        file = self._file
+        self._prepare()
+        if is_deleted(file):
+            raise LookupError("the upload has been deleted")
         hashed = self._hash(batch)
         try:
             with translated():
@@ -116,46 +100,24 @@ class Transfer:
         return self._beside.hash(self._sha256, batch)
 
     def finish(self, chunks: list[bytes]) -> Running | None:
-        """Write the last batch and close. The running hash, when it covers the whole upload."""
-        try:
-            self.write(chunks)
-            with translated():
-                for flush in self._flushes:  # a failure told here is not told again to the flush of `commit`
-                    flush.result()
-            if self._sha256 is None:
-                return None
-            file = self._opened()
-            _vouch(file, self.size, self._sha256.hexdigest())
-            return Running(Stamp.of(file), self._sha256)
-        finally:
-            self.close()
+        """Write the last batch. The running hash, when it covers the whole upload."""
+        self.write(chunks)
+        with translated():
+            for flush in self._flushes:  # a failure told here is not told again to the flush of `commit`
+                flush.result()
+        if self._sha256 is None:
+            return None
+        _vouch(self._file, self.size, self._sha256.hexdigest())
+        return Running(Stamp.of(self._file), self._sha256)
 
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def _opened(self) -> FileIO:
-        if self._file is not None:
-            return self._file
-        create = os.O_CREAT if self._start == 0 else 0
-        try:
-            with translated():
-                file = FileIO(os.open(self._path, os.O_RDWR | create | os.O_CLOEXEC, 0o600), "r+")
-        except FileNotFoundError as error:
-            raise LookupError(self._path.name) from error
-        try:
-            self._prepare(file)
-        except BaseException:
-            file.close()
-            raise
-        self._file = file
-        return file
-
-    def _prepare(self, file: FileIO) -> None:
-        lock(file, self._path)
+    def _prepare(self) -> None:
+        """Before the first batch: drop what lies beyond the start, and begin a new generation."""
+        if self._is_prepared:
+            return
+        file = self._file
         stamp = Stamp.of(file)
         if stamp.size < self._start:
-            raise LookupError(f"{self._path.name} holds {stamp.size} bytes, not {self._start}")
+            raise LookupError(f"the upload has {stamp.size} bytes, not {self._start}")
         if self._start == 0:
             self._sha256 = hashlib.sha256()
         elif self._running is not None and self._running.stamp == stamp and stamp.size == self._start:
@@ -165,17 +127,7 @@ class Transfer:
         if stamp.size > self._start:
             file.truncate(self._start)
         file.seek(self._start)
-
-
-def lock(file: FileIO, path: Path) -> None:
-    """Be the only one to change the upload until `file` is closed; LookupError when somebody is, or it is gone."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        here = path.stat().st_ino == os.fstat(file.fileno()).st_ino
-    except (BlockingIOError, FileNotFoundError) as error:
-        raise LookupError(f"{path.name} is busy or gone") from error
-    if not here:  # it became an object between our opening and our locking it
-        raise LookupError(f"{path.name} is gone")
+        self._is_prepared = True
 
 
 def open_file(path: Path) -> FileIO:
@@ -184,12 +136,6 @@ def open_file(path: Path) -> FileIO:
         return FileIO(path, "r")
     except FileNotFoundError as error:
         raise LookupError(path.name) from error
-
-
-def digest_of(path: Path, algorithm: str, running: Running | None) -> tuple[str, Running | None]:
-    """`digest_in` the file at `path`; LookupError when there is none."""
-    with open_file(path) as file:
-        return digest_in(file, algorithm, running)
 
 
 def digest_in(file: FileIO, algorithm: str, running: Running | None) -> tuple[str, Running | None]:
@@ -270,10 +216,3 @@ def _vouched(file: FileIO, stamp: Stamp) -> str | None:
 @cache
 def _boot() -> bytes:
     return _BOOT_ID.read_bytes().strip() if _BOOT_ID.exists() else b""
-
-
-def _flush_and_close(descriptor: int) -> None:
-    try:
-        os.fdatasync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -65,6 +65,7 @@ _RESERVE = Change(
     .where(uploads.c.id == bindparam("of"))
     .values(reserved=uploads.c.reserved + bindparam("more"), updated_at=bindparam("at"))
 )
+_RENEW = Change(update(uploads).where(uploads.c.id == bindparam("of")).values(updated_at=bindparam("at")))
 _FAIL = Query(
     update(uploads)
     .where(uploads.c.id == bindparam("of"))
@@ -164,17 +165,27 @@ def reserve(conn: Connection, upload_id: str, account: str, more: int, most: int
     return True
 
 
+def renew(conn: Connection, upload_id: str, at: float) -> bool:
+    """Count the upload as used at `at`; False when it is gone."""
+    return bool(_RENEW.run(conn, {"of": upload_id, "at": at}))
+
+
 def fail(conn: Connection, upload_id: str) -> int:
     """Count a failed finish; how many there were. 0 when the upload is gone."""
     row = _FAIL.first(conn, {"of": upload_id})
     return 0 if row is None else int(row.failures)
 
 
-def finish(conn: Connection, upload_id: str, account: str) -> None:
-    """Delete the upload with its content. It counts until the next one in the repository begins, or `count_out`."""
+def finish(conn: Connection, upload_id: str, account: str) -> bool:
+    """Delete the upload with its content; whether there was one.
+
+    It counts until the next one in the repository begins, or `count_out`.
+    """
     row = _END.first(conn, {"of": upload_id})
-    if row is not None:
-        _FINISH.run(conn, {"account": account, "repository_id": row.repository_id, "reserved": row.reserved})
+    if row is None:
+        return False
+    _FINISH.run(conn, {"account": account, "repository_id": row.repository_id, "reserved": row.reserved})
+    return True
 
 
 def end(conn: Connection, upload_id: str) -> bool:

@@ -30,6 +30,20 @@ async def test_the_value_is_shown_whole(root: Client, operation: str, member: st
     )
 
 
+async def test_lists_are_shown_whole(root: Client) -> None:
+    keys = [f"key{number}" for number in range(51)]
+    tags = [{"Key": key, "Value": "v"} for key in keys]
+    await root.ok("CreateUser", UserName="ann")
+    shown = ", ".join(f"{{key={key}, value=v}}" for key in keys)
+    more = "failed to satisfy constraint: Member must have length less than or equal to 50"
+    for operation, given, text in (
+        ("TagUser", {"UserName": "ann", "Tags": tags}, f"Value '[{shown}]' at 'tags'"),
+        ("UntagUser", {"UserName": "ann", "TagKeys": keys}, f"Value '[{', '.join(keys)}]' at 'tagKeys'"),
+    ):
+        refused = await root.refused(operation, **given)
+        assert refused == (400, "ValidationError", f"1 validation error detected: {text} {more}")
+
+
 async def test_the_record_does_not_keep_a_long_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with inside(Settings(mode="dev", data=tmp_path / "data")) as registry:
         running = registry.application._running

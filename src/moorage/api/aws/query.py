@@ -119,6 +119,12 @@ def invalid(name: str, value: str | None, constraint: str) -> QueryError:
     )
 
 
+def checked_number(name: str, values: Sequence[str], most: int) -> None:
+    """Raise IAM's ValidationError for the list `name` if it has more than `most` members. `values`: what it shows."""
+    if len(values) > most:
+        raise invalid(name, f"[{', '.join(values)}]", f"Member must have length less than or equal to {most}")
+
+
 def checked(name: str, value: str, pattern: re.Pattern[str], least: int, most: int) -> str:
     """`value`, if it has that form and between `least` and `most` characters; else IAM's ValidationError for `name`."""
     if len(value) < least:

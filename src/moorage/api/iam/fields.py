@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from moorage.api.aws.query import Parameters, checked, invalid
+from moorage.api.aws.query import Parameters, checked, checked_number, invalid
 from moorage.errors import QueryError
 from moorage.identity.tags import is_tag_text
 
@@ -139,7 +139,9 @@ def tags(request: Parameters) -> dict[str, str]:
     """Tags by key. InvalidInput when a key is there twice, whatever its case, or is AWS's own."""
     found: dict[str, str] = {}
     structures = request.structures("Tags")
-    _check_number("Tags", len(structures))
+    checked_number(
+        "Tags", [f"{{key={tag.required('Key')}, value={tag.required('Value')}}}" for tag in structures], _TAGS
+    )
     for tag in structures:
         key = tag_text("Tags.Key", tag.required("Key"), 1, 128)
         value = tag_text("Tags.Value", tag.required("Value"), 0, 256)
@@ -155,7 +157,7 @@ def tags(request: Parameters) -> dict[str, str]:
 
 def tag_keys(request: Parameters) -> list[str]:
     keys = request.members("TagKeys")
-    _check_number("TagKeys", len(keys))
+    checked_number("TagKeys", keys, _TAGS)
     return [tag_text("TagKeys", key, 1, 128) for key in keys]
 
 
@@ -165,8 +167,3 @@ def tag_text(field: str, text: str, least: int, most: int) -> str:
         pattern = r"[\p{L}\p{Z}\p{N}_.:/=+\-@]" + ("+" if least else "*")
         raise invalid(field, text, f"Member must satisfy regular expression pattern: {pattern}")
     return text
-
-
-def _check_number(field: str, number: int) -> None:
-    if number > _TAGS:
-        raise invalid(field, f"[{number} members]", f"Member must have length less than or equal to {_TAGS}")

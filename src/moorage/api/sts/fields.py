@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from moorage import policy
-from moorage.api.aws.query import Parameters, checked, invalid
+from moorage.api.aws.query import Parameters, checked, checked_number, invalid
 from moorage.errors import QueryError
 from moorage.identity import arns
 from moorage.names import AccountId
@@ -136,8 +136,7 @@ def tags(request: Parameters) -> dict[str, str]:
 def checked_tags(given: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Return the keys and values of session tags by key. Raises QueryError when they break a rule for session tags."""
     found: dict[str, str] = {}
-    if len(given) > MOST_TAGS:
-        raise invalid("Tags", None, f"Member must have length less than or equal to {MOST_TAGS}")
+    checked_number("Tags", [f"{{key={key}, value={value}}}" for key, value in given], MOST_TAGS)
     for number, (key, value) in enumerate(given, start=1):
         at = f"Tags.{number}.member"
         checked(f"{at}.key", key, _TAG, 1, 128)
@@ -157,8 +156,7 @@ def transitive_keys(request: Parameters, given: Mapping[str, str]) -> tuple[str,
     Keys are compared without case. Raises InvalidParameterValue for a key that `given` does not have.
     """
     keys = request.members("TransitiveTagKeys")
-    if len(keys) > MOST_TAGS:
-        raise invalid("TransitiveTagKeys", None, f"Member must have length less than or equal to {MOST_TAGS}")
+    checked_number("TransitiveTagKeys", keys, MOST_TAGS)
     for number, key in enumerate(keys, start=1):
         checked(f"TransitiveTagKeys.{number}.member", key, _TAG, 1, 128)
     found = known_keys(keys, given)
@@ -185,8 +183,7 @@ def session_policies(request: Parameters, most: int = MOST_POLICY) -> SessionPol
         checked("PolicyArns.member.arn", each.required("arn"), _ANY, 20, 2048)
         for each in request.structures("PolicyArns")
     ]
-    if len(passed) > MOST_POLICIES:
-        raise invalid("PolicyArns", None, f"Member must have length less than or equal to {MOST_POLICIES}")
+    checked_number("PolicyArns", [f"{{arn={each}}}" for each in passed], MOST_POLICIES)
     policies = SessionPolicies(text, passed or None)
     if policies.packed > 100:
         raise QueryError(

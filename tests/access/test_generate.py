@@ -88,6 +88,42 @@ async def test_denies_stay_and_who_is_gone_is_said(house: House) -> None:
     assert made.replay.lost_requests == 1
 
 
+async def test_conditions_that_the_policy_no_longer_has_are_said(house: House) -> None:
+    inside = {"IpAddress": {"aws:SourceIp": ["10.0.0.0/8", "192.0.2.0/24"]}, "Bool": {"aws:SecureTransport": "true"}}
+    await house.policy(
+        statement("Allow", "ecr:*", Principal={"AWS": OTHER}, Condition=inside),
+        statement("Deny", "ecr:PutImage", Principal="*", Condition={"StringEquals": {"aws:username": "bob"}}),
+    )
+    caller = await house.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
+    for action in PULL:
+        await house.may(caller, action)
+    made = await generated(house)
+    assert made.policy is not None
+    assert made.dropped == [
+        "IpAddress aws:SourceIp 10.0.0.0/8, 192.0.2.0/24 (of statement 1)",
+        "Bool aws:SecureTransport true (of statement 1)",
+    ]
+
+
+async def test_conditions_of_identity_policies_are_said_to_their_account_alone(house: House) -> None:
+    inside = {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}
+    caller = await house.user("ann", {**statement("Allow", "ecr:*", Resource="*", Condition=inside), "Sid": "Inside"})
+    for action in PULL:
+        await house.may(caller, action)
+    await house.recorder.flush()
+    records = Records(house.audit, house.access)
+    replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
+    generator = Generator(records, replays, house.check)
+    for asking, expected in (
+        (OWNER, ["IpAddress aws:SourceIp 192.0.2.0/24 (of statement 'Inside' of own)"]),
+        (OTHER, []),
+    ):
+        made = generator.for_identity(APP, f"arn:aws:iam::{OWNER}:user/ann", asking=asking, since=0.0, until=1e12)
+        last = [each async for each in made][-1]
+        assert isinstance(last, Generated)
+        assert last.dropped == expected
+
+
 async def test_nothing_used_nothing_made(house: House) -> None:
     made = await generated(house)
     assert (made.policy, made.requests) == (None, 0)

@@ -65,7 +65,7 @@ async def test_a_body_that_is_ignored(server: Inside, body: bytes) -> None:
     put = json.dumps({"document": json.dumps(ORGANIZATION)}).encode()
     assert (await call(server, signer, "organization/put", put)).status == 200
     assert (await call(server, signer, "organization/delete", body)).status == 200
-    assert ("OrganizationDelete", None) in await recorded(server, signer)
+    assert ("DeleteOrganization", None) in await recorded(server, signer)
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)

@@ -146,10 +146,10 @@ def test_the_operator_sets_and_ends_it_on_the_host(tmp_path: Path) -> None:
         run([MOORAGE, "organization", "remove", "--yes", *host])
         member.create_repository(repositoryName="free")
         push_image(member, "free", "v1")
-        told = moorage(running, "audit", "--json", "--since", "1h", "--action", "Organization*").stdout
+        told = moorage(running, "audit", "--json", "--since", "1h", "--action", "*Organization").stdout
         assert [(each["eventName"], each["additionalEventData"]) for each in map(json.loads, told.splitlines())] == [
             ("PutOrganization", {"onHost": True}),
-            ("OrganizationDelete", {"onHost": True}),
+            ("DeleteOrganization", {"onHost": True}),
         ]
     finally:
         running.stop()

@@ -10,6 +10,7 @@ import msgspec
 
 from moorage import policy
 from moorage.access.generate_policy import Usage, grantee, too_much, with_sids
+from moorage.access.long_work import in_thread
 from moorage.access.matrix import ACTIONS, SIGN_IN
 from moorage.access.recorded import PartLost, Recorded, Records
 from moorage.access.replay import Progress, Replays, with_repository_policy
@@ -26,6 +27,10 @@ _SEEN: Final = 32 << 20
 """Bytes of the different requests that are known; of others, equal ones are looked at again."""
 _TEXT: Final = 256 << 10
 """Characters of a policy that is shown, though it is too long to be one."""
+_MOST_DROPPED: Final = 50
+"""Conditions of identity policies that are told."""
+_MOST_VALUES: Final = 6
+"""Values of one condition that are told."""
 _NOT_FOUND: Final = re.compile(r"Principal not found: (.*)", re.DOTALL)
 _ACTIONS: Final = frozenset(ACTIONS) - {"ecr:CreateRepository"}
 """What a policy is made of. CreateRepository is decided on a repository that is not there yet and has no policy."""
@@ -48,6 +53,9 @@ class Generated(msgspec.Struct, frozen=True, rename="camel"):
     """Whether it is longer than a repository policy may be."""
     replay: Report | None
     """What the recorded requests become under it, compared with what was decided; None for identity policies."""
+    dropped: list[str] = []
+    """Conditions under which the policies in force (of an identity policy: those that allowed the requests) allow, and
+    which the generated one does not have."""
     unallowed: int = 0
     """Of an identity policy: allowed requests that it alone would not allow."""
 
@@ -76,7 +84,11 @@ class Generator:
             requests += sum(row.count for row in rows if _counts(row))
             await self._use(usage, new, everybody, by_network)
             yield Progress(read, max(total, read))
-        denies = await self._denies(ref)
+        in_force = await self._in_force(ref)
+        denies = [each for each in in_force if each["Effect"] == "Deny"]
+        dropped = [
+            said for at, each in enumerate(in_force) for said in _conditions(each, f"statement {_name(each, at)}")
+        ]
         gone: list[str] = []
         while True:
             statements = [*denies, *usage.statements(by_network=by_network)]
@@ -103,7 +115,7 @@ class Generator:
             report = each if isinstance(each, Report) else report
         shown = await self._check.shown(text)
         findings = _findings(shown, policy.Kind.REPOSITORY, ref.account)
-        yield Generated(shown, requests, findings, gone, len(denies), too_long=too_long, replay=report)
+        yield Generated(shown, requests, findings, gone, len(denies), too_long, report, dropped)
 
     async def for_identity(
         self, ref: RepositoryRef, arn: str, *, asking: AccountId, since: float, until: float
@@ -133,17 +145,21 @@ class Generator:
         )
         text = _text(statements)
         named = policy.Named("generated", "", policy.parse(text, policy.Kind.IDENTITY))
+        dropped: dict[str, None] = {}
         unallowed, of = 0, 2 * read
         for resource, owner in asked:  # read again, so that not all of them are in memory
             async for rows, new in self._new(resource, owner, since, until):
                 read += len(rows)
                 for each, policies in _of(arn, resource, new):
+                    if is_own and len(dropped) < _MOST_DROPPED:
+                        dropped |= dict.fromkeys(await in_thread(_conditions_met, each.request, policies))
                     known = policies if is_own else policy.Policies(resource=policies.resource, rcp=policies.rcp)
                     if not policy.evaluate(each.request, msgspec.structs.replace(known, identity=(named,))).allowed:
                         unallowed += 1
                 yield Progress(read, max(of, read))
         findings = _findings(text, policy.Kind.IDENTITY, ref.account)
-        yield Generated(text, requests, findings, [], 0, too_long=False, replay=None, unallowed=unallowed)
+        said = list(dropped)[:_MOST_DROPPED]
+        yield Generated(text, requests, findings, [], 0, too_long=False, replay=None, dropped=said, unallowed=unallowed)
 
     async def _new(
         self, resource: str, account: str | None, since: float, until: float
@@ -188,11 +204,10 @@ class Generator:
 
         await asyncio.to_thread(work)
 
-    async def _denies(self, ref: RepositoryRef) -> list[dict[str, Any]]:
+    async def _in_force(self, ref: RepositoryRef) -> list[dict[str, Any]]:
+        """The statements of the repository's policy."""
         text = await self._check.in_force(ref)
-        statements = json.loads(text)["Statement"] if text else []
-        listed = statements if isinstance(statements, list) else [statements]
-        return [each for each in listed if each["Effect"] == "Deny"]
+        return _statements(text) if text else []
 
 
 def _of(
@@ -211,6 +226,41 @@ def _text(statements: Sequence[dict[str, Any]]) -> str:
     if len(text) > _TEXT:
         raise too_much()
     return text
+
+
+def _statements(text: str) -> list[dict[str, Any]]:
+    statements: Any = json.loads(text)["Statement"]
+    return statements if isinstance(statements, list) else [statements]
+
+
+def _name(statement: dict[str, Any], at: int) -> str:
+    return repr(statement["Sid"]) if statement.get("Sid") else str(at + 1)
+
+
+def _conditions(statement: dict[str, Any], where: str) -> Iterator[str]:
+    """The conditions of an Allow, in words."""
+    if statement["Effect"] != "Allow":
+        return
+    for operator, keys in statement.get("Condition", {}).items():
+        for key, values in keys.items():
+            listed = values if isinstance(values, list) else [values]
+            shown = ", ".join(map(str, listed[:_MOST_VALUES]))
+            more = f" and {len(listed) - _MOST_VALUES} more" if len(listed) > _MOST_VALUES else ""
+            yield f"{operator} {key} {shown}{more} (of {where})"
+
+
+def _conditions_met(request: policy.Request, policies: policy.Policies) -> list[str]:
+    """Those of the identity policies' statements that allow the request."""
+    found: list[str] = []
+    for trace in policy.evaluate(request, policies).trace:
+        if trace.set != "identity":
+            continue
+        for named, one in zip(policies.identity or (), trace.policies, strict=True):
+            allowing = [each.index for each in one.statements if each.matched and each.effect == "Allow"]
+            statements = _statements(named.document.text) if allowing else []
+            for at in allowing:
+                found += _conditions(statements[at], f"statement {_name(statements[at], at)} of {named.name}")
+    return found
 
 
 def _counts(row: Decided) -> bool:

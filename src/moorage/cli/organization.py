@@ -127,7 +127,7 @@ async def _write(settings: Settings, document: str | None) -> None:
     audit = await AuditStore.open(settings)
     try:
         if document is None:
-            await record(audit, settings, "OrganizationDelete", concerned, {})
+            await record(audit, settings, "DeleteOrganization", concerned, {})
         else:
             await record(audit, settings, "PutOrganization", concerned, {"document": document})
     finally:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from moorage.cli import options, times
 from moorage.cli.client import stream
@@ -85,6 +86,8 @@ def _say(console: Console, made: dict[str, Any], identity: str | None) -> None:
     console.print(f"made from {made['requests']:,} allowed requests")
     if made["keptDenies"]:
         console.print(f"{made['keptDenies']} Deny statements of the policy in force are kept")
+    for condition in made["dropped"]:
+        console.print(Text(f"dropped: {condition}", "yellow"))
     for name in made["gone"]:
         console.print(f"[yellow]{name} used it and is no longer there: left out[/]")
     if made["tooLong"]:

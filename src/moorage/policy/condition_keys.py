@@ -35,6 +35,11 @@ class ConditionKey(NamedTuple):
         return self.name.endswith("/")
 
     @property
+    def may_be_absent(self) -> bool:
+        """Whether some requests have it and others, signed ones too, do not."""
+        return self.present not in {"always", _SIGNED, "there is a resource", NEVER}
+
+    @property
     def populated(self) -> bool:
         """Whether Moorage ever sets it."""
         return self.present != NEVER

@@ -372,3 +372,53 @@ def test_wildcards_that_aws_does_not_document_are_found(action: str, resource: s
 def test_wildcards_that_aws_documents_are_not_found(resource: str) -> None:
     found = lint(text(right(action="ecr:PutImage", resource=resource)), Kind.IDENTITY).findings
     assert not [each for each in found if each.code.startswith("WILDCARD")]
+
+
+@pytest.mark.parametrize(
+    ("effect", "condition", "found"),
+    [
+        ("Allow", {"StringNotEquals": {"aws:PrincipalTag/team": "x"}}, True),
+        ("Allow", {"StringNotLikeIfExists": {"aws:SourceIdentity": "x"}}, True),
+        ("Allow", {"ArnNotLike": {"aws:SourceArn": "arn:aws:ecr:*:*:repository/x"}}, True),
+        ("Deny", {"StringNotEquals": {"aws:PrincipalTag/team": "x"}}, False),
+        ("Allow", {"StringNotEquals": {"aws:PrincipalAccount": "444455556666"}}, False),
+        ("Allow", {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}, False),
+        ("Allow", {"ForAnyValue:StringNotEquals": {"aws:TagKeys": "x"}}, False),
+        ("Allow", {"StringNotEquals": {"aws:username": "x"}, "StringLike": {"aws:UserName": "*"}}, False),
+        ("Allow", {"StringNotEquals": {"aws:username": "x"}, "Null": {"aws:username": "false"}}, False),
+        ("Allow", {"StringNotEquals": {"aws:username": "x"}, "Null": {"aws:username": "true"}}, True),
+    ],
+)
+def test_negated_conditions_on_keys_that_may_be_absent(effect: str, condition: dict[str, Any], found: bool) -> None:
+    statement = {"Effect": effect, "Action": "ecr:ListImages", "Resource": "*", "Condition": condition}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    codes = {each.code for each in lint(text, Kind.IDENTITY).findings}
+    assert ("NEGATED_KEY_MAY_BE_ABSENT" in codes) is found
+
+
+@pytest.mark.parametrize(
+    ("kind", "condition", "found"),
+    [
+        (Kind.REPOSITORY, {"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}, True),
+        (Kind.REGISTRY, {"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-a1b2c3d4e5/r-ab12/*"}}, True),
+        (Kind.TRUST, {"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}, True),
+        (Kind.RCP, {"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}, False),
+        (Kind.REPOSITORY, {"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}, False),  # open to everyone
+        (
+            Kind.REPOSITORY,
+            {
+                "StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"},
+                "StringNotEquals": {"aws:PrincipalAccount": "111122223333"},
+            },
+            False,
+        ),
+    ],
+)
+def test_organization_wide_grants_that_go_past_boundaries(kind: Kind, condition: dict[str, Any], found: bool) -> None:
+    action = "sts:AssumeRole" if kind is Kind.TRUST else "ecr:BatchGetImage"
+    statement = {"Effect": "Allow", "Principal": "*", "Action": action, "Condition": condition}
+    if kind in {Kind.REGISTRY, Kind.RCP}:
+        statement["Resource"] = "*"
+    text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    codes = {each.code for each in lint(text, kind).findings}
+    assert ("ORGANIZATION_GRANT_SKIPS_BOUNDARIES" in codes) is found

@@ -92,7 +92,10 @@ _PRINCIPAL: Final = (
     Code("INVALID_ROLE_REFERENCE", _W, "Invalid role reference", "Name the role by its ARN, or remove it."),
     Code("REDUNDANT_PRINCIPAL", _S, "Redundant principal", "Remove it: another entry names it already."),
     Code(
-        "PUBLIC_PRINCIPAL", _SEC, "Open to everyone", "Name principals, or add a Condition such as aws:PrincipalOrgID."
+        "PUBLIC_PRINCIPAL",
+        _SEC,
+        "Open to everyone",
+        "Name principals, or add a Condition such as aws:PrincipalAccount.",
     ),
     Code("ALLOW_WITH_NOT_PRINCIPAL", _SEC, "Allow with NotPrincipal", "Use Principal instead."),
     Code(
@@ -109,6 +112,12 @@ _PRINCIPAL: Final = (
         _SEC,
         "Overbroad cross-account access",
         "List the actions that the other account needs; keep policy and administration out.",
+    ),
+    Code(
+        "ORGANIZATION_GRANT_SKIPS_BOUNDARIES",
+        _SEC,
+        "Organization-wide grant skips boundaries",
+        "Name the member accounts as principals, or except your own account by aws:PrincipalAccount.",
     ),
 )
 _ACTION: Final = (
@@ -191,6 +200,12 @@ _CONDITION: Final = (
         _SEC,
         "MFA key may be absent",
         "Use BoolIfExists: long-term keys have no aws:MultiFactorAuthPresent.",
+    ),
+    Code(
+        "NEGATED_KEY_MAY_BE_ABSENT",
+        _SEC,
+        "Negated condition on a key that may be absent",
+        'Add "Null": {"KEY": "false"}, or list the values that are allowed.',
     ),
 )
 _VARIABLE: Final = (

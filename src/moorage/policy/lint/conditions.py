@@ -46,6 +46,7 @@ def check(subject: Subject) -> Iterator[Finding]:
             yield from _key(subject, one, test, key)
             if key is not None:
                 yield from _fit(subject, one, test, key)
+                yield from _absent(subject, one, test, key)
             yield from _values(subject, test)
 
 
@@ -145,6 +146,27 @@ def _fit(subject: Subject, one: StatementElements, test: ConditionTest, key: Con
         yield subject.finding("TYPE_MISMATCH", test.operator_at, message, fix, key=True)
     if key.name.lower() == _MFA and base.name == "Bool":
         yield from _mfa(subject, one, test)
+
+
+def _absent(subject: Subject, one: StatementElements, test: ConditionTest, key: ConditionKey) -> Iterator[Finding]:
+    """A negated operator holds for requests without the key, so an Allow lets them in."""
+    base = test.operator.base
+    if one.effect != "Allow" or base is None or not base.negated or not key.may_be_absent:
+        return
+    if test.operator.qualifier or any(_needs(other, test.key) for other in one.tests):
+        return
+    message = f"{test.operator.text} holds for every request without {shown(test.key)}, and so allows it."
+    yield subject.finding("NEGATED_KEY_MAY_BE_ABSENT", test.at, message, key=True)
+
+
+def _needs(test: ConditionTest, key: str) -> bool:
+    """Whether no request without the key meets the test."""
+    operator = test.operator
+    if test.key.lower() != key.lower():
+        return False
+    if operator.base is None:
+        return {entry.text.lower() for entry in test.values} == {"false"}
+    return not (operator.base.negated or operator.if_exists or operator.qualifier == "ForAllValues:")
 
 
 def _shared(one: StatementElements, test: ConditionTest) -> bool:

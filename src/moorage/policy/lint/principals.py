@@ -37,6 +37,9 @@ _NARROWING: Final = frozenset(
     }
 )
 """Keys that tell who calls or from where."""
+_ORGANIZATION: Final = frozenset({"aws:principalorgid", "aws:principalorgpaths"})
+_WHO: Final = frozenset({"aws:principalaccount", "aws:principalarn", "aws:userid", "aws:username"})
+"""Keys by which a statement leaves some callers of an organization out, or names them."""
 _OF_SOURCE: Final = frozenset({"aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid", "aws:sourceorgpaths"})
 
 
@@ -54,6 +57,7 @@ def check(subject: Subject) -> Iterator[Finding]:
             yield from _negated(subject, one, principal)
         elif one.effect == "Allow":
             yield from _public(subject, one, principal)
+            yield from _organization(subject, one, principal)
             yield from _services(subject, one, principal)
             if subject.kind in OF_ECR:
                 yield from _other_accounts(subject, one, principal)
@@ -102,6 +106,23 @@ def _public(subject: Subject, one: StatementElements, principal: Listed) -> Iter
     if subject.kind is Kind.TRUST:
         message = "Everyone in every account may assume this role."
     yield subject.finding("PUBLIC_PRINCIPAL", everyone[0].at, message)
+
+
+def _organization(subject: Subject, one: StatementElements, principal: Listed) -> Iterator[Finding]:
+    """In the resource's own account a grant to `*` is a grant of its own, beside the caller's policies.
+
+    policy-engine.md §2.3, steps 5a and 7: identity policies, permissions boundaries and session policies are not asked.
+    """
+    everyone = [entry for entry in principal.entries if entry.text == "*" and entry.key == "AWS"]
+    keys = {test.key.lower() for test in one.tests}
+    by_organization = [test for test in one.tests if test.key.lower() in _ORGANIZATION and _narrows(test)]
+    if not everyone or not by_organization or keys & _WHO:
+        return
+    whose = f"account {subject.account}" if subject.account else "the account that owns it"
+    message = (
+        f"In {whose} this grant needs no identity policy, and goes past permissions boundaries and session policies."
+    )
+    yield subject.finding("ORGANIZATION_GRANT_SKIPS_BOUNDARIES", everyone[0].at, message)
 
 
 def _narrows(test: ConditionTest) -> bool:

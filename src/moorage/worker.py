@@ -9,6 +9,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -30,6 +31,9 @@ _COLLECT_AFTER = (2_000, 10, 100_000)
 """New objects, and younger collections, after which cycles are looked for. A request makes none (`tests/bounds`), so
 collections are insurance. A young one looks at 20,000 objects at most, in less than 20 ms. A full one looks at all that
 is cached, which stops a worker with full caches for 175 ms: it comes after two billion objects more than were freed."""
+_SWITCH_AFTER: Final = 0.001
+"""Seconds after which a thread gives up Python's lock to another that waits for it. While a thread reads a long file,
+the event loop waits that long, and not Python's 5 ms, after each statement of SQLite."""
 _BUFFER: Final = 1 << 20
 """Bytes that HTTP/1.1 reads at a time. Its headers may have as many before they are refused here; `api/visit.py` takes
 fewer. With buffers of 64 KiB a large push takes half as much processor time again."""
@@ -66,6 +70,7 @@ def work(settings: Settings, listener: socket.socket, connections: int, ready: R
     gc.collect()
     gc.freeze()  # modules and classes stay: no collection needs to look at them again
     gc.set_threshold(*_COLLECT_AFTER)
+    sys.setswitchinterval(_SWITCH_AFTER)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_live(application, busy or application, settings, listener, connections, ready, supervisor))
 

@@ -47,10 +47,12 @@ from moorage.identity.identity import Identity, make_identity
 from moorage.identity.oidc import Issuers, read_issuers
 from moorage.jobs.sweep import Sweep
 from moorage.locations import Locations
+from moorage.registry.readiness import Readiness
 from moorage.registry.registry import Registry, make_registry
 from moorage.sealing import Sealer, sealer_of
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
+from moorage.store.checking import problems_of_database
 from moorage.store.metadata import measuring, reset
 from moorage.store.metadata.audit import AuditStore
 from moorage.store.metadata.database import Database
@@ -205,6 +207,7 @@ async def start(settings: Settings) -> Running:
                 OrganizationDesk(identity.organizations, access, settings),
                 Reach(identity, registry, access, policy_check, settings),
                 Generator(records, replays, policy_check),
+                Readiness(database, settings.data / "blobs"),
             )
         ),
         faults=faults if settings.dev else None,
@@ -289,6 +292,13 @@ class Application:
     async def start(self) -> None:
         """Open the stores and begin what runs by itself. SettingError when the settings or the data do not allow it."""
         self._running = await start(self._settings)
+
+    def check_data(self) -> None:
+        """Look for damage in the database file, in this thread and while serving. What is found is logged."""
+        if self._settings.database_url is None:
+            path = self._settings.data / "moorage.db"
+            for found in problems_of_database(path, quick=True):
+                _log.error("the database is damaged", file=str(path), problem=found.problem, repair=found.repair)
 
     async def stop(self) -> None:
         """Write what waits to be written, and close the stores."""

@@ -15,7 +15,7 @@ from moorage.settings import SettingError
 _PRIVATE = 0o077
 """The bits of group and others."""
 _OURS = re.compile(
-    r"(?:moorage|audit)\.db(?:-wal|-shm|-journal|\.lock)?|blobs|tmp|reserve"
+    r"(?:moorage|audit)\.db(?:\.damaged-\w+)?(?:-wal|-shm|-journal|\.lock)?|blobs|tmp|reserve"
     r"|sealing\.key|credentials|registry\.json|\.(?:sealing\.key|credentials|registry\.json)\..+"
 )
 _OF_THE_FILE_SYSTEM = "lost+found"

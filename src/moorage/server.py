@@ -17,10 +17,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from moorage import data_directory, logs
 from moorage.settings import Settings
+from moorage.store.metadata.audit_file import set_aside_damaged
 from moorage.supervisor import Supervisor
 from moorage.worker import BACKLOG, work
+
+_log = structlog.get_logger()
 
 _FILES: Final = 65_536
 """Open files that the server asks for at most."""
@@ -89,11 +94,15 @@ def run(settings: Settings, *, on_start: Callable[[Settings], None] = lambda set
     settings = dataclasses.replace(settings, port=listener.getsockname()[1])
     data_directory.prepare(settings.data)
     logs.configure(settings.log_format)
+    if settings.database_url is None:
+        aside = set_aside_damaged(settings.data / "audit.db")
+        if aside is not None:
+            _log.error("the audit record is damaged: it was renamed, and a new one begins", renamed_to=str(aside))
     connections = min(settings.connections, raise_open_files() // 2)  # the other half is for files and databases
     metrics_directory = _share_metrics(settings)
     try:
         status = Supervisor(
-            lambda ready, supervisor: work(settings, listener, connections, ready, supervisor),
+            lambda *of_worker: work(settings, listener, connections, *of_worker),
             settings.workers,
             settings.shutdown_seconds,
             on_ready=lambda: on_start(settings),

@@ -51,10 +51,10 @@ class _Worker:
 
 
 class Supervisor:
-    """Runs `work(ready, pipe)` in `workers` processes until it is told to end.
+    """Runs `work(number, ready, pipe)` in `workers` processes until it is told to end.
 
-    `work` calls `ready` once it answers requests. What it returns is the exit status of its process. The pipe is at its
-    end of file as soon as the supervisor is gone.
+    Workers are numbered from 0. `work` calls `ready` once it answers requests. What it returns is the exit status of
+    its process. The pipe is at its end of file as soon as the supervisor is gone.
 
     `on_ready` is called once, when the first worker is ready; the others start then. `on_ending` is called when the
     server begins to end, and `on_end` with the id of each process that has ended. `check` is called before workers are
@@ -63,7 +63,7 @@ class Supervisor:
 
     def __init__(
         self,
-        work: Callable[[Ready, socket.socket], int],
+        work: Callable[[int, Ready, socket.socket], int],
         workers: int,
         shutdown_seconds: float,
         *,
@@ -239,14 +239,19 @@ class Supervisor:
         supervisor = os.getpid()
         pid = os.fork()
         if not pid:
-            self._be_worker(supervisor, ours, theirs, blocked)
+            self._be_worker(number, supervisor, ours, theirs, blocked)
         worker = self._workers[pid] = _Worker(number, pid, ours, time.monotonic())
         theirs.close()
         self._selector.register(ours, selectors.EVENT_READ, worker)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def _be_worker(
-        self, supervisor: int, ours: socket.socket, theirs: socket.socket, blocked: set[int | signal.Signals]
+        self,
+        number: int,
+        supervisor: int,
+        ours: socket.socket,
+        theirs: socket.socket,
+        blocked: set[int | signal.Signals],
     ) -> NoReturn:
         """In the child: leave behind what is the supervisor's, work, and end."""
         status = 1
@@ -261,7 +266,7 @@ class Supervisor:
             self._selector.close()
             _end_with(supervisor)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            status = self._work(lambda: theirs.sendall(b"r"), theirs)
+            status = self._work(number, lambda: theirs.sendall(b"r"), theirs)
         except BaseException:  # noqa: BLE001 - whatever it is, it must not run on in the supervisor's code
             _log.exception("worker failed")
         finally:

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -47,7 +48,9 @@ _CANCEL_SECONDS: Final = 2.0
 _log = structlog.get_logger()
 
 
-def work(settings: Settings, listener: socket.socket, connections: int, ready: Ready, supervisor: socket.socket) -> int:
+def work(
+    settings: Settings, listener: socket.socket, connections: int, number: int, ready: Ready, supervisor: socket.socket
+) -> int:
     """Serve requests that come to `listener`, `connections` at most at a time. Return the exit status.
 
     `ready` is called when requests are answered. The process ends when `supervisor` is at its end of file.
@@ -72,7 +75,9 @@ def work(settings: Settings, listener: socket.socket, connections: int, ready: R
     gc.set_threshold(*_COLLECT_AFTER)
     sys.setswitchinterval(_SWITCH_AFTER)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_live(application, busy or application, settings, listener, connections, ready, supervisor))
+        return runner.run(
+            _live(application, busy or application, settings, listener, connections, number, ready, supervisor)
+        )
 
 
 async def _live(
@@ -81,6 +86,7 @@ async def _live(
     settings: Settings,
     listener: socket.socket,
     connections: int,
+    number: int,
     ready: Ready,
     supervisor: socket.socket,
 ) -> int:
@@ -102,6 +108,8 @@ async def _live(
     loop.add_signal_handler(RETIRE, ending.set)
     server = _NativeServer(answering, settings, listener, connections)
     ready()
+    if number == 0:  # a thread of its own, which holds nothing up when the server ends
+        threading.Thread(target=application.check_data, name="check", daemon=True).start()
     await ending.wait()
     server.stop()
     await _finish(server, hurrying, settings.shutdown_seconds)

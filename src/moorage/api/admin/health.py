@@ -1,6 +1,7 @@
 """Whether the server serves, and its metrics. Nobody signs these."""
 
 import ipaddress
+from collections.abc import Mapping
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -11,7 +12,11 @@ from moorage.api.authorization import UNAUTHENTICATED
 
 @ADMIN.operation("/_moorage/ready", method="GET", action=UNAUTHENTICATED, any_host=True)
 async def ready(call: Call, request: None) -> Response:
-    return JSONResponse({"status": "ready"})
+    """503 unless the database and the disk of the blobs can be written. A full disk is no reason: pulls work."""
+    found = await call.services.readiness.check()
+    is_ready = all(found[name] == "ok" for name in ("metadata", "blobs")) or _is_full(found)
+    status = "ready" if is_ready else "unavailable"
+    return JSONResponse({"status": status, "checks": dict(found)}, 200 if is_ready else 503)
 
 
 @ADMIN.operation("/_moorage/health", method="GET", action=UNAUTHENTICATED, any_host=True)
@@ -28,6 +33,11 @@ async def exposed(call: Call, request: None) -> Response:
         return PlainTextResponse("metrics are for loopback only; see MOORAGE_METRICS_PUBLIC\n", 403)
     await services.measure()
     return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+
+
+def _is_full(found: Mapping[str, str]) -> bool:
+    """Whether only room on a disk of ours is missing."""
+    return found["space"] == "full" and "failed" not in found.values()
 
 
 def _is_loopback(address: str) -> bool:

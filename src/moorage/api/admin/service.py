@@ -22,6 +22,7 @@ from moorage.api.faults import Faults
 from moorage.api.visit import Visits
 from moorage.clock import Clock
 from moorage.identity.identity import Identity
+from moorage.registry.readiness import Readiness
 from moorage.registry.registry import Registry
 from moorage.settings import Settings
 
@@ -57,6 +58,7 @@ class AdminServices:
     organization: OrganizationDesk
     reach: Reach
     generator: Generator
+    readiness: Readiness
     replaying: asyncio.Semaphore = field(default_factory=_places)
     generating: asyncio.Semaphore = field(default_factory=_places)
     applying: Turns = field(default_factory=Turns)

@@ -1,0 +1,135 @@
+"""Databases that are damaged, and those that cannot be written: the server says so, and is not ready."""
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.plane import Plane
+from tests.running import RunningServer
+
+_PATIENCE = 20.0
+
+
+@contextmanager
+def serving(data: Path) -> Iterator[RunningServer]:
+    server = RunningServer(data, "--log-format", "json").start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The data of a registry with an image in it, whose server has ended."""
+    with serving(tmp_path / "data") as server:
+        Plane(server).push("kept", "v1", b"content")
+    return tmp_path / "data"
+
+
+def ready(server: RunningServer) -> tuple[int, dict[str, Any]]:
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+    try:
+        connection.request("GET", "/_moorage/ready")
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + _PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.1)
+
+
+def events(server: RunningServer) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+
+
+@pytest.mark.parametrize("damage", [b"no database" * 1000, b""], ids=["foreign", "header kept"])
+def test_a_damaged_audit_record_is_set_aside(data: Path, damage: bytes) -> None:
+    audit = data / "audit.db"
+    whole = audit.read_bytes()
+    audit.write_bytes(damage or whole[:100] + os.urandom(len(whole) - 100))
+    with serving(data) as server:
+        plane = Plane(server)
+        assert plane.pull("kept", "v1")
+        plane.push("kept", "v2", b"more")
+        assert server.client("ecr").describe_repositories()["repositories"]
+    kept = [file for file in data.glob("audit.db.damaged-*") if not file.name.endswith(("-wal", "-shm"))]
+    assert len(kept) == 1
+    told = [line for line in events(server) if "audit record is damaged" in line["event"]]
+    assert [line["renamed_to"] for line in told] == [str(kept[0])]
+
+
+def test_a_whole_audit_record_stays(data: Path) -> None:
+    before = rows(data)
+    with serving(data):
+        pass
+    assert not list(data.glob("audit.db.damaged-*"))
+    assert rows(data) >= before > 0
+
+
+def rows(data: Path) -> int:
+    with sqlite3.connect(data / "audit.db") as connection:
+        return int(connection.execute("SELECT count(*) FROM events").fetchone()[0])
+
+
+def test_damage_in_the_metadata_is_logged_at_the_start(data: Path) -> None:
+    file = data / "moorage.db"
+    with sqlite3.connect(file) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'history_of_tags'").fetchone()
+        page = (
+            page
+            or connection.execute(
+                "SELECT rootpage FROM sqlite_master WHERE type = 'index' ORDER BY rootpage DESC LIMIT 1"
+            ).fetchone()
+        )
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+    connection.close()
+    with file.open("r+b") as opened:
+        opened.seek((page[0] - 1) * size)
+        opened.write(b"\xff" * size)
+    server = RunningServer(data, "--log-format", "json").start()
+    try:
+        wait_for(lambda: any(line["event"] == "the database is damaged" for line in events(server)))
+    finally:
+        server.stop()
+
+
+def test_a_server_whose_database_cannot_be_used_is_not_ready(data: Path) -> None:
+    with serving(data) as server:
+        assert ready(server) == (200, {"status": "ready", "checks": {"metadata": "ok", "blobs": "ok", "space": "ok"}})
+        holder = sqlite3.connect(data / "moorage.db", isolation_level=None)
+        try:
+            holder.execute("BEGIN IMMEDIATE")  # of another program: nothing can be written any more
+            wait_for(lambda: ready(server)[0] == 503)
+            _, said = ready(server)
+            assert said["status"] == "unavailable"
+            assert said["checks"]["metadata"] == "failed"
+            holder.execute("ROLLBACK")
+            wait_for(lambda: ready(server)[0] == 200)
+        finally:
+            holder.close()
+        states = [line["state"] for line in events(server) if line["event"] == "readiness changed"]
+        assert states == ["failed", "ok"]
+
+
+def test_a_server_whose_blobs_cannot_be_written_is_not_ready(data: Path) -> None:
+    with serving(data) as server:
+        (data / "blobs").rename(data / "elsewhere")
+        wait_for(lambda: ready(server)[0] == 503)
+        assert ready(server)[1]["checks"]["blobs"] == "failed"
+        (data / "elsewhere").rename(data / "blobs")
+        wait_for(lambda: ready(server)[0] == 200)

@@ -2,13 +2,17 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
+from moorage.access.audit import Event
+from moorage.settings import Settings
 from moorage.store.metadata.tables import outbox, tag_history
 from tests.api.oci.client import Answer
 from tests.api.oci.conftest import INDEX, MakePlane, Plane, ref, sha256
+from tests.inside import inside
 
 
 async def push(plane: Plane, text: bytes, *tags: str, digest: str = "", more: str = "") -> Answer:
@@ -135,3 +139,27 @@ async def test_profile_aws_ignores_the_parameter(aws: Plane) -> None:
     assert pushed.status == 201
     assert "oci-tag" not in pushed.headers
     assert await tagged(aws) == {}
+
+
+async def test_the_record_names_the_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with inside(Settings(mode="dev", data=tmp_path / "data")) as registry:
+        running = registry.application._running
+        assert running is not None
+        noted: list[Event] = []
+        note = running.parts.recorder.note
+
+        def noting(event: Event) -> str:
+            noted.append(event)
+            return note(event)
+
+        monkeypatch.setattr(running.parts.recorder, "note", noting)
+        plane = await registry.plane()
+        index = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}).encode()
+        digest = sha256(index)
+        pushed = await plane("PUT", f"/v2/app/manifests/{digest}?tag=a&tag=b", index, content_type=INDEX)
+        assert pushed.status == 201
+        (event,) = (each for each in noted if each.name == "PutImage")
+        assert json.loads(event.request)["imageDigest"] == digest
+        assert json.loads(event.request)["imageTags"] == ["a", "b"]
+        image_id = json.loads(event.response)["image"]["imageId"]
+        assert image_id == {"imageDigest": digest, "imageTags": ["a", "b"]}

@@ -300,18 +300,35 @@ class Sweep:
             await self._transaction(work)
 
     async def _detach_unused_layers(self) -> None:
-        """End memberships that no manifest, living or in the trash, has used for the period of grace."""
-        before = self._before(self._settings.blob_grace_seconds)
+        """End memberships that no manifest, living or in the trash, has used for the period of grace.
+
+        A push may take longer than that. While something is added to an upload of the repository, its layers that wait
+        for their manifest are renewed before they expire: searches are half a period apart.
+        """
+        grace = self._settings.blob_grace_seconds
+        times = layer_rows.Times(expired=self._before(grace), old=self._before(grace / 4))
         after = (0, "")
-        while page := await self._page_of_layers(after, before):
+        while page := await self._page_of_layers(after, times):
             after = page[-1][:2]
-            unused = [(repository_id, digest) for repository_id, digest, unused in page if unused]
+            unused = [(repository_id, digest) for repository_id, digest, use in page if use == "unused"]
             if unused:
-                await self._detach(unused, before)
+                await self._detach(unused, times.expired)
+            awaited = [(repository_id, digest) for repository_id, digest, use in page if use == "awaited"]
+            if awaited:
+                await self._renew_layers(awaited)
             await asyncio.sleep(0)
 
-    async def _page_of_layers(self, after: tuple[int, str], before: float) -> list[tuple[int, str, bool]]:
-        return await self._db.read(lambda conn: layer_rows.page(conn, after, BATCH, before))
+    async def _page_of_layers(
+        self, after: tuple[int, str], times: layer_rows.Times
+    ) -> list[tuple[int, str, layer_rows.Use]]:
+        return await self._db.read(lambda conn: layer_rows.page(conn, after, BATCH, times))
+
+    async def _renew_layers(self, awaited: list[tuple[int, str]]) -> None:
+        def work(conn: Connection) -> None:
+            for repository_id, digest in awaited:
+                layer_rows.renew(conn, repository_id, digest, self._clock.now())
+
+        await self._db.transaction(work, long=True, by_row=True)
 
     async def _detach(self, unused: list[tuple[int, str]], before: float) -> None:
         def work(conn: Connection) -> None:

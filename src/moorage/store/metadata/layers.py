@@ -1,13 +1,32 @@
 """Statements about layers: which blob belongs to which repository."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Exists, bindparam, delete, exists, func, insert, select, update
 
 from moorage.names import RepositoryRef
 from moorage.store.metadata.statement import Change, Query
-from moorage.store.metadata.tables import blob_contents, blobs, layers, manifest_references, manifests, repositories
+from moorage.store.metadata.tables import (
+    blob_contents,
+    blobs,
+    layers,
+    manifest_references,
+    manifests,
+    repositories,
+    uploads,
+)
+
+Use = Literal["used", "awaited", "unused"]
+"""Whether a layer is still needed: `awaited` by a push that is under way, whose manifest is still to come."""
+
+
+class Times(NamedTuple):
+    """When a layer that no manifest references counts as old, and before that, when it expires."""
+
+    expired: float
+    old: float
+
 
 _SHOWN = layers.c.deleted_at.is_(None)
 _REFERENCED = exists().where(
@@ -162,11 +181,17 @@ def holders(conn: Connection, ref: RepositoryRef, digest: str, limit: int) -> li
     return list(conn.execute(statement).scalars())
 
 
-def page(conn: Connection, after: tuple[int, str], limit: int, before: float) -> list[tuple[int, str, bool]]:
-    """The next layers after (repository id, digest): both, and whether it was added before `before` for nothing."""
+def page(conn: Connection, after: tuple[int, str], limit: int, times: Times) -> list[tuple[int, str, Use]]:
+    """The next layers after (repository id, digest): both, and whether the repository still needs the layer."""
     repository_id, digest = after
     rows = conn.execute(
-        select(layers.c.repository_id, layers.c.digest, layers.c.added_at, _REFERENCED.label("referenced"))
+        select(
+            layers.c.repository_id,
+            layers.c.digest,
+            layers.c.added_at,
+            _REFERENCED.label("referenced"),
+            _pushed_to(times.expired).label("pushed_to"),
+        )
         .where(
             layers.c.repository_id >= repository_id,
             (layers.c.repository_id > repository_id) | (layers.c.digest > digest),
@@ -174,16 +199,39 @@ def page(conn: Connection, after: tuple[int, str], limit: int, before: float) ->
         .order_by(layers.c.repository_id, layers.c.digest)
         .limit(limit)
     )
-    return [(row.repository_id, row.digest, not row.referenced and row.added_at < before) for row in rows]
+    return [(row.repository_id, row.digest, _use(row, times)) for row in rows]
+
+
+def _use(row: Any, times: Times) -> Use:
+    if row.referenced or row.added_at >= times.old:
+        return "used"
+    if row.pushed_to:
+        return "awaited"
+    return "unused" if row.added_at < times.expired else "used"
+
+
+def _pushed_to(since: float) -> Exists:
+    """An upload to the layer's repository is under way, to which something has been added since `since`."""
+    return exists().where(uploads.c.repository_id == layers.c.repository_id, uploads.c.updated_at >= since)
+
+
+def renew(conn: Connection, repository_id: int, digest: str, at: float) -> None:
+    """Count the layer as added at `at`, so that it is kept for another period of grace."""
+    here = (layers.c.repository_id == repository_id, layers.c.digest == digest)
+    conn.execute(update(layers).where(*here).values(added_at=at))
 
 
 def detach_unused(conn: Connection, repository_id: int, digest: str, before: float) -> bool:
-    """Detach the layer if no manifest, living or in the trash, references it and it was added before `before`.
+    """Detach the layer if it was added before `before` and neither a manifest nor a push needs it.
 
-    Returns whether it was detached.
+    Manifests in the trash count. Returns whether it was detached.
     """
     statement = delete(layers).where(
-        layers.c.repository_id == repository_id, layers.c.digest == digest, layers.c.added_at < before, ~_REFERENCED
+        layers.c.repository_id == repository_id,
+        layers.c.digest == digest,
+        layers.c.added_at < before,
+        ~_REFERENCED,
+        ~_pushed_to(before),
     )
     return bool(conn.execute(statement).rowcount)
 

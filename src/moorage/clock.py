@@ -6,14 +6,24 @@ import time
 class Clock:
     """Wall-clock time in seconds since the Unix epoch, shifted by an offset that dev mode may set."""
 
-    __slots__ = ("offset",)
+    __slots__ = ("began_at", "began_elapsed", "offset")
 
     def __init__(self, offset: float = 0.0) -> None:
         self.offset = offset
+        self.began_at = time.time() + offset
+        """When this clock was made: `now` and `elapsed` of that moment."""
+        self.began_elapsed = time.monotonic() + offset
 
     def now(self) -> float:
         """Seconds since the Unix epoch, with fraction."""
         return time.time() + self.offset
+
+    def elapsed(self) -> float:
+        """Seconds since an unknown moment. Unlike `now` it does not jump when the machine's clock is set.
+
+        What dev mode sets counts as time that passes.
+        """
+        return time.monotonic() + self.offset
 
     def set(self, now: float) -> None:
         """From here on the clock runs on from `now` (seconds since the epoch)."""

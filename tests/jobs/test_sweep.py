@@ -184,6 +184,7 @@ async def test_leftovers_without_a_row_go_after_two_looks(bench: Bench) -> None:
 
 
 async def test_expired_sessions_and_old_events_go(bench: Bench) -> None:
+    _later(bench, 8.5 * DAY)
     now = bench.clock.now()
 
     def prepare(conn: Connection) -> None:

@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
+from moorage.jobs.elapsed import ElapsedTime, Observed
 from moorage.registry.images import Images
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore, Leftover
@@ -42,7 +43,7 @@ _log = structlog.get_logger(__name__)
 class _Suspect(NamedTuple):
     """A leftover that no row knows: perhaps the bytes of a push whose row is still to come."""
 
-    since: float
+    since: float  # by `Clock.elapsed`
     modified_at: float  # by the machine's clock; when it changes, somebody is writing
 
 
@@ -57,6 +58,16 @@ class Sweep:
         self._settings = settings
         self._suspects: dict[tuple[str, str], _Suspect] = {}
         self._searched_at: float | None = None
+        longest = max(
+            settings.trash_seconds,
+            settings.audit_seconds,
+            settings.outbox_seconds,
+            settings.blob_grace_seconds,
+            2 * settings.upload_seconds,
+            EXPIRED_SESSION_SECONDS,
+        )
+        self._elapsed = ElapsedTime(db, clock, longest)
+        self._observed = Observed(0.0, [])
         self._reserve = Reserve(settings.data)
 
     async def run_forever(self) -> None:
@@ -78,6 +89,7 @@ class Sweep:
         Every step is tried, so that one that fails does not keep the others from making room. Raises an ExceptionGroup
         of what failed.
         """
+        self._observed = await self._elapsed.observe()
         steps = [
             self._images.flush_pulls,
             self._end_uploads,
@@ -87,7 +99,7 @@ class Sweep:
             self._drop_events,
         ]
         if search:
-            self._searched_at = self._clock.now()
+            self._searched_at = self._clock.elapsed()
             steps += [
                 self._destroy_surplus_images,
                 self._drop_histories,
@@ -114,10 +126,11 @@ class Sweep:
     def _search_is_due(self) -> bool:
         if self._searched_at is None:
             return True
-        return self._clock.now() - self._searched_at >= self._settings.blob_grace_seconds / 2
+        return self._clock.elapsed() - self._searched_at >= self._settings.blob_grace_seconds / 2
 
     def _before(self, seconds: float) -> float:
-        return self._clock.now() - seconds
+        # Zero marks what goes with the next sweep, however little time has passed.
+        return max(self._observed.before(seconds), 1.0)
 
     async def _end_uploads(self) -> None:
         before = self._before(self._settings.upload_seconds)
@@ -394,7 +407,7 @@ class Sweep:
             return known | {("object", name) for name in blob_rows.object_keys(conn, objects)}
 
         known = await self._db.read(work) if batch else set()
-        now = self._clock.now()
+        now = self._clock.elapsed()
         suspects: dict[tuple[str, str], _Suspect] = {}
         for each in batch:
             name = (each.kind, each.name)

@@ -303,6 +303,14 @@ account_settings = Table(
     Column("value", Text, nullable=False),
 )
 
+observed_clock = Table(  # one row, see `jobs/elapsed.py`
+    "observed_clock",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("seen_at", Float, nullable=False),
+    Column("gaps", Text, nullable=False),  # JSON: [[beginning, end], …]
+)
+
 outbox = Table(  # events of state changes, written in the same transaction; jobs deliver them
     "outbox",
     metadata,

@@ -1,0 +1,93 @@
+"""How much time has really passed, so that nothing expires because the clock jumps forwards.
+
+Rows carry the time of the machine's clock. Time counts as passed only while a server saw it pass: between two looks at
+the clock, as much as the monotonic clock says, which nobody can set. The rest is a gap: a jump of the clock, the
+machine's sleep, or the time in which no server ran. Gaps are stored, so all workers know them, after a restart too.
+
+What is to be kept for an hour is therefore kept until a server has run for an hour, whatever the clock did.
+"""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from moorage.clock import Clock
+from moorage.store.metadata import observed_clock as rows
+from moorage.store.metadata.database import Database
+
+JUMP_SECONDS = 60.0
+"""A gap shorter than this counts as time that passed: a quick restart, a correction of the clock."""
+MOST_GAPS = 500
+"""Gaps that are stored. Beyond them the two with the least time between become one, and that time does not count."""
+
+Gap = tuple[float, float]
+
+
+class Observed(NamedTuple):
+    """A look at the clock, and the gaps before it."""
+
+    now: float
+    gaps: list[Gap]
+
+    def before(self, seconds: float) -> float:
+        """The time by the clock since which `seconds` have passed; negative when a gap reaches further back."""
+        edge, left = self.now, seconds
+        for began, ended in sorted(self.gaps, key=lambda gap: gap[1], reverse=True):
+            if ended > self.now:
+                continue  # of a server whose clock is ahead of ours, or was
+            if ended < edge:
+                if edge - ended >= left:
+                    break
+                left -= edge - ended
+            edge = min(edge, began)
+        return edge - left
+
+
+class ElapsedTime:
+    """Looks at the clock for one server process, and stores the gaps."""
+
+    def __init__(self, db: Database, clock: Clock, longest: float) -> None:
+        """`longest`: seconds that anything is kept for; gaps that are longer ago are forgotten."""
+        self._db = db
+        self._clock = clock
+        self._longest = longest
+        self._last = (clock.began_at, clock.began_elapsed)
+        self._is_first = True
+
+    async def observe(self) -> Observed:
+        """Look at the clock."""
+        now, elapsed = self._clock.now(), self._clock.elapsed()
+        last_now, last_elapsed = self._last
+        expected = last_now + elapsed - last_elapsed
+        is_first = self._is_first
+
+        def work(conn: Connection) -> Observed:
+            record = rows.find(conn)
+            gaps = [] if record is None else record.gaps
+            seen_at = 0.0 if record is None else record.seen_at
+            # Later on this process knows that it has run since it looked last, whatever others with other clocks saw.
+            if is_first and last_now - seen_at > JUMP_SECONDS:
+                gaps.append((seen_at, last_now))
+            if now - expected > JUMP_SECONDS and not any(_is_same(gap, (expected, now)) for gap in gaps):
+                gaps.append((expected, now))
+            oldest = Observed(now, gaps).before(self._longest)
+            gaps = _at_most([gap for gap in gaps if gap[1] > oldest], MOST_GAPS)
+            rows.save(conn, now, gaps)
+            return Observed(now, gaps)
+
+        observed = await self._db.transaction(work, durable=False, frees=True)
+        self._last, self._is_first = (now, elapsed), False
+        return observed
+
+
+def _is_same(one: Gap, other: Gap) -> bool:
+    """Whether two workers saw the same jump."""
+    return all(abs(a - b) <= JUMP_SECONDS for a, b in zip(one, other, strict=True))
+
+
+def _at_most(gaps: list[Gap], most: int) -> list[Gap]:
+    gaps = sorted(gaps)
+    while len(gaps) > most:
+        number = min(range(len(gaps) - 1), key=lambda n: gaps[n + 1][0] - gaps[n][1])
+        gaps[number : number + 2] = [(gaps[number][0], max(gaps[number][1], gaps[number + 1][1]))]
+    return gaps

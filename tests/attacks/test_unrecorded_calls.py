@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from moorage.api.admin.operation import ADMIN
 from moorage.identity.entity import USER
 from moorage.identity.identity import Identity
 from moorage.names import AccountId
@@ -76,5 +77,5 @@ async def test_a_body_that_cannot_be_read(server: Inside, path: str, body: bytes
     signer = await administrator(running.parts.identity)
     answer = await call(server, signer, path, body)
     assert (answer.status, json.loads(answer.body)["__type"].rpartition("#")[2]) == (400, "SerializationException")
-    name = "".join(map(str.capitalize, path.split("/")))
+    (name,) = (each.event for each in ADMIN.all if each.path == f"/_moorage/{path}")
     assert (name, "SerializationException") in await recorded(server, signer)

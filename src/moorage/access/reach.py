@@ -99,7 +99,8 @@ def access_arn(account: str) -> str:
 class Reach:
     """Answers from what is kept here, by the engine that decides requests.
 
-    The door decides who may ask: `READ_ACCESS` on the repository, or on `access_arn` of the account.
+    The door decides who may ask: `READ_ACCESS` on the repository, or on `access_arn` of the account. `everywhere`: for
+    whoever runs the machine. Then the users, roles and policies of every account that is kept here are shown.
     """
 
     def __init__(
@@ -109,12 +110,15 @@ class Reach:
         access: Access,
         policy_check: RepositoryPolicyCheck,
         settings: Settings,
+        *,
+        everywhere: bool = False,
     ) -> None:
         self._identity = identity
         self._registry = registry
         self._access = access
         self._check = policy_check
         self._settings = settings
+        self._everywhere = everywhere
 
     async def of_repository(
         self,
@@ -137,7 +141,8 @@ class Reach:
             _, old = await self._place(*before)
         documents = await self._documents(at, place, old)
         filled, page = Matrix(given), _Page(compares=old is not None)
-        async for position, person in self._people(at, ref.account, documents, after):
+        accounts = await self._accounts(ref.account)
+        async for position, person in self._people(at, accounts, documents, after):
             around = await self._around(at, person, place)
             row = filled.row(person, place, around)
             past = None if old is None else filled.row(person, old, around)
@@ -167,6 +172,11 @@ class Reach:
                 await asyncio.sleep(0)
             after = names[-1]
         return page.answer()
+
+    async def _accounts(self, owner: AccountId) -> list[AccountId]:
+        """The accounts whose users, roles and policies the asker may know; that of the repository first."""
+        others = await self._identity.accounts.known() if self._everywhere else []
+        return list(dict.fromkeys((owner, *others)))
 
     async def _place(self, ref: RepositoryRef, version: Version) -> tuple[Epoch, Place]:
         """The authorisation epoch, and the repository with that policy."""
@@ -214,27 +224,34 @@ class Reach:
         return list(found.values())
 
     async def _people(
-        self, at: Epoch, owner: AccountId, documents: Sequence[policy.Document], after: str
+        self, at: Epoch, accounts: Sequence[AccountId], documents: Sequence[policy.Document], after: str
     ) -> AsyncIterator[tuple[str, Person]]:
-        """Everybody who has a row, with the position behind it: the owner's users and roles, then all others."""
-        section, _, name = after.partition("/")
-        for directory, kind in ((self._identity.users, "user"), (self._identity.roles, "role")):
-            if section in {"", kind}:
-                async for entity in directory.each(owner, "/", after=name):
-                    yield f"{kind}/{entity.name.lower()}", await self._of_entity(entity)
-                section = name = ""
+        """Everybody who has a row, with the position behind it: users and roles of the accounts, then all others."""
+        section, _, name = after.rpartition("/")
+        directories = (("user", self._identity.users), ("role", self._identity.roles))
+        for account in accounts:
+            for kind, directory in directories:
+                here = f"{account}/{kind}"
+                if section in {"", here}:
+                    async for entity in directory.each(account, "/", after=name):
+                        yield f"{here}/{entity.name.lower()}", await self._of_entity(entity)
+                    section = name = ""
         begin = int(name) if name.isascii() and name.isdigit() else 0
-        for number, person in enumerate(await self._others(at, owner, documents), 1):
+        for number, person in enumerate(await self._others(at, accounts, documents), 1):
             if number > begin:
                 yield f"other/{number}", person
 
-    async def _others(self, at: Epoch, owner: AccountId, documents: Sequence[policy.Document]) -> list[Person]:
+    async def _others(
+        self, at: Epoch, accounts: Sequence[AccountId], documents: Sequence[policy.Document]
+    ) -> list[Person]:
         """Everyone else who has a row: principals that policies name, and the other accounts of the organization."""
-        named = [each for each in await self._named_by_id(documents) if each.account != owner]
+        owner = accounts[0]
+        named = [each for each in await self._named_by_id(documents) if each.account not in accounts]
         rows = [await self._known_to(owner, entity) for entity in named]
+        rows += [people.account_root(each) for each in accounts[1:]]
         for each in people.named_in(documents, owner):
-            if each.principal.account != owner:
-                rows.append(_seen_from(owner, each))
+            if each.principal.account not in accounts:
+                rows.append(self._seen_from(owner, each))
             elif each.kind == "session":
                 rows.append(await self._of_session(each))
             elif each.kind not in {"user", "role"} or await self._kept(each.name) is None:
@@ -303,16 +320,18 @@ class Reach:
 
     async def _known_to(self, owner: AccountId, entity: Entity) -> Person:
         """A user or role; of another account no more than its name, though it is kept here."""
-        if entity.account == owner:
+        if self._everywhere or entity.account == owner:
             return await self._of_entity(entity)
-        return _seen_from(owner, people.only_named(entity.arn, principal_of_entity(entity)))
+        return self._seen_from(owner, people.only_named(entity.arn, principal_of_entity(entity)))
 
     async def _person(self, arn: str, owner: AccountId) -> Person:
         if arn == "anonymous":
             return people.anonymous(pulls=self._settings.anonymous_pull)
         root = policy.account_named(arn)
         if root is not None:
-            return people.account_root(root) if root == owner else _seen_from(owner, people.any_of_account(root))
+            if root in await self._accounts(owner):
+                return people.account_root(root)
+            return self._seen_from(owner, people.any_of_account(root))
         said = arns.parse_identity(arn)
         principal = people.principal_of(arn)
         if said is None or principal is None:
@@ -321,15 +340,14 @@ class Reach:
         entity = await kept.by_arn(arn)
         if entity is not None:
             return await self._known_to(owner, entity)
-        if said.account == owner:
+        if said.account in await self._accounts(owner):
             raise InvalidParameter(f"there is no {said.kind} {arn} here")
-        return _seen_from(owner, people.only_named(arn, principal))
+        return self._seen_from(owner, people.only_named(arn, principal))
 
-
-def _seen_from(owner: AccountId, person: Person) -> Person:
-    """Whoever is no business of the owner's account is told with discretion."""
-    is_own = person.principal.account in {"", owner}
-    return person if is_own else msgspec.structs.replace(person, discreet=True)
+    def _seen_from(self, owner: AccountId, person: Person) -> Person:
+        """Whoever is no business of the owner's account is told with discretion."""
+        is_own = self._everywhere or person.principal.account in {"", owner}
+        return person if is_own else msgspec.structs.replace(person, discreet=True)
 
 
 def _line(row: matrix.Row, past: matrix.Row | None) -> Line:

@@ -16,7 +16,7 @@ from rich.text import Text
 from moorage import policy
 from moorage.access import matrix
 from moorage.access.people import Person, anonymous, distinct, named_in, other_accounts, principal_of, role, user
-from moorage.cli import access_page, options, times
+from moorage.cli import access_on_host, access_page, options, times
 from moorage.cli.client import pages
 from moorage.cli.policy_file import read_policy
 from moorage.settings import Settings
@@ -52,15 +52,19 @@ def access(
         list[str] | None, typer.Option("--given", help="What is known of the requests: aws:SourceIp=10.0.0.1.")
     ] = None,
     account: Annotated[str | None, typer.Option(help="Account of the repositories. Default: your own.")] = None,
+    on_host: Annotated[
+        bool, typer.Option("--on-host", help="Read the database itself: everybody in every account that is kept here.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The matrix as JSON.")] = False,
     html: Annotated[Path | None, typer.Option("--html", help="Write one self-contained page.", dir_okay=False)] = None,
     data: options.Data = None,
     port: options.Port = None,
+    database_url: options.DatabaseUrl = None,
 ) -> None:
     """Show who can pull, push, delete and administer: yes, no, or what it depends on (address, tags, time).
 
     Asks the running server (needs moorage:ReadAccess; the account's root has it), or, without REPO and --principal,
-    decides on policy files alone: for CI.
+    decides on policy files alone: for CI. With --on-host, whoever runs the machine sees all accounts at once.
 
     Examples:
 
@@ -70,6 +74,8 @@ def access(
 
       moorage access team/app --policy new.json --diff in-force --fail-on-widening
 
+      moorage access --principal arn:aws:iam::111122223333:user/ann --on-host
+
       moorage access --policy new.json --diff old.json --account 111122223333 --fail-on-widening
     """
     if fail_on_widening and diff is None:
@@ -77,6 +83,8 @@ def access(
     known = _pairs(given or [], "--given", "KEY=VALUE")
     if repository is not None and principal is not None:
         raise typer.BadParameter("name a repository or a principal, not both")
+    if on_host and repository is None and principal is None:
+        raise typer.BadParameter("goes with a repository or a --principal", param_hint="--on-host")
     if repository is None and principal is None:
         answer = _offline(proposed, identity or [], diff, account, known)
     else:
@@ -84,7 +92,6 @@ def access(
             raise typer.BadParameter("the server knows its identities", param_hint="--identity")
         if principal is not None and (proposed is not None or diff is not None):
             raise typer.BadParameter("--policy and --diff go with a repository")
-        settings = Settings.from_environment(data=data, port=port)
         asked: dict[str, Any] = {"account": account, "given": known}
         if principal is not None:
             asked["principal"] = principal
@@ -92,7 +99,11 @@ def access(
             asked["repository"] = repository
             asked["version"] = {} if proposed is None else {"text": read_policy(proposed)}
             asked["before"] = None if diff is None else _version(diff)
-        answer = _whole(pages(settings, "/_moorage/access", asked))
+        if on_host:
+            found: Iterable[dict[str, Any]] = access_on_host.pages(data, database_url, asked)
+        else:
+            found = pages(Settings.from_environment(data=data, port=port), "/_moorage/access", asked)
+        answer = _whole(found)
     title = f"Access of {principal}" if principal is not None else f"Access to {repository or proposed}"
     if html is not None:
         html.write_text(access_page.page(title, answer, by_principal=principal is not None))

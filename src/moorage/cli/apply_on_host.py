@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def apply(data: Path | None, database_url: str | None, asked: dict[str, Any]) -> dict[str, Any]:
     """The answer of `POST /_moorage/apply`; root keys of new accounts are kept in the data directory too."""
-    settings = _with_secrets(settings_on_host(data, database_url))
+    settings = with_secrets(settings_on_host(data, database_url))
     answer = asyncio.run(_applied(settings, asked))
     for key in answer["keys"]:
         if key["user"] is None:
@@ -30,10 +30,10 @@ def apply(data: Path | None, database_url: str | None, asked: dict[str, Any]) ->
 
 def export(data: Path | None, database_url: str | None, accounts: Sequence[str]) -> str:
     """The file of these accounts; of everything, when none are named."""
-    return asyncio.run(_exported(_with_secrets(settings_on_host(data, database_url)), _ids(accounts)))
+    return asyncio.run(_exported(with_secrets(settings_on_host(data, database_url)), _ids(accounts)))
 
 
-def _with_secrets(settings: Settings) -> Settings:
+def with_secrets(settings: Settings) -> Settings:
     """Another key than the servers' would seal secrets that they cannot open."""
     if settings.sealing_keys is None and not (settings.data / "sealing.key").exists():
         raise ServerSaidNoError(f"the registry's sealing.key is not in {settings.data}; say --data")

@@ -102,6 +102,13 @@ def test_a_line_a_request_and_no_secret_in_it(tmp_path: Path) -> None:
     assert [(line["method"], line["status"]) for line in pulled] == [("GET", 200)]
     assert pulled[0]["sent"] == len(b"content of a layer")
     assert pulled[0]["client"] == "127.0.0.1"
+    root = "arn:aws:iam::000000000000:root"
+    assert (pulled[0]["principal"], pulled[0]["operation"]) == (root, "ecr:GetDownloadUrlForLayer")
+    made = next(line for line in requests if line.get("operation") == "iam:CreateUser")
+    assert (made["principal"], made["status"]) == (root, 200)
+    assert len(made["request_id"]) == 36
+    refused = next(line for line in requests if line.get("operation") == "ecr:DescribeRegistry")
+    assert refused["principal"] == "arn:aws:iam::000000000000:user/logged"
     assert [line["status"] for line in requests if line["path"] == "/v2/logged/app/manifests/v1"] == [201]
     assert [line["action"] for line in lines if line["event"] == "denied"] == ["ecr:DescribeRegistry"]
     for secret in (password, secret_of_url, key["SecretAccessKey"], "wrong-password"):

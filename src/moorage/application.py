@@ -29,7 +29,7 @@ from moorage.access.simulate import Simulator
 from moorage.access.why import Why
 from moorage.api.admin.door import admin_door
 from moorage.api.admin.service import AdminServices
-from moorage.api.asgi import Message, Receive, Scope, Send, respond
+from moorage.api.asgi import ACCESS_LINE, AccessLine, Message, Receive, Scope, Send, respond
 from moorage.api.aws.door import AwsDoor
 from moorage.api.aws.operation import Service
 from moorage.api.aws.sigv4 import Verifier
@@ -247,6 +247,9 @@ class Application:
             name, door = "aws", running.aws
         else:
             name, door = "admin", running.admin
+        line = None
+        if self._settings.access_log:
+            line = scope[ACCESS_LINE] = AccessLine()
         traffic = _Traffic(receive, send, self._timer)
         started = time.perf_counter()
         try:
@@ -254,10 +257,10 @@ class Application:
                 await running.faults.meet(scope)
             await door(scope, traffic.receive, traffic.send)
         finally:
-            self._count(name, scope, traffic, time.perf_counter() - started)
+            self._count(name, scope, traffic, time.perf_counter() - started, line)
             traffic.release()
 
-    def _count(self, door: str, scope: Scope, traffic: "_Traffic", seconds: float) -> None:
+    def _count(self, door: str, scope: Scope, traffic: "_Traffic", seconds: float, line: AccessLine | None) -> None:
         # A client may send any method: what is not one of ours counts as one and the same.
         method = scope["method"] if scope["method"] in _METHODS else "other"
         key = (door, method, traffic.status)
@@ -276,7 +279,7 @@ class Application:
             received.inc(traffic.received)
         if traffic.sent:
             sent.inc(traffic.sent)
-        if self._settings.access_log:
+        if line is not None:
             client = scope.get("client")
             _log.info(
                 "request",
@@ -287,6 +290,7 @@ class Application:
                 received=traffic.received,
                 sent=traffic.sent,
                 client=client[0] if client else None,
+                **{name: value for name in AccessLine.__slots__ if (value := getattr(line, name)) is not None},
             )
 
     async def start(self) -> None:

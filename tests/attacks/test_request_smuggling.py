@@ -43,6 +43,20 @@ def sent(target: Attacked, text: bytes) -> list[int]:
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)]
 
 
+def closes(target: Attacked, text: bytes) -> bool:
+    """Whether the server ends the connection after its first answer to these bytes."""
+    with socket.create_connection(("127.0.0.1", target.server.port), timeout=10) as connection:
+        connection.sendall(text)
+        try:
+            while connection.recv(65536):
+                pass
+        except TimeoutError:
+            return False
+        except ConnectionResetError:
+            pass
+    return True
+
+
 def _with(*lines: bytes, line: bytes = b"POST /v2/team/app/blobs/uploads/ HTTP/1.1", host: bool = True) -> Any:
     """A request with these headers. Without `host` its end is clear to everybody, and nothing is hidden behind it."""
 
@@ -143,6 +157,7 @@ def test_with_a_length_and_a_coding_nothing_is_hidden(target: Attacked, authoriz
         "coding in odd letters": (b"Content-Length: {length}", b"Transfer-Encoding: cHuNkEd"),
     }[name]
     before = target.state()[1]
+    assert closes(target, _with(*lines)(target, authorization))
     statuses = sent(target, _with(*lines)(target, authorization))
     assert len(statuses) <= 1, statuses
     assert target.state()[1] == before

@@ -22,6 +22,21 @@ LINGER_BYTES: Final = 32 << 20
 """How much of a refused body is read on."""
 
 
+class AccessLine:
+    """What a door adds to the line of a request in the access log."""
+
+    __slots__ = ("operation", "principal", "request_id")
+
+    def __init__(self) -> None:
+        self.operation: str | None = None
+        self.principal: str | None = None
+        self.request_id: str | None = None
+
+
+ACCESS_LINE: Final = "moorage.access_line"
+"""Where a scope has the `AccessLine` of its request, when there is an access log."""
+
+
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
     """The request's headers by lower-case name; the last of a repeated one."""
     return dict(scope["headers"])

@@ -1,6 +1,7 @@
 """Layers: the blobs that belong to a repository. A blob that is only elsewhere is not here."""
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
-from moorage.errors import LayerInaccessible, LayerReferenced, LayersNotFound, RepositoryNotFound
+from moorage.errors import LayerInaccessible, LayerReferenced, LayersNotFound, RepositoryNotFound, ServerFault
+from moorage.logs import lost_bytes
 from moorage.names import Digest, RepositoryName, RepositoryRef
 from moorage.registry.authorizer import Authorizer
 from moorage.registry.incoming import pieces
@@ -116,7 +118,7 @@ class Layers:
         """
         layer = await self.stat(ref, digest)
         if not await self._is_there(layer):
-            raise LayersNotFound.one(ref, digest)
+            raise _lost(ref, layer)
         return layer
 
     async def _is_there(self, layer: Layer) -> bool:
@@ -156,6 +158,29 @@ class Layers:
         if layer.content is not None:
             return pieces(layer.content[start:end])
         return self._blobs.read(layer.object_key, start, end)
+
+    def require_bytes(self, ref: RepositoryRef, layer: Layer) -> None:
+        """Raise when the layer's bytes cannot be read from its file, so that the answer to a GET can say so.
+
+        LayersNotFound when the file is missing or has the wrong length, ServerFault when the disk does not let us read.
+        Asked in the event loop: it opens a file, which takes less than handing that to a thread.
+        """
+        path = self.local_path(layer)
+        if path is None:
+            return
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                size = os.fstat(file).st_size
+            finally:
+                os.close(file)
+        except FileNotFoundError:
+            raise _lost(ref, layer) from None
+        except OSError as error:
+            lost_bytes.warning("layer cannot be read", digest=layer.digest, file=str(path), reason=error.strerror)
+            raise ServerFault from error
+        if size != layer.size:
+            raise _lost(ref, layer)
 
     def local_path(self, layer: Layer) -> Path | None:
         """The file with the layer's bytes, where there is one."""
@@ -220,6 +245,18 @@ class Layers:
             blob_rows.orphan(conn, [digest], self._clock.now())
 
         await self._db.transaction(work, frees=True)
+
+
+def _lost(ref: RepositoryRef, layer: Layer) -> LayersNotFound:
+    """Log that the bytes of a layer are missing, or some of them. Return what a client is told."""
+    lost_bytes.warning(
+        "layer lost: its bytes are missing or have the wrong length; push it again",
+        repository=ref.name,
+        account=ref.account,
+        region=ref.region,
+        digest=layer.digest,
+    )
+    return LayersNotFound.one(ref, layer.digest)
 
 
 def _find(conn: Connection, ref: RepositoryRef, digest: Digest) -> tuple[Layer, int]:

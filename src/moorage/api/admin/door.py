@@ -26,7 +26,7 @@ from moorage.api.admin import (  # registers the operations
 )
 from moorage.api.admin.operation import ADMIN, DEV, Call, Operation
 from moorage.api.admin.service import AdminServices
-from moorage.api.asgi import Receive, Scope, Send, content_length, headers_of, read_body
+from moorage.api.asgi import ACCESS_LINE, Receive, Scope, Send, content_length, headers_of, read_body
 from moorage.api.authorization import UNAUTHENTICATED, Exempt, decide
 from moorage.errors import MoorageError, Serialization, ServerFault
 
@@ -77,7 +77,11 @@ class _Endpoint:
             await response(scope, receive, send)
         finally:
             if self._operation.needs_event(call):
-                self._services.recorder.note(trail.event(call, self._operation))
+                request_id = self._services.recorder.note(trail.event(call, self._operation))
+                line = scope.get(ACCESS_LINE)
+                if line is not None:
+                    line.operation, line.request_id = f"moorage:{self._operation.event}", request_id
+                    line.principal = call.by if call.authenticated else None
 
     async def _admit(self, call: Call) -> None:
         """Verify the signature, decode the request, and decide what the operation declares."""

@@ -14,7 +14,18 @@ from moorage.access.audit import Event, Recorder
 from moorage.access.audit_text import kept
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
-from moorage.api.asgi import Receive, Scope, Send, content_length, headers_of, read_body, read_on, respond
+from moorage.api.asgi import (
+    ACCESS_LINE,
+    AccessLine,
+    Receive,
+    Scope,
+    Send,
+    content_length,
+    headers_of,
+    read_body,
+    read_on,
+    respond,
+)
 from moorage.api.authorization import AUTHENTICATED, decide
 from moorage.api.aws import errors, json11, query, trail
 from moorage.api.aws.large_bodies import LargeBodies
@@ -23,6 +34,7 @@ from moorage.api.aws.sigv4 import Claim, Verifier, scope_service
 from moorage.api.visit import Visits
 from moorage.errors import (
     AccessDenied,
+    InsufficientStorage,
     MissingAuthenticationToken,
     MoorageError,
     QueryError,
@@ -31,6 +43,7 @@ from moorage.errors import (
     ServerFault,
     UnknownOperation,
 )
+from moorage.logs import refused_for_space
 from moorage.names import AccountId, Region
 from moorage.settings import Settings
 
@@ -144,6 +157,11 @@ class AwsDoor:
             await self._note(exchange, refusal)
         except Exception as error:  # noqa: BLE001 - what was done must still be answered
             _log.error("event not recorded", request_id=exchange.request_id, exc_info=error)
+        line = scope.get(ACCESS_LINE)
+        if line is not None:
+            _describe(exchange, line)
+        if isinstance(refusal, InsufficientStorage):
+            refused_for_space.warning("refused: no space left", operation=exchange.operation)
         status, body = (200, body) if refusal is None else exchange.refusal(refusal)
         await _answer(send, status, exchange, body)
         if isinstance(refusal, RequestTooLarge):
@@ -349,6 +367,14 @@ class AwsDoor:
         )
         if refusal is not None:  # equal failures are one event, whose id each response carries
             exchange.request_id = noted
+
+
+def _describe(exchange: Exchange, line: AccessLine) -> None:
+    line.request_id = exchange.request_id
+    if exchange.opened is not None and exchange.operation in exchange.opened.service.operations:
+        line.operation = f"{exchange.opened.service.name}:{exchange.operation}"
+    if exchange.caller is not None:
+        line.principal = exchange.caller.principal.arn
 
 
 def _decoded(opened: Opened, operation: Operation, body: bytes) -> Any:

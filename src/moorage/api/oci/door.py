@@ -17,15 +17,23 @@ from moorage.access.authorize import Access
 from moorage.access.authorizer import RequestAuthorizer
 from moorage.access.caller import Caller, Connection
 from moorage.access.download import Downloads
-from moorage.api.asgi import Headers, Receive, Scope, Send, read_on, respond
+from moorage.api.asgi import ACCESS_LINE, Headers, Receive, Scope, Send, read_on, respond
 from moorage.api.authorization import Exempt, decide
 from moorage.api.oci import errors, routes, token, trail
 from moorage.api.oci.exchange import VERSION, Exchange, Services, parse_digest
 from moorage.api.oci.operations import OPERATIONS
 from moorage.api.visit import Visits
 from moorage.clock import Clock
-from moorage.errors import AccessDenied, AuthorizationTokenInvalid, MoorageError, ServerFault, UnrecognizedClient
+from moorage.errors import (
+    AccessDenied,
+    AuthorizationTokenInvalid,
+    InsufficientStorage,
+    MoorageError,
+    ServerFault,
+    UnrecognizedClient,
+)
 from moorage.locations import Locations
+from moorage.logs import refused_for_space
 from moorage.names import InvalidNameError, Region, RepositoryRef
 from moorage.registry.registry import Registry
 from moorage.settings import Settings
@@ -73,6 +81,8 @@ class OciDoor:
                 return
             route = routes.parse(scope["path"])
             caller, ref = await self._admit(scope, headers, connection, route)
+            if ACCESS_LINE in scope:
+                scope[ACCESS_LINE].principal = caller.principal.arn
             if route is None:
                 raise errors.PathUnknown
             operation = OPERATIONS[route.kind].get(scope["method"])
@@ -96,6 +106,8 @@ class OciDoor:
             self._note(exchange, None)
         except MoorageError as error:
             self._note(exchange, error)
+            if isinstance(error, InsufficientStorage):
+                refused_for_space.warning("refused: no space left", method=scope["method"], path=scope["path"])
             if exchange is not None and exchange.started:
                 raise
             if isinstance(error, AccessDenied) and exchange is not None and exchange.unknown:
@@ -119,7 +131,10 @@ class OciDoor:
         try:
             event = trail.event(exchange, error, self._profile)
             if event is not None:
-                self._recorder.note(event)
+                request_id = self._recorder.note(event)
+                line = exchange.scope.get(ACCESS_LINE)
+                if line is not None:
+                    line.operation, line.request_id = f"ecr:{event.name}", request_id
         except Exception:  # noqa: BLE001 - what was done must still be answered
             _log.exception("event not recorded", method=exchange.scope["method"], path=exchange.scope["path"])
 

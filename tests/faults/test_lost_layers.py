@@ -1,0 +1,49 @@
+"""Layers whose files are missing, cut or cannot be read: the answer is the specification's, and the log says so."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.plane import Plane
+from tests.end_to_end.pushing import digest
+from tests.running import RunningServer
+
+LARGE = bytes(range(256)) * 1024
+RANGE = {"range": "bytes=0-99"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    running = RunningServer(tmp_path_factory.mktemp("lost") / "data", "--log-format", "json").start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def file_of(server: RunningServer, content: bytes) -> Path:
+    objects = (server.data / "blobs").rglob("*")
+    return next(file for file in objects if file.is_file() and file.read_bytes() == content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "status", "code"),
+    [("missing", 404, "BLOB_UNKNOWN"), ("cut", 404, "BLOB_UNKNOWN"), ("unreadable", 500, "UNKNOWN")],
+)
+def test_a_get_of_a_lost_layer(server: RunningServer, damage: str, status: int, code: str) -> None:
+    content = LARGE + damage.encode()
+    plane = Plane(server)
+    plane.push(f"lost/{damage}", "v1", content)
+    file = file_of(server, content)
+    if damage == "cut":
+        file.write_bytes(content[:1000])
+    else:
+        file.unlink()
+        if damage == "unreadable":
+            file.symlink_to(file)  # a loop: nobody can open it, not even root
+    for headers in ({}, RANGE):
+        answer = plane("GET", f"/v2/lost/{damage}/blobs/{digest(content)}", None, **headers)
+        assert (answer.status, json.loads(answer.body)["errors"][0]["code"]) == (status, code)
+    assert '"event": "layer ' in server.log.read_text()

@@ -29,7 +29,7 @@ _FREE: Final = {
     r"sha256:[0-9a-f]{64}": r"sha256:[0-9a-f]{64}",
     r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?Z?)?": r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?Z?)?",
     r"mrg_\w+": r"mrg_\w+",
-    r"…": r".*",
+    r" ?… ?": r".*",
 }
 _PARTS: Final = re.compile("|".join([f"(?P<id>{_ID})", *_FREE]))
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from moorage.settings import Settings
 from tests.api.oci.client import Answer, Client
@@ -82,6 +83,9 @@ async def test_a_full_disk_refuses_and_corrupts_nothing(registry: Inside, small_
     assert begun.status == 202
 
     filler.fill()
+    with capture_logs() as logged:
+        assert (await put_blob(plane, os.urandom(2 * MIB))).status == 507
+    assert "refused: no space left" in [line["event"] for line in logged]
     refused = 0
     for number in range(40):
         for answer in (

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ import pytest
 
 from tests.end_to_end.plane import Plane
 from tests.end_to_end.pushing import digest
-from tests.running import MOORAGE, RunningServer
+from tests.running import MOORAGE, RunningServer, run
 
 _PATIENCE = 15.0
 AUTHORIZATION = "Basic " + base64.b64encode(b"test:any").decode()
@@ -174,6 +175,28 @@ def test_port_zero_tells_its_port(tmp_path: Path) -> None:
         finally:
             process.terminate()
         assert process.wait(_PATIENCE) == 0
+
+
+def test_sighup_reloads_the_certificate_and_keeps_the_old_one_if_the_new_one_is_bad(tmp_path: Path) -> None:
+    def make() -> str:
+        run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), "127.0.0.1"])
+        return (tmp_path / "tls" / "server.crt").read_text().partition("-----END")[0].strip()
+
+    def served() -> str:
+        return ssl.get_server_certificate(("127.0.0.1", server.port)).partition("-----END")[0].strip()
+
+    first = make()
+    options = ["--tls-cert", str(tmp_path / "tls" / "server.crt"), "--tls-key", str(tmp_path / "tls" / "server.key")]
+    with serving(tmp_path, *options) as server:
+        assert served() == first
+        second = make()
+        assert second != first
+        os.kill(server.pid, signal.SIGHUP)
+        wait_for(lambda: served() == second)
+        (tmp_path / "tls" / "server.key").write_text("no key")
+        os.kill(server.pid, signal.SIGHUP)
+        wait_for(lambda: "workers not replaced" in server.log.read_text())
+        assert served() == second
 
 
 def test_what_is_pushed_while_workers_are_replaced_is_there(tmp_path: Path) -> None:

@@ -261,6 +261,30 @@ def test_the_first_refusal_ends_the_run_in_the_words_of_the_api(server: RunningS
     assert server.client("iam", home.account).list_users()["Users"] == [], "half of ann"
 
 
+def test_a_dry_run_foresees_groups_and_policies_that_are_not_there(server: RunningServer, home: Home) -> None:
+    arn = f"arn:aws:iam::{home.account}:policy/nowhere"
+    for wrong, message in (
+        ("{groups: [nodes]}", "The group with name nodes cannot be found."),
+        ("{attached: [nowhere]}", f"Policy {arn} does not exist or is not attachable."),
+        (f"{{boundary: '{arn}'}}", f"Policy {arn} does not exist or is not attachable."),
+    ):
+        users = f"    users:\n      ann: {{groups: [Devs]}}\n      bob: {wrong}\n      eve: {{}}\n"
+        home.write("    groups: {devs: {}}\n" + users)
+        said = home("apply", "file.yaml", "--dry-run", status=1)
+        assert "+ users/ann" in said
+        assert "+ users/bob" in said
+        assert f"would fail: NoSuchEntity: {message}" in said
+        assert "users/eve" not in said
+        home("apply", "file.yaml", "--prune", status=1)
+        assert server.client("iam", home.account).list_users()["Users"] == []
+        said = home("apply", "file.yaml", status=1)
+        assert f"failed: NoSuchEntity: {message}" in said
+        home.write("    groups: {}\n    users: {}\n")
+        home("apply", "file.yaml", "--prune", "--yes")
+    home.write("    groups: {nodes: {}}\n    users: {bob: {groups: [nodes]}}\n")
+    assert "2 would change" in home("apply", "file.yaml", "--dry-run")
+
+
 def test_keys_are_made_on_request_and_written_once(home: Home) -> None:
     home.write("    users: {ann: {}, bob: {}}\n")
     home("apply", "file.yaml")

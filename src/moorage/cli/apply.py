@@ -84,6 +84,10 @@ def apply(
     out = Console()
     if prune and not yes and not dry_run:
         planned = answered(dry_run=True)
+        if planned["failed"] is not None:
+            # Without this a deletion that the dry run did not get to could come without a question.
+            _say(out, planned, dry_run=True)
+            raise typer.Exit(1)
         doomed = [each for each in planned["changes"] if each["operation"] == "delete"]
         if doomed and not planned["refused"]:  # the server says why it refuses the file
             for each in doomed:
@@ -137,19 +141,29 @@ def _say(out: Console, answer: dict[str, Any], *, dry_run: bool) -> None:
     for change in answer["changes"]:
         _show(out, change, named)
     if answer["failed"] is not None:
-        failed = answer["failed"]
-        _show(out, failed, named)
-        said = f"{failed['code']}: {failed['message']}"
-        out.print(f"[bold red]failed:[/] {escape(said)}", highlight=False, soft_wrap=True)
-        out.print("The changes above it were made; those after it were not tried.", highlight=False)
-    elif answer["refused"]:
+        _say_failed(out, answer["failed"], named, dry_run=dry_run)
+    if answer["refused"]:
         _say_refused(out, answer["refused"], named)
-    elif not answer["changes"]:
+    if answer["failed"] is not None or answer["refused"]:
+        return
+    if not answer["changes"]:
         out.print("nothing to change", highlight=False)
-    else:
-        count = len(answer["changes"])
-        said = "would change" if dry_run else "changed"
-        out.print(f"{count} {said}", highlight=False)
+        return
+    said = "would change" if dry_run else "changed"
+    out.print(f"{len(answer['changes'])} {said}", highlight=False)
+
+
+def _say_failed(out: Console, failed: dict[str, Any], named: bool, *, dry_run: bool) -> None:
+    """The change that failed, or of a dry run the first that is known to fail."""
+    _show(out, failed, named)
+    failing, end = (
+        ("would fail", "The changes above it would be made; those after it would not be tried.")
+        if dry_run
+        else ("failed", "The changes above it were made; those after it were not tried.")
+    )
+    said = escape(f"{failed['code']}: {failed['message']}")
+    out.print(f"[bold red]{failing}:[/] {said}", highlight=False, soft_wrap=True)
+    out.print(end, highlight=False)
 
 
 def _say_refused(out: Console, refused: list[dict[str, Any]], named: bool) -> None:

@@ -24,7 +24,7 @@ class Outcome(NamedTuple):
     done: list[Change]
     """In order; of a dry run, what would be done."""
     failed: tuple[Change, MoorageError] | None = None
-    """The change that failed; those after it were not tried."""
+    """The change that failed; those after it were not tried. Of a dry run, the first that is known to fail."""
     keys: Sequence[NewKey] = ()
     refused: Sequence[Refusal] = ()
     """Of a dry run: what the author may not do, so that nothing would be done."""

@@ -82,7 +82,10 @@ class Declared:
         plan = await self._planner.plan(file, author, prune=asked.prune, keys=asked.keys)
         refused = await self._decider.refusals(plan, author, most=MOST_REFUSALS if asked.dry_run else 1)
         if asked.dry_run:
-            return Outcome([each.change for each in plan.changes], refused=refused)
+            found = [each.change for each in plan.changes]
+            if refused or plan.failure is None:
+                return Outcome(found, refused=refused)
+            return Outcome(found[: found.index(plan.failure[0])], plan.failure)
         for each in refused:
             message = f"Nothing was changed. {each.where}: {each.error.message}"
             raise AccessDenied(message, each.error.decision_id, short=each.error.short)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from moorage.access.authorize import NamedResource
 from moorage.access.declared.changes import Change, changes
 from moorage.access.declared.declaration import Account, File, Organization
+from moorage.access.declared.foreseeing import first_failure
 from moorage.access.declared.identities import Around, group_steps, key_steps, policy_steps, role_steps, user_steps
 from moorage.access.declared.nouns import Nouns
 from moorage.access.declared.pauses import Pauses
@@ -51,7 +52,8 @@ class Planner:
                 )
             planned.append(Planned(change, await self._steps(change, author, groups)))
             await pauses()
-        return Plan(planned, await self._keys(file, before, pauses) if keys else ())
+        made = await self._keys(file, before, pauses) if keys else ()
+        return Plan(planned, made, first_failure(found, before, file, groups))
 
     async def _steps(self, change: Change, author: Author, groups: Mapping[AccountId, Mapping[str, str]]) -> list[Step]:
         account, by = change.account, author.by

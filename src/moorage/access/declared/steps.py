@@ -14,6 +14,7 @@ from moorage.access.declared.changes import Change
 from moorage.access.declared.nouns import Nouns
 from moorage.access.operations import Conditions
 from moorage.access.repository_policy import RepositoryPolicyCheck
+from moorage.errors import MoorageError
 from moorage.names import AccountId
 
 ACTIONS: Final = frozenset(
@@ -153,6 +154,8 @@ class Plan(NamedTuple):
     changes: Sequence[Planned]
     keys: Sequence[Planned] = ()
     """Access keys of declared users, made after all changes."""
+    failure: tuple[Change, MoorageError] | None = None
+    """The first change that is known to fail."""
 
     @property
     def everything(self) -> Sequence[Planned]:

@@ -55,7 +55,7 @@ async def apply(call: Call, asked: ApplyRequest) -> Response:
         outcome = await call.services.declared.apply(
             file, Asked(asked.dry_run, asked.prune, asked.keys), Author(call.by, (call.caller, call.connection))
         )
-        if outcome.failed is not None:
+        if outcome.failed is not None and not asked.dry_run:
             call.failure = outcome.failed[1]
         content = await asyncio.to_thread(_encoded, outcome)
     return Response(content, media_type="application/json", headers={"cache-control": "no-store"})

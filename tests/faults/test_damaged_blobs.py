@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from moorage.errors import LayerAlreadyExists, LayersNotFound
+from moorage.registry.image import ImageId
 from moorage.settings import Settings
 from moorage.store.metadata.database import Database
 from tests.api.oci.client import Answer, Client
 from tests.end_to_end.pushing import MANIFEST, digest
 from tests.inside import Inside
-from tests.registry.pushing import BY, OTHER, REF, Bench, Rights, digest_of, stream
+from tests.registry.pushing import BY, OTHER, REF, Bench, Rights, digest_of, manifest, stream
 
 APP, BESIDE = "team/app", "team/beside"
 LARGE, SMALL = b"a large layer" * 10_000, b"a small layer"
@@ -224,3 +225,18 @@ async def test_a_repair_by_a_worker_with_another_limit_of_small_layers(bench: Be
     assert (repaired.object_key == "") != (layer.object_key == "")
     assert await read(now, content) == content
     await now.layers.present(REF, layer.digest)
+
+
+@pytest.mark.parametrize("content", [LARGE, SMALL], ids=["large", "small"])
+async def test_a_layer_that_is_hidden_can_be_completed(bench: Bench, content: bytes) -> None:
+    """It was deleted while a deleted image names it: the ECR API says that it is not there, and takes it again."""
+    layer = await bench.layer(content)
+    await bench.layer(b"config")
+    put = await bench.push(manifest(b"config", content))
+    await bench.images.batch_delete(REF, [ImageId(put.manifest.digest)], by=BY, door="ecr")
+    await bench.layers.delete(REF, layer.digest, BY)
+    assert [each.available for each in (await bench.layers.availability(REF, [layer.digest]))[0]] == [False]
+    upload = await bench.uploads.begin(REF, BY)
+    await bench.uploads.append(REF, upload.id, stream(content))
+    await bench.uploads.finish(REF, upload.id, layer.digest, by=BY, door="ecr")
+    await bench.layers.present(REF, layer.digest)

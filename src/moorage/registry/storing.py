@@ -66,7 +66,7 @@ class Storing:
     ) -> tuple[Layer, bool] | Unknown:
         """Make the bytes, which have this digest, a layer of the repository.
 
-        Also returns whether anything was missing before. Nothing has changed when the result is `Unknown`.
+        Also returns whether whole bytes were stored before. Nothing has changed when the result is `Unknown`.
         """
         now = self._clock.now()
         blob = blob_rows.find(conn, digest)
@@ -86,8 +86,8 @@ class Storing:
                 object_key = ""
             if blob.orphaned_at is not None:
                 blob_rows.keep(conn, digest)
-        is_new = layer_rows.attach(conn, repository_id, digest, len(content), now) or not was_whole
-        return Layer(digest, len(content), object_key, None if object_key else content), is_new
+        layer_rows.attach(conn, repository_id, digest, len(content), now)
+        return Layer(digest, len(content), object_key, None if object_key else content), was_whole
 
     # --- large ones: in the blob store ---
 
@@ -167,9 +167,9 @@ class Storing:
         repository_id = repository_rows.id_of(conn, ref)
         if repository_id is None:
             raise RepositoryNotFound(ref)
-        is_new = layer_rows.attach(conn, repository_id, digest, size, self._clock.now())
-        if refuses_again and not is_new:
+        if refuses_again and layer_rows.holds(conn, repository_id, digest):
             raise LayerAlreadyExists(ref, digest)
+        layer_rows.attach(conn, repository_id, digest, size, self._clock.now())
         blob_rows.keep(conn, digest)
         if not upload_rows.finish(conn, upload_id, ref.account):
             raise UploadNotFound(ref, upload_id)

@@ -33,6 +33,7 @@ from moorage.registry.layers import Layer
 from moorage.registry.storing import LookedAt, Storing, Unknown, mismatch, verify
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore, BusyError, HeldUpload, TakenOverError
+from moorage.store.metadata import layers as layer_rows
 from moorage.store.metadata import repositories as repository_rows
 from moorage.store.metadata import uploads as upload_rows
 from moorage.store.metadata.database import Database
@@ -151,11 +152,12 @@ class Uploads:
                 return None, row.reserved
             content = row.content or b""
             verify(digest, content)
+            holds = door == "ecr" and layer_rows.holds(conn, row.repository_id, digest)
             kept = self._storing.keep_small(conn, row.repository_id, digest, content, looked_at)
             if isinstance(kept, Unknown):
                 return kept
-            layer, is_new = kept
-            if door == "ecr" and not is_new:
+            layer, was_whole = kept
+            if holds and was_whole:
                 raise LayerAlreadyExists(ref, digest)
             upload_rows.finish(conn, upload_id, ref.account)
             return layer, row.reserved

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from moorage.errors import BodyIncomplete, InsufficientStorage
 from moorage.store.blobs import files, held, transfer
 from moorage.store.blobs.files import FileBlobStore
+from moorage.store.blobs.locking import Attempt
 from moorage.store.blobs.store import Appended, BusyError, TakenOverError
 from moorage.store.blobs.transfer import BATCH
 
@@ -198,6 +199,25 @@ async def test_one_that_flows_is_not_disturbed(
         await append(store, "upload", size_of_first, stream(b"more"))
     assert await whole(store, "upload", size_of_first) == bytes(size_of_first)
     await other.close()
+
+
+async def test_one_asks_for_all_who_wait(store: FileBlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a client with many connections would keep all the threads busy."""
+    monkeypatch.setattr(files, "WAIT_SECONDS", 0.3)
+    asked = 0
+    succeeds = Attempt.succeeds
+
+    def counting(attempt: Attempt) -> bool:
+        nonlocal asked
+        asked += 1
+        return succeeds(attempt)
+
+    monkeypatch.setattr(Attempt, "succeeds", counting)
+    async with store.hold("upload"):
+        refused = await asyncio.gather(*(commit(store, "upload") for _ in range(100)), return_exceptions=True)
+    assert {type(each) for each in refused} == {BusyError}
+    assert asked < 20
+    await append(store, "upload", 0, stream(b"now"))
 
 
 async def test_an_upload_that_is_aborted_takes_no_more_bytes(store: FileBlobStore) -> None:

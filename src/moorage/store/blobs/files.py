@@ -9,11 +9,11 @@ next is received, so a transfer holds a few MiB however fast its client is.
 import asyncio
 import os
 import re
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from io import FileIO
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from moorage.store.blobs.held import HeldFile, RunningHashes, flush_directory
 from moorage.store.blobs.locking import Attempt
@@ -24,7 +24,7 @@ from moorage.store.blobs.transfer import open_file, translated
 READ_CHUNK = 1 << 20
 WAIT_SECONDS = 10.0
 """How long a request waits for an upload to which another one adds bytes without a pause."""
-_ASK_AGAIN_SECONDS = 0.02
+_ASK_AGAIN_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 0.25
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:=-]{2,249}")  # no separator, no dot: cannot lead out of its folder
 
@@ -40,6 +40,7 @@ class FileBlobStore:
         self._objects.mkdir(exist_ok=True)
         self._pool = Pool()
         self._hashes = RunningHashes()
+        self._waiting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def hold(self, upload: str) -> AsyncIterator[HeldFile]:
@@ -58,12 +59,17 @@ class FileBlobStore:
             await asyncio.shield(held.release())
 
     async def _lock(self, attempt: Attempt, upload: str) -> None:
-        with translated():
-            end = time.monotonic() + WAIT_SECONDS
-            while not await self._pool.do_whole(attempt.succeeds):
-                if time.monotonic() > end:
-                    raise BusyError(upload)
-                await asyncio.sleep(_ASK_AGAIN_SECONDS)
+        pause = _ASK_AGAIN_SECONDS
+        # Of those who wait in this process one asks; each question takes a thread.
+        waiting = self._waiting.setdefault(upload, asyncio.Lock())
+        try:
+            async with asyncio.timeout(WAIT_SECONDS), waiting:
+                with translated():
+                    while not await self._pool.do_whole(attempt.succeeds):
+                        await asyncio.sleep(pause)
+                        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        except TimeoutError as error:
+            raise BusyError(upload) from error
 
     async def size(self, upload: str) -> int:
         """The bytes that the upload has, held or not; 0 when it has none, and when it is an object."""

@@ -8,7 +8,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from moorage.store.blobs.locking import is_wanted
+from moorage.store.blobs.locking import is_at, is_wanted
 from moorage.store.blobs.pool import Pool
 from moorage.store.blobs.store import Appended, TakenOverError
 from moorage.store.blobs.transfer import BATCH, Running, Transfer, digest_in, translated
@@ -122,7 +122,8 @@ class HeldFile:
 
     def _release(self) -> None:
         try:
-            if not self.is_committed and os.fstat(self._file.fileno()).st_size == 0:
+            is_empty = os.fstat(self._file.fileno()).st_size == 0
+            if is_empty and not self.is_committed and is_at(self._file, self._upload_path):
                 self._upload_path.unlink(missing_ok=True)  # it was opened for bytes that never came
         finally:
             self._file.close()

@@ -33,13 +33,13 @@ class Attempt:
     def succeeds(self) -> bool:
         """Open and lock the file; False when somebody else has it, who can see then that we wait."""
         for _ in range(3):  # it may move between our opening and our locking it
-            if self.file is None or not _is_at(self.file, self.path):
+            if self.file is None or not is_at(self.file, self.path):
                 self.close()
                 self.file, self.path = self._open()
             if not _set(self.file, fcntl.F_WRLCK, _WRITER):
                 self._waits = self._waits or _set(self.file, fcntl.F_RDLCK, _WAITERS)
                 return False
-            if _is_at(self.file, self.path):
+            if is_at(self.file, self.path):
                 if self._waits:
                     _set(self.file, fcntl.F_UNLCK, _WAITERS)
                 return True
@@ -71,15 +71,16 @@ def is_deleted(file: FileIO) -> bool:
     return os.fstat(file.fileno()).st_nlink == 0
 
 
-def _open(path: Path, flags: int) -> FileIO:
-    return FileIO(os.open(path, os.O_RDWR | flags | os.O_CLOEXEC, 0o600), "r+")
-
-
-def _is_at(file: FileIO, path: Path) -> bool:
+def is_at(file: FileIO, path: Path) -> bool:
+    """Whether the file is the one that has this name."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:
         return False
+
+
+def _open(path: Path, flags: int) -> FileIO:
+    return FileIO(os.open(path, os.O_RDWR | flags | os.O_CLOEXEC, 0o600), "r+")
 
 
 def _set(file: FileIO, kind: int, byte: int) -> bool:

@@ -66,6 +66,8 @@ def _is_loopback(host: str) -> bool:
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens on the address; port 0 is any free one. CannotServeError when it cannot be used."""
+    if not 0 <= port <= 65535:  # getaddrinfo would take the rest of a division
+        raise CannotServeError(f"cannot listen on port {port}: ports are 0 to 65535")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
@@ -77,9 +79,9 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it
         listener.bind(address)
         listener.listen(BACKLOG)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listener.close()
-        raise CannotServeError(f"cannot listen on {host}:{port}: {getattr(error, 'strerror', error)}") from error
+        raise CannotServeError(f"cannot listen on {host}:{port}: {error.strerror}") from error
     return listener
 
 

@@ -159,7 +159,7 @@ class Supervisor:
         try:
             self._check()
         except self._refusal as error:
-            _log.error("workers not replaced", reason=str(error))
+            _report("workers not replaced", reason=str(error))
             return
         # At most two generations live at a time: clients that stall must not make them pile up.
         self._send(signal.SIGTERM, [each for each in self._workers.values() if each.retired or not each.ready])
@@ -188,7 +188,8 @@ class Supervisor:
         self._send(RETIRE, predecessors)
         if not self._has_served:
             self._has_served = True
-            self._on_ready()
+            with contextlib.suppress(OSError):  # nobody reads what we say any more: no reason to end
+                self._on_ready()
             for number in range(1, self._number):
                 self._start(number)
 
@@ -220,7 +221,7 @@ class Supervisor:
         failures = 0 if worker.ready and lived >= _STEADY_SECONDS else self._failures[worker.number]
         self._failures[worker.number] = failures + 1
         delay = min(_LONGEST_DELAY, 0.25 * 2**failures) if failures else 0.0
-        _log.error(
+        _report(
             "worker ended",
             worker=worker.number + 1,
             pid=worker.pid,
@@ -288,3 +289,8 @@ def _end_with(supervisor: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != supervisor:  # it ended before
         os._exit(1)
+
+
+def _report(event: str, **values: object) -> None:
+    with contextlib.suppress(OSError):  # whoever reads the log may be gone
+        _log.error(event, **values)

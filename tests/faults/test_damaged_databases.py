@@ -1,5 +1,6 @@
 """Databases that are damaged, and those that cannot be written: the server says so, and is not ready."""
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -10,8 +11,10 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
+from tests.conftest import PostgresServer
 from tests.end_to_end.plane import Plane
 from tests.running import RunningServer
 
@@ -124,6 +127,33 @@ def test_a_server_whose_database_cannot_be_used_is_not_ready(data: Path) -> None
             holder.close()
         states = [line["state"] for line in events(server) if line["event"] == "readiness changed"]
         assert states == ["failed", "ok"]
+
+
+def test_a_server_whose_postgresql_is_read_only_is_not_ready(tmp_path: Path, postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    database = url.rpartition("/")[2]
+
+    def run(*statements: str) -> None:
+        async def work() -> None:
+            connection = await asyncpg.connect(url)
+            for statement in statements:
+                await connection.execute(statement)
+            await connection.close()
+
+        asyncio.run(work())
+
+    server = RunningServer(tmp_path / "data", "--database-url", url, "--workers", "2").start()
+    try:
+        assert [ready(server)[0] for _ in range(4)] == [200] * 4
+        run(
+            f"ALTER DATABASE {database} SET default_transaction_read_only = on",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        wait_for(lambda: ready(server)[1]["checks"]["metadata"] == "failed")
+        run("SET default_transaction_read_only = off", f"ALTER DATABASE {database} RESET default_transaction_read_only")
+    finally:
+        server.stop()
 
 
 def test_a_server_whose_blobs_cannot_be_written_is_not_ready(data: Path) -> None:

@@ -69,7 +69,7 @@ class Readiness:
 
     async def _write_row(self) -> None:
         def work(conn: Connection) -> None:
-            setting_rows.put(conn, "", "", "readiness", str(time.time()))
+            setting_rows.probe(conn, str(time.time()))
 
         await self._db.transaction(work)
 

@@ -1,8 +1,13 @@
 """Statements about account settings."""
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, text
 
 from moorage.store.metadata.tables import account_settings
+
+_PROBE = text(
+    "INSERT INTO account_settings (account, region, name, value) VALUES ('', '', 'readiness', :value) "
+    "ON CONFLICT (account, region, name) DO UPDATE SET value = excluded.value"
+)
 
 
 def get(conn: Connection, account: str, region: str, name: str) -> str | None:
@@ -26,3 +31,8 @@ def put(conn: Connection, account: str, region: str, name: str, value: str) -> N
         )
     )
     conn.execute(insert(account_settings).values(account=account, region=region, name=name, value=value))
+
+
+def probe(conn: Connection, value: str) -> None:
+    """Write a row that belongs to no account, to see whether rows can be written. Workers may do so at once."""
+    conn.execute(_PROBE, {"value": value})

@@ -16,7 +16,7 @@ _PRIVATE = 0o077
 """The bits of group and others."""
 _OURS = re.compile(
     r"(?:moorage|audit)\.db(?:\.damaged-\w+)?(?:-wal|-shm|-journal|\.lock)?|blobs|tmp|reserve"
-    r"|sealing\.key|credentials|registry\.json|\.(?:sealing\.key|credentials|registry\.json)\..+"
+    r"|sealing\.key|credentials|(?:registry|server)\.json|\.(?:sealing\.key|credentials|(?:registry|server)\.json)\..+"
 )
 _OF_THE_FILE_SYSTEM = "lost+found"
 

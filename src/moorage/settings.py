@@ -12,7 +12,10 @@ from typing import Any, Literal
 from moorage.names import AccountId, Region, account_id, region
 
 DAY = 86_400.0
+DEFAULT_PORT = 4580
 MIB = 1 << 20
+
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "0.0.0.0", "::"})  # noqa: S104 - what they are called
 
 Network = IPv4Network | IPv6Network
 ForwardedHeaders = Literal["x-forwarded", "forwarded"]
@@ -32,7 +35,7 @@ class Settings:
 
     mode: Literal["dev", "serve"] = _setting("serve", "dev: open keys, loopback only; serve: nothing is open")
     host: str = _setting("127.0.0.1", "address to listen on")
-    port: int = _setting(4580, "port to listen on")
+    port: int = _setting(DEFAULT_PORT, "port to listen on")
     data: Path = _setting(Path("moorage-data"), "directory of the database, the blobs and the keys")
     ephemeral: bool = _setting(False, "keep the data in a temporary directory that goes with the process")
     workers: int = _setting(1, "worker processes")
@@ -139,6 +142,16 @@ class Settings:
     @property
     def scheme(self) -> str:
         return "https" if self.tls_cert else "http"
+
+    @property
+    def url(self) -> str:
+        """How clients reach the server. On this machine's own addresses that is `localhost`, in every command and page:
+        docker keeps logins by the letters of a host name.
+        """
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{'localhost' if self.host in _THIS_MACHINE else name}:{self.port}"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **given: Any) -> "Settings":

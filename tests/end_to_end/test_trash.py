@@ -97,9 +97,8 @@ def test_a_purge_that_names_a_tag_destroys_nothing(server: RunningServer, owner:
     owner.create_repository(repositoryName="trash/kept")
     owner.delete_repository(repositoryName="trash/kept")
     program = (
-        "from moorage.cli.client import ServerSaidNoError, call; "
-        "from moorage.settings import Settings\n"
-        "try: call(Settings(), 'POST', '/_moorage/purge', {'repository': 'trash/kept', 'tag': 'v1'})\n"
+        "from moorage.cli.client import ServerSaidNoError, call, connect\n"
+        "try: call(connect(), 'POST', '/_moorage/purge', {'repository': 'trash/kept', 'tag': 'v1'})\n"
         "except ServerSaidNoError as error: print(error)"
     )
     environment = os.environ | {

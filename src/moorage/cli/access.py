@@ -17,9 +17,8 @@ from moorage import policy
 from moorage.access import matrix
 from moorage.access.people import Person, anonymous, distinct, named_in, other_accounts, principal_of, role, user
 from moorage.cli import access_on_host, access_page, options, times
-from moorage.cli.client import pages
+from moorage.cli.client import connect, pages
 from moorage.cli.policy_file import read_policy
-from moorage.settings import Settings
 
 _COLOURS: Final = {"yes": "bold green", "no": "dim", "depends": "yellow"}
 _HASH: Final = re.compile(r"[0-9a-f]{6,64}")
@@ -58,7 +57,8 @@ def access(
     as_json: Annotated[bool, typer.Option("--json", help="The matrix as JSON.")] = False,
     html: Annotated[Path | None, typer.Option("--html", help="Write one self-contained page.", dir_okay=False)] = None,
     data: options.Data = None,
-    port: options.Port = None,
+    port: options.ServerPort = None,
+    profile: options.AwsProfile = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
     """Show who can pull, push, delete and administer: yes, no, or what it depends on (address, tags, time).
@@ -102,7 +102,7 @@ def access(
         if on_host:
             found: Iterable[dict[str, Any]] = access_on_host.pages(data, database_url, asked)
         else:
-            found = pages(Settings.from_environment(data=data, port=port), "/_moorage/access", asked)
+            found = pages(connect(data=data, port=port, profile=profile), "/_moorage/access", asked)
         answer = _whole(found)
     title = f"Access of {principal}" if principal is not None else f"Access to {repository or proposed}"
     if html is not None:

@@ -13,10 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from moorage.cli import apply_on_host, options
-from moorage.cli.client import ServerSaidNoError, call
+from moorage.cli.client import ServerSaidNoError, acting, call, connect
 from moorage.cli.on_host import OnHost
 from moorage.cli.policy_file import read_policy
-from moorage.settings import Settings
 
 _MARKS: Final = {"create": "[bold green]+[/]", "update": "[bold yellow]~[/]", "delete": "[bold red]-[/]"}
 _DOCUMENTS: Final = frozenset({"document", "trust", "policy"})
@@ -49,7 +48,8 @@ def apply(
     on_host: OnHost = False,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
     data: options.Data = None,
-    port: options.Port = None,
+    port: options.ServerPort = None,
+    profile: options.AwsProfile = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
     """Make an account what a file says: users, groups, roles, policies, repositories, and the organization.
@@ -74,11 +74,14 @@ def apply(
         "accounts": account or [],
     }
 
+    client = None if on_host else connect(data=data, port=port, profile=profile)
+    if client is not None and not dry_run:
+        acting(client)
+
     def answered(**other: bool) -> dict[str, Any]:
-        if on_host:
+        if client is None:
             return apply_on_host.apply(data, database_url, asked | other)
-        settings = Settings.from_environment(data=data, port=port)
-        answer: dict[str, Any] = call(settings, "POST", "/_moorage/apply", asked | other, timeout=_PATIENCE)
+        answer: dict[str, Any] = call(client, "POST", "/_moorage/apply", asked | other, timeout=_PATIENCE)
         return answer
 
     out = Console()

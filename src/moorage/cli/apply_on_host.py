@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.cli.client import ServerSaidNoError
 from moorage.cli.home import write_key
-from moorage.cli.on_host import record, settings_on_host
+from moorage.cli.on_host import acting_on_host, record, settings_on_host
 from moorage.errors import MoorageError
 from moorage.login.keys import Key
 from moorage.names import AccountId, InvalidNameError, account_id
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def apply(data: Path | None, database_url: str | None, asked: dict[str, Any]) -> dict[str, Any]:
     """The answer of `POST /_moorage/apply`; root keys of new accounts are kept in the data directory too."""
     settings = with_secrets(settings_on_host(data, database_url))
+    if not asked["dry_run"]:
+        acting_on_host(settings)
     answer = asyncio.run(_applied(settings, asked))
     for key in answer["keys"]:
         if key["user"] is None:

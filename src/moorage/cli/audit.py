@@ -16,8 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from moorage.cli import options, times
-from moorage.cli.client import call
-from moorage.settings import Settings
+from moorage.cli.client import Client, call, connect
 
 _PAGE: Final = 200
 _FOLLOW_SECONDS: Final = 1.0
@@ -70,7 +69,8 @@ def audit(
         Path | None, typer.Option("--export", "-o", help="Write JSON lines to this file.", dir_okay=False)
     ] = None,
     data: options.Data = None,
-    port: options.Port = None,
+    port: options.ServerPort = None,
+    profile: options.AwsProfile = None,
 ) -> None:
     """Show who did what, from where, and what came of it: the account's record of pushes, pulls and API calls.
 
@@ -86,7 +86,7 @@ def audit(
 
       moorage audit --since 30d --export november.jsonl
     """
-    settings = Settings.from_environment(data=data, port=port)
+    client = connect(data=data, port=port, profile=profile)
     now = time.time()
     query = {
         "account": account,
@@ -101,7 +101,7 @@ def audit(
         "since": None if since is None else times.moment(since, now),
         "until": None if until is None else times.moment(until, now),
     }
-    reader = _Reader(settings, {name: value for name, value in query.items() if value is not None})
+    reader = _Reader(client, {name: value for name, value in query.items() if value is not None})
     whole = since is not None or export is not None
     count = limit if limit is not None else None if whole else 50
     with contextlib.ExitStack() as stack:
@@ -131,12 +131,12 @@ def _principal(text: str | None) -> str | None:
 class _Reader:
     """Asks the server for pages; holds one at a time."""
 
-    def __init__(self, settings: Settings, query: dict[str, Any]) -> None:
-        self._settings = settings
+    def __init__(self, client: Client, query: dict[str, Any]) -> None:
+        self._client = client
         self._query = query
 
     def _page(self, **more: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = call(self._settings, "POST", "/_moorage/audit", {**self._query, **more})
+        answer: dict[str, Any] = call(self._client, "POST", "/_moorage/audit", {**self._query, **more})
         return answer
 
     def all(self, after: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
@@ -165,7 +165,7 @@ class _Reader:
         """What happens from then on, for ever. Looks back a little, as workers write a moment after the fact."""
         seen = dict.fromkeys(shown, since)
         query = {name: value for name, value in self._query.items() if name not in {"since", "until"}}
-        reader = _Reader(self._settings, query)
+        reader = _Reader(self._client, query)
         began = since
         while True:
             for event in reader.all({"after": f"{since!r} "}):

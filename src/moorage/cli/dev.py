@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from moorage.cli import banner, options
+from moorage.cli import banner, local, options
 from moorage.server import run
 from moorage.settings import Settings
 
@@ -44,7 +44,12 @@ def dev(
         log_format=log_format,
     )
     try:
-        run(settings, on_start=banner.show)
+        run(settings, on_start=_started)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _started(settings: Settings) -> None:
+    local.remember(settings)
+    banner.show(settings)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from moorage.cli import login, options
+from moorage.cli import local, login, options
 from moorage.cli.banner import as_called
 from moorage.cli.home import Home
 from moorage.doctor.checks import Named, examine
@@ -25,30 +25,31 @@ def doctor(
     host: login.Host = None,
     repository: Annotated[str | None, typer.Option(help="Ask too whether you may pull from it and push to it.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-    profile: login.Profile = None,
+    profile: options.AwsProfile = None,
     account: login.Account = None,
     region: options.Region = None,
     endpoint_url: login.EndpointUrl = None,
     ca: login.Ca = None,
     data: options.Data = None,
-    port: login.Port = None,
+    port: options.ServerPort = None,
 ) -> None:
     """Examine this machine's way to a registry: docker's files, name, port, TLS, clock, key, password.
 
     The exit status is 1 when something stands in the way of a push or pull.
     """
     settings = Settings.from_environment(port=port, data=data)
-    served = settings.public_url or f"{settings.scheme}://localhost:{settings.port}"
+    here = local.served(settings, port)
     trust = str(ca) if ca is not None else None
-    api = endpoint_url or (served if host is None and port is not None else None)
-    place = find_place(host, os.environ, served, endpoint=api, ca=trust or os.environ.get("AWS_CA_BUNDLE"))
+    api = endpoint_url or (here.url if host is None and port is not None else None)
+    known = trust or os.environ.get("AWS_CA_BUNDLE") or here.ca
+    place = find_place(host, os.environ, here.url, endpoint=api, ca=known)
     home = Home.read(settings.data)
     patient = Patient(
         place=place,
         environment=os.environ,
         data=settings.data,
         region=region or region_of(place.hosts[0]) or (home.region if home else region_of_environment(os.environ)),
-        ca=trust,
+        ca=trust or local.ca_for(place.endpoint, here),
         profile=profile,
         account=account,
         repository=repository,

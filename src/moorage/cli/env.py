@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from moorage.cli import options
-from moorage.cli.home import Home, read_key
-from moorage.login.keys import Key
+from moorage.cli import local, options
+from moorage.login.keys import OPEN, account_key, local_key, open_key
+from moorage.names import InvalidNameError, account_id
 from moorage.settings import Settings
 
 
 def env(
-    port: options.Port = None,
+    port: options.ServerPort = None,
     data: options.Data = None,
     account: Annotated[str | None, typer.Option(help="Act as this account (12 digits).")] = None,
     region: options.Region = None,
@@ -21,19 +21,23 @@ def env(
 
     In a directory that moorage init set up, the key it made is used; else a development key.
     """
-    settings = Settings.from_environment(port=port, data=data)
-    home = Home.read(settings.data)
-    key = read_key(settings.data, account) if home is not None else None
-    if key is None:
-        key = Key(account or "test", "test")
-    in_region = region or (home.region if home is not None else settings.default_region)
-    url = settings.public_url or f"{settings.scheme}://{settings.host}:{settings.port}"
-    for name, value in {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": key.id,
-        "AWS_SECRET_ACCESS_KEY": key.secret,
+    settings = Settings.from_environment(port=port, data=data, default_region=region)
+    if account is None:
+        found = local_key(settings.data, None) or open_key(OPEN)
+    else:
+        try:
+            found = account_key(settings.data, account_id(account))
+        except InvalidNameError as error:
+            raise typer.BadParameter(str(error), param_hint="--account") from error
+    in_region = region or local.home_region(settings)
+    server = local.served(settings, port)
+    variables = {
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": found.key.id,
+        "AWS_SECRET_ACCESS_KEY": found.key.secret,
         "AWS_REGION": in_region,
         "AWS_DEFAULT_REGION": in_region,
-    }.items():
+    } | ({} if server.ca is None else {"AWS_CA_BUNDLE": server.ca})
+    for name, value in variables.items():
         typer.echo(f"export {name}={shlex.quote(value)}")
     typer.echo("unset AWS_SESSION_TOKEN AWS_PROFILE")

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from moorage.cli import apply_on_host, options
-from moorage.cli.client import pages
-from moorage.settings import Settings
+from moorage.cli.client import connect, pages
 
 
 def export(
@@ -22,7 +21,8 @@ def export(
         typer.Option(help="With --on-host: only this account, without the organization. May be given again."),
     ] = None,
     data: options.Data = None,
-    port: options.Port = None,
+    port: options.ServerPort = None,
+    profile: options.AwsProfile = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
     """Write your account's users, groups, roles, policies and repositories as a file for `moorage apply`.
@@ -41,7 +41,7 @@ def export(
     if on_host:
         text = apply_on_host.export(data, database_url, account or [])
     else:
-        found = list(pages(Settings.from_environment(data=data, port=port), "/_moorage/export", {}))
+        found = list(pages(connect(data=data, port=port, profile=profile), "/_moorage/export", {}))
         text = "".join(page["text"] for page in found)
         for each in found[0]["leftOut"]:
             typer.echo(f"left out, as you may not see it: {each}", err=True)

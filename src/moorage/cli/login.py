@@ -11,9 +11,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from moorage.cli import options
+from moorage.cli import local, options
 from moorage.cli.banner import as_called, command
-from moorage.cli.home import Home
 from moorage.login import tools
 from moorage.login.docker_config import DockerConfig, config_file
 from moorage.login.endpoint import Endpoint, Password
@@ -22,6 +21,7 @@ from moorage.login.hosts import Server, endpoint_of_environment, is_loopback, re
 from moorage.login.keys import Found, find_key, is_minted
 from moorage.login.passwords import Credential
 from moorage.login.place import Place, find_place
+from moorage.login.roles import assume
 from moorage.settings import Settings
 
 _HELPER = "docker-credential-moorage"
@@ -30,10 +30,8 @@ Host = Annotated[
     str | None,
     typer.Argument(help="Registry, as images name it, or its URL.", show_default="AWS_ENDPOINT_URL, else this machine"),
 ]
-Profile = Annotated[str | None, typer.Option(help="Profile of the AWS CLI whose key is used.")]
 Account = Annotated[str | None, typer.Option(help="Account whose key is used: moorage init's, else dev mode's.")]
 EndpointUrl = Annotated[str | None, typer.Option(help="Where ECR's API answers, if not at HOST.")]
-Port = Annotated[int | None, typer.Option(help="Port of the server on this machine.", show_default="4580")]
 Ca = Annotated[
     Path | None,
     typer.Option(help="CA certificate to trust (PEM).", exists=True, dir_okay=False, show_default="AWS_CA_BUNDLE"),
@@ -54,7 +52,7 @@ def login(
     print_password: Annotated[
         bool, typer.Option("--print-password", help="Print the password and log nothing in; the user is AWS.")
     ] = False,
-    profile: Profile = None,
+    profile: options.AwsProfile = None,
     account: Account = None,
     region: options.Region = None,
     endpoint_url: EndpointUrl = None,
@@ -63,7 +61,7 @@ def login(
         "/etc/containerd/certs.d"
     ),
     data: options.Data = None,
-    port: Port = None,
+    port: options.ServerPort = None,
 ) -> None:
     """Log docker, podman, skopeo, helm and others in to a registry.
 
@@ -71,8 +69,7 @@ def login(
     default profile, whichever is first; moorage dev needs none.
     """
     settings = Settings.from_environment(port=port, data=data)
-    trust = str(ca) if ca is not None else os.environ.get("AWS_CA_BUNDLE")
-    served = settings.public_url or f"{settings.scheme}://localhost:{settings.port}"
+    here = local.served(settings, port)
     try:
         wanted = tools.chosen(tool or [], os.environ)
     except ValueError as error:
@@ -80,19 +77,14 @@ def login(
     found = find_key(os.environ, settings.data, profile=profile, account=account)
     api = endpoint_url
     if api is None and host is None:
-        api = served if port is not None else endpoint_of_environment(os.environ) or found.endpoint
-    place = find_place(host, os.environ, served, endpoint=api, ca=trust)
-    home = Home.read(settings.data)
-    in_region = (
-        region
-        or region_of(place.hosts[0])
-        or os.environ.get("AWS_REGION")
-        or os.environ.get("AWS_DEFAULT_REGION")
-        or found.region
-        or (home.region if home is not None else settings.default_region)
-    )
+        api = here.url if port is not None else endpoint_of_environment(os.environ) or found.endpoint
+    trust = str(ca) if ca is not None else os.environ.get("AWS_CA_BUNDLE")
+    place = find_place(host, os.environ, here.url, endpoint=api, ca=trust or here.ca)
+    trust = trust or local.ca_for(place.endpoint, here)
+    in_region = region or region_of(place.hosts[0]) or local.region(settings, found)
     endpoint = Endpoint(place.endpoint, in_region, trust)
-    password = _password(endpoint, found, place)
+    reference = found.reference
+    found, password = _password(endpoint, found, place)
     if print_password:
         sys.stdout.write(f"{password.secret}\n")
         return
@@ -103,14 +95,16 @@ def login(
     out.print(f"{who} at [bold cyan]{place.endpoint}[/]  [dim](key: {source})[/]\n")
     if helper:
         kept = None if place.endpoint.startswith("http://") or not trust else str(Path(trust).resolve())
-        _set_helper(out, place, Server(place.endpoint, in_region, found.reference, kept))
+        _set_helper(out, place, Server(place.endpoint, in_region, reference, kept))
         return
     _log_in(out, wanted, place, password, ca, containerd_hosts)
 
 
-def _password(endpoint: Endpoint, found: Found, place: Place) -> Password:
+def _password(endpoint: Endpoint, found: Found, place: Place) -> tuple[Found, Password]:
+    """The password, and whose key it was got with once all roles are assumed."""
     try:
-        return endpoint.authorization(found.key)
+        found = assume(found, endpoint)
+        return found, endpoint.authorization(found.key)
     except EndpointError as error:
         said = f"{error}\n  key: {found.source}"
         host = place.hosts[0]

@@ -1,5 +1,6 @@
 """Commands that work on the database itself, without a server: whoever runs the machine may do everything."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +29,12 @@ def settings_on_host(data: Path | None, database_url: str | None) -> Settings:
     if settings.data.is_dir():
         data_directory.prepare(settings.data)
     return settings
+
+
+def acting_on_host(settings: Settings) -> None:
+    """Say on standard error as whom a command changes something here."""
+    where = settings.data if settings.database_url is None else "the database"
+    sys.stderr.write(f"acting as the operator of this machine, in {where}\n")
 
 
 async def record(

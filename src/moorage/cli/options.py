@@ -17,4 +17,10 @@ TlsKey = Annotated[Path | None, typer.Option(help="Private key, PEM.", exists=Tr
 DatabaseUrl = Annotated[str | None, typer.Option(help="postgresql://…; SQLite in the data directory when not given.")]
 AccessLog = Annotated[bool | None, typer.Option("--access-log", help="One log line a request.")]
 LogFormat = Annotated[str | None, typer.Option(help="text or json.")]
+ServerPort = Annotated[
+    int | None, typer.Option("--port", help="Port of the server on this machine.", show_default="4580")
+]
+AwsProfile = Annotated[
+    str | None, typer.Option("--profile", help="Profile of the AWS CLI whose key is used.", show_default="AWS_PROFILE")
+]
 Region = Annotated[str | None, typer.Option(help="AWS region.", show_default="us-east-1")]

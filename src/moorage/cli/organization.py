@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from moorage.cli import options
-from moorage.cli.client import ServerSaidNoError, call
-from moorage.cli.on_host import OnHost, record, settings_on_host
+from moorage.cli.client import Client, ServerSaidNoError, acting, call, connect
+from moorage.cli.on_host import OnHost, acting_on_host, record, settings_on_host
 from moorage.settings import Settings
 
 app = typer.Typer(
@@ -49,15 +49,15 @@ def check(file: File) -> None:
 
 
 @app.command()
-def show(data: options.Data = None, port: options.Port = None) -> None:
+def show(data: options.Data = None, port: options.ServerPort = None, profile: options.AwsProfile = None) -> None:
     """Print the document in force."""
-    typer.echo(_ask("show", data, port, {})["document"])
+    typer.echo(_ask(connect(data=data, port=port, profile=profile), "show", {})["document"])
 
 
 @app.command()
-def history(data: options.Data = None, port: options.Port = None) -> None:
+def history(data: options.Data = None, port: options.ServerPort = None, profile: options.AwsProfile = None) -> None:
     """Print what was in force, newest first, one JSON object a line."""
-    for each in _ask("history", data, port, {})["documents"]:
+    for each in _ask(connect(data=data, port=port, profile=profile), "history", {})["documents"]:
         typer.echo(json.dumps(each))
 
 
@@ -66,7 +66,8 @@ def set_(
     file: File,
     on_host: OnHost = False,
     data: options.Data = None,
-    port: options.Port = None,
+    port: options.ServerPort = None,
+    profile: options.AwsProfile = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
     """Put a document in force, from the next request on."""
@@ -76,7 +77,8 @@ def set_(
         asyncio.run(_write(settings_on_host(data, database_url), text))
         typer.echo("the organization is in force from the next request on")
     else:
-        typer.echo(_ask("put", data, port, {"document": text})["text"])
+        client = acting(connect(data=data, port=port, profile=profile))
+        typer.echo(_ask(client, "put", {"document": text})["text"])
 
 
 @app.command()
@@ -84,17 +86,19 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     on_host: OnHost = False,
     data: options.Data = None,
-    port: options.Port = None,
+    port: options.ServerPort = None,
+    profile: options.AwsProfile = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
     """End the organization: its guard rails bind nobody any more."""
+    client = None if on_host else acting(connect(data=data, port=port, profile=profile))
     if not yes:
         typer.confirm("Remove the organization, and with it every guard rail?", abort=True)
-    if on_host:
+    if client is None:
         asyncio.run(_write(settings_on_host(data, database_url), None))
         typer.echo("there is no organization any more")
     else:
-        typer.echo(_ask("delete", data, port, {})["text"])
+        typer.echo(_ask(client, "delete", {})["text"])
 
 
 def _checked(text: str) -> None:
@@ -107,6 +111,7 @@ def _checked(text: str) -> None:
 
 
 async def _write(settings: Settings, document: str | None) -> None:
+    acting_on_host(settings)
     from moorage.access.organization import keep, managers  # noqa: PLC0415 - slow; few commands need it
     from moorage.clock import Clock  # noqa: PLC0415
     from moorage.identity.organizations import Organizations  # noqa: PLC0415
@@ -134,6 +139,5 @@ async def _write(settings: Settings, document: str | None) -> None:
         await audit.close()
 
 
-def _ask(what: str, data: Path | None, port: int | None, members: dict[str, Any]) -> Any:
-    settings = Settings.from_environment(data=data, port=port)
-    return call(settings, "POST", f"/_moorage/organization/{what}", members)
+def _ask(client: Client, what: str, members: dict[str, Any]) -> Any:
+    return call(client, "POST", f"/_moorage/organization/{what}", members)

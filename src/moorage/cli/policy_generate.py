@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from moorage.cli import options, times
-from moorage.cli.client import stream
+from moorage.cli.client import connect, stream
 from moorage.cli.policy_try import followed
-from moorage.settings import Settings
 
 
 class Conditions(enum.StrEnum):
@@ -39,7 +38,8 @@ def generate(
     account: Annotated[str | None, typer.Option(help="Account of the repository. Default: your own.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The policy with all that is known of it, as JSON.")] = False,
     data: options.Data = None,
-    port: options.Port = None,
+    port: options.ServerPort = None,
+    profile: options.AwsProfile = None,
 ) -> None:
     """Write the least policy that allows what was used, from the record of decisions; nothing is changed.
 
@@ -54,7 +54,7 @@ def generate(
 
       moorage policy generate team/app --identity arn:aws:iam::111122223333:user/ci
     """
-    settings = Settings.from_environment(data=data, port=port)
+    client = connect(data=data, port=port, profile=profile)
     now = time.time()
     asked = {
         "repository": repository,
@@ -65,7 +65,7 @@ def generate(
         "everybody": everybody,
         "by_network": conditions is Conditions.SOURCE_IP,
     }
-    told = stream(settings, "POST", "/_moorage/policy/generate", asked)
+    told = stream(client, "POST", "/_moorage/policy/generate", asked)
     made = followed(told, "reading the record")["generated"]
     if as_json:
         typer.echo(json.dumps(made, indent=2, ensure_ascii=False))

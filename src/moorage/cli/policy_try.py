@@ -12,9 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from moorage.cli import options, times
-from moorage.cli.client import ServerSaidNoError, stream
+from moorage.cli.client import ServerSaidNoError, connect, stream
 from moorage.cli.policy_file import read_policy
-from moorage.settings import Settings
 
 _SHOWN: Final = 20
 
@@ -44,7 +43,8 @@ def try_(
     fail_on_gain: Annotated[bool, typer.Option("--fail-on-gain", help="Exit 1 when somebody gains access.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report, as JSON.")] = False,
     data: options.Data = None,
-    port: options.Port = None,
+    port: options.ServerPort = None,
+    profile: options.AwsProfile = None,
 ) -> None:
     """Try a repository policy on the requests that were really made: who would lose access, who would gain it.
 
@@ -61,7 +61,7 @@ def try_(
     """
     if (policy is None) is not no_policy:
         raise typer.BadParameter("name the file with the proposed policy, or say --no-policy", param_hint="POLICY.json")
-    settings = Settings.from_environment(data=data, port=port)
+    client = connect(data=data, port=port, profile=profile)
     now = time.time()
     asked = {
         "repository": repository,
@@ -71,7 +71,7 @@ def try_(
         "until": None if until is None else times.moment(until, now),
         "against": against.value,
     }
-    report = followed(stream(settings, "POST", "/_moorage/policy/try", asked), "replaying")["report"]
+    report = followed(stream(client, "POST", "/_moorage/policy/try", asked), "replaying")["report"]
     if as_json:
         typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from moorage.cli import banner, options
+from moorage.cli import banner, local, options
 from moorage.cli.home import Home
 from moorage.server import CannotServeError, run
 from moorage.settings import Settings
@@ -48,4 +48,9 @@ def serve(
     if home is None:
         raise CannotServeError(f"nothing is set up in {asked.data}. First run: moorage init --data {asked.data}")
     settings = home.over(asked)
-    run(settings, on_start=banner.show)
+    run(settings, on_start=_started)
+
+
+def _started(settings: Settings) -> None:
+    local.remember(settings)
+    banner.show(settings)

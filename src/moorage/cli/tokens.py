@@ -2,7 +2,6 @@
 
 import json
 import time
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -11,9 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from moorage.cli import options
-from moorage.cli.client import call, pages
+from moorage.cli.client import acting, call, connect, pages
 from moorage.cli.times import end
-from moorage.settings import Settings
 
 app = typer.Typer(
     help="Passwords for `docker login` that pull (or push) some repositories until a date, and can be revoked.",
@@ -57,7 +55,8 @@ def create(
     user: Annotated[str | None, typer.Option(help="User whose rights it has at most. Default: you.")] = None,
     as_json: Json = False,
     data: options.Data = None,
-    port: options.Port = None,
+    port: options.ServerPort = None,
+    profile: options.AwsProfile = None,
 ) -> None:
     """Make a token and print it, once.
 
@@ -74,7 +73,12 @@ def create(
         raise typer.BadParameter("say what it may do: --pull, --push or --action ecr:…")
     asked: dict[str, Any] = {"name": name, "repositories": repository, "pull": pull, "push": push}
     asked |= {"actions": action or [], "expires_at": end(expires, time.time())}
-    answer = _ask("create", data, port, asked | ({} if user is None else {"user": user}))
+    answer = call(
+        acting(connect(data=data, port=port, profile=profile)),
+        "POST",
+        "/_moorage/tokens/create",
+        asked | ({} if user is None else {"user": user}),
+    )
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
         return
@@ -91,11 +95,12 @@ def list_tokens(
     every: Annotated[bool, typer.Option("--all", help="Also those that are over or were revoked lately.")] = False,
     as_json: Json = False,
     data: options.Data = None,
-    port: options.Port = None,
+    port: options.ServerPort = None,
+    profile: options.AwsProfile = None,
 ) -> None:
     """The account's tokens: what each may do, until when, and when it was used last."""
     asked: dict[str, Any] = {"ended": every} | ({} if user is None else {"user": user})
-    found = list(pages(Settings.from_environment(data=data, port=port), "/_moorage/tokens/list", asked))
+    found = list(pages(connect(data=data, port=port, profile=profile), "/_moorage/tokens/list", asked))
     answer = {"tokens": [token for page in found for token in page["tokens"]], "now": found[0]["now"]}
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
@@ -110,14 +115,16 @@ def list_tokens(
 
 
 @app.command()
-def revoke(name: Name, data: options.Data = None, port: options.Port = None) -> None:
+def revoke(
+    name: Name,
+    data: options.Data = None,
+    port: options.ServerPort = None,
+    profile: options.AwsProfile = None,
+) -> None:
     """End a token now: every worker refuses it from the next request on."""
-    token = _ask("revoke", data, port, {"name": name})["token"]
+    client = acting(connect(data=data, port=port, profile=profile))
+    token = call(client, "POST", "/_moorage/tokens/revoke", {"name": name})["token"]
     typer.echo(f"token {token['name']} is revoked")
-
-
-def _ask(what: str, data: Path | None, port: int | None, asked: dict[str, Any]) -> Any:
-    return call(Settings.from_environment(data=data, port=port), "POST", f"/_moorage/tokens/{what}", asked)
 
 
 def _may(token: dict[str, Any]) -> str:

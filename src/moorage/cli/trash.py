@@ -1,13 +1,11 @@
 """`moorage restore` and `moorage purge`: what was deleted comes back, or is destroyed at once."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from moorage.cli import options
-from moorage.cli.client import call
-from moorage.settings import Settings
+from moorage.cli.client import Client, acting, call, connect
 
 Repository = Annotated[str, typer.Argument(help="Name of the repository.")]
 Tag = Annotated[str | None, typer.Option(help="Only this tag.")]
@@ -22,11 +20,12 @@ def restore(
     as_name: Annotated[str | None, typer.Option("--as", help="Bring the repository back under another name.")] = None,
     account: Account = None,
     data: options.Data = None,
-    port: options.Port = None,
+    port: options.ServerPort = None,
+    profile: options.AwsProfile = None,
 ) -> None:
     """Bring a deleted repository, image (--digest) or tag (--tag) back."""
     members = {"repository": repository, "tag": tag, "digest": digest, "account": account, "as": as_name}
-    typer.echo(_ask("restore", data, port, members))
+    typer.echo(_ask(acting(connect(data=data, port=port, profile=profile)), "restore", members))
 
 
 def purge(
@@ -35,16 +34,17 @@ def purge(
     account: Account = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     data: options.Data = None,
-    port: options.Port = None,
+    port: options.ServerPort = None,
+    profile: options.AwsProfile = None,
 ) -> None:
     """Destroy a deleted repository or image (--digest) now, instead of at the end of the retention period."""
+    client = acting(connect(data=data, port=port, profile=profile))
     what = f"image {digest} of {repository}" if digest else f"repository {repository}"
     if not yes:
         typer.confirm(f"Destroy the deleted {what}? It cannot be brought back", abort=True)
-    typer.echo(_ask("purge", data, port, {"repository": repository, "digest": digest, "account": account}))
+    typer.echo(_ask(client, "purge", {"repository": repository, "digest": digest, "account": account}))
 
 
-def _ask(what: str, data: Path | None, port: int | None, members: dict[str, str | None]) -> str:
-    settings = Settings.from_environment(data=data, port=port)
+def _ask(client: Client, what: str, members: dict[str, str | None]) -> str:
     given = {name: value for name, value in members.items() if value is not None}
-    return str(call(settings, "POST", f"/_moorage/{what}", given)["text"])
+    return str(call(client, "POST", f"/_moorage/{what}", given)["text"])

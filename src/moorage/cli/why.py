@@ -9,8 +9,7 @@ import typer
 from rich.console import Console
 
 from moorage.cli import explained, options
-from moorage.cli.client import call
-from moorage.settings import Settings
+from moorage.cli.client import call, connect
 
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -28,7 +27,8 @@ def why(
         typer.Option(metavar="N", min=1, help="Print the policy of the Nth suggestion, ready to be set."),
     ] = None,
     data: options.Data = None,
-    port: options.Port = None,
+    port: options.ServerPort = None,
+    profile: options.AwsProfile = None,
 ) -> None:
     """Say why a request was allowed or denied, and the smallest change that would have let it through.
 
@@ -43,11 +43,11 @@ def why(
 
       moorage why --policy 1 > fixed.json
     """
-    settings = Settings.from_environment(data=data, port=port)
+    client = connect(data=data, port=port, profile=profile)
     if decision is not None and _ID.fullmatch(decision) is None:
         raise typer.BadParameter(f"{decision!r} is no decision id")
     path = "/_moorage/explain" if decision is None else f"/_moorage/explain/{decision}"
-    told: dict[str, Any] = call(settings, "GET", path)
+    told: dict[str, Any] = call(client, "GET", path)
     if as_json:
         typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
     elif policy is not None:

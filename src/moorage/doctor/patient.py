@@ -18,6 +18,7 @@ from moorage.login.hosts import is_loopback, without_port
 from moorage.login.keys import Found, find_key
 from moorage.login.passwords import Credential
 from moorage.login.place import Place, port_of
+from moorage.login.roles import assume
 
 LOCAL_CA = Path("moorage-tls/ca.crt")
 TIMEOUT = 5.0
@@ -177,9 +178,12 @@ class Patient:
     def key(self) -> Found | KeyNotFoundError:
         """The access key that would be used."""
         try:
-            return find_key(self.environment, self.data, profile=self.profile, account=self.account)
+            found = find_key(self.environment, self.data, profile=self.profile, account=self.account)
+            return assume(found, self.endpoint)
         except KeyNotFoundError as error:
             return error
+        except EndpointError as error:
+            return KeyNotFoundError(f"{found.source} cannot assume {found.roles[-1].arn}: {error}")
 
     @cached_property
     def docker(self) -> DockerConfig | DockerConfigError:

@@ -7,8 +7,10 @@ import json
 import re
 import ssl
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from moorage.login.errors import EndpointError
 from moorage.login.keys import Key
@@ -16,6 +18,8 @@ from moorage.login.signing import sign
 
 _TIMEOUT = 20.0  # seconds
 _ANSWER_LIMIT = 1 << 20  # bytes
+_TLS_ALERT = "\x15\x03"
+"""How a server that speaks TLS begins its answer to plain HTTP (RFC 8446 section 5.1)."""
 _ECR_VERSION = "20150921"
 
 
@@ -75,6 +79,24 @@ class Endpoint:
             raise EndpointError(f"{self.url} did not say who the key is, and not as STS does", "answer")
         return found[1].decode("utf-8", "replace")
 
+    def session(self, key: Key | None, action: str, asked: Mapping[str, str]) -> Key:
+        """The key of the session that STS's `action` (AssumeRole and its siblings) gives to `key`. EndpointError.
+
+        None: the request is not signed, as it holds a token.
+        """
+        body = urlencode({"Action": action, "Version": "2011-06-15", **asked}).encode()
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if key is not None:
+            answer = self._signed(key, "sts", body, headers)
+        else:
+            answer = self.send("POST", "/", headers, body)
+            if answer.status != 200:
+                raise _refusal(self.url, answer)
+        found = [_element(answer.body, each) for each in (b"AccessKeyId", b"SecretAccessKey", b"SessionToken")]
+        if not all(found):
+            raise EndpointError(f"{self.url} gave no session, and not as STS does", "answer")
+        return Key(*found)
+
     def _signed(self, key: Key, service: str, body: bytes, headers: dict[str, str]) -> Answer:
         signed = sign(key, "POST", f"{self.url}/", body, region=self.region, service=service, headers=headers)
         answer = self.send("POST", "/", signed, body)
@@ -83,36 +105,49 @@ class Endpoint:
         return answer
 
     def send(self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> Answer:
-        """One request and its answer, whatever its status. EndpointError when there is none.
+        """One request and its answer, whatever its status. EndpointError when there is none."""
+        with self.exchange(method, path, headers or {}, body) as answer:
+            return Answer(answer.status, answer.headers, answer.read(_ANSWER_LIMIT), _clock_of(answer.headers))
+
+    @contextmanager
+    def exchange(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """One request and its answer, to be read within the block. EndpointError when there is none, or it breaks off.
 
         Proxies of the environment are not used: a registry of one's own is rarely behind them.
         """
-        connection: http.client.HTTPConnection
+        connection = self._connection()
         try:
-            if self._parts.scheme == "https":
-                trust = ssl.create_default_context(cafile=self.ca)
-                connection = http.client.HTTPSConnection(self._parts.netloc, timeout=self._timeout, context=trust)
-            else:
-                connection = http.client.HTTPConnection(self._parts.netloc, timeout=self._timeout)
-        except FileNotFoundError:
-            raise EndpointError(f"there is no file {self.ca} with certificates to trust", "ca") from None
-        except (ssl.SSLError, http.client.InvalidURL, OSError) as error:
-            raise EndpointError(f"{self.url} cannot be called: {error}", "ca") from None
-        try:
-            connection.request(method, path, body=body, headers=headers or {})
-            answer = connection.getresponse()
-            return Answer(answer.status, answer.headers, answer.read(_ANSWER_LIMIT), _clock_of(answer.headers))
+            connection.request(method, path, body=body, headers=headers)
+            yield connection.getresponse()
         except ssl.SSLCertVerificationError as error:
             raise EndpointError(
                 f"the certificate of {self.url} is not trusted ({error.verify_message})", "tls"
             ) from error
         except ssl.SSLError as error:
             raise EndpointError(f"{self.url} does not speak TLS ({error.reason})", "plain") from error
+        except http.client.BadStatusLine as error:
+            if _TLS_ALERT in str(error):
+                said = f"{self.url} speaks TLS. Use https://{self._parts.netloc}"
+                raise EndpointError(said, "secure") from error
+            raise EndpointError(f"{self.url} answers, and not with HTTP", "answer") from error
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise EndpointError(f"no answer from {self.url} ({reason})", "unreachable") from error
         finally:
             connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        try:
+            if self._parts.scheme == "https":
+                trust = ssl.create_default_context(cafile=self.ca)
+                return http.client.HTTPSConnection(self._parts.netloc, timeout=self._timeout, context=trust)
+            return http.client.HTTPConnection(self._parts.netloc, timeout=self._timeout)
+        except FileNotFoundError:
+            raise EndpointError(f"there is no file {self.ca} with certificates to trust", "ca") from None
+        except (ssl.SSLError, http.client.InvalidURL, OSError) as error:
+            raise EndpointError(f"{self.url} cannot be called: {error}", "ca") from None
 
 
 def _clock_of(headers: http.client.HTTPMessage) -> float | None:

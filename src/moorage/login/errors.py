@@ -14,8 +14,11 @@ class HostsBrokenError(LoginError):
 
 
 class EndpointError(LoginError):
-    """The server gave nothing. `code` is the server's own, or the kind of the failure: ca, tls, plain, unreachable or
-    answer (something answered, and not as AWS does)."""
+    """The server gave nothing.
+
+    `code` is the server's own, or the kind of the failure: ca, tls, plain, secure (TLS where none was spoken),
+    unreachable or answer (something answered, and not as AWS does).
+    """
 
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)

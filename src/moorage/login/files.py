@@ -7,7 +7,8 @@ from pathlib import Path
 def write_private(file: Path, text: str) -> None:
     """Replace `file` with `text` in one step, mode 0600; directories that are missing are made with 0700.
 
-    A symbolic link is followed, so that a configuration kept elsewhere stays there.
+    When it returns the text is on the disk; whatever happens before, the old text stays. A symbolic link
+    is followed, so that a configuration kept elsewhere stays there.
     """
     target = file.resolve()
     _make_directories(target.parent)
@@ -15,10 +16,21 @@ def write_private(file: Path, text: str) -> None:
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
             out.write(text)
+            out.flush()
+            os.fsync(out.fileno())  # before the new name: else a power cut may leave an empty file under it
         temporary.replace(target)
+        _flush_directory(target.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _flush_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _make_directories(path: Path) -> None:

@@ -70,6 +70,13 @@ def without_port(host: str) -> str:
     return host.partition(":")[0]
 
 
+def same_server(one: str, other: str) -> bool:
+    """Are these two the host and port of one server? Names of this machine itself are all the same."""
+    if is_loopback(one) and is_loopback(other):
+        return _port_of(one) == _port_of(other)
+    return one.lower() == other.lower()
+
+
 def hosts_file(environment: Mapping[str, str]) -> Path:
     """Where the mapping is kept."""
     given = environment.get("MOORAGE_CONFIG")

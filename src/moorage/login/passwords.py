@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from moorage.login.errors import KeyNotFoundError
 from moorage.login.files import write_private
 from moorage.login.hosts import Server
-from moorage.login.keys import Key, is_minted, look_up
+from moorage.login.keys import Found, is_minted, look_up
 
 _BEFORE_THE_END = 1800.0
 """Seconds before its end at which a password is no longer handed out: a long push begins with it."""
@@ -37,15 +37,17 @@ def credential_of(environment: Mapping[str, str], server: Server) -> Credential:
 
     KeyNotFoundError; EndpointError. An open key's is minted each time: its server may have begun anew.
     """
-    key = look_up(environment, server.key).key
-    file = _minted_file(environment, server, key)
-    kept = _read(file) if is_minted(key) else None
+    found = look_up(environment, server.key)
+    file = _minted_file(environment, server, found)
+    kept = _read(file) if found.roles or is_minted(found.key) else None
     if kept is not None and _is_fresh(kept):
         return Credential(kept["user"], kept["secret"])
     from moorage.login.endpoint import Endpoint  # noqa: PLC0415 - HTTP and TLS cost 60 ms, and are rarely needed
+    from moorage.login.roles import assume  # noqa: PLC0415
 
     ca = server.ca or environment.get("AWS_CA_BUNDLE") or None
-    password = Endpoint(server.endpoint, server.region, ca).authorization(key)
+    endpoint = Endpoint(server.endpoint, server.region, ca)
+    password = endpoint.authorization(assume(found, endpoint).key)
     content = {"user": password.user, "secret": password.secret, "at": time.time(), "ends": password.expires_at}
     write_private(file, json.dumps(content))
     return Credential(password.user, password.secret)
@@ -89,13 +91,15 @@ def _minted_files(environment: Mapping[str, str], server: Server | None) -> list
     if server is None:
         return []
     try:
-        return [_minted_file(environment, server, look_up(environment, server.key).key)]
+        return [_minted_file(environment, server, look_up(environment, server.key))]
     except KeyNotFoundError:
         return []
 
 
-def _minted_file(environment: Mapping[str, str], server: Server, key: Key) -> Path:
-    return directory(environment) / f"minted-{_name(server.endpoint, server.region, *key)}.json"
+def _minted_file(environment: Mapping[str, str], server: Server, found: Found) -> Path:
+    """One for each key, and for each role that a key or web identity assumes: sessions differ each time."""
+    parts = [part for role in found.roles for part in role]
+    return directory(environment) / f"minted-{_name(server.endpoint, server.region, *found.key, *parts)}.json"
 
 
 def _stored_file(environment: Mapping[str, str], host: str) -> Path:

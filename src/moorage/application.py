@@ -43,13 +43,14 @@ from moorage.api.tagging import TAGGING, TaggingServices
 from moorage.api.visit import Visits
 from moorage.clock import Clock
 from moorage.errors import RequestTimeout
+from moorage.identity.deployment import open_sealer
 from moorage.identity.identity import Identity, make_identity
 from moorage.identity.oidc import Issuers, read_issuers
 from moorage.jobs.sweep import Sweep
 from moorage.locations import Locations
 from moorage.registry.readiness import Readiness
 from moorage.registry.registry import Registry, make_registry
-from moorage.sealing import Sealer, sealer_of
+from moorage.sealing import Sealer
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
 from moorage.store.checking import problems_of_database
@@ -116,8 +117,8 @@ class Running:
 async def open_parts(settings: Settings) -> Parts:
     """Open the stores and join the parts over them. Nothing runs by itself yet."""
     clock = Clock()
-    sealer = sealer_of(settings)
     database = await open_database(settings)
+    sealer = await open_sealer(settings, database)
     audit = await AuditStore.open(settings)
     blobs = FileBlobStore(settings.data / "blobs")
 

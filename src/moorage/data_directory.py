@@ -8,9 +8,15 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from moorage.settings import SettingError
+
+
+class UnusableDataError(Exception):
+    """The data, or the database, cannot be used; the message says why, and what helps."""
+
 
 _PRIVATE = 0o077
 """The bits of group and others."""
@@ -21,12 +27,13 @@ _OURS = re.compile(
 _OF_THE_FILE_SYSTEM = "lost+found"
 
 
-def prepare(path: Path) -> None:
-    """Make the data directory if it is missing, and everything in it private; say on stderr what had to be changed.
+def prepare(path: Path, *, warn: Callable[[str], None] | None = None) -> None:
+    """Make the data directory if it is missing, and everything in it private; say what had to be changed.
 
     From here on the process makes files that only its user can read (umask 077), so none is ever open for a moment.
     What Moorage made earlier with wider modes is tightened. A directory that holds other files as well keeps its mode:
-    it may be a home directory or `/tmp`. Raises SettingError when the directory cannot be made or read.
+    it may be a home directory or `/tmp`. `warn` is called with each change,
+    which else goes to standard error. Raises SettingError when the directory cannot be made or read.
     """
     os.umask(_PRIVATE)
     try:
@@ -39,7 +46,10 @@ def prepare(path: Path) -> None:
     except OSError as error:
         raise SettingError(f"data: {path} cannot be used: {error.strerror}") from error
     for line in lines:
-        sys.stderr.write(f"moorage: {line}\n")
+        if warn is not None:
+            warn(line)
+        else:
+            sys.stderr.write(f"moorage: {line}\n")
 
 
 def _tighten_directory(path: Path, directory: int) -> list[str]:

@@ -1,32 +1,71 @@
 """Structured log lines on standard error: text for people, JSON for machines. Callers pass no secrets to them."""
 
 import logging
+import logging.config
 import sys
 import time
-from typing import Final, Literal
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeAlias
 
 import structlog
 
+LogFormat: TypeAlias = Literal["text", "json"]
 
-def configure(log_format: Literal["text", "json"]) -> None:
-    """Set up structlog for this process; standard-library loggers of libraries stay at WARNING."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+
+def configure(log_format: LogFormat) -> None:
+    """Set up structlog for this process; standard-library loggers of libraries stay at WARNING, in the same form."""
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            **standard_library(log_format),
+            "loggers": {},
+            "root": {"handlers": ["console"], "level": "WARNING"},
+        }
     )
+    logging.captureWarnings(True)
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
+        processors=[*_common(), structlog.processors.format_exc_info, _renderer(log_format)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def standard_library(log_format: LogFormat) -> dict[str, Any]:
+    """Formatters and handlers for `logging.config` (and for granian, which names them so) that write the same lines."""
+    formatter = {"()": _formatter, "log_format": log_format}
+    handler = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
+    return {
+        "formatters": {"generic": formatter, "access": formatter},
+        "handlers": {"console": handler | {"formatter": "generic"}, "access": handler | {"formatter": "access"}},
+    }
+
+
+def warn(log_format: LogFormat) -> Callable[[str], None] | None:
+    """What takes a warning of a program that logs in this form; None where a person reads it on standard error."""
+    return structlog.get_logger().warning if log_format == "json" else None
+
+
+def _formatter(*, log_format: LogFormat, **_: Any) -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            _renderer(log_format),
+        ],
+        foreign_pre_chain=_common(),
+    )
+
+
+def _common() -> list[structlog.typing.Processor]:
+    return [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
+
+
+def _renderer(log_format: LogFormat) -> structlog.typing.Processor:
+    if log_format == "json":
+        return structlog.processors.JSONRenderer()
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
 
 
 class Seldom:

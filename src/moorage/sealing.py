@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from moorage.settings import Settings
 
 _NONCE = 12
+KEY_FILE = "sealing.key"
+"""In the data directory."""
 
 
 class SealBrokenError(ValueError):
@@ -87,13 +89,33 @@ def load_or_make_keys(file: Path) -> list[bytes]:
                 os.fsync(out.fileno())
             with contextlib.suppress(FileExistsError):
                 os.link(name, file)
+            _flush(file.parent)
         finally:
             Path(name).unlink()
     return parse_keys(file.read_text())
 
 
-def sealer_of(settings: Settings) -> Sealer:
-    """The sealer over the configured keys, or those of the data directory's key file (made when there is none)."""
+def _flush(directory: Path) -> None:
+    """Without it a power cut may take the new file, but not what was sealed with it."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def configured_keys(settings: Settings) -> list[bytes] | None:
+    """The keys of the settings, else of the data directory's key file; None when there is no such file.
+
+    Raises ValueError when they are no keys.
+    """
     if settings.sealing_keys is not None:
-        return Sealer(parse_keys(settings.sealing_keys))
-    return Sealer(load_or_make_keys(settings.data / "sealing.key"))
+        text = settings.sealing_keys
+    else:
+        try:
+            text = (settings.data / KEY_FILE).read_text()
+        except FileNotFoundError:
+            return None
+    keys = parse_keys(text)
+    Sealer(keys)  # of the right length, and at least one
+    return keys

@@ -19,7 +19,7 @@ from typing import Final
 
 import structlog
 
-from moorage import data_directory, logs
+from moorage import data_directory, logs, preflight
 from moorage.settings import Settings
 from moorage.store.metadata.audit_file import set_aside_damaged
 from moorage.supervisor import Supervisor
@@ -92,14 +92,15 @@ def run(settings: Settings, *, on_start: Callable[[Settings], None] = lambda set
     """
     check(settings)
     check_certificate(settings)
-    listener = listen(settings.host, settings.port)
+    listener = listen(settings.address, settings.port)
     settings = dataclasses.replace(settings, port=listener.getsockname()[1])
-    data_directory.prepare(settings.data)
     logs.configure(settings.log_format)
+    data_directory.prepare(settings.data, warn=logs.warn(settings.log_format))
     if settings.database_url is None:
         aside = set_aside_damaged(settings.data / "audit.db")
         if aside is not None:
             _log.error("the audit record is damaged: it was renamed, and a new one begins", renamed_to=str(aside))
+    preflight.check(settings)
     connections = min(settings.connections, raise_open_files() // 2)  # the other half is for files and databases
     metrics_directory = _share_metrics(settings)
     try:

@@ -1,13 +1,15 @@
 """Every setting: name, default, environment variable, meaning, in one frozen object."""
 
-import dataclasses
+import difflib
 import os
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from moorage.names import AccountId, Region, account_id, region
 
@@ -16,6 +18,14 @@ DEFAULT_PORT = 4580
 MIB = 1 << 20
 
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "0.0.0.0", "::"})  # noqa: S104 - what they are called
+
+_PREFIX = "MOORAGE_"
+_OTHER_VARIABLES = ("MOORAGE_CONFIG",)
+"""Of the credential helper (`login/hosts.py`)."""
+_OF_KUBERNETES = re.compile(
+    r"MOORAGE_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
+    r"|MOORAGE_\w+_PORT"
+)
 
 Network = IPv4Network | IPv6Network
 ForwardedHeaders = Literal["x-forwarded", "forwarded"]
@@ -153,17 +163,31 @@ class Settings:
         name = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{'localhost' if self.host in _THIS_MACHINE else name}:{self.port}"
 
+    @property
+    def address(self) -> str:
+        """The IP address to listen on."""
+        return "127.0.0.1" if self.host == "localhost" else self.host
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **given: Any) -> "Settings":
-        """The defaults, over them the environment's `MOORAGE_*`, over these what is `given` and not None."""
+        """The defaults, over them the environment's `MOORAGE_*`, over these what is `given` and not None.
+
+        Texts are read alike, wherever they come from. Raises SettingError for a value that cannot be used, and for a
+        variable that no setting has.
+        """
         environment = os.environ if environment is None else environment
         types = typing.get_type_hints(cls)
         values: dict[str, Any] = {}
-        for each in dataclasses.fields(cls):
-            text = environment.get(f"MOORAGE_{each.name.upper()}")
-            if text is not None:
-                values[each.name] = _parse(each.name, types[each.name], text)
-        values.update({name: value for name, value in given.items() if value is not None})
+        for variable, text in environment.items():
+            if variable.startswith(_PREFIX) and not _is_of_kubernetes(variable, text):
+                name = _setting_of(variable, types)
+                if name is not None:
+                    values[name] = _parse(variable, name, types[name], text)
+        for name, value in given.items():
+            if isinstance(value, str):
+                value = _parse(f"--{name.replace('_', '-')}", name, types[name], value)
+            if value is not None:
+                values[name] = value
         settings = cls(**values)
         settings._check()
         return settings
@@ -171,6 +195,8 @@ class Settings:
     def _check(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise SettingError("tls_cert and tls_key go together")
+        if not 0 <= self.port <= 65535:
+            raise SettingError(f"port: {self.port} is not a port (0 to 65535)")
         if not 0 < self.download_url_seconds <= 900:
             raise SettingError("download_url_seconds must be between 1 and 900")
         if self.anonymous_pull and self.profile != "oci":
@@ -185,20 +211,44 @@ class Settings:
             raise SettingError(f"shutdown_seconds must be between 0 and {DAY:.0f}")
         if self.connections_per_address < 0:
             raise SettingError("connections_per_address must be 0 or more")
+        try:
+            if self.data.exists() and not self.data.is_dir():
+                raise SettingError(f"data: {self.data} is a file, not a directory")
+        except OSError as error:
+            raise SettingError(f"data: {self.data} cannot be read: {error.strerror}") from error
 
 
-def _parse(name: str, kind: Any, text: str) -> Any:
-    """The value of the setting `name` of type `kind` written as `text`, or SettingError."""
+def _setting_of(variable: str, settings: Mapping[str, Any]) -> str | None:
+    """The setting of an environment variable; None for one that is ours and no setting. SettingError for any other."""
+    name = variable.removeprefix(_PREFIX).lower()
+    if variable in _OTHER_VARIABLES:
+        return None
+    if name in settings and variable == _PREFIX + name.upper():
+        return name
+    known = [_PREFIX + each.upper() for each in settings]
+    near = difflib.get_close_matches(variable.upper(), [*known, *_OTHER_VARIABLES], 1)
+    raise SettingError(f"{variable} is not a setting{f'. Did you mean {near[0]}?' if near else ''}")
+
+
+def _is_of_kubernetes(variable: str, text: str) -> bool:
+    """Is it one that Kubernetes sets in every pod beside a service called `moorage` or `moorage-…`?"""
+    return _OF_KUBERNETES.fullmatch(variable) is not None or (
+        variable == "MOORAGE_PORT" and text.partition("://")[0] in {"tcp", "udp", "sctp"}
+    )
+
+
+def _parse(source: str, name: str, kind: Any, text: str) -> Any:
+    """The value of the setting `name` of type `kind`, written as `text` in `source`, or SettingError."""
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) is not Literal and type(None) in arguments:
         if text == "":
             return None
         inner = [argument for argument in arguments if argument is not type(None)]
-        return _parse(name, inner[0], text)
+        return _parse(source, name, inner[0], text)
     try:
         return _read(name, kind, arguments, text)
     except ValueError as error:
-        raise SettingError(f"MOORAGE_{name.upper()}: {error}") from error
+        raise SettingError(f"{source}: {error}") from error
 
 
 def _read(name: str, kind: Any, arguments: tuple[Any, ...], text: str) -> Any:
@@ -214,8 +264,46 @@ def _read(name: str, kind: Any, arguments: tuple[Any, ...], text: str) -> Any:
         return account_id(text)
     if name == "default_region":
         return region(text)
+    if name == "host":
+        return _host(text)
+    if name == "public_url":
+        return _public_url(text)
+    if name == "database_url" and urlsplit(text).scheme not in {"postgresql", "postgres"}:
+        raise ValueError("it must begin with postgresql://")
+    if kind is int or kind is float:
+        return _number(kind, text)
     if name == "trusted_proxies":
         return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
     if typing.get_origin(kind) is tuple:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     return kind(text)
+
+
+def _number(kind: Any, text: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a{' whole' if kind is int else ''} number") from None
+
+
+def _host(text: str) -> str:
+    """An address as it is usually written, or `localhost`."""
+    if text == "localhost":
+        return text
+    try:
+        return str(ip_address(text.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address to listen on, such as 127.0.0.1, 0.0.0.0 or ::1") from None
+
+
+def _public_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"{text!r} is not a URL: it begins with https:// or http://, such as https://{_name_of(text)}")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise ValueError(f"{text!r} has a path. A registry has a host name to itself: {parts.scheme}://{parts.netloc}")
+    return text
+
+
+def _name_of(text: str) -> str:
+    return text.rpartition("://")[2] or "registry.example.com"

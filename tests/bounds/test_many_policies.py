@@ -21,7 +21,7 @@ from tests.bounds.latency import HealthPoll
 from tests.inside import inside
 from tests.running import RunningServer
 
-POLICIES = int(os.environ.get("MOORAGE_TORTURE_POLICIES", "100000"))
+POLICIES = int(os.environ.get("TORTURE_POLICIES", "100000"))
 REPOSITORIES = POLICIES // 10
 THREADS = 4
 MEBIBYTE = 1 << 20

@@ -121,9 +121,9 @@ def test_a_profile_that_is_not_there_is_an_error_in_every_command(
 def test_commands_that_change_something_say_as_whom(home: dict[str, str], server: RunningServer, name: str) -> None:
     there = home | {"AWS_ENDPOINT_URL": server.url}
     said = moorage(there, *COMMANDS[name]).stderr
-    assert said.startswith(f"acting as arn:aws:iam::{ACCOUNT}:root (key: moorage-data/credentials [default])\n")
+    assert said.startswith(f"acting as arn:aws:iam::{ACCOUNT}:root, key: moorage-data/credentials [default]\n")
     other = moorage(there | {"AWS_ACCESS_KEY_ID": "444455556666", "AWS_SECRET_ACCESS_KEY": "any"}, *COMMANDS[name])
-    assert other.stderr.startswith("acting as arn:aws:iam::444455556666:root (key: the environment")
+    assert other.stderr.startswith("acting as arn:aws:iam::444455556666:root, key: the environment")
 
 
 def test_a_profile_may_print_a_key_or_assume_a_role(home: dict[str, str], server: RunningServer) -> None:
@@ -146,7 +146,7 @@ def test_a_profile_may_print_a_key_or_assume_a_role(home: dict[str, str], server
     )
     assert "acting as arn:aws:iam::444455556666:root" in moorage(home, "restore", "x", "--profile", "prints").stderr
     said = moorage(home, "restore", "x", "--profile", "restorer").stderr
-    assert f"acting as arn:aws:sts::{ACCOUNT}:assumed-role/restorer/ann (key: profile restorer" in said
+    assert f"acting as arn:aws:sts::{ACCOUNT}:assumed-role/restorer/ann, key: profile restorer" in said
     assert (
         f"assumed-role/restorer/ann at {server.url}"
         in moorage(home, "login", "--profile", "restorer", "--tool", "docker").stdout

@@ -28,7 +28,7 @@ def moorage(server: RunningServer, *arguments: str, key: str = ACCOUNT, secret: 
     done = subprocess.run(
         [MOORAGE, *arguments], capture_output=True, text=True, env=environment, timeout=60, check=False
     )
-    return done.returncode, done.stdout + done.stderr
+    return done.returncode, done.stderr if done.returncode else done.stdout
 
 
 def images(ecr: Any, repository: str) -> list[dict[str, str]]:

@@ -1,5 +1,6 @@
 """The `moorage` command: one module a command."""
 
+import os
 import sys
 
 import typer
@@ -27,6 +28,7 @@ from moorage.cli import (
     why,
 )
 from moorage.cli.client import ServerSaidNoError
+from moorage.data_directory import UnusableDataError
 from moorage.login.errors import LoginError
 from moorage.server import CannotServeError
 from moorage.settings import SettingError
@@ -77,6 +79,22 @@ def main() -> None:
     """Run the command line; what a person did wrong is one line, not a traceback."""
     try:
         app()
-    except (CannotServeError, LoginError, ServerSaidNoError, SettingError) as error:
-        Console(stderr=True).print(f"[bold red]moorage:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+    except (CannotServeError, LoginError, ServerSaidNoError, SettingError, UnusableDataError) as error:
+        _fail(str(error))
+    except OSError as error:  # a file that cannot be read or written, a disk that is full
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def _fail(message: str) -> None:
+    if any(argument.removeprefix("--log-format=") == "json" for argument in sys.argv) or (
+        os.environ.get("MOORAGE_LOG_FORMAT") == "json"
+    ):
+        import structlog  # noqa: PLC0415 - few commands need it
+
+        from moorage import logs  # noqa: PLC0415
+
+        logs.configure("json")
+        structlog.get_logger().error(message)
+    else:
+        Console(stderr=True).print(f"[bold red]moorage:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    sys.exit(1)

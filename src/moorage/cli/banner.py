@@ -4,6 +4,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 from rich.console import Console
@@ -17,14 +18,9 @@ _log = structlog.get_logger()
 def show(settings: Settings) -> None:
     """Say on stderr where the server with these settings is reached."""
     if settings.log_format == "json":
-        _log.info("ready", version=__version__, url=_url(settings), data=str(settings.data.resolve()))
+        _log.info("ready", version=__version__, url=settings.url, data=str(settings.data.resolve()))
     else:
         _print(settings)
-
-
-def _url(settings: Settings) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return settings.public_url or f"{settings.scheme}://{host}:{settings.port}"
 
 
 def command() -> str:
@@ -41,10 +37,10 @@ def as_called(line: str) -> str:
 def _print(settings: Settings) -> None:
     out = Console(stderr=True, highlight=False, soft_wrap=True)
     where = "nothing is kept" if settings.ephemeral else f"data in {settings.data.resolve()}"
-    out.print(f"[bold]Moorage {__version__}[/] is ready on [bold cyan]{_url(settings)}[/]  [dim]({where})[/]")
+    out.print(f"[bold]Moorage {__version__}[/] is ready on [bold cyan]{settings.url}[/]  [dim]({where})[/]")
     if not settings.dev:
         return
-    registry = f"localhost:{settings.port}" if settings.host == "127.0.0.1" else f"{settings.host}:{settings.port}"
+    registry = urlsplit(settings.url).netloc
     port = f" --port {settings.port}" if settings.port != Settings().port else ""
     out.print(f"""
   docker login -u test -p any {registry}

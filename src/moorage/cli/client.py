@@ -57,7 +57,7 @@ def connect(*, data: Path | None = None, port: int | None = None, profile: str |
 def acting(client: Client) -> Client:
     """Say on standard error as whom `client` acts: for commands that change something. Raises EndpointError."""
     arn = client.endpoint().identity(client.found.key)
-    sys.stderr.write(f"acting as {arn} (key: {client.found.source})\n")
+    sys.stderr.write(f"acting as {arn}, key: {client.found.source}\n")
     return client
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from moorage.cli import banner, local, options
-from moorage.server import run
+from moorage.cli.home import Home
+from moorage.server import CannotServeError, run
 from moorage.settings import Settings
 
 
@@ -43,6 +44,12 @@ def dev(
         access_log=access_log,
         log_format=log_format,
     )
+    if Home.read(settings.data) is not None:
+        raise CannotServeError(
+            f"{settings.data} was set up by `moorage init` for `moorage serve`. In dev mode every user of this machine "
+            "would be root of its accounts, without a password. Run `moorage serve`, or name another directory with "
+            "--data"
+        )
     try:
         run(settings, on_start=_started)
     finally:

@@ -6,44 +6,62 @@ import io
 import json
 from pathlib import Path
 
+from moorage.data_directory import UnusableDataError
 from moorage.login import keys
 from moorage.login.files import write_private
 from moorage.login.keys import Key
-from moorage.names import AccountId, Region
+from moorage.names import AccountId, Region, account_id, region
 from moorage.settings import Settings
 
 _FILE = "registry.json"
-_CREDENTIALS = "credentials"
+CREDENTIALS = "credentials"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Home:
-    """The default account and region of a data directory."""
+    """The default account and region of a data directory, and the database where that is not in it."""
 
     account: AccountId
     region: Region
+    database_url: str | None = None
 
     @classmethod
     def read(cls, data: Path) -> "Home | None":
-        """What `data` was set up with; None when `moorage init` never ran there."""
+        """What `data` was set up with; None when `moorage init` never ran there. Raises UnusableDataError."""
+        file = data / _FILE
         try:
-            written = json.loads((data / _FILE).read_text())
+            written = json.loads(file.read_text())
+            url = written.get("database_url")
+            return cls(account_id(written["account"]), region(written["region"]), None if url is None else str(url))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return cls(AccountId(written["account"]), Region(written["region"]))
+        except OSError as error:
+            raise UnusableDataError(f"{file} cannot be read: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UnusableDataError(
+                f"{file} is damaged. Restore it from a backup, or write it again: "
+                '{"account": "<12 digits of the default account>", "region": "<its region>"}'
+            ) from error
 
     def write(self, data: Path) -> None:
         """Keep it in `data`."""
         write_private(data / _FILE, json.dumps(dataclasses.asdict(self)) + "\n")
 
     def over(self, settings: Settings) -> Settings:
-        """`settings` with this account and region as the default ones."""
-        return dataclasses.replace(settings, default_account=self.account, default_region=self.region)
+        """`settings` with this account and region as the default ones, and this database unless they name another."""
+        url = settings.database_url or self.database_url
+        return dataclasses.replace(settings, default_account=self.account, default_region=self.region, database_url=url)
+
+
+def settings_here(settings: Settings) -> Settings:
+    """`settings` of a command that opens the database itself: with what `moorage init` kept, where it ran."""
+    home = Home.read(settings.data)
+    return settings if home is None else home.over(settings)
 
 
 def write_key(data: Path, account: str, key: Key) -> Path:
     """Add `key` to the data directory's credentials file (AWS's format, mode 0600) under the account's profile."""
-    path = data / _CREDENTIALS
+    path = data / CREDENTIALS
     parser = configparser.RawConfigParser()
     parser.read(path)
     for section in (account, *(() if parser.has_section("default") else ("default",))):
@@ -51,12 +69,27 @@ def write_key(data: Path, account: str, key: Key) -> Path:
             parser.add_section(section)
         parser.set(section, "aws_access_key_id", key.id)
         parser.set(section, "aws_secret_access_key", key.secret)
+    _write(path, parser)
+    return path
+
+
+def _write(path: Path, parser: configparser.RawConfigParser) -> None:
     text = io.StringIO()
     parser.write(text)
     write_private(path, text.getvalue())
-    return path
+
+
+def forget_key(data: Path, account: str, key: Key) -> None:
+    """Drop `key` from the credentials file: the account does not have it."""
+    path = data / CREDENTIALS
+    parser = configparser.RawConfigParser()
+    parser.read(path)
+    for section in (account, "default"):
+        if parser.has_section(section) and parser.get(section, "aws_access_key_id") == key.id:
+            parser.remove_section(section)
+    _write(path, parser)
 
 
 def read_key(data: Path, account: str | None) -> Key | None:
     """The key that `init` made for `account` (or its first one); None when there is none."""
-    return keys.read_key(data / _CREDENTIALS, account or "default")
+    return keys.read_key(data / CREDENTIALS, account or "default")

@@ -8,12 +8,12 @@ from rich.console import Console
 
 from moorage import data_directory
 from moorage.cli import banner, options
-from moorage.cli.home import Home, read_key, write_key
+from moorage.cli.home import CREDENTIALS, Home, forget_key, read_key, write_key
 from moorage.clock import Clock
+from moorage.errors import MoorageError
 from moorage.login.keys import Key
 from moorage.names import AccountId, InvalidNameError, account_id
 from moorage.names import region as parse_region
-from moorage.sealing import sealer_of
 from moorage.server import CannotServeError
 from moorage.settings import Settings
 
@@ -30,22 +30,23 @@ def init(
     The first account of a data directory is also the default one of host names that name none. Run it again with
     another --account to add one.
     """
-    settings = Settings.from_environment(data=data, database_url=database_url)
-    home = Home.read(settings.data)
+    asked = Settings.from_environment(data=data, database_url=database_url)
+    home = Home.read(asked.data)
     try:
         wanted = account_id(account)
-        in_region = home.region if home is not None else parse_region(region or settings.default_region)
+        in_region = home.region if home is not None else parse_region(region or asked.default_region)
     except InvalidNameError as error:
         raise typer.BadParameter(str(error)) from error
-    if read_key(settings.data, wanted) is not None:
+    settings = asked if home is None else home.over(asked)
+    data_directory.prepare(settings.data)
+    key, is_new = asyncio.run(_make(settings, wanted, name))
+    if home is not None and not is_new:
         raise CannotServeError(
             f"account {wanted} is set up in {settings.data} already; its key is in credentials there"
         )
-    data_directory.prepare(settings.data)
-    key = asyncio.run(_make(settings, wanted, name))
-    file = write_key(settings.data, wanted, key)
     if home is None:
-        Home(wanted, in_region).write(settings.data)
+        Home(wanted, in_region, settings.database_url).write(settings.data)
+    file = settings.data / CREDENTIALS
     where = "" if data is None else f" --data {settings.data}"
     Console(
         highlight=False, soft_wrap=True
@@ -60,16 +61,34 @@ This is shown once. It is also kept in {file} (mode 0600) for this machine's own
   eval "$({banner.command()} env{where})"     [dim]# the AWS CLI acts as this account's administrator[/]""")
 
 
-async def _make(settings: Settings, account: AccountId, name: str) -> Key:
+async def _make(settings: Settings, account: AccountId, name: str) -> tuple[Key, bool]:
+    """The account's first key, and whether it is new.
+
+    The key is in the credentials file before it is in the database, so whatever ends this process, the secret is not
+    lost, and the next run goes on from there.
+    """
     # Imported here: they take longer than every other command does altogether.
+    from moorage.identity.deployment import claim, open_sealer  # noqa: PLC0415
     from moorage.identity.identity import make_identity  # noqa: PLC0415
+    from moorage.identity.unique_ids import ACCESS_KEY, new_key_id, new_secret  # noqa: PLC0415
     from moorage.store.metadata.open import open_database  # noqa: PLC0415
 
     database = await open_database(settings)
     try:
-        identity = make_identity(database, sealer_of(settings), Clock())
-        await identity.accounts.ensure(account, name)
-        key, secret = await identity.keys.create(account, None)
-        return Key(key.id, secret)
+        identity = make_identity(database, await open_sealer(settings, database), Clock())
+        key = read_key(settings.data, account)
+        if key is None:
+            key = Key(new_key_id(ACCESS_KEY), new_secret())
+            write_key(settings.data, account, key)
+        try:
+            is_new = await identity.keys.ensure_root(account, name, key.id, key.secret)
+        except MoorageError as error:
+            forget_key(settings.data, account, key)
+            raise CannotServeError(
+                f"the root of account {account} has two keys already, and neither is in {settings.data / CREDENTIALS}. "
+                "With one of them, delete the other: aws iam delete-access-key --access-key-id ID"
+            ) from error
+        await claim(settings, database)
+        return key, is_new
     finally:
         await database.close()

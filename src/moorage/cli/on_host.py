@@ -9,6 +9,7 @@ import typer
 
 from moorage import data_directory
 from moorage.cli.client import ServerSaidNoError
+from moorage.cli.home import settings_here
 from moorage.errors import MoorageError
 from moorage.names import AccountId
 from moorage.settings import Settings
@@ -23,7 +24,7 @@ OnHost = Annotated[
 
 def settings_on_host(data: Path | None, database_url: str | None) -> Settings:
     """The settings of a registry that is here. ServerSaidNoError."""
-    settings = Settings.from_environment(data=data, database_url=database_url)
+    settings = settings_here(Settings.from_environment(data=data, database_url=database_url))
     if settings.database_url is None and not (settings.data / "moorage.db").exists():
         raise ServerSaidNoError(f"there is no registry in {settings.data}; if it is in PostgreSQL, say --database-url")
     if settings.data.is_dir():

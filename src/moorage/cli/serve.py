@@ -1,5 +1,6 @@
 """`moorage serve`: a registry for others, with nothing open."""
 
+import dataclasses
 from typing import Annotated
 
 import typer
@@ -48,9 +49,11 @@ def serve(
     if home is None:
         raise CannotServeError(f"nothing is set up in {asked.data}. First run: moorage init --data {asked.data}")
     settings = home.over(asked)
-    run(settings, on_start=_started)
+    run(settings, on_start=lambda ready: _started(home, ready))
 
 
-def _started(settings: Settings) -> None:
+def _started(home: Home, settings: Settings) -> None:
+    if home.database_url != settings.database_url:
+        dataclasses.replace(home, database_url=settings.database_url).write(settings.data)
     local.remember(settings)
     banner.show(settings)

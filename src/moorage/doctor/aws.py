@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from moorage.doctor.finding import Finding, fail, ok, skip, warn
 from moorage.doctor.patient import Patient
 from moorage.login.endpoint import Answer
-from moorage.login.errors import EndpointError, KeyNotFoundError
+from moorage.login.errors import DockerConfigError, EndpointError, KeyNotFoundError
 from moorage.login.hosts import endpoint_of_environment, is_loopback, region_of
 from moorage.login.keys import Found, read_profile
 
@@ -32,12 +32,30 @@ def endpoint(patient: Patient) -> Iterator[Finding]:
         yield fail(f"AWS_ENDPOINT_URL is {url!r}, which is no URL", fix)
     elif url.rstrip("/") != patient.place.endpoint and not _same(url, patient):
         yield warn(f"the AWS CLI speaks to {url}, not to {patient.place.endpoint}", fix)
+    elif urlsplit(url).netloc != patient.host and is_loopback(patient.host) and not _is_logged_in(patient, url):
+        there = urlsplit(url).netloc
+        yield fail(
+            f"the AWS CLI speaks to {there}, so repositoryUri begins with it, and docker is logged in to "
+            f"{patient.host} only: it keeps logins by the letters of the name",
+            f"export AWS_ENDPOINT_URL={patient.registry_url}",
+        )
     else:
         yield ok(f"the AWS CLI speaks to {url}")
     for service in ("ECR", "STS", "IAM"):
         other = patient.environment.get(f"AWS_ENDPOINT_URL_{service}")
         if other and url and other != url and service != "ECR":
             yield warn(f"AWS_ENDPOINT_URL_{service} is another server, {other}", f"unset AWS_ENDPOINT_URL_{service}")
+
+
+def _is_logged_in(patient: Patient, url: str) -> bool:
+    """Does docker hold a password for the host of `url`? Without its file nothing is known, and nothing is wrong."""
+    try:
+        configuration = patient.docker
+        return isinstance(configuration, DockerConfigError) or (
+            configuration.credential_of(urlsplit(url).netloc, patient.environment) is not None
+        )
+    except DockerConfigError:
+        return True
 
 
 def _same(url: str, patient: Patient) -> bool:

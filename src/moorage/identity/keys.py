@@ -60,6 +60,27 @@ class AccessKeys:
 
         return AccessKey(key_id, await self._db.transaction(work), True, at), secret
 
+    async def ensure_root(self, account: AccountId, name: str, key_id: str, secret: str) -> bool:
+        """The account and this key of its root are there from here on; whether the key is new.
+
+        For callers who keep the secret before there is a key: they may die in between and try again. A key that was
+        deleted stays deleted, and is not new. LimitExceeded when the root has two others.
+        """
+        at = self._clock.now()
+        sealed = self._sealer.seal(secret_purpose(key_id), secret.encode())
+
+        def work(conn: Connection) -> bool:
+            if access_keys.is_known(conn, key_id):
+                return False
+            if len(access_keys.of_owner(conn, account, None)) >= KEYS_PER_USER:
+                raise faults.limit_exceeded("AccessKeysPerUser", KEYS_PER_USER)
+            accounts.ensure(conn, account, name, at)
+            access_keys.add(conn, key_id, account, None, sealed, at)
+            epoch.advance(conn)
+            return True
+
+        return await self._db.transaction(work)
+
     async def list(self, account: AccountId, user_name: str | None) -> list[AccessKey]:
         """The owner's keys, oldest first."""
 

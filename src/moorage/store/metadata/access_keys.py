@@ -64,6 +64,11 @@ def _living(account: str, user_id: str | None) -> tuple[ColumnElement[bool], ...
     return access_keys.c.account == account, owner, access_keys.c.deleted_at.is_(None)
 
 
+def is_known(conn: Connection, key_id: str) -> bool:
+    """Is there such a key, or was there one that was deleted?"""
+    return conn.execute(select(access_keys.c.id).where(access_keys.c.id == key_id)).first() is not None
+
+
 def find(conn: Connection, key_id: str) -> Row[Any] | None:
     """A living key: account, user_id, user_name (None: the root's)."""
     columns = (access_keys.c.account, access_keys.c.user_id, identities.c.name.label("user_name"))

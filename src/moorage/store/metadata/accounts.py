@@ -32,6 +32,11 @@ def known(conn: Connection) -> list[str]:
     return sorted(conn.execute(found).scalars())
 
 
+def any_made(conn: Connection) -> bool:
+    """Was any account made here?"""
+    return conn.execute(select(accounts.c.id).limit(1)).first() is not None
+
+
 def made_at(conn: Connection, account: str) -> float | None:
     return conn.execute(select(accounts.c.created_at).where(accounts.c.id == account)).scalar_one_or_none()
 

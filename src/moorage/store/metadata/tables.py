@@ -38,6 +38,14 @@ epoch = Table(
     Column("wide", BigInteger, nullable=False, server_default="0"),  # see `epoch.Epoch`
 )
 
+# What belongs to the deployment as a whole, a row each; see `deployment`.
+deployment = Table(
+    "deployment",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
 # --- Repositories ---
 
 repositories = Table(

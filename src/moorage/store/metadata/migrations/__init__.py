@@ -13,6 +13,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 
+class UnknownRevisionError(Exception):
+    """The database is at a revision that this version does not know: a newer one wrote it, or another program."""
+
+
 class History(NamedTuple):
     """One line of migrations."""
 
@@ -39,10 +43,11 @@ def is_current(conn: Connection, history: History) -> bool:
 def upgrade(conn: Connection, history: History) -> None:
     """Bring the database to the newest revision within the connection's transaction.
 
-    Called in a thread, never on the event loop, by one process at a time.
+    Called in a thread, never on the event loop, by one process at a time. Raises UnknownRevisionError.
     """
     from alembic import command  # noqa: PLC0415 - a third of a second that an ordinary start can do without
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
 
     here = Path(__file__).parent
     config = Config()
@@ -52,4 +57,7 @@ def upgrade(conn: Connection, history: History) -> None:
     config.attributes["connection"] = conn
     config.attributes["history"] = history
     with _alembic:
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise UnknownRevisionError(str(error)) from error

@@ -48,6 +48,7 @@ def init(
         Home(wanted, in_region, settings.database_url).write(settings.data)
     file = settings.data / CREDENTIALS
     where = "" if data is None else f" --data {settings.data}"
+    whose = "" if home is None or home.account == wanted else f" --account {wanted}"
     Console(
         highlight=False, soft_wrap=True
     ).print(f"""Account [bold]{wanted}[/] is ready in {settings.data}, region {in_region}.
@@ -58,7 +59,7 @@ def init(
 This is shown once. It is also kept in {file} (mode 0600) for this machine's own commands.
 
   {banner.command()} serve{where}
-  eval "$({banner.command()} env{where})"     [dim]# the AWS CLI acts as this account's administrator[/]""")
+  eval "$({banner.command()} env{where}{whose})"     [dim]# the AWS CLI acts as this account's administrator[/]""")
 
 
 async def _make(settings: Settings, account: AccountId, name: str) -> tuple[Key, bool]:

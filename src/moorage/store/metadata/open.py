@@ -70,12 +70,11 @@ def _migrate_sqlite(path: Path, history: History) -> None:
         fcntl.flock(gate, fcntl.LOCK_EX)
         raw = connect(path)
         try:
-            conn = core_connection(raw)
-            if not is_current(conn, history):
-                raw.execute("BEGIN IMMEDIATE")
-                upgrade(conn, history)
-                raw.execute("COMMIT")
-            conn.close()
+            with core_connection(raw) as conn:
+                if not is_current(conn, history):
+                    raw.execute("BEGIN IMMEDIATE")
+                    upgrade(conn, history)
+                    raw.execute("COMMIT")
         finally:
             raw.close()
 

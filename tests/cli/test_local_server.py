@@ -74,12 +74,11 @@ def test_what_docker_logs_in_to_is_what_repository_uri_says(tmp_path: Path) -> N
     """`docker push $(aws ecr describe-repositories …)` after the login that the banner shows."""
     server = RunningServer(tmp_path / "data").start()
     try:
-        login = f"docker login -u test -p any localhost:{server.port}"
-        assert login in server.log.read_text()
         made = aws(
             server.data, "ecr", "create-repository", "--repository-name", "app", "--query", "repository.repositoryUri"
         )
         assert made.stdout.strip() == f"localhost:{server.port}/app", made.stderr
+        assert f"docker login -u test -p any localhost:{server.port}\n" in server.log.read_text()
     finally:
         server.stop()
     kept = read_server(server.data)

@@ -14,13 +14,15 @@ LogFormat: TypeAlias = Literal["text", "json"]
 
 def configure(log_format: LogFormat) -> None:
     """Set up structlog for this process; standard-library loggers of libraries stay at WARNING, in the same form."""
+    formatter = {"()": _formatter, "log_format": log_format}
+    handler = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "lines"}
     logging.config.dictConfig(
         {
             "version": 1,
             "disable_existing_loggers": False,
-            **standard_library(log_format),
-            "loggers": {},
-            "root": {"handlers": ["console"], "level": "WARNING"},
+            "formatters": {"lines": formatter},
+            "handlers": {"stderr": handler},
+            "root": {"handlers": ["stderr"], "level": "WARNING"},
         }
     )
     logging.captureWarnings(True)
@@ -30,16 +32,6 @@ def configure(log_format: LogFormat) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
-
-
-def standard_library(log_format: LogFormat) -> dict[str, Any]:
-    """Formatters and handlers for `logging.config` (and for granian, which names them so) that write the same lines."""
-    formatter = {"()": _formatter, "log_format": log_format}
-    handler = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
-    return {
-        "formatters": {"generic": formatter, "access": formatter},
-        "handlers": {"console": handler | {"formatter": "generic"}, "access": handler | {"formatter": "access"}},
-    }
 
 
 def warn(log_format: LogFormat) -> Callable[[str], None] | None:

@@ -169,15 +169,15 @@ def test_certificates_and_keys(sentence: Sentence, data: Path, tmp_path: Path) -
     (tmp_path / "text").write_text("text")
     (tmp_path / "cut").write_text((one / "server.key").read_text()[:60])
     serve = (*SERVE, "--data", data)
-    key_of_another = sentence(*serve, "--tls-cert", one / "server.crt", "--tls-key", two / "server.key")
-    assert f"{two / 'server.key'} is not the private key of {one / 'server.crt'}" in key_of_another
-    for certificate, key, said in (
-        (one / "server.crt", tmp_path / "text", f"tls_key: {tmp_path / 'text'} is not PEM"),
-        (tmp_path / "text", one / "server.key", f"tls_cert: {tmp_path / 'text'} is not PEM"),
-        (one / "server.crt", tmp_path / "cut", "cannot be used"),
-        (one / "server.crt", one / "server.crt", "cannot be used"),
+    for certificate, key in (
+        (one / "server.crt", two / "server.key"),
+        (one / "server.crt", tmp_path / "text"),
+        (tmp_path / "text", one / "server.key"),
+        (one / "server.crt", tmp_path / "cut"),
+        (one / "server.crt", one / "server.crt"),
     ):
-        assert said in sentence(*serve, "--tls-cert", certificate, "--tls-key", key)
+        said = sentence(*serve, "--tls-cert", certificate, "--tls-key", key)
+        assert f"the certificate {certificate} and the key {key} cannot be used together" in said
 
 
 @pytest.mark.parametrize(
@@ -221,6 +221,5 @@ def test_a_json_log_is_json(data: Path, tmp_path: Path) -> None:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n")
         connection.recv(100)
     server.stop()
-    lines = [line for line in server.log.read_text().splitlines() if "is ready on" not in line]
-    assert lines
-    assert {json.loads(line)["level"] for line in lines} == {"warning"}
+    lines = server.log.read_text().splitlines()
+    assert {json.loads(line)["level"] for line in lines} == {"info", "warning"}

@@ -247,4 +247,4 @@ def test_tls_carries_both_doors(tmp_path: Path) -> None:
         said = subprocess.run(
             [MOORAGE, "restore", "never/there"], capture_output=True, text=True, env=environment, check=False
         )
-        assert "does not exist in the registry" in said.stderr
+        assert "No deleted repository" in said.stderr

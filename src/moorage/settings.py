@@ -213,7 +213,7 @@ class Settings:
             raise SettingError("connections_per_address must be 0 or more")
         try:
             if self.data.exists() and not self.data.is_dir():
-                raise SettingError(f"data: {self.data} is a file, not a directory")
+                raise SettingError(f"data: {self.data} cannot be used: it is a file, not a directory")
         except OSError as error:
             raise SettingError(f"data: {self.data} cannot be read: {error.strerror}") from error
 

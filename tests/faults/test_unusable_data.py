@@ -140,7 +140,7 @@ def test_the_data_is_a_file(sentence: Sentence, tmp_path: Path) -> None:
     file = tmp_path / "data"
     file.write_text("")
     for command in (SERVE, ON_HOST, ("dev",), ("init",), ("env",), ("audit",), ("login", "localhost:1")):
-        assert f"data: {file} is a file, not a directory" in sentence(*command, "--data", file)
+        assert f"data: {file} cannot be used: it is a file, not a directory" in sentence(*command, "--data", file)
 
 
 @pytest.mark.parametrize(

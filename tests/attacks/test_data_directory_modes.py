@@ -106,7 +106,8 @@ def test_what_is_there_with_wider_modes_is_tightened_and_said(tmp_path: Path, co
         server = RunningServer(data, command=command).start()
         server.stop()
         said = server.log.read_text()
-    for changed in (data, data / "moorage.db", data / "sealing.key", data / "credentials", data / "registry.json"):
+    names = ["moorage.db", "sealing.key", *(["server.json"] if command == "dev" else ["credentials", "registry.json"])]
+    for changed in (data, *(data / name for name in names)):
         assert f"changed the mode of {changed} from " in said
     assert [each for each in exposed(data) if "lost+found" not in each] == []
 

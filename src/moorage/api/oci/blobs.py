@@ -6,6 +6,9 @@ from moorage.api.oci.errors import Unsupported
 from moorage.api.oci.exchange import VERSION, Exchange, names_etag, parse_digest
 from moorage.registry.layers import Layer
 
+PIECE = 8 << 10
+"""Bytes of one message to the server, which queues about 27 of them for a client that does not read."""
+
 
 async def head(exchange: Exchange) -> None:
     """HEAD /v2/<name>/blobs/<digest>."""
@@ -49,7 +52,8 @@ async def _send_whole(exchange: Exchange, layer: Layer) -> None:
 async def _send_part(exchange: Exchange, layer: Layer, status: int, headers: Headers, span: ranges.Span) -> None:
     send = await exchange.begin(status, headers)
     async for chunk in exchange.services.registry.layers.read(layer, span.start, span.end):
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        for start in range(0, len(chunk), PIECE):
+            await send({"type": "http.response.body", "body": chunk[start : start + PIECE], "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 

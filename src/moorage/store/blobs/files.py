@@ -21,7 +21,7 @@ from moorage.store.blobs.pool import Pool
 from moorage.store.blobs.store import BusyError, Leftover
 from moorage.store.blobs.transfer import open_file, translated
 
-READ_CHUNK = 1 << 20
+READ_CHUNK = 64 << 10
 WAIT_SECONDS = 10.0
 """How long a request waits for an upload to which another one adds bytes without a pause."""
 _ASK_AGAIN_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 0.25

@@ -66,12 +66,17 @@ class Principals:
         return policy.parse(stored, kind).canonical(found)
 
     async def trust(self, text: str, *, in_force: str = "") -> str:
-        """The stored form of a trust policy. MalformedPolicyDocument when it is none, or names nobody that is here."""
+        """Return the stored form of a new trust policy.
+
+        Raises MalformedPolicyDocument when it is none, when IAM refuses it, or when it names nobody that is here.
+        """
+        found = policy.parsed(text, policy.Kind.TRUST)
+        refused = policy.refusal(found)
+        if refused is not None:
+            raise QueryError("MalformedPolicyDocument", refused)
+        document = found.document()
         try:
-            document = policy.parse(text, policy.Kind.TRUST)
             ids = ids_of(await self.named(document, in_force))
-        except policy.PolicyError as error:
-            raise QueryError("MalformedPolicyDocument", f"{error.reason}, at {error.pointer or '/'}") from error
         except UnknownPrincipal as error:
             raise QueryError("MalformedPolicyDocument", f'Invalid principal in policy: "AWS":"{error}"') from error
         return document.canonical(ids) if ids else text

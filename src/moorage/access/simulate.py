@@ -43,7 +43,7 @@ class Source(NamedTuple):
     id: str
     """SourcePolicyId."""
     type: str
-    """SourcePolicyType: `user`, `group`, `role`, `aws-managed`, `user-managed`, `resource`, `none`."""
+    """`user`, `group`, `role`, `aws-managed`, `user-managed`, `resource`, or `none` for one that the request brings."""
     document: policy.Document
     arn: str = ""
     """Of a managed one."""

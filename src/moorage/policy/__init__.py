@@ -25,6 +25,7 @@ from moorage.policy.request import Named, Policies, Request
 from moorage.policy.sentence import plain_sentence, sentence, short
 from moorage.policy.spans import Position, Span, statement_span
 from moorage.policy.statement import Detail, Finding, TestDetail
+from moorage.policy.submission import refusal
 from moorage.policy.suggest import Suggestion, blocked_by, suggest
 from moorage.policy.suggest_changes import Change
 from moorage.policy.suggest_opens import Case, Opened, opened, says
@@ -79,6 +80,7 @@ __all__ = [
     "parse",
     "parsed",
     "plain_sentence",
+    "refusal",
     "resource_policies",
     "root_of",
     "says",

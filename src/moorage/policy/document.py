@@ -117,7 +117,8 @@ def _named(principal: Listed) -> Principals:
     federated: list[str] = []
     under = {"AWS": aws, "Service": services, "Federated": federated}
     for entry in principal.entries:
-        under[entry.key].append(entry.text)
+        if entry.key in under:  # a canonical user of S3 is no caller here
+            under[entry.key].append(entry.text)
     return Principals(aws, services, federated, negated=principal.negated)
 
 

@@ -289,7 +289,7 @@ def _principals(members: Mapping[str, Json], at: str, rules: Rules, faults: Faul
                 raise PolicyError(
                     "FEDERATED_PRINCIPAL_NOT_SUPPORTED", "Federated principals cannot be named here", here
                 )
-            if key not in _PRINCIPAL_CHECKS:
+            if key not in _PRINCIPAL_CHECKS or (key == "CanonicalUser" and not rules.canonical_users):
                 raise PolicyError("INVALID_PRINCIPAL_KEY", f"{key} principals cannot be named here", here)
             entries += _texts(value, here, "PRINCIPAL", faults, _PRINCIPAL_CHECKS[key], key)
     return tuple(entries)
@@ -316,6 +316,7 @@ _PRINCIPAL_CHECKS: Final[Mapping[str, Callable[[str, str], None]]] = {
     "AWS": _check_aws,
     "Service": _check_service,
     "Federated": _take,
+    "CanonicalUser": _take,
 }
 
 
@@ -345,6 +346,8 @@ _PLAIN_ACTIONS: Final[Mapping[Scope, frozenset[str]]] = {
 def _resources(members: Mapping[str, Json], at: str, rules: Rules, faults: Faults) -> Listed | None:
     if rules.resource is Needs.FORBIDDEN:
         _forbid(members, at, "Resource", "RESOURCE_NOT_ALLOWED", faults)
+        return None
+    if rules.resource is Needs.OPTIONAL and "Resource" not in members and "NotResource" not in members:
         return None
     name = _one_of(members, at, "Resource", faults)
     if name is None:

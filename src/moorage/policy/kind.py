@@ -8,6 +8,7 @@ class Needs(Enum):
     """Whether an element is there."""
 
     REQUIRED = "required"
+    OPTIONAL = "optional"
     FORBIDDEN = "forbidden"
 
 
@@ -27,6 +28,8 @@ class Rules(NamedTuple):
     scope: Scope
     federated: bool = False
     """Whether `Federated` principals may be named."""
+    canonical_users: bool = False
+    """Whether `CanonicalUser` principals (of S3) may be named. They match no caller here."""
     everyone_only: bool = False
     """Whether the Principal can only be `*`."""
     plain_sids: bool = False
@@ -53,6 +56,8 @@ class Kind(Enum):
     SCP = "scp"
     RCP = "rcp"
     TRUST = "trust"
+    RESOURCE = "resource"
+    """A policy of a resource of any service, such as a bucket: only the simulator and lint read it."""
 
     @property
     def rules(self) -> Rules:
@@ -63,5 +68,6 @@ _RULES = {
     Kind.REPOSITORY: Rules(Needs.REQUIRED, Needs.FORBIDDEN, Scope.REPOSITORY, granted_service="ecr"),
     Kind.REGISTRY: Rules(Needs.REQUIRED, Needs.REQUIRED, Scope.REGISTRY, granted_service="ecr"),
     Kind.RCP: Rules(Needs.REQUIRED, Needs.REQUIRED, Scope.ANY, everyone_only=True, plain_sids=True),
+    Kind.RESOURCE: Rules(Needs.REQUIRED, Needs.OPTIONAL, Scope.ANY, federated=True, canonical_users=True),
     Kind.TRUST: Rules(Needs.REQUIRED, Needs.FORBIDDEN, Scope.ANY, federated=True, plain_sids=True),
 }

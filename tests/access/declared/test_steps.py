@@ -22,6 +22,7 @@ from moorage.api.aws.query import Parameters
 from moorage.api.ecr import ECR, shapes
 from moorage.api.iam import IAM, IamServices
 from moorage.application import Parts, open_parts
+from moorage.errors import InvalidParameter
 from moorage.identity.arns import policy_arn
 from moorage.identity.credentials import PolicySets
 from moorage.names import AccountId, Region
@@ -174,3 +175,28 @@ def test_a_step_that_nobody_decides_cannot_be_made(action: str, resources: list[
 
     with pytest.raises(ValueError, match="decided on an action and a resource"):
         Step(action, resources, {}, run)
+
+
+@pytest.mark.parametrize(
+    ("section", "declared", "says"),
+    [
+        ("policies", {"document": files.allow("ecr:*", Resource="**")}, "must be in ARN format"),
+        ("users", {"inline": {"own": files.allow("*:PutImage", Resource="*")}}, "must not contain wildcards"),
+        ("roles", {"trust": files.allow("ecr:*", Principal={"AWS": ACCOUNT})}, "may only specify STS AssumeRole"),
+    ],
+)
+async def test_a_new_document_that_iam_refuses_is_refused(
+    parts: Parts, section: str, declared: dict[str, Any], says: str
+) -> None:
+    planner = Planner(Nouns(parts.identity, parts.registry), ACCOUNT)
+    with pytest.raises(InvalidParameter, match=f"{section}/newly: .*{says}"):
+        await planner.plan(read(text({section: {"newly": declared}})), AUTHOR, prune=False, keys=False)
+
+
+async def test_a_document_that_is_stored_already_may_stay_as_it_is(parts: Parts) -> None:
+    old = files.allow("*:*", Resource="**")
+    await parts.identity.managed.create(ACCOUNT, "/", "old", json.dumps(old), "root")
+    file = read(text({"policies": {"old": {"document": old, "tags": {"new": "tag"}}}}))
+    planner = Planner(Nouns(parts.identity, parts.registry), ACCOUNT)
+    plan = await planner.plan(file, AUTHOR, prune=False, keys=False)
+    assert [step.action for planned in plan.everything for step in planned.steps] == ["iam:TagPolicy"]

@@ -210,7 +210,10 @@ async def test_tags_are_set_over_each_other_whatever_their_case(root: Client, ki
 
 async def test_a_policy_that_is_too_long_or_none_is_refused(root: Client) -> None:
     long = json.dumps(
-        {"Statement": [{"Effect": "Allow", "Action": [f"ecr:{'x' * 100}{n}" for n in range(60)], "Resource": "*"}]}
+        {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": [f"ecr:{'x' * 100}{n}" for n in range(60)], "Resource": "*"}],
+        }
     )
     refused = await root.refused("CreatePolicy", PolicyName="p", PolicyDocument=long)
     assert refused == (409, "LimitExceeded", "Cannot exceed quota for PolicySize: 6144")

@@ -15,9 +15,9 @@ PULL_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
 ANN = f"arn:aws:iam::{OWNER}:user/ann"
 
 
-def document(effect: str, action: Any, resource: str = "*", **more: Any) -> str:
+def document(effect: str, action: Any, resource: str = "*", version: str | None = "2012-10-17", **more: Any) -> str:
     statement = {"Effect": effect, "Action": action, "Resource": resource, **more}
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    return json.dumps({**({} if version is None else {"Version": version}), "Statement": [statement]})
 
 
 def repository_policy(effect: str, principal: Any, action: str = "ecr:BatchGetImage") -> str:
@@ -52,13 +52,13 @@ async def test_a_principal_is_simulated_with_all_that_is_attached(ann: Client) -
     assert results[0]["EvalActionName"] == "ecr:PutImage"
     put, get, delete = results
     assert [(each["SourcePolicyId"], each["SourcePolicyType"]) for each in put["MatchedStatements"]] == [
-        ("user_ann_push", "user")
+        ("user_ann_push", "IAM Policy")
     ]
     assert get["MatchedStatements"][0]["SourcePolicyId"] == "AmazonEC2ContainerRegistryPullOnly"
-    assert get["MatchedStatements"][0]["SourcePolicyType"] == "aws-managed"
+    assert get["MatchedStatements"][0]["SourcePolicyType"] == "IAM Policy"
     assert delete["MatchedStatements"] == []
     assert "ResourceSpecificResults" not in put
-    assert put["EvalResourceName"] == "arn:${Partition}:ecr:${Region}:${Account}:repository/${RepositoryName}"
+    assert put["EvalResourceName"] == "*"
     # As a policy that is given would have it, beside what is attached.
     deny = document("Deny", "ecr:*")
     assert await verdicts(ann, ActionNames=["ecr:PutImage"], PolicyInputList=[deny]) == ["explicitDeny"]
@@ -70,6 +70,7 @@ async def test_each_resource_has_its_result(ann: Client) -> None:
         ann, ActionNames=["ecr:PutImage"], ResourceArns=[APP, f"{APP}/locked"], PolicyInputList=[only]
     )
     assert result["EvalDecision"] == "explicitDeny"
+    assert result["EvalResourceName"] == "arn:${Partition}:ecr:${Region}:${Account}:repository/${RepositoryName}"
     specific = {each["EvalResourceName"]: each for each in result["ResourceSpecificResults"]}
     assert specific[APP]["EvalResourceDecision"] == "allowed"
     locked = specific[f"{APP}/locked"]
@@ -85,7 +86,7 @@ async def test_statements_are_found_in_their_text(root: Client) -> None:
     (statement,) = found["EvaluationResults"][0]["MatchedStatements"]
     assert statement["StartPosition"] == {"Line": 3, "Column": 3}
     assert statement["EndPosition"] == {"Line": 5, "Column": 2}
-    assert (statement["SourcePolicyId"], statement["SourcePolicyType"]) == ("PolicyInputList.1", "none")
+    assert (statement["SourcePolicyId"], statement["SourcePolicyType"]) == ("PolicyInputList.1", "IAM Policy")
 
 
 async def test_boundaries_limit_and_say_so(ann: Client) -> None:
@@ -119,7 +120,7 @@ async def test_a_resource_policy_counts_as_it_would(ann: Client) -> None:
     assert (await one())["EvalResourceDecision"] == "implicitDeny"
     granted = await one(ResourcePolicy=policy("Allow", {"AWS": ANN}))
     assert granted["EvalResourceDecision"] == "allowed"
-    assert [each["SourcePolicyType"] for each in granted["MatchedStatements"]] == ["resource"]
+    assert [each["SourcePolicyType"] for each in granted["MatchedStatements"]] == ["Resource Policy"]
     assert (await one(ResourcePolicy=policy("Allow", {"AWS": OWNER})))["EvalResourceDecision"] == "implicitDeny"
     assert (await one(ResourcePolicy=policy("Deny", "*")))["EvalResourceDecision"] == "explicitDeny"
     # Across accounts both sides must allow.
@@ -238,6 +239,9 @@ async def test_results_come_in_pages_of_actions(ann: Client) -> None:
     [
         {"PolicyInputList": ["{"]},
         {"PolicyInputList": ["[" * 50_000]},
+        {"PolicyInputList": [document("Allow", "*:PutImage")]},
+        {"PolicyInputList": [document("Allow", "ecr:*", "arn:amazon:s3:::b")]},
+        {"PermissionsBoundaryPolicyInputList": [document("Allow", "ecr:a:b")]},
         {"ActionNames": ["ecr:*"]},
         {"ActionNames": ["PutImage"]},
         {"ResourcePolicy": '{"Statement":[]}'},
@@ -321,3 +325,64 @@ async def test_service_control_policies_may_be_given_by_level(root: Client) -> N
         for each in answer["EvaluationResults"]
     ]
     assert found == [("implicitDeny", False), ("allowed", True)]
+
+
+async def test_the_resource_that_is_asked_for_is_named(ann: Client) -> None:
+    for resource in (APP, f"{APP}/*", "*"):
+        (result,) = await simulate(ann, ActionNames=["ecr:PutImage"], ResourceArns=[resource])
+        assert result["EvalResourceName"] == resource
+    answer = await ann.ok(
+        "SimulateCustomPolicy",
+        PolicyInputList=[document("Allow", "ec2:*", version=None)],
+        ActionNames=["ec2:AttachVpnGateway"],
+        ResourceArns=["arn:aws:ec2:us-east-1:1:vpc/vpc-1"],
+    )
+    (result,) = answer["EvaluationResults"]
+    assert (result["EvalDecision"], result["EvalResourceName"]) == ("allowed", "arn:aws:ec2:us-east-1:1:vpc/vpc-1")
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "statement"),
+    [
+        ("s3:GetObject", "arn:aws:s3:::b/key", {"Action": "s3:*", "Resource": ["arn:aws:s3:::b", "arn:aws:s3:::b/*"]}),
+        ("sqs:SendMessage", f"arn:aws:sqs:us-east-1:{OWNER}:q", {"Sid": "any text, twice", "Action": "sqs:Send*"}),
+        ("sqs:SendMessage", f"arn:aws:sqs:us-east-1:{OWNER}:q", {"Action": "*"}),
+        (
+            "kms:Decrypt",
+            f"arn:aws:kms:us-east-1:{OWNER}:key/1",
+            {"NotAction": "kms:Create*", "NotResource": "arn:aws:s3"},
+        ),
+        ("sns:Publish", f"arn:aws:sns:us-east-1:{OWNER}:t", {"Action": "sns:Publish"}),
+    ],
+)
+async def test_resource_policies_of_any_service_are_taken(
+    ann: Client, action: str, resource: str, statement: dict[str, Any]
+) -> None:
+    def policy(principal: Any) -> str:
+        one = {"Effect": "Allow", "Principal": principal, **statement}
+        return json.dumps({"Version": "2012-10-17", "Statement": [one, one]})
+
+    async def verdict(principal: Any) -> str:
+        answer = await ann.ok(
+            "SimulateCustomPolicy",
+            PolicyInputList=[document("Allow", "sts:*")],
+            ActionNames=[action],
+            ResourceArns=[resource],
+            ResourceOwner=f"arn:aws:iam::{OWNER}:root",
+            CallerArn=ANN,
+            ResourcePolicy=policy(principal),
+        )
+        return str(answer["EvaluationResults"][0]["EvalDecision"])
+
+    assert await verdict({"AWS": ANN}) == "allowed"
+    assert await verdict({"CanonicalUser": "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"}) == (
+        "implicitDeny"
+    )
+    assert await verdict({"Federated": "cognito-identity.amazonaws.com"}) == "implicitDeny"
+
+
+async def test_a_repository_policy_is_read_as_ecr_reads_it(ann: Client) -> None:
+    ask: dict[str, Any] = {"ResourceArns": [APP], "ResourcePolicy": repository_policy("Allow", {"AWS": ANN}, "*")}
+    assert await verdicts(ann, ActionNames=["ecr:DescribeImages"], **ask) == ["allowed"]
+    # The star of a repository policy stands for ECR's actions only.
+    assert await verdicts(ann, ActionNames=["moorage:Purge"], **ask) == ["implicitDeny"]

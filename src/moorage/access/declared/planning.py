@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Mapping
 
+from moorage import policy
 from moorage.access.authorize import NamedResource
+from moorage.access.declared.applying import documents
 from moorage.access.declared.changes import Change, changes
 from moorage.access.declared.declaration import Account, File, Organization
 from moorage.access.declared.foreseeing import first_failure
@@ -50,6 +52,7 @@ class Planner:
                 raise InvalidParameter(
                     f"{change.section}/{change.label} applies the file, and would be deleted: name it in the file."
                 )
+            _check_documents(change)
             planned.append(Planned(change, await self._steps(change, author, groups)))
             await pauses()
         made = await self._keys(file, before, pauses) if keys else ()
@@ -132,6 +135,19 @@ def _account_step(account: AccountId) -> Step:
         return NewKey(account, None, key.id, secret)
 
     return Step("organizations:CreateAccount", (NamedResource(account, root_arn(account)),), {}, create)
+
+
+def _check_documents(change: Change) -> None:
+    """Raise InvalidParameter if IAM refuses a new policy. Policies that stay as they are were accepted before.
+
+    Managed policies may be without Version here: a file is Moorage's own format, and existing files leave it out.
+    """
+    for aspect, text, kind in documents(change):
+        if kind not in {policy.Kind.IDENTITY, policy.Kind.TRUST}:
+            continue
+        refused = policy.refusal(policy.parsed(text, kind))
+        if refused is not None:
+            raise InvalidParameter(f"{change.section}/{change.label}: the {aspect} policy is refused: {refused}")
 
 
 def _group_arns(account: AccountId, before: Account | None, after: Account) -> dict[str, str]:

@@ -6,18 +6,15 @@ from moorage import policy
 from moorage.errors import QueryError
 
 
-def checked(text: str, kind: policy.Kind = policy.Kind.IDENTITY) -> str:
-    """`text`, if it is a policy of that kind; else MalformedPolicyDocument."""
-    try:
-        policy.parse(text, kind)
-    except policy.PolicyError as error:
-        raise malformed(error) from error
+def checked(text: str, *, managed: bool = False) -> str:
+    """Return `text` if IAM takes it as a new identity policy. Raises MalformedPolicyDocument.
+
+    `managed`: it is a version of a managed policy.
+    """
+    refused = policy.refusal(policy.parsed(text, policy.Kind.IDENTITY), managed=managed)
+    if refused is not None:
+        raise QueryError("MalformedPolicyDocument", refused)
     return text
-
-
-def malformed(error: policy.PolicyError) -> QueryError:
-    """What is wrong and where; AWS says less."""
-    return QueryError("MalformedPolicyDocument", f"{error.reason}, at {error.pointer or '/'}")
 
 
 def shown(text: str) -> str:

@@ -20,7 +20,7 @@ async def create_policy(call: IamCall, request: Parameters) -> Mapping[str, Valu
     name, path, text = fields.name(request, "PolicyName"), fields.policy_path(request), fields.document(request)
     description, tags = fields.policy_description(request), fields.tags(request)
     policy = await call.services.identity.managed.create(
-        call.account, path, name, documents.checked(text), by(call), description=description, tags=tags
+        call.account, path, name, documents.checked(text, managed=True), by(call), description=description, tags=tags
     )
     return {"Policy": {**shown.policy(policy), "Tags": shown.tags(tags) or None}}
 

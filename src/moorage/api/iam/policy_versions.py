@@ -13,7 +13,7 @@ async def create_policy_version(call: IamCall, request: Parameters) -> Mapping[s
     arn, text = fields.arn(request), fields.document(request)
     as_default = request.boolean("SetAsDefault") or False
     version = await call.services.identity.managed.create_version(
-        call.account, arn, documents.checked(text), by(call), as_default=as_default
+        call.account, arn, documents.checked(text, managed=True), by(call), as_default=as_default
     )
     return {"PolicyVersion": _shown(version)}
 

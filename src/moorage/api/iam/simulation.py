@@ -40,6 +40,7 @@ _TYPES: Final = (
 )
 _EXCLUDED: Final = ("inline", "aws-managed", "user-managed", "permission-boundary", "scp", "rcp")
 _KINDS: Final = ("user", "group", "role")
+_OF_ECR: Final = ("ecr:", "moorage:")
 
 
 async def _the_source(call: IamCall, request: Parameters) -> Sequence[Resource]:
@@ -67,12 +68,13 @@ class _Asked(NamedTuple):
         if len(boundary) > 1:
             raise QueryError("InvalidInput", "There can be only one permissions boundary.")
         after = paging.after(request)
+        actions = _listed(request, "ActionNames", 3, 128) or [request.required("ActionNames.member.1")]
         return cls(
-            _listed(request, "ActionNames", 3, 128) or [request.required("ActionNames.member.1")],
+            actions,
             _listed(request, "ResourceArns", 1, 2048),
             _given(request, "PolicyInputList"),
             boundary,
-            _resource_policy(request),
+            _resource_policy(request, actions),
             _owner(request),
             fields.optional_caller(request),
             _context(request),
@@ -167,24 +169,30 @@ def _given_levels(request: Parameters) -> tuple[tuple[policy.Named, ...], ...] |
     return tuple(levels) or None
 
 
-def _resource_policy(request: Parameters) -> Source | None:
-    """A repository policy, or one that names resources, as registry policies do."""
+def _resource_policy(request: Parameters, actions: Sequence[str]) -> Source | None:
+    """Return the policy of a resource of any service. Raises InvalidInput.
+
+    In a simulation of ECR's actions it is read as a repository or registry policy if it is one, as SetRepositoryPolicy
+    and PutRegistryPolicy read it.
+    """
     if request.get("ResourcePolicy") is None:
         return None
     text = fields.document(request, "ResourcePolicy")
-    for kind in (policy.Kind.REPOSITORY, policy.Kind.REGISTRY):
-        try:
-            return Source("ResourcePolicy", "resource", policy.parse(text, kind))
-        except policy.PolicyError:
-            continue
-    return Source("ResourcePolicy", "resource", _document(text, policy.Kind.REPOSITORY))
+    if all(each.lower().startswith(_OF_ECR) for each in actions):
+        for kind in (policy.Kind.REPOSITORY, policy.Kind.REGISTRY):
+            found = policy.parsed(text, kind)
+            if not found.faults:
+                return Source("ResourcePolicy", "resource", found.document())
+    return Source("ResourcePolicy", "resource", _document(text, policy.Kind.RESOURCE))
 
 
 def _document(text: str, kind: policy.Kind) -> policy.Document:
-    try:
-        return policy.parse(text, kind)
-    except policy.PolicyError as error:
-        raise QueryError("InvalidInput", f"Invalid policy: {error.reason}, at {error.pointer or '/'}") from error
+    """Return the document if IAM takes it. Raises InvalidInput."""
+    found = policy.parsed(text, kind)
+    refused = policy.refusal(found)
+    if refused is not None:
+        raise QueryError("InvalidInput", f"Invalid policy: {refused}")
+    return found.document()
 
 
 async def _called_by(call: IamCall, subject: Subject, arn: str) -> Subject:
@@ -250,11 +258,16 @@ def _exclusions(request: Parameters) -> list[Exclusion]:
 
 
 def _result(result: Result, resources: Sequence[str]) -> Value:
-    """One result an action. With resources what belongs to each stands under it, and the whole above."""
+    """Return the result of one action: over all resources, and under it of each one that the request names.
+
+    EvalResourceName is the resource that the request names, or `*`. For several resources it is the ARN's template, as
+    the service model has it.
+    """
     outcomes = result.outcomes
+    name = result.resource_form if len(outcomes) > 1 else outcomes[0].resource
     answer: dict[str, Value] = {
         "EvalActionName": result.action,
-        "EvalResourceName": result.resource_form,
+        "EvalResourceName": name,
         "EvalDecision": result.verdict,
         "MatchedStatements": _statements(
             dict.fromkeys(one for each in outcomes if each.verdict == result.verdict for one in each.matched)
@@ -302,7 +315,8 @@ def _statements(matched: Iterable[Matched]) -> list[Value]:
     return [
         {
             "SourcePolicyId": each.source,
-            "SourcePolicyType": each.type,
+            # As IAM returns it, and not as its service model has it (`user`, `aws-managed`, `resource`, …).
+            "SourcePolicyType": "Resource Policy" if each.type == "resource" else "IAM Policy",
             "StartPosition": {"Line": each.span.start.line, "Column": each.span.start.column},
             "EndPosition": {"Line": each.span.end.line, "Column": each.span.end.column},
         }

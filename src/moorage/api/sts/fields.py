@@ -191,10 +191,9 @@ def session_policies(request: Parameters, most: int = MOST_POLICY) -> SessionPol
             f"Packed policy consumes {policies.packed}% of allotted space, please use smaller policy.",
         )
     if text is not None:
-        try:
-            policy.parse(text, policy.Kind.SESSION)
-        except policy.PolicyError as error:
-            raise QueryError("MalformedPolicyDocument", f"{error.reason}, at {error.pointer or '/'}") from error
+        refused = policy.refusal(policy.parsed(text, policy.Kind.SESSION))
+        if refused is not None:
+            raise QueryError("MalformedPolicyDocument", refused)
     return policies
 
 

@@ -20,6 +20,7 @@ _QUOTAS: Final[Mapping[Kind, int]] = {
     Kind.SCP: 5120,
     Kind.RCP: 5120,
     Kind.TRUST: 4096,
+    Kind.RESOURCE: 20480,
 }
 """Characters."""
 _NO_ACCOUNT: Final = "000000000000"

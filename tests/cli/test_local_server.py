@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,8 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     run([MOORAGE, "ca", "--out", str(tls)])
     options = ("--tls-cert", str(tls / "server.crt"), "--tls-key", str(tls / "server.key"))
     server = RunningServer(directory / "data", *options, command="serve").start()
+    while read_server(server.data) is None:  # written when the first worker answers
+        time.sleep(0.05)
     yield server
     server.stop()
 

@@ -22,7 +22,7 @@ URL = "http://localhost:4580"
     [
         ({}, "warn", "speaks to Amazon itself"),
         ({"AWS_ENDPOINT_URL": URL}, "ok", URL),
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:4580/"}, "ok", "127.0.0.1"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:4580/"}, "fail", "127.0.0.1"),
         ({"AWS_ENDPOINT_URL_ECR": URL}, "ok", URL),
         ({"AWS_ENDPOINT_URL": "http://localhost:4566"}, "warn", "not to http://localhost:4580"),
         ({"AWS_ENDPOINT_URL": "localhost:4580"}, "fail", "no URL"),
@@ -158,3 +158,18 @@ def test_no_sts(patient: Make, fake: FakeServer) -> None:
 
 def test_nobody_answers(patient: Make) -> None:
     assert only("access key", patient("http://127.0.0.1:1")).state == "skip"
+
+
+def test_another_spelling_of_this_machine_is_a_fault_unless_docker_is_logged_in_to_it(
+    fake: FakeServer, patient: Make, home: dict[str, str]
+) -> None:
+    """repositoryUri begins with the host of AWS_ENDPOINT_URL, and docker keeps logins by its letters."""
+    there, here = f"127.0.0.1:{fake.port}", f"localhost:{fake.port}"
+    examined = patient(f"http://{here}", environment={"AWS_ENDPOINT_URL": f"http://{there}"})
+    found = look("AWS endpoint", examined)[0]
+    assert (found.state, found.fix) == ("fail", (f"export AWS_ENDPOINT_URL=http://{here}",))
+    file = Path(home["HOME"]) / ".docker" / "config.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"auths": {there: {"auth": "eDp5"}}}))
+    examined = patient(f"http://{here}", environment={"AWS_ENDPOINT_URL": f"http://{there}"})
+    assert look("AWS endpoint", examined)[0].state == "ok"

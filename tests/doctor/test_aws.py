@@ -22,7 +22,6 @@ URL = "http://localhost:4580"
     [
         ({}, "warn", "speaks to Amazon itself"),
         ({"AWS_ENDPOINT_URL": URL}, "ok", URL),
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:4580/"}, "fail", "127.0.0.1"),
         ({"AWS_ENDPOINT_URL_ECR": URL}, "ok", URL),
         ({"AWS_ENDPOINT_URL": "http://localhost:4566"}, "warn", "not to http://localhost:4580"),
         ({"AWS_ENDPOINT_URL": "localhost:4580"}, "fail", "no URL"),

@@ -17,7 +17,7 @@ from moorage.registry.trash import Trash
 from moorage.store.metadata import observed_clock
 from moorage.store.metadata.database import Database
 from moorage.store.metadata.tables import blobs, outbox
-from tests.registry.pushing import BY, REF, Bench, digest_of, stream
+from tests.registry.pushing import BY, OTHER, REF, Bench, digest_of, stream
 
 HOUR, DAY = 3600.0, 86_400.0
 SWEEP_SECONDS = 60.0
@@ -85,7 +85,8 @@ async def prepare(server: Server) -> tuple[Digest, str]:
     await bench.images.batch_delete(REF, [ImageId(digest)], by=BY, door="ecr")
     upload = await bench.uploads.begin(REF, BY)
     await bench.uploads.append(REF, upload.id, stream(b"half"))
-    await bench.layer(b"lone")
+    await bench.repositories.create(OTHER, by=BY)  # an open upload of a repository holds its fresh layers
+    await bench.layer(b"lone", OTHER)
     return digest, upload.id
 
 

@@ -20,6 +20,7 @@ from granian.constants import HTTPModes, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 
 from moorage.connections import ConnectionWatch, Requests
+from moorage.data_directory import UnusableDataError
 from moorage.settings import SettingError, Settings
 from moorage.supervisor import RETIRE, Ready
 
@@ -94,7 +95,7 @@ async def _live(
     loop.add_reader(supervisor.fileno(), os._exit, 1)  # readable when nobody has the other end any more
     try:
         await application.start()
-    except SettingError as error:
+    except (SettingError, UnusableDataError) as error:
         _log.error("cannot start", reason=str(error))
         return 1
     # Until here SIGTERM has ended the process at once: nothing was answered yet.

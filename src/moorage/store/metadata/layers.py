@@ -211,8 +211,13 @@ def _use(row: Any, times: Times) -> Use:
 
 
 def _pushed_to(since: float) -> Exists:
-    """An upload to the layer's repository is under way, to which something has been added since `since`."""
-    return exists().where(uploads.c.repository_id == layers.c.repository_id, uploads.c.updated_at >= since)
+    """An upload to the layer's repository is under way, to which something has been added since `since`.
+
+    One that was only begun does not count: clients that are refused for want of room begin one after the other, and
+    the room that they wait for must become free.
+    """
+    added = (uploads.c.updated_at >= since, uploads.c.updated_at > uploads.c.started_at)
+    return exists().where(uploads.c.repository_id == layers.c.repository_id, *added)
 
 
 def renew(conn: Connection, repository_id: int, digest: str, at: float) -> None:

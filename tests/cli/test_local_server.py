@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from moorage.login.local import read_server
+from tests.conftest import PostgresServer
 from tests.running import MOORAGE, RunningServer, run
 
 
@@ -47,6 +48,36 @@ def test_the_aws_cli_speaks_to_a_tls_server_by_moorage_env_alone(secure: Running
     assert found["AWS_CA_BUNDLE"] == str(secure.data.parent / "tls" / "ca.crt")
     done = aws(secure.data, "sts", "get-caller-identity", "--query", "Arn")
     assert done.stdout.strip() == "arn:aws:iam::111122223333:root", done.stderr
+
+
+def test_a_self_signed_certificate_is_trusted_too(tmp_path: Path) -> None:
+    run([MOORAGE, "init", "--data", str(tmp_path / "data"), "--account", "111122223333"])
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate)]
+    run([*made, "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+    options = ("--tls-cert", str(certificate), "--tls-key", str(key))
+    server = RunningServer(tmp_path / "data", *options, command="serve").start()
+    try:
+        while read_server(server.data) is None:
+            time.sleep(0.05)
+        done = aws(server.data, "sts", "get-caller-identity", "--query", "Arn")
+        assert done.stdout.strip() == "arn:aws:iam::111122223333:root", done.stderr
+    finally:
+        server.stop()
+
+
+def test_serve_uses_the_database_that_init_was_told(postgres: PostgresServer, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    given = ("--database-url", postgres.new_database())
+    run([MOORAGE, "init", "--data", str(data), "--account", "111122223333", *given])
+    server = RunningServer(data, command="serve").start()
+    try:
+        create = ("ecr", "create-repository", "--repository-name", "team/app")
+        made = aws(data, *create, "--query", "repository.registryId")
+        assert made.stdout.strip() == "111122223333", made.stderr
+        assert not (data / "moorage.db").exists()
+    finally:
+        server.stop()
 
 
 def test_commands_and_login_trust_it_too(secure: RunningServer, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tests.conftest import PostgresServer
 from tests.faults.load import Load
 from tests.running import RunningServer
 
-KILLS = int(os.environ.get("MOORAGE_TORTURE_KILLS", "200"))
+KILLS = int(os.environ.get("TORTURE_KILLS", "200"))
 
 
 Victim = Callable[[RunningServer], None]

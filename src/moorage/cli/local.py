@@ -3,6 +3,7 @@
 What `moorage init` and the server were told is kept beside the data, so that no command has to be told it again.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -59,13 +60,15 @@ def home_region(settings: Settings) -> str:
 
 
 def _ca_of(certificate: Path | None) -> str | None:
-    """The CA of `moorage ca` beside the certificate, if it signed it; None when clients trust another one."""
+    """What clients must trust: the certificate itself if it is self-signed, or the CA of `moorage ca` beside it.
+
+    None when another CA signed it, which clients may know already.
+    """
     if certificate is None:
         return None
-    file = certificate.with_name(_CA_FILE)
-    try:
-        authority = x509.load_pem_x509_certificate(file.read_bytes())
-        x509.load_pem_x509_certificate(certificate.read_bytes()).verify_directly_issued_by(authority)
-    except (OSError, ValueError, TypeError, InvalidSignature):
-        return None
-    return str(file.resolve())
+    for file in (certificate, certificate.with_name(_CA_FILE)):
+        with contextlib.suppress(OSError, ValueError, TypeError, InvalidSignature):
+            authority = x509.load_pem_x509_certificate(file.read_bytes())
+            x509.load_pem_x509_certificate(certificate.read_bytes()).verify_directly_issued_by(authority)
+            return str(file.resolve())
+    return None

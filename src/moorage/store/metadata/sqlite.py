@@ -93,14 +93,19 @@ class SqliteDatabase:
         """InsufficientStorage when what is pushed would use the reserved room.
 
         The pages of the log need room a second time, when they are moved into the database, unless pages in it are
-        free. It does not give them back to the disk.
+        free. It does not give them back to the disk. The log keeps the length that it once had: whoever is refused
+        has it shortened for the next one.
         """
         log = self._log_path.stat().st_size if self._log_path.exists() else 0
         try:
             require_room(self.path.parent, beside=log)
         except InsufficientStorage:
             free = math.prod(self._execute(f"PRAGMA {of}").fetchone()[0] for of in ("freelist_count", "page_size"))
-            require_room(self.path.parent, beside=max(0, log - free))
+            try:
+                require_room(self.path.parent, beside=max(0, log - free))
+            except InsufficientStorage:
+                self._writer.shorten_log()
+                raise
 
     def changed(self) -> int | None:
         """Asked once in a turn of the event loop: a request whose turn it is has arrived before."""

@@ -17,6 +17,7 @@ from moorage.store.metadata.sqlite_flusher import Flusher
 CHECKPOINT_SECONDS = 1.0  # after a commit, the log is moved into the database
 CHECKPOINT_COMMITS = 500  # or after so many
 LONGEST = 16_384  # frames (pages of 4 KiB): a longer log is begun anew, for which writing waits a moment
+READERS_MILLISECONDS = 100  # how long that waits for those who still read the log, while nobody can write
 
 _log = structlog.get_logger(__name__)
 
@@ -29,6 +30,7 @@ class Log:
         self.flusher = Flusher(path)
         self._mover = ThreadPoolExecutor(1, thread_name_prefix=f"checkpoint of {path.name}")
         self._commits = 0
+        self._is_to_shorten = False
         self._timer: asyncio.TimerHandle | None = None
         self._moving: asyncio.Task[None] | None = None
         self._connection: sqlite3.Connection | None = None
@@ -42,6 +44,11 @@ class Log:
             self._move()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(CHECKPOINT_SECONDS, self._move)
+
+    def shorten(self) -> None:
+        """Give the room that the file takes back to the disk, soon. Otherwise the file keeps it for later commits."""
+        self._is_to_shorten = True
+        self._move()
 
     def _move(self) -> None:
         if self._timer is not None:
@@ -64,11 +71,14 @@ class Log:
         """Beside those who write; they wait only where they write so much that the log would grow without end."""
         if self._connection is None:
             self._connection = connect(self._path)
+            self._connection.execute(f"PRAGMA busy_timeout = {READERS_MILLISECONDS}")
         _, frames, _ = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if frames > LONGEST:
+        if frames > LONGEST or self._is_to_shorten:
+            anew = "TRUNCATE" if self._is_to_shorten else "RESTART"
+            self._is_to_shorten = False
             with open_gate(self._path) as gate:
                 fcntl.flock(gate, fcntl.LOCK_EX)
-                self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
+                self._connection.execute(f"PRAGMA wal_checkpoint({anew})")
 
     async def close(self) -> None:
         """After the last commit: flush and stop."""

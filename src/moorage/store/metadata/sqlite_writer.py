@@ -155,6 +155,10 @@ class ThreadWriter:
         self.waiting += 1
         self._jobs.put(job)
 
+    def shorten_log(self) -> None:
+        """Give the room that the log takes back to the disk, soon."""
+        self._log.shorten()
+
     async def close(self) -> None:
         """Finish what waits."""
         if not self._closed:
@@ -246,6 +250,10 @@ class Writer:
             fcntl.flock(self._committer.gate, fcntl.LOCK_UN)
         conclude(outcomes, self._log)
         return True
+
+    def shorten_log(self) -> None:
+        """Give the room that the log takes back to the disk, soon."""
+        self._log.shorten()
 
     async def close(self) -> None:
         """Finish what waits."""

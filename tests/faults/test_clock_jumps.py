@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, select
 
+from moorage.access.audit import Recorder
 from moorage.errors import UploadNotFound
 from moorage.jobs import elapsed
 from moorage.jobs.elapsed import Observed
@@ -14,9 +15,12 @@ from moorage.jobs.sweep import Sweep
 from moorage.names import Digest
 from moorage.registry.image import ImageId
 from moorage.registry.trash import Trash
+from moorage.settings import Settings
 from moorage.store.metadata import observed_clock
+from moorage.store.metadata.audit import AuditStore
 from moorage.store.metadata.database import Database
 from moorage.store.metadata.tables import blobs, outbox
+from tests.access.test_audit import decided, rows
 from tests.registry.pushing import BY, OTHER, REF, Bench, digest_of, stream
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -194,6 +198,28 @@ async def test_a_jump_that_another_worker_saw_first_is_no_time(start: Callable[[
     record = await first.bench.db.read(observed_clock.find)
     assert record is not None
     assert len(record.gaps) == 2  # what was before the first start, and the jump
+
+
+async def test_a_jump_deletes_no_audit_records(
+    start: Callable[[], Server], machine: Machine, database_settings: Settings
+) -> None:
+    server = start()
+    await server.sweep()
+    store = await AuditStore.open(database_settings)
+    recorder = Recorder(store, server.bench.clock, server.bench.settings, lambda kind, number: None)
+    recorder.start(server.sweeper.since)
+    try:
+        recorder.record(decided())
+        await recorder.flush()
+        machine.jump(2 * server.bench.settings.audit_seconds)
+        await recorder._forget()
+        assert len(await rows(store)) == 1
+        await server.run(server.bench.settings.audit_seconds + DAY)
+        await recorder._forget()
+        assert await rows(store) == []
+    finally:
+        await recorder.stop()
+        await store.close()
 
 
 async def test_a_clock_that_was_set_back_and_put_right_makes_nothing_old(

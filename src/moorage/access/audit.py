@@ -8,7 +8,7 @@ principal has rows left for the day, and only counted beyond that. docs/audit.md
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -103,9 +103,15 @@ class Recorder:
         self._something = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
+        self._since: Callable[[float], Awaitable[float]] = self._since_by_clock
 
-    def start(self) -> None:
-        """Begin to write; in the event loop that serves."""
+    def start(self, since: Callable[[float], Awaitable[float]] | None = None) -> None:
+        """Begin to write; in the event loop that serves.
+
+        `since` returns the time since which so many seconds have really passed, for what is deleted after its time:
+        the clock may have jumped. Without it the clock is trusted.
+        """
+        self._since = since or self._since_by_clock
         self._tasks = [asyncio.create_task(self._write_on()), asyncio.create_task(self._forget_on())]
 
     async def stop(self) -> None:
@@ -376,9 +382,12 @@ class Recorder:
             # The more there is to write, the less often: more of it is equal then, and requests wait less.
             pause = min(max(FLUSH_SECONDS, _REST * (loop.time() - began)), _LONGEST_PAUSE)
 
+    async def _since_by_clock(self, seconds: float) -> float:
+        return self._clock.now() - seconds
+
     async def _forget(self) -> None:
         """Delete in batches what is past its time, with a breath between them."""
-        before = self._clock.now() - self._settings.audit_seconds
+        before = await self._since(self._settings.audit_seconds)
         gone = await self._store.forget(before)
         while gone:
             await asyncio.sleep(0.1)

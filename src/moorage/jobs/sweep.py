@@ -119,6 +119,10 @@ class Sweep:
         if failures:
             raise ExceptionGroup("steps of the sweep failed", failures)
 
+    async def since(self, seconds: float) -> float:
+        """Return the time by the clock since which so many seconds have really passed, for others that delete."""
+        return (await self._elapsed.observe()).before(seconds)
+
     async def _transaction(self, work: Callable[[Connection], T], *, by_row: bool = False) -> T:
         """Run `work`, which deletes, or leads to deleting: on a full disk it may use the reserved room."""
         return await self._db.transaction(work, long=True, by_row=by_row, frees=True)

@@ -125,7 +125,7 @@ class FileBlobStore:
     async def leftovers(self) -> AsyncIterator[Leftover]:
         for leftover in await self._pool.do(_listing, self._uploads, "upload"):
             yield leftover
-        for folder in await self._pool.do(lambda: list(self._objects.iterdir())):
+        for folder in await self._pool.do(lambda: [each for each in self._objects.iterdir() if each.is_dir()]):
             for leftover in await self._pool.do(_listing, folder, "object"):
                 yield leftover
 
@@ -179,6 +179,8 @@ def _listing(folder: Path, kind: str) -> list[Leftover]:
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
+            if _NAME.fullmatch(entry.name) is None:  # somebody else's file
+                continue
             with suppress(FileNotFoundError):  # it went away while we looked
                 found.append(Leftover(kind, entry.name, entry.stat().st_mtime))
     return found

@@ -1,7 +1,6 @@
 """The one place where the parts are joined: settings in, ASGI application out."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
@@ -103,12 +102,13 @@ class Running:
     faults: Faults | None
     """Of dev mode alone."""
     parts: Parts
-    sweeping: asyncio.Task[None]
+    background: list[asyncio.Task[None]]
+    """What runs by itself: the sweep, and the check of layers that were sent."""
 
     async def stop(self) -> None:
-        self.sweeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.sweeping
+        for task in self.background:
+            task.cancel()
+        await asyncio.gather(*self.background, return_exceptions=True)
         await self.parts.recorder.stop()
         await self.parts.identity.last_uses.stop()
         await self.parts.close()
@@ -213,7 +213,7 @@ async def start(settings: Settings) -> Running:
         ),
         faults=faults if settings.dev else None,
         parts=parts,
-        sweeping=asyncio.create_task(sweep.run_forever()),
+        background=[asyncio.create_task(each.run_forever()) for each in (sweep, registry.verification)],
     )
 
 

@@ -1,6 +1,7 @@
 """Layers whose files are missing, cut or cannot be read: the answer is the specification's, and the log says so."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,3 +48,22 @@ def test_a_get_of_a_lost_layer(server: RunningServer, damage: str, status: int, 
         answer = plane("GET", f"/v2/lost/{damage}/blobs/{digest(content)}", None, **headers)
         assert (answer.status, json.loads(answer.body)["errors"][0]["code"]) == (status, code)
     assert '"event": "layer ' in server.log.read_text()
+
+
+def test_wrong_bytes_are_found_after_a_get_and_repaired_by_a_push(server: RunningServer) -> None:
+    """They went out once: hashing every layer on its way would cost more than the rest of a pull."""
+    content = LARGE + b"flipped"
+    plane = Plane(server)
+    plane.push("lost/flipped", "v1", content)
+    path = f"/v2/lost/flipped/blobs/{digest(content)}"
+    file = file_of(server, content)
+    file.write_bytes(content[:-1] + b"D")
+    assert plane("GET", path).body != content
+    end = time.monotonic() + 60
+    while plane("GET", path).status == 200:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert plane("GET", path).status == 404
+    assert '"event": "layer damaged' in server.log.read_text()
+    assert plane.push_blob("lost/flipped", content) == digest(content)
+    assert plane("GET", path).body == content

@@ -126,16 +126,17 @@ class Layers:
             return await self._blobs.length(layer.object_key) == layer.size
         return layer.content is not None and len(layer.content) == layer.size
 
-    async def set_aside(self, digest: Digest) -> bool:
+    async def set_aside(self, digest: Digest, *, object_key: str | None = None) -> bool:
         """Stop serving the stored bytes of a blob, which were found to have another digest; whether there were any.
 
-        Repositories keep the layer, but it is not available until somebody uploads the digest again, to any
-        repository. The blob store keeps the damaged bytes for examination; those kept in the metadata are deleted.
+        With `object_key` only while they are that object: somebody may have replaced them since. Repositories keep the
+        layer, but it is not available until somebody uploads the digest again, to any repository. The blob store keeps
+        the damaged bytes for examination; those kept in the metadata are deleted.
         """
 
         def work(conn: Connection) -> str | bool:
             blob = blob_rows.find(conn, digest)
-            if blob is None:
+            if blob is None or object_key not in (None, blob.object_key):
                 return False
             return str(blob.object_key) or blob_rows.drop_content(conn, digest)
 

@@ -12,6 +12,7 @@ from moorage.registry.repositories import Repositories
 from moorage.registry.resource_tags import ResourceTags
 from moorage.registry.trash import Trash
 from moorage.registry.uploads import Uploads
+from moorage.registry.verification import Verification
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore
 from moorage.store.metadata.database import Database
@@ -31,6 +32,7 @@ class Registry:
     settings: AccountSettings
     trash: Trash
     resource_tags: ResourceTags
+    verification: Verification
 
 
 def make_registry(
@@ -38,14 +40,16 @@ def make_registry(
 ) -> Registry:
     """The registry over `db` and `blobs`. `epochs`: as of `make_identity`."""
     epochs = epochs or Epochs(db)
+    layers = Layers(db, blobs, clock, settings)
     return Registry(
         repositories=Repositories(epochs, clock, settings),
         images=Images(db, clock, settings),
-        layers=Layers(db, blobs, clock, settings),
+        layers=layers,
         uploads=Uploads(db, blobs, clock, settings),
         policies=RepositoryPolicies(db, clock),
         registry_policies=RegistryPolicies(epochs, clock),
         settings=AccountSettings(db),
         trash=Trash(db, blobs, clock, settings),
         resource_tags=ResourceTags(db),
+        verification=Verification(layers, clock),
     )

@@ -26,6 +26,7 @@ async def get(exchange: Exchange) -> None:
         await exchange.answer_head(304, [(b"etag", b'"%s"' % layer.digest.encode()), VERSION])
         return
     layers.require_bytes(exchange.ref, layer)
+    exchange.services.registry.verification.sent(layer)
     span = None
     if b"if-range" not in exchange.headers or names_etag(exchange.headers, b"if-range", layer.digest):
         span = ranges.wanted(exchange.headers.get(b"range"), layer.size)

@@ -1,5 +1,6 @@
 """Structured log lines on standard error: text for people, JSON for machines. Callers pass no secrets to them."""
 
+import io
 import logging
 import logging.config
 import sys
@@ -12,10 +13,23 @@ import structlog
 LogFormat: TypeAlias = Literal["text", "json"]
 
 
+class _StandardError(io.StringIO):
+    """Whatever standard error is at the moment: loggers outlive what it was when they were made."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+_standard_error: Final = _StandardError()
+
+
 def configure(log_format: LogFormat) -> None:
     """Set up structlog for this process; standard-library loggers of libraries stay at WARNING, in the same form."""
     formatter = {"()": _formatter, "log_format": log_format}
-    handler = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "lines"}
+    handler = {"class": "logging.StreamHandler", "stream": _standard_error, "formatter": "lines"}
     logging.config.dictConfig(
         {
             "version": 1,
@@ -29,7 +43,7 @@ def configure(log_format: LogFormat) -> None:
     structlog.configure(
         processors=[*_common(), structlog.processors.format_exc_info, _renderer(log_format)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=_standard_error),
         cache_logger_on_first_use=True,
     )
 

@@ -18,6 +18,7 @@ import uvloop
 from granian import _futures, _granian
 from granian.constants import HTTPModes, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
+from sqlalchemy.exc import DBAPIError
 
 from moorage.connections import ConnectionWatch, Requests
 from moorage.data_directory import UnusableDataError
@@ -97,6 +98,9 @@ async def _live(
         await application.start()
     except (SettingError, UnusableDataError) as error:
         _log.error("cannot start", reason=str(error))
+        return 1
+    except DBAPIError as error:
+        _log.error("cannot start", reason=f"the database cannot be used: {error.orig}. Check it: moorage fsck")
         return 1
     # Until here SIGTERM has ended the process at once: nothing was answered yet.
     ending, hurrying = asyncio.Event(), asyncio.Event()

@@ -92,13 +92,7 @@ def test_damage_in_the_metadata_is_logged_at_the_start(data: Path) -> None:
     file = data / "moorage.db"
     with sqlite3.connect(file) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'history_of_tags'").fetchone()
-        page = (
-            page
-            or connection.execute(
-                "SELECT rootpage FROM sqlite_master WHERE type = 'index' ORDER BY rootpage DESC LIMIT 1"
-            ).fetchone()
-        )
+        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'ix_uploads_updated_at'").fetchone()
         size = connection.execute("PRAGMA page_size").fetchone()[0]
     connection.close()
     with file.open("r+b") as opened:

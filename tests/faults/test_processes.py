@@ -161,7 +161,7 @@ def test_port_zero_tells_its_port(tmp_path: Path) -> None:
         assert process.stderr is not None
         try:
             said = next(line for line in process.stderr if "ready on" in line)
-            found = re.search(r"http://127\.0\.0\.1:(\d+)", said)
+            found = re.search(r"http://localhost:(\d+)", said)
             assert found is not None
             assert found[1] != "0"
             for _ in range(4):
@@ -182,8 +182,12 @@ def test_sighup_reloads_the_certificate_and_keeps_the_old_one_if_the_new_one_is_
         run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), "127.0.0.1"])
         return (tmp_path / "tls" / "server.crt").read_text().partition("-----END")[0].strip()
 
-    def served() -> str:
-        return ssl.get_server_certificate(("127.0.0.1", server.port)).partition("-----END")[0].strip()
+    def served() -> str | None:
+        try:
+            whole = ssl.get_server_certificate(("127.0.0.1", server.port))
+        except ssl.SSLEOFError:  # a worker that is being replaced took the connection, and ended before its handshake
+            return None
+        return whole.partition("-----END")[0].strip()
 
     first = make()
     options = ["--tls-cert", str(tmp_path / "tls" / "server.crt"), "--tls-key", str(tmp_path / "tls" / "server.key")]

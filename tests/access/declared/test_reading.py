@@ -118,7 +118,6 @@ def test_the_file_of_the_documentation() -> None:
     page = (Path(__file__).parents[3] / "docs" / "apply.md").read_text()
     file = read(page.partition("```yaml\n")[2].partition("```")[0])
     assert [section for section in SECTIONS if not getattr(file.accounts[ACCOUNT], section)] == []
-    assert (file.on_organization, file.organization) == (True, None)
 
 
 @pytest.mark.parametrize(

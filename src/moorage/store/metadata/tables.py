@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from moorage.store.metadata import identity_tables  # noqa: F401 - so that `metadata` has all its tables
+from moorage.store.metadata import identity_tables, job_tables  # noqa: F401 - so that `metadata` has all its tables
 from moorage.store.metadata.schema import BIG_ID, index_of_some
 from moorage.store.metadata.schema import metadata as metadata  # noqa: PLC0414 - whole once this module is
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +123,15 @@ class Layers:
         return layer
 
     async def _is_there(self, layer: Layer) -> bool:
-        if layer.object_key:
+        """Whether as many bytes are stored as there should be. A file is looked at in the event loop: see below."""
+        if not layer.object_key:
+            return layer.content is not None and len(layer.content) == layer.size
+        path = self.local_path(layer)
+        if path is None:
             return await self._blobs.length(layer.object_key) == layer.size
-        return layer.content is not None and len(layer.content) == layer.size
+        with suppress(FileNotFoundError):
+            return path.stat().st_size == layer.size
+        return False
 
     async def set_aside(self, digest: Digest, *, object_key: str | None = None) -> bool:
         """Stop serving the stored bytes of a blob, which were found to have another digest; whether there were any.

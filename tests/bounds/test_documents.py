@@ -201,8 +201,13 @@ async def test_the_history_of_the_organization_is_bounded_in_bytes(
     organizations = Organizations(Epochs(bench.db), bench.clock)
     for number in range(8):
         await organizations.set(str(number) + "é" * (1 << 19), (), by=BY)
-    told = [each.document or "" for each in await organizations.history()]
-    assert [each[0] for each in told] == ["7", "6", "5"]
-    assert sum(len(each.encode()) for each in told) <= 4 << 20
+    before: int | None = None
+    pages: list[list[str]] = []
+    while not pages or before is not None:
+        page, before = await organizations.history(before)
+        pages.append([each.document or "" for each in page])
+    assert [[each[0] for each in page] for page in pages] == [["7", "6", "5"], ["4", "3", "2"], ["1", "0"]]
+    assert all(sum(len(each.encode()) for each in page) <= 4 << 20 for page in pages)
     monkeypatch.setattr("moorage.pages.PAGE_BYTES", 1)
-    assert len(await organizations.history()) == 1
+    page, before = await organizations.history(before)
+    assert (len(page), before is None) == (1, False)

@@ -76,9 +76,9 @@ class OrganizationDesk:
             raise OrganizationNotFound
         return kept
 
-    async def history(self) -> list[Kept]:
-        """The documents that were in force, newest first."""
-        return await self._organizations.history()
+    async def history(self, before: int | None) -> tuple[list[Kept], int | None]:
+        """A page of the documents that were in force, newest first; and `before` of the next page."""
+        return await self._organizations.history(before)
 
     async def put(self, document: str, *, by: str) -> None:
         """In force from the next request on. MalformedOrganization."""

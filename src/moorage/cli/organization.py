@@ -57,8 +57,13 @@ def show(data: options.Data = None, port: options.ServerPort = None, profile: op
 @app.command()
 def history(data: options.Data = None, port: options.ServerPort = None, profile: options.AwsProfile = None) -> None:
     """Print what was in force, newest first, one JSON object a line."""
-    for each in _ask(connect(data=data, port=port, profile=profile), "history", {})["documents"]:
-        typer.echo(json.dumps(each))
+    server = connect(data=data, port=port, profile=profile)
+    after: str | None = ""
+    while after is not None:
+        page = _ask(server, "history", {"after": after})
+        for each in page["documents"]:
+            typer.echo(json.dumps(each))
+        after = page["next"]
 
 
 @app.command("set")

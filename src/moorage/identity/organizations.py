@@ -146,10 +146,14 @@ class Organizations:
 
         await self._db.transaction(work)
 
-    async def history(self, limit: int = 100) -> list[Kept]:
-        """The last entries, newest first, as many as have `PAGE_BYTES` of documents together, and at least one."""
+    async def history(self, before: int | None = None, *, limit: int = 100) -> tuple[list[Kept], int | None]:
+        """A page of the entries, newest first: as many as have `PAGE_BYTES` of documents together, and at least one.
+
+        Also the number to ask for the next page with, as `before`; None after the last one.
+        """
         most_bytes = pages.PAGE_BYTES
-        return [Kept._make(row) for row in await self._db.read(lambda conn: rows.history(conn, limit, most_bytes))]
+        found, following = await self._db.read(lambda conn: rows.history(conn, before, limit, most_bytes))
+        return [Kept._make(row) for row in found], following
 
     def _look(self, conn: Connection) -> tuple[int, Members]:
         at, newest = rows.newest(conn)

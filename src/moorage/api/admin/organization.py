@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from moorage.access.organization import MOST_TEXT
 from moorage.api.admin.operation import ADMIN, Call
 from moorage.api.authorization import Target
+from moorage.errors import InvalidParameter
 from moorage.identity.organizations import Kept
 
 
@@ -15,6 +16,11 @@ class PutRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The document is sent as a text, so that it is kept as its author wrote it."""
 
     document: str
+
+
+class HistoryRequest(msgspec.Struct, forbid_unknown_fields=True):
+    after: str = ""
+    """`next` of the page before."""
 
 
 async def _the_organization(call: Call, request: object) -> Sequence[Target]:
@@ -29,10 +35,20 @@ async def show(call: Call, request: None) -> Response:
 
 
 @ADMIN.operation(
-    "/_moorage/organization/history", action="moorage:GetOrganization", resource=_the_organization, read_only=True
+    "/_moorage/organization/history",
+    action="moorage:GetOrganization",
+    resource=_the_organization,
+    read_only=True,
+    continues=lambda request: bool(request.after),
 )
-async def history(call: Call, request: None) -> Response:
-    return JSONResponse({"documents": [_told(each) for each in await call.services.organization.history()]})
+async def history(call: Call, request: HistoryRequest) -> Response:
+    """A page of the documents, newest first; `next`, unless it is null, is `after` of the next page."""
+    if request.after and not (request.after.isascii() and request.after.isdigit() and len(request.after) < 19):
+        raise InvalidParameter("after: not what an earlier answer called next")
+    found, following = await call.services.organization.history(int(request.after) if request.after else None)
+    return JSONResponse(
+        {"documents": [_told(each) for each in found], "next": None if following is None else str(following)}
+    )
 
 
 @ADMIN.operation(

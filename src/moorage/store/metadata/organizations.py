@@ -39,20 +39,27 @@ def add(conn: Connection, document: str | None, hashes: Iterable[str], at: float
     histories.trim(conn, histories.ORGANIZATIONS, {})
 
 
-def history(conn: Connection, limit: int, most_bytes: int) -> Sequence[Row[*tuple[Any, ...]]]:
-    """The last `limit` entries (document, at, by), newest first.
+def history(
+    conn: Connection, before: int | None, limit: int, most_bytes: int
+) -> tuple[Sequence[Row[*tuple[Any, ...]]], int | None]:
+    """The last `limit` entries (document, at, by) of those before the id `before`, newest first.
 
-    Fewer, but at least one, if their documents have more than `most_bytes` together. Reads only what it returns.
+    Also the id to go on before, None after the oldest entry. There are fewer entries, but at least one, if their
+    documents have more than `most_bytes` together. Reads only what it returns.
     """
     length = func.coalesce(func.length(cast(past.c.document, LargeBinary)), 0)
     if conn.dialect.name == "postgresql":
         length = func.coalesce(func.octet_length(past.c.document), 0)
-    lengths = select(past.c.id, length.label("bytes")).order_by(past.c.id.desc()).limit(limit)
+    lengths = select(past.c.id, length.label("bytes")).order_by(past.c.id.desc()).limit(limit + 1)
+    if before is not None:
+        lengths = lengths.where(past.c.id < before)
     wanted: list[int] = []
+    following: int | None = None
     for row in conn.execute(lengths):
         most_bytes -= row.bytes
-        if wanted and most_bytes < 0:
+        if wanted and (most_bytes < 0 or len(wanted) == limit):
+            following = wanted[-1]
             break
         wanted.append(row.id)
     statement = select(past.c.document, past.c.at, past.c.by).where(past.c.id.in_(wanted))
-    return conn.execute(statement.order_by(past.c.id.desc())).all()
+    return conn.execute(statement.order_by(past.c.id.desc())).all(), following

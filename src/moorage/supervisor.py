@@ -33,6 +33,8 @@ _FLUSH_SECONDS: Final = 5.0
 _STEADY_SECONDS: Final = 10.0
 """A worker that lived as long did not end because of how it was started."""
 _LONGEST_DELAY: Final = 30.0
+_LONGEST_DELAY_OF_SERVING: Final = 1.0
+"""Of one that answered requests: starting it works, and with a single worker nobody is served meanwhile."""
 _SET_PDEATHSIG: Final = 1
 """Linux, prctl(2): PR_SET_PDEATHSIG."""
 
@@ -220,7 +222,8 @@ class Supervisor:
         lived = time.monotonic() - worker.born
         failures = 0 if worker.ready and lived >= _STEADY_SECONDS else self._failures[worker.number]
         self._failures[worker.number] = failures + 1
-        delay = min(_LONGEST_DELAY, 0.25 * 2**failures) if failures else 0.0
+        longest = _LONGEST_DELAY_OF_SERVING if worker.ready else _LONGEST_DELAY
+        delay = min(longest, 0.25 * 2**failures) if failures else 0.0
         _report(
             "worker ended",
             worker=worker.number + 1,

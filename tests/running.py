@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +153,14 @@ class RunningServer:
             config=config,
             **more,
         )
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Ask again and again until it holds, for 20 seconds."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
 
 
 def run(arguments: Sequence[str], *, check: bool = True, **more: Any) -> "subprocess.CompletedProcess[str]":

@@ -181,7 +181,7 @@ async def start(settings: Settings) -> Running:
         (STS, StsServices(identity, issuers, why, clock)),
         (TAGGING, TaggingServices(registry, access, sealer, clock)),
     ]
-    recorder.start(sweep.since)
+    recorder.start(sweep.elapsed.since)
     identity.last_uses.start()
     return Running(
         aws=AwsDoor(services, verifier, access, visits, settings, recorder),

@@ -52,6 +52,15 @@ def prepare(path: Path, *, warn: Callable[[str], None] | None = None) -> None:
             sys.stderr.write(f"moorage: {line}\n")
 
 
+def flush_directory(path: Path) -> None:
+    """Make the names in the directory durable: without it a power cut may take a new file, or its new name."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _tighten_directory(path: Path, directory: int) -> list[str]:
     status = os.fstat(directory)
     mode = stat.S_IMODE(status.st_mode)

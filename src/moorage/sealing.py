@@ -16,6 +16,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from moorage.data_directory import flush_directory
 from moorage.settings import Settings
 
 _NONCE = 12
@@ -89,19 +90,10 @@ def load_or_make_keys(file: Path) -> list[bytes]:
                 os.fsync(out.fileno())
             with contextlib.suppress(FileExistsError):
                 os.link(name, file)
-            _flush(file.parent)
+            flush_directory(file.parent)  # before anything is sealed with it
         finally:
             Path(name).unlink()
     return parse_keys(file.read_text())
-
-
-def _flush(directory: Path) -> None:
-    """Without it a power cut may take the new file, but not what was sealed with it."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def configured_keys(settings: Settings) -> list[bytes] | None:

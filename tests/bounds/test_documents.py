@@ -18,7 +18,6 @@ from moorage.registry.registry_policies import RegistryPolicies
 from moorage.settings import Settings
 from moorage.store.metadata import history
 from moorage.store.metadata import policies as rows
-from moorage.store.metadata.database import Database
 from moorage.store.metadata.documents import REFERENCES
 from moorage.store.metadata.epoch import Epochs
 from moorage.store.metadata.identity_tables import identity_history
@@ -26,18 +25,13 @@ from moorage.store.metadata.open import open_database
 from moorage.store.metadata.schema import metadata
 from moorage.store.metadata.tables import policy_documents, registry_policy_history
 from tests.inside import inside
+from tests.registry.conftest import bench
 from tests.registry.pushing import BY, OTHER, REF, Bench
 from tests.store.metadata.test_upgrade import made_at
 
+__all__ = ["bench"]
+
 DAY = 86400.0
-
-
-@pytest.fixture
-async def bench(database: Database, tmp_path: Path) -> Bench:
-    made = Bench.over(database, tmp_path)
-    for ref in (REF, OTHER):
-        await made.repositories.create(ref, by=BY)
-    return made
 
 
 async def sweep(bench: Bench, **changes: Any) -> None:

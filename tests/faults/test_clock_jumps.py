@@ -207,7 +207,7 @@ async def test_a_jump_deletes_no_audit_records(
     await server.sweep()
     store = await AuditStore.open(database_settings)
     recorder = Recorder(store, server.bench.clock, server.bench.settings, lambda kind, number: None)
-    recorder.start(server.sweeper.since)
+    recorder.start(server.sweeper.elapsed.since)
     try:
         recorder.record(decided())
         await recorder.flush()

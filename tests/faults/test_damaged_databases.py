@@ -4,8 +4,7 @@ import asyncio
 import json
 import os
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -16,9 +15,7 @@ import pytest
 
 from tests.conftest import PostgresServer
 from tests.end_to_end.plane import Plane
-from tests.running import RunningServer
-
-_PATIENCE = 20.0
+from tests.running import RunningServer, wait_for
 
 
 @contextmanager
@@ -46,13 +43,6 @@ def ready(server: RunningServer) -> tuple[int, dict[str, Any]]:
         return answer.status, json.loads(answer.read())
     finally:
         connection.close()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.1)
 
 
 def events(server: RunningServer) -> list[dict[str, Any]]:

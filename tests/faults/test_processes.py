@@ -10,7 +10,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,17 +19,10 @@ import pytest
 
 from tests.end_to_end.plane import Plane
 from tests.end_to_end.pushing import digest
-from tests.running import MOORAGE, RunningServer, run
+from tests.running import MOORAGE, RunningServer, run, wait_for
 
 _PATIENCE = 15.0
 AUTHORIZATION = "Basic " + base64.b64encode(b"test:any").decode()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
 
 
 def workers(server: RunningServer) -> list[int]:

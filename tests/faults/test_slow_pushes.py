@@ -1,24 +1,16 @@
 """Pushes that take longer than an unreferenced layer is kept: their first layers are still there for the manifest."""
 
-from pathlib import Path
-
 import pytest
 
 from moorage.errors import LayersNotFound
 from moorage.jobs.sweep import Sweep
 from moorage.registry.uploads import Upload
-from moorage.store.metadata.database import Database
+from tests.registry.conftest import bench
 from tests.registry.pushing import BY, OTHER, REF, Bench, Rights, digest_of, manifest, stream
 
+__all__ = ["bench"]
+
 MINUTE = 60.0
-
-
-@pytest.fixture
-async def bench(database: Database, tmp_path: Path) -> Bench:
-    made = Bench.over(database, tmp_path)
-    for ref in (REF, OTHER):
-        await made.repositories.create(ref, by=BY)
-    return made
 
 
 class Time:

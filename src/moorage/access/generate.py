@@ -28,9 +28,9 @@ _SEEN: Final = 32 << 20
 _TEXT: Final = 256 << 10
 """Characters of a policy that is shown, though it is too long to be one."""
 _MOST_DROPPED: Final = 50
-"""Conditions of identity policies that are told."""
+"""Dropped conditions of identity policies that the answer lists."""
 _MOST_VALUES: Final = 6
-"""Values of one condition that are told."""
+"""Values of one condition that the answer shows."""
 _NOT_FOUND: Final = re.compile(r"Principal not found: (.*)", re.DOTALL)
 _ACTIONS: Final = frozenset(ACTIONS) - {"ecr:CreateRepository"}
 """What a policy is made of. CreateRepository is decided on a repository that is not there yet and has no policy."""

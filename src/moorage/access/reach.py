@@ -345,7 +345,7 @@ class Reach:
         return self._seen_from(owner, people.only_named(arn, principal))
 
     def _seen_from(self, owner: AccountId, person: Person) -> Person:
-        """Whoever is no business of the owner's account is told with discretion."""
+        """Return the person as the owner's account may see it: without what another account's own policies say."""
         is_own = self._everywhere or person.principal.account in {"", owner}
         return person if is_own else msgspec.structs.replace(person, discreet=True)
 

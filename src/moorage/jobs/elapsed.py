@@ -79,6 +79,10 @@ class ElapsedTime:
         self._last, self._is_first = (now, elapsed), False
         return observed
 
+    async def since(self, seconds: float) -> float:
+        """Look at the clock, and return `Observed.before`."""
+        return (await self.observe()).before(seconds)
+
 
 def _is_same(one: Gap, other: Gap) -> bool:
     """Whether two workers saw the same jump."""

@@ -26,7 +26,7 @@ POLL_SECONDS: Final = 1.0
 PLACES: Final = 4
 """Jobs that one runner runs at a time."""
 STOP_SECONDS: Final = 5.0
-"""How long the runner waits for jobs that are told to end when it stops."""
+"""How long a runner that stops waits for its jobs to end."""
 
 _log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -66,7 +66,8 @@ class Sweep:
             2 * settings.upload_seconds,
             EXPIRED_SESSION_SECONDS,
         )
-        self._elapsed = ElapsedTime(db, clock, longest)
+        self.elapsed: Final = ElapsedTime(db, clock, longest)
+        """For others, too, who delete what is past its time."""
         self._observed = Observed(0.0, [])
         self._reserve = Reserve(settings.data)
 
@@ -89,7 +90,7 @@ class Sweep:
         Every step is tried, so that one that fails does not keep the others from making room. Raises an ExceptionGroup
         of what failed.
         """
-        self._observed = await self._elapsed.observe()
+        self._observed = await self.elapsed.observe()
         steps = [
             self._images.flush_pulls,
             self._end_uploads,
@@ -118,10 +119,6 @@ class Sweep:
                 failures.append(error)
         if failures:
             raise ExceptionGroup("steps of the sweep failed", failures)
-
-    async def since(self, seconds: float) -> float:
-        """Return the time by the clock since which so many seconds have really passed, for others that delete."""
-        return (await self._elapsed.observe()).before(seconds)
 
     async def _transaction(self, work: Callable[[Connection], T], *, by_row: bool = False) -> T:
         """Run `work`, which deletes, or leads to deleting: on a full disk it may use the reserved room."""

@@ -26,6 +26,7 @@ def write_private(file: Path, text: str) -> None:
 
 
 def _flush_directory(path: Path) -> None:
+    """As `moorage.data_directory.flush_directory`: this package imports nothing of the rest (it must start fast)."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

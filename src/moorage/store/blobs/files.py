@@ -15,7 +15,8 @@ from io import FileIO
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from moorage.store.blobs.held import HeldFile, RunningHashes, flush_directory
+from moorage.data_directory import flush_directory
+from moorage.store.blobs.held import HeldFile, RunningHashes
 from moorage.store.blobs.locking import Attempt
 from moorage.store.blobs.pool import Pool
 from moorage.store.blobs.store import BusyError, Leftover

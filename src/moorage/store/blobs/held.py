@@ -8,6 +8,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from moorage.data_directory import flush_directory
 from moorage.store.blobs.locking import is_at, is_wanted
 from moorage.store.blobs.pool import Pool
 from moorage.store.blobs.store import Appended, TakenOverError
@@ -180,12 +181,3 @@ class _Patience:
             self._task.cancel()
         else:
             self._timer = self._loop.call_later(_LOOK_SECONDS, self._look)
-
-
-def flush_directory(path: Path) -> None:
-    """Make the names in the directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -19,11 +19,11 @@ from rich.console import Console
 
 from competitors import BIN, REGION, Moorage, client, credentials
 from moorage import policy
-from moorage.access.parts import KeptCaller, KeptPolicies, KeptPolicy
-from moorage.identity.aws_managed import BY_ARN
+from moorage.audit.shared_values import KeptCaller, KeptPolicies, KeptPolicy
+from moorage.identity.policies.aws_managed import BY_ARN
 from moorage.settings import Settings
-from moorage.store.metadata.audit import DAY, AuditStore, Batch
-from moorage.store.metadata.audit_tables import DecisionRow
+from moorage.store.metadata.audit.audit import DAY, AuditStore, Batch
+from moorage.store.metadata.audit.tables import DecisionRow
 
 ACCOUNT = "123456789012"
 REPOSITORY = "bench/replay"

@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from moorage.settings import Settings
-from moorage.store.metadata import open as opening
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database import open as opening
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.database.open import _migrate_sqlite, open_audit_database, open_database
 from moorage.store.metadata.migrations import History
-from moorage.store.metadata.open import _migrate_sqlite, open_audit_database, open_database
 from tests.running import free_port
 
 # A deadline is a timed assertion: on a busy machine it fails for no fault of the code.

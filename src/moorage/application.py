@@ -9,42 +9,42 @@ from typing import Any
 import structlog
 
 from moorage import logs, metrics
-from moorage.access.audit import Recorder
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
-from moorage.access.declared.declared import Declared
-from moorage.access.declared.nouns import Nouns
 from moorage.access.download import Downloads
-from moorage.access.events import Events
-from moorage.access.generate import Generator
 from moorage.access.organization import OrganizationDesk
 from moorage.access.principals import Principals
-from moorage.access.reach import Reach
-from moorage.access.recorded import Records
 from moorage.access.registry_policy import RegistryPolicyCheck
-from moorage.access.replay import Replays
 from moorage.access.repository_policy import RepositoryPolicyCheck
-from moorage.access.simulate import Simulator
-from moorage.access.why import Why
-from moorage.api.admin.door import admin_door
+from moorage.analysis.generate import Generator
+from moorage.analysis.reachability import Reach
+from moorage.analysis.replay import Replays
+from moorage.analysis.simulate import Simulator
+from moorage.analysis.why import Why
+from moorage.api.admin.app import admin_door
 from moorage.api.admin.service import AdminServices
 from moorage.api.asgi import ACCESS_LINE, AccessLine, Message, Receive, Scope, Send, respond
-from moorage.api.aws.door import AwsDoor
+from moorage.api.aws.app import AwsDoor
 from moorage.api.aws.operation import Service
 from moorage.api.aws.sigv4 import Verifier
 from moorage.api.body_timer import BodyTimer
 from moorage.api.ecr import ECR, EcrServices
-from moorage.api.faults import Faults
 from moorage.api.iam import IAM, IamServices
-from moorage.api.oci.door import OciDoor
+from moorage.api.injected_faults import Faults
+from moorage.api.oci.app import OciDoor
+from moorage.api.request_source import Visits
 from moorage.api.sts import STS, StsServices
 from moorage.api.tagging import TAGGING, TaggingServices
-from moorage.api.visit import Visits
+from moorage.audit.reader import Events
+from moorage.audit.recorded_decisions import Records
+from moorage.audit.recorder import Recorder
 from moorage.clock import Clock
+from moorage.declarative.nouns import Nouns
+from moorage.declarative.service import Declared
 from moorage.errors import RequestTimeout
-from moorage.identity.deployment import open_sealer
+from moorage.identity.accounts.deployment import open_sealer
+from moorage.identity.credentials.oidc import Issuers, read_issuers
 from moorage.identity.identity import Identity, make_identity
-from moorage.identity.oidc import Issuers, read_issuers
 from moorage.jobs.sweep import Sweep
 from moorage.locations import Locations
 from moorage.registry.readiness import Readiness
@@ -53,11 +53,12 @@ from moorage.sealing import Sealer
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
 from moorage.store.checking import problems_of_database
-from moorage.store.metadata import measuring, reset
-from moorage.store.metadata.audit import AuditStore
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.audit.audit import AuditStore
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.database.open import open_database
+from moorage.store.metadata.deployment import reset
+from moorage.store.metadata.deployment import stored_sizes as measuring
 from moorage.store.metadata.epoch import Epochs
-from moorage.store.metadata.open import open_database
 
 _log = structlog.get_logger()
 

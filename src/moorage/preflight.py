@@ -6,10 +6,10 @@ The workers open the same things again; what breaks in between they log.
 import asyncio
 
 from moorage.data_directory import UnusableDataError
-from moorage.identity.deployment import claim, open_sealer
-from moorage.identity.oidc import read_issuers
+from moorage.identity.accounts.deployment import claim, open_sealer
+from moorage.identity.credentials.oidc import read_issuers
 from moorage.settings import Settings
-from moorage.store.metadata.open import open_database
+from moorage.store.metadata.database.open import open_database
 
 
 def check(settings: Settings) -> None:

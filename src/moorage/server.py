@@ -21,7 +21,7 @@ import structlog
 
 from moorage import data_directory, logs, preflight
 from moorage.settings import Settings
-from moorage.store.metadata.audit_file import set_aside_damaged
+from moorage.store.metadata.audit.damaged_file import set_aside_damaged
 from moorage.supervisor import Supervisor
 from moorage.worker import BACKLOG, work
 

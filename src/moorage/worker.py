@@ -38,8 +38,8 @@ _SWITCH_AFTER: Final = 0.001
 """Seconds after which a thread gives up Python's lock to another that waits for it. While a thread reads a long file,
 the event loop waits that long, and not Python's 5 ms, after each statement of SQLite."""
 _BUFFER: Final = 1 << 20
-"""Bytes that HTTP/1.1 reads at a time. Its headers may have as many before they are refused here; `api/visit.py` takes
-fewer. With buffers of 64 KiB a large push takes half as much processor time again."""
+"""Bytes that HTTP/1.1 reads at a time. Its headers may have as many before they are refused here;
+`api/request_source.py` takes fewer. With buffers of 64 KiB a large push takes half as much processor time again."""
 _HEADERS: Final = 64 << 10
 """Bytes that the headers of HTTP/2 may have."""
 _STREAMS: Final = 64

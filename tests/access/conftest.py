@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from moorage.settings import Settings
-from moorage.store.metadata.audit import AuditStore
-from moorage.store.metadata.open import open_database
+from moorage.store.metadata.audit.audit import AuditStore
+from moorage.store.metadata.database.open import open_database
 from tests.access.house import APP, BY, House
 
 

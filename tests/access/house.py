@@ -5,23 +5,23 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from moorage.access.audit import Recorder
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.access.download import Downloads
 from moorage.access.principals import Principals
 from moorage.access.repository_policy import RepositoryPolicyCheck
+from moorage.audit.recorder import Recorder
 from moorage.clock import Clock
-from moorage.identity.entity import USER
 from moorage.identity.identity import Identity, make_identity
+from moorage.identity.principals.entity import USER
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 from moorage.registry.registry import Registry, make_registry
 from moorage.sealing import Sealer
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
-from moorage.store.metadata.audit import AuditStore
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.audit.audit import AuditStore
+from moorage.store.metadata.database.database import Database
 
 OWNER, OTHER = AccountId("111122223333"), AccountId("444455556666")
 HERE = Region("eu-west-1")

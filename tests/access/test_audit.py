@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from moorage import policy
-from moorage.access.audit import Entry, Event, Recorder
 from moorage.access.caller import Caller, Connection
+from moorage.audit.recorder import Entry, Event, Recorder
 from moorage.clock import Clock
-from moorage.identity.credentials import PolicySets
+from moorage.identity.credentials.credentials import PolicySets
 from moorage.names import Region
 from moorage.settings import Settings
-from moorage.store.metadata.audit import AuditStore, Batch, EventFilter
+from moorage.store.metadata.audit.audit import AuditStore, Batch, EventFilter
 
 ACCOUNT = "111111111111"
 ANN = policy.Principal("user", ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/ann", "AIDAX", user_name="ann")
@@ -255,7 +255,7 @@ class Failing(AuditStore):
 
 @pytest.fixture
 async def failing(database_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Failing]:
-    monkeypatch.setattr("moorage.access.audit_writing._RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("moorage.audit.writing._RETRY_SECONDS", 0.0)
     opened = await Failing.open(database_settings)
     assert isinstance(opened, Failing)
     yield opened

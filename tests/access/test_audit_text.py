@@ -2,7 +2,7 @@
 
 import pytest
 
-from moorage.access.audit_text import CUT, LONGEST, RESOURCE, kept, kept_context, kept_message
+from moorage.audit.text import CUT, LONGEST, RESOURCE, kept, kept_context, kept_message
 
 
 @pytest.mark.parametrize("text", ["", "plain", "é" * 512, "x" * LONGEST])

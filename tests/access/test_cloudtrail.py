@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from moorage import policy
-from moorage.access import cloudtrail
-from moorage.access.audit import EventDetail
-from moorage.access.parts import KeptCaller
+from moorage.audit import cloudtrail
+from moorage.audit.recorder import EventDetail
+from moorage.audit.shared_values import KeptCaller
 
 HOME, AWAY = "111111111111", "222222222222"
 ROLE = f"arn:aws:iam::{HOME}:role/teams/builder"

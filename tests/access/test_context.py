@@ -10,7 +10,7 @@ import pytest
 from moorage import policy
 from moorage.access.caller import Caller, Connection
 from moorage.access.context import Contexts, of_credential, of_request
-from moorage.identity.credentials import PolicySets
+from moorage.identity.credentials.credentials import PolicySets
 from moorage.names import Region
 
 ACCOUNT = "111111111111"

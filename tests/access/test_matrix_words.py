@@ -2,8 +2,8 @@
 
 import pytest
 
-from moorage.access.matrix import _clause
-from moorage.policy.possible import Clause, Hanging
+from moorage.analysis.matrix import _clause
+from moorage.policy.analysis.partial import Clause, Hanging
 
 OFFICE = ("aws:SourceIp", ("10.0.0.0/8",))
 TEAM = ("aws:PrincipalTag/team", ("red", "blue"))

@@ -16,9 +16,9 @@ from moorage.access.organization import (
     checked,
     keep,
 )
-from moorage.access.simulate import principal as simulated
+from moorage.analysis.simulate import principal as simulated
 from moorage.errors import AccessDenied
-from moorage.identity.organizations import Organizations
+from moorage.identity.accounts.organizations import Organizations
 from moorage.names import AccountId
 from moorage.store.metadata.epoch import Epochs
 from tests.access.house import APP, BY, HERE, OTHER, OWNER, House, connection, statement

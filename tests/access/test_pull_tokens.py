@@ -8,7 +8,7 @@ import pytest
 from moorage.access.authenticate import Authenticator
 from moorage.access.caller import Caller
 from moorage.errors import AccessDenied, AuthorizationTokenExpired, AuthorizationTokenInvalid, UnrecognizedClient
-from moorage.identity.pull_tokens import PULL, PUSH, read_token
+from moorage.identity.credentials.pull_tokens import PULL, PUSH, read_token
 from moorage.names import RepositoryName, RepositoryRef
 from moorage.sealing import Sealer
 from tests.access.house import APP, BY, HERE, OTHER, OWNER, House, basic, connection, statement

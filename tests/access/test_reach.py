@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from moorage.access.organization import keep
-from moorage.access.people import NO_ANONYMOUS
-from moorage.access.reach import Answer, Reach, Version
+from moorage.analysis.matrix_principals import NO_ANONYMOUS
+from moorage.analysis.reachability import Answer, Reach, Version
 from moorage.errors import InvalidParameter
-from moorage.identity.entity import ROLE
+from moorage.identity.principals.entity import ROLE
 from moorage.names import AccountId
 from moorage.settings import Settings
 from tests.access.house import APP, BY, HERE, OTHER, OWNER, House, document, statement

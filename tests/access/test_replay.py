@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moorage import policy
-from moorage.access import guard_rails
-from moorage.access.generate import Generated, Generator
-from moorage.access.parts import read_caller
-from moorage.access.recorded import Records
-from moorage.access.replay import Baseline, Progress, Replays
-from moorage.access.replay_tally import Report
+from moorage.access import guardrails as guard_rails
+from moorage.analysis.generate import Generated, Generator
+from moorage.analysis.replay import Baseline, Progress, Replays
+from moorage.analysis.replay_tally import Report
+from moorage.audit.recorded_decisions import Records
+from moorage.audit.shared_values import read_caller
 from moorage.errors import InvalidParameter, RepositoryNotFound
-from moorage.identity.organizations import Membership, Rail
+from moorage.identity.accounts.organizations import Membership, Rail
 from moorage.names import RepositoryName
 from tests.access.house import APP, OTHER, OWNER, House, document, statement
 

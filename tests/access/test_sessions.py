@@ -5,21 +5,21 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from moorage.access.audit import Entry, Recorder
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access, NamedResource
 from moorage.access.caller import Caller, Connection
+from moorage.audit.recorder import Entry, Recorder
 from moorage.clock import Clock
 from moorage.errors import AccessDenied
-from moorage.identity.entity import ROLE, USER
+from moorage.identity.credentials.sessions import Session
 from moorage.identity.identity import Identity, make_identity
-from moorage.identity.sessions import Session
+from moorage.identity.principals.entity import ROLE, USER
 from moorage.names import AccountId, Region
 from moorage.registry.registry import make_registry
 from moorage.sealing import Sealer
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
 
 ACCOUNT = AccountId("111111111111")
 EVERYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'

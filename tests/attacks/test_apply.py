@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from moorage.access.declared.steps import ACTIONS
+from moorage.declarative.steps import ACTIONS
 from tests.access.declared import files
 from tests.attacks.applied import EVERYTHING, Answer, apply, call, document, grant
 from tests.running import RunningServer

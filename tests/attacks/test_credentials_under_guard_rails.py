@@ -15,8 +15,8 @@ import pytest
 
 from moorage.access.authenticate import Authenticator
 from moorage.access.organization import keep
-from moorage.identity.entity import ROLE, USER
 from moorage.identity.identity import Identity
+from moorage.identity.principals.entity import ROLE, USER
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 from moorage.registry.registry import Registry
 from moorage.settings import Settings

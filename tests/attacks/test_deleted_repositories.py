@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from moorage.identity.entity import USER
 from moorage.identity.identity import Identity
+from moorage.identity.principals.entity import USER
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 from moorage.registry.registry import Registry
 from moorage.settings import Settings

@@ -22,8 +22,8 @@ from moorage.api.iam import IAM
 from moorage.api.oci.operations import OPERATIONS
 from moorage.api.sts import STS
 from moorage.api.tagging import TAGGING
-from moorage.identity.entity import USER
 from moorage.identity.identity import Identity
+from moorage.identity.principals.entity import USER
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 from moorage.registry.registry import Registry
 from moorage.settings import Settings

@@ -16,7 +16,7 @@ from moorage.api.ecr import ECR
 from moorage.api.iam import IAM
 from moorage.api.oci.operations import OPERATIONS
 from moorage.api.sts import STS
-from moorage.identity.entity import USER
+from moorage.identity.principals.entity import USER
 from moorage.names import AccountId, Region
 from tests.attacks.requests import (
     OWNER,

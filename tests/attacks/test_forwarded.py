@@ -14,7 +14,7 @@ from botocore.credentials import Credentials
 
 from moorage.access.caller import Connection
 from moorage.api import forwarded as reading
-from moorage.api.visit import Visits
+from moorage.api.request_source import Visits
 from moorage.locations import Locations
 from moorage.settings import ForwardedHeaders, Settings
 from tests.attacks.asking import Answer, ask

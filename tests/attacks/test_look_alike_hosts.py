@@ -11,7 +11,7 @@ from moorage.login import hosts
 from moorage.login.errors import EndpointError
 from moorage.login.helper import NOT_FOUND, HelperError, get, store
 from moorage.login.hosts import Server, host_of, server_of, write_host
-from moorage.login.place import find_place
+from moorage.login.server import find_place
 from tests.login.conftest import FakeServer, fake, home  # noqa: F401 - fixtures
 from tests.running import MOORAGE
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from moorage.clock import Clock
 from moorage.errors import QueryError
-from moorage.identity.claims import condition_keys, read_claims
-from moorage.identity.oidc import Issuers, read_issuers
+from moorage.identity.credentials.claims import condition_keys, read_claims
+from moorage.identity.credentials.oidc import Issuers, read_issuers
 from moorage.settings import SettingError
 from tests.identity.oidc_tokens import AUDIENCE, ISSUER, Signer, issuers_file
 

@@ -14,13 +14,13 @@ import msgspec
 import pytest
 import structlog
 
-from moorage.access import events
 from moorage.api.admin import access, apply, dev, generate, organization, replay, tokens, trash
-from moorage.api.admin import trail as admin_trail
+from moorage.api.admin import recorded_call as admin_trail
 from moorage.api.asgi import Message, Scope
 from moorage.api.ecr import ECR
 from moorage.api.iam import IAM
 from moorage.api.sts import STS
+from moorage.audit import reader as events
 from moorage.settings import Settings
 from tests.faults.test_text import MANIFEST, REQUESTS
 from tests.inside import Inside, Reply, inside

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from moorage.access.authenticate import Authenticator
-from moorage.identity.entity import USER
+from moorage.identity.principals.entity import USER
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 from moorage.settings import Settings
 from tests.attacks.requests import OWNER, Answer, Signer, ask, aws_request

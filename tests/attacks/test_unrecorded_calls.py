@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from moorage.api.admin.operation import ADMIN
-from moorage.identity.entity import USER
 from moorage.identity.identity import Identity
+from moorage.identity.principals.entity import USER
 from moorage.names import AccountId
 from moorage.settings import Settings
 from tests.attacks.requests import OWNER, Answer, Request, Signer, ask

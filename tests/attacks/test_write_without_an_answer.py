@@ -7,7 +7,7 @@ import pytest
 
 from moorage.api.asgi import Message
 from moorage.settings import Settings
-from moorage.store.metadata.audit import EventFilter
+from moorage.store.metadata.audit.audit import EventFilter
 from tests.end_to_end.pushing import digest
 from tests.inside import Inside, inside
 

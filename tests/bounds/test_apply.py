@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from moorage.access.declared import nodes
-from moorage.access.declared.applying import OPERATOR
-from moorage.access.declared.declared import Asked
-from moorage.access.declared.reading import read
-from moorage.api.admin.turns import Turns
+from moorage.api.admin.one_at_a_time import Turns
 from moorage.application import open_parts
+from moorage.declarative import yaml_nodes as nodes
+from moorage.declarative.applying import OPERATOR
+from moorage.declarative.reading import read
+from moorage.declarative.service import Asked
 from moorage.errors import Throttling
 from moorage.settings import Settings
 from tests.attacks.applied import apply

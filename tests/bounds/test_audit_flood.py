@@ -10,15 +10,15 @@ import msgspec
 import pytest
 
 from moorage import policy
-from moorage.access.audit import AuditUnavailable, Entry, Event, Recorder
-from moorage.access.audit_text import CUT, LONGEST
 from moorage.access.caller import Caller, Connection
+from moorage.audit.recorder import AuditUnavailable, Entry, Event, Recorder
+from moorage.audit.text import CUT, LONGEST
 from moorage.clock import Clock
 from moorage.errors import Throttling
-from moorage.identity.credentials import PolicySets
+from moorage.identity.credentials.credentials import PolicySets
 from moorage.names import Region
 from moorage.settings import Settings
-from moorage.store.metadata.audit import AuditStore, Batch, EventFilter
+from moorage.store.metadata.audit.audit import AuditStore, Batch, EventFilter
 
 ACCOUNT = "111111111111"
 REGION = Region("us-east-1")
@@ -232,7 +232,7 @@ async def test_equal_denials_are_one_row_with_their_count(store: AuditStore) -> 
 async def test_who_is_refused_distinct_writes_without_end_has_to_wait(
     store: AuditStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("moorage.access.audit._SLOWED_SECONDS", 6.0)
+    monkeypatch.setattr("moorage.audit.recorder._SLOWED_SECONDS", 6.0)
     made = Requests(store, audit_rows_per_day=10)
     for number in range(10):
         await made.recorder.admit(BOB)
@@ -261,8 +261,8 @@ class Broken(AuditStore):
 async def test_writes_wait_for_a_database_that_takes_nothing_and_then_no_more_begin(
     database_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("moorage.access.audit._ROOM_SECONDS", 0.05)
-    monkeypatch.setattr("moorage.access.audit_writing._RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("moorage.audit.recorder._ROOM_SECONDS", 0.05)
+    monkeypatch.setattr("moorage.audit.writing._RETRY_SECONDS", 0.0)
     store = await Broken.open(database_settings)
     assert isinstance(store, Broken)
     made = Requests(store)
@@ -294,7 +294,7 @@ async def test_writes_wait_for_a_database_that_takes_nothing_and_then_no_more_be
 async def test_stopping_with_a_broken_database_ends_and_says_what_is_lost(
     database_settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("moorage.access.audit_writing._RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("moorage.audit.writing._RETRY_SECONDS", 0.0)
     store = await Broken.open(database_settings)
     made = Requests(store)
     made.recorder.start()

@@ -8,21 +8,22 @@ import pytest
 from sqlalchemy import func, select
 
 from moorage.errors import Throttling
-from moorage.identity import pull_tokens as of_tokens
-from moorage.identity import sessions as of_sessions
-from moorage.identity.pull_tokens import PULL, PullTokens
-from moorage.identity.sessions import Sessions
+from moorage.identity.credentials import pull_tokens as of_tokens
+from moorage.identity.credentials import sessions as of_sessions
+from moorage.identity.credentials.pull_tokens import PULL, PullTokens
+from moorage.identity.credentials.sessions import Sessions
 from moorage.jobs.sweep import EXPIRED_SESSION_SECONDS, Sweep
 from moorage.names import AccountId, RepositoryName, RepositoryRef
-from moorage.registry.image import ImageId
-from moorage.registry.policies import RepositoryPolicies
-from moorage.registry.trash import Trash
+from moorage.registry.images.image import ImageId
+from moorage.registry.policies.repository_policies import RepositoryPolicies
+from moorage.registry.trash.trash import Trash
 from moorage.sealing import Sealer
-from moorage.store.metadata import access_keys, history, identities
-from moorage.store.metadata import accounts as account_rows
-from moorage.store.metadata.database import Database
-from moorage.store.metadata.identity_tables import access_keys as key_table
-from moorage.store.metadata.identity_tables import identity_history, pull_tokens, sessions
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.identity import access_keys, identities
+from moorage.store.metadata.identity import accounts as account_rows
+from moorage.store.metadata.identity.tables import access_keys as key_table
+from moorage.store.metadata.identity.tables import identity_history, pull_tokens, sessions
+from moorage.store.metadata.policies import history
 from moorage.store.metadata.tables import manifests, repositories, tag_history, usage
 from tests.registry.pushing import BY, REF, Bench
 

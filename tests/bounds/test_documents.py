@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from moorage.identity.organizations import FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, Organizations
+from moorage.identity.accounts.organizations import FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, Organizations
 from moorage.jobs.sweep import Sweep
 from moorage.names import AccountId, Region
-from moorage.registry.policies import RepositoryPolicies
-from moorage.registry.registry_policies import RegistryPolicies
+from moorage.registry.policies.registry_policies import RegistryPolicies
+from moorage.registry.policies.repository_policies import RepositoryPolicies
 from moorage.settings import Settings
-from moorage.store.metadata import history
-from moorage.store.metadata import policies as rows
-from moorage.store.metadata.documents import REFERENCES
+from moorage.store.metadata.database.open import open_database
+from moorage.store.metadata.database.schema import metadata
 from moorage.store.metadata.epoch import Epochs
-from moorage.store.metadata.identity_tables import identity_history
-from moorage.store.metadata.open import open_database
-from moorage.store.metadata.schema import metadata
+from moorage.store.metadata.identity.tables import identity_history
+from moorage.store.metadata.policies import history
+from moorage.store.metadata.policies import repository_policies as rows
+from moorage.store.metadata.policies.documents import REFERENCES
 from moorage.store.metadata.tables import policy_documents, registry_policy_history
 from tests.inside import inside
 from tests.registry.conftest import bench

@@ -8,16 +8,16 @@ import pytest
 from sqlalchemy import Connection, func, select
 
 from moorage.errors import ImageNotFound, Throttling
-from moorage.identity import sessions as of_identity
-from moorage.identity.sessions import Sessions
+from moorage.identity.credentials import sessions as of_identity
+from moorage.identity.credentials.sessions import Sessions
 from moorage.jobs.sweep import EXPIRED_SESSION_SECONDS, Sweep
 from moorage.names import AccountId
-from moorage.registry.image import ImageId
-from moorage.registry.policies import RepositoryPolicies
-from moorage.registry.trash import MOST_LOOKED_AT, Trash
+from moorage.registry.images.image import ImageId
+from moorage.registry.policies.repository_policies import RepositoryPolicies
+from moorage.registry.trash.trash import MOST_LOOKED_AT, Trash
 from moorage.sealing import Sealer
-from moorage.store.metadata.database import Database
-from moorage.store.metadata.identity_tables import sessions
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.identity.tables import sessions
 from moorage.store.metadata.tables import outbox, tag_history, usage
 from tests.registry.pushing import BY, REF, Bench
 

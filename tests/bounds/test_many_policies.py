@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from moorage import cache
-from moorage.access import authorize, parts, repository_policy
-from moorage.registry import policies
+from moorage.access import authorize, repository_policy
+from moorage.audit import shared_values as parts
+from moorage.registry.policies import repository_policies as policies
 from moorage.settings import Settings
 from tests.bounds.latency import HealthPoll
 from tests.inside import inside

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from moorage.access.audit import AuditUnavailable
 from moorage.access.caller import Caller
+from moorage.audit.recorder import AuditUnavailable
 from moorage.settings import Settings
 from tests.api.oci.client import Answer
 from tests.attacks.test_secrets_in_the_record import ask, signed

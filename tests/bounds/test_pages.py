@@ -10,12 +10,12 @@ from sqlalchemy import Connection, insert
 
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 from moorage.pages import PAGE_BYTES
-from moorage.registry.bounds import PAGE_TAGS
+from moorage.registry.images.bounds import PAGE_TAGS
 from moorage.settings import Settings
-from moorage.store.metadata import images as image_rows
-from moorage.store.metadata import repositories as repository_rows
-from moorage.store.metadata.database import Database
-from moorage.store.metadata.open import open_database
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.database.open import open_database
+from moorage.store.metadata.images import images as image_rows
+from moorage.store.metadata.repositories import repositories as repository_rows
 from moorage.store.metadata.tables import tags
 from tests.api.oci.client import Client
 from tests.inside import Inside, inside

@@ -106,7 +106,7 @@ async def test_lists_of_identities(registry: Inside) -> None:
 
 async def test_lists_of_policies_and_who_has_them(registry: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "PAGE_BYTES", BOUND // 6)
-    monkeypatch.setattr("moorage.identity.managed_policies._AT_A_TIME", 5)
+    monkeypatch.setattr("moorage.identity.policies.managed_policies._AT_A_TIME", 5)
     path = f"/{'p' * 500}/"
     for name in NAMES:
         document = spaced(ALLOW, 2_000)
@@ -160,7 +160,7 @@ async def test_inline_policies_of_one_identity_are_bounded_with_their_white_spac
 
 
 async def test_pull_tokens(registry: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moorage.identity.pull_tokens._AT_A_TIME", 4)
+    monkeypatch.setattr("moorage.identity.credentials.pull_tokens._AT_A_TIME", 4)
     repositories = [f"{number:02}{'r' * 250}" for number in range(50)]
     for name in NAMES:
         token = {"name": name, "repositories": repositories, "pull": True, "expires_at": 2_000_000_000.0}

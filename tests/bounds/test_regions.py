@@ -5,10 +5,10 @@ import json
 
 from sqlalchemy import Connection, event, insert
 
-from moorage.registry.regions import MOST
+from moorage.registry.repositories.regions import MOST
 from moorage.settings import Settings
-from moorage.store.metadata import regions
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.repositories import regions
 from moorage.store.metadata.tables import account_settings
 from tests.inside import Reply, inside
 

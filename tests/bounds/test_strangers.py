@@ -11,7 +11,7 @@ import pytest
 
 from moorage.application import Running
 from moorage.identity.identity import Identity
-from moorage.identity.unique_ids import PULL_TOKEN
+from moorage.identity.principals.unique_ids import PULL_TOKEN
 from moorage.names import AccountId
 from moorage.settings import Settings
 from tests.attacks.asking import HOST, ask

@@ -12,10 +12,10 @@ from sqlalchemy import Connection, select
 from moorage.errors import InvalidLayer, TooManyUploads, UploadNotFound
 from moorage.jobs.sweep import Sweep
 from moorage.names import AccountId
-from moorage.registry.uploads import MOST_FAILED_FINISHES
+from moorage.registry.layers.uploads import MOST_FAILED_FINISHES
 from moorage.settings import Settings
 from moorage.store.blobs.held import HeldFile
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.tables import finished_uploads, uploads, usage
 from tests.inside import Inside, inside
 from tests.registry.pushing import BY, OTHER, REF, Bench, cut, digest_of, stream

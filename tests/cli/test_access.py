@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from moorage.access.matrix import CAPABILITIES
-from moorage.cli import access_page, app
+from moorage.analysis.matrix import CAPABILITIES
+from moorage.cli import app
+from moorage.cli.access import html_page as access_page
 
 OWNER, OTHER = "111122223333", "444455556666"
 ANN = f"arn:aws:iam::{OWNER}:user/ann"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from moorage.cli.audit import Verdict, line, verdict_of
+from moorage.cli.audit.audit import Verdict, line, verdict_of
 
 
 def event(**more: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.cli.times import end, moment, span
+from moorage.cli.audit.times import end, moment, span
 
 NOW = datetime(2026, 11, 25, 12, 30).astimezone().timestamp()
 

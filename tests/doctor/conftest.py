@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from moorage.doctor.checks import CHECKS
 from moorage.doctor.finding import Finding
-from moorage.doctor.patient import Patient
-from moorage.login.place import Place
+from moorage.doctor.target import Patient
+from moorage.login.server import Place
 from tests.login.conftest import FakeServer, fake, home
 
 __all__ = ["fake", "home"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from moorage.doctor.patient import Patient
+from moorage.doctor.target import Patient
 from tests.doctor.conftest import Make, look, of, only
 from tests.login.conftest import FakeServer
 from tests.running import RunningServer

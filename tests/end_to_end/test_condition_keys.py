@@ -14,7 +14,7 @@ import pytest
 from botocore import UNSIGNED
 
 from moorage.policy import Kind, parse
-from moorage.policy.condition_keys import CONDITION_KEYS, ConditionKey
+from moorage.policy.catalog.condition_keys import CONDITION_KEYS, ConditionKey
 from moorage.policy.lint import lint
 from tests.end_to_end.plane import Plane
 from tests.end_to_end.pushing import push_image

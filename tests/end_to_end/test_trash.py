@@ -97,7 +97,7 @@ def test_a_purge_that_names_a_tag_destroys_nothing(server: RunningServer, owner:
     owner.create_repository(repositoryName="trash/kept")
     owner.delete_repository(repositoryName="trash/kept")
     program = (
-        "from moorage.cli.client import ServerSaidNoError, call, connect\n"
+        "from moorage.cli.client.calls import ServerSaidNoError, call, connect\n"
         "try: call(connect(), 'POST', '/_moorage/purge', {'repository': 'trash/kept', 'tag': 'v1'})\n"
         "except ServerSaidNoError as error: print(error)"
     )

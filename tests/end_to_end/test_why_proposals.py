@@ -13,7 +13,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from moorage.cli import explained
+from moorage.cli.access import decision_tree as explained
 from tests.end_to_end.pushing import push_image
 from tests.running import Error, RunningServer
 from tests.signed import Keys, keys_of

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, select
 
-from moorage.access.audit import Recorder
+from moorage.audit.recorder import Recorder
 from moorage.errors import UploadNotFound
 from moorage.jobs import elapsed
 from moorage.jobs.elapsed import Observed
 from moorage.jobs.sweep import Sweep
 from moorage.names import Digest
-from moorage.registry.image import ImageId
-from moorage.registry.trash import Trash
+from moorage.registry.images.image import ImageId
+from moorage.registry.trash.trash import Trash
 from moorage.settings import Settings
-from moorage.store.metadata import observed_clock
-from moorage.store.metadata.audit import AuditStore
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.audit.audit import AuditStore
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.deployment import observed_clock
 from moorage.store.metadata.tables import blobs, outbox
 from tests.access.test_audit import decided, rows
 from tests.registry.pushing import BY, OTHER, REF, Bench, digest_of, stream

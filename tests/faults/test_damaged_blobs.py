@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from moorage.errors import LayerAlreadyExists, LayersNotFound
-from moorage.registry.image import ImageId
+from moorage.registry.images.image import ImageId
 from moorage.settings import Settings
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
 from tests.api.oci.client import Answer, Client
 from tests.end_to_end.pushing import MANIFEST, digest
 from tests.inside import Inside

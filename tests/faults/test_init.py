@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from moorage.clock import Clock
-from moorage.identity.deployment import open_sealer
+from moorage.identity.accounts.deployment import open_sealer
 from moorage.identity.identity import make_identity
 from moorage.login import files
 from moorage.names import AccountId
 from moorage.settings import Settings
-from moorage.store.metadata.open import open_database
+from moorage.store.metadata.database.open import open_database
 from tests.running import MOORAGE, run
 
 FIRST, SECOND = "111122223333", "444455556666"

@@ -13,7 +13,7 @@ import pytest
 from moorage.errors import InsufficientStorage, UploadNotFound
 from moorage.jobs.sweep import Sweep
 from moorage.settings import Settings
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
 from tests.api.oci.client import Client
 from tests.end_to_end.pushing import digest
 from tests.inside import inside

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from moorage.data_directory import UnusableDataError
-from moorage.identity.deployment import open_sealer
+from moorage.identity.accounts.deployment import open_sealer
 from moorage.sealing import new_key
 from moorage.settings import Settings
-from moorage.store.metadata.open import open_database
+from moorage.store.metadata.database.open import open_database
 from tests.running import MOORAGE, RunningServer, run
 
 

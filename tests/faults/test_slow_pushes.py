@@ -4,7 +4,7 @@ import pytest
 
 from moorage.errors import LayersNotFound
 from moorage.jobs.sweep import Sweep
-from moorage.registry.uploads import Upload
+from moorage.registry.layers.uploads import Upload
 from tests.registry.conftest import bench
 from tests.registry.pushing import BY, OTHER, REF, Bench, Rights, digest_of, manifest, stream
 

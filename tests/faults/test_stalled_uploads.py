@@ -15,9 +15,9 @@ import pytest
 
 from moorage.errors import InvalidLayer, UploadBusy, UploadNotFound, UploadRangeInvalid, UploadTakenOver
 from moorage.jobs.sweep import Sweep
-from moorage.registry.uploads import Upload
+from moorage.registry.layers.uploads import Upload
 from moorage.store.blobs import files, held
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
 from tests.end_to_end.pushing import digest
 from tests.registry.pushing import BY, REF, Bench, digest_of, stream
 from tests.running import RunningServer

@@ -6,13 +6,13 @@ import pytest
 
 from moorage.clock import Clock
 from moorage.errors import QueryError
-from moorage.identity import aws_managed
-from moorage.identity.credentials import Attached, Credential, PolicySets
-from moorage.identity.entity import GROUP, ROLE, USER
+from moorage.identity.credentials.credentials import Attached, Credential, PolicySets
 from moorage.identity.identity import Identity, make_identity
+from moorage.identity.policies import aws_managed
+from moorage.identity.principals.entity import GROUP, ROLE, USER
 from moorage.names import AccountId
 from moorage.sealing import Sealer
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
 
 ONE = AccountId("111111111111")
 POLICY = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ecr:*","Resource":"*"}]}'

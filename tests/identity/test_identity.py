@@ -8,14 +8,15 @@ from sqlalchemy import select
 
 from moorage.clock import Clock
 from moorage.errors import QueryError
-from moorage.identity.entity import USER
+from moorage.identity.credentials.sessions import token_hash
 from moorage.identity.identity import Identity, make_identity
-from moorage.identity.sessions import token_hash
+from moorage.identity.principals.entity import USER
 from moorage.names import AccountId
 from moorage.sealing import Sealer
-from moorage.store.metadata import epoch, policies
-from moorage.store.metadata.database import Database
-from moorage.store.metadata.identity_tables import access_keys, sessions
+from moorage.store.metadata import epoch
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.identity.tables import access_keys, sessions
+from moorage.store.metadata.policies import repository_policies as policies
 
 ONE = AccountId("111111111111")
 TWO = AccountId("222222222222")

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from moorage.clock import Clock
 from moorage.errors import QueryError
-from moorage.identity import oidc
-from moorage.identity.oidc import RETRY_SECONDS, Issuer, Issuers, read_issuers
+from moorage.identity.credentials import oidc
+from moorage.identity.credentials.oidc import RETRY_SECONDS, Issuer, Issuers, read_issuers
 from moorage.settings import SettingError
 from tests.identity.oidc_tokens import AUDIENCE, ISSUER, Signer, issuers_file, jwks
 

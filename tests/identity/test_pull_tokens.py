@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from moorage.clock import Clock
 from moorage.errors import InvalidParameter, LimitExceeded, QueryError
-from moorage.identity import pull_tokens
-from moorage.identity.identity import Identity, make_identity
-from moorage.identity.pull_tokens import (
+from moorage.identity.credentials import pull_tokens
+from moorage.identity.credentials.pull_tokens import (
     PULL,
     PullToken,
     PullTokenAlreadyExists,
@@ -19,11 +18,12 @@ from moorage.identity.pull_tokens import (
     read_token,
     scope_policy,
 )
+from moorage.identity.identity import Identity, make_identity
 from moorage.names import AccountId
 from moorage.sealing import Sealer
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
 
 ACCOUNT = AccountId("111122223333")
 BY = f"arn:aws:iam::{ACCOUNT}:root"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
 from tests.registry.pushing import BY, OTHER, REF, Bench
 
 

@@ -13,9 +13,9 @@ from moorage.clock import Clock
 from moorage.jobs import runner as module
 from moorage.jobs.kind import Attempt, JobFailed, Kind, NoPayload, backoff
 from moorage.jobs.runner import Runner
-from moorage.store.metadata import jobs as rows
-from moorage.store.metadata.database import Database
-from moorage.store.metadata.job_tables import jobs
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.jobs import jobs as rows
+from moorage.store.metadata.jobs.tables import jobs
 
 Run = Callable[[Attempt, Any], Awaitable[None]]
 

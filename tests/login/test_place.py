@@ -4,7 +4,7 @@ import pytest
 
 from moorage.login.errors import EndpointError
 from moorage.login.hosts import is_loopback
-from moorage.login.place import Place, find_place, port_of
+from moorage.login.server import Place, find_place, port_of
 from tests.login.conftest import FakeServer
 
 SERVED = "http://localhost:4580"

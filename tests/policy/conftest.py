@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import settings
 
-from moorage.policy import conditions, operators, possible
+from moorage.policy.analysis import partial as possible
+from moorage.policy.matching import conditions, operators
 
 # Without a deadline: a busy machine is no counterexample. `mutation`: the same few examples for every mutant, so that
 # a mutant is killed or survives for a reason.

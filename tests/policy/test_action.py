@@ -2,7 +2,7 @@
 
 import pytest
 
-from moorage.policy.action import Actions
+from moorage.policy.matching.action import Actions
 
 KNOWN = {"ecr:replicateimage", "ecr:createrepository"}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import moorage
 from moorage.policy import ON_REPOSITORY
-from moorage.policy.actions import MOORAGE_ACTIONS, is_on_repository, moorage_action
+from moorage.policy.catalog.actions import MOORAGE_ACTIONS, is_on_repository, moorage_action
 
 _SOURCE = Path(moorage.__file__).parent
 _NO_ACTIONS = {"TokenName"}

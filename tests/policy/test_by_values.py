@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from moorage.policy.by_values import LONGEST, ByValues, Forgetful
-from moorage.policy.variables import Context
+from moorage.policy.engine.answer_cache import LONGEST, ByValues, Forgetful
+from moorage.policy.matching.variables import Context
 from tests.policy.build import Kept
 
 ARN = "arn:aws:ecr:us-east-1:111122223333:repository/app"

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from moorage.policy import Kind, Policies, evaluate
-from moorage.policy.conditions import Test, operator_name
-from moorage.policy.fault import UnfitRequestError
-from moorage.policy.operators import OPERATORS
+from moorage.policy.matching.conditions import Test, operator_name
+from moorage.policy.matching.errors import UnfitRequestError
+from moorage.policy.matching.operators import OPERATORS
 from tests.policy.build import ask, named, right, user
 from tests.policy.cases import corpus
 

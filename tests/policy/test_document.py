@@ -5,7 +5,7 @@ import json
 import pytest
 
 from moorage.policy import Document, Kind, PolicyError, parse
-from moorage.policy.canonical import canonical_text
+from moorage.policy.language.canonical import canonical_text
 from tests.policy.build import OTHER, OWNER, grant, right, text
 
 REFERENCE = (

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from moorage.policy import Kind, PolicyError
-from moorage.policy.conditions import OperatorName
-from moorage.policy.elements import ConditionTest, Entry, Listed, PolicyElements, StatementElements, elements
-from moorage.policy.fault import MOST, Faults
-from moorage.policy.operators import OPERATORS
-from moorage.policy.reading import read
+from moorage.policy.language.elements import ConditionTest, Entry, Listed, PolicyElements, StatementElements, elements
+from moorage.policy.language.json_reader import read
+from moorage.policy.matching.conditions import OperatorName
+from moorage.policy.matching.errors import MOST, Faults
+from moorage.policy.matching.operators import OPERATORS
 from tests.policy.build import ARN, OTHER, OWNER, grant, right, text
 
 

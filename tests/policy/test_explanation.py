@@ -5,7 +5,7 @@ import json
 import pytest
 
 from moorage.policy import ANONYMOUS, Kind, Named, Policies, evaluate, explanation, parse, told_context
-from moorage.policy.explanation import SETS
+from moorage.policy.analysis.explanation import SETS
 from tests.policy.build import ACTION, ARN, OTHER, OWNER, ask, attached, grant, named, right, role, user
 
 INSIDE = {"IpAddress": {"aws:SourceIp": ["10.0.0.0/8", "203.0.113.9"]}}

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.policy import Kind, PolicyError, parse
-from moorage.policy.fault import Faults
-from moorage.policy.parsed import _parsed_strictly, parsed
-from moorage.policy.reading import MAX_POINTER, MAX_TEXT, read, read_quickly
+from moorage.policy.language.json_reader import MAX_POINTER, MAX_TEXT, read, read_quickly
+from moorage.policy.language.parsed import _parsed_strictly, parsed
+from moorage.policy.matching.errors import Faults
 from tests.policy.build import OTHER, OWNER, grant, text
 from tests.policy.test_reading import json_objects, texts
 

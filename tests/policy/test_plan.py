@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.policy import Context, Finding, Kind, Named, Plan, Policies, Principal, Request, evaluate, parse
-from moorage.policy.evaluate import answer_size
-from moorage.policy.resource import Resources
+from moorage.policy.engine.evaluate import answer_size
+from moorage.policy.matching.resource import Resources
 from tests.policy import worlds as w
 from tests.policy.build import ACTION, ARN, OWNER, Kept, ask, grant, named, right, text, user
 from tests.policy.worlds import World

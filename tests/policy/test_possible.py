@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage import policy
-from moorage.policy.possible import Possibilities, Unknown, Verdict
+from moorage.policy.analysis.partial import Possibilities, Unknown, Verdict
 
 OWNER, OTHER = "111122223333", "444455556666"
 ARN = f"arn:aws:ecr:us-east-1:{OWNER}:repository/app"

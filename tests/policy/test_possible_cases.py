@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from moorage.policy import Kind, Named, Policies, Principal, SetName, parse
-from moorage.policy.possible import Answer, Clause, Hanging, Possibilities, Unknown, Verdict
+from moorage.policy.analysis.partial import Answer, Clause, Hanging, Possibilities, Unknown, Verdict
 from tests.policy.build import ARN, OTHER, OWNER, ask, grant, named, right, root, user
 
 UNKNOWN = Unknown(

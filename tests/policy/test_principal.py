@@ -3,7 +3,7 @@
 import pytest
 
 from moorage.policy import account_named, is_aws_principal, is_unique_id
-from moorage.policy.principal import is_service_principal
+from moorage.policy.matching.principal import is_service_principal
 from tests.policy.build import OWNER
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.policy.canonical import Number
-from moorage.policy.fault import Faults, PolicyError
-from moorage.policy.reading import MAX_DEPTH, MAX_POINTER, MAX_TEXT, Place, Places, read
+from moorage.policy.language.canonical import Number
+from moorage.policy.language.json_reader import MAX_DEPTH, MAX_POINTER, MAX_TEXT, Place, Places, read
+from moorage.policy.matching.errors import Faults, PolicyError
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),

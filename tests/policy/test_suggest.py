@@ -21,9 +21,9 @@ from moorage.policy import (
     says,
     suggest,
 )
-from moorage.policy.principal import ANONYMOUS, Principal
-from moorage.policy.request import Named
-from moorage.policy.suggest import TRIED, with_change
+from moorage.policy.analysis.suggestions import TRIED, with_change
+from moorage.policy.engine.request import Named
+from moorage.policy.matching.principal import ANONYMOUS, Principal
 from tests.policy.build import ACTION, ARN, OTHER, OWNER, ask, attached, grant, named, policies, right, role, root, user
 
 INSIDE = {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from moorage.policy import Kind
+from moorage.policy.language.parsed import parsed
+from moorage.policy.language.template import LONGEST, MOST, _template, template_of
 from moorage.policy.lint import lint_parsed
-from moorage.policy.parsed import parsed
-from moorage.policy.template import LONGEST, MOST, _template, template_of
 
 OWNER = "111122223333"
 PRINCIPALS: list[dict[str, Any]] = [

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.policy.variables import Context, Template, Variable, shown
-from moorage.policy.wildcard import Wild
+from moorage.policy.matching.variables import Context, Template, Variable, shown
+from moorage.policy.matching.wildcard import Wild
 
 
 def parts(text: str, *, wildcards: bool = True) -> tuple[object, ...]:

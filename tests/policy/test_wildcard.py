@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from moorage.policy.arn import arn_matcher, arn_runs, split
-from moorage.policy.fault import UnfitRequestError
-from moorage.policy.wildcard import MOST_WORK, Wild, matcher, matcher_of_any, matches_everything, tokens
+from moorage.policy.matching.arn import arn_matcher, arn_runs, split
+from moorage.policy.matching.errors import UnfitRequestError
+from moorage.policy.matching.wildcard import MOST_WORK, Wild, matcher, matcher_of_any, matches_everything, tokens
 
 PIECES = st.sampled_from(["*", "?", "a", "b", "ab", "ba", "aab", ".", "\n"])
 PATTERNS = st.lists(PIECES, max_size=9).map("".join)

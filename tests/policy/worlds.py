@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from moorage.policy import Kind, Named, Policies, Request, parse
-from moorage.policy.operators import is_address
+from moorage.policy.matching.operators import is_address
 from tests.policy.build import ARN, OTHER, OWNER, role, user
 from tests.policy.cases import CALLERS
 

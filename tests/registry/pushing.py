@@ -10,15 +10,15 @@ from typing import Any
 from moorage.clock import Clock
 from moorage.errors import AccessDenied
 from moorage.names import AccountId, Digest, Region, RepositoryName, RepositoryRef
-from moorage.registry.image import Put
-from moorage.registry.images import Images
-from moorage.registry.layers import Layer, Layers
-from moorage.registry.manifest_document import OCI_INDEX, OCI_MANIFEST
-from moorage.registry.repositories import Repositories
-from moorage.registry.uploads import Uploads
+from moorage.registry.images.image import Put
+from moorage.registry.images.images import Images
+from moorage.registry.images.manifest_document import OCI_INDEX, OCI_MANIFEST
+from moorage.registry.layers.layers import Layer, Layers
+from moorage.registry.layers.uploads import Uploads
+from moorage.registry.repositories.repositories import Repositories
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.epoch import Epochs
 
 BY = "arn:aws:iam::123456789012:root"

@@ -5,7 +5,7 @@ import pytest
 from moorage.errors import InvalidParameter
 from moorage.names import Region
 from moorage.registry.account_settings import DEFAULTS, VALUES, AccountSettings
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
 from tests.registry.pushing import REF
 
 ELSEWHERE = Region("us-west-2")

@@ -14,13 +14,13 @@ import pytest
 
 from moorage.clock import Clock
 from moorage.names import RepositoryName
-from moorage.registry import resource_tags
-from moorage.registry.image import ImageId
-from moorage.registry.manifest_document import OCI_MANIFEST
+from moorage.registry.images.image import ImageId
+from moorage.registry.images.manifest_document import OCI_MANIFEST
 from moorage.registry.registry import Registry, make_registry
+from moorage.registry.repositories import resource_tags
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
-from moorage.store.metadata.open import open_database
+from moorage.store.metadata.database.open import open_database
 from tests.registry.pushing import BY, REF, descriptor, digest_of, index, manifest, stream
 
 FEW, MANY = 20, 600

@@ -17,10 +17,10 @@ from moorage.errors import (
     RepositoryNotFound,
 )
 from moorage.names import Digest, RepositoryName
-from moorage.registry.image import ImageId
-from moorage.registry.manifest_document import OCI_MANIFEST
-from moorage.registry.tags import matches, may_move
-from moorage.store.metadata.database import Database
+from moorage.registry.images.image import ImageId
+from moorage.registry.images.manifest_document import OCI_MANIFEST
+from moorage.registry.images.tags import matches, may_move
+from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.tables import outbox, tag_history
 from tests.registry.pushing import BY, OTHER, REF, Bench, descriptor, digest_of, index, manifest
 

@@ -5,9 +5,9 @@ import pytest
 from moorage.errors import LayerInaccessible, LayersNotFound, RepositoryNotFound
 from moorage.names import Region, RepositoryName
 from moorage.registry.account_settings import AccountSettings
-from moorage.registry.layers import Availability
-from moorage.registry.repositories import Encryption
-from moorage.store.metadata.database import Database
+from moorage.registry.layers.layers import Availability
+from moorage.registry.repositories.repositories import Encryption
+from moorage.store.metadata.database.database import Database
 from tests.registry.pushing import BY, OTHER, REF, Bench, Rights, digest_of, manifest
 
 NOWHERE = REF._replace(name=RepositoryName("no/where"))

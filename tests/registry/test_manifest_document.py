@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.errors import InvalidParameter
-from moorage.registry.manifest_document import (
+from moorage.registry.images.manifest_document import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     DOCKER_V1_SIGNED,

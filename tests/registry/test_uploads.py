@@ -23,10 +23,10 @@ from moorage.errors import (
     UploadRangeInvalid,
 )
 from moorage.names import RepositoryName
-from moorage.registry.layers import Layer
-from moorage.registry.uploads import SMALLEST_PART
+from moorage.registry.layers.layers import Layer
+from moorage.registry.layers.uploads import SMALLEST_PART
 from moorage.store.blobs import transfer
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.tables import blob_contents, upload_contents
 from tests.registry.pushing import BY, OTHER, REF, Bench, cut, digest_of, stream
 

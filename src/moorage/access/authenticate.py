@@ -19,9 +19,9 @@ from moorage.cache import Cache, entry_footprint
 from moorage.clock import Clock
 from moorage.errors import AuthorizationTokenExpired, AuthorizationTokenInvalid, UnrecognizedClient
 from moorage.identity import arns
-from moorage.identity.credentials import Credential, PolicySets
+from moorage.identity.credentials.credentials import Credential, PolicySets
+from moorage.identity.credentials.pull_tokens import Shown, read_token
 from moorage.identity.identity import Identity
-from moorage.identity.pull_tokens import Shown, read_token
 from moorage.names import AccountId, Region
 from moorage.sealing import SealBrokenError, Sealer
 from moorage.settings import Settings

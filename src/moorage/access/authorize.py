@@ -9,19 +9,20 @@ import msgspec
 import structlog
 
 from moorage import cache, metrics, policy
-from moorage.access import context, guard_rails
-from moorage.access.audit import Entry, Recorder
+from moorage.access import context
+from moorage.access import guardrails as guard_rails
 from moorage.access.caller import Caller, Connection
 from moorage.access.recovery import RECOVERY_RULE, may_recover
 from moorage.access.registry_policy import reaching
+from moorage.audit.recorder import Entry, Recorder
 from moorage.cache import Cache, Sized, footprint
 from moorage.clock import Clock
 from moorage.errors import AccessDenied
-from moorage.identity import aws_managed
-from moorage.identity.credentials import Attached, PolicySets
-from moorage.identity.organizations import Levels, Organizations
+from moorage.identity.accounts.organizations import Levels, Organizations
+from moorage.identity.credentials.credentials import Attached, PolicySets
+from moorage.identity.policies import aws_managed
 from moorage.names import AccountId, Region, RepositoryRef, repository_arn
-from moorage.policy.remembered import REMEMBERED
+from moorage.policy.caches import REMEMBERED
 from moorage.registry import registry as registries
 from moorage.settings import Settings
 from moorage.store.metadata.epoch import Epoch, EpochCache

@@ -8,9 +8,9 @@ from moorage import policy
 from moorage.names import Region
 
 if TYPE_CHECKING:  # the commands that ask the engine without a server need no database
-    from moorage.access.audit import Entry
-    from moorage.identity.credentials import PolicySets, SessionState
-    from moorage.identity.oidc import WebIdentity
+    from moorage.audit.recorder import Entry
+    from moorage.identity.credentials.credentials import PolicySets, SessionState
+    from moorage.identity.credentials.oidc import WebIdentity
 
 
 class Connection(msgspec.Struct, frozen=True, gc=False):

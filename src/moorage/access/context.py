@@ -10,7 +10,7 @@ from moorage.access.caller import Caller, Connection
 from moorage.cache import Cache
 
 if TYPE_CHECKING:
-    from moorage.identity.credentials import Credential
+    from moorage.identity.credentials.credentials import Credential
 
 Values = dict[str, str | tuple[str, ...]]
 _ALIKE = 4 << 20

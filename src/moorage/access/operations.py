@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from moorage.access.caller import Caller
 from moorage.identity.arns import identity_arn
-from moorage.identity.entity import Kind
+from moorage.identity.principals.entity import Kind
 from moorage.names import AccountId
 
 Conditions: TypeAlias = Mapping[str, str | tuple[str, ...]]

@@ -14,10 +14,10 @@ import msgspec
 
 from moorage import policy
 from moorage.access.authorize import Access, NamedResource
+from moorage.access.background_computation import in_thread
 from moorage.access.caller import Caller, Connection
-from moorage.access.long_work import in_thread
 from moorage.errors import MoorageError
-from moorage.identity.organizations import (
+from moorage.identity.accounts.organizations import (
     FULL_ACCESS,
     RCP_FULL_ACCESS,
     Account,

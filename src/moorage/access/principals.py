@@ -11,8 +11,8 @@ from moorage import policy
 from moorage.cache import entry_footprint
 from moorage.errors import QueryError
 from moorage.identity import arns
-from moorage.identity.entity import Entity
 from moorage.identity.identity import Identity
+from moorage.identity.principals.entity import Entity
 from moorage.store.metadata.epoch import Epoch, EpochCache
 
 _PARTITION = re.compile(r"arn:aws[a-z-]*:")

@@ -6,12 +6,12 @@ policy-engine.md §1.3, §1.5.
 from typing import Final
 
 from moorage import policy
-from moorage.access.long_work import in_thread, takes_long
+from moorage.access.background_computation import in_thread, takes_long
 from moorage.access.principals import Principals, UnknownPrincipal, ids_of
 from moorage.errors import InvalidParameter, RegistryPolicyNotFound
 from moorage.names import AccountId, Region
 from moorage.policy import lint
-from moorage.registry.registry_policies import InForce, RegistryPolicies
+from moorage.registry.policies.registry_policies import InForce, RegistryPolicies
 
 _POLICY_TEXT = "PolicyText"
 BETWEEN_REGISTRIES: Final = frozenset({"ecr:ReplicateImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"})

@@ -5,15 +5,15 @@ from typing import NamedTuple
 
 from moorage import policy
 from moorage.access.authorize import Access
+from moorage.access.background_computation import in_thread, takes_long
 from moorage.access.caller import Caller, Connection
-from moorage.access.long_work import in_thread, takes_long
 from moorage.access.principals import Principals, UnknownPrincipal, ids_of
 from moorage.cache import Cache
 from moorage.errors import InvalidParameter, RepositoryPolicyNotFound
-from moorage.identity.entity import Entity
+from moorage.identity.principals.entity import Entity
 from moorage.names import AccountId, RepositoryRef
 from moorage.policy import lint
-from moorage.registry.policies import RepositoryPolicies
+from moorage.registry.policies.repository_policies import RepositoryPolicies
 
 _POLICY_TEXT = "PolicyText"
 MAX_TEXT = 10_240

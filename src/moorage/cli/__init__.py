@@ -8,26 +8,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from moorage import __version__
-from moorage.cli import (
-    access,
-    apply,
-    audit,
-    ca,
-    dev,
-    doctor,
-    env,
-    export,
-    fsck,
-    init,
-    login,
-    organization,
-    policy,
-    serve,
-    tokens,
-    trash,
-    why,
-)
-from moorage.cli.client import ServerSaidNoError
+from moorage.cli import organization, trash
+from moorage.cli.access import access, why
+from moorage.cli.audit import audit
+from moorage.cli.client import doctor, login, tokens
+from moorage.cli.client.calls import ServerSaidNoError
+from moorage.cli.declarative import apply, export
+from moorage.cli.policy import policy
+from moorage.cli.server import ca, dev, env, fsck, init, serve
 from moorage.data_directory import UnusableDataError
 from moorage.login.errors import LoginError
 from moorage.server import CannotServeError

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from moorage import data_directory
-from moorage.cli.client import ServerSaidNoError
-from moorage.cli.home import settings_here
+from moorage.cli.client.calls import ServerSaidNoError
+from moorage.cli.server.initialized import settings_here
 from moorage.errors import MoorageError
 from moorage.names import AccountId
 from moorage.settings import Settings
 
 if TYPE_CHECKING:
-    from moorage.store.metadata.audit import AuditStore
+    from moorage.store.metadata.audit.audit import AuditStore
 
 OnHost = Annotated[
     bool, typer.Option("--on-host", help="Write into the database itself, as whoever runs this machine.")
@@ -53,12 +53,12 @@ async def record(
     # Imported here: they take longer than every other command does altogether.
     from moorage import metrics, policy  # noqa: PLC0415
     from moorage.access import context  # noqa: PLC0415
-    from moorage.access.audit import Event, Recorder  # noqa: PLC0415
     from moorage.access.caller import Caller, Connection  # noqa: PLC0415
-    from moorage.api.admin.trail import SOURCE  # noqa: PLC0415
-    from moorage.api.aws.trail import request_parameters  # noqa: PLC0415
+    from moorage.api.admin.recorded_call import SOURCE  # noqa: PLC0415
+    from moorage.api.aws.recorded_call import request_parameters  # noqa: PLC0415
+    from moorage.audit.recorder import Event, Recorder  # noqa: PLC0415
     from moorage.clock import Clock  # noqa: PLC0415
-    from moorage.identity.credentials import PolicySets  # noqa: PLC0415
+    from moorage.identity.credentials.credentials import PolicySets  # noqa: PLC0415
 
     recorder = Recorder(audit, Clock(), settings, metrics.audit_dropped)
     parameters = request_parameters(dict(asked))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from moorage.cli import options
-from moorage.cli.client import Client, ServerSaidNoError, acting, call, connect
+from moorage.cli.client.calls import Client, ServerSaidNoError, acting, call, connect
 from moorage.cli.on_host import OnHost, acting_on_host, record, settings_on_host
 from moorage.settings import Settings
 
@@ -119,10 +119,10 @@ async def _write(settings: Settings, document: str | None) -> None:
     acting_on_host(settings)
     from moorage.access.organization import keep, managers  # noqa: PLC0415 - slow; few commands need it
     from moorage.clock import Clock  # noqa: PLC0415
-    from moorage.identity.organizations import Organizations  # noqa: PLC0415
-    from moorage.store.metadata.audit import AuditStore  # noqa: PLC0415
+    from moorage.identity.accounts.organizations import Organizations  # noqa: PLC0415
+    from moorage.store.metadata.audit.audit import AuditStore  # noqa: PLC0415
+    from moorage.store.metadata.database.open import open_database  # noqa: PLC0415
     from moorage.store.metadata.epoch import Epochs  # noqa: PLC0415
-    from moorage.store.metadata.open import open_database  # noqa: PLC0415
 
     database = await open_database(settings)
     try:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from moorage.cli import options
-from moorage.cli.client import Client, acting, call, connect
+from moorage.cli.client.calls import Client, acting, call, connect
 
 Repository = Annotated[str, typer.Argument(help="Name of the repository.")]
 Tag = Annotated[str | None, typer.Option(help="Only this tag.")]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from moorage.doctor.finding import Finding, fail, ok, skip, warn
-from moorage.doctor.patient import Patient
+from moorage.doctor.target import Patient
 from moorage.login.endpoint import Answer
 from moorage.login.errors import DockerConfigError, EndpointError, KeyNotFoundError
 from moorage.login.hosts import endpoint_of_environment, is_loopback, region_of

@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeAlias
 
 from moorage.doctor import aws, docker, network, password, repository, server, tls
 from moorage.doctor.finding import Finding
-from moorage.doctor.patient import Patient
+from moorage.doctor.target import Patient
 
 Check: TypeAlias = Callable[[Patient], Iterator[Finding]]
 

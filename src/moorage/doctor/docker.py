@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from moorage.doctor.finding import Finding, fail, ok, skip, warn
-from moorage.doctor.patient import TIMEOUT, Patient
+from moorage.doctor.target import TIMEOUT, Patient
 from moorage.login.docker_config import DockerConfig, program_of
 from moorage.login.errors import DockerConfigError, HostsBrokenError
 from moorage.login.hosts import host_of, hosts_file, read_hosts

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from moorage.doctor.finding import Finding, fail, ok, skip, warn
-from moorage.doctor.patient import Patient
+from moorage.doctor.target import Patient
 from moorage.login.hosts import region_of
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from moorage.doctor.finding import Finding, fail, ok, skip, warn
-from moorage.doctor.patient import Patient
+from moorage.doctor.target import Patient
 from moorage.login.docker_config import DockerConfig, config_file
 from moorage.login.errors import DockerConfigError, EndpointError
 from moorage.login.passwords import Credential

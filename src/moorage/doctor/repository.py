@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 from moorage.doctor.finding import Finding, fail, ok, skip
 from moorage.doctor.password import best
-from moorage.doctor.patient import Patient
+from moorage.doctor.target import Patient
 from moorage.login.endpoint import Answer
 from moorage.login.errors import EndpointError
 from moorage.login.passwords import Credential

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from moorage.doctor.finding import Finding, fail, ok, skip, warn
 from moorage.doctor.network import owner_of, who_listens
-from moorage.doctor.patient import Patient
+from moorage.doctor.target import Patient
 from moorage.login.endpoint import Answer
 
 _SKEW_REFUSED = 300.0  # seconds: SigV4's limit, MOORAGE_CLOCK_SKEW_SECONDS

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from cryptography import x509
 
 from moorage.doctor.finding import Finding, fail, ok, skip, warn
-from moorage.doctor.patient import Patient
+from moorage.doctor.target import Patient
 from moorage.login.tools import DOCKER_CERTIFICATES
 
 _SOON = datetime.timedelta(days=14)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
-from moorage.store.metadata import observed_clock as rows
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.deployment import observed_clock as rows
 
 JUMP_SECONDS = 60.0
 """A gap shorter than this counts as time that passed: a quick restart, a correction of the clock."""

@@ -17,8 +17,8 @@ from sqlalchemy import Connection
 
 from moorage.clock import Clock
 from moorage.jobs.kind import Attempt, JobCancelled, JobFailed, Kind, backoff
-from moorage.store.metadata import jobs as rows
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.jobs import jobs as rows
 
 LEASE_SECONDS: Final = 15.0
 POLL_SECONDS: Final = 1.0

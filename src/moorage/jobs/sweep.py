@@ -15,15 +15,17 @@ from sqlalchemy import Connection
 
 from moorage.clock import Clock
 from moorage.jobs.elapsed import ElapsedTime, Observed
-from moorage.registry.images import Images
+from moorage.registry.images.images import Images
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore, Leftover
-from moorage.store.metadata import blobs as blob_rows
-from moorage.store.metadata import documents, history, pull_tokens, sweeping
-from moorage.store.metadata import images as image_rows
-from moorage.store.metadata import layers as layer_rows
-from moorage.store.metadata import uploads as upload_rows
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.deployment import expiry as sweeping
+from moorage.store.metadata.identity import pull_tokens
+from moorage.store.metadata.images import images as image_rows
+from moorage.store.metadata.layers import blobs as blob_rows
+from moorage.store.metadata.layers import layers as layer_rows
+from moorage.store.metadata.layers import uploads as upload_rows
+from moorage.store.metadata.policies import documents, history
 from moorage.store.reserve import Reserve
 
 T = TypeVar("T")

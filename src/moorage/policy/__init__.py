@@ -1,18 +1,26 @@
 """The IAM policy engine: parse, evaluate, say why. Pure: no I/O, nothing of the rest of Moorage."""
 
-from moorage.policy.actions import ECR_ACTIONS, ON_REPOSITORY, EcrAction, ecr_action
-from moorage.policy.changeable import Changeable, resource_policies
-from moorage.policy.decision import Decision, PolicyTrace, SetName, SetTrace
-from moorage.policy.document import Document
-from moorage.policy.evaluate import Plan, answer_size, evaluate
-from moorage.policy.explanation import SETS, called, explanation, never_applies, source_of
-from moorage.policy.explanation import context as told_context
-from moorage.policy.fault import PolicyError
-from moorage.policy.keys import context_keys
-from moorage.policy.kind import Kind
-from moorage.policy.lockout import locks_out
-from moorage.policy.parsed import Parsed, parse, parsed
-from moorage.policy.principal import (
+from moorage.policy.analysis.candidate_changes import Change
+from moorage.policy.analysis.changeable import Changeable, resource_policies
+from moorage.policy.analysis.explanation import SETS, called, explanation, never_applies, source_of
+from moorage.policy.analysis.explanation import context as told_context
+from moorage.policy.analysis.sentence import plain_sentence, sentence, short
+from moorage.policy.analysis.suggestion_effects import Case, Opened, opened, says
+from moorage.policy.analysis.suggestions import Suggestion, blocked_by, suggest
+from moorage.policy.analysis.time_boundaries import CLOCK_KEYS, turning_points
+from moorage.policy.catalog.actions import ECR_ACTIONS, ON_REPOSITORY, EcrAction, ecr_action
+from moorage.policy.engine.decision import Decision, PolicyTrace, SetName, SetTrace
+from moorage.policy.engine.evaluate import Plan, answer_size, evaluate
+from moorage.policy.engine.lockout import locks_out
+from moorage.policy.engine.request import Named, Policies, Request
+from moorage.policy.language.document import Document
+from moorage.policy.language.kind import Kind
+from moorage.policy.language.parsed import Parsed, parse, parsed
+from moorage.policy.language.referenced_keys import context_keys
+from moorage.policy.language.spans import Position, Span, statement_span
+from moorage.policy.language.submission import refusal
+from moorage.policy.matching.errors import PolicyError
+from moorage.policy.matching.principal import (
     ANONYMOUS,
     Principal,
     PrincipalKind,
@@ -21,16 +29,8 @@ from moorage.policy.principal import (
     is_unique_id,
     root_of,
 )
-from moorage.policy.request import Named, Policies, Request
-from moorage.policy.sentence import plain_sentence, sentence, short
-from moorage.policy.spans import Position, Span, statement_span
-from moorage.policy.statement import Detail, Finding, TestDetail
-from moorage.policy.submission import refusal
-from moorage.policy.suggest import Suggestion, blocked_by, suggest
-from moorage.policy.suggest_changes import Change
-from moorage.policy.suggest_opens import Case, Opened, opened, says
-from moorage.policy.turning_points import CLOCK_KEYS, turning_points
-from moorage.policy.variables import Context
+from moorage.policy.matching.statement import Detail, Finding, TestDetail
+from moorage.policy.matching.variables import Context
 
 __all__ = [
     "ANONYMOUS",

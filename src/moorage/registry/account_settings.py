@@ -4,11 +4,11 @@ from sqlalchemy import Connection
 
 from moorage.errors import InvalidParameter
 from moorage.names import AccountId, Region
-from moorage.registry.regions import check_region
+from moorage.registry.repositories.regions import check_region
 from moorage.store.metadata import epoch
-from moorage.store.metadata import settings as rows
-from moorage.store.metadata.database import Database
-from moorage.store.metadata.registry_policies import SCOPE
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.policies.registry_policies import SCOPE
+from moorage.store.metadata.repositories import account_settings as rows
 
 DEFAULTS = {"BASIC_SCAN_TYPE_VERSION": "AWS_NATIVE", "REGISTRY_POLICY_SCOPE": "V2", "BLOB_MOUNTING": "DISABLED"}
 VALUES = {

@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, insert
 
 from moorage.names import AccountId, Region, RepositoryRef
-from moorage.store.metadata.statement import Change
+from moorage.store.metadata.database.statement import Change
 from moorage.store.metadata.tables import outbox
 
 _ADD = Change(

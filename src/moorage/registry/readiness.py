@@ -11,8 +11,8 @@ import structlog
 from sqlalchemy import Connection
 
 from moorage.errors import InsufficientStorage
-from moorage.store.metadata import settings as setting_rows
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.repositories import account_settings as setting_rows
 from moorage.store.reserve import require_room
 
 _FRESH_SECONDS: Final = 1.0

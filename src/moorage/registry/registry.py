@@ -4,18 +4,18 @@ from dataclasses import dataclass
 
 from moorage.clock import Clock
 from moorage.registry.account_settings import AccountSettings
-from moorage.registry.images import Images
-from moorage.registry.layers import Layers
-from moorage.registry.policies import RepositoryPolicies
-from moorage.registry.registry_policies import RegistryPolicies
-from moorage.registry.repositories import Repositories
-from moorage.registry.resource_tags import ResourceTags
-from moorage.registry.trash import Trash
-from moorage.registry.uploads import Uploads
-from moorage.registry.verification import Verification
+from moorage.registry.images.images import Images
+from moorage.registry.layers.layers import Layers
+from moorage.registry.layers.uploads import Uploads
+from moorage.registry.layers.verification import Verification
+from moorage.registry.policies.registry_policies import RegistryPolicies
+from moorage.registry.policies.repository_policies import RepositoryPolicies
+from moorage.registry.repositories.repositories import Repositories
+from moorage.registry.repositories.resource_tags import ResourceTags
+from moorage.registry.trash.trash import Trash
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.epoch import Epochs
 
 

@@ -18,11 +18,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from moorage.store.blobs.files import FileBlobStore
-from moorage.store.metadata import blobs as blob_rows
-from moorage.store.metadata import checking
-from moorage.store.metadata import uploads as upload_rows
-from moorage.store.metadata.database import Database
-from moorage.store.metadata.sqlite_connection import connect, core_connection
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.database.sqlite_connection import connect, core_connection
+from moorage.store.metadata.deployment import consistency as checking
+from moorage.store.metadata.layers import blobs as blob_rows
+from moorage.store.metadata.layers import uploads as upload_rows
 
 Kind = Literal[
     "database",

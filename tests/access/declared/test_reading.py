@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage import policy
-from moorage.access.declared import writing
-from moorage.access.declared.changes import Change, changes
-from moorage.access.declared.declaration import (
+from moorage.declarative import writing
+from moorage.declarative.changes import Change, changes
+from moorage.declarative.declaration import (
     SECTIONS,
     Account,
     File,
@@ -23,8 +23,8 @@ from moorage.access.declared.declaration import (
     Role,
     User,
 )
-from moorage.access.declared.nodes import BYTES, NODES, DeclarationInvalid
-from moorage.access.declared.reading import read
+from moorage.declarative.reading import read
+from moorage.declarative.yaml_nodes import BYTES, NODES, DeclarationInvalid
 from moorage.names import AccountId, Region, RepositoryName
 
 ACCOUNT, OTHER = AccountId("111122223333"), AccountId("444455556666")

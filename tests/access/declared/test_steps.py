@@ -10,21 +10,21 @@ import pytest
 from moorage import policy
 from moorage.access.authorize import NamedResource
 from moorage.access.caller import Caller
-from moorage.access.declared.applying import OPERATOR
-from moorage.access.declared.declared import Asked
-from moorage.access.declared.nouns import Nouns
-from moorage.access.declared.planning import Planner
-from moorage.access.declared.reading import read
-from moorage.access.declared.steps import ACTIONS, Author, Planned, Step
 from moorage.api.authorization import Concealed
 from moorage.api.aws.operation import Call
 from moorage.api.aws.query import Parameters
 from moorage.api.ecr import ECR, shapes
 from moorage.api.iam import IAM, IamServices
 from moorage.application import Parts, open_parts
+from moorage.declarative.applying import OPERATOR
+from moorage.declarative.nouns import Nouns
+from moorage.declarative.planning import Planner
+from moorage.declarative.reading import read
+from moorage.declarative.service import Asked
+from moorage.declarative.steps import ACTIONS, Author, Planned, Step
 from moorage.errors import InvalidParameter
 from moorage.identity.arns import policy_arn
-from moorage.identity.credentials import PolicySets
+from moorage.identity.credentials.credentials import PolicySets
 from moorage.names import AccountId, Region
 from moorage.settings import Settings
 from tests.access.declared import files

@@ -13,7 +13,7 @@ from moorage.access.caller import Connection
 from moorage.api.asgi import Message, Scope
 from moorage.api.authorization import AUTHENTICATED
 from moorage.api.aws import query
-from moorage.api.aws.door import AwsDoor
+from moorage.api.aws.app import AwsDoor
 from moorage.api.aws.operation import Call, Service
 from moorage.api.aws.sigv4 import Claim
 from moorage.errors import (

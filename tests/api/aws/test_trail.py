@@ -7,12 +7,13 @@ from typing import Any
 import botocore.session
 import pytest
 
-from moorage.access.audit_text import LONGEST
-from moorage.api.aws import declared_members, trail
+from moorage.api.aws import declared_members
+from moorage.api.aws import recorded_call as trail
 from moorage.api.aws.operation import Service
 from moorage.api.aws.query import Parameters
 from moorage.api.iam import IAM
 from moorage.api.sts import STS
+from moorage.audit.text import LONGEST
 
 SENSITIVE_BESIDES = {"EncodedMessage", "ProvidedContexts", "TokenCode"}
 """Parameters that botocore's models do not mark as sensitive."""

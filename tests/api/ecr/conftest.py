@@ -11,7 +11,7 @@ import pytest
 from moorage.access.caller import Connection
 from moorage.access.repository_policy import Accepted
 from moorage.api.asgi import Message, Scope
-from moorage.api.aws.door import AwsDoor
+from moorage.api.aws.app import AwsDoor
 from moorage.api.aws.sigv4 import Claim
 from moorage.api.ecr import ECR, EcrServices
 from moorage.clock import Clock
@@ -22,7 +22,7 @@ from moorage.registry.registry import make_registry
 from moorage.sealing import Sealer
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
-from moorage.store.metadata.open import open_database
+from moorage.store.metadata.database.open import open_database
 
 ACCOUNT = AccountId("111122223333")
 REGION = Region("us-east-1")

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from moorage.access.audit import Recorder
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.download import Downloads
@@ -16,10 +15,11 @@ from moorage.access.principals import Principals
 from moorage.access.registry_policy import RegistryPolicyCheck
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.api.asgi import Message
-from moorage.api.aws.door import AwsDoor
+from moorage.api.aws.app import AwsDoor
 from moorage.api.aws.sigv4 import Verifier
 from moorage.api.ecr import ECR, EcrServices
-from moorage.api.visit import Visits
+from moorage.api.request_source import Visits
+from moorage.audit.recorder import Recorder
 from moorage.identity.identity import Identity, make_identity
 from moorage.locations import Locations
 from moorage.names import AccountId
@@ -27,7 +27,7 @@ from moorage.registry.registry import make_registry
 from moorage.sealing import Sealer
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
-from moorage.store.metadata.open import open_database
+from moorage.store.metadata.database.open import open_database
 from tests.api.aws.test_sigv4 import FixedClock, signed
 
 OWNER = AccountId("012345678910")

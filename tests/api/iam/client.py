@@ -8,7 +8,7 @@ from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 
 from moorage.api.asgi import Message
-from moorage.api.aws.door import AwsDoor
+from moorage.api.aws.app import AwsDoor
 from moorage.identity.identity import Identity
 from moorage.names import AccountId
 from tests.api.aws.test_sigv4 import signed

@@ -6,27 +6,27 @@ from typing import Any
 
 import pytest
 
-from moorage.access.audit import Recorder
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.principals import Principals
-from moorage.access.recorded import Records
-from moorage.access.simulate import Simulator
-from moorage.access.why import Why
-from moorage.api.aws.door import AwsDoor
+from moorage.analysis.simulate import Simulator
+from moorage.analysis.why import Why
+from moorage.api.aws.app import AwsDoor
 from moorage.api.aws.operation import Service
 from moorage.api.aws.sigv4 import Verifier
 from moorage.api.iam import IAM, IamServices
+from moorage.api.request_source import Visits
 from moorage.api.sts import STS, StsServices
-from moorage.api.visit import Visits
+from moorage.audit.recorded_decisions import Records
+from moorage.audit.recorder import Recorder
+from moorage.identity.credentials.oidc import Issuers
 from moorage.identity.identity import make_identity
-from moorage.identity.oidc import Issuers
 from moorage.locations import Locations
 from moorage.registry.registry import make_registry
 from moorage.sealing import Sealer
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
-from moorage.store.metadata.open import open_database
+from moorage.store.metadata.database.open import open_database
 from tests.api.aws.test_sigv4 import FixedClock
 from tests.api.iam.client import OWNER, Client, NoAudit
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from moorage.identity import details
+from moorage.identity.principals import details
 from tests.api.iam.client import ALLOW_ALL, OWNER, Client
 
 TRUST = '{"Statement":[{"Effect":"Allow","Principal":{"Service":"x.amazonaws.com"},"Action":"sts:AssumeRole"}]}'

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from moorage.identity.entity import USER
+from moorage.identity.principals.entity import USER
 from tests.api.iam.client import ALLOW_ALL, OWNER, Client
 
 ONLY_STS = "AssumeRole policy may only specify STS AssumeRole actions."

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from moorage.access.audit import Event
-from moorage.access.audit_text import LONGEST
+from moorage.audit.recorder import Event
+from moorage.audit.text import LONGEST
 from moorage.settings import Settings
 from tests.api.iam.client import Client
 from tests.inside import inside

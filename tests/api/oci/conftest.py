@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from moorage.access.authorize import Registry as WholeRegistry
-from moorage.api.oci.door import OciDoor
-from moorage.api.visit import Visits
+from moorage.api.oci.app import OciDoor
+from moorage.api.request_source import Visits
 from moorage.clock import Clock
 from moorage.errors import AccessDenied, AuthorizationTokenExpired, AuthorizationTokenInvalid
 from moorage.locations import Locations
@@ -20,7 +20,7 @@ from moorage.names import AccountId, Digest, Region, RepositoryName, RepositoryR
 from moorage.registry.registry import Registry, make_registry
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
-from moorage.store.metadata.open import open_database
+from moorage.store.metadata.database.open import open_database
 from tests.api.oci.client import Answer, Client
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from moorage.access.people import OF_ANONYMOUS
+from moorage.analysis.matrix_principals import OF_ANONYMOUS
 from moorage.api.oci import token as token_endpoint
 from moorage.clock import Clock
 from moorage.policy import ECR_ACTIONS

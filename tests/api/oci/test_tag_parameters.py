@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from moorage.access.audit import Event
+from moorage.audit.recorder import Event
 from moorage.settings import Settings
 from moorage.store.metadata.tables import outbox, tag_history
 from tests.api.oci.client import Answer

@@ -10,7 +10,7 @@ import pytest
 
 from moorage.api.tagging import NOT_BUILT, TAGGING
 from moorage.api.tagging.shapes import OPERATIONS
-from moorage.registry import resource_tags
+from moorage.registry.repositories import resource_tags
 from moorage.settings import Settings
 from tests.inside import Inside, inside
 

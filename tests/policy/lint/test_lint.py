@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage.policy import Kind, PolicyError, parse
-from moorage.policy.kind import Needs
+from moorage.policy.language.kind import Needs
 from moorage.policy.lint import CODES, Finding, Severity, guess_kind, lint
 from moorage.policy.lint.lint import MAX_FINDINGS
 from tests.policy.build import OTHER, OWNER, grant, right, text

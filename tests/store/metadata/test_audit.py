@@ -12,14 +12,14 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 
 from moorage.settings import Settings
-from moorage.store.metadata import audit as statements
 from moorage.store.metadata import migrations
-from moorage.store.metadata.audit import DAY, AuditStore, Batch, EventFilter, Page
-from moorage.store.metadata.audit_tables import DecisionRow, EventRow, PartRow, audit_parts
-from moorage.store.metadata.audit_tables import decisions as decisions_table
-from moorage.store.metadata.audit_tables import events as events_table
+from moorage.store.metadata.audit import audit as statements
+from moorage.store.metadata.audit.audit import DAY, AuditStore, Batch, EventFilter, Page
+from moorage.store.metadata.audit.tables import DecisionRow, EventRow, PartRow, audit_parts
+from moorage.store.metadata.audit.tables import decisions as decisions_table
+from moorage.store.metadata.audit.tables import events as events_table
+from moorage.store.metadata.database.sqlite_connection import connect, core_connection
 from moorage.store.metadata.migrations import AUDIT
-from moorage.store.metadata.sqlite_connection import connect, core_connection
 
 ANN = "arn:aws:iam::111111111111:user/ann"
 APP = "arn:aws:ecr:us-east-1:111111111111:repository/app"

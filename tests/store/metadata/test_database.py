@@ -11,11 +11,11 @@ from sqlalchemy.exc import IntegrityError
 
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
-from moorage.store.metadata.audit_tables import audit_metadata
-from moorage.store.metadata.database import Database
-from moorage.store.metadata.identity_tables import accounts
+from moorage.store.metadata.audit.tables import audit_metadata
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.database.open import open_audit_database, open_database
+from moorage.store.metadata.identity.tables import accounts
 from moorage.store.metadata.migrations import AUDIT, METADATA, History
-from moorage.store.metadata.open import open_audit_database, open_database
 from moorage.store.metadata.tables import metadata
 from tests.store.metadata.counting import counted
 
@@ -75,7 +75,7 @@ async def test_a_duplicate_is_told_to_its_caller_alone(database: Database) -> No
 
 
 async def test_foreign_keys_are_checked(database: Database) -> None:
-    from moorage.store.metadata.identity_tables import access_keys
+    from moorage.store.metadata.identity.tables import access_keys
 
     with pytest.raises(IntegrityError):
         await database.transaction(

@@ -7,9 +7,9 @@ from sqlalchemy import Connection
 from moorage.cache import ENTRY, entry_footprint
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
-from moorage.store.metadata.database import Database
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.database.open import open_database
 from moorage.store.metadata.epoch import Epochs, Part, ReadThroughCache
-from moorage.store.metadata.open import open_database
 
 
 class _Source:

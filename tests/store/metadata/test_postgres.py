@@ -10,9 +10,9 @@ from sqlalchemy.exc import DBAPIError
 from moorage.errors import InsufficientStorage
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
-from moorage.store.metadata.database import Database
-from moorage.store.metadata.open import open_database
-from moorage.store.metadata.postgres import UNIQUE_ATTEMPTS
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.database.open import open_database
+from moorage.store.metadata.database.postgres import UNIQUE_ATTEMPTS
 from tests.conftest import PostgresServer
 from tests.store.metadata.counting import counted
 

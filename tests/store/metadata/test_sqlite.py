@@ -16,10 +16,10 @@ from sqlalchemy import Connection, func, insert, select, text
 from moorage.errors import InsufficientStorage
 from moorage.settings import Settings
 from moorage.store.metadata import epoch
-from moorage.store.metadata.identity_tables import accounts
-from moorage.store.metadata.open import open_database
-from moorage.store.metadata.sqlite import SqliteDatabase
-from moorage.store.metadata.sqlite_connection import open_gate
+from moorage.store.metadata.database.open import open_database
+from moorage.store.metadata.database.sqlite import SqliteDatabase
+from moorage.store.metadata.database.sqlite_connection import open_gate
+from moorage.store.metadata.identity.tables import accounts
 from tests.store.metadata.counting import counted
 
 
@@ -187,8 +187,8 @@ import asyncio, sys
 from pathlib import Path
 from sqlalchemy import insert
 from moorage.settings import Settings
-from moorage.store.metadata.open import open_database
-from moorage.store.metadata.identity_tables import accounts
+from moorage.store.metadata.database.open import open_database
+from moorage.store.metadata.identity.tables import accounts
 
 async def main():
     database = await open_database(Settings(data=Path(sys.argv[1])))
@@ -229,7 +229,7 @@ class _SlowDisk:
         self.flushes = 0
         self.error: OSError | None = None
         self._free = threading.Event()
-        monkeypatch.setattr("moorage.store.metadata.sqlite_flusher.os.fdatasync", self._flush)
+        monkeypatch.setattr("moorage.store.metadata.database.sqlite_flusher.os.fdatasync", self._flush)
 
     def _flush(self, descriptor: int) -> None:
         assert Path(f"/proc/self/fd/{descriptor}").readlink().name == "moorage.db-wal"
@@ -322,8 +322,8 @@ async def test_a_long_work_runs_beside_the_loop(sqlite: SqliteDatabase) -> None:
 
 
 async def test_a_log_that_grows_is_begun_anew(sqlite: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moorage.store.metadata.sqlite_log.CHECKPOINT_COMMITS", 5)
-    monkeypatch.setattr("moorage.store.metadata.sqlite_log.LONGEST", 20)
+    monkeypatch.setattr("moorage.store.metadata.database.sqlite_log.CHECKPOINT_COMMITS", 5)
+    monkeypatch.setattr("moorage.store.metadata.database.sqlite_log.LONGEST", 20)
     for number in range(400):
         name = f"{number:012}"
         await sqlite.transaction(

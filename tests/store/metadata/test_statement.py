@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from moorage.store.metadata.database import Database
-from moorage.store.metadata.statement import Change, Query
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.database.statement import Change, Query
 from moorage.store.metadata.tables import outbox
 
 COLUMNS = ("at", "account", "region", "kind", "payload")

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, text
 
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 from moorage.settings import Settings
-from moorage.store.metadata import layers, migrations, uploads
+from moorage.store.metadata import migrations
+from moorage.store.metadata.database.open import open_database
+from moorage.store.metadata.layers import layers, uploads
 from moorage.store.metadata.migrations import METADATA
-from moorage.store.metadata.open import open_database
 
 ACCOUNT, ANN, KEY, DEAD, SESSION = "111111111111", "AIDAANN", "AKIAANN", "AKIADEAD", "ASIAANN"
 FIRST = (

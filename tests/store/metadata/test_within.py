@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from sqlalchemy import Connection, func, insert, select
 
-from moorage.store.metadata.database import Database
-from moorage.store.metadata.identity_tables import accounts
-from moorage.store.metadata.within import in_one
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.database.within import in_one
+from moorage.store.metadata.identity.tables import accounts
 
 
 async def add(db: Database, account: str) -> str:

@@ -6,7 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from moorage.access.authorize import NamedResource
-from moorage.access.reach import READ_ACCESS, Version, access_arn
+from moorage.analysis.reachability import READ_ACCESS, Version, access_arn
 from moorage.api.admin.operation import ADMIN, Call, account_of, names
 from moorage.api.authorization import Target
 from moorage.errors import InvalidParameter

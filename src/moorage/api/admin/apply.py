@@ -9,13 +9,14 @@ import msgspec
 from starlette.responses import JSONResponse, Response
 
 from moorage.access.authorize import NamedResource
-from moorage.access.declared import nodes, reading, writing
-from moorage.access.declared.applying import Outcome
-from moorage.access.declared.declaration import File
-from moorage.access.declared.declared import Asked, told
-from moorage.access.declared.steps import Author
 from moorage.api.admin.operation import ADMIN, Call, names
 from moorage.api.authorization import Target
+from moorage.declarative import reading, writing
+from moorage.declarative import yaml_nodes as nodes
+from moorage.declarative.applying import Outcome
+from moorage.declarative.declaration import File
+from moorage.declarative.service import Asked, told
+from moorage.declarative.steps import Author
 from moorage.errors import InvalidParameter
 from moorage.identity.arns import root_arn
 from moorage.names import AccountId, account_id

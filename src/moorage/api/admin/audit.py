@@ -6,9 +6,9 @@ import msgspec
 from starlette.responses import Response
 
 from moorage.access.authorize import NamedResource
-from moorage.access.events import READ_AUDIT, Query, audit_arn
 from moorage.api.admin.operation import ADMIN, Call, account_of
 from moorage.api.authorization import Target
+from moorage.audit.reader import READ_AUDIT, Query, audit_arn
 
 
 def _the_record(call: Call, request: Query) -> Sequence[Target]:

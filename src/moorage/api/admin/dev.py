@@ -5,7 +5,7 @@ from starlette.responses import JSONResponse, Response
 
 from moorage.api.admin.operation import DEV, Call
 from moorage.api.authorization import UNAUTHENTICATED
-from moorage.api.faults import Rule
+from moorage.api.injected_faults import Rule
 from moorage.errors import MoorageError
 
 

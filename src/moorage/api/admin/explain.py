@@ -2,7 +2,7 @@
 
 from starlette.responses import JSONResponse, Response
 
-from moorage.access.why import DecisionNotFound
+from moorage.analysis.why import DecisionNotFound
 from moorage.api.admin.operation import ADMIN, Call
 from moorage.api.authorization import BY_STATE
 

@@ -3,7 +3,7 @@
 import msgspec
 from starlette.responses import Response
 
-from moorage.api.admin.lines import lines, progressing
+from moorage.api.admin.json_lines import lines, progressing
 from moorage.api.admin.operation import ADMIN, Call, ref_of, the_repository
 from moorage.api.admin.replay import REPLAY
 from moorage.api.admin.service import AT_ONCE

@@ -9,7 +9,7 @@ from moorage.access.organization import MOST_TEXT
 from moorage.api.admin.operation import ADMIN, Call
 from moorage.api.authorization import Target
 from moorage.errors import InvalidParameter
-from moorage.identity.organizations import Kept
+from moorage.identity.accounts.organizations import Kept
 
 
 class PutRequest(msgspec.Struct, forbid_unknown_fields=True):

@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 from starlette.responses import Response
 
-from moorage.access.replay import Baseline
-from moorage.api.admin.lines import lines, progressing
+from moorage.analysis.replay import Baseline
+from moorage.api.admin.json_lines import lines, progressing
 from moorage.api.admin.operation import ADMIN, Call, ref_of, the_repository
 from moorage.api.admin.service import AT_ONCE
 from moorage.errors import LimitExceeded

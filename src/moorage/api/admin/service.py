@@ -5,22 +5,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from moorage.access.audit import Recorder
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
-from moorage.access.declared.declared import Declared
-from moorage.access.events import Events
-from moorage.access.generate import Generator
 from moorage.access.organization import OrganizationDesk
-from moorage.access.reach import Reach
-from moorage.access.replay import Replays
 from moorage.access.repository_policy import RepositoryPolicyCheck
-from moorage.access.why import Why
-from moorage.api.admin.turns import Turns
+from moorage.analysis.generate import Generator
+from moorage.analysis.reachability import Reach
+from moorage.analysis.replay import Replays
+from moorage.analysis.why import Why
+from moorage.api.admin.one_at_a_time import Turns
 from moorage.api.aws.sigv4 import Verifier
-from moorage.api.faults import Faults
-from moorage.api.visit import Visits
+from moorage.api.injected_faults import Faults
+from moorage.api.request_source import Visits
+from moorage.audit.reader import Events
+from moorage.audit.recorder import Recorder
 from moorage.clock import Clock
+from moorage.declarative.service import Declared
 from moorage.identity.identity import Identity
 from moorage.registry.readiness import Readiness
 from moorage.registry.registry import Registry

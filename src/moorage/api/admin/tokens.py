@@ -11,7 +11,7 @@ from moorage.api.admin.operation import ADMIN, Call
 from moorage.api.authorization import Concealed, Target
 from moorage.errors import InvalidParameter
 from moorage.identity import arns
-from moorage.identity.pull_tokens import PULL, PUSH, PullToken, position_of
+from moorage.identity.credentials.pull_tokens import PULL, PUSH, PullToken, position_of
 from moorage.pages import Room
 
 CREATE: Final = "moorage:CreatePullToken"

@@ -28,7 +28,7 @@ from moorage.errors import (
     MoorageError,
     UnrecognizedClient,
 )
-from moorage.identity.credentials import Credential
+from moorage.identity.credentials.credentials import Credential
 from moorage.names import InvalidNameError, Region, region
 
 ALGORITHM = "AWS4-HMAC-SHA256"

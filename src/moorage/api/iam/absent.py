@@ -24,9 +24,9 @@ from moorage.api.iam.service import (
     the_owner,
 )
 from moorage.errors import QueryError
-from moorage.identity import faults
+from moorage.identity import errors as faults
 from moorage.identity.arns import identity_arn
-from moorage.identity.entity import ROLE, USER
+from moorage.identity.principals.entity import ROLE, USER
 
 _ENCODINGS: Final = ("SSH", "PEM")
 

@@ -8,8 +8,8 @@ from moorage.api.iam import fields, paging
 from moorage.api.iam.service import IAM, IamCall, about, concealed, in_account, owner, the_owner
 from moorage.errors import AccessDenied
 from moorage.identity.arns import identity_arn
-from moorage.identity.entity import USER
-from moorage.identity.keys import AccessKey
+from moorage.identity.credentials.access_keys import AccessKey
+from moorage.identity.principals.entity import USER
 
 
 @IAM.operation("CreateAccessKey", action="iam:CreateAccessKey", resource=the_owner, conditions=about(USER))

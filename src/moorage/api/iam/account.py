@@ -7,11 +7,11 @@ from typing import Final
 from moorage.api.aws.query import Entries, Parameters, Value, checked
 from moorage.api.iam import paging
 from moorage.api.iam.service import IAM, IamCall, by, nothing
-from moorage.identity.entity import GROUP, ROLE, USER
-from moorage.identity.groups import GROUPS_PER_USER
-from moorage.identity.keys import KEYS_PER_USER
-from moorage.identity.managed_policies import CHARACTERS, PER_ACCOUNT, VERSIONS
-from moorage.identity.roles import TRUST_CHARACTERS
+from moorage.identity.credentials.access_keys import KEYS_PER_USER
+from moorage.identity.policies.managed_policies import CHARACTERS, PER_ACCOUNT, VERSIONS
+from moorage.identity.principals.entity import GROUP, ROLE, USER
+from moorage.identity.principals.groups import GROUPS_PER_USER
+from moorage.identity.principals.roles import TRUST_CHARACTERS
 
 _ALIAS: Final = re.compile(r"[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]")
 

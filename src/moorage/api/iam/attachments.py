@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.iam import fields, paging, shown
+from moorage.api.iam import fields, paging
+from moorage.api.iam import response_members as shown
 from moorage.api.iam.service import IAM, IamCall, about, about_policy, by, name_of, the, the_policy
-from moorage.identity.attachments import position_of
-from moorage.identity.entity import GROUP, KINDS, ROLE, USER, Kind
+from moorage.identity.policies.attachments import position_of
+from moorage.identity.principals.entity import GROUP, KINDS, ROLE, USER, Kind
 
 _FILTERS: Final = ("User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy")
 USAGES: Final = ("PermissionsPolicy", "PermissionsBoundary")

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from moorage.api.aws.query import Parameters, Value, instant, invalid
-from moorage.api.iam import documents, paging, shown
+from moorage.api.iam import documents, paging
+from moorage.api.iam import response_members as shown
 from moorage.api.iam.service import IAM, IamCall, nothing
-from moorage.identity.details import Details, Held
+from moorage.identity.principals.details import Details, Held
 
 _FILTERS: Final[Mapping[str, str]] = {
     "User": "user",

@@ -3,7 +3,7 @@
 from moorage.api.aws.query import Parameters
 from moorage.api.iam import fields
 from moorage.api.iam.service import IAM, IamCall, about, by, name_of, the
-from moorage.identity.entity import ROLE, USER, Kind
+from moorage.identity.principals.entity import ROLE, USER, Kind
 
 
 def _operations(kind: Kind) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from moorage.api.aws.query import Parameters, checked, checked_number, invalid
 from moorage.errors import QueryError
-from moorage.identity.tags import is_tag_text
+from moorage.identity.principals.tags import is_tag_text
 
 NAME: Final = re.compile(r"[\w+=,.@-]+", re.ASCII)
 """What names of users, groups, roles and policies are made of, and ids of keys."""

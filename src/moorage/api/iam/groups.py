@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.iam import fields, paging, shown
+from moorage.api.iam import fields, paging
+from moorage.api.iam import response_members as shown
 from moorage.api.iam.service import IAM, IamCall, about, by, name_of, the, the_new, the_renamed, those_under
-from moorage.identity.entity import GROUP, USER
+from moorage.identity.principals.entity import GROUP, USER
 
 
 @IAM.operation("CreateGroup", action="iam:CreateGroup", resource=the_new(GROUP))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from moorage.api.aws.query import Parameters, Value
 from moorage.api.iam import documents, fields, paging
 from moorage.api.iam.service import IAM, IamCall, about, by, name_of, the
-from moorage.identity.entity import KINDS, Kind
+from moorage.identity.principals.entity import KINDS, Kind
 
 
 def _operations(kind: Kind) -> None:

@@ -5,10 +5,11 @@ from typing import Final
 
 from moorage.access.authorize import Resource
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.iam import documents, fields, paging, shown
+from moorage.api.iam import documents, fields, paging
+from moorage.api.iam import response_members as shown
 from moorage.api.iam.attachments import USAGES
 from moorage.api.iam.service import IAM, IamCall, about_new, about_policy, by, in_account, the_new_policy, the_policy
-from moorage.identity.managed_policies import Owner, Usage
+from moorage.identity.policies.managed_policies import Owner, Usage
 
 _SCOPES: Final = ("All", "AWS", "Local")
 _OWNERS: Final[Mapping[Owner, str]] = {"account": "AWS", "aws": "Local"}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from moorage.api.aws.query import Parameters, Value, instant
 from moorage.api.iam import documents, fields, paging
 from moorage.api.iam.service import IAM, IamCall, about_policy, by, the_policy
-from moorage.identity.managed_policies import PolicyVersion
+from moorage.identity.policies.managed_policies import PolicyVersion
 
 
 @IAM.operation("CreatePolicyVersion", action="iam:CreatePolicyVersion", resource=the_policy, conditions=about_policy)

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.iam import fields, paging, shown
+from moorage.api.iam import fields, paging
+from moorage.api.iam import response_members as shown
 from moorage.api.iam.service import IAM, IamCall, about, about_new, by, name_of, the, the_new, those_under
-from moorage.identity.entity import ROLE
-from moorage.identity.roles import SESSION_SECONDS
+from moorage.identity.principals.entity import ROLE
+from moorage.identity.principals.roles import SESSION_SECONDS
 
 
 @IAM.operation("CreateRole", action="iam:CreateRole", resource=the_new(ROLE), conditions=about_new)

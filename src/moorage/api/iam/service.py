@@ -7,7 +7,7 @@ from typing import TypeAlias
 from moorage.access.authorize import NamedResource, Resource
 from moorage.access.operations import Conditions, fit_for_iam, iam_conditions, resource_tags
 from moorage.access.principals import Principals
-from moorage.access.simulate import Simulator
+from moorage.analysis.simulate import Simulator
 from moorage.api.authorization import Concealed, Target
 from moorage.api.aws.operation import Call, Service
 from moorage.api.aws.query import Parameters
@@ -15,8 +15,8 @@ from moorage.api.iam import fields
 from moorage.clock import Clock
 from moorage.errors import QueryError, UnrecognizedClient
 from moorage.identity.arns import identity_arn, policy_arn
-from moorage.identity.entity import GROUP, ROLE, USER, Entity, Kind
 from moorage.identity.identity import Identity
+from moorage.identity.principals.entity import GROUP, ROLE, USER, Entity, Kind
 
 
 @dataclass(frozen=True, slots=True)

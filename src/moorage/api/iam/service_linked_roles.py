@@ -11,11 +11,12 @@ from typing import Final
 from moorage.access.authorize import Resource
 from moorage.access.operations import Conditions
 from moorage.api.aws.query import Parameters, Value, checked
-from moorage.api.iam import fields, shown
+from moorage.api.iam import fields
+from moorage.api.iam import response_members as shown
 from moorage.api.iam.service import IAM, IamCall, about, by, in_account, name_of, the
 from moorage.errors import QueryError
 from moorage.identity.arns import identity_arn
-from moorage.identity.entity import ROLE
+from moorage.identity.principals.entity import ROLE
 
 _NAMES: Final[Mapping[str, str]] = {
     "replication.ecr.amazonaws.com": "AWSServiceRoleForECRReplication",

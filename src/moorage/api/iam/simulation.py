@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from moorage import policy
 from moorage.access.authorize import Resource
-from moorage.access.simulate import (
+from moorage.analysis.simulate import (
     EVERYTHING,
     Exclusion,
     Matched,

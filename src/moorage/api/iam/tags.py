@@ -16,7 +16,7 @@ from moorage.api.iam.service import (
     the,
     the_policy,
 )
-from moorage.identity.entity import KINDS, ROLE, USER
+from moorage.identity.principals.entity import KINDS, ROLE, USER
 
 
 def _operations(kind: str, title: str, resource: FindsResource, conditions: FindsConditions) -> None:

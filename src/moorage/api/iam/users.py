@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from moorage.api.aws.query import Parameters, Value, instant
-from moorage.api.iam import fields, paging, shown
+from moorage.api.iam import fields, paging
+from moorage.api.iam import response_members as shown
 from moorage.api.iam.service import (
     IAM,
     IamCall,
@@ -19,7 +20,7 @@ from moorage.api.iam.service import (
     those_under,
 )
 from moorage.identity.arns import root_arn
-from moorage.identity.entity import USER
+from moorage.identity.principals.entity import USER
 
 
 @IAM.operation("CreateUser", action="iam:CreateUser", resource=the_new(USER), conditions=about_new)

@@ -4,7 +4,7 @@ from moorage.api.asgi import Headers
 from moorage.api.oci import ranges
 from moorage.api.oci.errors import Unsupported
 from moorage.api.oci.exchange import VERSION, Exchange, names_etag, parse_digest
-from moorage.registry.layers import Layer
+from moorage.registry.layers.layers import Layer
 
 PIECE = 8 << 10
 """Bytes of one message to the server, which queues about 27 of them for a client that does not read."""

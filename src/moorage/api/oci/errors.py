@@ -10,7 +10,7 @@ import msgspec
 
 from moorage import errors
 from moorage.api.asgi import Headers
-from moorage.api.visit import CrossSite, HeadersTooLarge, UnknownHost
+from moorage.api.request_source import CrossSite, HeadersTooLarge, UnknownHost
 
 
 class NameInvalid(errors.MoorageError):

@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import Final
 
 from moorage.api.asgi import Headers
-from moorage.api.oci import trail
+from moorage.api.oci import recorded_request as trail
 from moorage.api.oci.creation import create_on_push
 from moorage.api.oci.errors import ManifestBlobUnknown, TagInvalid, TooManyTags
 from moorage.api.oci.exchange import VERSION, Exchange, names_etag, parse_digest
@@ -17,7 +17,7 @@ from moorage.errors import (
     MoorageError,
 )
 from moorage.names import Digest, InvalidNameError, Tag, tag
-from moorage.registry.images import Failure, ImageId
+from moorage.registry.images.images import Failure, ImageId
 
 MOST_TAGS: Final = 50
 """Tags that one push by digest may set. The specification wants at least 10; proxies have room for about so many in the

@@ -11,7 +11,8 @@ from typing import Final
 
 from moorage.access.authorize import Registry, Resource
 from moorage.api.authorization import AUTHENTICATED, BY_STATE, Exempt
-from moorage.api.oci import blobs, catalog, manifests, ping, referrers, tags, trail, uploads
+from moorage.api.oci import blobs, catalog, manifests, ping, referrers, tags, uploads
+from moorage.api.oci import recorded_request as trail
 from moorage.api.oci.exchange import Exchange
 from moorage.api.oci.operation import ApiEvent, Operation
 from moorage.api.oci.routes import BLOBS, CATALOG, MANIFESTS, PING, REFERRERS, TAGS, UPLOADS

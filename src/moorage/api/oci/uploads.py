@@ -10,7 +10,7 @@ from moorage.api.oci.errors import ChunkInvalid
 from moorage.api.oci.exchange import Exchange, parse_digest
 from moorage.errors import UploadNotFound
 from moorage.names import Digest, InvalidNameError
-from moorage.registry.uploads import Upload
+from moorage.registry.layers.uploads import Upload
 
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 

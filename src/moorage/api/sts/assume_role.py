@@ -5,9 +5,10 @@ from typing import Final
 
 from moorage.access.authorize import Resource
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.sts import fields, taking_on
+from moorage.api.sts import fields
+from moorage.api.sts import role_assumption as taking_on
+from moorage.api.sts.role_assumption import Asked
 from moorage.api.sts.service import STS, StsCall, the_role
-from moorage.api.sts.taking_on import Asked
 from moorage.errors import AccessDenied, QueryError
 
 CHAINED_SECONDS: Final = 3600

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from moorage.access.why import DecisionNotFound
+from moorage.analysis.why import DecisionNotFound
 from moorage.api.aws.query import Parameters, Value
 from moorage.api.sts import fields
 from moorage.api.sts.service import STS, StsCall, no_resource

@@ -5,7 +5,8 @@ from typing import Final
 
 from moorage.api.authorization import AUTHENTICATED
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.sts import fields, made
+from moorage.api.sts import fields
+from moorage.api.sts import session_response as made
 from moorage.api.sts.service import STS, StsCall, no_resource
 from moorage.errors import AccessDenied, QueryError
 

@@ -6,7 +6,8 @@ from typing import Final
 from moorage.access.authorize import NamedResource, Resource
 from moorage.access.operations import Conditions, tag_conditions
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.sts import fields, made
+from moorage.api.sts import fields
+from moorage.api.sts import session_response as made
 from moorage.api.sts.service import STS, StsCall
 from moorage.errors import AccessDenied
 from moorage.identity import arns

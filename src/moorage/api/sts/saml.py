@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from moorage.access.caller import Caller
 from moorage.api.aws.query import Parameters, Value
 from moorage.api.sts import fields
+from moorage.api.sts.role_assumption import MOST_SECONDS
 from moorage.api.sts.service import STS, StsCall, StsServices, the_role
-from moorage.api.sts.taking_on import MOST_SECONDS
 from moorage.errors import QueryError
 
 

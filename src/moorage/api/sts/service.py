@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from moorage.access.authorize import NamedResource, Resource
-from moorage.access.why import Why
+from moorage.analysis.why import Why
 from moorage.api.aws.operation import Call, Service
 from moorage.api.aws.query import Parameters
 from moorage.api.sts import fields
 from moorage.clock import Clock
+from moorage.identity.credentials.oidc import Issuers
 from moorage.identity.identity import Identity
-from moorage.identity.oidc import Issuers
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,13 @@ from moorage import policy
 from moorage.access import context
 from moorage.access.caller import Caller
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.sts import fields, taking_on
+from moorage.api.sts import fields
+from moorage.api.sts import role_assumption as taking_on
+from moorage.api.sts.role_assumption import Asked
 from moorage.api.sts.service import STS, StsCall, StsServices, the_role
-from moorage.api.sts.taking_on import Asked
 from moorage.errors import QueryError
-from moorage.identity.credentials import PolicySets
-from moorage.identity.oidc import WebIdentity
+from moorage.identity.credentials.credentials import PolicySets
+from moorage.identity.credentials.oidc import WebIdentity
 
 _TAGS: Final = "https://aws.amazon.com/tags"
 _SOURCE_IDENTITY: Final = "https://aws.amazon.com/source_identity"

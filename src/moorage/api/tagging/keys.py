@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from moorage import pages
 from moorage.api.tagging import shapes
 from moorage.api.tagging.service import TAGGING, TaggingCall, after_token, next_token, no_resource
-from moorage.registry.resource_tags import Tagged
+from moorage.registry.repositories.resource_tags import Tagged
 
 
 @TAGGING.operation("GetTagKeys", action="tag:GetTagKeys", resource=no_resource)

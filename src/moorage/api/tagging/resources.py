@@ -10,7 +10,7 @@ from moorage.api.tagging import arns, shapes
 from moorage.api.tagging.service import TAGGING, TaggingCall, after_token, next_token, no_resource
 from moorage.errors import InvalidParameter
 from moorage.pages import Room
-from moorage.registry.resource_tags import Tagged
+from moorage.registry.repositories.resource_tags import Tagged
 
 _PER_PAGE: Final = 50
 """Resources of a page where the request does not say how many."""

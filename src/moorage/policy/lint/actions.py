@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from moorage.policy.action import EVERYTHING, Actions
-from moorage.policy.actions import (
+from moorage.policy.catalog.actions import (
     ECR_ACTIONS,
     MOORAGE,
     MOORAGE_ACTIONS,
@@ -12,13 +11,14 @@ from moorage.policy.actions import (
     is_on_repository,
     moorage_action,
 )
-from moorage.policy.elements import Entry, StatementElements
-from moorage.policy.kind import Kind
+from moorage.policy.catalog.services import SERVICES, is_service
+from moorage.policy.language.elements import Entry, StatementElements
+from moorage.policy.language.kind import Kind
 from moorage.policy.lint.codes import CODES
 from moorage.policy.lint.coverage import ON_REPOSITORY, listed
 from moorage.policy.lint.finding import Finding, Fix
 from moorage.policy.lint.subject import OF_ECR, Subject, shown
-from moorage.policy.services import SERVICES, is_service
+from moorage.policy.matching.action import EVERYTHING, Actions
 
 _REFERRERS = "listimagereferrers"
 _EVERY_OF_ECR = "ecr:*"

@@ -4,15 +4,21 @@ import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from moorage.policy.arn import is_arn
-from moorage.policy.condition_keys import CONDITION_KEYS, ConditionKey, KeyType, condition_key, is_family_without_tag
-from moorage.policy.elements import ConditionTest, Entry, StatementElements
-from moorage.policy.kind import Kind
+from moorage.policy.catalog.condition_keys import (
+    CONDITION_KEYS,
+    ConditionKey,
+    KeyType,
+    condition_key,
+    is_family_without_tag,
+)
+from moorage.policy.language.elements import ConditionTest, Entry, StatementElements
+from moorage.policy.language.kind import Kind
 from moorage.policy.lint.codes import CODES
 from moorage.policy.lint.coverage import EVERY, ON_REPOSITORY, listed
 from moorage.policy.lint.finding import Edit, Finding, Fix
 from moorage.policy.lint.subject import OF_ECR, Subject, shown
-from moorage.policy.operators import OPERATORS, instant, is_exact_network, number
+from moorage.policy.matching.arn import is_arn
+from moorage.policy.matching.operators import OPERATORS, instant, is_exact_network, number
 
 _READS: Final[Mapping[str, KeyType]] = {
     "String": "String",

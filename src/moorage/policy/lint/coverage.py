@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from moorage.policy.action import Actions
-from moorage.policy.actions import ECR_ACTIONS, ecr_action
-from moorage.policy.elements import Listed
+from moorage.policy.catalog.actions import ECR_ACTIONS, ecr_action
+from moorage.policy.language.elements import Listed
+from moorage.policy.matching.action import Actions
 
 EVERY: Final = frozenset(ECR_ACTIONS)
 ON_REPOSITORY: Final = frozenset(name for name, action in ECR_ACTIONS.items() if action.resource == "repository")

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from moorage.policy.elements import WITH_VARIABLES
-from moorage.policy.kind import Kind
+from moorage.policy.engine.lockout import stops
+from moorage.policy.language.elements import WITH_VARIABLES
+from moorage.policy.language.kind import Kind
 from moorage.policy.lint.codes import CODES
 from moorage.policy.lint.finding import Edit, Finding, Fix
 from moorage.policy.lint.subject import OF_ECR, Subject
-from moorage.policy.lockout import stops
 
 _QUOTAS: Final[Mapping[Kind, int]] = {
     Kind.REPOSITORY: 10240,

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from moorage.policy.actions import MOORAGE
-from moorage.policy.canonical import Json
-from moorage.policy.fault import Faults, PolicyError
-from moorage.policy.kind import Kind
-from moorage.policy.reading import as_list, read
+from moorage.policy.catalog.actions import MOORAGE
+from moorage.policy.language.canonical import Json
+from moorage.policy.language.json_reader import as_list, read
+from moorage.policy.language.kind import Kind
+from moorage.policy.matching.errors import Faults, PolicyError
 
 
 class Guess(NamedTuple):

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from moorage.policy.kind import Kind
+from moorage.policy.language.kind import Kind
+from moorage.policy.language.parsed import Parsed, parsed
 from moorage.policy.lint import actions, conditions, document, principals, resources, statements, variables
 from moorage.policy.lint.codes import Severity
 from moorage.policy.lint.finding import Finding
 from moorage.policy.lint.repairs import explained
 from moorage.policy.lint.subject import Subject, statements_of
-from moorage.policy.parsed import Parsed, parsed
 
 MAX_FINDINGS: Final = 500
 """Of more, the gravest are kept."""

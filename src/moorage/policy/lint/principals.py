@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Final
 
-from moorage.policy.actions import ECR_ACTIONS
-from moorage.policy.elements import ConditionTest, Entry, Listed, StatementElements
-from moorage.policy.kind import Kind
+from moorage.policy.catalog.actions import ECR_ACTIONS
+from moorage.policy.language.elements import ConditionTest, Entry, Listed, StatementElements
+from moorage.policy.language.kind import Kind
 from moorage.policy.lint.codes import CODES
 from moorage.policy.lint.coverage import ON_REPOSITORY, PERMISSIONS, covered
 from moorage.policy.lint.finding import Finding, Fix
 from moorage.policy.lint.subject import OF_ECR, Subject, shown
-from moorage.policy.principal import account_named, is_unique_id
+from moorage.policy.matching.principal import account_named, is_unique_id
 
 _NARROWING: Final = frozenset(
     {

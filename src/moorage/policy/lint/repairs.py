@@ -4,22 +4,22 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from moorage.policy.actions import (
+from moorage.policy.catalog.actions import (
     ECR_ACTIONS,
     MOORAGE,
     MOORAGE_ACTIONS,
     is_on_repository,
     may_stand_in_repository_policy,
 )
-from moorage.policy.canonical import ELEMENTS, STATEMENT_ELEMENTS
-from moorage.policy.elements import WITH_VARIABLES
-from moorage.policy.fault import PolicyError
-from moorage.policy.kind import Kind
+from moorage.policy.catalog.services import SERVICES
+from moorage.policy.language.canonical import ELEMENTS, STATEMENT_ELEMENTS
+from moorage.policy.language.elements import WITH_VARIABLES
+from moorage.policy.language.kind import Kind
 from moorage.policy.lint.codes import CODES
 from moorage.policy.lint.finding import Edit, Finding, Fix
 from moorage.policy.lint.subject import Subject, shown
-from moorage.policy.operators import OPERATORS
-from moorage.policy.services import SERVICES
+from moorage.policy.matching.errors import PolicyError
+from moorage.policy.matching.operators import OPERATORS
 
 Repair = Callable[[Subject, PolicyError], Fix | None]
 

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from moorage.policy.arn import PARTS, has_wildcard_in_type
-from moorage.policy.elements import WITH_VARIABLES, Entry, Listed, StatementElements
-from moorage.policy.kind import Kind
+from moorage.policy.language.elements import WITH_VARIABLES, Entry, Listed, StatementElements
+from moorage.policy.language.kind import Kind
 from moorage.policy.lint.codes import CODES
 from moorage.policy.lint.coverage import ON_REPOSITORY, covered
 from moorage.policy.lint.finding import Finding, Fix
 from moorage.policy.lint.subject import Subject, shown
+from moorage.policy.matching.arn import PARTS, has_wildcard_in_type
 
 _REGION: Final = re.compile(r"[a-z]{2}(?:-[a-z]{2,16}){1,3}-[0-9]{1,2}")
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")

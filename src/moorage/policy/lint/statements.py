@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Final
 
-from moorage.policy.elements import Entry, Listed, StatementElements
-from moorage.policy.kind import Kind
+from moorage.policy.language.elements import Entry, Listed, StatementElements
+from moorage.policy.language.kind import Kind
 from moorage.policy.lint.codes import CODES
 from moorage.policy.lint.coverage import PULL, PUSH, covered, listed, union
 from moorage.policy.lint.finding import Finding, Fix
 from moorage.policy.lint.subject import OF_ECR, Subject, shown
-from moorage.policy.principal import account_named
+from moorage.policy.matching.principal import account_named
 
 _GRANTING: Final = frozenset({Kind.REPOSITORY, Kind.IDENTITY, Kind.BOUNDARY, Kind.SESSION})
 _DENIES: Final = 50

@@ -8,13 +8,13 @@ from functools import cached_property
 from itertools import zip_longest
 from typing import Final
 
-from moorage.policy.canonical import Json
-from moorage.policy.elements import Listed
-from moorage.policy.kind import Kind
+from moorage.policy.language.canonical import Json
+from moorage.policy.language.elements import Listed
+from moorage.policy.language.json_reader import Place, Places, as_list, member
+from moorage.policy.language.kind import Kind
+from moorage.policy.language.parsed import Parsed
 from moorage.policy.lint.codes import CODES
 from moorage.policy.lint.finding import Edit, Finding, Fix, Lines
-from moorage.policy.parsed import Parsed
-from moorage.policy.reading import Place, Places, as_list, member
 
 ATTACHED: Final = frozenset({Kind.IDENTITY, Kind.BOUNDARY, Kind.SESSION, Kind.SCP})
 """Kinds that are attached to whom they speak of."""

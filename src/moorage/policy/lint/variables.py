@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from moorage.policy.condition_keys import CONDITION_KEYS, condition_key
-from moorage.policy.elements import WITH_VARIABLES, Entry
+from moorage.policy.catalog.condition_keys import CONDITION_KEYS, condition_key
+from moorage.policy.language.elements import WITH_VARIABLES, Entry
 from moorage.policy.lint.finding import Finding, Fix
 from moorage.policy.lint.subject import Subject, shown
 

@@ -10,8 +10,8 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 from sqlalchemy import Connection, select, update
 
 from moorage.cache import Cache, Sized, nothing
-from moorage.store.metadata.database import Database
-from moorage.store.metadata.statement import Change, Query
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.database.statement import Change, Query
 from moorage.store.metadata.tables import epoch
 
 K = TypeVar("K", bound=Hashable)

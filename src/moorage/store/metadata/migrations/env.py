@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from moorage.store.metadata.audit_tables import audit_metadata
+from moorage.store.metadata.audit.tables import audit_metadata
 from moorage.store.metadata.tables import metadata
 
 connection = context.config.attributes["connection"]

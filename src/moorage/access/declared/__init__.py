@@ -1,1 +1,0 @@
-"""The declarative file: identities, policies and repositories as one YAML document, applied or exported."""

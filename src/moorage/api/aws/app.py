@@ -1,0 +1,409 @@
+"""The AWS door: one ASGI application that tells the services apart, and carries each request through the same steps.
+
+Operation found → key, scope, clock → body read → signature → body decoded → constraints → decision → the operation.
+"""
+
+import os
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import structlog
+
+from moorage.access.authorize import Access
+from moorage.access.caller import Caller, Connection
+from moorage.api.asgi import (
+    ACCESS_LINE,
+    AccessLine,
+    Receive,
+    Scope,
+    Send,
+    content_length,
+    headers_of,
+    read_body,
+    read_on,
+    respond,
+)
+from moorage.api.authorization import AUTHENTICATED, decide
+from moorage.api.aws import errors, json11, query
+from moorage.api.aws import recorded_call as trail
+from moorage.api.aws.large_bodies import LargeBodies
+from moorage.api.aws.operation import BODY_LIMIT, Call, Operation, Service
+from moorage.api.aws.sigv4 import Claim, Verifier, scope_service
+from moorage.api.request_source import Visits
+from moorage.audit.recorder import Event, Recorder
+from moorage.audit.text import kept
+from moorage.errors import (
+    AccessDenied,
+    InsufficientStorage,
+    MissingAuthenticationToken,
+    MoorageError,
+    QueryError,
+    RequestTooLarge,
+    Serialization,
+    ServerFault,
+    UnknownOperation,
+)
+from moorage.logs import refused_for_space
+from moorage.names import AccountId, Region
+from moorage.settings import Settings
+
+_log = structlog.get_logger()
+_LARGE_BODY = 16 << 20
+"""Bodies that may be longer than this are capped in number at once."""
+_UNSIGNED_BODY = 128 << 10
+"""Bytes of a body that is read before anything is known of who sends it."""
+_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+"""The digit of a UUID that says which variant it is."""
+_encode = msgspec.json.Encoder(order="sorted").encode  # AWS sends the members of an answer in alphabetical order
+_FORM = b"application/x-www-form-urlencoded"
+
+
+class Opened(NamedTuple):
+    """A service and what its operations are handed as `call.services`."""
+
+    service: Service[Any]
+    services: Any
+
+
+class Exchange:
+    """One request on its way through the door, with what the audit record will keep of it."""
+
+    __slots__ = (
+        "asked",
+        "caller",
+        "connection",
+        "headers",
+        "opened",
+        "operation",
+        "receive",
+        "region",
+        "remarks",
+        "request_id",
+        "responded",
+        "scope",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.headers = headers_of(scope)
+        self.request_id = _request_id()
+        self.remarks: dict[str, str] = {}
+        self.connection: Connection | None = None
+        self.opened: Opened | None = None
+        self.operation = ""
+        self.caller: Caller | None = None
+        """Who signed, once that is verified."""
+        self.region: Region | None = None
+        self.asked = trail.NOTHING
+        self.responded = trail.NOTHING
+
+    @property
+    def signed(self) -> bool:
+        """Whether it carries a signature, good or bad."""
+        return b"authorization" in self.headers or b"X-Amz-Signature=" in self.scope["query_string"]
+
+    @property
+    def is_query(self) -> bool:
+        """Whether it is for a service of the Query protocol, which answers in XML."""
+        return self.opened is not None and self.opened.service.protocol == "query"
+
+    def refusal(self, error: MoorageError) -> tuple[int, bytes]:
+        """Status and body of an error, in the protocol of the request's service."""
+        if self.opened is None or not self.is_query:
+            return error.status, errors.json_body(error)
+        xmlns = query.namespace(self.opened.service.name, self.opened.service.version)
+        return errors.query_body(error, xmlns, self.request_id)
+
+
+class AwsDoor:
+    """Answers `POST /` (and, for Query services, presigned GETs) as the given services."""
+
+    def __init__(
+        self,
+        opened: Sequence[tuple[Service[Any], Any]],
+        verifier: Verifier,
+        access: Access,
+        visits: Visits,
+        settings: Settings,
+        recorder: Recorder | None = None,
+    ) -> None:
+        """`recorder` takes the events of the audit record; None, for a door on its own: nobody does."""
+        self._recorder = recorder
+        self._services = {service.name: Opened(service, services) for service, services in opened}
+        self._targets = {
+            service.version: self._services[service.name] for service, _ in opened if service.protocol == "json"
+        }
+        self._verifier = verifier
+        self._access = access
+        self._visits = visits
+        self._large_bodies = LargeBodies(settings.data / "tmp", settings.part_uploads_at_once)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive)
+        refusal: MoorageError | None = None
+        body = b""
+        try:
+            body = await self._carry_out(exchange)
+        except MoorageError as error:
+            # Its traceback refers to this frame, which refers to it: a cycle for each refusal.
+            refusal = error.with_traceback(None)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must still be answered, and is logged
+            _log.error("request failed", request_id=exchange.request_id, exc_info=error)
+            refusal = ServerFault()
+        if isinstance(refusal, AccessDenied) and refusal.decision_id:
+            exchange.request_id = refusal.decision_id
+        try:
+            await self._note(exchange, refusal)
+        except Exception as error:  # noqa: BLE001 - what was done must still be answered
+            _log.error("event not recorded", request_id=exchange.request_id, exc_info=error)
+        line = scope.get(ACCESS_LINE)
+        if line is not None:
+            _describe(exchange, line)
+        if isinstance(refusal, InsufficientStorage):
+            refused_for_space.warning("refused: no space left", operation=exchange.operation)
+        status, body = (200, body) if refusal is None else exchange.refusal(refusal)
+        await _answer(send, status, exchange, body)
+        if isinstance(refusal, RequestTooLarge):
+            await read_on(scope, receive)
+
+    async def _carry_out(self, exchange: Exchange) -> bytes:
+        """The body of the answer to a request that succeeds."""
+        exchange.opened = opened = self._opened(exchange)
+        exchange.connection = connection = self._visits.connection(exchange.scope, exchange.headers)
+        if opened is not None and opened.service.protocol == "query":
+            return await self._query(exchange, connection, opened)
+        return await self._json(exchange, connection)
+
+    def _opened(self, exchange: Exchange) -> Opened | None:
+        """The service a request is for: by X-Amz-Target, else by the signature's scope, else by its Content-Type."""
+        target = exchange.headers.get(b"x-amz-target")
+        if target is not None:
+            return self._targets.get(target.decode("latin-1").partition(".")[0])
+        named = scope_service(exchange.headers, exchange.scope["query_string"])
+        if named is not None:
+            return self._services.get(named)
+        if exchange.headers.get(b"content-type", b"").startswith(_FORM):
+            return self._services.get("iam")
+        return None
+
+    async def _json(self, exchange: Exchange, connection: Connection) -> bytes:
+        opened, operation = self._target(exchange)
+        exchange.operation = operation.name
+        claim = await self._verifier.begin(exchange.scope, exchange.headers, opened.service.name, host=connection.host)
+        length, limit = self._length(exchange), operation.body_limit
+        if limit <= _LARGE_BODY:
+            body = await read_body(exchange.receive, length, limit)
+            exchange.caller = await self._verifier.finish(claim, body)
+            return await self._json_verified(
+                exchange, connection, opened, operation, claim, _decoded(opened, operation, body)
+            )
+        receive, source_ip = exchange.receive, connection.source_ip
+        async with self._large_bodies.verified(receive, length, limit, claim, self._verifier, source_ip) as body:
+            exchange.caller = claim.caller
+            request = _decoded(opened, operation, body)
+            del body  # which is long
+            return await self._json_verified(exchange, connection, opened, operation, claim, request)
+
+    async def _json_verified(
+        self,
+        exchange: Exchange,
+        connection: Connection,
+        opened: Opened,
+        operation: Operation,
+        claim: Claim,
+        request: Any,
+    ) -> bytes:
+        return _encode(
+            await self._decided(exchange, connection, opened, operation, claim.signed.region, claim.caller, request)
+        )
+
+    def _length(self, exchange: Exchange) -> int | None:
+        """The announced length of the body; None when it is chunked."""
+        try:
+            return content_length(exchange.headers)
+        except ValueError:
+            raise Serialization("Content-Length is not a number") from None
+
+    def _target(self, exchange: Exchange) -> tuple[Opened, Operation]:
+        """The service and operation that X-Amz-Target names, or UnknownOperation."""
+        prefix, _, name = exchange.headers.get(b"x-amz-target", b"").decode("latin-1").partition(".")
+        opened = self._targets.get(prefix)
+        operation = None if opened is None else opened.service.operations.get(name)
+        if opened is None or operation is None or exchange.scope["method"] != "POST":
+            if not prefix and b"authorization" not in exchange.headers:
+                raise MissingAuthenticationToken
+            raise UnknownOperation
+        return opened, operation
+
+    async def _query(self, exchange: Exchange, connection: Connection, opened: Opened) -> bytes:
+        service = opened.service
+        if not exchange.signed:
+            return await self._unsigned(exchange, connection)
+        claim = await self._verifier.begin(exchange.scope, exchange.headers, service.name, host=connection.host)
+        body = await read_body(exchange.receive, self._length(exchange), BODY_LIMIT)
+        exchange.caller = await self._verifier.finish(claim, body)
+        if exchange.scope["method"] != "POST" and not exchange.caller.verified:
+            # A page of any site could make a browser send it, with a key that anybody can guess.
+            raise QueryError("AccessDenied", "A key that is not verified (dev mode) can only be used with POST.", 403)
+        request = query.Parameters.parse(body, exchange.scope["query_string"])
+        name, version = request.get("Action") or "", request.get("Version")
+        exchange.operation = name
+        operation = service.operations.get(name)
+        if operation is None or version not in {None, service.version}:
+            raise UnknownOperation(f"Could not find operation {name} for version {version}")
+        if operation.authenticate is not None:
+            exchange.caller = await operation.authenticate(opened.services, request)
+        return await self._answered(
+            exchange, connection, opened, operation, claim.signed.region, exchange.caller, request
+        )
+
+    async def _unsigned(self, exchange: Exchange, connection: Connection) -> bytes:
+        """An operation whose request proves by itself who calls; every other one must be signed."""
+        body = await read_body(exchange.receive, self._length(exchange), _UNSIGNED_BODY)
+        request = query.Parameters.parse(body, exchange.scope["query_string"])
+        name = request.get("Action") or ""
+        for opened in self._services.values():
+            operation = opened.service.operations.get(name)
+            if operation is None or operation.authenticate is None:
+                continue
+            exchange.opened, exchange.operation = opened, name
+            exchange.caller = await operation.authenticate(opened.services, request)
+            return await self._answered(
+                exchange, connection, opened, operation, connection.region, exchange.caller, request
+            )
+        raise MissingAuthenticationToken
+
+    async def _answered(
+        self,
+        exchange: Exchange,
+        connection: Connection,
+        opened: Opened,
+        operation: Operation,
+        region: Region,
+        caller: Caller,
+        request: query.Parameters,
+    ) -> bytes:
+        response: Mapping[str, query.Value] | None = await self._decided(
+            exchange, connection, opened, operation, region, caller, request
+        )
+        xmlns = query.namespace(opened.service.name, opened.service.version)
+        return query.answer(operation.name, xmlns, response, exchange.request_id)
+
+    async def _decided(
+        self,
+        exchange: Exchange,
+        connection: Connection,
+        opened: Opened,
+        operation: Operation,
+        region: Region,
+        caller: Caller,
+        request: Any,
+    ) -> Any:
+        """What the operation answers, once everything it touches is allowed."""
+        exchange.region = region
+        exchange.asked = trail.request_parameters(request)
+        if self._recorder is not None and trail.is_write(operation.name):
+            await self._recorder.admit(caller)
+        if connection.region != region:
+            connection = msgspec.structs.replace(connection, region=region)
+        call = Call(
+            opened.services,
+            caller,
+            connection,
+            AccountId(caller.principal.account),
+            region,
+            exchange.request_id,
+            "https" if connection.secure else "http",
+            connection.host,
+            exchange.remarks,
+        )
+        if operation.action is not AUTHENTICATED:
+            await self._decide(call, operation, request)
+        response = await operation.run(call, request)
+        exchange.responded = trail.response_elements(operation.name, response)
+        return response
+
+    async def _decide(self, call: Call[Any], operation: Operation, request: Any) -> None:
+        """Decide what the operation declares; AccessDenied, UndecidedError."""
+        actions = operation.actions(call, request)
+        resources = await operation.resources(call, request)
+        found = operation.conditions(call, request)
+        conditions = await found if isinstance(found, Awaitable) else found
+        # An id names one decision; of several, the one that denies becomes the request's id.
+        decision_id = call.request_id if len(resources) == len(actions) == 1 else None
+        await decide(
+            self._access, call.caller, call.connection, actions, resources, values=conditions, decision_id=decision_id
+        )
+
+    async def _note(self, exchange: Exchange, refusal: MoorageError | None) -> None:
+        """The event of this request. Of a caller that is not verified only if it named a key that is kept here."""
+        opened, connection = exchange.opened, exchange.connection
+        if self._recorder is None or opened is None or connection is None:
+            return
+        caller = exchange.caller
+        if caller is None:
+            caller = await self._verifier.claimant(exchange.headers, exchange.scope["query_string"])
+            if caller is None:
+                return
+        code = None
+        if refusal is not None:
+            code = errors.query_code(refusal)[0] if exchange.is_query else refusal.code
+        noted = self._recorder.note(
+            Event(
+                id=exchange.request_id,
+                source=f"{opened.service.name}.amazonaws.com",
+                name=exchange.operation if exchange.operation in opened.service.operations else "Unknown",
+                region=exchange.region or connection.region,
+                caller=caller,
+                connection=connection,
+                read_only=trail.reads_only(exchange.operation),
+                request=exchange.asked,
+                response=exchange.responded,
+                error_code=code,
+                error_message=None if refusal is None else kept(refusal.message),  # it may repeat the whole request
+                authenticated=exchange.caller is not None,
+            )
+        )
+        if refusal is not None:  # equal failures are one event, whose id each response carries
+            exchange.request_id = noted
+
+
+def _describe(exchange: Exchange, line: AccessLine) -> None:
+    line.request_id = exchange.request_id
+    if exchange.opened is not None and exchange.operation in exchange.opened.service.operations:
+        line.operation = f"{exchange.opened.service.name}:{exchange.operation}"
+    if exchange.caller is not None:
+        line.principal = exchange.caller.principal.arn
+
+
+def _decoded(opened: Opened, operation: Operation, body: bytes) -> Any:
+    """The typed request in a JSON body, or the error of the service's family."""
+    return json11.decode(
+        operation.request,
+        body,
+        joins_all=operation.name in opened.service.joins_violations,
+        joined=opened.service.joined,
+        wording=opened.service.wording,
+    )
+
+
+def _request_id() -> str:
+    """A random UUID, several times faster than `uuid` makes one."""
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
+
+
+async def _answer(send: Send, status: int, exchange: Exchange, body: bytes) -> None:
+    await respond(
+        send,
+        status,
+        (
+            (b"content-type", errors.XML if exchange.is_query else errors.JSON),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-amzn-requestid", exchange.request_id.encode()),
+            *((name.encode(), text.encode("ascii")) for name, text in exchange.remarks.items()),
+        ),
+        b"" if exchange.scope["method"] == "HEAD" else body,
+    )

@@ -1,0 +1,125 @@
+"""What a request to /v2/ is in the audit record: the API operation it stands for, and that operation's parameters.
+
+ECR's own CloudTrail shows pushes and pulls as these operations (ecr-behaviour.md §14).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from moorage.api.oci import errors, routes
+from moorage.api.oci.exchange import Exchange
+from moorage.audit.recorder import Event
+from moorage.cache import measured
+from moorage.errors import MoorageError, ServerFault
+from moorage.names import RepositoryRef
+
+SOURCE: Final = "ecr.amazonaws.com"
+_LONGEST: Final = 512
+"""Characters of one part of the request that are kept."""
+_PLANE: Final[Mapping[str, dict[str, Any]]] = {
+    method: {"plane": "v2", "method": method} for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+}
+"""Made once a method, as equal reads are told by it."""
+
+
+# The parameters of the API's operations: for the table of operations.
+
+
+def nothing(argument: str, query: Mapping[str, str]) -> dict[str, Any]:
+    return {}
+
+
+def image(reference: str, query: Mapping[str, str]) -> dict[str, Any]:
+    return {"imageIds": [image_id(reference, query)]}
+
+
+def image_id(reference: str, query: Mapping[str, str]) -> dict[str, Any]:
+    return {"imageDigest" if ":" in reference else "imageTag": reference}
+
+
+def layer(digest: str, query: Mapping[str, str]) -> dict[str, Any]:
+    return {"layerDigest": digest}
+
+
+def layers(digest: str, query: Mapping[str, str]) -> dict[str, Any]:
+    return {"layerDigests": [digest]}
+
+
+def subject(digest: str, query: Mapping[str, str]) -> dict[str, Any]:
+    return {"subjectId": {"imageDigest": digest}}
+
+
+def begun(argument: str, query: Mapping[str, str]) -> dict[str, Any]:
+    asked = {name: query[name][:_LONGEST] for name in ("mount", "from") if name in query}
+    return asked if "mount" in query or "digest" not in query else {"layerDigests": [query["digest"][:_LONGEST]]}
+
+
+def upload(argument: str, query: Mapping[str, str]) -> dict[str, Any]:
+    digests = {"layerDigests": [query["digest"][:_LONGEST]]} if "digest" in query else {}
+    return {"uploadId": argument, **digests}
+
+
+def event(exchange: Exchange, error: MoorageError | None, profile: str) -> Event | None:
+    """The event of a request; None where the API has no operation like it (the ping of `docker login`)."""
+    route, method = exchange.route, exchange.scope["method"]
+    told = exchange.operation.event_of(exchange)
+    if told is None:
+        return None
+    argument = route.argument[:_LONGEST]
+    if exchange.pushed_tags:
+        members = {**told.members(argument, {}), "imageTags": exchange.pushed_tags}
+        asked = _encode(exchange.repository, members)
+    elif route.kind == routes.UPLOADS:
+        asked = _encode(exchange.repository, told.members(argument, exchange.query))
+    else:
+        asked = _parameters(exchange.repository, told.members, argument)
+    return Event(
+        id=getattr(error, "decision_id", ""),
+        source=SOURCE,
+        name=told.name,
+        region=exchange.connection.region if exchange.repository is None else exchange.repository.region,
+        caller=exchange.caller,
+        connection=exchange.connection,
+        read_only=exchange.operation.read_only,
+        request=asked,
+        response=exchange.responded,
+        error_code=None if error is None else _code(error, profile),
+        error_message=None if error is None else error.message,
+        more=_PLANE[method],
+    )
+
+
+@lru_cache(maxsize=4096)
+def _parameters(
+    ref: RepositoryRef | None, members: Callable[[str, Mapping[str, str]], dict[str, Any]], argument: str
+) -> bytes:
+    """Encoded once for the many pulls of one image."""
+    return _encode(ref, members(argument, {}))
+
+
+measured("event_parameters", _parameters, 2_000)
+
+
+def _encode(ref: RepositoryRef | None, members: dict[str, Any]) -> bytes:
+    whose = {} if ref is None else {"registryId": ref.account, "repositoryName": ref.name}
+    return msgspec.json.encode({**whose, **members})
+
+
+def _code(error: MoorageError, profile: str) -> str:
+    """The API's name of the error, or the data plane's own where the API has none."""
+    if error.code != MoorageError.code or isinstance(error, ServerFault):
+        return error.code
+    return errors.shape(error, profile).code
+
+
+def put_image(ref: RepositoryRef, digest: str, tags: Sequence[str]) -> bytes:
+    """Return responseElements of PutImage, without the manifest. Several tags are `imageTags`, one is `imageTag`."""
+    image_id: dict[str, Any] = {"imageDigest": digest}
+    if len(tags) == 1:
+        image_id["imageTag"] = tags[0]
+    elif tags:
+        image_id["imageTags"] = tags
+    return msgspec.json.encode({"image": {"registryId": ref.account, "repositoryName": ref.name, "imageId": image_id}})

@@ -1,0 +1,1 @@
+"""Commands that explain decisions and show who has access."""

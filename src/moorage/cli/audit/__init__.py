@@ -1,0 +1,1 @@
+"""`moorage audit` and the times it accepts."""

@@ -1,0 +1,1 @@
+"""Commands and helpers that talk to a running server."""

@@ -1,0 +1,1 @@
+"""`moorage apply` and `moorage export`."""

@@ -1,0 +1,228 @@
+"""`moorage apply`: accounts become what a file says of them; first the difference is shown, on request nothing else."""
+
+import contextlib
+import difflib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from moorage.cli import options
+from moorage.cli.client.calls import ServerSaidNoError, acting, call, connect
+from moorage.cli.declarative import on_host as apply_on_host
+from moorage.cli.on_host import OnHost
+from moorage.cli.policy.files import read_policy
+
+_MARKS: Final = {"create": "[bold green]+[/]", "update": "[bold yellow]~[/]", "delete": "[bold red]-[/]"}
+_DOCUMENTS: Final = frozenset({"document", "trust", "policy"})
+_MOST_BYTES: Final = 1 << 21
+"""More than the server takes of a file."""
+_MOST_REFUSALS: Final = 100
+"""As many as the server lists."""
+_PATIENCE: Final = 900.0
+"""Seconds. A file of thousands of users takes a minute or more."""
+
+
+def apply(
+    file: Annotated[Path, typer.Argument(help="The declarative file (YAML).", exists=True, dir_okay=False)],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, and what you may not do.")
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Also delete what the file does not name, in the accounts that it names.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before deleting.")] = False,
+    keys: Annotated[
+        bool, typer.Option("--keys", help="Make a key for each user that has none, and print it, once.")
+    ] = False,
+    keys_to: Annotated[
+        Path | None, typer.Option("--keys-to", help="The same, into this new file (mode 0600).", dir_okay=False)
+    ] = None,
+    account: Annotated[
+        list[str] | None, typer.Option(help="Only what the file says of this account. May be given again.")
+    ] = None,
+    on_host: OnHost = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+    data: options.Data = None,
+    port: options.ServerPort = None,
+    profile: options.AwsProfile = None,
+    database_url: options.DatabaseUrl = None,
+) -> None:
+    """Make an account what a file says: users, groups, roles, policies, repositories, and the organization.
+
+    What is so already is left alone, so a second run changes nothing. What the file does not name stays, unless you say
+    --prune. Secrets are never in the file. A server applies what the file says of your own account; --on-host applies
+    what it says of all, and makes those that are not there yet.
+
+    Examples:
+
+      moorage export > identities.yaml
+
+      moorage apply identities.yaml --dry-run
+
+      moorage apply identities.yaml --keys-to keys.json
+    """
+    asked: dict[str, Any] = {
+        "text": read_policy(str(file), most=_MOST_BYTES),
+        "dry_run": dry_run,
+        "prune": prune,
+        "keys": keys or keys_to is not None,
+        "accounts": account or [],
+    }
+
+    client = None if on_host else connect(data=data, port=port, profile=profile)
+    if client is not None and not dry_run:
+        acting(client)
+
+    def answered(**other: bool) -> dict[str, Any]:
+        if client is None:
+            return apply_on_host.apply(data, database_url, asked | other)
+        answer: dict[str, Any] = call(client, "POST", "/_moorage/apply", asked | other, timeout=_PATIENCE)
+        return answer
+
+    out = Console()
+    if prune and not yes and not dry_run:
+        planned = answered(dry_run=True)
+        if planned["failed"] is not None:
+            # Without this a deletion that the dry run did not get to could come without a question.
+            _say(out, planned, dry_run=True)
+            raise typer.Exit(1)
+        doomed = [each for each in planned["changes"] if each["operation"] == "delete"]
+        if doomed and not planned["refused"]:  # the server says why it refuses the file
+            for each in doomed:
+                _show(out, each, _named(planned))
+            typer.confirm(f"Delete {len(doomed)}?", abort=True)
+    with _new(None if dry_run else keys_to) as kept:
+        answer = answered()
+        if kept is not None:
+            json.dump(answer["keys"], kept, indent=2)
+    roots = [each["account"] for each in answer["keys"] if each["user"] is None]
+    if not keys or keys_to is not None:
+        answer["keys"] = []
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+    else:
+        _say(out, answer, dry_run=dry_run)
+        for each in roots:
+            typer.echo(f"The key of the root of {each} is in the data directory, as `moorage init` keeps it.")
+        for key in answer["keys"]:
+            owner = f"{key['account']}/{key['user'] or '(root)'}"
+            typer.echo(f"{owner}  {key['accessKeyId']}  {key['secretAccessKey']}")
+    if answer["failed"] is not None or answer["refused"]:
+        raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _new(path: Path | None) -> Iterator[IO[str] | None]:
+    """That file, which is not there yet, open for writing (mode 0600); gone again if nothing comes of it."""
+    if path is None:
+        yield None
+        return
+    try:
+        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
+    except OSError as error:
+        raise ServerSaidNoError(f"keys go into a new file: {path}: {error.strerror}") from error
+    with file:
+        try:
+            yield file
+        except BaseException:
+            path.unlink()
+            raise
+
+
+def _named(answer: dict[str, Any]) -> bool:
+    """Whether accounts have to be named, as there are several."""
+    return len({each["account"] for each in (*answer["changes"], answer["failed"] or {"account": None})} - {None}) > 1
+
+
+def _say(out: Console, answer: dict[str, Any], *, dry_run: bool) -> None:
+    named = _named(answer)
+    for change in answer["changes"]:
+        _show(out, change, named)
+    if answer["failed"] is not None:
+        _say_failed(out, answer["failed"], named, dry_run=dry_run)
+    if answer["refused"]:
+        _say_refused(out, answer["refused"], named)
+    if answer["failed"] is not None or answer["refused"]:
+        return
+    if not answer["changes"]:
+        out.print("nothing to change", highlight=False)
+        return
+    said = "would change" if dry_run else "changed"
+    out.print(f"{len(answer['changes'])} {said}", highlight=False)
+
+
+def _say_failed(out: Console, failed: dict[str, Any], named: bool, *, dry_run: bool) -> None:
+    """The change that failed, or of a dry run the first that is known to fail."""
+    _show(out, failed, named)
+    failing, end = (
+        ("would fail", "The changes above it would be made; those after it would not be tried.")
+        if dry_run
+        else ("failed", "The changes above it were made; those after it were not tried.")
+    )
+    said = escape(f"{failed['code']}: {failed['message']}")
+    out.print(f"[bold red]{failing}:[/] {said}", highlight=False, soft_wrap=True)
+    out.print(end, highlight=False)
+
+
+def _say_refused(out: Console, refused: list[dict[str, Any]], named: bool) -> None:
+    """What a dry run found that the caller may not do."""
+    for each in refused:
+        of = f"{each['account']}/" if named and each["account"] is not None else ""
+        aspect = f", {each['aspect']}" if each["aspect"] else ""
+        said = escape(f"{of}{each['section']}/{each['name']}{aspect}: {each['message']}")
+        out.print(f"[bold red]refused:[/] {said}", highlight=False, soft_wrap=True)
+    more = " or more" if len(refused) >= _MOST_REFUSALS else ""
+    out.print(f"Nothing would be changed: you may not do {len(refused)}{more} of this.", highlight=False)
+
+
+def _show(out: Console, change: dict[str, Any], named: bool) -> None:
+    of = f"{change['account']}/" if named and change["account"] not in {None, change["name"]} else ""
+    said = escape(f"{of}{change['section']}/{change['name']}")
+    out.print(f"{_MARKS[change['operation']]} {said}", highlight=False, soft_wrap=True)
+    if change["operation"] != "delete":
+        for name, (before, after) in change["aspects"].items():
+            for line in _difference(name, before, after):
+                colour = {"+": "green", "-": "red"}.get(line[:1], "dim")
+                out.print(f"    [{colour}]{escape(line)}[/]", highlight=False, soft_wrap=True)
+    for each in change["warnings"]:
+        said = f"{each['severity'].lower()} in {each['aspect']}: {each['message']}"
+        out.print(f"    [yellow]! {escape(said)}[/]", highlight=False, soft_wrap=True)
+
+
+def _difference(name: str, before: Any, after: Any) -> list[str]:
+    """Lines that begin with `+`, `-` or a space."""
+    if name in _DOCUMENTS:
+        return [f"  {name}:", *_texts(before, after)]
+    if isinstance(before, dict) or isinstance(after, dict):
+        was, now = before or {}, after or {}
+        lines = []
+        for key in sorted({*was, *now}):
+            if was.get(key) == now.get(key):
+                continue
+            if name == "inline":
+                lines += [f"  inline {key}:", *_texts(was.get(key), now.get(key))]
+                continue
+            lines += [f"- {name} {key}={was[key]}"] if key in was else []
+            lines += [f"+ {name} {key}={now[key]}"] if key in now else []
+        return lines
+    if isinstance(before, list) or isinstance(after, list):
+        was_there, is_there = before or [], after or []
+        gone = [f"- {name} {each}" for each in was_there if each not in is_there]
+        return gone + [f"+ {name} {each}" for each in is_there if each not in was_there]
+    lines = [] if before in {None, ""} else [f"- {name} {_as_in_the_file(before)}"]
+    return lines if after in {None, ""} else [*lines, f"+ {name} {_as_in_the_file(after)}"]
+
+
+def _as_in_the_file(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _texts(before: str | None, after: str | None) -> list[str]:
+    compared = difflib.unified_diff((before or "").splitlines(), (after or "").splitlines(), n=2, lineterm="")
+    return [f"{line[0]}   {line[1:]}" for line in compared if not line.startswith(("---", "+++", "@@"))]

@@ -1,0 +1,1 @@
+"""`moorage policy`: lint, generate and try policies."""

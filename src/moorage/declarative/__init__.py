@@ -1,0 +1,1 @@
+"""Declarative files: plan, apply and export what an account contains."""

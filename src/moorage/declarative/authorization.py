@@ -1,0 +1,66 @@
+"""Every step of a plan decided, before anything of it is done, by the policies that are in force before the file."""
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from moorage.access.authorize import Access, NamedResource, Resource
+from moorage.access.caller import Caller, Connection
+from moorage.access.operations import fit_for_iam
+from moorage.declarative.pauses import Pauses
+from moorage.declarative.steps import Author, Plan, Planned, Step
+from moorage.errors import AccessDenied
+
+MOST_REFUSALS: Final = 100
+"""How many refusals a dry run lists. Each is in the audit record."""
+
+
+class Refusal(NamedTuple):
+    """A step that its author may not carry out."""
+
+    planned: Planned
+    step: Step
+    error: AccessDenied
+
+    @property
+    def where(self) -> str:
+        """The entity and its aspect."""
+        return self.planned.where(self.step)
+
+
+class Decider:
+    """Asks for each step what the API asks for its operation: same action, resources, condition keys and policies."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def refusals(self, plan: Plan, author: Author, *, most: int) -> list[Refusal]:
+        """The first `most` steps that the author may not carry out. The operator may carry out all."""
+        if author.call is None:
+            return []
+        found: list[Refusal] = []
+        pauses = Pauses()
+        for planned in plan.everything:
+            for step in planned.steps:
+                try:
+                    await self._require(step, *author.call)
+                except AccessDenied as error:
+                    found.append(Refusal(planned, step, error))
+                    if len(found) >= most:
+                        return found
+                await pauses()
+        return found
+
+    async def _require(self, step: Step, caller: Caller, connection: Connection) -> None:
+        if step.action.startswith("iam:") and not fit_for_iam(caller):
+            raise AccessDenied("IAM takes no calls of sessions from GetSessionToken, nor of federated users.")
+        for resource in step.resources:
+            at = _region_of(connection, resource)
+            await self._access.require(caller, at, step.action, resource, extra=step.conditions)
+
+
+def _region_of(connection: Connection, resource: Resource) -> Connection:
+    """The connection, as a call to the resource's own region would have it (`aws:RequestedRegion`)."""
+    if isinstance(resource, NamedResource) or resource.region == connection.region:
+        return connection
+    return msgspec.structs.replace(connection, region=resource.region)

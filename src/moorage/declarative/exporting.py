@@ -1,0 +1,107 @@
+"""An account as a declarative file, in pages: what `moorage export` writes and `moorage apply` takes."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from moorage.declarative import writing
+from moorage.declarative.declaration import SECTIONS
+from moorage.declarative.state import Entry, Position, State
+from moorage.errors import InvalidParameter
+from moorage.names import AccountId
+from moorage.pages import Room
+
+_ENTRIES: Final = 200
+"""Of one page: writing YAML takes its time."""
+_AT_A_TIME: Final = 20
+"""Entries written together, in a thread."""
+_ORGANIZATION: Final = "organization"
+
+
+class Page(NamedTuple):
+    """Some lines of the file."""
+
+    text: str
+    following: str | None
+    """Where the next page begins; None: this is the last one."""
+
+
+class Exporter:
+    """Writes accounts, and the organization."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def page(self, account: AccountId, after: str | None = None, *, organization: bool) -> Page:
+        """The lines that follow `after`: of the account, and of the organization if it is asked for and there is one.
+
+        They belong below the line `accounts:`. InvalidParameter for an `after` that is no position.
+        """
+        start = None if after is None else _read(after)
+        room, texts = Room(_ENTRIES), list[str]()
+        at, path = start, _path(account, start)
+        waiting: list[Entry] = []
+
+        async def written() -> bool:
+            """Whether there was room for all that waited."""
+            nonlocal at, path
+            for entry, text in zip(waiting, await asyncio.to_thread(_written, account, path, waiting), strict=True):
+                if not room.takes(len(msgspec.json.encode(text))):
+                    return False
+                texts.append(text)
+                at, path = entry.position, _path(account, entry.position)
+            waiting.clear()
+            return True
+
+        if start is None or start.section != _ORGANIZATION:
+            async for entry in self._state.entries(account, start):
+                waiting.append(entry)
+                if len(waiting) == _AT_A_TIME and not await written():
+                    return Page("".join(texts), _text(at))
+            if not await written():
+                return Page("".join(texts), _text(at))
+            if at is None:
+                texts.append(writing.part((writing.ACCOUNTS, account), {}, (writing.ACCOUNTS,)))
+        text = await self.organization() if organization else ""
+        if not room.takes(len(msgspec.json.encode(text))):
+            return Page("".join(texts), _text(Position(_ORGANIZATION)))
+        return Page("".join([*texts, text]), None)
+
+    async def organization(self) -> str:
+        """The lines about the organization; empty if there is none."""
+        one = await self._state.organization()
+        if one is None:
+            return ""
+        return await asyncio.to_thread(lambda: writing.part((_ORGANIZATION,), writing.organization(one)))
+
+
+def _written(account: AccountId, before: Sequence[str], entries: Sequence[Entry]) -> list[str]:
+    texts = []
+    for entry in entries:
+        text, before = writing.entry(account, entry.position.section, entry.key, entry.value, before)
+        texts.append(text)
+    return texts
+
+
+def _path(account: AccountId, position: Position | None) -> tuple[str, ...]:
+    """The keys above an entry at that position; of the first entry, those that are written already."""
+    if position is None:
+        return (writing.ACCOUNTS,)
+    above = (writing.ACCOUNTS, str(account), position.section)
+    return (*above, position.region) if position.section == "repositories" else above
+
+
+def _text(position: Position | None) -> str | None:
+    return None if position is None else msgspec.json.encode(position).decode()
+
+
+def _read(text: str) -> Position:
+    try:
+        position = msgspec.json.decode(text, type=Position)
+    except msgspec.DecodeError:
+        raise InvalidParameter("after is not a position") from None
+    if position.section not in {*SECTIONS, _ORGANIZATION}:
+        raise InvalidParameter("after is not a position")
+    return position

@@ -1,0 +1,1 @@
+"""Access keys, sessions, pull tokens and OIDC tokens: what authenticates a principal."""

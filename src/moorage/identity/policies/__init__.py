@@ -1,0 +1,1 @@
+"""The policies of users, groups and roles: managed, inline and boundaries."""

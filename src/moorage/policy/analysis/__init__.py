@@ -1,0 +1,1 @@
+"""Analysis of decisions: explanations, suggestions, and decisions on partly known requests."""

@@ -1,0 +1,49 @@
+"""A decision in words: AWS's access-denied sentence, and Moorage's short reason (policy-engine.md §7.2)."""
+
+from typing import Final
+
+from moorage.policy.engine.decision import Decision
+from moorage.policy.engine.request import Request
+
+_NAMES: Final = {
+    "identity": ("an identity-based policy", "identity-based policy"),
+    "resource": ("a resource-based policy", "resource-based policy"),
+    "trust": ("the role trust policy", "role trust policy"),
+    "boundary": ("a permissions boundary", "permissions boundary"),
+    "session": ("a session policy", "session policy"),
+    "scp": ("a service control policy", "service control policy"),
+    "rcp": ("a resource control policy", "resource control policy"),
+}
+
+
+def sentence(request: Request, decision: Decision) -> str:
+    """What AWS tells the caller of a denied request; one cause, the one that `decision` names."""
+    base = plain_sentence(request)
+    names = _NAMES.get(decision.decided_by)
+    if names is None:
+        return base
+    with_article, plain = names
+    if decision.explicit:
+        return f"{base} with an explicit deny in {with_article}"
+    return f"{base} because no {plain} allows the {request.action} action"
+
+
+def plain_sentence(request: Request) -> str:
+    """The same without its cause."""
+    return (
+        f"User: {request.principal.arn} is not authorized to perform: {request.action} on resource: {request.resource}"
+    )
+
+
+def short(decision: Decision) -> str:
+    """One line for a header or a log, e.g. `resource: explicit deny by statement 'NoPull'`."""
+    deciding = decision.deciding_statement()
+    if deciding is None:
+        # No statement allowed it, the caller's nature did, or the deciding set was taken out of the trace.
+        denied = "explicit deny" if decision.explicit else "no statement allows it"
+        reason = "allowed" if decision.allowed else denied
+        return f"{decision.decided_by}: {reason} ({decision.rule})"
+    _, finding = deciding
+    how = "explicit deny" if decision.explicit else "allowed"
+    statement = f"statement {finding.sid!r}" if finding.sid else f"statement {finding.index + 1}"
+    return f"{decision.decided_by}: {how} by {statement}"

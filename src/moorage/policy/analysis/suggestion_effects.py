@@ -1,0 +1,216 @@
+"""What else a suggestion would open: said of the policy's own words, and counted on recorded requests."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from moorage.policy.analysis.candidate_changes import Change, Json
+from moorage.policy.analysis.suggestions import Suggestion, with_change
+from moorage.policy.engine.evaluate import Plan
+from moorage.policy.engine.request import Policies, Request
+from moorage.policy.matching.principal import Principal, account_named
+
+NAMED: Final = 20
+"""Principals and actions that are told one by one."""
+
+
+class Case(NamedTuple):
+    """A recorded request that was denied."""
+
+    id: str
+    request: Request
+    policies: Policies
+    times: int
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """Recorded requests that a suggestion would have let through as well."""
+
+    principal: str
+    action: str
+    times: int
+    example: str
+    """Id of one of the decisions."""
+
+
+def opened(
+    suggestion: Suggestion, cases: Iterable[Case], caller: Request, policies: Policies
+) -> tuple[tuple[Opened, ...], int]:
+    """The denied requests of `cases` that it would let through, by principal and action; and how many requests.
+
+    `policies`: those that the suggestion was made for. A changed repository policy counts for every case on that
+    repository, any other policy where it was attached, a new identity policy for the caller alone. What the policies
+    without the change would let through today is not the suggestion's doing, and not counted.
+    """
+    told: dict[tuple[str, str], Opened] = {}
+    total = 0
+    of_resource = any(each.set == "resource" for each in suggestion.changes)
+    # Most denials are of few callers on few policies: what concerns those alone is found out once.
+    plans: dict[tuple[int, Principal, str, str], _Plans] = {}
+    for case in cases:
+        request = case.request
+        of_case = (id(case.policies), request.principal, request.action, request.resource)
+        found = plans.get(of_case)
+        if found is None:
+            before = case.policies
+            if of_resource and request.resource == caller.resource:
+                before = msgspec.structs.replace(before, resource=policies.resource)
+            after = _changed(request, before, suggestion, caller)
+            found = plans[of_case] = _Plans(
+                case.policies, _plan(request, before), None if after is None else _plan(request, after)
+            )
+        if found.after is None or not _allows(found.after, request) or _allows(found.before, request):
+            continue
+        total += case.times
+        key = (case.request.principal.arn, case.request.action)
+        there = told.get(key)
+        if there is not None:
+            told[key] = msgspec.structs.replace(there, times=there.times + case.times)
+        elif len(told) < NAMED:
+            told[key] = Opened(*key, case.times, case.id)
+    return tuple(sorted(told.values(), key=lambda each: -each.times)), total
+
+
+class _Plans(NamedTuple):
+    """Of the denied requests of a caller for an action on a resource."""
+
+    recorded: Policies
+    """Held for its identity, by which the plans are found."""
+    before: Plan
+    after: Plan | None
+    """None: nothing of the suggestion concerns them."""
+
+
+def _plan(request: Request, policies: Policies) -> Plan:
+    return Plan(request.principal, request.action, policies)
+
+
+def _allows(plan: Plan, request: Request) -> bool:
+    return plan.decide(request.resource, request.resource_account, request.context).allowed
+
+
+def _changed(request: Request, policies: Policies, suggestion: Suggestion, caller: Request) -> Policies | None:
+    """The policies after the suggestion; None when nothing of it concerns the request."""
+    concerned = False
+    for change, named in zip(suggestion.changes, suggestion.named, strict=True):
+        if change.set == "resource":
+            if request.resource != caller.resource:
+                continue
+        elif not _is_attached(policies, change, request, caller):
+            continue
+        policies, concerned = with_change(policies, change, named), True
+    return policies if concerned else None
+
+
+def _is_attached(policies: Policies, change: Change, request: Request, caller: Request) -> bool:
+    if not change.hash or change.kind == "replace-policy":
+        return _owner(request) == _owner(caller)
+    attached: Any = getattr(policies, change.set)
+    if change.set in {"scp", "rcp"}:
+        attached = attached[change.level] if attached is not None and change.level < len(attached) else None
+    return any((each.name, each.hash) == (change.policy, change.hash) for each in attached or ())
+
+
+def _owner(request: Request) -> str:
+    """The id of the user or role that the caller's own policies are attached to."""
+    caller = request.principal
+    return caller.role_id or caller.user_id or caller.id
+
+
+def says(change: Change, caller: Request) -> str:
+    """Whom a change lets do what, in one sentence; of the policy's words alone, whatever others say."""
+    statement = change.after if change.after is not None else change.before
+    if statement is None:
+        return ""
+    who = _who(change, statement, caller)
+    if change.kind in {"remove-statement", "spare-principal", "spare-value"}:
+        whom = change.detail if change.kind == "spare-principal" else who
+        where = f" when {change.detail}" if change.kind == "spare-value" else ""
+        before = change.before or statement
+        may = f"may {_what(change, before)}{_when(before)} wherever something else allows it"
+        return f"{whom}{where} is no longer kept from it, and {may}"
+    if change.kind == "add-value":
+        added = change.detail
+        when = _when(statement, apart=added.partition(" = ")[0])
+        return f"{who} may then {_what(change, statement)} also when {added}{when}"
+    if change.kind == "add-principal":
+        what = f"{_what(change, statement)}{_when(statement)}"
+        return f"{_principal(change.detail)} may then {what}, all that the statement allows"
+    if change.kind == "add-action":
+        return f"{who} may then use {change.detail}{_when(statement)}"
+    return f"{who} may then {_what(change, statement)}{_when(statement)}"
+
+
+def _who(change: Change, statement: Json, caller: Request) -> str:
+    if change.set in {"resource", "trust", "rcp"}:
+        if "NotPrincipal" in statement:
+            return f"everyone but {', '.join(_named(statement['NotPrincipal']))}, anonymous callers too,"
+        return " and ".join(_principal(each) for each in _named(statement.get("Principal", "*")))
+    if change.set == "scp":
+        return f"every principal of account {caller.principal.account} that another policy lets"
+    if change.set == "session":
+        return "whoever holds this session"
+    if not change.hash:
+        return principal_of(caller)
+    if change.set == "boundary":
+        has_it = (
+            principal_of(caller) if change.kind == "replace-policy" else f"whoever has the boundary {change.policy}"
+        )
+        return f"{has_it}, where another policy allows it,"
+    return f"whoever has the policy {change.policy}"
+
+
+def principal_of(request: Request) -> str:
+    """The caller, in words; of a role session every session of the role."""
+    caller = request.principal
+    return f"every session of {caller.role_arn}" if caller.role_arn is not None else caller.arn
+
+
+def _named(principal: Any) -> list[str]:
+    if isinstance(principal, str):
+        return [principal]
+    return [each for value in principal.values() for each in (value if isinstance(value, list) else [value])]
+
+
+def _principal(text: str) -> str:
+    if text == "*":
+        return "anyone, anonymous callers too,"
+    if ":oidc-provider/" in text:
+        return f"everyone whom {text} vouches for"
+    account = account_named(text)
+    if account is not None:
+        return f"everyone in account {account} whose own policies allow it"
+    return f"every session of {text}" if ":role/" in text else text
+
+
+def _what(change: Change, statement: Json) -> str:
+    narrowed = change.set == "resource" and statement["Effect"] == "Allow"  # `kind.Rules.granted_service`
+    everything = "use every action of ECR" if narrowed else "do everything"
+    if "NotAction" in statement:
+        return f"{everything} but {_listed(statement['NotAction'])}"
+    actions = statement.get("Action", [])
+    listed = actions if isinstance(actions, list) else [actions]
+    if "*" in listed:
+        others = [each for each in listed if narrowed and not each.lower().startswith(("*", "ecr:"))]
+        return f"{everything} and {_listed(others)}" if others else everything
+    resource = statement.get("Resource")
+    on = f" on {_listed(resource)}" if resource is not None and resource != "*" else ""
+    return f"use {_listed(actions)}{on}"
+
+
+def _when(statement: Json, apart: str = "") -> str:
+    """The statement's conditions but the one on the key `apart`."""
+    tests = [
+        f"{operator} {key} {_listed(value)}"
+        for operator, keys in statement.get("Condition", {}).items()
+        for key, value in keys.items()
+        if key.lower() != apart.lower()
+    ]
+    return f" (where {' and '.join(tests)})" if tests else ""
+
+
+def _listed(value: Any) -> str:
+    values: Sequence[Any] = value if isinstance(value, list) else [value]
+    shown = ", ".join(map(str, values[:6]))
+    return f"{shown} and {len(values) - 6} more" if len(values) > 6 else shown

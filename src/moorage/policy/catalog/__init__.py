@@ -1,0 +1,1 @@
+"""The catalog: actions, condition keys and services that policies can name."""

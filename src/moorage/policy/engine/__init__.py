@@ -1,0 +1,1 @@
+"""The engine: a request and its policies in, a decision out."""

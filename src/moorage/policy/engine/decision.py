@@ -1,0 +1,70 @@
+"""The answer to a request, with how it was come by."""
+
+from typing import Literal
+
+import msgspec
+
+from moorage.policy.engine.request import Request
+from moorage.policy.matching.statement import Finding
+
+SetName = Literal["identity", "resource", "trust", "boundary", "session", "scp", "rcp"]
+DecidedBy = Literal["identity", "resource", "trust", "boundary", "session", "scp", "rcp", "root", "service", "request"]
+Verdict = Literal["deny", "allow", "none"]
+
+
+class PolicyTrace(msgspec.Struct, frozen=True):
+    """One policy's statements, as the request met them."""
+
+    name: str
+    hash: str
+    statements: tuple[Finding, ...]
+
+
+class SetTrace(msgspec.Struct, frozen=True):
+    """One policy set (of SCPs and RCPs: one level). Sets that are not attached have no trace."""
+
+    set: SetName
+    result: Verdict
+    """`deny`: a Deny matched; `allow`: an Allow matched and no Deny; `none`: neither."""
+    policies: tuple[PolicyTrace, ...]
+    strength: str = "none"
+    """Of a resource set that allows: how its strongest Allow names the caller."""
+    level: int = 0
+    """Of SCPs and RCPs, from 0."""
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """Whether a request may go on, and why."""
+
+    request: Request
+    allowed: bool
+    explicit: bool
+    """Of a denial: a Deny statement matched, rather than nothing allowing it."""
+    decided_by: DecidedBy
+    """The set that allowed or stopped it; `root`, `service`: the caller's nature; `request`: it could not be read."""
+    rule: str
+    """The step of policy-engine.md §2.3 that decided, e.g. `5a-direct-resource-grant`."""
+    trace: tuple[SetTrace, ...]
+
+    def deciding_statement(self) -> tuple[PolicyTrace, Finding] | None:
+        """The statement that decided: the first matching Deny or Allow of the deciding set; None if there is none."""
+        effect = "Deny" if self.explicit else "Allow" if self.allowed else None
+        for one in self.trace:
+            if one.set != self.decided_by or effect is None:
+                continue
+            for policy in one.policies:
+                for finding in policy.statements:
+                    if finding.matched and finding.effect == effect:
+                        return policy, finding
+        return None
+
+    def missing_keys(self) -> tuple[str, ...]:
+        """Condition keys whose absence was the first thing that kept some statement from matching."""
+        keys = {
+            finding.key: None
+            for one in self.trace
+            for policy in one.policies
+            for finding in policy.statements
+            if finding.key is not None and finding.because == "key-missing"
+        }
+        return tuple(keys)

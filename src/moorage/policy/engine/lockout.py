@@ -1,0 +1,30 @@
+"""Whether a repository policy would keep a whole account from ever setting another (policy-engine.md §5, step 4)."""
+
+from typing import Final
+
+from moorage.policy.language.document import Document
+from moorage.policy.matching.principal import NONE, root_of
+from moorage.policy.matching.statement import Statement
+
+_ACTION: Final = "ecr:setrepositorypolicy"
+
+
+def locks_out(document: Document, account: str) -> bool:
+    """Whether some Deny, without a condition, stops `ecr:SetRepositoryPolicy` for every principal of `account`.
+
+    Symbolic: it covers the account's root too, whom nothing but an explicit Deny can stop. `account` (12 digits) owns
+    the repository. Whether the caller itself would still be allowed is a question for `evaluate`.
+    """
+    return any(stops(statement, account) for statement in document.statements)
+
+
+def stops(statement: Statement, account: str) -> bool:
+    """Whether this one statement does."""
+    # Only `*`, the account itself, or a NotPrincipal without it can name a root user, and each means the account.
+    return (
+        not statement.allow
+        and not statement.conditions
+        and statement.principals is not None
+        and statement.principals.strength(root_of(account)) != NONE
+        and statement.actions.match(_ACTION)
+    )

@@ -1,0 +1,1 @@
+"""Matching: how one element of a statement is compared with a request."""

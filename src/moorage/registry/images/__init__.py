@@ -1,0 +1,1 @@
+"""Images: manifests and tags, pushed, pulled, listed and deleted."""

@@ -1,0 +1,1 @@
+"""Layers: blobs of repositories, and the uploads that create them."""

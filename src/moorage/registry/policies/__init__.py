@@ -1,0 +1,1 @@
+"""Repository policies and registry policies, stored with their history."""

@@ -1,0 +1,1 @@
+"""Repositories: their rules and their state."""

@@ -1,0 +1,1 @@
+"""Deleted repositories, images and tags that can still be restored."""

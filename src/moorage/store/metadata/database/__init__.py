@@ -1,0 +1,1 @@
+"""The database: its contract, and SQLite and PostgreSQL behind it."""

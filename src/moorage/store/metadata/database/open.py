@@ -1,0 +1,106 @@
+"""Opens the database that the settings name, its schema brought up to date first; any number of workers at once."""
+
+import asyncio
+import fcntl
+import sqlite3
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from moorage.data_directory import UnusableDataError
+from moorage.settings import Settings
+from moorage.store.metadata.database.database import Database
+from moorage.store.metadata.database.sqlite import SqliteDatabase
+from moorage.store.metadata.database.sqlite_connection import connect, core_connection, open_gate
+from moorage.store.metadata.migrations import (
+    AUDIT,
+    METADATA,
+    History,
+    UnknownRevisionError,
+    is_current,
+    upgrade,
+)
+
+_NEWER: Final = (
+    "was written by a newer version of Moorage, or by another program. Run that version, or restore the backup that "
+    "was made before the upgrade"
+)
+
+
+async def open_database(settings: Settings) -> Database:
+    """The metadata: PostgreSQL when `database_url` is set, else the file `moorage.db` in the data directory."""
+    if settings.database_url is not None:
+        return await _open_postgres(settings.database_url, METADATA)
+    return await open_sqlite(settings.data / "moorage.db", METADATA)
+
+
+async def open_audit_database(settings: Settings) -> Database:
+    """Where decisions are recorded: a file of its own beside the metadata, or the same PostgreSQL database."""
+    if settings.database_url is not None:
+        return await _open_postgres(settings.database_url, AUDIT)
+    return await open_sqlite(settings.data / "audit.db", AUDIT)
+
+
+async def open_sqlite(path: Path, history: History) -> SqliteDatabase:
+    """The database in the file `path`, made when it is not there. Raises UnusableDataError."""
+    try:
+        await asyncio.to_thread(_migrate_sqlite, path, history)
+        return SqliteDatabase.open(path, inline=history is METADATA)
+    except UnknownRevisionError as error:
+        raise UnusableDataError(f"{path} {_NEWER}") from error
+    except (OSError, sqlite3.Error, DBAPIError) as error:
+        raise UnusableDataError(_sqlite_problem(path, error)) from error
+
+
+def _sqlite_problem(path: Path, error: Exception) -> str:
+    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    said = (getattr(original, "strerror", None) or str(original)).rstrip(".")
+    if "not a database" in said or "malformed" in said:
+        return f"{path} is damaged ({said}). Restore it from a backup"
+    if "unable to open" in said or "readonly" in said:
+        return f"{path} cannot be opened for writing ({said}). The user who runs Moorage must own it and its directory"
+    return f"{path} cannot be used: {said}"
+
+
+def _migrate_sqlite(path: Path, history: History) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open_gate(path) as gate:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        raw = connect(path)
+        try:
+            with core_connection(raw) as conn:
+                if not is_current(conn, history):
+                    raw.execute("BEGIN IMMEDIATE")
+                    upgrade(conn, history)
+                    raw.execute("COMMIT")
+        finally:
+            raw.close()
+
+
+async def _open_postgres(url: str, history: History) -> Database:
+    import asyncpg  # noqa: PLC0415 - only where it is used
+
+    from moorage.store.metadata.database.postgres import PostgresDatabase  # noqa: PLC0415
+
+    try:
+        return await PostgresDatabase.migrated(url, history)
+    except UnknownRevisionError as error:
+        raise UnusableDataError(f"the database of {_shown(url)} {_NEWER}") from error
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError) as error:
+        original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        said = " ".join(str(original).split()) or type(original).__name__
+        raise UnusableDataError(f"the database of {_shown(url)} cannot be used: {said}") from error
+
+
+def _shown(url: str) -> str:
+    """The database URL without its password."""
+    try:
+        parts = urlsplit(url)
+        secrets = [parts.password] + [value for name, value in parse_qsl(parts.query) if name == "password"]
+    except ValueError:
+        return "--database-url"
+    for secret in filter(None, secrets):
+        url = url.replace(secret, "…")
+    return url

@@ -1,0 +1,1 @@
+"""Statements about accounts, identities, their policies and credentials."""

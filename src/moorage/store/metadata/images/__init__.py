@@ -1,0 +1,1 @@
+"""Statements about images, tags and what was deleted."""

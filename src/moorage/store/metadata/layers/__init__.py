@@ -1,0 +1,1 @@
+"""Statements about blobs, layers and uploads."""

@@ -1,0 +1,127 @@
+"""Statements about blobs: bytes stored once, by digest."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+
+from moorage.store.metadata.database.statement import Change, Query
+from moorage.store.metadata.tables import blob_contents, blobs, layers
+
+_HELD = exists().where(layers.c.digest == blobs.c.digest)
+_FIND = Query(
+    select(blobs.c.digest, blobs.c.object_key, blobs.c.size, blobs.c.orphaned_at).where(
+        blobs.c.digest == bindparam("digest")
+    )
+)
+_ADD = Change(
+    insert(blobs).values(
+        digest=bindparam("digest"),
+        object_key=bindparam("object_key"),
+        size=bindparam("size"),
+        stored_at=bindparam("stored_at"),
+    )
+)
+_ADD_CONTENT = Change(insert(blob_contents).values(digest=bindparam("digest"), content=bindparam("content")))
+_CONTENT = Query(select(blob_contents.c.content).where(blob_contents.c.digest == bindparam("digest")))
+_DROP_CONTENT = Change(delete(blob_contents).where(blob_contents.c.digest == bindparam("of")))
+_MOVE = Change(
+    update(blobs)
+    .where(blobs.c.digest == bindparam("of"), blobs.c.object_key == bindparam("was"))
+    .values(object_key=bindparam("now"), stored_at=bindparam("at"))
+)
+_KEEP = Change(
+    update(blobs).where(blobs.c.digest == bindparam("of"), blobs.c.orphaned_at.is_not(None)).values(orphaned_at=None)
+)
+
+
+def find(conn: Connection, digest: str) -> Any | None:
+    """The blob (digest, object_key, size, orphaned_at), or None."""
+    return _FIND.first(conn, {"digest": digest})
+
+
+def add(conn: Connection, digest: str, object_key: str, size: int, at: float) -> None:
+    """A new blob, whose bytes are that object of the blob store."""
+    _ADD.run(conn, {"digest": digest, "object_key": object_key, "size": size, "stored_at": at})
+
+
+def add_small(conn: Connection, digest: str, content: bytes, at: float) -> None:
+    """A new blob, whose bytes are kept here; its `object_key` is empty."""
+    add(conn, digest, "", len(content), at)
+    _ADD_CONTENT.run(conn, {"digest": digest, "content": content})
+
+
+def content(conn: Connection, digest: str) -> bytes | None:
+    """The bytes of a blob that are kept here; None when they are not."""
+    row = _CONTENT.first(conn, {"digest": digest})
+    return None if row is None else bytes(row.content)
+
+
+def drop_content(conn: Connection, digest: str) -> bool:
+    """Delete the bytes of the blob that are kept here, but not its row; whether there were any."""
+    return bool(_DROP_CONTENT.run(conn, {"of": digest}))
+
+
+def replace_content(conn: Connection, digest: str, was: str, content: bytes, at: float) -> None:
+    """Let the blob, whose bytes were the object `was` ("": kept here) and are lost, have these bytes, kept here."""
+    _MOVE.run(conn, {"of": digest, "was": was, "now": "", "at": at})
+    drop_content(conn, digest)
+    _ADD_CONTENT.run(conn, {"digest": digest, "content": content})
+
+
+def replace_object(conn: Connection, digest: str, was: str, object_key: str, at: float) -> None:
+    """Let the blob, whose bytes were the object `was` ("": kept here) and are lost, have those of another object."""
+    _MOVE.run(conn, {"of": digest, "was": was, "now": object_key, "at": at})
+    drop_content(conn, digest)
+
+
+def keep(conn: Connection, digest: str) -> None:
+    """A repository holds the blob (again): it is no orphan."""
+    _KEEP.run(conn, {"of": digest})
+
+
+def orphan(conn: Connection, digests: Sequence[str], at: float) -> None:
+    """From `at` on those of `digests` that no repository holds are orphans."""
+    if not digests:
+        return  # an empty IN has SQLite look through every blob
+    conn.execute(
+        update(blobs).where(blobs.c.digest.in_(digests), blobs.c.orphaned_at.is_(None), ~_HELD).values(orphaned_at=at)
+    )
+
+
+def page(conn: Connection, after: str, limit: int) -> list[tuple[str, bool]]:
+    """The next blobs after the digest `after`, and whether each ought to become an orphan."""
+    rows = conn.execute(
+        select(blobs.c.digest, _HELD.label("held"), blobs.c.orphaned_at)
+        .where(blobs.c.digest > after)
+        .order_by(blobs.c.digest)
+        .limit(limit)
+    )
+    return [(row.digest, not row.held and row.orphaned_at is None) for row in rows]
+
+
+def orphans(conn: Connection, before: float, limit: int) -> list[str]:
+    """Digests of blobs that have been orphans since before `before`."""
+    statement = select(blobs.c.digest).where(blobs.c.orphaned_at < before).order_by(blobs.c.orphaned_at).limit(limit)
+    return list(conn.execute(statement).scalars())
+
+
+def free(conn: Connection, digest: str, before: float) -> str | None:
+    """Forget the blob if it is still an orphan since before `before`; the key of the object to delete, or None."""
+    row = conn.execute(
+        select(blobs.c.object_key).where(blobs.c.digest == digest, blobs.c.orphaned_at < before, ~_HELD)
+    ).one_or_none()
+    if row is None:
+        return None
+    conn.execute(delete(blobs).where(blobs.c.digest == digest))
+    return str(row.object_key) or None
+
+
+def unmark_held(conn: Connection, digests: Sequence[str]) -> None:
+    """Those of `digests` that a repository holds after all are no orphans."""
+    conn.execute(update(blobs).where(blobs.c.digest.in_(digests), _HELD).values(orphaned_at=None))
+
+
+def object_keys(conn: Connection, names: Sequence[str]) -> set[str]:
+    """Those of `names` that are objects of blobs."""
+    return set(conn.execute(select(blobs.c.object_key).where(blobs.c.object_key.in_(names))).scalars())

@@ -1,0 +1,1 @@
+"""Statements about policy documents and the policies that use them."""

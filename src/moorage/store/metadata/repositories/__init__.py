@@ -1,0 +1,1 @@
+"""Statements about repositories, registries and their quotas."""

@@ -11,7 +11,8 @@ import pytest
 
 from moorage import policy
 from moorage.access.caller import Caller, Connection
-from moorage.audit.recorder import Entry, Event, Recorder
+from moorage.access.recording import Entry
+from moorage.audit.recorder import Event, Recorder
 from moorage.clock import Clock
 from moorage.identity.credentials.credentials import PolicySets
 from moorage.names import Region

@@ -8,7 +8,8 @@ import pytest
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access, NamedResource
 from moorage.access.caller import Caller, Connection
-from moorage.audit.recorder import Entry, Recorder
+from moorage.access.recording import Entry
+from moorage.audit.recorder import Recorder
 from moorage.clock import Clock
 from moorage.errors import AccessDenied
 from moorage.identity.credentials.sessions import Session

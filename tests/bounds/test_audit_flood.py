@@ -11,7 +11,8 @@ import pytest
 
 from moorage import policy
 from moorage.access.caller import Caller, Connection
-from moorage.audit.recorder import AuditUnavailable, Entry, Event, Recorder
+from moorage.access.recording import Entry
+from moorage.audit.recorder import AuditUnavailable, Event, Recorder
 from moorage.audit.text import CUT, LONGEST
 from moorage.clock import Clock
 from moorage.errors import Throttling

@@ -12,9 +12,9 @@ from moorage import cache, metrics, policy
 from moorage.access import context
 from moorage.access import guardrails as guard_rails
 from moorage.access.caller import Caller, Connection
+from moorage.access.recording import DecisionLog, Entry
 from moorage.access.recovery import RECOVERY_RULE, may_recover
 from moorage.access.registry_policy import reaching
-from moorage.audit.recorder import Entry, Recorder
 from moorage.cache import Cache, Sized, footprint
 from moorage.clock import Clock
 from moorage.errors import AccessDenied
@@ -107,7 +107,7 @@ class Access:
         self,
         registry: registries.Registry,
         organizations: Organizations,
-        recorder: Recorder,
+        recorder: DecisionLog,
         clock: Clock,
         settings: Settings,
     ) -> None:

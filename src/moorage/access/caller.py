@@ -8,7 +8,7 @@ from moorage import policy
 from moorage.names import Region
 
 if TYPE_CHECKING:  # the commands that ask the engine without a server need no database
-    from moorage.audit.recorder import Entry
+    from moorage.access.recording import Entry
     from moorage.identity.credentials.credentials import PolicySets, SessionState
     from moorage.identity.credentials.oidc import WebIdentity
 

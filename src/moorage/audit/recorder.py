@@ -16,8 +16,9 @@ import structlog
 
 from moorage import metrics
 from moorage.access.caller import Caller
+from moorage.access.recording import Entry
 from moorage.audit.bounds import DailyRows, Failures, Owner, Space, owner_of
-from moorage.audit.records import Entry, Event, EventDetail
+from moorage.audit.records import Event, EventDetail
 from moorage.audit.rows import Ids, Rows
 from moorage.audit.summaries import Summaries
 from moorage.audit.writing import BatchWriter, Taken
@@ -26,7 +27,7 @@ from moorage.errors import ServerFault, Throttling
 from moorage.settings import Settings
 from moorage.store.metadata.audit.audit import DAY, AuditStore, Batch, Row
 
-__all__ = ["Entry", "Event", "EventDetail", "Recorder"]
+__all__ = ["Event", "EventDetail", "Recorder"]
 
 FLUSH_SECONDS: Final = 0.05
 _REST: Final = 5.0

@@ -1,10 +1,9 @@
-"""The records on their way into the audit record: a decision, and a request with its outcome."""
+"""A request with its outcome, on its way into the audit record."""
 
 from typing import Any, Final
 
 import msgspec
 
-from moorage import policy
 from moorage.access.caller import Caller, Connection
 from moorage.names import Region
 
@@ -21,33 +20,6 @@ GIVE_CREDENTIALS: Final = frozenset(
     }
 )
 """Operations of STS that CloudTrail counts among the reads; here they are recorded as writes are."""
-
-
-class Entry(msgspec.Struct, gc=False):
-    """A decision on its way to the record."""
-
-    id: str
-    """Told to the client of a denial; of allowed ones empty until it is written."""
-    at: float
-    last: float
-    region: Region
-    decision: policy.Decision
-    policies: policy.Policies
-    caller: Caller
-    count: int = 1
-    is_kept: bool = False
-    """It waits to be written, or is written. False: there was no room for it."""
-    is_of_write: bool = False
-    """The event of a write refers to it, so it is never dropped."""
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it occupies in memory."""
-        request = self.decision.request
-        size = _USUAL + len(request.resource)
-        for key, value in request.context.items():
-            size += len(key) + (len(value) if isinstance(value, str) else sum(map(len, value)))
-        return size
 
 
 class Event(msgspec.Struct, gc=False, kw_only=True):

@@ -11,8 +11,9 @@ import msgspec
 import structlog
 
 from moorage import policy
+from moorage.access.recording import Entry
 from moorage.audit.bounds import EQUAL_SECONDS
-from moorage.audit.records import Entry, Event, EventDetail
+from moorage.audit.records import Event, EventDetail
 from moorage.audit.shared_values import Parts
 from moorage.audit.text import kept, kept_context, kept_message
 from moorage.store.metadata.audit.audit import Batch

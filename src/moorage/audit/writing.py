@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from moorage.access.recording import Entry
 from moorage.audit.bounds import Owner
-from moorage.audit.records import Entry
 from moorage.store.metadata.audit.audit import AuditStore, Batch
 
 _ATTEMPTS: Final = 3

@@ -56,8 +56,7 @@ from moorage.store.checking import problems_of_database
 from moorage.store.metadata.audit.audit import AuditStore
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.database.open import open_database
-from moorage.store.metadata.deployment import reset
-from moorage.store.metadata.deployment import stored_sizes as measuring
+from moorage.store.metadata.deployment import reset, stored_sizes
 from moorage.store.metadata.epoch import Epochs
 
 _log = structlog.get_logger()
@@ -157,7 +156,7 @@ async def start(settings: Settings) -> Running:
         await recorder.clear()
 
     async def measure() -> None:
-        for what, number in (await database.read(measuring.stored)).items():
+        for what, number in (await database.read(stored_sizes.stored)).items():
             metrics.STORED.labels(what).set(number)
 
     registry_policy_check = RegistryPolicyCheck(principals, registry.registry_policies)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moorage import policy
-from moorage.access import guardrails as guard_rails
+from moorage.access import guardrails
 from moorage.analysis.generate import Generated, Generator
 from moorage.analysis.replay import Baseline, Progress, Replays
 from moorage.analysis.replay_tally import Report
@@ -257,7 +257,7 @@ def test_a_caller_recorded_before_roles_were_told_to_be_service_linked_is_bound_
     assert not kept.principal.service_linked
     rails = ((Rail("Guard", "hash"),),)
     members = {str(OWNER): Membership("o-moorage000", "o-moorage000/r-ab12/", rails, None)}
-    assert guard_rails.scp(members, kept.principal) == rails
+    assert guardrails.scp(members, kept.principal) == rails
 
 
 async def test_what_a_star_allowed_before_is_denied_in_a_replay_and_not_generated_again(house: House) -> None:

@@ -20,7 +20,7 @@ from moorage.api.asgi import Message, Scope
 from moorage.api.ecr import ECR
 from moorage.api.iam import IAM
 from moorage.api.sts import STS
-from moorage.audit import reader as events
+from moorage.audit import reader
 from moorage.settings import Settings
 from tests.faults.test_text import MANIFEST, REQUESTS
 from tests.inside import Inside, Reply, inside
@@ -269,7 +269,7 @@ def test_members_of_moorages_own_calls_that_are_kept_are_those_that_their_types_
         access.AccessRequest,
         apply.ApplyRequest,
         dev.ClockRequest,
-        events.Query,
+        reader.Query,
         generate.GenerateRequest,
         organization.PutRequest,
         replay.TryRequest,

@@ -14,7 +14,7 @@ import yaml
 
 from moorage.api.admin.one_at_a_time import Turns
 from moorage.application import open_parts
-from moorage.declarative import yaml_nodes as nodes
+from moorage.declarative import yaml_nodes
 from moorage.declarative.applying import OPERATOR
 from moorage.declarative.reading import read
 from moorage.declarative.service import Asked
@@ -67,14 +67,14 @@ def test_a_file_leaves_nothing_to_the_cycle_collector() -> None:
     """Which hardly ever runs in a server."""
     text, wrong = users(500), users(500) + "      user-0: {}\n"
     read(text)
-    with contextlib.suppress(nodes.DeclarationInvalid):
+    with contextlib.suppress(yaml_nodes.DeclarationInvalid):
         read(wrong)
     gc.collect()
     gc.disable()
     try:
         for _ in range(10):
             read(text)
-            with contextlib.suppress(nodes.DeclarationInvalid):
+            with contextlib.suppress(yaml_nodes.DeclarationInvalid):
                 read(wrong)
         assert gc.collect() < 500, "not one object for each node"
     finally:
@@ -87,7 +87,7 @@ def test_the_place_of_a_mistake_takes_no_memory_for_each_node() -> None:
     text += "a: [" + "0," * 20_000 + "]" + "}" * 31
     tracemalloc.start()
     try:
-        with pytest.raises(nodes.DeclarationInvalid, match="an account is 12 digits"):
+        with pytest.raises(yaml_nodes.DeclarationInvalid, match="an account is 12 digits"):
             read(text)
         assert tracemalloc.get_traced_memory()[1] < 25 << 20
     finally:
@@ -99,7 +99,7 @@ def test_long_numbers_are_not_worked_out(number: str) -> None:
     """In base 60 the time would grow with the square of the length: half a minute for these."""
     trust = f'{{Statement: {{Effect: Allow, Principal: {{AWS: "{ACCOUNT}"}}, Action: "sts:AssumeRole"}}}}'
     text = f'accounts: {{"{ACCOUNT}": {{roles: {{r: {{trust: {trust}, max_session_seconds: {number}}}}}}}}}'
-    with pytest.raises(nodes.DeclarationInvalid, match="is no number"):
+    with pytest.raises(yaml_nodes.DeclarationInvalid, match="is no number"):
         read(text)
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from moorage import cache
 from moorage.access import authorize, repository_policy
-from moorage.audit import shared_values as parts
-from moorage.registry.policies import repository_policies as policies
+from moorage.audit import shared_values
+from moorage.registry.policies import repository_policies
 from moorage.settings import Settings
 from tests.bounds.latency import HealthPoll
 from tests.inside import inside
@@ -53,11 +53,11 @@ async def test_caches_stay_within_their_bytes_and_so_does_the_process(
     for module, name in (
         (authorize, "_KEPT"),
         (authorize, "_ANSWERS"),
-        (parts, "_POLICIES"),
+        (shared_values, "_POLICIES"),
         (repository_policy, "_TEXTS"),
     ):
         monkeypatch.setattr(module, name, MEBIBYTE)
-    monkeypatch.setattr(policies, "_DOCUMENTS_KEPT", MEBIBYTE // 8)
+    monkeypatch.setattr(repository_policies, "_DOCUMENTS_KEPT", MEBIBYTE // 8)
     before = {each.name: each.bytes for each in cache.sizes()}
     async with inside(Settings(mode="dev", data=tmp_path / "data")) as app:
         await app.ok("CreateRepository", repositoryName="app")

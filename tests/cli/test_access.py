@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from moorage.analysis.matrix import CAPABILITIES
 from moorage.cli import app
-from moorage.cli.access import html_page as access_page
+from moorage.cli.access import html_page
 
 OWNER, OTHER = "111122223333", "444455556666"
 ANN = f"arn:aws:iam::{OWNER}:user/ann"
@@ -74,7 +74,7 @@ def test_the_page_escapes_what_others_named() -> None:
     row = {"who": '"><img src=x>', "kind": "user", "repository": "r", "cells": cells, "before": None, "note": "<i>"}
     arn = {**row, "who": "arn:aws:iam::111122223333:user/<u>", "before": {**cells, "pull": {**cell, "answer": "no"}}}
     gain = {"who": "<q>", "action": "<s>", "before": "no", "after": "yes", "conditions": [], "certain": True}
-    page = access_page.page("<b>", {"rows": [row, arn], "widened": [gain]}, by_principal=False)
+    page = html_page.page("<b>", {"rows": [row, arn], "widened": [gain]}, by_principal=False)
     for tag in ("<script", "<img", "<b>", "<i>", "<u>", "<q>", "<s>"):
         assert tag not in page
     assert page.count("&lt;i&gt;") == 2
@@ -87,7 +87,7 @@ def test_the_page_marks_what_is_answered_and_what_is_gained_not_by_colour_alone(
     row = {"who": "w", "kind": "user", "repository": "arn:aws:ecr:us-east-1:1:repository/r", "note": ""}
     for before, after, is_gain in (("no", "depends", True), ("yes", "no", False), ("yes", "yes", False)):
         compared = {**row, "cells": cells(after), "before": cells(before)}
-        page = access_page.page("t", {"rows": [compared], "widened": None}, by_principal=True)
+        page = html_page.page("t", {"rows": [compared], "widened": None}, by_principal=True)
         body = page.partition("<tbody>")[2]
         assert body.count({"no": "–", "depends": "?", "yes": "✓"}[after]) == len(CAPABILITIES)
         assert body.count(f"<del>{before}</del>") == (0 if before == after else len(CAPABILITIES))

@@ -13,7 +13,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from moorage.cli.access import decision_tree as explained
+from moorage.cli.access import decision_tree
 from tests.end_to_end.pushing import push_image
 from tests.running import Error, RunningServer
 from tests.signed import Keys, keys_of
@@ -228,7 +228,7 @@ class Refused(Exception):
 
 def lines(told: dict[str, Any]) -> str:
     """The tree as it is printed."""
-    return "\n".join(explained._plain(explained.tree(told), 0))
+    return "\n".join(decision_tree._plain(decision_tree.tree(told), 0))
 
 
 def check(told: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-from moorage.policy.analysis import partial as possible
+from moorage.policy.analysis import partial
 from moorage.policy.matching import conditions, operators
 
 # Without a deadline: a busy machine is no counterexample. `mutation`: the same few examples for every mutant, so that
@@ -19,4 +19,4 @@ def _nothing_remembered() -> None:
     operators._known_instant.cache_clear()
     operators._known_network.cache_clear()
     conditions._read_operator.cache_clear()
-    possible._unknown.cache_clear()
+    partial._unknown.cache_clear()

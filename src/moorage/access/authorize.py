@@ -9,8 +9,7 @@ import msgspec
 import structlog
 
 from moorage import cache, metrics, policy
-from moorage.access import context
-from moorage.access import guardrails as guard_rails
+from moorage.access import context, guardrails
 from moorage.access.caller import Caller, Connection
 from moorage.access.recording import DecisionLog, Entry
 from moorage.access.recovery import RECOVERY_RULE, may_recover
@@ -298,10 +297,10 @@ class Access:
             _NO_POLICIES,
             None,
             registry_policy,
-            guard_rails.scp(members, principal),
-            guard_rails.rcp(members, account, action, in_registry=region is not None),
+            guardrails.scp(members, principal),
+            guardrails.rcp(members, account, action, in_registry=region is not None),
         )
-        return attachment, guard_rails.keys(members, principal, account)
+        return attachment, guardrails.keys(members, principal, account)
 
     async def _attached(self, attachment: Attachment) -> policy.Policies:
         """The policies that apply, compiled; kept, as their texts never change."""
@@ -343,7 +342,7 @@ class Access:
 
     async def service_control(self, principal: policy.Principal) -> tuple[tuple[policy.Named, ...], ...] | None:
         """The SCPs that bind the principal's account, a tuple a level; None where none do."""
-        return await self._levels(guard_rails.scp(await self._organizations.members(), principal), policy.Kind.SCP)
+        return await self._levels(guardrails.scp(await self._organizations.members(), principal), policy.Kind.SCP)
 
     async def surrounding(
         self, principal: policy.Principal, action: str, account: AccountId, region: Region, at: Epoch

@@ -7,11 +7,10 @@ from typing import Final
 import msgspec
 
 from moorage import policy
-from moorage.access import guardrails as guard_rails
+from moorage.access import guardrails
 from moorage.access.authorize import REPOSITORY_POLICY, Access
 from moorage.access.repository_policy import RepositoryPolicyCheck
-from moorage.analysis import matrix
-from moorage.analysis import matrix_principals as people
+from moorage.analysis import matrix, matrix_principals
 from moorage.analysis.matrix import ACTIONS, CAPABILITIES, SIGN_IN, Cell, Matrix, Place, Surroundings, Widened
 from moorage.analysis.matrix_principals import Person
 from moorage.analysis.simulate import principal as principal_of_entity
@@ -195,7 +194,7 @@ class Reach:
         open_sets: frozenset[policy.SetName] = frozenset()
         if person.organization is not None:
             members = await self._identity.organizations.members(at)
-            open_sets = guard_rails.restricting(each for name, each in members.items() if name != place.account)
+            open_sets = guardrails.restricting(each for name, each in members.items() if name != place.account)
         around = {}
         for action in ACTIONS:
             account = AccountId(place.asked_of(person, action)[1])
@@ -203,13 +202,13 @@ class Reach:
             own = action == SIGN_IN  # asked of the caller's own registry
             unknown: frozenset[str] = frozenset()
             if person.organization is not None:
-                unknown = people.ORGANIZATION_KEYS if own else people.PRINCIPALS_ORGANIZATION_KEYS
+                unknown = matrix_principals.ORGANIZATION_KEYS if own else matrix_principals.PRINCIPALS_ORGANIZATION_KEYS
             around[action] = Surroundings(
                 registry=() if own and not person.is_known else tuple(found.resource or ()),
                 scp=found.scp,
                 rcp=found.rcp,
                 keys=keys,
-                absent=people.ORGANIZATION_KEYS.difference(keys, unknown),
+                absent=matrix_principals.ORGANIZATION_KEYS.difference(keys, unknown),
                 open_sets=open_sets if own else open_sets - {"rcp"},
             )
         return around
@@ -219,7 +218,7 @@ class Reach:
         found: dict[int, policy.Document] = {}
         for place in places:
             if place is not None:
-                around = await self._around(at, people.account_root(place.account), place)
+                around = await self._around(at, matrix_principals.account_root(place.account), place)
                 named = [each for one in around.values() for each in one.registry]
                 named += [] if place.policy is None else [place.policy]
                 found |= {id(each.document): each.document for each in named}
@@ -250,17 +249,17 @@ class Reach:
         owner = accounts[0]
         named = [each for each in await self._named_by_id(documents) if each.account not in accounts]
         rows = [await self._known_to(owner, entity) for entity in named]
-        rows += [people.account_root(each) for each in accounts[1:]]
-        for each in people.named_in(documents, owner):
+        rows += [matrix_principals.account_root(each) for each in accounts[1:]]
+        for each in matrix_principals.named_in(documents, owner):
             if each.principal.account not in accounts:
                 rows.append(self._seen_from(owner, each))
             elif each.kind == "session":
                 rows.append(await self._of_session(each))
             elif each.kind not in {"user", "role"} or await self._kept(each.name) is None:
                 rows.append(each)
-        rows += people.other_accounts(_organization(await self._identity.organizations.members(at)))
-        rows.append(people.anonymous(pulls=self._settings.anonymous_pull))
-        return people.distinct(rows)
+        rows += matrix_principals.other_accounts(_organization(await self._identity.organizations.members(at)))
+        rows.append(matrix_principals.anonymous(pulls=self._settings.anonymous_pull))
+        return matrix_principals.distinct(rows)
 
     async def _kept(self, arn: str) -> Entity | None:
         """The user or role that has this ARN."""
@@ -304,8 +303,8 @@ class Reach:
         policies = await self._access.own(sets)
         principal = principal_of_entity(entity)
         if entity.kind == "role":
-            return people.role(principal, policies)
-        return people.user(principal, policies, await self._identity.tags.of(entity.id))
+            return matrix_principals.role(principal, policies)
+        return matrix_principals.user(principal, policies, await self._identity.tags.of(entity.id))
 
     async def _of_session(self, person: Person) -> Person:
         """A role session that a policy names, with the policies of its role if that is kept here."""
@@ -324,18 +323,18 @@ class Reach:
         """A user or role; of another account no more than its name, though it is kept here."""
         if self._everywhere or entity.account == owner:
             return await self._of_entity(entity)
-        return self._seen_from(owner, people.only_named(entity.arn, principal_of_entity(entity)))
+        return self._seen_from(owner, matrix_principals.only_named(entity.arn, principal_of_entity(entity)))
 
     async def _person(self, arn: str, owner: AccountId) -> Person:
         if arn == "anonymous":
-            return people.anonymous(pulls=self._settings.anonymous_pull)
+            return matrix_principals.anonymous(pulls=self._settings.anonymous_pull)
         root = policy.account_named(arn)
         if root is not None:
             if root in await self._accounts(owner):
-                return people.account_root(root)
-            return self._seen_from(owner, people.any_of_account(root))
+                return matrix_principals.account_root(root)
+            return self._seen_from(owner, matrix_principals.any_of_account(root))
         said = arns.parse_identity(arn)
-        principal = people.principal_of(arn)
+        principal = matrix_principals.principal_of(arn)
         if said is None or principal is None:
             raise InvalidParameter(f"{arn} is not the ARN of a user, a role or an account")
         kept = self._identity.users if said.kind == "user" else self._identity.roles
@@ -344,7 +343,7 @@ class Reach:
             return await self._known_to(owner, entity)
         if said.account in await self._accounts(owner):
             raise InvalidParameter(f"there is no {said.kind} {arn} here")
-        return self._seen_from(owner, people.only_named(arn, principal))
+        return self._seen_from(owner, matrix_principals.only_named(arn, principal))
 
     def _seen_from(self, owner: AccountId, person: Person) -> Person:
         """Return the person as the owner's account may see it: without what another account's own policies say."""

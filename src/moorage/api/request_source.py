@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from moorage.access.caller import Connection
-from moorage.api import forwarded
-from moorage.api import injected_faults as faults
+from moorage.api import forwarded, injected_faults
 from moorage.api.asgi import LONGEST_AUTHORIZATION, LONGEST_HEADERS, Scope
 from moorage.errors import MoorageError
 from moorage.locations import Locations
@@ -114,7 +113,7 @@ class Visits:
             raise UnknownHost
         if b"origin" in headers or b"sec-fetch-site" in headers:
             _refuse_other_sites(headers, host)
-        faults.refuse(scope)
+        injected_faults.refuse(scope)
         return Connection(
             source_ip=source_ip,
             secure=secure,

@@ -9,8 +9,7 @@ import msgspec
 
 from moorage import pages, policy
 from moorage.access.context import clock
-from moorage.audit import cloudtrail
-from moorage.audit import shared_values as parts
+from moorage.audit import cloudtrail, shared_values
 from moorage.audit.recorder import EventDetail, Recorder
 from moorage.errors import InvalidParameter
 from moorage.names import AccountId
@@ -130,7 +129,7 @@ def _encoded(
     room: int,
 ) -> list[bytes]:
     """Events as JSON, the last of them the one for which there is no more room; in a thread, as they may be long."""
-    callers = {name: parts.read_caller(texts[name]) for name in {row["caller"] for row in rows} & texts.keys()}
+    callers = {name: shared_values.read_caller(texts[name]) for name in {row["caller"] for row in rows} & texts.keys()}
     told: list[bytes] = []
     for row, detail in zip(rows, details, strict=True):
         made = [_decision(decisions[name], texts, row["recipient"]) for name in detail.decisions if name in decisions]
@@ -151,7 +150,7 @@ def _decision(row: Row, texts: Mapping[str, str], recipient: str) -> dict[str, A
         "rule": row["rule"],
     }
     if row["context"] in texts:
-        context = {**parts.read_context(texts[row["context"]]), **clock(int(row["at"]))}
+        context = {**shared_values.read_context(texts[row["context"]]), **clock(int(row["at"]))}
         told["context"] = visible_context(
             context,
             is_owner=recipient == row["account"],

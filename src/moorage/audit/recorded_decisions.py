@@ -8,7 +8,7 @@ import msgspec
 from moorage import policy
 from moorage.access.authorize import Access
 from moorage.access.context import clock
-from moorage.audit import shared_values as parts
+from moorage.audit import shared_values
 from moorage.audit import text as audit_text
 from moorage.cache import Cache, entry_footprint
 from moorage.store.metadata.audit.audit import AuditStore, Decided, Position, Row
@@ -34,7 +34,7 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     id: str
     request: policy.Request
     """As it was asked, at the time of the first."""
-    caller: parts.KeptCaller
+    caller: shared_values.KeptCaller
     policies: str
     """Part with the policies it was decided on, for `Records.policies`."""
     allowed: bool
@@ -72,7 +72,7 @@ class Records:
     def __init__(self, store: AuditStore, access: Access) -> None:
         self._store = store
         self._access = access
-        self._callers: Cache[str, parts.KeptCaller] = Cache("recorded_callers", _CALLERS, entry_footprint)
+        self._callers: Cache[str, shared_values.KeptCaller] = Cache("recorded_callers", _CALLERS, entry_footprint)
         self._contexts: Cache[str, Mapping[str, str | tuple[str, ...]]] = Cache(
             "recorded_contexts", _CONTEXTS, entry_footprint
         )
@@ -121,8 +121,8 @@ class Records:
 
     async def whole(self, rows: Sequence[Decided]) -> list[Recorded]:
         """Rows of `decided` (one of each group, say) put together; those that are no longer whole are left out."""
-        callers = await self._parts({row.caller for row in rows}, self._callers, parts.read_caller)
-        contexts = await self._parts({row.context for row in rows}, self._contexts, parts.read_context)
+        callers = await self._parts({row.caller for row in rows}, self._callers, shared_values.read_caller)
+        contexts = await self._parts({row.context for row in rows}, self._contexts, shared_values.read_context)
         return [
             _recorded(row, callers[row.caller], contexts[row.context])
             for row in rows
@@ -147,7 +147,7 @@ class Records:
             texts = await self._store.parts([part])
             if part not in texts:
                 raise PartLost(part)
-            kept = parts.read_policies(texts[part])
+            kept = shared_values.read_policies(texts[part])
             found = policy.Policies(
                 identity=await self._named(kept.identity),
                 resource=await self._named(kept.resource),
@@ -161,13 +161,13 @@ class Records:
         return found
 
     async def _levels(
-        self, levels: Sequence[Sequence[parts.KeptPolicy]] | None
+        self, levels: Sequence[Sequence[shared_values.KeptPolicy]] | None
     ) -> tuple[tuple[policy.Named, ...], ...] | None:
         if levels is None:
             return None
         return tuple([await self._named(level) or () for level in levels])
 
-    async def _named(self, kept: Sequence[parts.KeptPolicy] | None) -> tuple[policy.Named, ...] | None:
+    async def _named(self, kept: Sequence[shared_values.KeptPolicy] | None) -> tuple[policy.Named, ...] | None:
         if kept is None:
             return None
         named = []
@@ -188,7 +188,7 @@ class Records:
         return found
 
 
-def _recorded(row: Decided, caller: parts.KeptCaller, values: Mapping[str, str | tuple[str, ...]]) -> Recorded:
+def _recorded(row: Decided, caller: shared_values.KeptCaller, values: Mapping[str, str | tuple[str, ...]]) -> Recorded:
     context = {**values, **clock(int(row.at))}
     cut = frozenset(context.pop(audit_text.CUT, ()))
     request = policy.Request(caller.principal, row.action, row.resource, row.account, context)

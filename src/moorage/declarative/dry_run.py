@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from moorage.declarative.changes import Change
 from moorage.declarative.declaration import Account, File
 from moorage.errors import MoorageError
-from moorage.identity import errors as faults
+from moorage.identity import errors
 from moorage.identity.arns import policy_arn
 from moorage.identity.policies import aws_managed
 from moorage.identity.principals.entity import GROUP
@@ -49,8 +49,8 @@ def _failures(change: Change, policies: frozenset[str], groups: Mapping[str, str
         named.add(boundary)
     for arn in sorted(named):
         if arn.lower() not in policies:
-            yield faults.not_attachable(arn)
+            yield errors.not_attachable(arn)
     if change.section == "users":
         for name in sorted({*after.groups} - {*(() if before is None else before.groups)}):
             if name.lower() not in groups:
-                yield faults.no_entity(GROUP.name, name)
+                yield errors.no_entity(GROUP.name, name)

@@ -12,7 +12,7 @@ from moorage.declarative.declaration import Group, Managed, Role, User
 from moorage.declarative.nouns import Nouns
 from moorage.declarative.steps import NewKey, Run, Step
 from moorage.errors import InvalidParameter
-from moorage.identity import errors as faults
+from moorage.identity import errors
 from moorage.identity.arns import identity_arn, policy_arn
 from moorage.identity.policies.managed_policies import VERSIONS
 from moorage.identity.principals.entity import GROUP, KINDS, ROLE, USER, Kind
@@ -348,4 +348,4 @@ async def _refuse_in_use(on: Nouns, account: AccountId, arn: str) -> None:
     if uses:
         more = " and others" if len(uses) > _NAMED_USERS else ""
         said = ", ".join(uses[:_NAMED_USERS])
-        raise faults.delete_conflict(f"Cannot delete a policy attached to entities: it is {said}{more}.")
+        raise errors.delete_conflict(f"Cannot delete a policy attached to entities: it is {said}{more}.")

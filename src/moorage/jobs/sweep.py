@@ -19,7 +19,7 @@ from moorage.registry.images.images import Images
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore, Leftover
 from moorage.store.metadata.database.database import Database
-from moorage.store.metadata.deployment import expiry as sweeping
+from moorage.store.metadata.deployment import expiry
 from moorage.store.metadata.identity import pull_tokens
 from moorage.store.metadata.images import images as image_rows
 from moorage.store.metadata.layers import blobs as blob_rows
@@ -172,18 +172,18 @@ class Sweep:
                 image_rows.destroy_expired(conn, manifests, before)
 
             await self._transaction(destroy)
-        while ids := await self._db.read(lambda conn: sweeping.expired_repositories(conn, before, 1)):
+        while ids := await self._db.read(lambda conn: expiry.expired_repositories(conn, before, 1)):
 
             def destroy_all(conn: Connection, ids: list[int] = ids) -> None:
-                sweeping.destroy_expired_repositories(conn, ids, before)
+                expiry.destroy_expired_repositories(conn, ids, before)
 
             await self._transaction(destroy_all)
 
         most = self._settings.trashed_repositories_per_registry
-        while ids := await self._db.read(lambda conn: sweeping.surplus_repositories(conn, most, 1)):
+        while ids := await self._db.read(lambda conn: expiry.surplus_repositories(conn, most, 1)):
 
             def destroy_surplus(conn: Connection, ids: list[int] = ids) -> None:
-                sweeping.destroy_expired_repositories(conn, ids, now + 1)
+                expiry.destroy_expired_repositories(conn, ids, now + 1)
 
             await self._transaction(destroy_surplus)
 
@@ -216,8 +216,8 @@ class Sweep:
 
     async def _end_sessions(self) -> None:
         before = self._before(EXPIRED_SESSION_SECONDS)
-        while await self._db.read(lambda conn: sweeping.has_expired_sessions(conn, before)):
-            await self._transaction(lambda conn: sweeping.end_expired_sessions(conn, before, BATCH))
+        while await self._db.read(lambda conn: expiry.has_expired_sessions(conn, before)):
+            await self._transaction(lambda conn: expiry.end_expired_sessions(conn, before, BATCH))
 
     async def _forget_tokens(self) -> None:
         """Pull tokens that ended as long ago as trash is kept; nobody can use them any more."""
@@ -231,10 +231,10 @@ class Sweep:
 
     async def _drop_events(self) -> None:
         before, most = self._before(self._settings.outbox_seconds), self._settings.outbox_events
-        while ids := await self._db.read(lambda conn: sweeping.old_events(conn, before, most, BATCH)):
+        while ids := await self._db.read(lambda conn: expiry.old_events(conn, before, most, BATCH)):
 
             def work(conn: Connection, ids: list[int] = ids) -> None:
-                sweeping.drop_events(conn, ids)
+                expiry.drop_events(conn, ids)
 
             await self._transaction(work)
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from moorage.store.blobs.files import FileBlobStore
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.database.sqlite_connection import connect, core_connection
-from moorage.store.metadata.deployment import consistency as checking
+from moorage.store.metadata.deployment import consistency
 from moorage.store.metadata.layers import blobs as blob_rows
 from moorage.store.metadata.layers import uploads as upload_rows
 
@@ -105,9 +105,9 @@ def problems_of_database(path: Path, *, quick: bool) -> list[Finding]:
         raw = connect(path)
         try:
             conn = core_connection(raw)
-            problems = checking.problems_of_file(conn, quick=quick)
+            problems = consistency.problems_of_file(conn, quick=quick)
             if not problems:
-                dangling = checking.dangling_rows(conn)
+                dangling = consistency.dangling_rows(conn)
             conn.close()
         finally:
             raw.close()
@@ -160,7 +160,7 @@ class Check:
 
     async def _page_of_blobs(self, after: str) -> Sequence[Any]:
         contents = not self._quick
-        return await self._db.read(lambda conn: checking.page_of_blobs(conn, after, _PAGE, contents=contents))
+        return await self._db.read(lambda conn: consistency.page_of_blobs(conn, after, _PAGE, contents=contents))
 
     async def _check_blob(self, row: Any) -> Finding | None:
         self.checked.blobs += 1
@@ -222,7 +222,7 @@ class Check:
     async def _finding_of_blob(self, blob: _Blob, kind: Kind | None, problem: str) -> Finding | None:
         if kind is None:
             return None
-        images = await self._db.read(lambda conn: checking.images_with(conn, blob.digest, _NAMES))
+        images = await self._db.read(lambda conn: consistency.images_with(conn, blob.digest, _NAMES))
         if not images:
             return Finding(
                 kind, blob.digest, problem, "No image needs it: the sweep removes it after its grace period."
@@ -252,13 +252,13 @@ class Check:
 
     async def _page_of_manifests(self, after: int) -> Sequence[Any]:
         limit, bodies = (_PAGE, False) if self._quick else (_MANIFESTS, True)
-        return await self._db.read(lambda conn: checking.page_of_manifests(conn, after, limit, bodies=bodies))
+        return await self._db.read(lambda conn: consistency.page_of_manifests(conn, after, limit, bodies=bodies))
 
     async def _missing_references(self, ids: Sequence[int]) -> Sequence[Any]:
-        return await self._db.read(lambda conn: checking.missing_references(conn, ids))
+        return await self._db.read(lambda conn: consistency.missing_references(conn, ids))
 
     async def _names(self, manifest_id: int) -> list[str]:
-        return await self._db.read(lambda conn: checking.names_of(conn, manifest_id, _NAMES))
+        return await self._db.read(lambda conn: consistency.names_of(conn, manifest_id, _NAMES))
 
     # --- uploads and counters ---
 
@@ -275,7 +275,7 @@ class Check:
                     yield Finding("upload", row.id, problem, repair)
 
     async def _page_of_uploads(self, after: str) -> Sequence[Any]:
-        return await self._db.read(lambda conn: checking.page_of_uploads(conn, after, _PAGE))
+        return await self._db.read(lambda conn: consistency.page_of_uploads(conn, after, _PAGE))
 
     async def _is_still_open(self, row: Any) -> bool:
         """Whether the upload is as `row` says, and its bytes are not an object already."""
@@ -283,7 +283,7 @@ class Check:
         return bool(known) and not self._path(row.id).exists() and await self._blobs.size(row.id) < row.size
 
     async def _check_counters(self) -> AsyncIterator[Finding]:
-        for each in await self._db.read(checking.wrong_counters):
+        for each in await self._db.read(consistency.wrong_counters):
             problem = f"it says {each.stored} where there are {each.counted}"
             yield Finding("counter", each.scope, problem, "Run `moorage fsck --repair`.")
 

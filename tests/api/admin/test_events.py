@@ -1,6 +1,6 @@
 """The names that Moorage's own calls have in the audit record."""
 
-from moorage.api.admin import app as door  # noqa: F401 - registers every call
+from moorage.api.admin import app  # noqa: F401 - registers every call
 from moorage.api.admin.operation import ADMIN
 
 

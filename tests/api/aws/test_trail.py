@@ -7,8 +7,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from moorage.api.aws import declared_members
-from moorage.api.aws import recorded_call as trail
+from moorage.api.aws import declared_members, recorded_call
 from moorage.api.aws.operation import Service
 from moorage.api.aws.query import Parameters
 from moorage.api.iam import IAM
@@ -20,7 +19,7 @@ SENSITIVE_BESIDES = {"EncodedMessage", "ProvidedContexts", "TokenCode"}
 
 
 def kept(request: Any) -> Any:
-    return json.loads(trail.request_parameters(request))
+    return json.loads(recorded_call.request_parameters(request))
 
 
 def test_declared_parameters_are_those_of_the_models() -> None:
@@ -54,15 +53,15 @@ def test_of_a_form_only_declared_parameters_are_kept_and_secret_ones_hidden() ->
     assert kept(Parameters(given)) == {
         "userName": "ann",
         "tags.member.1.Key": "team",
-        "webIdentityToken": trail.HIDDEN,
+        "webIdentityToken": recorded_call.HIDDEN,
     }
 
 
 @pytest.mark.parametrize("name", ["password", "SecretAccessKey", "sessionToken", "authorizationToken", "downloadUrl"])
 def test_secrets_are_hidden_at_any_depth(name: str) -> None:
     assert kept({"a": [{name: "s"}], "b": {name: {"c": "s"}}}) == {
-        "a": [{name[:1].lower() + name[1:]: trail.HIDDEN}],
-        "b": {name[:1].lower() + name[1:]: trail.HIDDEN},
+        "a": [{name[:1].lower() + name[1:]: recorded_call.HIDDEN}],
+        "b": {name[:1].lower() + name[1:]: recorded_call.HIDDEN},
     }
 
 
@@ -80,7 +79,7 @@ def test_what_is_long_in_all_keeps_its_short_members() -> None:
     told = kept({"repositoryName": "app", "imageIds": [{"imageTag": f"v{number}"} for number in range(5000)]})
     assert told["repositoryName"] == "app"
     assert set(told["imageIds"]) == {"sha256", "bytes"}
-    assert len(trail.request_parameters({f"n{number}": "x" * 500 for number in range(1000)})) < 200
+    assert len(recorded_call.request_parameters({f"n{number}": "x" * 500 for number in range(1000)})) < 200
 
 
 def test_texts_that_are_no_text_are_kept_as_far_as_they_can_be() -> None:

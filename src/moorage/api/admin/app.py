@@ -19,11 +19,11 @@ from moorage.api.admin import (
     health,
     organization,
     password,
+    recorded_call,
     replay,
     tokens,
     trash,
 )
-from moorage.api.admin import recorded_call as trail
 from moorage.api.admin.operation import ADMIN, DEV, Call, Operation
 from moorage.api.admin.service import AdminServices
 from moorage.api.asgi import ACCESS_LINE, Receive, Scope, Send, content_length, headers_of, read_body
@@ -77,7 +77,7 @@ class _Endpoint:
             await response(scope, receive, send)
         finally:
             if self._operation.needs_event(call):
-                request_id = self._services.recorder.note(trail.event(call, self._operation))
+                request_id = self._services.recorder.note(recorded_call.event(call, self._operation))
                 line = scope.get(ACCESS_LINE)
                 if line is not None:
                     line.operation, line.request_id = f"moorage:{self._operation.event}", request_id

@@ -11,8 +11,7 @@ from starlette.responses import JSONResponse, Response
 from moorage.access.authorize import NamedResource
 from moorage.api.admin.operation import ADMIN, Call, names
 from moorage.api.authorization import Target
-from moorage.declarative import reading, writing
-from moorage.declarative import yaml_nodes as nodes
+from moorage.declarative import reading, writing, yaml_nodes
 from moorage.declarative.applying import Outcome
 from moorage.declarative.declaration import File
 from moorage.declarative.service import Asked, told
@@ -23,7 +22,7 @@ from moorage.names import AccountId, account_id
 
 APPLY: Final = "moorage:Apply"
 EXPORT: Final = "moorage:Export"
-_BODY: Final = 2 * nodes.BYTES
+_BODY: Final = 2 * yaml_nodes.BYTES
 
 
 class ApplyRequest(msgspec.Struct, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from moorage.api.admin.operation import Call, Operation
-from moorage.api.aws import recorded_call as trail
+from moorage.api.aws import recorded_call
 from moorage.audit.recorder import Event
 from moorage.errors import MoorageError, ServerFault
 
@@ -49,6 +49,6 @@ def _parameters(call: Call) -> bytes:
     try:
         members = msgspec.json.decode(call.body or b"{}")
         kept = {name: value for name, value in members.items() if name in _MEMBERS} if isinstance(members, dict) else {}
-        return trail.request_parameters(asked | kept)
+        return recorded_call.request_parameters(asked | kept)
     except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested too deeply
-        return trail.request_parameters(asked)
+        return recorded_call.request_parameters(asked)

@@ -25,8 +25,7 @@ from moorage.api.asgi import (
     respond,
 )
 from moorage.api.authorization import AUTHENTICATED, decide
-from moorage.api.aws import errors, json11, query
-from moorage.api.aws import recorded_call as trail
+from moorage.api.aws import errors, json11, query, recorded_call
 from moorage.api.aws.large_bodies import LargeBodies
 from moorage.api.aws.operation import BODY_LIMIT, Call, Operation, Service
 from moorage.api.aws.sigv4 import Claim, Verifier, scope_service
@@ -96,8 +95,8 @@ class Exchange:
         self.caller: Caller | None = None
         """Who signed, once that is verified."""
         self.region: Region | None = None
-        self.asked = trail.NOTHING
-        self.responded = trail.NOTHING
+        self.asked = recorded_call.NOTHING
+        self.responded = recorded_call.NOTHING
 
     @property
     def signed(self) -> bool:
@@ -303,8 +302,8 @@ class AwsDoor:
     ) -> Any:
         """What the operation answers, once everything it touches is allowed."""
         exchange.region = region
-        exchange.asked = trail.request_parameters(request)
-        if self._recorder is not None and trail.is_write(operation.name):
+        exchange.asked = recorded_call.request_parameters(request)
+        if self._recorder is not None and recorded_call.is_write(operation.name):
             await self._recorder.admit(caller)
         if connection.region != region:
             connection = msgspec.structs.replace(connection, region=region)
@@ -322,7 +321,7 @@ class AwsDoor:
         if operation.action is not AUTHENTICATED:
             await self._decide(call, operation, request)
         response = await operation.run(call, request)
-        exchange.responded = trail.response_elements(operation.name, response)
+        exchange.responded = recorded_call.response_elements(operation.name, response)
         return response
 
     async def _decide(self, call: Call[Any], operation: Operation, request: Any) -> None:
@@ -358,7 +357,7 @@ class AwsDoor:
                 region=exchange.region or connection.region,
                 caller=caller,
                 connection=connection,
-                read_only=trail.reads_only(exchange.operation),
+                read_only=recorded_call.reads_only(exchange.operation),
                 request=exchange.asked,
                 response=exchange.responded,
                 error_code=code,

@@ -24,7 +24,7 @@ from moorage.api.iam.service import (
     the_owner,
 )
 from moorage.errors import QueryError
-from moorage.identity import errors as faults
+from moorage.identity import errors
 from moorage.identity.arns import identity_arn
 from moorage.identity.principals.entity import ROLE, USER
 
@@ -77,7 +77,7 @@ async def list_open_id_connect_providers(call: IamCall, request: Parameters) -> 
 
 @IAM.operation("GetAccountPasswordPolicy", action="iam:GetAccountPasswordPolicy", resource=nothing)
 async def get_account_password_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    raise faults.no_such(f"The Password Policy with domain name {call.account} cannot be found.")
+    raise errors.no_such(f"The Password Policy with domain name {call.account} cannot be found.")
 
 
 @IAM.operation("GetSSHPublicKey", action="iam:GetSSHPublicKey", resource=the(USER), conditions=about(USER))
@@ -86,7 +86,7 @@ async def get_ssh_public_key(call: IamCall, request: Parameters) -> Mapping[str,
     request.required("Encoding")
     fields.choice(request, "Encoding", _ENCODINGS)
     await call.services.identity.users.get(call.account, name_of(USER, request))
-    raise faults.no_such(f"The Public Key with id {key} cannot be found.")
+    raise errors.no_such(f"The Public Key with id {key} cannot be found.")
 
 
 def _not_found(operation: str, read: Callable[[Parameters], str], resource: FindsResource, message: str) -> None:
@@ -96,7 +96,7 @@ def _not_found(operation: str, read: Callable[[Parameters], str], resource: Find
     async def not_found(call: IamCall, request: Parameters) -> Mapping[str, Value]:
         if operation.startswith("List"):
             paging.Asked.by(request)
-        raise faults.no_such(message.format(read(request)))
+        raise errors.no_such(message.format(read(request)))
 
 
 def _by_name(kind: str, field: str, message: str, *operations: str) -> None:
@@ -175,7 +175,7 @@ async def delete_login_profile(call: IamCall, request: Parameters) -> None:
 
 async def _no_login_profile(call: IamCall, request: Parameters) -> QueryError:
     name = await _check_user(call, request)
-    return faults.no_such(f"Login Profile for User {name} cannot be found.")
+    return errors.no_such(f"Login Profile for User {name} cannot be found.")
 
 
 async def _check_user(call: IamCall, request: Parameters) -> str | None:

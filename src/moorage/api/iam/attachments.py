@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.iam import fields, paging
-from moorage.api.iam import response_members as shown
+from moorage.api.iam import fields, paging, response_members
 from moorage.api.iam.service import IAM, IamCall, about, about_policy, by, name_of, the, the_policy
 from moorage.identity.policies.attachments import position_of
 from moorage.identity.principals.entity import GROUP, KINDS, ROLE, USER, Kind
@@ -38,7 +37,7 @@ def _operations(kind: Kind) -> None:
         asked = paging.Asked.by(request)
         found = await call.services.identity.attachments.of(kind, call.account, name)
         under = sorted((each for each in found if each.path.startswith(prefix)), key=lambda each: each.arn)
-        return asked.of("AttachedPolicies", under, lambda each: each.arn, shown.attached)
+        return asked.of("AttachedPolicies", under, lambda each: each.arn, response_members.attached)
 
 
 for _kind in KINDS.values():

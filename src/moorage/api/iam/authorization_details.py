@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from moorage.api.aws.query import Parameters, Value, instant, invalid
-from moorage.api.iam import documents, paging
-from moorage.api.iam import response_members as shown
+from moorage.api.iam import documents, paging, response_members
 from moorage.api.iam.service import IAM, IamCall, nothing
 from moorage.identity.principals.details import Details, Held
 
@@ -49,19 +48,19 @@ async def _entity(call: IamCall, details: Details) -> Value:
     entity = details.entity
     if entity is None:
         return None
-    answer: dict[str, Value] = shown.entity(entity)
+    answer: dict[str, Value] = response_members.entity(entity)
     if details.role is not None:
         trust = await call.services.principals.shown(details.role.trust)
         answer["AssumeRolePolicyDocument"] = documents.shown(trust)
         answer["InstanceProfileList"] = []
-        answer["RoleLastUsed"] = shown.last_used(details.role)
+        answer["RoleLastUsed"] = response_members.last_used(details.role)
     if entity.kind == "user":
         answer["GroupList"] = list(details.groups)
     answer[f"{entity.kind.title()}PolicyList"] = [_inline(each) for each in details.inline]
-    answer["AttachedManagedPolicies"] = [shown.attached(each) for each in details.attached]
+    answer["AttachedManagedPolicies"] = [response_members.attached(each) for each in details.attached]
     if entity.kind != "group":
-        answer["PermissionsBoundary"] = shown.boundary(details.boundary)
-        answer["Tags"] = shown.tags(details.tags)
+        answer["PermissionsBoundary"] = response_members.boundary(details.boundary)
+        answer["Tags"] = response_members.tags(details.tags)
     return answer
 
 
@@ -74,7 +73,7 @@ def _policy(details: Details) -> Value:
     if policy is None:
         return None
     return {
-        **shown.policy(policy),
+        **response_members.policy(policy),
         "Description": policy.description or None,
         "PolicyVersionList": [
             {

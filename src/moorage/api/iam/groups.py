@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.iam import fields, paging
-from moorage.api.iam import response_members as shown
+from moorage.api.iam import fields, paging, response_members
 from moorage.api.iam.service import IAM, IamCall, about, by, name_of, the, the_new, the_renamed, those_under
 from moorage.identity.principals.entity import GROUP, USER
 
@@ -12,7 +11,9 @@ from moorage.identity.principals.entity import GROUP, USER
 @IAM.operation("CreateGroup", action="iam:CreateGroup", resource=the_new(GROUP))
 async def create_group(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     name, path = name_of(GROUP, request), fields.path(request)
-    return {"Group": shown.entity(await call.services.identity.groups.create(call.account, path, name, by(call)))}
+    return {
+        "Group": response_members.entity(await call.services.identity.groups.create(call.account, path, name, by(call)))
+    }
 
 
 @IAM.operation("GetGroup", action="iam:GetGroup", resource=the(GROUP))
@@ -20,7 +21,10 @@ async def get_group(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     """The group and a page of its members."""
     name, most, after = name_of(GROUP, request), paging.limit(request), paging.after(request)
     group, users = await call.services.identity.groups.members(call.account, name, after=after, limit=most + 1)
-    return {"Group": shown.entity(group), **paging.page("Users", users, most, lambda user: user.name, shown.entity)}
+    return {
+        "Group": response_members.entity(group),
+        **paging.page("Users", users, most, lambda user: user.name, response_members.entity),
+    }
 
 
 @IAM.operation("ListGroups", action="iam:ListGroups", resource=those_under(GROUP))
@@ -28,7 +32,7 @@ async def list_groups(call: IamCall, request: Parameters) -> Mapping[str, Value]
     most, prefix = paging.limit(request), fields.path_prefix(request)
     groups = call.services.identity.groups
     found = await groups.page(call.account, prefix, after=paging.after(request), limit=most + 1)
-    return paging.page("Groups", found, most, lambda group: group.name, shown.entity)
+    return paging.page("Groups", found, most, lambda group: group.name, response_members.entity)
 
 
 @IAM.operation("UpdateGroup", action="iam:UpdateGroup", resource=the_renamed(GROUP))
@@ -59,4 +63,4 @@ async def remove_user_from_group(call: IamCall, request: Parameters) -> None:
 async def list_groups_for_user(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     asked = paging.Asked.by(request)
     groups = await call.services.identity.groups.of_user(call.account, name_of(USER, request))
-    return asked.of("Groups", groups, lambda group: group.name.lower(), shown.entity)
+    return asked.of("Groups", groups, lambda group: group.name.lower(), response_members.entity)

@@ -5,8 +5,7 @@ from typing import Final
 
 from moorage.access.authorize import Resource
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.iam import documents, fields, paging
-from moorage.api.iam import response_members as shown
+from moorage.api.iam import documents, fields, paging, response_members
 from moorage.api.iam.attachments import USAGES
 from moorage.api.iam.service import IAM, IamCall, about_new, about_policy, by, in_account, the_new_policy, the_policy
 from moorage.identity.policies.managed_policies import Owner, Usage
@@ -23,15 +22,15 @@ async def create_policy(call: IamCall, request: Parameters) -> Mapping[str, Valu
     policy = await call.services.identity.managed.create(
         call.account, path, name, documents.checked(text, managed=True), by(call), description=description, tags=tags
     )
-    return {"Policy": {**shown.policy(policy), "Tags": shown.tags(tags) or None}}
+    return {"Policy": {**response_members.policy(policy), "Tags": response_members.tags(tags) or None}}
 
 
 @IAM.operation("GetPolicy", action="iam:GetPolicy", resource=the_policy, conditions=about_policy)
 async def get_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     policy = await call.services.identity.managed.get(call.account, fields.arn(request))
     tags = await call.services.identity.tags.of(policy.id)
-    more: dict[str, Value] = {"Description": policy.description or None, "Tags": shown.tags(tags)}
-    return {"Policy": {**shown.policy(policy), **more}}
+    more: dict[str, Value] = {"Description": policy.description or None, "Tags": response_members.tags(tags)}
+    return {"Policy": {**response_members.policy(policy), **more}}
 
 
 async def _policies_under(call: IamCall, request: Parameters) -> Sequence[Resource]:
@@ -52,7 +51,7 @@ async def list_policies(call: IamCall, request: Parameters) -> Mapping[str, Valu
     found = await call.services.identity.managed.page(
         call.account, owners=owners, path_prefix=prefix, usage=usage, after=asked.after, limit=asked.most + 1
     )
-    return paging.page("Policies", found, asked.most, lambda each: each.arn, shown.policy)
+    return paging.page("Policies", found, asked.most, lambda each: each.arn, response_members.policy)
 
 
 @IAM.operation("DeletePolicy", action="iam:DeletePolicy", resource=the_policy, conditions=about_policy)

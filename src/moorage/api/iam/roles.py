@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.iam import fields, paging
-from moorage.api.iam import response_members as shown
+from moorage.api.iam import fields, paging, response_members
 from moorage.api.iam.service import IAM, IamCall, about, about_new, by, name_of, the, the_new, those_under
 from moorage.identity.principals.entity import ROLE
 from moorage.identity.principals.roles import SESSION_SECONDS
@@ -28,13 +27,13 @@ async def create_role(call: IamCall, request: Parameters) -> Mapping[str, Value]
         tags=tags,
         boundary=boundary,
     )
-    return {"Role": await shown.created_role(call, role)}
+    return {"Role": await response_members.created_role(call, role)}
 
 
 @IAM.operation("GetRole", action="iam:GetRole", resource=the(ROLE), conditions=about(ROLE))
 async def get_role(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     role = await call.services.identity.roles.get(call.account, name_of(ROLE, request))
-    return {"Role": await shown.whole_role(call, role)}
+    return {"Role": await response_members.whole_role(call, role)}
 
 
 @IAM.operation("ListRoles", action="iam:ListRoles", resource=those_under(ROLE))
@@ -42,7 +41,7 @@ async def list_roles(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     most, prefix = paging.limit(request), fields.path_prefix(request)
     page = paging.Page(most, "Roles")
     async for role in call.services.identity.roles.each(call.account, prefix, after=paging.after(request)):
-        if not page.takes("Roles", await shown.role(call, role), role.name):
+        if not page.takes("Roles", await response_members.role(call, role), role.name):
             break
     return page.answer()
 
@@ -62,7 +61,7 @@ async def update_role_description(call: IamCall, request: Parameters) -> Mapping
     name, _ = name_of(ROLE, request), request.required("Description")
     description = fields.description(request)
     role = await call.services.identity.roles.update(call.account, name, by(call), description=description)
-    return {"Role": await shown.whole_role(call, role)}
+    return {"Role": await response_members.whole_role(call, role)}
 
 
 @IAM.operation(

@@ -11,8 +11,7 @@ from typing import Final
 from moorage.access.authorize import Resource
 from moorage.access.operations import Conditions
 from moorage.api.aws.query import Parameters, Value, checked
-from moorage.api.iam import fields
-from moorage.api.iam import response_members as shown
+from moorage.api.iam import fields, response_members
 from moorage.api.iam.service import IAM, IamCall, about, by, in_account, name_of, the
 from moorage.errors import QueryError
 from moorage.identity.arns import identity_arn
@@ -66,7 +65,7 @@ async def create_service_linked_role(call: IamCall, request: Parameters) -> Mapp
     role = await roles.create(
         call.account, path, name, json.dumps(trust), by(call), description=description, service=service
     )
-    return {"Role": await shown.created_role(call, role)}
+    return {"Role": await response_members.created_role(call, role)}
 
 
 @IAM.operation(

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 from moorage.api.aws.query import Parameters, Value, instant
-from moorage.api.iam import fields, paging
-from moorage.api.iam import response_members as shown
+from moorage.api.iam import fields, paging, response_members
 from moorage.api.iam.service import (
     IAM,
     IamCall,
@@ -29,7 +28,7 @@ async def create_user(call: IamCall, request: Parameters) -> Mapping[str, Value]
     boundary = fields.optional_arn(request, "PermissionsBoundary")
     users = call.services.identity.users
     user = await users.create(call.account, path, name, by(call), tags=tags, boundary=boundary)
-    return {"User": await shown.whole_user(call, user)}
+    return {"User": await response_members.whole_user(call, user)}
 
 
 @IAM.operation("GetUser", action="iam:GetUser", resource=the_owner, conditions=about(USER))
@@ -37,7 +36,9 @@ async def get_user(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     """Without UserName the caller itself, which may be the root."""
     name = owner(call, request)
     if name is not None:
-        return {"User": await shown.whole_user(call, await call.services.identity.users.get(call.account, name))}
+        return {
+            "User": await response_members.whole_user(call, await call.services.identity.users.get(call.account, name))
+        }
     made = await call.services.identity.accounts.created_at(call.account)
     at = instant(call.services.clock.now() if made is None else made)
     return {"User": {"UserId": call.account, "Arn": root_arn(call.account), "CreateDate": at}}
@@ -48,7 +49,7 @@ async def list_users(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     most, prefix = paging.limit(request), fields.path_prefix(request)
     users = call.services.identity.users
     found = await users.page(call.account, prefix, after=paging.after(request), limit=most + 1)
-    return paging.page("Users", found, most, lambda user: user.name, shown.entity)
+    return paging.page("Users", found, most, lambda user: user.name, response_members.entity)
 
 
 @IAM.operation("UpdateUser", action="iam:UpdateUser", resource=the_renamed(USER), conditions=about(USER))

@@ -18,8 +18,7 @@ from moorage.access.caller import Caller, Connection
 from moorage.access.download import Downloads
 from moorage.api.asgi import ACCESS_LINE, Headers, Receive, Scope, Send, read_on, respond
 from moorage.api.authorization import Exempt, decide
-from moorage.api.oci import errors, routes, token
-from moorage.api.oci import recorded_request as trail
+from moorage.api.oci import errors, recorded_request, routes, token
 from moorage.api.oci.exchange import VERSION, Exchange, Services, parse_digest
 from moorage.api.oci.operations import OPERATIONS
 from moorage.api.request_source import Visits
@@ -130,7 +129,7 @@ class OciDoor:
             return
         exchange.is_noted = True
         try:
-            event = trail.event(exchange, error, self._profile)
+            event = recorded_request.event(exchange, error, self._profile)
             if event is not None:
                 request_id = self._recorder.note(event)
                 line = exchange.scope.get(ACCESS_LINE)

@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import Final
 
 from moorage.api.asgi import Headers
-from moorage.api.oci import recorded_request as trail
+from moorage.api.oci import recorded_request
 from moorage.api.oci.creation import create_on_push
 from moorage.api.oci.errors import ManifestBlobUnknown, TagInvalid, TooManyTags
 from moorage.api.oci.exchange import VERSION, Exchange, names_etag, parse_digest
@@ -84,7 +84,7 @@ async def put(exchange: Exchange) -> None:
     except LayersNotFound as error:
         raise ManifestBlobUnknown(error.message) from error
     stored = put.manifest.digest
-    exchange.responded = trail.put_image(exchange.ref, stored, tags)
+    exchange.responded = recorded_request.put_image(exchange.ref, stored, tags)
     headers = [
         (b"location", exchange.path("manifests", stored).encode()),
         (b"docker-content-digest", stored.encode()),

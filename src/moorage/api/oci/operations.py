@@ -11,8 +11,7 @@ from typing import Final
 
 from moorage.access.authorize import Registry, Resource
 from moorage.api.authorization import AUTHENTICATED, BY_STATE, Exempt
-from moorage.api.oci import blobs, catalog, manifests, ping, referrers, tags, uploads
-from moorage.api.oci import recorded_request as trail
+from moorage.api.oci import blobs, catalog, manifests, ping, recorded_request, referrers, tags, uploads
 from moorage.api.oci.exchange import Exchange
 from moorage.api.oci.operation import ApiEvent, Operation
 from moorage.api.oci.routes import BLOBS, CATALOG, MANIFESTS, PING, REFERRERS, TAGS, UPLOADS
@@ -21,8 +20,8 @@ from moorage.settings import Settings
 _BEGIN: Final = "ecr:InitiateLayerUpload"
 _PART: Final = "ecr:UploadLayerPart"
 _COMPLETE: Final = "ecr:CompleteLayerUpload"
-_BEGUN: Final = ApiEvent("InitiateLayerUpload", trail.begun)
-_COMPLETED_AT_ONCE: Final = ApiEvent("CompleteLayerUpload", trail.begun)
+_BEGUN: Final = ApiEvent("InitiateLayerUpload", recorded_request.begun)
+_COMPLETED_AT_ONCE: Final = ApiEvent("CompleteLayerUpload", recorded_request.begun)
 
 
 def _catalog(exchange: Exchange) -> tuple[str, ...] | Exempt:
@@ -65,7 +64,7 @@ _TABLE: Final = (
         "GET",
         catalog.get,
         _catalog,
-        ApiEvent("DescribeRepositories", trail.nothing),
+        ApiEvent("DescribeRepositories", recorded_request.nothing),
         resource=_whole_registry,
         read_only=True,
     ),
@@ -74,7 +73,7 @@ _TABLE: Final = (
         "GET",
         manifests.get,
         ("ecr:BatchGetImage",),
-        ApiEvent("BatchGetImage", trail.image),
+        ApiEvent("BatchGetImage", recorded_request.image),
         read_only=True,
     ),
     Operation(
@@ -82,7 +81,7 @@ _TABLE: Final = (
         "HEAD",
         manifests.get,
         ("ecr:BatchGetImage",),
-        ApiEvent("BatchGetImage", trail.image),
+        ApiEvent("BatchGetImage", recorded_request.image),
         read_only=True,
     ),
     Operation(
@@ -90,7 +89,7 @@ _TABLE: Final = (
         "PUT",
         manifests.put,
         ("ecr:PutImage",),
-        ApiEvent("PutImage", trail.image_id),
+        ApiEvent("PutImage", recorded_request.image_id),
         body_limit=_manifest,
     ),
     Operation(
@@ -98,14 +97,14 @@ _TABLE: Final = (
         "DELETE",
         manifests.delete,
         ("ecr:BatchDeleteImage",),
-        ApiEvent("BatchDeleteImage", trail.image),
+        ApiEvent("BatchDeleteImage", recorded_request.image),
     ),
     Operation(
         BLOBS,
         "GET",
         blobs.get,
         ("ecr:GetDownloadUrlForLayer",),
-        ApiEvent("GetDownloadUrlForLayer", trail.layer),
+        ApiEvent("GetDownloadUrlForLayer", recorded_request.layer),
         read_only=True,
     ),
     Operation(
@@ -113,24 +112,44 @@ _TABLE: Final = (
         "HEAD",
         blobs.head,
         ("ecr:BatchCheckLayerAvailability",),
-        ApiEvent("BatchCheckLayerAvailability", trail.layers),
+        ApiEvent("BatchCheckLayerAvailability", recorded_request.layers),
         read_only=True,
     ),
-    Operation(BLOBS, "DELETE", blobs.delete, ("ecr:BatchDeleteImage",), ApiEvent("BatchDeleteImage", trail.layers)),
-    Operation(UPLOADS, "POST", uploads.begin, _begin, _begin_event, body_limit=_layer),
-    Operation(UPLOADS, "PATCH", uploads.append, (_PART,), ApiEvent("UploadLayerPart", trail.upload), body_limit=_layer),
     Operation(
-        UPLOADS, "PUT", uploads.finish, _finish, ApiEvent("CompleteLayerUpload", trail.upload), body_limit=_layer
+        BLOBS, "DELETE", blobs.delete, ("ecr:BatchDeleteImage",), ApiEvent("BatchDeleteImage", recorded_request.layers)
     ),
-    Operation(UPLOADS, "GET", uploads.status, (_PART,), ApiEvent("UploadLayerPart", trail.upload), read_only=True),
-    Operation(UPLOADS, "DELETE", uploads.cancel, (_COMPLETE,), ApiEvent("CompleteLayerUpload", trail.upload)),
-    Operation(TAGS, "GET", tags.get, ("ecr:ListImages",), ApiEvent("ListImages", trail.nothing), read_only=True),
+    Operation(UPLOADS, "POST", uploads.begin, _begin, _begin_event, body_limit=_layer),
+    Operation(
+        UPLOADS,
+        "PATCH",
+        uploads.append,
+        (_PART,),
+        ApiEvent("UploadLayerPart", recorded_request.upload),
+        body_limit=_layer,
+    ),
+    Operation(
+        UPLOADS,
+        "PUT",
+        uploads.finish,
+        _finish,
+        ApiEvent("CompleteLayerUpload", recorded_request.upload),
+        body_limit=_layer,
+    ),
+    Operation(
+        UPLOADS, "GET", uploads.status, (_PART,), ApiEvent("UploadLayerPart", recorded_request.upload), read_only=True
+    ),
+    Operation(
+        UPLOADS, "DELETE", uploads.cancel, (_COMPLETE,), ApiEvent("CompleteLayerUpload", recorded_request.upload)
+    ),
+    Operation(
+        TAGS, "GET", tags.get, ("ecr:ListImages",), ApiEvent("ListImages", recorded_request.nothing), read_only=True
+    ),
     Operation(
         REFERRERS,
         "GET",
         referrers.get,
         ("ecr:BatchGetImage",),
-        ApiEvent("ListImageReferrers", trail.subject),
+        ApiEvent("ListImageReferrers", recorded_request.subject),
         read_only=True,
     ),
 )

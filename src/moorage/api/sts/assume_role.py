@@ -5,8 +5,7 @@ from typing import Final
 
 from moorage.access.authorize import Resource
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.sts import fields
-from moorage.api.sts import role_assumption as taking_on
+from moorage.api.sts import fields, role_assumption
 from moorage.api.sts.role_assumption import Asked
 from moorage.api.sts.service import STS, StsCall, the_role
 from moorage.errors import AccessDenied, QueryError
@@ -58,7 +57,7 @@ async def _role(call: StsCall, request: Parameters) -> Sequence[Resource]:
 
 
 async def _conditions(call: StsCall, request: Parameters) -> dict[str, str | tuple[str, ...]]:
-    found = await taking_on.conditions(call, request, _asked(call, request))
+    found = await role_assumption.conditions(call, request, _asked(call, request))
     external_id = fields.external_id(request)
     if external_id is not None:
         found["sts:externalid"] = external_id
@@ -68,8 +67,8 @@ async def _conditions(call: StsCall, request: Parameters) -> dict[str, str | tup
 @STS.operation("AssumeRole", action=_actions, resource=_role, conditions=_conditions)
 async def assume_role(call: StsCall, request: Parameters) -> Mapping[str, Value]:
     asked, policies = _asked(call, request), fields.session_policies(request, fields.ANY_POLICY)
-    role = await taking_on.trusting(call, request)
-    seconds = taking_on.duration(request, role)
+    role = await role_assumption.trusting(call, request)
+    seconds = role_assumption.duration(request, role)
     if asked.chained:
         if request.integer("DurationSeconds") is not None and seconds > CHAINED_SECONDS:
             raise QueryError(
@@ -77,4 +76,4 @@ async def assume_role(call: StsCall, request: Parameters) -> Mapping[str, Value]
                 "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
             )
         seconds = min(seconds, CHAINED_SECONDS)
-    return await taking_on.session(call, request, role, seconds, asked, policies)
+    return await role_assumption.session(call, request, role, seconds, asked, policies)

@@ -5,8 +5,7 @@ from typing import Final
 
 from moorage.api.authorization import AUTHENTICATED
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.sts import fields
-from moorage.api.sts import session_response as made
+from moorage.api.sts import fields, session_response
 from moorage.api.sts.service import STS, StsCall, no_resource
 from moorage.errors import AccessDenied, QueryError
 
@@ -35,7 +34,7 @@ async def get_session_token(call: StsCall, request: Parameters) -> Mapping[str, 
         seconds = min(seconds, _ROOT_MOST)
     user_id = caller.principal.id if caller.principal.kind == "user" else None
     session = await call.services.identity.sessions.create(call.account, user_id, seconds)
-    return {"Credentials": made.credentials(session)}
+    return {"Credentials": session_response.credentials(session)}
 
 
 @STS.operation("GetAccessKeyInfo", action="sts:GetAccessKeyInfo", resource=no_resource)

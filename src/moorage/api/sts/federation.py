@@ -6,8 +6,7 @@ from typing import Final
 from moorage.access.authorize import NamedResource, Resource
 from moorage.access.operations import Conditions, tag_conditions
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.sts import fields
-from moorage.api.sts import session_response as made
+from moorage.api.sts import fields, session_response
 from moorage.api.sts.service import STS, StsCall
 from moorage.errors import AccessDenied
 from moorage.identity import arns
@@ -44,14 +43,14 @@ async def get_federation_token(call: StsCall, request: Parameters) -> Mapping[st
         kind="federated",
         name=name,
         policy=policies.text,
-        policy_ids=await made.policy_ids(call, call.account, policies),
+        policy_ids=await session_response.policy_ids(call, call.account, policies),
         tags=tags,
     )
     return {
-        "Credentials": made.credentials(session),
+        "Credentials": session_response.credentials(session),
         "FederatedUser": {
             "FederatedUserId": f"{call.account}:{name}",
             "Arn": arns.federated_user_arn(call.account, name),
         },
-        "PackedPolicySize": made.packed_size(policies, tags),
+        "PackedPolicySize": session_response.packed_size(policies, tags),
     }

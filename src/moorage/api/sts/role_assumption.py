@@ -5,8 +5,7 @@ from typing import Final, NamedTuple
 
 from moorage.access.operations import tag_conditions
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.sts import fields
-from moorage.api.sts import session_response as made
+from moorage.api.sts import fields, session_response
 from moorage.api.sts.service import StsCall
 from moorage.errors import AccessDenied, QueryError
 from moorage.identity.principals.entity import Role
@@ -88,7 +87,7 @@ async def session(
         kind="role",
         name=name,
         policy=policies.text,
-        policy_ids=await made.policy_ids(call, role.account, policies),
+        policy_ids=await session_response.policy_ids(call, role.account, policies),
         tags=asked.tags,
         transitive_keys=asked.transitive_keys,
         source_identity=asked.source_identity,
@@ -97,8 +96,8 @@ async def session(
         context=asked.context,
     )
     return {
-        "Credentials": made.credentials(new),
-        "AssumedRoleUser": made.role_user(role, name),
-        "PackedPolicySize": made.packed_size(policies, asked.tags),
+        "Credentials": session_response.credentials(new),
+        "AssumedRoleUser": session_response.role_user(role, name),
+        "PackedPolicySize": session_response.packed_size(policies, asked.tags),
         "SourceIdentity": asked.source_identity,
     }

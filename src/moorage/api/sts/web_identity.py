@@ -13,8 +13,7 @@ from moorage import policy
 from moorage.access import context
 from moorage.access.caller import Caller
 from moorage.api.aws.query import Parameters, Value
-from moorage.api.sts import fields
-from moorage.api.sts import role_assumption as taking_on
+from moorage.api.sts import fields, role_assumption
 from moorage.api.sts.role_assumption import Asked
 from moorage.api.sts.service import STS, StsCall, StsServices, the_role
 from moorage.errors import QueryError
@@ -75,7 +74,7 @@ def _actions(call: StsCall, request: Parameters) -> Sequence[str]:
 
 
 async def _conditions(call: StsCall, request: Parameters) -> dict[str, str | tuple[str, ...]]:
-    return await taking_on.conditions(call, request, _asked(call))
+    return await role_assumption.conditions(call, request, _asked(call))
 
 
 @STS.operation(
@@ -83,9 +82,9 @@ async def _conditions(call: StsCall, request: Parameters) -> dict[str, str | tup
 )
 async def assume_role_with_web_identity(call: StsCall, request: Parameters) -> Mapping[str, Value]:
     identity, policies = _identity(call), fields.session_policies(request)
-    role = await taking_on.trusting(call, request)
-    seconds = taking_on.duration(request, role)
-    answer = await taking_on.session(call, request, role, seconds, _asked(call), policies)
+    role = await role_assumption.trusting(call, request)
+    seconds = role_assumption.duration(request, role)
+    answer = await role_assumption.session(call, request, role, seconds, _asked(call), policies)
     return answer | {
         "SubjectFromWebIdentityToken": identity.subject,
         "Provider": identity.issuer.issuer,

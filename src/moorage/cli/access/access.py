@@ -26,7 +26,7 @@ from moorage.analysis.matrix_principals import (
     user,
 )
 from moorage.cli import options
-from moorage.cli.access import html_page as access_page
+from moorage.cli.access import html_page
 from moorage.cli.access import on_host as access_on_host
 from moorage.cli.audit import times
 from moorage.cli.client.calls import connect, pages
@@ -118,7 +118,7 @@ def access(
         answer = _whole(found)
     title = f"Access of {principal}" if principal is not None else f"Access to {repository or proposed}"
     if html is not None:
-        html.write_text(access_page.page(title, answer, by_principal=principal is not None))
+        html.write_text(html_page.page(title, answer, by_principal=principal is not None))
     if as_json:
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     elif html is None:
@@ -267,5 +267,5 @@ def _show_widened(console: Console, widened: list[dict[str, Any]]) -> None:
         console.print("[green]Nobody may do more than before[/]")
         return
     console.print(f"[bold red]{len({each['who'] for each in widened})} may do more than before[/]")
-    for who, change, actions in access_page.grouped(widened):
+    for who, change, actions in html_page.grouped(widened):
         console.print(Text(f"  {who}: {change}\n    {', '.join(actions)}"), soft_wrap=True)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from moorage.cli import options
-from moorage.cli.access import decision_tree as explained
+from moorage.cli.access import decision_tree
 from moorage.cli.client.calls import call, connect
 
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -54,7 +54,7 @@ def why(
     elif policy is not None:
         _print_policy(told, policy)
     else:
-        explained.show(Console(soft_wrap=False), told)
+        decision_tree.show(Console(soft_wrap=False), told)
 
 
 def _print_policy(told: dict[str, Any], number: int) -> None:

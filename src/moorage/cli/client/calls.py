@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from moorage.cli.client import local_server as local
+from moorage.cli.client import local_server
 from moorage.login.endpoint import Endpoint
 from moorage.login.errors import EndpointError
 from moorage.login.hosts import endpoint_of_environment
@@ -46,11 +46,11 @@ def connect(*, data: Path | None = None, port: int | None = None, profile: str |
     """
     settings = Settings.from_environment(data=data, port=port)
     found = find_key(os.environ, settings.data, profile=profile)
-    served = local.served(settings, port)
+    served = local_server.served(settings, port)
     url = served.url
     if port is None:
         url = endpoint_of_environment(os.environ) or found.endpoint or served.url
-    client = Client(url.rstrip("/"), local.region(settings, found), local.ca_for(url, served), found)
+    client = Client(url.rstrip("/"), local_server.region(settings, found), local_server.ca_for(url, served), found)
     return client._replace(found=assume(found, client.endpoint()))
 
 

@@ -9,8 +9,7 @@ import typer
 from rich.console import Console
 
 from moorage.cli import options
-from moorage.cli.client import local_server as local
-from moorage.cli.client import login
+from moorage.cli.client import local_server, login
 from moorage.cli.server.banner import as_called
 from moorage.cli.server.initialized import Home
 from moorage.doctor.checks import Named, examine
@@ -40,7 +39,7 @@ def doctor(
     The exit status is 1 when something stands in the way of a push or pull.
     """
     settings = Settings.from_environment(port=port, data=data)
-    here = local.served(settings, port)
+    here = local_server.served(settings, port)
     trust = str(ca) if ca is not None else None
     api = endpoint_url or (here.url if host is None and port is not None else None)
     known = trust or os.environ.get("AWS_CA_BUNDLE") or here.ca
@@ -51,7 +50,7 @@ def doctor(
         environment=os.environ,
         data=settings.data,
         region=region or region_of(place.hosts[0]) or (home.region if home else region_of_environment(os.environ)),
-        ca=trust or local.ca_for(place.endpoint, here),
+        ca=trust or local_server.ca_for(place.endpoint, here),
         profile=profile,
         account=account,
         repository=repository,

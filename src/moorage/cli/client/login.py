@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from moorage.cli import options
-from moorage.cli.client import local_server as local
+from moorage.cli.client import local_server
 from moorage.cli.server.banner import as_called, command
 from moorage.login import tools
 from moorage.login.docker_config import DockerConfig, config_file
@@ -70,7 +70,7 @@ def login(
     default profile, whichever is first; moorage dev needs none.
     """
     settings = Settings.from_environment(port=port, data=data)
-    here = local.served(settings, port)
+    here = local_server.served(settings, port)
     try:
         wanted = tools.chosen(tool or [], os.environ)
     except ValueError as error:
@@ -81,8 +81,8 @@ def login(
         api = here.url if port is not None else endpoint_of_environment(os.environ) or found.endpoint
     trust = str(ca) if ca is not None else os.environ.get("AWS_CA_BUNDLE")
     place = find_place(host, os.environ, here.url, endpoint=api, ca=trust or here.ca)
-    trust = trust or local.ca_for(place.endpoint, here)
-    in_region = region or region_of(place.hosts[0]) or local.region(settings, found)
+    trust = trust or local_server.ca_for(place.endpoint, here)
+    in_region = region or region_of(place.hosts[0]) or local_server.region(settings, found)
     endpoint = Endpoint(place.endpoint, in_region, trust)
     reference = found.reference
     found, password = _password(endpoint, found, place)

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from moorage import __version__, policy
-from moorage.cli.policy import lint_text as policy_lint_text
+from moorage.cli.policy import lint_text
 from moorage.cli.policy.files import STDIN, read_policy
 from moorage.policy import lint as linting
 
@@ -103,9 +103,9 @@ def _fixed(one: Linted, account: str | None, *, write: bool, proposals: bool) ->
 
     made: list[linting.Finding] = []
     text = linting.fixed(one.text, find, proposals=proposals, made=made)
-    policy_lint_text.print_fixes(one.name, made, written=write)
+    lint_text.print_fixes(one.name, made, written=write)
     if not write:
-        policy_lint_text.print_diff(one.name, one.text, text)
+        lint_text.print_diff(one.name, one.text, text)
         return one
     if one.name == STDIN:
         sys.stdout.write(text)
@@ -124,7 +124,7 @@ def _fails(report: linting.Report, fail_on: FailOn) -> bool:
 def _write_text(linted: list[Linted], to_stderr: bool) -> None:
     console = Console(stderr=to_stderr, highlight=False)
     for one in linted:
-        policy_lint_text.print_report(console, one.name, one.text, one.kind.value, one.guessed, one.report)
+        lint_text.print_report(console, one.name, one.text, one.kind.value, one.guessed, one.report)
 
 
 def _write_json(linted: list[Linted], to_stderr: bool) -> None:
@@ -142,7 +142,7 @@ def _write_sarif(linted: list[Linted], to_stderr: bool) -> None:
 def _write_github(linted: list[Linted], to_stderr: bool) -> None:
     for one in linted:
         for finding in one.report.findings:
-            typer.echo(policy_lint_text.annotation(one.name, finding), err=to_stderr)
+            typer.echo(lint_text.annotation(one.name, finding), err=to_stderr)
 
 
 _WRITERS: dict[Format, Callable[[list[Linted], bool], None]] = {

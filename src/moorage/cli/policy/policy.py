@@ -2,11 +2,9 @@
 
 import typer
 
-from moorage.cli.policy import generate as policy_generate
-from moorage.cli.policy import lint as policy_lint
-from moorage.cli.policy import try_policy as policy_try
+from moorage.cli.policy import generate, lint, try_policy
 
 app = typer.Typer(help="Lint policies, and find out what they would change.", no_args_is_help=True)
-app.command("lint")(policy_lint.lint)
-app.command("try")(policy_try.try_)
-app.command("generate")(policy_generate.generate)
+app.command("lint")(lint.lint)
+app.command("try")(try_policy.try_)
+app.command("generate")(generate.generate)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from moorage.cli import options
-from moorage.cli.client import local_server as local
+from moorage.cli.client import local_server
 from moorage.cli.server import banner
 from moorage.cli.server.initialized import Home
 from moorage.server import CannotServeError, run
@@ -60,5 +60,5 @@ def dev(
 
 
 def _started(settings: Settings) -> None:
-    local.remember(settings)
+    local_server.remember(settings)
     banner.show(settings)

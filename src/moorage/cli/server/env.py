@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from moorage.cli import options
-from moorage.cli.client import local_server as local
+from moorage.cli.client import local_server
 from moorage.login.keys import OPEN, account_key, local_key, open_key
 from moorage.names import InvalidNameError, account_id
 from moorage.settings import Settings
@@ -30,8 +30,8 @@ def env(
             found = account_key(settings.data, account_id(account))
         except InvalidNameError as error:
             raise typer.BadParameter(str(error), param_hint="--account") from error
-    in_region = region or local.home_region(settings)
-    server = local.served(settings, port)
+    in_region = region or local_server.home_region(settings)
+    server = local_server.served(settings, port)
     variables = {
         "AWS_ENDPOINT_URL": server.url,
         "AWS_ACCESS_KEY_ID": found.key.id,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from moorage.cli import options
-from moorage.cli.client import local_server as local
+from moorage.cli.client import local_server
 from moorage.cli.server import banner
 from moorage.cli.server.initialized import Home
 from moorage.server import CannotServeError, run
@@ -57,5 +57,5 @@ def serve(
 def _started(home: Home, settings: Settings) -> None:
     if home.database_url != settings.database_url:
         dataclasses.replace(home, database_url=settings.database_url).write(settings.data)
-    local.remember(settings)
+    local_server.remember(settings)
     banner.show(settings)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
-from moorage.identity import errors as faults
+from moorage.identity import errors
 from moorage.identity.principals.entity import GROUP, ROLE, USER
 from moorage.identity.principals.lookup import record
 from moorage.names import AccountId
@@ -78,7 +78,7 @@ class Accounts:
 
         def work(conn: Connection) -> None:
             if accounts.has_alias(conn, alias) not in {None, account}:
-                raise faults.already_exists(f"The account alias {alias} already exists.")
+                raise errors.already_exists(f"The account alias {alias} already exists.")
             accounts.ensure(conn, account, "", at)
             accounts.set_alias(conn, account, alias)
             record(conn, account, "AccountAliasCreated", at, by, alias=alias)
@@ -91,7 +91,7 @@ class Accounts:
 
         def work(conn: Connection) -> None:
             if accounts.alias(conn, account) != alias:
-                raise faults.no_such(f"The account alias {alias} cannot be found.")
+                raise errors.no_such(f"The account alias {alias} cannot be found.")
             accounts.set_alias(conn, account, None)
             record(conn, account, "AccountAliasDeleted", at, by, alias=alias)
 

@@ -18,7 +18,7 @@ from moorage.clock import Clock
 from moorage.names import AccountId
 from moorage.store.metadata import epoch
 from moorage.store.metadata.identity import organizations as rows
-from moorage.store.metadata.policies import repository_policies as policies
+from moorage.store.metadata.policies import repository_policies
 
 FULL_ACCESS: Final = "FullAWSAccess"
 """The SCP that is attached wherever none is named."""
@@ -141,7 +141,7 @@ class Organizations:
         """Put the document in force (None: there is no organisation any more); `texts` are those of its policies."""
 
         def work(conn: Connection) -> None:
-            hashes = [policies.keep(conn, text) for text in (FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, *texts)]
+            hashes = [repository_policies.keep(conn, text) for text in (FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, *texts)]
             rows.add(conn, document, hashes, self._clock.now(), by)
             epoch.advance(conn)
 

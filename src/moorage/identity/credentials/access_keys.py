@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
-from moorage.identity import errors as faults
-from moorage.identity.principals import lookup as finding
+from moorage.identity import errors
+from moorage.identity.principals import lookup
 from moorage.identity.principals.entity import USER
 from moorage.identity.principals.unique_ids import ACCESS_KEY, SESSION, new_key_id, new_secret, secret_purpose
 from moorage.names import AccountId
@@ -54,7 +54,7 @@ class AccessKeys:
         def work(conn: Connection) -> str | None:
             user_id, name = _owner(conn, account, user_name)
             if len(access_keys.of_owner(conn, account, user_id)) >= KEYS_PER_USER:
-                raise faults.limit_exceeded("AccessKeysPerUser", KEYS_PER_USER)
+                raise errors.limit_exceeded("AccessKeysPerUser", KEYS_PER_USER)
             accounts.ensure(conn, account, "", at)
             access_keys.add(conn, key_id, account, user_id, sealed, at)
             epoch.advance(conn)
@@ -75,7 +75,7 @@ class AccessKeys:
             if access_keys.is_known(conn, key_id):
                 return False
             if len(access_keys.of_owner(conn, account, None)) >= KEYS_PER_USER:
-                raise faults.limit_exceeded("AccessKeysPerUser", KEYS_PER_USER)
+                raise errors.limit_exceeded("AccessKeysPerUser", KEYS_PER_USER)
             accounts.ensure(conn, account, name, at)
             access_keys.add(conn, key_id, account, None, sealed, at)
             epoch.advance(conn)
@@ -100,7 +100,7 @@ class AccessKeys:
         def work(conn: Connection) -> None:
             user_id, _ = _owner(conn, account, user_name)
             if not access_keys.set_active(conn, account, user_id, key_id, active):
-                raise faults.no_key(key_id)
+                raise errors.no_key(key_id)
             epoch.advance(conn)
 
         await self._db.transaction(work)
@@ -132,7 +132,7 @@ class AccessKeys:
         def work(conn: Connection) -> None:
             user_id, _ = _owner(conn, account, user_name)
             if not access_keys.remove(conn, account, user_id, key_id, at):
-                raise faults.no_key(key_id)
+                raise errors.no_key(key_id)
             epoch.advance(conn)
 
         await self._db.transaction(work)
@@ -142,5 +142,5 @@ def _owner(conn: Connection, account: AccountId, user_name: str | None) -> tuple
     """Id and name of the user, None twice for the root."""
     if user_name is None:
         return None, None
-    row = finding.named(conn, USER, account, user_name)
+    row = lookup.named(conn, USER, account, user_name)
     return row.id, row.name

@@ -23,7 +23,7 @@ from moorage.identity.principals.unique_ids import PULL_TOKEN, new_key_id
 from moorage.names import AccountId
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.identity import access_keys, accounts, identities, pull_tokens
-from moorage.store.metadata.policies import repository_policies as policies
+from moorage.store.metadata.policies import repository_policies
 
 SHORTEST: Final = 60.0
 LONGEST: Final = 10 * 366 * 86_400.0
@@ -146,7 +146,9 @@ class PullTokens:
             asked = {"repositories": json.dumps(list(repositories)), "actions": json.dumps(list(actions))}
             times = {"created_at": at, "expires_at": expires_at, "created_by": by}
             called = {"name": name, "name_folded": identities.folded(name), "secret_hash": _hash(secret)}
-            pull_tokens.add(conn, {**row, **called, **asked, **times, "policy_hash": policies.keep(conn, scope)})
+            pull_tokens.add(
+                conn, {**row, **called, **asked, **times, "policy_hash": repository_policies.keep(conn, scope)}
+            )
             pull_tokens.forget(conn, pull_tokens.surplus(conn, account, at, ENDED_PER_ACCOUNT, _FORGOTTEN_AT_ONCE))
             record(conn, account, "PullTokenCreated", at, by, token=name, tokenId=token_id)
             return _owner_arn(account, user)

@@ -9,14 +9,14 @@ from sqlalchemy import Connection
 
 from moorage.clock import Clock
 from moorage.errors import Throttling
-from moorage.identity import errors as faults
+from moorage.identity import errors
 from moorage.identity.principals.unique_ids import SESSION, new_key_id, new_secret, new_token, secret_purpose
 from moorage.names import AccountId
 from moorage.sealing import Sealer
 from moorage.store.metadata import epoch
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.identity import accounts, credentials, identities
-from moorage.store.metadata.policies import repository_policies as policies
+from moorage.store.metadata.policies import repository_policies
 from moorage.store.metadata.repositories import usage
 
 SessionKind = Literal["session", "role", "federated"]
@@ -94,13 +94,13 @@ class Sessions:
 
         def work(conn: Connection) -> None:
             if identity_id is not None and not identities.exists(conn, identity_id):
-                raise faults.no_such(f"{identity_id} cannot be found.")  # deleted since it was looked up
+                raise errors.no_such(f"{identity_id} cannot be found.")  # deleted since it was looked up
             accounts.ensure(conn, account, "", at)
             if not usage.take(conn, usage.sessions_of_identity(account, identity_id), 1, PER_IDENTITY):
                 raise Throttling
             if not usage.take(conn, usage.sessions_of_account(account), 1, PER_ACCOUNT):
                 raise Throttling
-            policy_hash = None if policy is None else policies.keep(conn, policy)
+            policy_hash = None if policy is None else repository_policies.keep(conn, policy)
             credentials.add_session(conn, {**row, "policy_hash": policy_hash})
             epoch.advance(conn)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
-from moorage.identity import errors as faults
+from moorage.identity import errors
 from moorage.identity.policies import aws_managed, managed_policies
 from moorage.identity.policies.managed_policies import ManagedPolicy
 from moorage.identity.principals.entity import ROLE, Entity, Kind, entity_of
@@ -34,7 +34,7 @@ class Attachments:
             if not identity_policies.attach(conn, row.id, policy.id):
                 return
             if len(identity_policies.attached(conn, row.id)) > kind.attached:
-                raise faults.limit_exceeded(f"PoliciesPer{kind.title}", kind.attached)
+                raise errors.limit_exceeded(f"PoliciesPer{kind.title}", kind.attached)
             identities.remember(conn, account, row.id, "attached", policy.name, policy.id, at, by)
             record(conn, account, f"{kind.title}PolicyAttached", at, by, identity_id=row.id, arn=policy.arn)
 
@@ -48,7 +48,7 @@ class Attachments:
             row = modifiable(conn, account, name) if kind is ROLE else named(conn, kind, account, name)
             policy = managed_policies.find(conn, account, arn)
             if policy is None or not identity_policies.detach(conn, row.id, policy.id):
-                raise faults.no_managed_policy(arn)
+                raise errors.no_managed_policy(arn)
             identities.remember(conn, account, row.id, "attached", policy.name, None, at, by)
             record(conn, account, f"{kind.title}PolicyDetached", at, by, identity_id=row.id, arn=policy.arn)
 
@@ -85,7 +85,7 @@ class Attachments:
         def work(conn: Connection) -> list[Entity]:
             policy = managed_policies.find(conn, account, arn)
             if policy is None:
-                raise faults.no_managed_policy(arn)
+                raise errors.no_managed_policy(arn)
             rows = identity_policies.entities_of(
                 conn,
                 account,
@@ -121,7 +121,7 @@ class Attachments:
         def work(conn: Connection) -> None:
             row = modifiable(conn, account, name) if kind is ROLE else named(conn, kind, account, name)
             if row.boundary_id is None:
-                raise faults.no_such(f"{kind.title} {row.name} has no permissions boundary.")
+                raise errors.no_such(f"{kind.title} {row.name} has no permissions boundary.")
             identities.change(conn, row.id, boundary_id=None)
             identities.remember(conn, account, row.id, "boundary", "", None, at, by)
             record(conn, account, f"{kind.title}BoundaryRemoved", at, by, identity_id=row.id)
@@ -137,7 +137,7 @@ def position_of(entity: Entity) -> str:
 def _attachable(conn: Connection, account: AccountId, arn: str) -> ManagedPolicy:
     policy = managed_policies.find(conn, account, arn)
     if policy is None:
-        raise faults.not_attachable(arn)
+        raise errors.not_attachable(arn)
     if policy.is_aws:
         # So that a decision's record can be read from the database alone.
         documents.keep(conn, aws_managed.BY_ID[policy.id].default.text)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from moorage.clock import Clock
 from moorage.errors import QueryError
-from moorage.identity import errors as faults
+from moorage.identity import errors
 from moorage.identity.principals.entity import Kind
 from moorage.identity.principals.lookup import named, record
 from moorage.identity.principals.roles import modifiable
@@ -45,11 +45,11 @@ class InlinePolicies:
             row = _changeable(conn, kind, account, name)
             texts = {**identity_policies.inline_texts(conn, row.id), policy_name: text}
             if sum(len(_SPACE.sub("", each)) for each in texts.values()) > kind.inline_characters:
-                raise faults.over_limit(
+                raise errors.over_limit(
                     f"Maximum policy size of {kind.inline_characters} bytes exceeded for {kind.name} {row.name}"
                 )
             if sum(map(len, texts.values())) > CHARACTERS:
-                raise faults.over_limit(
+                raise errors.over_limit(
                     f"The policies of {kind.name} {row.name} have more than {CHARACTERS} characters together, "
                     "white space included"
                 )
@@ -101,4 +101,4 @@ def _changeable(conn: Connection, kind: Kind, account: AccountId, name: str) -> 
 
 
 def _no_policy(kind: Kind, policy_name: str) -> QueryError:
-    return faults.no_such(f"The {kind.name} policy with name {policy_name} cannot be found.")
+    return errors.no_such(f"The {kind.name} policy with name {policy_name} cannot be found.")

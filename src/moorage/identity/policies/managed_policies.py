@@ -9,8 +9,7 @@ from sqlalchemy import Connection, Row
 from moorage import pages
 from moorage.clock import Clock
 from moorage.errors import QueryError
-from moorage.identity import arns
-from moorage.identity import errors as faults
+from moorage.identity import arns, errors
 from moorage.identity.arns import policy_arn
 from moorage.identity.policies import aws_managed
 from moorage.identity.policies.aws_managed import AwsManaged
@@ -89,9 +88,9 @@ class ManagedPolicies:
 
         def work(conn: Connection) -> ManagedPolicy:
             if rows.named(conn, account, name) is not None:
-                raise faults.already_exists(f"A policy called {name} already exists. Duplicate names are not allowed.")
+                raise errors.already_exists(f"A policy called {name} already exists. Duplicate names are not allowed.")
             if rows.count(conn, account) >= PER_ACCOUNT:
-                raise faults.limit_exceeded("PoliciesPerAccount", PER_ACCOUNT)
+                raise errors.limit_exceeded("PoliciesPerAccount", PER_ACCOUNT)
             accounts.ensure(conn, account, "", at)
             digest = rows.add(conn, policy_id, account, name, path, description, text, at)
             identities.set_tags(conn, policy_id, tags)
@@ -115,7 +114,7 @@ class ManagedPolicies:
         """As `find`, or NoSuchEntity."""
         policy = await self.find(account, arn)
         if policy is None:
-            raise faults.no_managed_policy(arn)
+            raise errors.no_managed_policy(arn)
         return policy
 
     async def page(
@@ -174,9 +173,9 @@ class ManagedPolicies:
             policy = own_named(conn, account, arn)
             attached, bounding = identity_policies.uses(conn, account)
             if policy.id in attached or policy.id in bounding:
-                raise faults.delete_conflict("Cannot delete a policy attached to entities.")
+                raise errors.delete_conflict("Cannot delete a policy attached to entities.")
             if len(rows.versions(conn, policy.id)) > 1:
-                raise faults.delete_conflict(
+                raise errors.delete_conflict(
                     "This policy has more than one version. Before you delete a policy, you must delete the policy's "
                     "versions. The default version is deleted with the policy."
                 )
@@ -192,7 +191,7 @@ class ManagedPolicies:
         def work(conn: Connection) -> list[PolicyVersion]:
             policy = find(conn, account, arn)
             if policy is None:
-                raise faults.no_managed_policy(arn)
+                raise errors.no_managed_policy(arn)
             return versions(conn, policy)
 
         return await self._db.read(work)
@@ -214,7 +213,7 @@ class ManagedPolicies:
         def work(conn: Connection) -> PolicyVersion:
             policy = own_named(conn, account, arn)
             if len(rows.versions(conn, policy.id)) >= VERSIONS:
-                raise faults.over_limit(
+                raise errors.over_limit(
                     f"A managed policy can have up to {VERSIONS} versions. Before you create a new version, you must "
                     "delete an existing version."
                 )
@@ -252,7 +251,7 @@ class ManagedPolicies:
             if number not in {each.version for each in rows.versions(conn, policy.id)}:
                 raise _no_version(arn, number)
             if number == policy.default_version:
-                raise faults.delete_conflict("Cannot delete the default version of a policy.")
+                raise errors.delete_conflict("Cannot delete the default version of a policy.")
             rows.remove_version(conn, policy.id, number)
             _record(conn, account, policy, "PolicyVersionDeleted", at, by)
 
@@ -299,7 +298,7 @@ def own_named(conn: Connection, account: AccountId, arn: str) -> ManagedPolicy:
         raise QueryError("AccessDenied", f"Policy {arn} is managed by AWS and cannot be changed.", 403)
     policy = find(conn, account, arn)
     if policy is None:
-        raise faults.no_managed_policy(arn)
+        raise errors.no_managed_policy(arn)
     return policy
 
 
@@ -307,7 +306,7 @@ def boundary(conn: Connection, account: AccountId, arn: str) -> str:
     """The unique id of the policy that is to be a permissions boundary, or NoSuchEntity."""
     policy = find(conn, account, arn)
     if policy is None:
-        raise faults.not_attachable(arn)
+        raise errors.not_attachable(arn)
     return policy.id
 
 
@@ -359,11 +358,11 @@ def versions(conn: Connection, policy: ManagedPolicy) -> list[PolicyVersion]:
 
 def _check_length(text: str) -> None:
     if len(_SPACE.sub("", text)) > CHARACTERS:
-        raise faults.limit_exceeded("PolicySize", CHARACTERS)
+        raise errors.limit_exceeded("PolicySize", CHARACTERS)
 
 
 def _no_version(arn: str, number: int) -> QueryError:
-    return faults.no_such(f"Policy {arn} version v{number} does not exist or is not attachable.")
+    return errors.no_such(f"Policy {arn} version v{number} does not exist or is not attachable.")
 
 
 def _record(conn: Connection, account: AccountId, policy: ManagedPolicy, event: str, at: float, by: str) -> None:

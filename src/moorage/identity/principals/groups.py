@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
-from moorage.identity import errors as faults
+from moorage.identity import errors
 from moorage.identity.principals.directory import Directory
 from moorage.identity.principals.entity import GROUP, USER, Entity, entity_of
 from moorage.identity.principals.lookup import named, record, renamed
@@ -29,9 +29,9 @@ class Groups(Directory[Entity]):
 
         def work(conn: Connection) -> None:
             if identities.named(conn, GROUP.name, account, name) is not None:
-                raise faults.already_exists(f"Group with name {name} already exists.")
+                raise errors.already_exists(f"Group with name {name} already exists.")
             if identities.count(conn, GROUP.name, account) >= GROUP.per_account:
-                raise faults.limit_exceeded("GroupsPerAccount", GROUP.per_account)
+                raise errors.limit_exceeded("GroupsPerAccount", GROUP.per_account)
             accounts.ensure(conn, account, "", group.created_at)
             identities.add(conn, GROUP.name, group.id, account, name, path, None, group.created_at)
             _record(conn, group, "GroupCreated", group.created_at, by)
@@ -78,11 +78,11 @@ class Groups(Directory[Entity]):
         def work(conn: Connection) -> None:
             row = named(conn, GROUP, account, name)
             if identities.members(conn, row.id, limit=1):
-                raise faults.delete_conflict("Cannot delete entity, must remove users from group first.")
+                raise errors.delete_conflict("Cannot delete entity, must remove users from group first.")
             if identity_policies.attached(conn, row.id):
-                raise faults.delete_conflict("Cannot delete entity, must detach all policies first.")
+                raise errors.delete_conflict("Cannot delete entity, must detach all policies first.")
             if identity_policies.has_inline(conn, row.id):
-                raise faults.delete_conflict("Cannot delete entity, must delete policies first.")
+                raise errors.delete_conflict("Cannot delete entity, must delete policies first.")
             identities.remove(conn, row.id)
             _record(conn, entity_of(row), "GroupDeleted", at, by)
 
@@ -96,7 +96,7 @@ class Groups(Directory[Entity]):
             group, user = named(conn, GROUP, account, name), named(conn, USER, account, user_name)
             if identities.join(conn, user.id, group.id, at):
                 if len(identities.groups_of(conn, user.id)) > GROUPS_PER_USER:
-                    raise faults.limit_exceeded("GroupsPerUser", GROUPS_PER_USER)
+                    raise errors.limit_exceeded("GroupsPerUser", GROUPS_PER_USER)
                 identities.remember(conn, account, user.id, "member", group.name, group.id, at, by)
                 record(conn, account, "UserAddedToGroup", at, by, group_id=group.id, user_id=user.id)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from moorage.identity import errors as faults
+from moorage.identity import errors
 from moorage.identity.principals.entity import Entity, Kind, entity_of
 from moorage.names import AccountId
 from moorage.store.metadata import epoch
@@ -15,7 +15,7 @@ def named(conn: Connection, kind: Kind, account: AccountId, name: str) -> Any:
     """The row of that user, group or role, whatever the case of `name`; or NoSuchEntity."""
     row = identities.named(conn, kind.name, account, name)
     if row is None:
-        raise faults.no_entity(kind.name, name)
+        raise errors.no_entity(kind.name, name)
     return row
 
 
@@ -27,7 +27,7 @@ def renamed(
     if new_name is not None:
         other = identities.named(conn, kind.name, account, new_name)
         if other is not None and other.id != row.id:
-            raise faults.already_exists(f"{kind.title} with name {new_name} already exists.")
+            raise errors.already_exists(f"{kind.title} with name {new_name} already exists.")
     changes = {"name": new_name or row.name, "path": new_path or row.path}
     identities.change(conn, row.id, **changes)
     return entity_of(named(conn, kind, account, changes["name"]))

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
-from moorage.identity import errors as faults
+from moorage.identity import errors
 from moorage.identity.policies import managed_policies
 from moorage.identity.principals.directory import Directory
 from moorage.identity.principals.entity import ROLE, Role, role_of
@@ -61,9 +61,9 @@ class Roles(Directory[Role]):
 
         def work(conn: Connection) -> Role:
             if identities.named(conn, ROLE.name, account, name) is not None:
-                raise faults.already_exists(f"Role with name {name} already exists.")
+                raise errors.already_exists(f"Role with name {name} already exists.")
             if identities.count(conn, ROLE.name, account) >= ROLE.per_account:
-                raise faults.limit_exceeded("RolesPerAccount", ROLE.per_account)
+                raise errors.limit_exceeded("RolesPerAccount", ROLE.per_account)
             boundary_id = None if boundary is None else managed_policies.boundary(conn, account, boundary)
             accounts.ensure(conn, account, "", at)
             identities.add(conn, ROLE.name, role_id, account, name, path, boundary_id, at)
@@ -125,12 +125,12 @@ class Roles(Directory[Role]):
         def work(conn: Connection) -> None:
             row = named(conn, ROLE, account, name) if service_linked else modifiable(conn, account, name)
             if service_linked and row.service is None:
-                raise faults.no_entity(ROLE.name, name)
+                raise errors.no_entity(ROLE.name, name)
             if not service_linked:
                 if identity_policies.attached(conn, row.id):
-                    raise faults.delete_conflict("Cannot delete entity, must detach all policies first.")
+                    raise errors.delete_conflict("Cannot delete entity, must detach all policies first.")
                 if identity_policies.has_inline(conn, row.id):
-                    raise faults.delete_conflict("Cannot delete entity, must delete policies first.")
+                    raise errors.delete_conflict("Cannot delete entity, must delete policies first.")
             identities.remove(conn, row.id)
             _record(conn, role_of(row), "RoleDeleted", at, by)
 
@@ -144,7 +144,7 @@ def check_path(path: str) -> None:
     it, such as `aws:PrincipalArn` not like `arn:aws:iam::*:role/aws-service-role/*`.
     """
     if path.startswith(_SERVICE_LINKED_PATH):
-        raise faults.invalid_input(
+        raise errors.invalid_input(
             f"Path prefix '{_SERVICE_LINKED_PATH}' can only be used for AWS Service linked Roles"
         )
 
@@ -153,7 +153,7 @@ def modifiable(conn: Connection, account: AccountId, name: str) -> Any:
     """The role, if its account may change it: a service-linked one is its service's."""
     row = named(conn, ROLE, account, name)
     if row.service is not None:
-        raise faults.unmodifiable(
+        raise errors.unmodifiable(
             f"Cannot perform the operation on the protected role '{row.name}' - this role is only modifiable by AWS"
         )
     return row
@@ -161,7 +161,7 @@ def modifiable(conn: Connection, account: AccountId, name: str) -> Any:
 
 def _check_length(trust: str) -> None:
     if len(_SPACE.sub("", trust)) > TRUST_CHARACTERS:
-        raise faults.limit_exceeded("ACLSizePerRole", TRUST_CHARACTERS)
+        raise errors.limit_exceeded("ACLSizePerRole", TRUST_CHARACTERS)
 
 
 def _record(conn: Connection, role: Role, event: str, at: float, by: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row
 
 from moorage.clock import Clock
-from moorage.identity import errors as faults
+from moorage.identity import errors
 from moorage.identity.policies import managed_policies
 from moorage.identity.principals.entity import KINDS
 from moorage.identity.principals.lookup import named, record
@@ -64,7 +64,7 @@ class Tags:
             owner_id = _owner(conn, kind, account, name, change=True)
             identities.set_tags(conn, owner_id, tags)
             if len(identities.tags(conn, owner_id)) > TAGS:
-                raise faults.over_limit(f"The number of tags has reached the maximum limit: {TAGS}.")
+                raise errors.over_limit(f"The number of tags has reached the maximum limit: {TAGS}.")
             record(conn, account, f"{kind.title()}Tagged", at, by, identity_id=owner_id)
 
         await self._db.transaction(work)
@@ -97,5 +97,5 @@ def _policy(conn: Connection, account: AccountId, arn: str, change: bool) -> str
         return managed_policies.own_named(conn, account, arn).id
     policy = managed_policies.find(conn, account, arn)
     if policy is None:
-        raise faults.no_managed_policy(arn)
+        raise errors.no_managed_policy(arn)
     return policy.id

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from moorage.clock import Clock
-from moorage.identity import errors as faults
+from moorage.identity import errors
 from moorage.identity.policies import managed_policies
 from moorage.identity.principals.directory import Directory
 from moorage.identity.principals.entity import USER, Entity, entity_of
@@ -43,9 +43,9 @@ class Users(Directory[Entity]):
 
         def work(conn: Connection) -> Entity:
             if identities.named(conn, USER.name, account, name) is not None:
-                raise faults.already_exists(f"User with name {name} already exists.")
+                raise errors.already_exists(f"User with name {name} already exists.")
             if identities.count(conn, USER.name, account) >= USER.per_account:
-                raise faults.limit_exceeded("UsersPerAccount", USER.per_account)
+                raise errors.limit_exceeded("UsersPerAccount", USER.per_account)
             boundary_id = None if boundary is None else managed_policies.boundary(conn, account, boundary)
             accounts.ensure(conn, account, "", at)
             identities.add(conn, USER.name, user_id, account, name, path, boundary_id, at)
@@ -83,13 +83,13 @@ class Users(Directory[Entity]):
 def _refuse_to_delete(conn: Connection, row: Row[Any]) -> None:
     """IAM deletes only what has nothing left [recall: the sentences]."""
     if identity_policies.attached(conn, row.id):
-        raise faults.delete_conflict("Cannot delete entity, must detach all policies first.")
+        raise errors.delete_conflict("Cannot delete entity, must detach all policies first.")
     if access_keys.of_owner(conn, row.account, row.id):
-        raise faults.delete_conflict("Cannot delete entity, must delete access keys first.")
+        raise errors.delete_conflict("Cannot delete entity, must delete access keys first.")
     if identity_policies.has_inline(conn, row.id):
-        raise faults.delete_conflict("Cannot delete entity, must delete policies first.")
+        raise errors.delete_conflict("Cannot delete entity, must delete policies first.")
     if identities.groups_of(conn, row.id):
-        raise faults.delete_conflict("Cannot delete entity, must remove users from group first.")
+        raise errors.delete_conflict("Cannot delete entity, must remove users from group first.")
 
 
 def _record(conn: Connection, user: Entity, event: str, at: float, by: str) -> None:

@@ -20,10 +20,10 @@ from sqlalchemy import (
     text,
 )
 
+import moorage.store.metadata.identity.tables
+import moorage.store.metadata.jobs.tables  # noqa: F401 - so that `metadata` has all tables
 from moorage.store.metadata.database.schema import BIG_ID, index_of_some
 from moorage.store.metadata.database.schema import metadata as metadata  # noqa: PLC0414 - whole once this module is
-from moorage.store.metadata.identity import tables as identity_tables  # noqa: F401 - as the next line
-from moorage.store.metadata.jobs import tables as job_tables  # noqa: F401 - so that `metadata` has all its tables
 
 _ALIVE = text("deleted_at IS NULL")
 _IN_TRASH = text("deleted_at IS NOT NULL")

@@ -1,0 +1,13 @@
+"""Events: what happened, as typed records, written in the transaction in which it happens.
+
+from moorage import events
+from moorage.events.registry import ImagePushed
+
+events.record(conn, ImagePushed(at=now, account=…, region=…, repository=…, by=…, digest=…, …))
+"""
+
+from moorage.events.event import AccountEvent, Authorization, Event, RegistryEvent, RepositoryEvent
+from moorage.events.recording import record
+from moorage.events.vocabulary import AnyEvent
+
+__all__ = ["AccountEvent", "AnyEvent", "Authorization", "Event", "RegistryEvent", "RepositoryEvent", "record"]

@@ -57,7 +57,7 @@ format: setup-dev
 shapes: setup-dev
 	@$(BIN)/python tools/generate_shapes.py
 
-# docs/settings.md
+# docs/reference/settings.md
 settings: setup-dev
 	@$(BIN)/python tools/generate_settings.py
 

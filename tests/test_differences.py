@@ -1,4 +1,4 @@
-"""docs/differences.md is true: every line of its tables names a test that is there."""
+"""docs/reference/differences.md is true: every line of its tables names a test that is there."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ _NAMED = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
 
 def rows() -> list[str]:
     """The rows of every table, without the heads."""
-    lines = (ROOT / "docs" / "differences.md").read_text().splitlines()
+    lines = (ROOT / "docs" / "reference" / "differences.md").read_text().splitlines()
     table = [line for line in lines if line.startswith("|")]
     heads = {number for number, line in enumerate(table) if set(line) <= set("|-: ")}
     return [line for number, line in enumerate(table) if number not in heads and number + 1 not in heads]

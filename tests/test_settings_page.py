@@ -1,4 +1,4 @@
-"""docs/settings.md has every setting, as `settings.py` has it."""
+"""docs/reference/settings.md has every setting, as `settings.py` has it."""
 
 import dataclasses
 import subprocess
@@ -22,7 +22,7 @@ def test_the_page_is_what_is_generated() -> None:
 
 
 def test_every_setting_has_a_row_and_a_meaning() -> None:
-    page = (ROOT / "docs" / "settings.md").read_text()
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text()
     fields = [each for each in dataclasses.fields(Settings) if each.name != "mode"]
     assert len(fields) > 40
     for each in fields:

@@ -1,4 +1,4 @@
-"""Write docs/settings.md from the settings' own metadata (`make settings`); with --check only compare.
+"""Write docs/reference/settings.md from the settings' own metadata (`make settings`); with --check only compare.
 
 Exit code 1 with --check when the page is not what would be written.
 """
@@ -16,12 +16,12 @@ import typer.main
 from moorage.cli import app
 from moorage.settings import Settings
 
-PAGE: Final = Path(__file__).parent.parent / "docs" / "settings.md"
+PAGE: Final = Path(__file__).parent.parent / "docs" / "reference" / "settings.md"
 _HEAD: Final = """\
 # Settings
 
 Every setting of `moorage serve` and `moorage dev`. For operators who look up a name, a default or a unit;
-[operating](operating.md) tells which of them matter when.
+[operating](../how-to/operating.md) tells which of them matter when.
 
 A setting is an environment variable. Some also have an option, which takes precedence. Commands that work on the data
 directory itself (`init`, `env`, `fsck`, `--on-host`) read the same variables. A value that cannot be read ends the
@@ -34,7 +34,7 @@ _UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
 def page() -> str:
-    """Return the text of docs/settings.md."""
+    """Return the text of docs/reference/settings.md."""
     kinds = typing.get_type_hints(Settings)
     options = _options()
     rows = ["| variable | default | value | option | meaning |", "|---|---|---|---|---|"]
@@ -118,9 +118,7 @@ def main() -> int:
     if "--check" in sys.argv[1:]:
         if PAGE.exists() and PAGE.read_text() == text:
             return 0
-        print(
-            "docs/settings.md does not have the settings of src/moorage/settings.py: run make settings", file=sys.stderr
-        )
+        print("docs/reference/settings.md differs from src/moorage/settings.py. Run `make settings`.", file=sys.stderr)
         return 1
     PAGE.write_text(text)
     return 0

@@ -2,7 +2,7 @@
 
 Incremental: mutmut keeps its verdicts in mutants/ and tries again only what changed; when a test changed, survivors are
 tried again too. `make mutate ARGS=--all` forgets everything first. Ends with a table and with mutants/survivors.diff,
-which docs/mutation.md explains; exit code 1 when less than 90 % were killed.
+which docs/development/mutation.md explains; exit code 1 when less than 90 % were killed.
 """
 
 import hashlib
@@ -113,7 +113,7 @@ def _summary() -> int:
         for name, verdict in _all_verdicts():
             if verdict != KILLED:
                 file.write(_diff(name))
-    print(f"\nWho survived: {SURVIVORS}; why: docs/mutation.md")
+    print(f"\nWho survived: {SURVIVORS}; why: docs/development/mutation.md")
     return 0 if _percent(total) >= GOAL else 1
 
 

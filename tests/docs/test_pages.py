@@ -11,7 +11,7 @@ from tests.clients.images import write_layout
 from tests.docs.pages import Block, Output, blocks
 from tests.docs.shell import ROOT, Shell
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_BLOCKS = [page for page in PAGES if any(each.commands and "not run" not in each.comments for each in blocks(page))]
 
 

@@ -1,4 +1,4 @@
-"""docs/condition-keys.md tells every key of the table as the table has it, its examples are good policies, and what it
+"""docs/reference/condition-keys.md has every key as the table has it, its examples are good policies, and what it
 says of a key's presence is what requests at the doors show in the audit record."""
 
 import base64
@@ -28,7 +28,7 @@ PROVIDER = f"{ARN}:oidc-provider/{ISSUER.removeprefix('https://')}"
 REPOSITORY = "keys/app"
 MOMENT = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
-_PAGE = Path(__file__).parents[2] / "docs" / "condition-keys.md"
+_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "condition-keys.md"
 _GROUP = re.compile(r"^## (.+)$", re.MULTILINE)
 _SECTION = re.compile(r"^### (\S+)\n\n(.+)\n", re.MULTILINE)
 _EXAMPLE = re.compile(r"^```json (\w+)\n(.+?)\n```$", re.MULTILINE | re.DOTALL)

@@ -1,4 +1,4 @@
-"""What docs/differences.md says of the ECR API and no other test shows."""
+"""What docs/reference/differences.md says of the ECR API and no other test shows."""
 
 from typing import Any
 

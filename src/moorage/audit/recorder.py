@@ -2,7 +2,7 @@
 
 Two queues. Writes (made or refused) are never dropped: a caller waits before its next one while the queue has no room
 for it. Everything else (reads, denied reads, requests that proved no key) is kept as far as there is room and as its
-principal has rows left for the day, and only counted beyond that. docs/audit.md says what is guaranteed.
+principal has rows left for the day, and only counted beyond that. docs/how-to/audit.md says what is guaranteed.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""docs/lint.md explains every code, and its examples are true: the first has the finding, the second has not."""
+"""docs/reference/lint.md explains every code; the first of its examples has the finding, the second has not."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 from moorage.policy import Kind, PolicyError, parse
 from moorage.policy.lint import CODES, Severity, lint
 
-_PAGE = Path(__file__).parents[3] / "docs" / "lint.md"
+_PAGE = Path(__file__).parents[3] / "docs" / "reference" / "lint.md"
 _SECTION = re.compile(r"^### ([A-Z_]+)\n\n\*\*([A-Z_]+)\*\* · (.+)\n\n(.+)\n", re.MULTILINE)
 _EXAMPLE = re.compile(r"```json ([a-z]+)\n(.+)\n(.+)\n```")
 _PATTERNS = [f"ecr:Get{'?' * number}*" for number in range(1, 302)]

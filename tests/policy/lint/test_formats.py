@@ -27,7 +27,7 @@ def test_validate_policy_counts_columns_from_zero_and_walks_the_path() -> None:
         "findingType": "ERROR",
         "issueCode": "INVALID_EFFECT",
         "findingDetails": "The effect is not valid: use Allow or Deny.",
-        "learnMoreLink": "docs/lint.md#invalid_effect",
+        "learnMoreLink": "docs/reference/lint.md#invalid_effect",
         "locations": [
             {
                 "path": [{"value": "Statement"}, {"index": 0}, {"value": "Effect"}],

@@ -11,7 +11,7 @@ async def set_repository_policy(
 ) -> shapes.SetRepositoryPolicyResponse:
     """That the repository exists is checked before its policy is read (policy-engine.md §1.3).
 
-    ECR's message says nothing of what is wrong; the findings of lint stand in a header (docs/lint.md).
+    ECR's message says nothing of what is wrong; the findings of lint stand in a header (docs/reference/lint.md).
     """
     ref = ref_of(call, request)
     services = call.services

@@ -65,7 +65,7 @@ def lint(
     form: Annotated[Format, typer.Option("--format", help="How findings are written.")] = Format.TEXT,
     fail_on: Annotated[FailOn, typer.Option(help="Mildest severity that makes the exit code 1.")] = FailOn.ERROR,
 ) -> None:
-    """Say what is wrong, dangerous or pointless in policies, where, and what to do about it. See docs/lint.md."""
+    """Report errors, security risks and redundancies in policies, and how to fix them. See docs/reference/lint.md."""
     if account is not None and policy.account_named(account) != account:
         raise typer.BadParameter("an account is 12 digits", param_hint="--account")
     if unsafe_fixes and not (fix or diff):

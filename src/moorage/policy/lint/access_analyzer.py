@@ -9,7 +9,7 @@ def as_validate_policy(finding: Finding) -> dict[str, object]:
         "findingType": finding.severity.value,
         "issueCode": finding.code,
         "findingDetails": finding.message,
-        "learnMoreLink": f"docs/lint.md#{finding.code.lower()}",
+        "learnMoreLink": f"docs/reference/lint.md#{finding.code.lower()}",
         "locations": [
             {
                 "path": [_step(part) for part in finding.pointer.split("/")[1:]],

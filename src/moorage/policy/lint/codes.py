@@ -1,4 +1,4 @@
-"""Every finding's code: how severe it is, its title, and what to do about it (policy-engine.md §6; docs/lint.md).
+"""The finding codes: severity, title and fix of each (policy-engine.md §6; docs/reference/lint.md).
 
 Codes and titles are IAM Access Analyzer's where it has the check. ERROR is kept for what Set… refuses: what AWS's
 checks call an error and yet can be set is a WARNING here.
@@ -229,4 +229,4 @@ CODES: Final = {
     for group in (_TEXT, _DOCUMENT, _STATEMENT, _PRINCIPAL, _ACTION, _RESOURCE, _CONDITION, _VARIABLE)
     for code in group
 }
-"""Every code by its name, in the order of docs/lint.md."""
+"""Every code by its name, in the order of docs/reference/lint.md."""

@@ -7,10 +7,10 @@ from typing import Final, Self
 class PolicyError(Exception):
     """The text is not a policy of the kind asked for.
 
-    `code` is the finding's of `lint` (docs/lint.md). `reason` is for people (a log, a lint page); what a client reads
-    is chosen by the door (policy-engine.md §1.3). `pointer` is the JSON pointer (RFC 6901) of the element at fault;
-    empty for the whole document. `at` is the place in the text, in characters from its start, where that is not the
-    pointer's own: a syntax error, a key that is there twice.
+    `code` is the code of the finding (docs/reference/lint.md). `reason` is for people (a log, a lint page); each API
+    has a text of its own for clients (policy-engine.md §1.3). `pointer` is the JSON pointer (RFC 6901) of the element
+    with the error; empty for the whole document. `at` is a position in the text, in characters from its start, for
+    errors that have no pointer of their own: a syntax error, a duplicate key.
     """
 
     def __init__(self, code: str, reason: str, pointer: str = "", *, at: int | None = None) -> None:

@@ -55,13 +55,13 @@ async def record(
     from moorage.access import context  # noqa: PLC0415
     from moorage.access.caller import Caller, Connection  # noqa: PLC0415
     from moorage.api.admin.recorded_call import SOURCE  # noqa: PLC0415
-    from moorage.api.aws.recorded_call import request_parameters  # noqa: PLC0415
+    from moorage.api.aws.recorded_call import own_parameters  # noqa: PLC0415
     from moorage.audit.recorder import Event, Recorder  # noqa: PLC0415
     from moorage.clock import Clock  # noqa: PLC0415
     from moorage.identity.credentials.credentials import PolicySets  # noqa: PLC0415
 
     recorder = Recorder(audit, Clock(), settings, metrics.audit_dropped)
-    parameters = request_parameters(dict(asked))
+    parameters = own_parameters(asked)
     for account in accounts:
         root = policy.root_of(account)
         recorder.note(

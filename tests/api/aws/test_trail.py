@@ -10,8 +10,10 @@ import pytest
 from moorage.api.aws import declared_members, recorded_call
 from moorage.api.aws.operation import Service
 from moorage.api.aws.query import Parameters
+from moorage.api.ecr.shapes import CreateRepositoryRequest, Tag
 from moorage.api.iam import IAM
 from moorage.api.sts import STS
+from moorage.api.tagging.shapes import TagResourcesInput, UntagResourcesInput
 from moorage.audit.text import LONGEST
 
 SENSITIVE_BESIDES = {"EncodedMessage", "ProvidedContexts", "TokenCode"}
@@ -84,3 +86,25 @@ def test_what_is_long_in_all_keeps_its_short_members() -> None:
 
 def test_texts_that_are_no_text_are_kept_as_far_as_they_can_be() -> None:
     assert kept({"a\ud800": "b\ud800\0"}) == {"a?": "b?\N{REPLACEMENT CHARACTER}"}
+
+
+def test_keys_of_a_map_keep_their_case() -> None:
+    tags = {"Team": "a", "team": "b", "TEAM": "c"}
+    assert kept(TagResourcesInput(resource_arn_list=["arn"], tags=tags)) == {"resourceARNList": ["arn"], "tags": tags}
+    assert kept(UntagResourcesInput(resource_arn_list=["arn"], tag_keys=["Team"]))["tagKeys"] == ["Team"]
+    request = CreateRepositoryRequest(repository_name="app", tags=[Tag(key="Team", value="A")])
+    assert kept(request) == {"repositoryName": "app", "tags": [{"key": "Team", "value": "A"}]}
+
+
+def test_keys_of_a_map_are_cut_and_hidden_as_members_are() -> None:
+    told = kept(TagResourcesInput(resource_arn_list=[], tags={"Password": "s", "K" * 2000: "x" * 2000}))["tags"]
+    assert told["Password"] == recorded_call.HIDDEN
+    (long,) = told.keys() - {"Password"}
+    assert long.startswith("KKK")
+    assert len(long.encode()) <= LONGEST
+    assert set(told[long]) == {"begins", "sha256", "bytes"}
+
+
+def test_members_of_moorages_own_calls_are_kept_as_they_are_written() -> None:
+    members = {"repository": "app", "given": {"Aws:SourceIp": "10.0.0.1"}}
+    assert json.loads(recorded_call.own_parameters(members)) == members

@@ -49,6 +49,6 @@ def _parameters(call: Call) -> bytes:
     try:
         members = msgspec.json.decode(call.body or b"{}")
         kept = {name: value for name, value in members.items() if name in _MEMBERS} if isinstance(members, dict) else {}
-        return recorded_call.request_parameters(asked | kept)
+        return recorded_call.own_parameters(asked | kept)
     except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested too deeply
-        return recorded_call.request_parameters(asked)
+        return recorded_call.own_parameters(asked)

@@ -1,13 +1,14 @@
-"""What the audit record keeps of a call: its parameters and its answer, without secrets and without images.
+"""The parts of a call's parameters and response that the audit record keeps, without secrets and image bytes.
 
-Of a typed request that is what its type declares; of a form, what the operation's model declares (`declared_members`).
-Secrets among that are replaced by CloudTrail's own words. A manifest or a layer part is named by its digest and size,
-and of whatever else is longer than 1 KiB the beginning is kept, too.
+A typed request is recorded as its type declares it, a form as far as the operation's model declares its parameters
+(`declared_members`). Member names begin with a lowercase letter, as in CloudTrail; keys of maps, such as tag keys, are
+chosen by the client and stay as they are. Secrets are replaced by the words that CloudTrail uses. A manifest or layer
+part is recorded as its digest and size. Of any other text longer than 1 KiB the beginning is kept as well.
 """
 
 import hashlib
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -20,7 +21,7 @@ from moorage.cache import measured
 
 HIDDEN: Final = "HIDDEN_DUE_TO_SECURITY_REASONS"
 MOST_IN_ALL: Final = 16_384
-"""Bytes of all parameters, or of the whole answer, that are kept."""
+"""Most bytes of all parameters, or of the whole response, that are recorded."""
 NOTHING: Final = b"null"
 
 _SECRETS: Final = frozenset(
@@ -44,50 +45,56 @@ _SECRETS: Final = frozenset(
 )
 _BY_DIGEST: Final = frozenset({"imagemanifest", "layerpartblob"})
 _LONGEST_KNOWN: Final = 64
-"""Characters of the longest name of a member that is remembered; the callers choose the keys of maps."""
+"""Most characters of a name whose properties are cached; clients choose the keys of maps."""
 _READS: Final = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "Simulate", "Validate", "Decode", "AssumeRole")
 
 
 class _Member(NamedTuple):
-    """How a member of a request or an answer is kept."""
+    """How a member of a request or response is recorded."""
 
     key: str
-    """Its name in the record: it begins with a small letter, as CloudTrail's do."""
+    """Its name in the record, which begins with a lowercase letter as in CloudTrail."""
     is_secret: bool
     is_by_digest: bool
 
 
 def reads_only(operation: str) -> bool:
-    """CloudTrail's `readOnly`. It counts the operations of STS among the reads."""
+    """Return CloudTrail's `readOnly` for an operation. CloudTrail counts the operations of STS as reads."""
     return operation.startswith(_READS)
 
 
 def is_write(operation: str) -> bool:
-    """Whether the record of an operation is never dropped: it changes something or gives out credentials."""
+    """Return whether events of the operation are never dropped: it changes something or returns credentials."""
     return not reads_only(operation) or operation in GIVE_CREDENTIALS
 
 
 def request_parameters(request: Any) -> bytes:
-    """requestParameters as JSON."""
+    """Return `requestParameters` as JSON, for a typed request or the parameters of a form."""
     if isinstance(request, Parameters):
         declared = declared_members.QUERY | declared_members.SECRET
-        return _told({name: value for name, value in request.items() if name.partition(".")[0] in declared})
-    return _told(msgspec.to_builtins(request, builtin_types=(bytes,)))
+        return _encoded({name: value for name, value in request.items() if name.partition(".")[0] in declared})
+    return _encoded(request)
+
+
+def own_parameters(members: Mapping[str, Any]) -> bytes:
+    """Return `requestParameters` of one of Moorage's own calls as JSON; its names are kept as they are."""
+    return _encoded(members, are_members=False)
 
 
 def response_elements(operation: str, response: Any) -> bytes:
-    """responseElements as JSON: `null` for what only reads, except credentials that were given out."""
+    """Return `responseElements` as JSON: `null` for a read, unless its response contains credentials."""
     if response is None or (reads_only(operation) and not _gives_credentials(response)):
         return NOTHING
-    return _told(msgspec.to_builtins(response, builtin_types=(bytes,)))
+    return _encoded(response)
 
 
 def _gives_credentials(response: Any) -> bool:
     return isinstance(response, Mapping) and "Credentials" in response
 
 
-def _told(value: Any) -> bytes:
-    told = _clean("", value)
+def _encoded(value: Any, *, are_members: bool = True) -> bytes:
+    """Return `value` as JSON of at most MOST_IN_ALL bytes. `are_members`: whether its keys are names of members."""
+    told = _cleaned("", value, are_members=are_members)
     encoded = msgspec.json.encode(told)
     if len(encoded) > MOST_IN_ALL and isinstance(told, dict):
         for name, member in told.items():
@@ -98,24 +105,52 @@ def _told(value: Any) -> bytes:
     return encoded if len(encoded) <= MOST_IN_ALL else msgspec.json.encode(_by_digest(encoded))
 
 
-def _clean(name: str, value: Any) -> Any:
-    """The value of the member `name` as it may be kept."""
-    return _clean_member(_member(name), value)
+def _cleaned(name: str, value: Any, *, are_members: bool) -> Any:
+    """Return the value of the member `name` in the form in which it is recorded.
 
-
-def _clean_member(member: _Member, value: Any) -> Any:
+    `are_members`: whether the keys of a dictionary are names of members, as in an untyped response. In a structure the
+    keys of every dictionary are those of a map.
+    """
+    member = _member(name)
     if member.is_secret:
         return value if value is None else HIDDEN
     if isinstance(value, str):
         return _by_digest(value.encode(errors="replace")) if member.is_by_digest else _kept(value)
-    if isinstance(value, dict):
-        members = [(_member(name), each) for name, each in value.items() if each is not None]
-        return {each.key: _clean_member(each, value) for each, value in members}
+    if isinstance(value, msgspec.Struct):
+        present = [(each.name, found) for each, found in _members_of(value) if found is not None]
+        return {_member(each).key: _cleaned(each, found, are_members=False) for each, found in present}
+    if isinstance(value, Mapping):
+        pairs = [(each, found) for each, found in value.items() if found is not None]
+        return {
+            _member(each).key if are_members else kept(each): _cleaned(each, found, are_members=are_members)
+            for each, found in pairs
+        }
     if isinstance(value, bytes):
         return _by_digest(value)
-    if isinstance(value, list):
-        return [_clean_member(member, each) for each in value]
+    if isinstance(value, (list, tuple)):
+        return [_cleaned(name, each, are_members=are_members) for each in value]
     return value
+
+
+class _Field(NamedTuple):
+    """A member of a structure."""
+
+    attribute: str
+    name: str
+    default: Any
+
+
+def _members_of(value: msgspec.Struct) -> Iterator[tuple[_Field, Any]]:
+    """Yield the members that do not have their default value, as the encoder of such structures does."""
+    for each in _fields(type(value)):
+        found = getattr(value, each.attribute)
+        if found != each.default:
+            yield each, found
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[_Field, ...]:
+    return tuple(_Field(each.name, each.encode_name, each.default) for each in msgspec.structs.fields(kind))
 
 
 def _member(name: str) -> _Member:
@@ -140,6 +175,6 @@ def _kept(text: str) -> Any:
 
 
 def _by_digest(content: bytes) -> dict[str, Any]:
-    if len(content) > 1 << 18:  # hashing a layer's part here would keep others waiting; its bytes are in the upload
+    if len(content) > 1 << 18:  # hashing a layer part here would delay other requests
         return {"bytes": len(content)}
     return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}

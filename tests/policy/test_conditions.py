@@ -1,4 +1,4 @@
-"""What holds for every operator, that the corpus has a row for each of (policy-engine.md §3)."""
+"""What holds for every operator, that the corpus has a row for each of (docs/development/policy-engine.md §3)."""
 
 from typing import Any
 

@@ -26,13 +26,13 @@ TAILS = {
     ("rcp", False): " because no resource control policy allows the {} action",
     ("rcp", True): " with an explicit deny in a resource control policy",
 }
-"""AWS's sentences (policy-engine.md §7.2): the deciding set, and whether it denied explicitly."""
+"""AWS's sentences (docs/development/policy-engine.md §7.2): the deciding set, and whether it denied explicitly."""
 
 
 def test_the_corpus_is_large_and_says_each_rule_once() -> None:
     assert len(CASES) >= 300
     assert len({(case.file, case.rule) for case in CASES}) == len(CASES)
-    assert all(case.source.startswith("policy-engine.md §") for case in CASES)
+    assert all(case.source.startswith("docs/development/policy-engine.md §") for case in CASES)
     assert {case.file for case in CASES} == {path.stem for path in CORPUS.iterdir()}
 
 

@@ -1,4 +1,4 @@
-"""What is a policy of which kind, and its canonical text (policy-engine.md §1)."""
+"""What is a policy of which kind, and its canonical text (docs/development/policy-engine.md §1)."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A decision as plain data: the shape of policy-engine.md §7.1, and what of it is hidden from whom."""
+"""A decision as plain data: the shape of docs/development/policy-engine.md §7.1, and what of it is hidden from whom."""
 
 import json
 

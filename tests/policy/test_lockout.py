@@ -1,4 +1,4 @@
-"""The symbolic half of the lock-out check (policy-engine.md §5, step 4)."""
+"""The symbolic half of the lock-out check (docs/development/policy-engine.md §5, step 4)."""
 
 import pytest
 

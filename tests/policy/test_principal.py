@@ -1,4 +1,4 @@
-"""The texts that name a principal (policy-engine.md §2.4); whom they match is in the corpus."""
+"""The texts that name a principal (docs/development/policy-engine.md §2.4); whom they match is in the corpus."""
 
 import pytest
 

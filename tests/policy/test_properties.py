@@ -1,4 +1,5 @@
-"""What holds for every policy and request (policy-engine.md §9), and for every text given to the parser."""
+"""What holds for every policy and request (docs/development/policy-engine.md §9), and for every text given to the
+parser."""
 
 import json
 from typing import Any

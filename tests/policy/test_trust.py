@@ -1,4 +1,5 @@
-"""Who may take on a role: the trust policy's word, and what else must agree (policy-engine.md §8.2)."""
+"""Who may take on a role: the trust policy's word, and what else must agree (docs/development/policy-engine.md
+§8.2)."""
 
 import pytest
 

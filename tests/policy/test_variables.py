@@ -1,4 +1,5 @@
-"""How a text is taken apart into variables; what they do in policies is in the corpus (policy-engine.md §3.4)."""
+"""How a text is taken apart into variables; what they do in policies is in the corpus
+(docs/development/policy-engine.md §3.4)."""
 
 import pytest
 from hypothesis import given

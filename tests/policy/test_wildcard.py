@@ -1,4 +1,5 @@
-"""Wildcard patterns: what they match, against a plain matcher, and that none is slow (policy-engine.md §3.4)."""
+"""Wildcard patterns: what they match, against a plain matcher, and that none is slow (docs/development/policy-engine.md
+§3.4)."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,5 @@
-"""What a decision says: AWS's sentences, the short reason, the tree, the action table (policy-engine.md §4.1, §7.2)."""
+"""What a decision says: AWS's sentences, the short reason, the tree, the action table
+(docs/development/policy-engine.md §4.1, §7.2)."""
 
 from collections import Counter
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the commands that ask the engine without a server need no d
 
 
 class Connection(msgspec.Struct, frozen=True, gc=False):
-    """What belongs to the connection rather than to the credential (policy-engine.md §3.6)."""
+    """What belongs to the connection rather than to the credential (docs/development/policy-engine.md §3.6)."""
 
     source_ip: str
     secure: bool

@@ -1,4 +1,4 @@
-"""The condition keys of a request and where their values come from (policy-engine.md §3.6)."""
+"""The condition keys of a request and where their values come from (docs/development/policy-engine.md §3.6)."""
 
 import time
 from collections.abc import Mapping

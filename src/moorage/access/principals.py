@@ -1,4 +1,4 @@
-"""Users and roles that policies name: kept by unique id, shown by ARN (policy-engine.md §1.4).
+"""Users and roles that policies name: kept by unique id, shown by ARN (docs/development/policy-engine.md §1.4).
 
 So a policy goes on naming a user that was renamed, and never one that was deleted and made again; of a deleted one the
 id is left.

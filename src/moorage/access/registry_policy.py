@@ -1,6 +1,6 @@
 """What PutRegistryPolicy asks of a text before it is stored, and which requests a registry policy reaches.
 
-policy-engine.md §1.3, §1.5.
+docs/development/policy-engine.md §1.3, §1.5.
 """
 
 from typing import Final

@@ -1,4 +1,5 @@
-"""What SetRepositoryPolicy asks of a text before it is stored, and how that is shown (policy-engine.md §1, §5)."""
+"""What SetRepositoryPolicy asks of a text before it is stored, and how that is shown (docs/development/policy-engine.md
+§1, §5)."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -85,7 +85,8 @@ class Why:
         self._clock = clock
 
     async def explain(self, decision_id: str | None, caller: Caller, connection: Connection) -> dict[str, Any]:
-        """The decision (or that of the request) of that id in the shape of policy-engine.md §7.1, with suggestions.
+        """The decision (or that of the request) of that id in the shape of docs/development/policy-engine.md §7.1, with
+        suggestions.
 
         Without an id: the caller's last denial. DecisionNotFound.
         """

@@ -1,4 +1,5 @@
-"""Events in CloudTrail's shape (ecr-behaviour.md §14), made from the record's rows when they are read."""
+"""Events in CloudTrail's shape (docs/development/ecr-behavior.md §14), made from the record's rows when they are
+read."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

@@ -2,7 +2,8 @@
 
 Errors are raised anywhere below `api` and become bytes in one place for each protocol: the AWS services return
 `{"__type": code, "message": message}`, and /v2/ maps the class to its OCI code (`api/oci/errors.py`). Where the
-messages come from: ecr-behaviour.md (§3.1, §4-§9, §15) and policy-engine.md (§1.3, §7.2).
+messages come from: docs/development/ecr-behavior.md (§3.1, §4-§9, §15) and docs/development/policy-engine.md (§1.3,
+§7.2).
 """
 
 from moorage.errors.authentication import (

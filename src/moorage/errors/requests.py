@@ -29,7 +29,7 @@ class RequestTimeout(MoorageError):
 
 
 class InvalidParameter(MoorageError):
-    """Family A of the validation errors (ecr-behaviour.md §3.1)."""
+    """Family A of the validation errors (docs/development/ecr-behavior.md §3.1)."""
 
     code = "InvalidParameterException"
 
@@ -43,7 +43,7 @@ class InvalidParameter(MoorageError):
 
 
 class ValidationFailed(MoorageError):
-    """Family B of the validation errors (ecr-behaviour.md §3.1)."""
+    """Family B of the validation errors (docs/development/ecr-behavior.md §3.1)."""
 
     code = "ValidationException"
 

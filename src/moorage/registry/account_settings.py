@@ -1,4 +1,5 @@
-"""The settings of a registry that GetAccountSetting and PutAccountSetting speak of (ecr-behaviour.md §12)."""
+"""The settings of a registry that GetAccountSetting and PutAccountSetting speak of (docs/development/ecr-behavior.md
+§12)."""
 
 from sqlalchemy import Connection
 

@@ -8,5 +8,5 @@ Door = Literal["ecr", "oci"]
 
 
 def follows_ecr(door: Door, settings: Settings) -> bool:
-    """The ECR API always behaves as ECR; the data plane does in profile `aws` (design.md §4)."""
+    """The ECR API always behaves as ECR; the data plane does in profile `aws` (docs/reference/differences.md)."""
     return door == "ecr" or settings.profile == "aws"

@@ -39,7 +39,7 @@ _QUERY: Mapping[type[MoorageError], tuple[str, int]] = {
     UnrecognizedClient: ("InvalidClientTokenId", 403),
     ServerFault: ("InternalFailure", 500),
 }
-"""The same refusals as IAM and STS name them (policy-engine.md §7.2)."""
+"""The same refusals as IAM and STS name them (docs/development/policy-engine.md §7.2)."""
 
 
 def json_body(error: MoorageError) -> bytes:

@@ -2,7 +2,7 @@
 
 A good body is decoded in one call: the request type carries the model's constraints. Only when that fails is the body
 read again to name the fault as AWS does: a wrong type first (SerializationException), then violated constraints, in
-the order of the model and in the form of the operation's family (ecr-behaviour.md §3.1).
+the order of the model and in the form of the operation's family (docs/development/ecr-behavior.md §3.1).
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""The AWS Query protocol of IAM and STS: form in, XML out (policy-engine.md §8.1)."""
+"""The AWS Query protocol of IAM and STS: form in, XML out (docs/development/policy-engine.md §8.1)."""
 
 import re
 from collections.abc import ItemsView, Mapping, Sequence

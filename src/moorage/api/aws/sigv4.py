@@ -1,4 +1,5 @@
-"""AWS Signature Version 4, verified: in the Authorization header or presigned in the query (policy-engine.md §8.4).
+"""AWS Signature Version 4, verified: in the Authorization header or presigned in the query
+(docs/development/policy-engine.md §8.4).
 
 Two steps, so that nobody makes us read a body for nothing: `begin` checks key, scope and clock from the headers alone,
 `finish` checks the signature over headers and body.

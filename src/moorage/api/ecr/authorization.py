@@ -1,4 +1,4 @@
-"""GetAuthorizationToken: the registry password (ecr-behaviour.md §7)."""
+"""GetAuthorizationToken: the registry password (docs/development/ecr-behavior.md §7)."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""ListImages and DescribeImages (ecr-behaviour.md §6)."""
+"""ListImages and DescribeImages (docs/development/ecr-behavior.md §6)."""
 
 from moorage.api.ecr import shapes
 from moorage.api.ecr.images import image_ids

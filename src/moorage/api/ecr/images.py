@@ -1,4 +1,4 @@
-"""PutImage, BatchGetImage, BatchDeleteImage (ecr-behaviour.md §6)."""
+"""PutImage, BatchGetImage, BatchDeleteImage (docs/development/ecr-behavior.md §6)."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""BatchCheckLayerAvailability and GetDownloadUrlForLayer (ecr-behaviour.md §5)."""
+"""BatchCheckLayerAvailability and GetDownloadUrlForLayer (docs/development/ecr-behavior.md §5)."""
 
 from moorage.api.ecr import shapes
 from moorage.api.ecr.service import ECR, EcrCall, ref_of, the_repository

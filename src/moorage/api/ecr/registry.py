@@ -1,4 +1,4 @@
-"""DescribeRegistry, GetAccountSetting, PutAccountSetting (ecr-behaviour.md §12)."""
+"""DescribeRegistry, GetAccountSetting, PutAccountSetting (docs/development/ecr-behavior.md §12)."""
 
 from moorage.access.operations import Conditions
 from moorage.api.ecr import shapes

@@ -1,4 +1,5 @@
-"""PutRegistryPolicy, GetRegistryPolicy, DeleteRegistryPolicy (policy-engine.md §1, ecr-behaviour.md §8)."""
+"""PutRegistryPolicy, GetRegistryPolicy, DeleteRegistryPolicy (docs/development/policy-engine.md §1,
+docs/development/ecr-behavior.md §8)."""
 
 from moorage.api.ecr import shapes
 from moorage.api.ecr.service import ECR, EcrCall, by, no_resource

@@ -1,4 +1,5 @@
-"""CreateRepository, DescribeRepositories, DeleteRepository and what can be put on one (ecr-behaviour.md §4)."""
+"""CreateRepository, DescribeRepositories, DeleteRepository and what can be put on one (docs/development/ecr-behavior.md
+§4)."""
 
 from collections.abc import Mapping, Sequence
 from itertools import takewhile

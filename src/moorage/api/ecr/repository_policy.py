@@ -1,4 +1,4 @@
-"""SetRepositoryPolicy, GetRepositoryPolicy, DeleteRepositoryPolicy (policy-engine.md §1, §5)."""
+"""SetRepositoryPolicy, GetRepositoryPolicy, DeleteRepositoryPolicy (docs/development/policy-engine.md §1, §5)."""
 
 from moorage.api.ecr import shapes
 from moorage.api.ecr.service import ECR, EcrCall, by, ref_of, the_repository
@@ -9,7 +9,7 @@ from moorage.errors import RepositoryNotFound
 async def set_repository_policy(
     call: EcrCall, request: shapes.SetRepositoryPolicyRequest
 ) -> shapes.SetRepositoryPolicyResponse:
-    """That the repository exists is checked before its policy is read (policy-engine.md §1.3).
+    """That the repository exists is checked before its policy is read (docs/development/policy-engine.md §1.3).
 
     ECR's message says nothing of what is wrong; the findings of lint stand in a header (docs/reference/lint.md).
     """

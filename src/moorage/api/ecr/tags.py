@@ -1,4 +1,4 @@
-"""TagResource, UntagResource, ListTagsForResource: the tags of repositories (ecr-behaviour.md §4)."""
+"""TagResource, UntagResource, ListTagsForResource: the tags of repositories (docs/development/ecr-behavior.md §4)."""
 
 from moorage.access.operations import Conditions
 from moorage.api.ecr import shapes

@@ -1,4 +1,4 @@
-"""InitiateLayerUpload, UploadLayerPart, CompleteLayerUpload (ecr-behaviour.md §5)."""
+"""InitiateLayerUpload, UploadLayerPart, CompleteLayerUpload (docs/development/ecr-behavior.md §5)."""
 
 from moorage.api.aws.operation import MIB
 from moorage.api.ecr import shapes

@@ -1,4 +1,4 @@
-"""How ECR words violated constraints where it differs from the model layer (ecr-behaviour.md §3.1)."""
+"""How ECR words violated constraints where it differs from the model layer (docs/development/ecr-behavior.md §3.1)."""
 
 from moorage.api.aws.json11 import Violation, constraint
 from moorage.names import REPOSITORY_NAME_PATTERN

@@ -1,7 +1,8 @@
 """Errors of the data plane: every refusal as status, code and body, in one table keyed by its class.
 
-Profile `oci`: the specification's codes. Profile `aws`: ECR's (ecr-behaviour.md §9.3), where a parameter that
-the API would call invalid is 405 UNSUPPORTED. A 401 is plain text in both, as Docker clients know it from ECR.
+Profile `oci`: the specification's codes. Profile `aws`: ECR's (docs/development/ecr-behavior.md §9.3), where a
+parameter that the API would call invalid is 405 UNSUPPORTED. A 401 is plain text in both, as Docker clients know it
+from ECR.
 """
 
 from typing import NamedTuple

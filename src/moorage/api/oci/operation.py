@@ -22,7 +22,7 @@ Limit: TypeAlias = Callable[[Settings], int]
 
 
 class ApiEvent(NamedTuple):
-    """The API operation that a request is in the audit record (ecr-behaviour.md §14)."""
+    """The API operation that a request is in the audit record (docs/development/ecr-behavior.md §14)."""
 
     name: str
     members: Callable[[str, Mapping[str, str]], dict[str, Any]]

@@ -24,7 +24,7 @@ def asked(exchange: Exchange) -> Page:
     """The page that the query asks for.
 
     Profile `oci`: `last` is an entry, and more than 1000 are given in several pages. Profile `aws`: 100 unless said,
-    `n` over 1000 is refused, and `last` is a token of ours (ecr-behaviour.md §9.4).
+    `n` over 1000 is refused, and `last` is a token of ours (docs/development/ecr-behavior.md §9.4).
     """
     number = exchange.query.get("n")
     last = exchange.query.get("last", "")

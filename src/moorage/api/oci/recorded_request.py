@@ -1,6 +1,6 @@
 """What a request to /v2/ is in the audit record: the API operation it stands for, and that operation's parameters.
 
-ECR's own CloudTrail shows pushes and pulls as these operations (ecr-behaviour.md §14).
+ECR's own CloudTrail shows pushes and pulls as these operations (docs/development/ecr-behavior.md §14).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -73,7 +73,7 @@ async def append(exchange: Exchange) -> None:
         start=span.start if span is not None else None,
         length=length,
     )
-    # ECR says 201 here, against the specification; its clients know both (ecr-behaviour.md §9.5).
+    # ECR says 201 here, against the specification; its clients know both (docs/development/ecr-behavior.md §9.5).
     await _answer_upload(exchange, 201 if exchange.services.aws else 202, upload)
 
 

@@ -74,7 +74,7 @@ def _plain(node: Node, depth: int) -> Iterator[str]:
 
 
 def tree(told: dict[str, Any]) -> Node:
-    """The whole explanation (policy-engine.md §7.1, as `/_moorage/explain` gives it)."""
+    """The whole explanation (docs/development/policy-engine.md §7.1, as `/_moorage/explain` gives it)."""
     request, allowed = told["request"], told["decision"] == "ALLOW"
     verdict = ("ALLOWED", "bold green") if allowed else ("DENIED", "bold red")
     top = Node(Text.assemble(verdict, "  ", (request["action"], "bold"), f" on {_resource(request)}"))

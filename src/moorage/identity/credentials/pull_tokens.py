@@ -220,7 +220,7 @@ def scope_policy(account: AccountId, repositories: Sequence[str], actions: Seque
     """The session policy that holds whoever shows a token to these actions on these repositories. InvalidParameter.
 
     It denies the rest explicitly: a resource policy that names the user, or everybody, is not limited by what a session
-    policy merely leaves out (policy-engine.md §2.3, step 5a).
+    policy merely leaves out (docs/development/policy-engine.md §2.3, step 5a).
     """
     if not 0 < len(repositories) <= MOST_PATTERNS:
         raise InvalidParameter(f"A token is for 1 to {MOST_PATTERNS} repositories or patterns.")

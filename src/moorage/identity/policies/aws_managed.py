@@ -1,7 +1,7 @@
 """The managed policies that AWS keeps for everyone, ready to attach under `arn:aws:iam::aws:policy/…`.
 
-What they allow is policy-engine.md §4.3; here are only those that concern a registry. When AWS changes one, a version
-is added and the earlier ones stay, so that what a recorded decision rested on can always be read.
+What they allow is docs/development/policy-engine.md §4.3; here are only those that concern a registry. When AWS changes
+one, a version is added and the earlier ones stay, so that what a recorded decision rested on can always be read.
 """
 
 import hashlib

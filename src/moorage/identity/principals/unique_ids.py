@@ -1,4 +1,4 @@
-"""Ids and secrets as IAM makes them (policy-engine.md §8.3)."""
+"""Ids and secrets as IAM makes them (docs/development/policy-engine.md §8.3)."""
 
 import base64
 import secrets

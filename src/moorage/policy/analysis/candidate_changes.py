@@ -97,7 +97,8 @@ def candidates(decision: Decision, policies: Policies, changeable: Changeable) -
     same_account = request.principal.account == request.resource_account
     if decision.explicit or not same_account or name not in {"identity", "boundary", "session"}:
         return
-    # In the same account a resource's policy can allow by itself (policy-engine.md §2.3, step 5, and §8.2).
+    # In the same account a resource's policy can allow by itself (docs/development/policy-engine.md §2.3, step 5, and
+    # §8.2).
     others: tuple[SetName, ...] = ("resource", "trust")
     for other in others:
         attached: Sequence[Named] | None = getattr(policies, other)

@@ -1,4 +1,4 @@
-"""A decision in full, as plain data for JSON: the shape of policy-engine.md §7.1."""
+"""A decision in full, as plain data for JSON: the shape of docs/development/policy-engine.md §7.1."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence

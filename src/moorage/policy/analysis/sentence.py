@@ -1,4 +1,5 @@
-"""A decision in words: AWS's access-denied sentence, and Moorage's short reason (policy-engine.md §7.2)."""
+"""A decision in words: AWS's access-denied sentence, and Moorage's short reason (docs/development/policy-engine.md
+§7.2)."""
 
 from typing import Final
 

@@ -143,7 +143,7 @@ ON_REPOSITORY: Final = (
 
 
 def may_stand_in_repository_policy(name: str) -> bool:
-    """Whether a repository policy may name this action literally (policy-engine.md §1.2, §4.1)."""
+    """Whether a repository policy may name this action literally (docs/development/policy-engine.md §1.2, §4.1)."""
     action = ecr_action(name)
     if action is None:
         return name.lower() in _TAKEN_THOUGH_UNKNOWN

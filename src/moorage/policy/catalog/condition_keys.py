@@ -1,4 +1,5 @@
-"""The condition keys of ECR's requests: type, presence, and where each value comes from (policy-engine.md §3.6).
+"""The condition keys of ECR's requests: type, presence, and where each value comes from
+(docs/development/policy-engine.md §3.6).
 
 Keys that AWS has and Moorage never sets are here too: a policy brought from AWS is not a misspelt one.
 """

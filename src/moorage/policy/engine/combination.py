@@ -1,4 +1,4 @@
-"""What the policy sets say together, as IAM combines them (policy-engine.md §2.3)."""
+"""What the policy sets say together, as IAM combines them (docs/development/policy-engine.md §2.3)."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -30,7 +30,8 @@ def rule(caller: Principal, resource_account: str, policies: Policies, trace: tu
 
 
 def _explicit_deny(trace: tuple[SetTrace, ...]) -> Ruling | None:
-    """Step 1. The order is that in which AWS names one cause when several deny (policy-engine.md §7.2)."""
+    """Step 1. The order is that in which AWS names one cause when several deny (docs/development/policy-engine.md
+    §7.2)."""
     denying = [one.set for one in trace if one.result == "deny"]
     if not denying:
         return None
@@ -81,7 +82,8 @@ def _combine(caller: Principal, resource_account: str, policies: Policies, trace
 
 
 def _take_on(caller: Principal, resource_account: str, policies: Policies, allowing: Mapping[SetName, str]) -> Ruling:
-    """Whether a role may be taken on: its trust policy must say so, whatever else does (policy-engine.md §8.2).
+    """Whether a role may be taken on: its trust policy must say so, whatever else does
+    (docs/development/policy-engine.md §8.2).
 
     Who names the caller itself in the same account needs no identity policy; who only trusts the account leaves it to
     those; across accounts both sides must agree. A web identity has no side of its own.

@@ -43,7 +43,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     decided_by: DecidedBy
     """The set that allowed or stopped it; `root`, `service`: the caller's nature; `request`: it could not be read."""
     rule: str
-    """The step of policy-engine.md §2.3 that decided, e.g. `5a-direct-resource-grant`."""
+    """The step of docs/development/policy-engine.md §2.3 that decided, e.g. `5a-direct-resource-grant`."""
     trace: tuple[SetTrace, ...]
 
     def deciding_statement(self) -> tuple[PolicyTrace, Finding] | None:

@@ -1,4 +1,5 @@
-"""The decision: every statement is read against the request, and what they say is combined (policy-engine.md §2)."""
+"""The decision: every statement is read against the request, and what they say is combined
+(docs/development/policy-engine.md §2)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias

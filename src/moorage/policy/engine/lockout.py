@@ -1,4 +1,5 @@
-"""Whether a repository policy would keep a whole account from ever setting another (policy-engine.md §5, step 4)."""
+"""Whether a repository policy would keep a whole account from ever setting another (docs/development/policy-engine.md
+§5, step 4)."""
 
 from typing import Final
 

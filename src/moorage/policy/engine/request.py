@@ -39,7 +39,8 @@ class Policies(msgspec.Struct, frozen=True, gc=False):
     resource: Sequence[Named] | None = None
     """The repository policy, and the registry policy's where it applies."""
     trust: Sequence[Named] | None = None
-    """Of a role that is to be taken on: its trust policy, without which nobody may (policy-engine.md §8.2)."""
+    """Of a role that is to be taken on: its trust policy, without which nobody may (docs/development/policy-engine.md
+    §8.2)."""
     boundary: Sequence[Named] | None = None
     session: Sequence[Named] | None = None
     """The session's inline policy and policy ARNs: one set."""

@@ -1,4 +1,4 @@
-"""Which actions a policy may name, by the kind of policy (policy-engine.md §1.2).
+"""Which actions a policy may name, by the kind of policy (docs/development/policy-engine.md §1.2).
 
 A repository or registry policy names actions of ECR, and, which ECR does not know, Moorage's own actions on
 repositories.

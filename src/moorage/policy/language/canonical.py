@@ -1,7 +1,7 @@
 """The text in which ECR gives a policy back: its order of keys, printed as Jackson's default pretty printer does.
 
 Two spaces per object, ` : ` around the colon, arrays on one line as `[ a, b ]`, `\\n` line ends, none at the end
-(policy-engine.md §1.4).
+(docs/development/policy-engine.md §1.4).
 """
 
 import re

@@ -52,7 +52,8 @@ class Document:
         """About how many bytes it takes, for caches."""
 
     def canonical(self, renamed: Mapping[str, str] = _NOTHING) -> str:
-        """The text as ECR gives it back: canonical order and spacing, accounts as root ARNs (policy-engine.md §1.4).
+        """The text as ECR gives it back: canonical order and spacing, accounts as root ARNs
+        (docs/development/policy-engine.md §1.4).
 
         `renamed`: what stands in place of texts under `AWS` (unique ids for ARNs, and back).
         """

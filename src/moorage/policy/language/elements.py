@@ -1,7 +1,7 @@
 """The grammar: from a policy's JSON to its elements, each text with its place, or what is wrong and where.
 
 `parse` compiles the elements; `lint` looks at them. Every check stands under `with faults`, so that one reading serves
-both: the first fault ends it, or all are kept and what is sound is read on (policy-engine.md §1.1).
+both: the first fault ends it, or all are kept and what is sound is read on (docs/development/policy-engine.md §1.1).
 """
 
 import re

@@ -1,4 +1,5 @@
-"""The kinds of policy, and what each kind's statements must, may and must not say (policy-engine.md §1.1, §2.1)."""
+"""The kinds of policy, and what each kind's statements must, may and must not say (docs/development/policy-engine.md
+§1.1, §2.1)."""
 
 from enum import Enum
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Findings in the shape of IAM Access Analyzer's ValidatePolicy (policy-engine.md §6.1)."""
+"""Findings in the shape of IAM Access Analyzer's ValidatePolicy (docs/development/policy-engine.md §6.1)."""
 
 from moorage.policy.lint.finding import Finding, Position
 

@@ -1,4 +1,4 @@
-"""The finding codes: severity, title and fix of each (policy-engine.md §6; docs/reference/lint.md).
+"""The finding codes: severity, title and fix of each (docs/development/policy-engine.md §6; docs/reference/lint.md).
 
 Codes and titles are IAM Access Analyzer's where it has the check. ERROR is kept for what Set… refuses: what AWS's
 checks call an error and yet can be set is a WARNING here.

@@ -111,7 +111,8 @@ def _public(subject: Subject, one: StatementElements, principal: Listed) -> Iter
 def _organization(subject: Subject, one: StatementElements, principal: Listed) -> Iterator[Finding]:
     """In the resource's own account a grant to `*` is a grant of its own, beside the caller's policies.
 
-    policy-engine.md §2.3, steps 5a and 7: identity policies, permissions boundaries and session policies are not asked.
+    docs/development/policy-engine.md §2.3, steps 5a and 7: identity policies, permissions boundaries and session
+    policies are not asked.
     """
     everyone = [entry for entry in principal.entries if entry.text == "*" and entry.key == "AWS"]
     keys = {test.key.lower() for test in one.tests}

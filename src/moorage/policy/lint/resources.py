@@ -124,7 +124,8 @@ def _everything(subject: Subject, one: StatementElements, resource: Listed) -> I
 
 
 def _registry_action(subject: Subject, one: StatementElements, resource: Listed) -> Iterator[Finding]:
-    """Actions on the registry have no resource, so no ARN ever matches them (policy-engine.md §2.5)."""
+    """Actions on the registry have no resource, so no ARN ever matches them (docs/development/policy-engine.md
+    §2.5)."""
     actions = covered(one.action)
     named = all(text.lower().startswith("ecr:") for text in one.action.texts)
     if one not in subject.sound or not named or not actions or one.action.negated or resource.negated:

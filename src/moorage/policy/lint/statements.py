@@ -169,7 +169,7 @@ def _lacking(
 
 
 def _token(subject: Subject, allows: Sequence[StatementElements]) -> Iterator[Finding]:
-    """GetAuthorizationToken has no resource: only Resource * allows it (policy-engine.md §2.5)."""
+    """GetAuthorizationToken has no resource: only Resource * allows it (docs/development/policy-engine.md §2.5)."""
     useful = [one for one in allows if _LOGIN in covered(one.action)]
     if any(_everything(one.resource) for one in useful):
         return

@@ -1,4 +1,5 @@
-"""Findings on policy variables: where they are not read, and how they are misspelt (policy-engine.md §3.4)."""
+"""Findings on policy variables: where they are not read, and how they are misspelt (docs/development/policy-engine.md
+§3.4)."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,5 @@
-"""What an Action or NotAction element lists, ready to be compared with a request's action (policy-engine.md §2.2)."""
+"""What an Action or NotAction element lists, ready to be compared with a request's action
+(docs/development/policy-engine.md §2.2)."""
 
 from collections.abc import Container, Iterable
 from typing import Final

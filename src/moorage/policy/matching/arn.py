@@ -1,6 +1,6 @@
 """ARN patterns: six parts, each a wildcard pattern of its own, so that a star never reaches over a colon it should not.
 
-Only the last part (the resource) may itself hold colons and slashes (policy-engine.md §2.5, §3.2).
+Only the last part (the resource) may itself hold colons and slashes (docs/development/policy-engine.md §2.5, §3.2).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Condition elements: operator, key and values, which hold or not, and why (policy-engine.md §3)."""
+"""Condition elements: operator, key and values, which hold or not, and why (docs/development/policy-engine.md §3)."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -148,7 +148,7 @@ class Test:
     def _check_set(self, values: tuple[str, ...], compare: Comparison, context: Context) -> Outcome:
         every = self._qualifier == "ForAllValues:"
         if every and not any(values):
-            # A list of nothing but empty texts counts as an empty one (policy-engine.md §3.3).
+            # A list of nothing but empty texts counts as an empty one (docs/development/policy-engine.md §3.3).
             values = ()
         outcome = _EMPTY_HOLDS if every else _EMPTY_FAILS
         for value in values:

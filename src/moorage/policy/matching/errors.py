@@ -8,9 +8,9 @@ class PolicyError(Exception):
     """The text is not a policy of the kind asked for.
 
     `code` is the code of the finding (docs/reference/lint.md). `reason` is for people (a log, a lint page); each API
-    has a text of its own for clients (policy-engine.md §1.3). `pointer` is the JSON pointer (RFC 6901) of the element
-    with the error; empty for the whole document. `at` is a position in the text, in characters from its start, for
-    errors that have no pointer of their own: a syntax error, a duplicate key.
+    has a text of its own for clients (docs/development/policy-engine.md §1.3). `pointer` is the JSON pointer (RFC 6901)
+    of the element with the error; empty for the whole document. `at` is a position in the text, in characters from its
+    start, for errors that have no pointer of their own: a syntax error, a duplicate key.
     """
 
     def __init__(self, code: str, reason: str, pointer: str = "", *, at: int | None = None) -> None:

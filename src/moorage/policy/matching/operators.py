@@ -1,4 +1,5 @@
-"""Condition operators: how one value of a request is compared with a policy's values (policy-engine.md §3.2).
+"""Condition operators: how one value of a request is compared with a policy's values (docs/development/policy-engine.md
+§3.2).
 
 Each operator is built once into a `Comparison`. Negated operators are the same comparison read the other way round,
 which `conditions` does. Values that cannot be read as the operator's type hold for neither.

@@ -1,4 +1,5 @@
-"""Who calls, who a policy names, and by what strength the one names the other (policy-engine.md §2.4)."""
+"""Who calls, who a policy names, and by what strength the one names the other (docs/development/policy-engine.md
+§2.4)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -83,7 +84,7 @@ def _known_account(text: str) -> str | None:
 def is_aws_principal(text: str) -> bool:
     """Whether `text` may stand under `AWS`: `*`, an account, a user, a role, a session, or a unique id.
 
-    No wildcard inside an ARN, no group (policy-engine.md §2.4).
+    No wildcard inside an ARN, no group (docs/development/policy-engine.md §2.4).
     """
     return (
         text == "*"

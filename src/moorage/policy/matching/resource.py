@@ -1,4 +1,4 @@
-"""What a Resource or NotResource element lists, ready to be compared (policy-engine.md §2.5)."""
+"""What a Resource or NotResource element lists, ready to be compared (docs/development/policy-engine.md §2.5)."""
 
 from collections.abc import Iterable
 from typing import Final

@@ -1,4 +1,4 @@
-"""One compiled statement: matched against a request, element after element (policy-engine.md §2.2)."""
+"""One compiled statement: matched against a request, element after element (docs/development/policy-engine.md §2.2)."""
 
 from collections.abc import Mapping
 from typing import Final, Literal

@@ -1,4 +1,5 @@
-"""Policy variables: `${aws:username}`, `${key, 'default'}`; escapes `${*}` `${?}` `${$}` (policy-engine.md §3.4)."""
+"""Policy variables: `${aws:username}`, `${key, 'default'}`; escapes `${*}` `${?}` `${$}`
+(docs/development/policy-engine.md §3.4)."""
 
 import re
 from collections.abc import Mapping

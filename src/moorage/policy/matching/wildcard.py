@@ -2,7 +2,8 @@
 
 Policies are written by strangers, and so are texts. Patterns of stars alone are searched piece by piece, each leftmost
 and never again. Patterns with question marks are run side by side as one automaton whose states are the bits of an
-integer: one step for each character of the text, however many patterns there are (policy-engine.md §3.4).
+integer: one step for each character of the text, however many patterns there are (docs/development/policy-engine.md
+§3.4).
 """
 
 import re

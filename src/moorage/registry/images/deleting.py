@@ -51,7 +51,8 @@ def delete(conn: Connection, given: Deletion) -> tuple[list[ImageId], list[Failu
             failures.append(target)
         else:
             targets.append(target)
-    # Before anything goes: an index deleted by the same request does not free its children (ecr-behaviour.md §6).
+    # Before anything goes: an index deleted by the same request does not free its children
+    # (docs/development/ecr-behavior.md §6).
     named = {target.digest for target in targets} if given.ecr else set()
     parents = image_rows.parents(conn, repository.id, named, MOST_PARENTS)
     deleted: list[ImageId] = []

@@ -40,7 +40,7 @@ __all__ = ["Failure", "Image", "ImageId", "Images", "Manifest", "Put", "Referrer
 _FEW = 20
 """Images that can be deleted, or tags that can be set, in a few milliseconds."""
 MOST_REFERENCES = 4_201
-"""Layers an image may have, and its config (ecr-behaviour.md §2 [guess])."""
+"""Layers an image may have, and its config (docs/development/ecr-behavior.md §2)."""
 
 
 class Images:

@@ -1,4 +1,5 @@
-"""The policies of whole registries: which is in force, how far it reaches, which were (policy-engine.md §1.5)."""
+"""The policies of whole registries: which is in force, how far it reaches, which were
+(docs/development/policy-engine.md §1.5)."""
 
 from functools import partial
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Repositories: made, described, tagged, deleted (ecr-behaviour.md §4)."""
+"""Repositories: made, described, tagged, deleted (docs/development/ecr-behavior.md §4)."""
 
 import asyncio
 import re
@@ -395,7 +395,7 @@ def _check_filters(mutability: str, filters: Sequence[str]) -> None:
 
 
 def _check_tags(tags: Mapping[str, str]) -> None:
-    """ECR's rules for resource tags (ecr-behaviour.md §4), and IAM's for keys that differ only by case.
+    """ECR's rules for resource tags (docs/development/ecr-behavior.md §4), and IAM's for keys that differ only by case.
 
     Condition keys have no case (`aws:ResourceTag/env`), so one of two such tags would hide the other from policies.
     """

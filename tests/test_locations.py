@@ -119,26 +119,26 @@ def test_the_source_of_a_mount_with_a_dot_is_a_path() -> None:
 def test_uris_of_the_request() -> None:
     locations = made(public_url="https://public.example")
     here = "localhost:4580"
-    assert locations.repository_uri(ref(ZERO, "app"), "http", here) == "localhost:4580/app"
-    assert locations.repository_uri(ref(OTHER, "app"), "http", here) == "localhost:4580/111122223333/eu-west-1/app"
+    assert locations.repository_uri(ref(ZERO, "app"), here) == "localhost:4580/app"
+    assert locations.repository_uri(ref(OTHER, "app"), here) == "localhost:4580/111122223333/eu-west-1/app"
     host = "111122223333.dkr.ecr.eu-west-1.localhost:4580"
-    assert locations.repository_uri(ref(OTHER, "app"), "http", host) == f"{host}/app"
+    assert locations.repository_uri(ref(OTHER, "app"), host) == f"{host}/app"
     assert locations.proxy_endpoint(*ZERO, "http", here) == "http://localhost:4580"
 
 
 def test_uris_as_at_aws() -> None:
     locations = made(uri_style="aws")
     aws = "111122223333.dkr.ecr.eu-west-1.amazonaws.com"
-    assert locations.repository_uri(ref(OTHER, "app"), "http", "localhost") == f"{aws}/app"
+    assert locations.repository_uri(ref(OTHER, "app"), "localhost") == f"{aws}/app"
     assert locations.proxy_endpoint(*OTHER, "http", "localhost") == f"https://{aws}"
     china = ref(Location(OTHER.account, Region("cn-north-1")), "app")
-    uri = locations.repository_uri(china, "http", "localhost")
+    uri = locations.repository_uri(china, "localhost")
     assert uri == "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/app"
 
 
 def test_uris_with_the_registry_in_the_host() -> None:
     locations = made(uri_style="host")
-    assert locations.repository_uri(ref(OTHER, "app"), "http", "127.0.0.1:4580") == (
+    assert locations.repository_uri(ref(OTHER, "app"), "127.0.0.1:4580") == (
         "111122223333.dkr.ecr.eu-west-1.localhost:4580/app"
     )
     host = "444455556666.dkr.ecr.us-east-1.localhost:4580"
@@ -147,8 +147,8 @@ def test_uris_with_the_registry_in_the_host() -> None:
 
 def test_uris_of_the_public_url() -> None:
     locations = made(mode="serve", public_url="https://public.example")
-    assert locations.repository_uri(ref(ZERO, "app"), "http", "10.0.0.1") == "public.example/app"
-    assert locations.repository_uri(ref(OTHER, "app"), "http", "x") == "public.example/111122223333/eu-west-1/app"
+    assert locations.repository_uri(ref(ZERO, "app"), "10.0.0.1") == "public.example/app"
+    assert locations.repository_uri(ref(OTHER, "app"), "x") == "public.example/111122223333/eu-west-1/app"
     assert locations.proxy_endpoint(*OTHER, "http", "x") == "https://public.example"
     assert locations.base_url("http", "x") == "https://public.example"
 
@@ -162,7 +162,7 @@ def test_uris_of_the_public_url() -> None:
 def test_what_is_returned_can_be_pushed_to(style: str, location: Location, name: str, host: str) -> None:
     locations = made(uri_style=style)
     wanted = ref(location, name)
-    served, _, path = locations.repository_uri(wanted, "http", host).partition("/")
+    served, _, path = locations.repository_uri(wanted, host).partition("/")
     assert locations.known_host(served)
     assert locations.repository(served, path) == wanted
 
@@ -177,7 +177,7 @@ def test_what_is_returned_can_be_pushed_to_by_a_configured_name(style: str, give
     )
     locations = made(uri_style=style, **named)
     for host in (name, "localhost:4580"):
-        served, _, path = locations.repository_uri(ref(location, "app"), "http", host).partition("/")
+        served, _, path = locations.repository_uri(ref(location, "app"), host).partition("/")
         assert locations.known_host(served)
         assert locations.repository(served, path) == ref(location, "app")
         assert locations.known_host(locations.proxy_endpoint(*location, "http", host).partition("://")[2])

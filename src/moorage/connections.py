@@ -81,7 +81,7 @@ class ConnectionWatch:
         *,
         idle_seconds: float | None = None,
         busy: Requests | None = None,
-        closed: Callable[[int], None] = lambda number: None,
+        closed: Callable[[int], None] = lambda _number: None,
     ) -> None:
         self._port = port
         self._most = most

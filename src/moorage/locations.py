@@ -107,7 +107,7 @@ class Locations:
         """Would this repository name be read as `<acct>/<region>/<repository>`? Such names cannot be created."""
         return _PATH_FORM.fullmatch(name) is not None
 
-    def repository_uri(self, ref: RepositoryRef, scheme: str, host: str) -> str:
+    def repository_uri(self, ref: RepositoryRef, host: str) -> str:
         """What a client gives to `docker push`: host and path without a scheme, in the deployment's URI style."""
         if self._style == "aws":
             return f"{_aws_host(ref.account, ref.region)}/{ref.name}"

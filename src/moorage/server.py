@@ -85,7 +85,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run(settings: Settings, *, on_start: Callable[[Settings], None] = lambda settings: None) -> None:
+def run(settings: Settings, *, on_start: Callable[[Settings], None] = lambda _settings: None) -> None:
     """Serve until SIGTERM or SIGINT. `on_start` is called when the first worker answers, with the port that it has.
 
     SIGHUP replaces the workers, which read the certificate again. Ends the process with status 1 when no worker starts.

@@ -73,7 +73,7 @@ class Supervisor:
         on_ending: Callable[[], None] = lambda: None,
         check: Callable[[], None] = lambda: None,
         refusal: type[Exception] = OSError,
-        on_end: Callable[[int], None] = lambda pid: None,
+        on_end: Callable[[int], None] = lambda _pid: None,
     ) -> None:
         self._work = work
         self._number = workers

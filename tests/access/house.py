@@ -69,7 +69,7 @@ class House:
         principals = Principals(identity)
         registry = make_registry(db, FileBlobStore(settings.data / "blobs"), clock, settings)
         authenticator = Authenticator(identity, sealer, clock, settings)
-        recorder = Recorder(audit, clock, settings, lambda kind, number: None)
+        recorder = Recorder(audit, clock, settings, lambda _kind, _number: None)
         access = Access(registry, identity.organizations, recorder, clock, settings)
         return cls(
             settings,

@@ -52,7 +52,7 @@ async def store(database_settings: Settings) -> AsyncIterator[AuditStore]:
 
 def recorder_over(store: AuditStore, dropped: list[int] | None = None, **settings: Any) -> Recorder:
     count = dropped if dropped is not None else []
-    return Recorder(store, Clock(), Settings(**settings), lambda kind, number: count.extend([1] * number))
+    return Recorder(store, Clock(), Settings(**settings), lambda _kind, number: count.extend([1] * number))
 
 
 @lru_cache
@@ -200,7 +200,7 @@ async def test_what_decisions_share_is_kept_whole_and_once(store: AuditStore) ->
 
 async def test_equal_reads_are_one_event_writes_are_not(store: AuditStore) -> None:
     clock = Clock()
-    recorder = Recorder(store, clock, Settings(), lambda kind, number: None)
+    recorder = Recorder(store, clock, Settings(), lambda _kind, _number: None)
     for _ in range(2):
         recorder.note(event(recorder.record(decided())))
         recorder.note(event(recorder.record(decided()), request=b'{"repositoryName":"app","imageIds":[]}'))

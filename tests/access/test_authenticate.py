@@ -16,7 +16,7 @@ HOUR = 3600.0
 
 async def test_a_password_is_its_caller_for_twelve_hours(house: House) -> None:
     ann = await house.user("ann")
-    password, expires_at = await house.authenticator.issue_password(ann, OWNER, HERE)
+    password, expires_at = await house.authenticator.issue_password(ann, HERE)
     assert expires_at == pytest.approx(house.clock.now() + 12 * HOUR, abs=5)
     assert ":" not in password
     assert len(password) < 2000
@@ -31,7 +31,7 @@ async def test_a_password_is_its_caller_for_twelve_hours(house: House) -> None:
 
 async def test_a_password_dies_with_its_key(house: House) -> None:
     ann = await house.user("ann")
-    password, _ = await house.authenticator.issue_password(ann, OWNER, HERE)
+    password, _ = await house.authenticator.issue_password(ann, HERE)
     await house.identity.keys.set_active(OWNER, "ann", ann.key_id, False)
     with pytest.raises(AuthorizationTokenInvalid):
         await house.authenticator.caller_of_basic(basic("AWS", password))
@@ -48,7 +48,7 @@ async def test_a_password_ends_with_its_session(house: House) -> None:
     session = await house.identity.sessions.create(OWNER, user.id, 900)
     caller = await house.holder(session.id)
     assert (caller.credential, caller.principal.arn) == ("session", user.arn)
-    password, _ = await house.authenticator.issue_password(caller, OWNER, HERE)
+    password, _ = await house.authenticator.issue_password(caller, HERE)
     assert await house.authenticator.caller_of_basic(basic("AWS", password)) == caller
     house.clock.set(house.clock.now() + 901)
     with pytest.raises(AuthorizationTokenExpired):
@@ -56,7 +56,7 @@ async def test_a_password_ends_with_its_session(house: House) -> None:
 
 
 async def test_a_password_is_bound_to_its_region_where_that_is_asked(house: House) -> None:
-    password, _ = await house.authenticator.issue_password(await house.root(), OWNER, HERE)
+    password, _ = await house.authenticator.issue_password(await house.root(), HERE)
     assert await house.authenticator.caller_of_basic(basic("AWS", password), HERE)
     with pytest.raises(AuthorizationTokenInvalid):
         await house.authenticator.caller_of_basic(basic("AWS", password), Region("us-east-1"))
@@ -76,7 +76,7 @@ async def test_headers_that_stand_for_nobody(house: House, header: str) -> None:
 async def test_a_text_sealed_by_others_or_for_another_use_is_no_password(house: House) -> None:
     ann = await house.user("ann")
     foreign = Authenticator(house.identity, Sealer([bytes([7]) * 32]), house.clock, house.settings)
-    forged, _ = await foreign.issue_password(ann, OWNER, HERE)
+    forged, _ = await foreign.issue_password(ann, HERE)
     other_use = house.authenticator.seal("download", ann, house.clock.now() + 60, HERE)
     for text in (forged, other_use):
         with pytest.raises(AuthorizationTokenInvalid):
@@ -105,7 +105,7 @@ async def test_a_password_of_dev_mode_is_worth_nothing_in_serve(house: House) ->
     dev = Authenticator(house.identity, Sealer([bytes(32)]), house.clock, replace(house.settings, mode="dev"))
     opened = await dev.open_caller(OWNER)
     assert opened is not None
-    password, _ = await dev.issue_password(opened, OWNER, HERE)
+    password, _ = await dev.issue_password(opened, HERE)
     assert await dev.caller_of_basic(basic("AWS", password)) == opened
     with pytest.raises(AuthorizationTokenInvalid):
         await house.authenticator.caller_of_basic(basic("AWS", password))

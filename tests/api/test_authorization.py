@@ -33,12 +33,12 @@ class Rules:
         self.allowed = allowed
         self.recorded: list[str] = []
 
-    async def require(self, caller: Any, connection: Any, action: str, resource: Any, **_: Any) -> None:
+    async def require(self, _caller: Any, _connection: Any, action: str, resource: Any, **_: Any) -> None:
         self.recorded.append(f"{action} {resource.arn}")
         if resource not in self.allowed:
             raise AccessDenied(f"not on {resource.arn}")
 
-    async def sees(self, caller: Any, connection: Any, action: str, resource: Any, **_: Any) -> bool:
+    async def sees(self, _caller: Any, _connection: Any, _action: str, resource: Any, **_: Any) -> bool:
         return resource in self.allowed
 
 

@@ -49,7 +49,7 @@ class House:
 
     async def password(self, key_id: str) -> str:
         caller = await self.authenticator.caller_of(await self.authenticator.credential(key_id))
-        return (await self.authenticator.issue_password(caller, ACCOUNT, Region(REGION)))[0]
+        return (await self.authenticator.issue_password(caller, Region(REGION)))[0]
 
     async def session(self, operation: str, **members: Any) -> str:
         """The registry password of a new session."""

@@ -53,7 +53,8 @@ def init(data: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     return run([MOORAGE, "init", "--data", str(data), *options])
 
 
-def test_init_and_serve(tmp_path: Path, umask: int) -> None:
+@pytest.mark.usefixtures("umask")
+def test_init_and_serve(tmp_path: Path) -> None:
     data = tmp_path / "deep" / "data"
     init(data)
     assert exposed(data.parent) == []
@@ -70,7 +71,8 @@ def test_init_and_serve(tmp_path: Path, umask: int) -> None:
     assert exposed(data) == []
 
 
-def test_dev(tmp_path: Path, umask: int) -> None:
+@pytest.mark.usefixtures("umask")
+def test_dev(tmp_path: Path) -> None:
     server = RunningServer(tmp_path / "data").start()
     try:
         push(server)
@@ -155,7 +157,7 @@ def test_what_is_no_directory_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
-def test_a_directory_of_somebody_else(tmp_path: Path) -> None:
+def test_a_directory_of_somebody_else() -> None:
     """As Kubernetes mounts a volume: it belongs to root, and the process is in its group."""
     code = (
         "import os, sys; from pathlib import Path; from moorage import data_directory; "

@@ -166,7 +166,7 @@ async def house(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
             await identity.users.create(account, "/", name, BY)
             key, secret = await identity.keys.create(account, name)
             caller = await authenticator.caller_of(await authenticator.credential(key.id))
-            password, _ = await authenticator.issue_password(caller, account, Region(REGION))
+            password, _ = await authenticator.issue_password(caller, Region(REGION))
             return Signer(key.id, secret, password)
 
         nobody, most = await signer("nobody"), await signer("most")
@@ -216,7 +216,8 @@ async def test_every_operation_of_the_aws_door(house: House, service: Any) -> No
     await _walk(house, asked)
 
 
-async def test_every_operation_of_v2(house: House, profile: str) -> None:
+@pytest.mark.usefixtures("profile")
+async def test_every_operation_of_v2(house: House) -> None:
     pushed = manifest(b"config", b"layer")
     asked: list[tuple[str, Request, object]] = []
     for operation in (each for methods in OPERATIONS.values() for each in methods.values()):

@@ -62,7 +62,7 @@ async def signer(house: House, account: AccountId, *, allowed: bool) -> Signer:
     key, secret = await identity.keys.create(account, "stranger")
     authenticator = Authenticator(identity, running.parts.sealer, running.parts.clock, house.inside.settings)
     caller = await authenticator.caller_of(await authenticator.credential(key.id))
-    password, _ = await authenticator.issue_password(caller, account, Region(REGION))
+    password, _ = await authenticator.issue_password(caller, Region(REGION))
     return Signer(key.id, secret, password)
 
 
@@ -109,7 +109,8 @@ def told(answer: Answer, *names: str) -> Any:
 
 
 @pytest.mark.parametrize("who", ["colleague", "stranger", "trusted at home"])
-async def test_existence_is_told_to_nobody_without_permission(house: House, profile: str, who: str) -> None:
+@pytest.mark.usefixtures("profile")
+async def test_existence_is_told_to_nobody_without_permission(house: House, who: str) -> None:
     """A user of the same account, one of another, and one whose own account allows it to ask this one for anything."""
     trust = json.dumps(
         {"Statement": [{"Effect": "Allow", "Principal": {"AWS": [OWNER, ABROAD]}, "Action": "sts:AssumeRole"}]}

@@ -123,7 +123,7 @@ def log() -> Iterator[io.StringIO]:
 
 
 @pytest.fixture
-async def server(tmp_path: Path, log: io.StringIO) -> AsyncIterator[Inside]:
+async def server(tmp_path: Path, log: io.StringIO) -> AsyncIterator[Inside]:  # noqa: ARG001 - it configures logging first
     settings = Settings(mode="dev", data=tmp_path / "data", access_log=True, anonymous_pull=True)
     async with inside(settings) as running:
         yield running

@@ -49,7 +49,7 @@ class House:
             await self.identity.inline.put(USER, account, name, "mine", text, BY)
         key, secret = await self.identity.keys.create(account, name)
         caller = await self.authenticator.caller_of(await self.authenticator.credential(key.id))
-        password, _ = await self.authenticator.issue_password(caller, account, HERE)
+        password, _ = await self.authenticator.issue_password(caller, HERE)
         return Signer(key.id, secret, password)
 
     async def call(self, signer: Signer, path: str, **members: Any) -> Answer:
@@ -189,7 +189,7 @@ async def test_why_shows_each_account_its_own_side(house: House) -> None:
     key_id = answer.body.decode().partition("<AccessKeyId>")[2].partition("<")[0]
     found = await house.authenticator.credential(key_id)
     caller = await house.authenticator.caller_of(found)
-    password, _ = await house.authenticator.issue_password(caller, READER, HERE)
+    password, _ = await house.authenticator.issue_password(caller, HERE)
     denied = await house.pull(Signer(key_id, "", password))
     assert denied.status == 403
     decision = denied.headers["x-moorage-decision-id"]
@@ -278,7 +278,7 @@ async def test_a_password_is_of_the_region_that_is_asked_for(tmp_path: Path, ano
             ("us-east-1", f"/v2/{OWNER}/us-east-1/app/tags/list", f"/v2/{OWNER}/eu-west-1/app/tags/list"),
             ("eu-west-1", f"/v2/{OWNER}/eu-west-1/app/tags/list", "/v2/app/tags/list"),
         ):
-            password, _ = await authenticator.issue_password(caller, OWNER, Region(region))
+            password, _ = await authenticator.issue_password(caller, Region(region))
             signer = Signer(key.id, "", password)
             assert await region_of(made, signer, there) == 404  # known, and there is no such repository
             assert await region_of(made, signer, elsewhere) == 401

@@ -20,7 +20,7 @@ async def leave(server: Inside, method: str, path: str, body: bytes = b"") -> No
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    async def send(message: Message) -> None:
+    async def send(_message: Message) -> None:
         raise Gone
 
     scope: dict[str, Any] = {

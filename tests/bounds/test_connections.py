@@ -102,7 +102,7 @@ def test_idle_connections_are_closed_unless_a_request_is_under_way(listening: Li
 async def test_requests_under_way_are_known_by_their_client() -> None:
     seen = []
 
-    async def application(scope: object, receive: object, send: object) -> None:
+    async def application(_scope: object, receive: object, send: object) -> None:
         seen.append(("127.0.0.1", 50_000) in requests)
         if len(seen) < 2:
             await requests({"client": ("127.0.0.1", "50000")}, receive, send)

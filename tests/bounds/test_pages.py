@@ -81,7 +81,8 @@ async def referrers(plane: Client, query: str = "") -> tuple[list[list[dict[str,
     return pages, lengths
 
 
-async def test_referrers_with_long_annotations_come_in_pages(registry: Inside, plane: Client) -> None:
+@pytest.mark.usefixtures("registry")
+async def test_referrers_with_long_annotations_come_in_pages(plane: Client) -> None:
     pushed = [await refer(plane, number, MIB * 3 // 2) for number in range(7)]
     pages, lengths = await referrers(plane)
     assert [each["digest"] for page in pages for each in page] == pushed
@@ -90,7 +91,8 @@ async def test_referrers_with_long_annotations_come_in_pages(registry: Inside, p
     assert pages[0][1]["annotations"]["number"] == "1"
 
 
-async def test_one_referrer_as_long_as_a_manifest_may_be(registry: Inside, plane: Client) -> None:
+@pytest.mark.usefixtures("registry")
+async def test_one_referrer_as_long_as_a_manifest_may_be(plane: Client) -> None:
     longest = PAGE_BYTES - 2000
     pushed = [
         await refer(plane, 0, longest),
@@ -102,7 +104,8 @@ async def test_one_referrer_as_long_as_a_manifest_may_be(registry: Inside, plane
     assert max(lengths) <= PAGE_BYTES + SLACK
 
 
-async def test_a_filter_goes_with_every_page(registry: Inside, plane: Client) -> None:
+@pytest.mark.usefixtures("registry")
+async def test_a_filter_goes_with_every_page(plane: Client) -> None:
     wanted = []
     for number in range(8):
         digest = await refer(plane, number, MIB * 3 // 2, kind="a/sbom" if number % 2 else "a/signature")
@@ -112,7 +115,8 @@ async def test_a_filter_goes_with_every_page(registry: Inside, plane: Client) ->
     assert [len(page) for page in pages] == [2, 2]
 
 
-async def test_only_what_a_page_holds_is_read(registry: Inside, plane: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("registry")
+async def test_only_what_a_page_holds_is_read(plane: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(6):
         await refer(plane, number, MIB * 3 // 2)
     read = []

@@ -195,7 +195,7 @@ class Containerd(Client):
     def call(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         return super().call("-a", str(self.runtime / "containerd.sock"), *arguments, check=check)
 
-    def login(self, registry: str, user: str, password: str) -> None:
+    def login(self, _registry: str, user: str, password: str) -> None:
         self._user = ("--user", f"{user}:{password}")
 
     def push(self, reference: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":

@@ -215,9 +215,7 @@ def test_a_right_that_is_missing_is_named(
     assert len(decision) == 36
 
 
-def test_a_repository_that_is_not_there(
-    patient: Make, server: RunningServer, runtime: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_repository_that_is_not_there(patient: Make, server: RunningServer, runtime: dict[str, str]) -> None:
     found = only("repository", asked(patient, server, runtime, "not/there"))
     assert (found.state, found.text) == ("ok", "not/there is not there yet; the first push makes it")
     assert server.client("ecr").describe_repositories()["repositories"] is not None

@@ -300,7 +300,8 @@ def test_keys_are_made_on_request_and_written_once(home: Home) -> None:
     assert "AKIA" not in home("export")
 
 
-def test_a_mistake_says_where_and_changes_nothing(server: RunningServer, home: Home) -> None:
+@pytest.mark.usefixtures("server")
+def test_a_mistake_says_where_and_changes_nothing(home: Home) -> None:
     home.write("    users:\n      ann:\n        boundry: x\n")
     assert "line 6, column 9" in home("apply", "file.yaml", status=1)
     home.write(EVERYTHING.replace("user/nodes/node-1", "user/nobody"))
@@ -389,7 +390,8 @@ def test_the_organization_is_part_of_it(server: RunningServer, home: Home) -> No
     assert "No organization is set." in home("organization", "show", status=1)
 
 
-def test_the_guard_rails_that_a_file_sets_do_not_stop_it(server: RunningServer, home: Home) -> None:
+@pytest.mark.usefixtures("server")
+def test_the_guard_rails_that_a_file_sets_do_not_stop_it(home: Home) -> None:
     """They would: whoever applies it may not set a repository policy under them."""
     account, home.account, home.key = home.account, "000000000000", ("000000000000", "test")
     rails = ORGANIZATION.replace("000000000000", account).replace("ACCOUNT", "000000000000")

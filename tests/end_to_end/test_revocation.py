@@ -167,72 +167,72 @@ def deny_in_the_repository(server: RunningServer, principal: str) -> object:
 CASES = {
     "key-deleted": Case(
         with_inline_policy,
-        lambda server, iam, name, caller: iam.delete_access_key(UserName=name, AccessKeyId=caller.key),
+        lambda _server, iam, name, caller: iam.delete_access_key(UserName=name, AccessKeyId=caller.key),
         UNKNOWN,
     ),
     "key-deactivated": Case(
         with_inline_policy,
-        lambda server, iam, name, caller: iam.update_access_key(
+        lambda _server, iam, name, caller: iam.update_access_key(
             UserName=name, AccessKeyId=caller.key, Status="Inactive"
         ),
         UNKNOWN,
     ),
     "user-deleted": Case(
-        with_inline_policy, lambda server, iam, name, caller: delete_user(iam, name, caller.key), UNKNOWN
+        with_inline_policy, lambda _server, iam, name, caller: delete_user(iam, name, caller.key), UNKNOWN
     ),
     "inline-policy-deleted": Case(
         with_inline_policy,
-        lambda server, iam, name, caller: iam.delete_user_policy(UserName=name, PolicyName="own"),
+        lambda _server, iam, name, _caller: iam.delete_user_policy(UserName=name, PolicyName="own"),
         DENIED,
     ),
     "inline-policy-changed": Case(
         with_inline_policy,
-        lambda server, iam, name, caller: iam.put_user_policy(
+        lambda _server, iam, name, _caller: iam.put_user_policy(
             UserName=name, PolicyName="own", PolicyDocument=LOGIN_ONLY
         ),
         DENIED,
     ),
     "policy-detached": Case(
         with_attached_policy,
-        lambda server, iam, name, caller: iam.detach_user_policy(UserName=name, PolicyArn=PULL_ONLY),
+        lambda _server, iam, name, _caller: iam.detach_user_policy(UserName=name, PolicyArn=PULL_ONLY),
         DENIED,
     ),
     "managed-policy-changed": Case(
-        with_managed_policy, lambda server, iam, name, caller: new_version(iam, name, LOGIN_ONLY), DENIED
+        with_managed_policy, lambda _server, iam, name, _caller: new_version(iam, name, LOGIN_ONLY), DENIED
     ),
     "left-the-group": Case(
         in_a_group,
-        lambda server, iam, name, caller: iam.remove_user_from_group(GroupName=name, UserName=name),
+        lambda _server, iam, name, _caller: iam.remove_user_from_group(GroupName=name, UserName=name),
         DENIED,
     ),
     "user-bounded": Case(
         with_inline_policy,
-        lambda server, iam, name, caller: iam.put_user_permissions_boundary(
+        lambda _server, iam, name, _caller: iam.put_user_permissions_boundary(
             UserName=name, PermissionsBoundary=boundary(iam, name)
         ),
         DENIED,
     ),
     "role-bounded": Case(
         of_a_role,
-        lambda server, iam, name, caller: iam.put_role_permissions_boundary(
+        lambda _server, iam, name, _caller: iam.put_role_permissions_boundary(
             RoleName=name, PermissionsBoundary=boundary(iam, name)
         ),
         DENIED,
     ),
     "role-policy-deleted": Case(
         of_a_role,
-        lambda server, iam, name, caller: iam.delete_role_policy(RoleName=name, PolicyName="own"),
+        lambda _server, iam, name, _caller: iam.delete_role_policy(RoleName=name, PolicyName="own"),
         DENIED,
     ),
-    "role-deleted": Case(of_a_role, lambda server, iam, name, caller: delete_role(iam, name), UNKNOWN),
+    "role-deleted": Case(of_a_role, lambda _server, iam, name, _caller: delete_role(iam, name), UNKNOWN),
     "user-denied-by-the-repository": Case(
         with_inline_policy,
-        lambda server, iam, name, caller: deny_in_the_repository(server, f"{ARN}:user/{name}"),
+        lambda server, _iam, name, _caller: deny_in_the_repository(server, f"{ARN}:user/{name}"),
         DENIED,
     ),
     "role-denied-by-the-repository": Case(
         of_a_role,
-        lambda server, iam, name, caller: deny_in_the_repository(server, f"{ARN}:role/{name}"),
+        lambda server, _iam, name, _caller: deny_in_the_repository(server, f"{ARN}:role/{name}"),
         DENIED,
     ),
 }

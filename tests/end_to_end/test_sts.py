@@ -411,7 +411,8 @@ def test_why_tells_an_administrator_what_the_trust_policy_lacks(server: RunningS
     assert "in the trust policy" in told or "to the trust policy" in told
 
 
-def test_get_access_key_info_tells_the_account(server: RunningServer, people: People, others: People) -> None:
+@pytest.mark.usefixtures("people")
+def test_get_access_key_info_tells_the_account(server: RunningServer, others: People) -> None:
     key, _ = others.user("keyed")
     assert server.client("sts").get_access_key_info(AccessKeyId=key)["Account"] == OTHER
     with pytest.raises(Error) as caught:

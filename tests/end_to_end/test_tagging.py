@@ -91,7 +91,7 @@ def test_the_aws_cli(server: RunningServer, tmp_path: Path) -> None:
     assert "cli" not in json.loads(aws(env, api, "get-tag-keys"))["TagKeys"]
 
 
-def test_the_record_names_the_service(server: RunningServer, tmp_path: Path) -> None:
+def test_the_record_names_the_service(server: RunningServer) -> None:
     tagging = user(server, "recorded", {"Action": "tag:*", "Resource": "*"})
     answer = tagging.get_resources()
     assert answer["ResponseMetadata"]["RequestId"]

@@ -72,7 +72,8 @@ def update_tags(ecr: Any, arn: str, old: dict[str, str], new: dict[str, str]) ->
         ecr.tag_resource(resourceArn=arn, tags=changed)
 
 
-def test_aws_ecr_repository(server: RunningServer, ecr: Any) -> None:
+@pytest.mark.usefixtures("server")
+def test_aws_ecr_repository(ecr: Any) -> None:
     name = "tf/whole"
     assert refused(ecr.describe_repositories, repositoryNames=[name]) == "RepositoryNotFoundException"
     made = ecr.create_repository(

@@ -56,7 +56,8 @@ def path(repository: str) -> str:
     return f"/v2/{ACCOUNT}/us-east-1/{repository}/manifests/v1"
 
 
-def test_a_token_pulls_what_it_is_for_until_it_is_revoked(server: RunningServer, moorage: Commands, iam: Any) -> None:
+@pytest.mark.usefixtures("iam")
+def test_a_token_pulls_what_it_is_for_until_it_is_revoked(server: RunningServer, moorage: Commands) -> None:
     password = moorage.make("e2e", "--repository", "team/*", "--pull", "--expires", "30d", "--user", "ann")
     assert password.startswith("mrg_")
     plane = Plane(server, "e2e", password)
@@ -73,7 +74,8 @@ def test_a_token_pulls_what_it_is_for_until_it_is_revoked(server: RunningServer,
     assert "revoked" in moorage("token", "list", "--all")
 
 
-def test_why_explains_what_a_token_may_not(server: RunningServer, moorage: Commands, iam: Any) -> None:
+@pytest.mark.usefixtures("iam")
+def test_why_explains_what_a_token_may_not(server: RunningServer, moorage: Commands) -> None:
     plane = Plane(server, "x", moorage.make("why", "-r", "team/*", "--pull", "--user", "ann"))
     decision = plane("GET", path("other/app")).headers["x-moorage-decision-id"]
     explained = moorage("why", decision)
@@ -86,9 +88,8 @@ def test_why_explains_what_a_token_may_not(server: RunningServer, moorage: Comma
     assert "moorage token create NAME --repository team/app --push" in moorage("why", decision)
 
 
-def test_the_audit_record_names_the_token_and_not_its_secret(
-    server: RunningServer, moorage: Commands, iam: Any
-) -> None:
+@pytest.mark.usefixtures("iam")
+def test_the_audit_record_names_the_token_and_not_its_secret(server: RunningServer, moorage: Commands) -> None:
     password = moorage.make("audited", "-r", "team/app", "--pull", "--user", "ann")
     assert Plane(server, "x", password)("GET", path("team/app")).status == 200
     record = moorage("audit", "--since", "10m", "--json")
@@ -99,7 +100,8 @@ def test_the_audit_record_names_the_token_and_not_its_secret(
     assert password.split("_", 2)[2] not in record
 
 
-def test_a_user_makes_tokens_of_its_own_alone(server: RunningServer, moorage: Commands, iam: Any) -> None:
+@pytest.mark.usefixtures("server")
+def test_a_user_makes_tokens_of_its_own_alone(moorage: Commands, iam: Any) -> None:
     key = iam.create_access_key(UserName="ann")["AccessKey"]
     iam.create_user(UserName="bob")
     moorage.key, moorage.secret = key["AccessKeyId"], key["SecretAccessKey"]
@@ -114,7 +116,8 @@ def test_a_user_makes_tokens_of_its_own_alone(server: RunningServer, moorage: Co
     assert moorage("token", "revoke", "anns") == "token anns is revoked\n"
 
 
-def test_what_cannot_be_made_says_why(moorage: Commands, iam: Any) -> None:
+@pytest.mark.usefixtures("iam")
+def test_what_cannot_be_made_says_why(moorage: Commands) -> None:
     assert "--pull, --push or --action" in moorage("token", "create", "no", "-r", "app", status=2)
     assert "is no name of a token" in moorage("token", "create", "a:b", "-r", "app", "--pull", status=1)
     assert "from a minute to ten years" in moorage(
@@ -125,7 +128,8 @@ def test_what_cannot_be_made_says_why(moorage: Commands, iam: Any) -> None:
     assert "There is no token 'no'" in moorage("token", "revoke", "no", status=1)
 
 
-def test_who_holds_a_token_may_ask_what_it_is_worth(server: RunningServer, moorage: Commands, iam: Any) -> None:
+@pytest.mark.usefixtures("iam")
+def test_who_holds_a_token_may_ask_what_it_is_worth(server: RunningServer, moorage: Commands) -> None:
     plane = Plane(server, "x", moorage.make("asked", "-r", "team/app", "--pull", "--user", "ann"))
     told = json.loads(plane("GET", "/_moorage/password").body)
     assert (told["state"], told["arn"]) == ("valid", f"arn:aws:iam::{ACCOUNT}:user/ann")

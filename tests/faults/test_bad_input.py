@@ -74,7 +74,8 @@ def kept(registry: Inside) -> list[Path]:
         (b"", "InvalidParameterException"),
     ],
 )
-async def test_bodies_that_are_no_request(registry: Inside, plane: Client, body: bytes, code: str) -> None:
+@pytest.mark.usefixtures("plane")
+async def test_bodies_that_are_no_request(registry: Inside, body: bytes, code: str) -> None:
     reply = await registry.ask("ListImages", body)
     assert (reply.status, reply.error[0]) == (400, code)
 
@@ -188,8 +189,9 @@ async def test_a_manifest_of_what_is_not_there(registry: Inside, plane: Client) 
     ("first", "content", "last"),
     [(0, b"again", None), (3, b"over", None), (9, b"gap", None), (7, b"", 7), (7, b"short", 20), (7, b"long", 8)],
 )
+@pytest.mark.usefixtures("plane")
 async def test_parts_that_overlap_or_leave_gaps_or_lie(
-    registry: Inside, plane: Client, first: int, content: bytes, last: int | None
+    registry: Inside, first: int, content: bytes, last: int | None
 ) -> None:
     upload = await begin(registry)
     await registry.ok("UploadLayerPart", **part(upload, 0, b"content"))
@@ -240,7 +242,8 @@ async def test_a_body_cut_off_is_invisible_and_resumed(registry: Inside, plane: 
     assert (await plane("GET", f"/v2/{APP}/blobs/{digest(content)}")).body == content
 
 
-async def test_a_part_cut_off_changes_nothing(registry: Inside, plane: Client) -> None:
+@pytest.mark.usefixtures("plane")
+async def test_a_part_cut_off_changes_nothing(registry: Inside) -> None:
     upload = await begin(registry)
     await registry.ok("UploadLayerPart", **part(upload, 0, LARGE))
     whole = json.dumps(part(upload, len(LARGE), b"rest" * 1000)).encode()

@@ -206,7 +206,7 @@ async def test_a_jump_deletes_no_audit_records(
     server = start()
     await server.sweep()
     store = await AuditStore.open(database_settings)
-    recorder = Recorder(store, server.bench.clock, server.bench.settings, lambda kind, number: None)
+    recorder = Recorder(store, server.bench.clock, server.bench.settings, lambda _kind, _number: None)
     recorder.start(server.sweeper.elapsed.since)
     try:
         recorder.record(decided())

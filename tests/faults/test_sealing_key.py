@@ -39,7 +39,7 @@ def test_a_missing_key_is_not_made_again(data: Path) -> None:
     assert server.stop() == 0
 
 
-def test_another_key(data: Path, tmp_path: Path) -> None:
+def test_another_key(data: Path) -> None:
     key = (data / "sealing.key").read_text()
     (data / "sealing.key").write_text(new_key() + "\n")
     assert "is not the key that secrets" in refusal(data, "serve", "--port", "0")

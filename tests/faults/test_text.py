@@ -110,7 +110,8 @@ def test_every_operation_is_here() -> None:
     assert set(REQUESTS) == set(ECR.operations)
 
 
-async def test_at_the_ecr_door(registry: Inside, plane: Client) -> None:
+@pytest.mark.usefixtures("plane")
+async def test_at_the_ecr_door(registry: Inside) -> None:
     for operation, members in REQUESTS.items():
         for number, bad in enumerate(spoilt(members)):
             reply = await registry.ecr(operation, **bad)
@@ -122,7 +123,8 @@ async def test_at_the_ecr_door(registry: Inside, plane: Client) -> None:
 @pytest.mark.parametrize(
     "tags", [[{"Key": "a\0", "Value": "b"}], [{"Key": "a", "Value": "b\0"}], [{"Key": "a", "Value": "b\n"}]]
 )
-async def test_resource_tags_say_what_is_wrong(registry: Inside, plane: Client, tags: list[dict[str, str]]) -> None:
+@pytest.mark.usefixtures("plane")
+async def test_resource_tags_say_what_is_wrong(registry: Inside, tags: list[dict[str, str]]) -> None:
     wrong = ("InvalidTagParameterException", "Tag parameters are invalid")
     assert (await registry.ecr("TagResource", resourceArn=ARN, tags=tags)).error == wrong
     assert (await registry.ecr("CreateRepository", repositoryName="team/other", tags=tags)).error == wrong
@@ -130,7 +132,8 @@ async def test_resource_tags_say_what_is_wrong(registry: Inside, plane: Client, 
     assert len((await registry.ok("DescribeRepositories"))["repositories"]) == 1
 
 
-async def test_annotations_may_hold_what_json_can_write(registry: Inside, plane: Client) -> None:
+@pytest.mark.usefixtures("registry")
+async def test_annotations_may_hold_what_json_can_write(plane: Client) -> None:
     put = await plane("PUT", f"/v2/{NAME}/manifests/noted", MANIFEST.encode(), content_type="")
     assert put.status == 201, put
     shown = (await plane("GET", f"/v2/{NAME}/referrers/{DIGEST}")).json["manifests"]
@@ -159,7 +162,8 @@ async def test_at_the_data_plane(plane: Client, path: str) -> None:
         assert answer.status < 500, answer
 
 
-async def test_in_what_a_client_says_of_itself(registry: Inside, plane: Client) -> None:
+@pytest.mark.usefixtures("registry")
+async def test_in_what_a_client_says_of_itself(plane: Client) -> None:
     for noise in ("\x01\x7f", "é" * 300, "\x80"):
         answer = await plane("GET", f"/v2/{NAME}/tags/list", user_agent=noise, referer=noise)
         assert answer.status == 200, answer

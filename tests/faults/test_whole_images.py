@@ -117,7 +117,8 @@ async def test_a_blob_that_only_a_deleted_image_names_is_gone_until_the_image_is
     assert await pulls(plane)
 
 
-async def test_a_deleted_blob_that_is_uploaded_again_is_there(registry: Inside, plane: Client) -> None:
+@pytest.mark.usefixtures("registry")
+async def test_a_deleted_blob_that_is_uploaded_again_is_there(plane: Client) -> None:
     await push(plane)
     assert (await plane("DELETE", f"/v2/{APP}/manifests/{IMAGE}")).status == 202
     for content in (CONFIG, LAYER):

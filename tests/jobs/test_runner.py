@@ -286,7 +286,7 @@ async def test_one_that_kills_its_runner_each_time_is_dead(database: Database) -
 async def test_a_runner_that_stops_gives_its_jobs_back(database: Database) -> None:
     seen: list[tuple[int, Any]] = []
 
-    async def run(attempt: Attempt, work: Work) -> None:
+    async def run(attempt: Attempt, _work: Work) -> None:
         seen.append((attempt.number, attempt.progress))
         if attempt.progress == "half":
             return

@@ -209,7 +209,7 @@ async def test_expired_sessions_and_old_events_go(bench: Bench) -> None:
 
     await bench.db.transaction(prepare)
     # Events made when the repositories were come before: the clock of an outbox runs one way.
-    await bench.db.transaction(lambda conn: None)
+    await bench.db.transaction(lambda _conn: None)
     await _sweep(bench).run_once()
 
     def left(conn: Connection) -> tuple[list[str], list[str]]:
@@ -260,7 +260,7 @@ async def test_sweeping_goes_on_after_a_failure(bench: Bench, monkeypatch: pytes
     bench.settings = replace(bench.settings, sweep_interval_seconds=0.01)
     sweep, done, calls = _sweep(bench), asyncio.Event(), 0
 
-    async def run_once(*, search: bool = True) -> None:
+    async def run_once(**_: bool) -> None:
         nonlocal calls
         calls += 1
         if calls == 1:

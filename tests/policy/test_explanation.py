@@ -298,7 +298,7 @@ def test_spans_are_lines_and_columns_of_the_text() -> None:
     text = named(Kind.REPOSITORY, grant({"AWS": OTHER}), grant("*"))[0].document.canonical()
     policies = Policies(resource=named(Kind.REPOSITORY, grant({"AWS": OTHER}), grant("*")))
     decision = evaluate(ask(role()), policies, detail=True)
-    found = explanation(decision, policies, EVERYTHING, lambda one: text)
+    found = explanation(decision, policies, EVERYTHING, lambda _one: text)
     spans = [each["span"] for each in found["sets"][-1]["policies"][0]["statements"]]
     for span in spans:
         assert text.splitlines()[span["line"] - 1][span["column"] - 1] == "{"

@@ -35,7 +35,8 @@ async def test_the_last_one_put_is_in_force_in_that_registry_alone(policies: Reg
     assert await policies.in_force(*HERE) == InForce(None, "V2")
 
 
-async def test_history_tells_who_and_when_also_of_the_end(bench: Bench, policies: RegistryPolicies) -> None:
+@pytest.mark.usefixtures("bench")
+async def test_history_tells_who_and_when_also_of_the_end(policies: RegistryPolicies) -> None:
     await policies.set(*HERE, "first", by=BY)
     first = (await policies.in_force(*HERE)).policy_hash
     await policies.delete(*HERE, by=HIM)

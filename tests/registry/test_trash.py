@@ -276,13 +276,13 @@ async def test_images_are_counted_whatever_becomes_of_them(bench: Bench, seed: i
 
     acts: list[Callable[[str, str], Awaitable[Any]]] = [
         lambda name, tag: bench.image(name, tag=tag),
-        lambda name, tag: bench.image(name),
-        lambda name, tag: gone(ImageId(tag=tag), door="ecr"),
-        lambda name, tag: gone(ImageId(tag=tag), door="oci"),
-        lambda name, tag: gone(ImageId(digest=image_of(name)), ImageId(digest=image_of("0")), door="ecr"),
-        lambda name, tag: trash(bench).restore_image(REF, image_of(name), by=HIM),
-        lambda name, tag: trash(bench).restore_tag(REF, tag, by=HIM),
-        lambda name, tag: trash(bench).purge_image(REF, image_of(name), by=HIM),
+        lambda name, _tag: bench.image(name),
+        lambda _name, tag: gone(ImageId(tag=tag), door="ecr"),
+        lambda _name, tag: gone(ImageId(tag=tag), door="oci"),
+        lambda name, _tag: gone(ImageId(digest=image_of(name)), ImageId(digest=image_of("0")), door="ecr"),
+        lambda name, _tag: trash(bench).restore_image(REF, image_of(name), by=HIM),
+        lambda _name, tag: trash(bench).restore_tag(REF, tag, by=HIM),
+        lambda name, _tag: trash(bench).purge_image(REF, image_of(name), by=HIM),
     ]
     for _ in range(80):
         with contextlib.suppress(ImageNotFound, ImageAlreadyExists):

@@ -175,7 +175,7 @@ class Authenticator:
             self._bearers.keep(header, grant)
         return caller
 
-    async def issue_password(self, caller: Caller, account: AccountId, region: Region) -> tuple[str, float]:
+    async def issue_password(self, caller: Caller, region: Region) -> tuple[str, float]:
         """A registry password for `caller` and when it ends (seconds since the epoch)."""
         expires_at = self._clock.now() + self._settings.password_seconds
         return self.seal(_PURPOSE, caller, expires_at, region), expires_at

@@ -77,7 +77,7 @@ class Records:
             "recorded_contexts", _CONTEXTS, entry_footprint
         )
         self._policies: Cache[str, policy.Policies] = Cache(
-            "recorded_policies", _POLICIES, lambda _, found: 1000, policy.Policies.documents
+            "recorded_policies", _POLICIES, lambda _, _found: 1000, policy.Policies.documents
         )
 
     async def decided(

@@ -107,7 +107,7 @@ def _named(node: Node, parse: Callable[[str], str], name: str) -> str:
         node.wrong(str(error))
 
 
-def _managed(node: Node, account: AccountId) -> Managed:
+def _managed(node: Node, _account: AccountId) -> Managed:
     parts = node.members(("document", "path", "description", "tags"))
     if "document" not in parts:
         node.wrong("'document' is missing")

@@ -39,7 +39,7 @@ def entry(account: str, section: str, key: Any, value: Any, before: Sequence[str
 class _Dumper(yaml.SafeDumper):
     """Without aliases: nothing in the file stands for something else."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
         return True
 
 

@@ -68,7 +68,7 @@ async def test_every_step_is_decided_as_the_operation_of_the_api_is(parts: Parts
     assert met == ACTIONS - BEYOND, "files.py takes every kind of step"
 
 
-async def asked(parts: Parts, planned: Planned, step: Step) -> Any:
+async def asked(_parts: Parts, planned: Planned, step: Step) -> Any:
     conditions = dict(step.conditions)
     if step.action.startswith("ecr:") and planned.change.operation == "create":
         # Tags of a repository that is there are looked up when it is decided.
@@ -170,7 +170,7 @@ def _ecr_tags(tags: Mapping[str, str]) -> list[shapes.Tag]:
     [("", [NamedResource(ACCOUNT, "*")]), ("iam:CreateUser", []), ("iam:GetUser", [NamedResource(ACCOUNT, "*")])],
 )
 def test_a_step_that_nobody_decides_cannot_be_made(action: str, resources: list[NamedResource]) -> None:
-    async def run(on: Nouns) -> None:
+    async def run(_on: Nouns) -> None:
         raise AssertionError("it is not carried out")
 
     with pytest.raises(ValueError, match="decided on an action and a resource"):

@@ -45,7 +45,7 @@ THING: Service[list[str]] = Service("thing", "json", "Thing_V1")
 FOLK: Service[list[str]] = Service("folk", "query", "2010-05-08")
 
 
-def _named(call: Call[list[str]], request: Wish) -> Sequence[Any]:
+def _named(_call: Call[list[str]], request: Wish) -> Sequence[Any]:
     return [REF._replace(name=RepositoryName(name)) for name in request.name.split(",")]
 
 
@@ -67,7 +67,7 @@ async def carry(call: Call[list[str]], request: Wish) -> Granted:
     return Granted(zulu=request.name, alpha=call.account)
 
 
-def _nothing(call: Call[list[str]], request: Wish) -> Sequence[Any]:
+def _nothing(_call: Call[list[str]], _request: Wish) -> Sequence[Any]:
     return ()
 
 
@@ -78,7 +78,7 @@ async def slip(call: Call[list[str]], request: Wish) -> Granted:
 
 
 @FOLK.operation("Greet", action=AUTHENTICATED)
-async def greet(call: Call[list[str]], request: query.Parameters) -> Mapping[str, query.Value]:
+async def greet(_call: Call[list[str]], request: query.Parameters) -> Mapping[str, query.Value]:
     if request.required("Name") == "nobody":
         raise QueryError("NoSuchEntity", "no <one>", 404)
     return {"Greeting": f"hello {request.required('Name')} & co", "Friends": request.members("Friends"), "Old": True}
@@ -92,7 +92,7 @@ class FakeVerifier:
         self.begins: MoorageError | None = None
         self.finishes: MoorageError | None = None
 
-    async def begin(self, scope: Scope, headers: dict[bytes, bytes], service: str, *, host: str) -> Claim:
+    async def begin(self, _scope: Scope, _headers: dict[bytes, bytes], service: str, *, host: str) -> Claim:  # noqa: ARG002 - the verifier's signature
         self.log.append(f"begin {service}")
         if self.begins is not None:
             raise self.begins
@@ -100,10 +100,10 @@ class FakeVerifier:
         signed: Any = SimpleNamespace(region=Region("eu-west-1"), key_id="AKIA")
         return Claim(caller, signed, None, "", None, False)
 
-    async def finish(self, claim: Claim, body: bytes) -> Any:
+    async def finish(self, claim: Claim, _body: bytes) -> Any:
         return self.finish_hashed(claim, "")
 
-    def finish_hashed(self, claim: Claim, payload: str) -> Any:
+    def finish_hashed(self, claim: Claim, _payload: str) -> Any:
         self.log.append("finish")
         if self.finishes is not None:
             raise self.finishes
@@ -116,7 +116,7 @@ class FakeAccess:
         self.denied: str | None = None
 
     async def require(
-        self, caller: Any, connection: Connection, action: str, resource: Any, *, extra: Any, decision_id: str | None
+        self, _caller: Any, connection: Connection, action: str, resource: Any, *, decision_id: str | None, **_: Any
     ) -> None:
         self.log.append(f"decide {action} {resource.name} in {connection.region}")
         if resource.name == self.denied:
@@ -124,7 +124,7 @@ class FakeAccess:
 
 
 class FakeVisits:
-    def connection(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Connection:
+    def connection(self, _scope: Scope, _headers: Mapping[bytes, bytes]) -> Connection:
         return Connection(
             source_ip="127.0.0.1", secure=False, user_agent="", referer="", host="localhost", region=Region("us-east-1")
         )

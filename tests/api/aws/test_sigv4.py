@@ -57,7 +57,7 @@ class FakeKeys:
             )
         raise UnrecognizedClient
 
-    def used(self, caller: Any, service: str, region: str) -> None:
+    def used(self, _caller: Any, service: str, region: str) -> None:
         self.uses.append((service, region))
 
     async def caller_of(self, credential: Any) -> Any:

@@ -34,16 +34,16 @@ class Caller:
     def __init__(self) -> None:
         self.account: str = ACCOUNT
 
-    async def begin(self, scope: Scope, headers: dict[bytes, bytes], service: str, *, host: str) -> Claim:
+    async def begin(self, _scope: Scope, _headers: dict[bytes, bytes], _service: str, *, host: str) -> Claim:  # noqa: ARG002 - the verifier's signature
         principal = SimpleNamespace(account=self.account, arn=f"arn:aws:iam::{self.account}:user/tester")
         caller: Any = SimpleNamespace(principal=principal)
         signed: Any = SimpleNamespace(region=REGION, key_id="AKIA")
         return Claim(caller, signed, None, "", None, False)
 
-    async def finish(self, claim: Claim, body: bytes) -> Any:
+    async def finish(self, claim: Claim, _body: bytes) -> Any:
         return self.finish_hashed(claim, "")
 
-    def finish_hashed(self, claim: Claim, payload: str) -> Any:
+    def finish_hashed(self, claim: Claim, _payload: str) -> Any:
         return claim.caller
 
 
@@ -55,7 +55,7 @@ class Decisions:
         self.asked: list[tuple[str, Any, Mapping[str, Any]]] = []
 
     async def require(
-        self, caller: Any, connection: Connection, action: str, resource: Any, *, extra: Any, decision_id: str | None
+        self, _caller: Any, _connection: Connection, action: str, resource: Any, *, extra: Any, decision_id: str | None
     ) -> None:
         self.asked.append((action, resource, extra))
         if action in self.denied:
@@ -65,12 +65,14 @@ class Decisions:
 class PolicyCheck:
     """Takes any text but `bad`; the stored form is marked, the shown form is not."""
 
-    async def check_and_canonicalise(self, caller: Any, connection: Any, ref: Any, text: str, force: bool) -> Accepted:
+    async def check_and_canonicalise(
+        self, _caller: Any, _connection: Any, _ref: Any, text: str, _force: bool
+    ) -> Accepted:
         if text == "bad":
             raise InvalidParameter.at("PolicyText", "Invalid repository policy provided")
         return Accepted(f"stored:{text}", text)
 
-    async def findings(self, ref: Any, text: str) -> str:
+    async def findings(self, _ref: Any, _text: str) -> str:
         return "0"
 
     async def shown(self, stored: str) -> str:
@@ -78,7 +80,7 @@ class PolicyCheck:
 
 
 class Visits:
-    def connection(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Connection:
+    def connection(self, _scope: Scope, _headers: Mapping[bytes, bytes]) -> Connection:
         return Connection(
             source_ip="127.0.0.1",
             secure=False,
@@ -132,7 +134,7 @@ async def ecr(tmp_path: Path) -> AsyncIterator[Ecr]:
     clock = Clock()
     database = await open_database(settings)
     authenticator: Any = SimpleNamespace(issue_password=_issue_password)
-    downloads: Any = SimpleNamespace(seal=lambda caller, ref, digest: "sealed")
+    downloads: Any = SimpleNamespace(seal=lambda _caller, _ref, _digest: "sealed")
     policy_check: Any = PolicyCheck()
     services = EcrServices(
         registry=make_registry(database, FileBlobStore(tmp_path / "blobs"), clock, settings),
@@ -153,5 +155,5 @@ async def ecr(tmp_path: Path) -> AsyncIterator[Ecr]:
     await database.close()
 
 
-async def _issue_password(caller: Any, account: str, region: str) -> tuple[str, float]:
+async def _issue_password(_caller: Any, _region: str) -> tuple[str, float]:
     return "a-password", 1_800_000_000.5

@@ -52,7 +52,7 @@ POLICY = """{
 class NoAudit:
     """An audit store that keeps nothing."""
 
-    async def append(self, rows: list[dict[str, Any]]) -> None:
+    async def append(self, _rows: list[dict[str, Any]]) -> None:
         return
 
 
@@ -97,7 +97,7 @@ async def whole(tmp_path: Path) -> AsyncIterator[Whole]:
     identity = make_identity(database, sealer, clock)
     authenticator = Authenticator(identity, sealer, clock, settings)
     audit: Any = NoAudit()
-    recorder = Recorder(audit, clock, settings, lambda kind, number: None)
+    recorder = Recorder(audit, clock, settings, lambda _kind, _number: None)
     access = Access(registry, identity.organizations, recorder, clock, settings)
     locations = Locations(settings)
     services = EcrServices(

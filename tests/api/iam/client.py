@@ -33,7 +33,7 @@ def _form(service: str, operation: str, fields: dict[str, Any]) -> dict[str, Any
 class NoAudit:
     """An audit store that keeps nothing."""
 
-    async def append(self, rows: list[dict[str, Any]]) -> None:
+    async def append(self, _rows: list[dict[str, Any]]) -> None:
         return
 
 

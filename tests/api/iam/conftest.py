@@ -40,7 +40,7 @@ async def root(tmp_path: Path) -> AsyncIterator[Client]:
     identity = make_identity(database, sealer, clock)
     authenticator = Authenticator(identity, sealer, clock, settings)
     audit: Any = NoAudit()
-    recorder = Recorder(audit, clock, settings, lambda kind, number: None)
+    recorder = Recorder(audit, clock, settings, lambda _kind, _number: None)
     access = Access(registry, identity.organizations, recorder, clock, settings)
     why = Why(recorder, Records(audit, access), registry, access, Principals(identity).shown, clock)
     verifier = Verifier(authenticator, clock, settings.clock_skew_seconds)

@@ -46,20 +46,20 @@ class Rights:
         if not await self.allows(caller, connection, action, resource):
             raise AccessDenied(f"User: {caller.principal.arn} is not authorized", "d-1", short="identity: no\r\nallow")
 
-    async def allows(self, caller: Any, connection: Any, action: str, resource: Any, **_: Any) -> bool:
+    async def allows(self, _caller: Any, _connection: Any, action: str, resource: Any, **_: Any) -> bool:
         name = "*" if isinstance(resource, WholeRegistry) else resource.name
         asked = (action.removeprefix("ecr:"), name)
         self.asked.append(asked)
         return asked not in self.denied
 
-    async def sees(self, caller: Any, connection: Any, action: str, resource: Any, **_: Any) -> bool:
+    async def sees(self, _caller: Any, _connection: Any, action: str, resource: Any, **_: Any) -> bool:
         return (action.removeprefix("ecr:"), resource.name) not in self.denied
 
 
 class Passwords:
     """Every word is a good password, but for two."""
 
-    async def caller_of_basic(self, header: str, region: str | None) -> Any:
+    async def caller_of_basic(self, header: str, _region: str | None) -> Any:
         import base64
 
         user = base64.b64decode(header.removeprefix("Basic ")).decode().partition(":")[2]
@@ -73,7 +73,7 @@ class Passwords:
 class Urls:
     """Opens the one token `good`."""
 
-    async def open(self, token: str, of: RepositoryRef, digest: Digest) -> Any:
+    async def open(self, token: str, _of: RepositoryRef, _digest: Digest) -> Any:
         if token != "good":
             raise AuthorizationTokenInvalid
         return SimpleNamespace(principal=SimpleNamespace(arn="arn:aws:iam::000000000000:user/holder", kind="user"))

@@ -171,7 +171,7 @@ async def test_a_token_is_short_lived(nobody: Client, monkeypatch: pytest.Monkey
     assert answer.headers["cache-control"] == "no-store"
     shown = {"authorization": f"Bearer {answer.json['token']}"}
     later = time.time() + 301
-    monkeypatch.setattr(Clock, "now", lambda self: later)
+    monkeypatch.setattr(Clock, "now", lambda _self: later)
     over = await nobody("GET", OPEN, extra=shown)
     assert (over.status, over.headers["www-authenticate"]) == (401, challenge("repository:open/app:pull"))
 
@@ -215,9 +215,9 @@ async def test_no_page_of_another_site_gets_one(nobody: Client) -> None:
 async def test_one_address_gets_so_many_a_second(nobody: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_endpoint, "PER_SECOND", 3)
     now = float(int(time.time()))
-    monkeypatch.setattr(Clock, "now", lambda self: now)
+    monkeypatch.setattr(Clock, "now", lambda _self: now)
     assert [(await fetched(nobody)).status for _ in range(4)] == [200, 200, 200, 429]
-    monkeypatch.setattr(Clock, "now", lambda self: now + 1)
+    monkeypatch.setattr(Clock, "now", lambda _self: now + 1)
     assert (await fetched(nobody)).status == 200
 
 

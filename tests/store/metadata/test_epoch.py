@@ -30,7 +30,7 @@ async def test_an_answer_stands_until_the_epoch_rises(database: Database) -> Non
     kept: ReadThroughCache[str, str] = _cache(Epochs(database), "value")
     source = _Source()
     assert await kept.get("a", source.read) == (1, "one")
-    await database.transaction(lambda conn: None)
+    await database.transaction(lambda _conn: None)
     assert await kept.get("a", source.read) == (1, "one")
     assert source.reads == (2 if database.changed() is None else 1)
     source.value = "two"

@@ -100,7 +100,8 @@ async def test_a_full_disk_is_told_by_name(database: Database) -> None:
     assert await database.read(counted) == 1
 
 
-async def test_reading_survives_the_loss_of_its_connections(database: Database, postgres: PostgresServer) -> None:
+@pytest.mark.usefixtures("postgres")
+async def test_reading_survives_the_loss_of_its_connections(database: Database) -> None:
     def others(conn: Connection) -> None:
         conn.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"))
 

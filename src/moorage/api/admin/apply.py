@@ -36,7 +36,7 @@ class ApplyRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Only what the file says of these; empty: all of it."""
 
 
-def _own_account(call: Call, request: object) -> Sequence[Target]:
+def _own_account(call: Call, _request: object) -> Sequence[Target]:
     """Its root: the file is about the caller's account."""
     return (NamedResource(call.account, root_arn(call.account)),)
 

@@ -27,7 +27,7 @@ class OneWorkerOnly(MoorageError):
 
 @DEV.operation("/_moorage/reset", action=UNAUTHENTICATED)
 @DEV.operation("/moto-api/reset", action=UNAUTHENTICATED)
-async def reset(call: Call, request: None) -> Response:
+async def reset(call: Call, _request: None) -> Response:
     await call.services.reset()
     call.services.faults.clear()
     call.services.clock.unset()
@@ -46,7 +46,7 @@ async def set_clock(call: Call, request: ClockRequest) -> Response:
 
 
 @DEV.operation("/_moorage/faults", method="GET", action=UNAUTHENTICATED)
-async def faults(call: Call, request: None) -> Response:
+async def faults(call: Call, _request: None) -> Response:
     return _shown(call)
 
 
@@ -58,7 +58,7 @@ async def add_fault(call: Call, request: Rule) -> Response:
 
 
 @DEV.operation("/_moorage/faults/clear", action=UNAUTHENTICATED)
-async def clear_faults(call: Call, request: None) -> Response:
+async def clear_faults(call: Call, _request: None) -> Response:
     call.services.faults.clear()
     return _shown(call)
 

@@ -11,7 +11,7 @@ from moorage.api.authorization import BY_STATE
 # `Why` decides what each may see of the decision that it finds.
 @ADMIN.operation("/_moorage/explain", method="GET", action=BY_STATE)
 @ADMIN.operation("/_moorage/explain/{decision}", method="GET", action=BY_STATE)
-async def explain(call: Call, request: None) -> Response:
+async def explain(call: Call, _request: None) -> Response:
     """The decision of that id, by default the caller's last denial."""
     decision = call.http.path_params.get("decision")
     if decision is not None and not decision.isprintable():

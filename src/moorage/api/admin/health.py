@@ -11,7 +11,7 @@ from moorage.api.authorization import UNAUTHENTICATED
 
 
 @ADMIN.operation("/_moorage/ready", method="GET", action=UNAUTHENTICATED, any_host=True)
-async def ready(call: Call, request: None) -> Response:
+async def ready(call: Call, _request: None) -> Response:
     """503 unless the database and the disk of the blobs can be written. A full disk is no reason: pulls work."""
     found = await call.services.readiness.check()
     is_ready = all(found[name] == "ok" for name in ("metadata", "blobs")) or _is_full(found)
@@ -21,12 +21,12 @@ async def ready(call: Call, request: None) -> Response:
 
 @ADMIN.operation("/_moorage/health", method="GET", action=UNAUTHENTICATED, any_host=True)
 @ADMIN.operation("/_localstack/health", method="GET", action=UNAUTHENTICATED, any_host=True)
-async def health(call: Call, request: None) -> Response:
+async def health(_call: Call, _request: None) -> Response:
     return JSONResponse({"services": dict.fromkeys(("ecr", "iam", "resourcegroupstaggingapi", "sts"), "running")})
 
 
 @ADMIN.operation("/metrics", method="GET", action=UNAUTHENTICATED)
-async def exposed(call: Call, request: None) -> Response:
+async def exposed(call: Call, _request: None) -> Response:
     """For loopback alone, unless the setting `metrics_public` is on."""
     services = call.services
     if not services.settings.metrics_public and not _is_loopback(call.connection.source_ip):

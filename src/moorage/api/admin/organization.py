@@ -23,14 +23,14 @@ class HistoryRequest(msgspec.Struct, forbid_unknown_fields=True):
     """`next` of the page before."""
 
 
-async def _the_organization(call: Call, request: object) -> Sequence[Target]:
+async def _the_organization(call: Call, _request: object) -> Sequence[Target]:
     return (await call.services.organization.resource(),)
 
 
 @ADMIN.operation(
     "/_moorage/organization/show", action="moorage:GetOrganization", resource=_the_organization, read_only=True
 )
-async def show(call: Call, request: None) -> Response:
+async def show(call: Call, _request: None) -> Response:
     return JSONResponse(_told(await call.services.organization.show()))
 
 
@@ -63,7 +63,7 @@ async def put(call: Call, request: PutRequest) -> Response:
 
 
 @ADMIN.operation("/_moorage/organization/delete", action="moorage:DeleteOrganization", resource=_the_organization)
-async def delete(call: Call, request: None) -> Response:
+async def delete(call: Call, _request: None) -> Response:
     await call.services.organization.delete(by=call.by)
     return JSONResponse({"text": "there is no organization any more"})
 

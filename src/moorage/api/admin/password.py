@@ -8,7 +8,7 @@ from moorage.api.authorization import UNAUTHENTICATED
 
 
 @ADMIN.operation("/_moorage/password", method="GET", action=UNAUTHENTICATED)
-async def password(call: Call, request: None) -> Response:
+async def password(call: Call, _request: None) -> Response:
     """Nobody signs it: the password in question proves who asks."""
     services = call.services
     standing = await services.authenticator.standing(call.http.headers.get("authorization", ""))

@@ -64,7 +64,7 @@ class Call(msgspec.Struct, Generic[S], frozen=True, gc=False):
     """
 
 
-def no_conditions(call: Call[Any], request: Any) -> Conditions:
+def no_conditions(_call: Call[Any], _request: Any) -> Conditions:
     return {}
 
 
@@ -134,7 +134,7 @@ class Service(Generic[S]):
         body_limit: int = BODY_LIMIT,
         authenticate: Callable[[S, Any], Awaitable[Caller]] | None = None,
     ) -> Callable[[F], F]:
-        """Register the decorated function under AWS's name. Its parameter `request` must be annotated.
+        """Register the decorated function under AWS's name. The annotation of its second parameter is the request type.
 
         ValueError without an action and its resource, unless `action` is AUTHENTICATED.
         """
@@ -143,7 +143,8 @@ class Service(Generic[S]):
         def register(function: F) -> F:
             if name in self.operations:
                 raise ValueError(f"{self.name} has two operations {name}")
-            request = inspect.get_annotations(function, eval_str=True)["request"]
+            annotations = inspect.get_annotations(function, eval_str=True)
+            _, request = (annotations[name] for name in inspect.signature(function).parameters)
             self.operations[name] = Operation(
                 name, action, resource, conditions, body_limit, request, function, authenticate
             )

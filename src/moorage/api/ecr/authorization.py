@@ -12,7 +12,7 @@ async def get_authorization_token(
     call: EcrCall, request: shapes.GetAuthorizationTokenRequest
 ) -> shapes.GetAuthorizationTokenResponse:
     services = call.services
-    password, expires_at = await services.authenticator.issue_password(call.caller, call.account, call.region)
+    password, expires_at = await services.authenticator.issue_password(call.caller, call.region)
     token = base64.b64encode(f"AWS:{password}".encode()).decode()
     return shapes.GetAuthorizationTokenResponse(
         authorization_data=[

@@ -6,7 +6,7 @@ from moorage.api.ecr.service import ECR, EcrCall, no_resource
 
 
 @ECR.operation("DescribeRegistry", action="ecr:DescribeRegistry", resource=no_resource)
-async def describe_registry(call: EcrCall, request: shapes.DescribeRegistryRequest) -> shapes.DescribeRegistryResponse:
+async def describe_registry(call: EcrCall, _request: shapes.DescribeRegistryRequest) -> shapes.DescribeRegistryResponse:
     return shapes.DescribeRegistryResponse(
         registry_id=call.account, replication_configuration=shapes.ReplicationConfiguration(rules=[])
     )

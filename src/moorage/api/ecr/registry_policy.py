@@ -20,7 +20,7 @@ async def put_registry_policy(
 
 @ECR.operation("GetRegistryPolicy", action="ecr:GetRegistryPolicy", resource=no_resource)
 async def get_registry_policy(
-    call: EcrCall, request: shapes.GetRegistryPolicyRequest
+    call: EcrCall, _request: shapes.GetRegistryPolicyRequest
 ) -> shapes.GetRegistryPolicyResponse:
     stored = await call.services.registry.registry_policies.get(call.account, call.region)
     text = await call.services.registry_policy_check.shown(stored)
@@ -29,7 +29,7 @@ async def get_registry_policy(
 
 @ECR.operation("DeleteRegistryPolicy", action="ecr:DeleteRegistryPolicy", resource=no_resource)
 async def delete_registry_policy(
-    call: EcrCall, request: shapes.DeleteRegistryPolicyRequest
+    call: EcrCall, _request: shapes.DeleteRegistryPolicyRequest
 ) -> shapes.DeleteRegistryPolicyResponse:
     stored = await call.services.registry.registry_policies.delete(call.account, call.region, by=by(call))
     text = await call.services.registry_policy_check.shown(stored)

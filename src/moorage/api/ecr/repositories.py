@@ -154,7 +154,7 @@ def _shown(call: EcrCall, repository: Repository) -> shapes.Repository:
         repository_arn=ref.arn,
         registry_id=ref.account,
         repository_name=ref.name,
-        repository_uri=call.services.locations.repository_uri(ref, call.scheme, call.host),
+        repository_uri=call.services.locations.repository_uri(ref, call.host),
         created_at=repository.created_at,
         image_tag_mutability=repository.mutability,
         image_tag_mutability_exclusion_filters=_shown_filters(repository),

@@ -141,6 +141,6 @@ def the_arn(call: EcrCall, request: NamesArn) -> Sequence[Resource]:
     return (ref,)
 
 
-def no_resource(call: EcrCall, request: Any) -> Sequence[Resource]:
+def no_resource(call: EcrCall, _request: Any) -> Sequence[Resource]:
     """`*` actions: the caller's own registry, whatever the request says (docs/development/policy-engine.md §4.1)."""
     return (RegistryResource(call.account, call.region, all_repositories=False),)

@@ -45,7 +45,7 @@ async def list_instance_profiles_for_role(call: IamCall, request: Parameters) ->
 
 
 @IAM.operation("ListVirtualMFADevices", action="iam:ListVirtualMFADevices", resource=nothing)
-async def list_virtual_mfa_devices(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+async def list_virtual_mfa_devices(_call: IamCall, request: Parameters) -> Mapping[str, Value]:
     return _none(paging.Asked.by(request), "VirtualMFADevices")
 
 
@@ -54,29 +54,29 @@ async def _instance_profiles(call: IamCall, request: Parameters) -> Sequence[Res
 
 
 @IAM.operation("ListInstanceProfiles", action="iam:ListInstanceProfiles", resource=_instance_profiles)
-async def list_instance_profiles(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+async def list_instance_profiles(_call: IamCall, request: Parameters) -> Mapping[str, Value]:
     return _none(paging.Asked.by(request), "InstanceProfiles")
 
 
 @IAM.operation("ListServerCertificates", action="iam:ListServerCertificates", resource=nothing)
-async def list_server_certificates(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+async def list_server_certificates(_call: IamCall, request: Parameters) -> Mapping[str, Value]:
     fields.path_prefix(request)
     return _none(paging.Asked.by(request), "ServerCertificateMetadataList")
 
 
 @IAM.operation("ListSAMLProviders", action="iam:ListSAMLProviders", resource=nothing)
-async def list_saml_providers(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+async def list_saml_providers(_call: IamCall, _request: Parameters) -> Mapping[str, Value]:
     return {"SAMLProviderList": []}
 
 
 @IAM.operation("ListOpenIDConnectProviders", action="iam:ListOpenIDConnectProviders", resource=nothing)
-async def list_open_id_connect_providers(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+async def list_open_id_connect_providers(_call: IamCall, _request: Parameters) -> Mapping[str, Value]:
     """Return no provider: OIDC issuers are configured in a file and are not IAM resources here."""
     return {"OpenIDConnectProviderList": []}
 
 
 @IAM.operation("GetAccountPasswordPolicy", action="iam:GetAccountPasswordPolicy", resource=nothing)
-async def get_account_password_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+async def get_account_password_policy(call: IamCall, _request: Parameters) -> Mapping[str, Value]:
     raise errors.no_such(f"The Password Policy with domain name {call.account} cannot be found.")
 
 
@@ -93,7 +93,7 @@ def _not_found(operation: str, read: Callable[[Parameters], str], resource: Find
     """Register an operation on something that does not exist. `read` returns its name or ARN, for `message`."""
 
     @IAM.operation(operation, action=f"iam:{operation}", resource=resource)
-    async def not_found(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+    async def not_found(_call: IamCall, request: Parameters) -> Mapping[str, Value]:
         if operation.startswith("List"):
             paging.Asked.by(request)
         raise errors.no_such(message.format(read(request)))

@@ -17,7 +17,7 @@ _ALIAS: Final = re.compile(r"[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]")
 
 
 @IAM.operation("GetAccountSummary", action="iam:GetAccountSummary", resource=nothing)
-async def get_account_summary(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+async def get_account_summary(call: IamCall, _request: Parameters) -> Mapping[str, Value]:
     """What the account has and may have. What Moorage keeps none of (certificates, MFA devices, …) counts 0."""
     stock = await call.services.identity.accounts.stock(call.account)
     return {

@@ -131,7 +131,7 @@ async def the_new_policy(call: IamCall, request: Parameters) -> Sequence[Resourc
     return in_account(call, policy_arn(call.account, fields.policy_path(request), name))
 
 
-async def nothing(call: IamCall, request: Parameters) -> Sequence[Resource]:
+async def nothing(call: IamCall, _request: Parameters) -> Sequence[Resource]:
     """An action without a resource type."""
     return in_account(call, "*")
 
@@ -189,7 +189,7 @@ async def about_policy(call: IamCall, request: Parameters) -> Conditions:
     return values
 
 
-async def about_new(call: IamCall, request: Parameters) -> Conditions:
+async def about_new(_call: IamCall, request: Parameters) -> Conditions:
     """Of what is to be made: its tags and permissions boundary."""
     return requested(request, boundary=True, tags=True)
 

@@ -39,7 +39,7 @@ async def _the_service_role(call: IamCall, request: Parameters) -> Sequence[Reso
     return in_account(call, identity_arn(ROLE.name, call.account, path, name))
 
 
-async def _about_service(call: IamCall, request: Parameters) -> Conditions:
+async def _about_service(_call: IamCall, request: Parameters) -> Conditions:
     return {"iam:awsservicename": _service(request)[0]}
 
 

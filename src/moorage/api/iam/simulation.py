@@ -124,7 +124,7 @@ async def _simulated(call: IamCall, asked: _Asked, subject: Subject) -> Mapping[
 
 
 @IAM.operation("GetContextKeysForCustomPolicy", action="iam:GetContextKeysForCustomPolicy", resource=nothing)
-async def get_context_keys_for_custom_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+async def get_context_keys_for_custom_policy(_call: IamCall, request: Parameters) -> Mapping[str, Value]:
     given = _given(request, "PolicyInputList")
     if not given:
         request.required("PolicyInputList.member.1")

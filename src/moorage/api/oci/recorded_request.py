@@ -28,7 +28,7 @@ _PLANE: Final[Mapping[str, dict[str, Any]]] = {
 # The parameters of the API's operations: for the table of operations.
 
 
-def nothing(argument: str, query: Mapping[str, str]) -> dict[str, Any]:
+def nothing(_argument: str, _query: Mapping[str, str]) -> dict[str, Any]:
     return {}
 
 
@@ -36,23 +36,23 @@ def image(reference: str, query: Mapping[str, str]) -> dict[str, Any]:
     return {"imageIds": [image_id(reference, query)]}
 
 
-def image_id(reference: str, query: Mapping[str, str]) -> dict[str, Any]:
+def image_id(reference: str, _query: Mapping[str, str]) -> dict[str, Any]:
     return {"imageDigest" if ":" in reference else "imageTag": reference}
 
 
-def layer(digest: str, query: Mapping[str, str]) -> dict[str, Any]:
+def layer(digest: str, _query: Mapping[str, str]) -> dict[str, Any]:
     return {"layerDigest": digest}
 
 
-def layers(digest: str, query: Mapping[str, str]) -> dict[str, Any]:
+def layers(digest: str, _query: Mapping[str, str]) -> dict[str, Any]:
     return {"layerDigests": [digest]}
 
 
-def subject(digest: str, query: Mapping[str, str]) -> dict[str, Any]:
+def subject(digest: str, _query: Mapping[str, str]) -> dict[str, Any]:
     return {"subjectId": {"imageDigest": digest}}
 
 
-def begun(argument: str, query: Mapping[str, str]) -> dict[str, Any]:
+def begun(_argument: str, query: Mapping[str, str]) -> dict[str, Any]:
     asked = {name: query[name][:_LONGEST] for name in ("mount", "from") if name in query}
     return asked if "mount" in query or "digest" not in query else {"layerDigests": [query["digest"][:_LONGEST]]}
 

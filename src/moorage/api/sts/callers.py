@@ -15,7 +15,7 @@ _ROOT_MOST: Final = 3_600
 
 
 @STS.operation("GetCallerIdentity", action=AUTHENTICATED)
-async def get_caller_identity(call: StsCall, request: Parameters) -> Mapping[str, Value]:
+async def get_caller_identity(call: StsCall, _request: Parameters) -> Mapping[str, Value]:
     """AWS lets every caller ask this, even under an explicit deny."""
     principal = call.caller.principal
     return {"Arn": principal.arn, "UserId": principal.id, "Account": principal.account}

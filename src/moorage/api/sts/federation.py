@@ -22,11 +22,11 @@ def _federated_user(call: StsCall, request: Parameters) -> Sequence[Resource]:
     return (NamedResource(call.account, arns.federated_user_arn(call.account, fields.user_name(request))),)
 
 
-def _conditions(call: StsCall, request: Parameters) -> Conditions:
+def _conditions(_call: StsCall, request: Parameters) -> Conditions:
     return tag_conditions(fields.tags(request).items())
 
 
-def _actions(call: StsCall, request: Parameters) -> Sequence[str]:
+def _actions(_call: StsCall, request: Parameters) -> Sequence[str]:
     return ("sts:GetFederationToken", *(("sts:TagSession",) if fields.tags(request) else ()))
 
 

@@ -15,7 +15,7 @@ from moorage.api.sts.service import STS, StsCall, StsServices, the_role
 from moorage.errors import QueryError
 
 
-async def _no_provider(services: StsServices, request: Parameters) -> Caller:
+async def _no_provider(_services: StsServices, request: Parameters) -> Caller:
     """Raise ValidationError for fields that break the service model, else InvalidIdentityToken."""
     fields.role_arn_alone(request)
     fields.saml_provider(request)
@@ -30,5 +30,5 @@ async def _no_provider(services: StsServices, request: Parameters) -> Caller:
 
 
 @STS.operation("AssumeRoleWithSAML", action="sts:AssumeRoleWithSAML", resource=the_role, authenticate=_no_provider)
-async def assume_role_with_saml(call: StsCall, request: Parameters) -> Mapping[str, Value]:
+async def assume_role_with_saml(_call: StsCall, _request: Parameters) -> Mapping[str, Value]:
     raise AssertionError("no caller proves an identity by SAML")

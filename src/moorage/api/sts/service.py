@@ -36,5 +36,5 @@ async def the_role(call: StsCall, request: Parameters) -> Sequence[Resource]:
     return (NamedResource(arn.account, arn.text, "" if role is None else role.trust_hash),)
 
 
-def no_resource(call: StsCall, request: Parameters) -> Sequence[Resource]:
+def no_resource(call: StsCall, _request: Parameters) -> Sequence[Resource]:
     return (NamedResource(call.account, "*"),)

@@ -69,7 +69,7 @@ def _asked(call: StsCall) -> Asked:
     )
 
 
-def _actions(call: StsCall, request: Parameters) -> Sequence[str]:
+def _actions(call: StsCall, _request: Parameters) -> Sequence[str]:
     return _asked(call).actions("sts:AssumeRoleWithWebIdentity")
 
 

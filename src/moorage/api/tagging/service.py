@@ -55,7 +55,7 @@ class PaginationTokenExpired(MoorageError):
         super().__init__("The PaginationToken has expired. Begin again without one.")
 
 
-def no_resource(call: TaggingCall, request: Any) -> Sequence[Resource]:
+def no_resource(call: TaggingCall, _request: Any) -> Sequence[Resource]:
     """`*`: for `resource=` of an operation's declaration."""
     return (NamedResource(call.account, "*"),)
 

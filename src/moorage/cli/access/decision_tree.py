@@ -88,7 +88,7 @@ def tree(told: dict[str, Any]) -> Node:
     hidden = [each["called"] for each in told["sets"] if each.get("hidden")]
     for each in told["sets"]:
         if not each.get("hidden"):
-            _set(top, each, request, seen)
+            _set(top, each, request)
     absent = [each["called"] for each in told["sets"] if each.get("present") is False]
     if absent:
         top.add((f"not there: {', '.join(absent)}", "dim"))
@@ -137,7 +137,7 @@ def _times(told: dict[str, Any]) -> str:
     return f" and {told['count'] - 1} times more until {told['lastTime']}" if told["count"] > 1 else ""
 
 
-def _set(top: Node, told: dict[str, Any], request: dict[str, Any], seen: Mapping[str, str]) -> None:
+def _set(top: Node, told: dict[str, Any], request: dict[str, Any]) -> None:
     if not told["present"]:
         return
     words, style = _RESULTS[told["result"]]
@@ -150,12 +150,12 @@ def _set(top: Node, told: dict[str, Any], request: dict[str, Any], seen: Mapping
     for policy in told["policies"]:
         within = node if single else node.add(policy["name"])
         for statement in policy["statements"]:
-            _statement(within, statement, request, seen)
+            _statement(within, statement, request)
     if not told["policies"]:
         node.add(("no policy is attached", "dim"))
 
 
-def _statement(node: Node, told: dict[str, Any], request: dict[str, Any], seen: Mapping[str, str]) -> None:
+def _statement(node: Node, told: dict[str, Any], request: dict[str, Any]) -> None:
     denies = told["effect"] == "Deny"
     name = f" {told['sid']!r}" if told["sid"] else ""
     title = f"{told['index'] + 1}. {told['effect']}{name}"

@@ -43,7 +43,7 @@ async def _pages(settings: Settings, asked: dict[str, Any]) -> list[dict[str, An
 
 
 async def _of_principal(
-    reach: "Reach", parts: "Parts", settings: Settings, asked: dict[str, Any]
+    reach: "Reach", parts: "Parts", _settings: Settings, asked: dict[str, Any]
 ) -> AsyncIterator["Answer"]:
     """Its access in every registry here, or in those of one account."""
     accounts = await parts.declared.accounts() if asked["account"] is None else [account_id(asked["account"])]

@@ -146,7 +146,7 @@ class _Maker:
             if before is None or self._is_fixed(named):
                 return
             for test in _tests(finding):
-                value = _value(test, self._request)
+                value = _value(test)
                 if value is not None and _base(test) in _UNLISTED and test.because == "no-value-matched":
                     after = _with_value(before, test, value)
                     yield from self._replaced(named, level, finding, after, "spare-value", f"{test.key} = {value}", 1)
@@ -178,7 +178,7 @@ class _Maker:
             return
         if failed:
             test = failed[0]
-            value = _value(test, self._request)
+            value = _value(test)
             if value is not None and _base(test) in _LISTED and test.because == "no-value-matched":
                 after = _with_value(before, test, value)
                 yield from self._replaced(named, level, finding, after, "add-value", f"{test.key} = {value}", 1)
@@ -334,7 +334,7 @@ def _base(test: TestDetail) -> str:
     return "" if name is None or name.base is None or name.qualifier else name.base.name
 
 
-def _value(test: TestDetail, request: Request) -> str | None:
+def _value(test: TestDetail) -> str | None:
     """The request's value of the tested key as a policy would list exactly it; None when it has no single one."""
     seen = test.context_values
     if seen is None or len(seen) != 1 or test.key.lower() in _PASSING:

@@ -237,7 +237,7 @@ class Layers:
         names = await self._db.read(lambda conn: layer_rows.holders(conn, ref, digest, MOUNT_SOURCES))
         return [ref._replace(name=RepositoryName(name)) for name in names]
 
-    async def delete(self, ref: RepositoryRef, digest: Digest, by: str) -> None:
+    async def delete(self, ref: RepositoryRef, digest: Digest, by: str) -> None:  # noqa: ARG002 - becomes part of the event
         """Delete the blob from the repository; its bytes go when no repository holds it, after the grace period.
 
         LayerReferenced while an image of the repository references it. While only deleted images do, it is as good as

@@ -134,7 +134,7 @@ class Uploads:
             last_valid_byte = error.offset - 1
             raise InvalidLayerPart(ref, upload_id, last_valid_byte, "another part arrived at the same time") from error
 
-    async def finish(self, ref: RepositoryRef, upload_id: str, digest: Digest, *, by: str, door: Door) -> Layer:
+    async def finish(self, ref: RepositoryRef, upload_id: str, digest: Digest, *, by: str, door: Door) -> Layer:  # noqa: ARG002 - becomes part of the event
         """The upload, whose bytes have this digest (else InvalidLayer), becomes a layer of the repository.
 
         By ECR's rules also EmptyUpload and LayerPartTooSmall; at the ECR door LayerAlreadyExists. After an error the

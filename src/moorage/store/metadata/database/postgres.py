@@ -99,8 +99,8 @@ class PostgresDatabase:
         durable: bool = True,
         long: bool = False,
         by_row: bool = False,
-        grows: bool = False,
-        frees: bool = False,
+        grows: bool = False,  # noqa: ARG002 - of the contract
+        frees: bool = False,  # noqa: ARG002 - of the contract
     ) -> T:
         async with self._long_writers if long else self._writers:
             return await self._transaction(work, durable, long, self._by_row if by_row else self._writing)

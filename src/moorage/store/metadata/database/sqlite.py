@@ -70,7 +70,7 @@ class SqliteDatabase:
         *,
         durable: bool = True,
         long: bool = False,
-        by_row: bool = False,
+        by_row: bool = False,  # noqa: ARG002 - of the contract
         grows: bool = False,
         frees: bool = False,
     ) -> T:

@@ -23,11 +23,11 @@ class Within:
         self,
         work: Callable[[Connection], T],
         *,
-        durable: bool = True,
-        long: bool = False,
-        by_row: bool = False,
-        grows: bool = False,
-        frees: bool = False,
+        durable: bool = True,  # noqa: ARG002 - of the contract
+        long: bool = False,  # noqa: ARG002 - of the contract
+        by_row: bool = False,  # noqa: ARG002 - of the contract
+        grows: bool = False,  # noqa: ARG002 - of the contract
+        frees: bool = False,  # noqa: ARG002 - of the contract
     ) -> T:
         """When `work` raises, the whole transaction is to be given up: what `work` has done so far is still there."""
         return work(self._conn)

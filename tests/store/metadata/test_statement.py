@@ -1,10 +1,12 @@
 """Statements compiled once give on both databases what Core gives."""
 
+from typing import NamedTuple
+
 import pytest
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from moorage.store.metadata.database.database import Database
-from moorage.store.metadata.database.statement import Change, Query
+from moorage.store.metadata.database.statement import Change, Query, first_row, rows
 from moorage.store.metadata.tables import outbox
 
 COLUMNS = ("at", "account", "region", "kind", "payload")
@@ -65,3 +67,30 @@ async def test_changes_tell_how_many_rows_they_concern(database: Database) -> No
 async def test_a_value_that_is_not_given_is_an_error(database: Database) -> None:
     with pytest.raises(Exception, match="kind"):
         await database.transaction(lambda conn: MOVE.run(conn, {"old": "a"}))
+
+
+class KindRow(NamedTuple):
+    kind: str
+    at: float
+
+
+KINDS = select(outbox.c.kind, outbox.c.at).order_by(outbox.c.at)
+
+
+async def test_rows_have_the_type_that_was_named(database: Database) -> None:
+    await database.transaction(lambda conn: ADD.run_each(conn, [event(kind, at) for at, kind in enumerate("ab")]))
+    typed, untyped = Query(KINDS, KindRow), Query(KINDS)
+    expected = [KindRow("a", 0.0), KindRow("b", 1.0)]
+    assert await database.read(lambda conn: typed.all(conn, {})) == expected
+    assert await database.read(lambda conn: typed.first(conn, {})) == expected[0]
+    assert isinstance(await database.read(lambda conn: typed.first(conn, {})), KindRow)
+    assert [row.kind for row in await database.read(lambda conn: untyped.all(conn, {}))] == ["a", "b"]
+    assert await database.read(lambda conn: rows(conn, KINDS, KindRow)) == expected
+    one = KINDS.where(outbox.c.kind == "b")
+    assert await database.read(lambda conn: first_row(conn, one, KindRow)) == expected[1]
+    assert await database.read(lambda conn: first_row(conn, one.where(outbox.c.at > 1), KindRow)) is None
+
+
+def test_a_row_type_that_does_not_fit_its_statement_is_refused() -> None:
+    with pytest.raises(ValueError, match="KindRow has the fields"):
+        Query(select(outbox.c.at, outbox.c.kind), KindRow)

@@ -87,13 +87,13 @@ def _selected(kind: str) -> Select[Any]:
 
 
 @cache
-def _named(kind: str) -> Query:
+def _named(kind: str) -> Query[Any]:
     here = (identities.c.account == bindparam("account"), identities.c.name_folded == bindparam("folded"))
     return Query(_selected(kind).where(*here))
 
 
 @cache
-def _by_id(kind: str) -> Query:
+def _by_id(kind: str) -> Query[Any]:
     return Query(_selected(kind).where(identities.c.id == bindparam("id")))
 
 

@@ -14,9 +14,9 @@ from moorage.identity.credentials.pull_tokens import PULL, PullTokens
 from moorage.identity.credentials.sessions import Sessions
 from moorage.jobs.sweep import EXPIRED_SESSION_SECONDS, Sweep
 from moorage.names import AccountId, RepositoryName, RepositoryRef
-from moorage.registry.images.image import ImageId
-from moorage.registry.policies.repository_policies import RepositoryPolicies
-from moorage.registry.trash.trash import Trash
+from moorage.registry.images.types import ImageId
+from moorage.registry.repository_policies.service import RepositoryPolicies
+from moorage.registry.trash.service import Trash
 from moorage.sealing import Sealer
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.identity import access_keys, identities

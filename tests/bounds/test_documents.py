@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from moorage.identity.accounts.organizations import FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, Organizations
 from moorage.jobs.sweep import Sweep
 from moorage.names import AccountId, Region
-from moorage.registry.policies.registry_policies import RegistryPolicies
-from moorage.registry.policies.repository_policies import RepositoryPolicies
+from moorage.registry.registry_policies.service import RegistryPolicies
+from moorage.registry.repository_policies.service import RepositoryPolicies
 from moorage.settings import Settings
 from moorage.store.metadata.database.open import open_database
 from moorage.store.metadata.database.schema import metadata

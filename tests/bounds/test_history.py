@@ -12,9 +12,9 @@ from moorage.identity.credentials import sessions as of_identity
 from moorage.identity.credentials.sessions import Sessions
 from moorage.jobs.sweep import EXPIRED_SESSION_SECONDS, Sweep
 from moorage.names import AccountId
-from moorage.registry.images.image import ImageId
-from moorage.registry.policies.repository_policies import RepositoryPolicies
-from moorage.registry.trash.trash import MOST_LOOKED_AT, Trash
+from moorage.registry.images.types import ImageId
+from moorage.registry.repository_policies.service import RepositoryPolicies
+from moorage.registry.trash.service import MOST_LOOKED_AT, Trash
 from moorage.sealing import Sealer
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.identity.tables import sessions

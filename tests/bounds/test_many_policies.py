@@ -16,7 +16,7 @@ import pytest
 from moorage import cache
 from moorage.access import authorize, repository_policy
 from moorage.audit import shared_values
-from moorage.registry.policies import repository_policies
+from moorage.registry.repository_policies import service as repository_policies
 from moorage.settings import Settings
 from tests.bounds.latency import HealthPoll
 from tests.inside import inside

@@ -13,8 +13,8 @@ from moorage.jobs import elapsed
 from moorage.jobs.elapsed import Observed
 from moorage.jobs.sweep import Sweep
 from moorage.names import Digest
-from moorage.registry.images.image import ImageId
-from moorage.registry.trash.trash import Trash
+from moorage.registry.images.types import ImageId
+from moorage.registry.trash.service import Trash
 from moorage.settings import Settings
 from moorage.store.metadata.audit.audit import AuditStore
 from moorage.store.metadata.database.database import Database

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from moorage.errors import LayerAlreadyExists, LayersNotFound
-from moorage.registry.images.image import ImageId
+from moorage.registry.images.types import ImageId
 from moorage.settings import Settings
 from moorage.store.metadata.database.database import Database
 from tests.api.oci.client import Answer, Client

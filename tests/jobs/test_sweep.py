@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from moorage.errors import ImageNotFound, LayersNotFound, UploadNotFound
 from moorage.jobs.sweep import Sweep
-from moorage.registry.images.image import ImageId
+from moorage.registry.images.types import ImageId
 from moorage.store.metadata.identity.tables import accounts, sessions
 from moorage.store.metadata.tables import blob_contents, blobs, outbox, repositories, upload_contents
 from tests.registry.pushing import BY, OTHER, REF, Bench, digest_of, stream

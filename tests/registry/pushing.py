@@ -10,12 +10,12 @@ from typing import Any
 from moorage.clock import Clock
 from moorage.errors import AccessDenied
 from moorage.names import AccountId, Digest, Region, RepositoryName, RepositoryRef
-from moorage.registry.images.image import Put
-from moorage.registry.images.images import Images
 from moorage.registry.images.manifest_document import OCI_INDEX, OCI_MANIFEST
+from moorage.registry.images.service import Images
+from moorage.registry.images.types import Put
 from moorage.registry.layers.layers import Layer, Layers
 from moorage.registry.layers.uploads import Uploads
-from moorage.registry.repositories.repositories import Repositories
+from moorage.registry.repositories.service import Repositories
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
 from moorage.store.metadata.database.database import Database

@@ -4,7 +4,7 @@ import pytest
 
 from moorage.errors import InvalidParameter
 from moorage.names import Region
-from moorage.registry.account_settings import DEFAULTS, VALUES, AccountSettings
+from moorage.registry.account_settings.service import DEFAULTS, VALUES, AccountSettings
 from moorage.store.metadata.database.database import Database
 from tests.registry.pushing import REF
 

@@ -14,8 +14,8 @@ import pytest
 
 from moorage.clock import Clock
 from moorage.names import RepositoryName
-from moorage.registry.images.image import ImageId
 from moorage.registry.images.manifest_document import OCI_MANIFEST
+from moorage.registry.images.types import ImageId
 from moorage.registry.registry import Registry, make_registry
 from moorage.registry.repositories import resource_tags
 from moorage.settings import Settings

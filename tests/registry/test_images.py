@@ -17,9 +17,9 @@ from moorage.errors import (
     RepositoryNotFound,
 )
 from moorage.names import Digest, RepositoryName
-from moorage.registry.images.image import ImageId
 from moorage.registry.images.manifest_document import OCI_MANIFEST
-from moorage.registry.images.tags import matches, may_move
+from moorage.registry.images.tag_mutability import matches, may_move
+from moorage.registry.images.types import ImageId
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.tables import outbox, tag_history
 from tests.registry.pushing import BY, OTHER, REF, Bench, descriptor, digest_of, index, manifest

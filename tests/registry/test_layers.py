@@ -4,9 +4,9 @@ import pytest
 
 from moorage.errors import LayerInaccessible, LayersNotFound, RepositoryNotFound
 from moorage.names import Region, RepositoryName
-from moorage.registry.account_settings import AccountSettings
+from moorage.registry.account_settings.service import AccountSettings
 from moorage.registry.layers.layers import Availability
-from moorage.registry.repositories.repositories import Encryption
+from moorage.registry.repositories.service import Encryption
 from moorage.store.metadata.database.database import Database
 from tests.registry.pushing import BY, OTHER, REF, Bench, Rights, digest_of, manifest
 

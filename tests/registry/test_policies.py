@@ -6,7 +6,7 @@ import pytest
 
 from moorage.errors import RepositoryNotFound, RepositoryPolicyNotFound
 from moorage.names import RepositoryName
-from moorage.registry.policies.repository_policies import RepositoryPolicies
+from moorage.registry.repository_policies.service import RepositoryPolicies
 from moorage.store.metadata import epoch
 from tests.registry.pushing import BY, OTHER, REF, Bench
 

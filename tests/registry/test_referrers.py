@@ -6,8 +6,8 @@ import pytest
 
 from moorage.errors import RepositoryNotFound
 from moorage.names import Digest, RepositoryName
-from moorage.registry.images.image import ImageId
 from moorage.registry.images.manifest_document import OCI_MANIFEST
+from moorage.registry.images.types import ImageId
 from tests.registry.pushing import BY, OTHER, REF, Bench, digest_of, index, manifest
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from moorage.errors import RegistryPolicyNotFound
 from moorage.names import AccountId, Region
-from moorage.registry.account_settings import AccountSettings
-from moorage.registry.policies.registry_policies import InForce, RegistryPolicies
+from moorage.registry.account_settings.service import AccountSettings
+from moorage.registry.registry_policies.service import InForce, RegistryPolicies
 from moorage.store.metadata import epoch
 from moorage.store.metadata.epoch import Epochs
 from tests.registry.pushing import BY, Bench

@@ -18,7 +18,7 @@ from moorage.errors import (
     TooManyTags,
 )
 from moorage.names import Region, RepositoryName, RepositoryRef
-from moorage.registry.repositories.repositories import Encryption, Repositories, State
+from moorage.registry.repositories.service import Encryption, Repositories, State
 from moorage.store.metadata import epoch
 from moorage.store.metadata.epoch import Epochs
 from moorage.store.metadata.tables import outbox

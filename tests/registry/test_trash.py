@@ -19,8 +19,8 @@ from moorage.errors import (
     RepositoryNotFound,
 )
 from moorage.names import Digest, RepositoryName
-from moorage.registry.images.image import ImageId
-from moorage.registry.trash.trash import Trash
+from moorage.registry.images.types import ImageId
+from moorage.registry.trash.service import Trash
 from moorage.store.metadata import epoch
 from moorage.store.metadata.tables import manifests, repositories
 from tests.registry.pushing import BY, OTHER, REF, Bench, digest_of, index, manifest

@@ -11,7 +11,7 @@ from moorage.access.principals import Principals, UnknownPrincipal, ids_of
 from moorage.errors import InvalidParameter, RegistryPolicyNotFound
 from moorage.names import AccountId, Region
 from moorage.policy import lint
-from moorage.registry.policies.registry_policies import InForce, RegistryPolicies
+from moorage.registry.registry_policies.service import InForce, RegistryPolicies
 
 _POLICY_TEXT = "PolicyText"
 BETWEEN_REGISTRIES: Final = frozenset({"ecr:ReplicateImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"})

@@ -14,7 +14,7 @@ from moorage.errors import InvalidParameter, RepositoryPolicyNotFound
 from moorage.identity.principals.entity import Entity
 from moorage.names import AccountId, RepositoryRef
 from moorage.policy import lint
-from moorage.registry.policies.repository_policies import RepositoryPolicies
+from moorage.registry.repository_policies.service import RepositoryPolicies
 
 _POLICY_TEXT = "PolicyText"
 MAX_TEXT = 10_240

@@ -22,7 +22,7 @@ from moorage.cache import Cache, entry_footprint
 from moorage.clock import Clock
 from moorage.errors import RepositoryPolicyNotFound
 from moorage.names import RepositoryRef
-from moorage.registry.policies.repository_policies import RepositoryPolicies
+from moorage.registry.repository_policies.service import RepositoryPolicies
 from moorage.settings import Settings
 from moorage.store.metadata.audit.audit import Decided
 

@@ -10,7 +10,7 @@ import msgspec
 
 from moorage.api.asgi import Scope
 from moorage.errors import InvalidParameter, LimitExceeded, MoorageError, ServerFault, ServiceUnavailable, Throttling
-from moorage.registry.images.tags import matches
+from moorage.registry.images.tag_mutability import matches
 
 MOST_RULES: Final = 100
 KEY: Final = "moorage.fault"

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from moorage.clock import Clock
 from moorage.jobs.elapsed import ElapsedTime, Observed
-from moorage.registry.images.images import Images
+from moorage.registry.images.service import Images
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore, Leftover
 from moorage.store.metadata.database.database import Database

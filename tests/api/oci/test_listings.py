@@ -99,7 +99,7 @@ async def test_a_caller_that_may_see_nothing_is_told(plane: Plane, aws: Plane) -
 
 
 async def test_pages_of_a_catalog_with_little_to_see(plane: Plane, monkeypatch: Any) -> None:
-    monkeypatch.setattr("moorage.registry.repositories.repositories.NAMES_DECIDED", 3)
+    monkeypatch.setattr("moorage.registry.repositories.service.NAMES_DECIDED", 3)
     names = [f"zz/{number}" for number in range(7)]
     for name in names:
         await plane.create(name)

@@ -5,7 +5,7 @@ from moorage.api.ecr.images import image_ids
 from moorage.api.ecr.pages import DEFAULT_PAGE, after_token, next_token
 from moorage.api.ecr.service import ECR, EcrCall, ref_of, the_repository
 from moorage.errors import InvalidParameter
-from moorage.registry.images.images import Image
+from moorage.registry.images.service import Image
 
 _NEVER_HELD = frozenset({"ARCHIVED", "ACTIVATING"})
 """States that no image here can be in."""

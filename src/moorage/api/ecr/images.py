@@ -7,7 +7,7 @@ from moorage.api.ecr import shapes
 from moorage.api.ecr.service import ECR, EcrCall, by, ref_of, the_repository
 from moorage.errors import InvalidParameter
 from moorage.names import InvalidNameError, RepositoryRef, Tag, tag
-from moorage.registry.images.images import Failure, ImageId, Manifest
+from moorage.registry.images.service import Failure, ImageId, Manifest
 
 _IMAGE_BODY_LIMIT = 4 * MIB * 2 + (64 << 10)
 """The longest manifest, with room for the escapes of JSON, and the other members."""

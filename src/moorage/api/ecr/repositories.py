@@ -14,7 +14,7 @@ from moorage.api.ecr.service import ECR, EcrCall, by, ref_of, the_repository
 from moorage.errors import InvalidParameter, InvalidTagParameter
 from moorage.names import AccountId, RepositoryName, RepositoryRef
 from moorage.pages import Room
-from moorage.registry.repositories.repositories import Encryption, Repository
+from moorage.registry.repositories.service import Encryption, Repository
 
 _ENTRY: Final = 2560
 """Bytes of a repository in an answer, at most, without its KMS key: that may be any 2,048 characters, so six times as

@@ -17,7 +17,7 @@ from moorage.errors import (
     MoorageError,
 )
 from moorage.names import Digest, InvalidNameError, Tag, tag
-from moorage.registry.images.images import Failure, ImageId
+from moorage.registry.images.service import Failure, ImageId
 
 MOST_TAGS: Final = 50
 """Tags that one push by digest may set. The specification wants at least 10; proxies have room for about so many in the

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row
 from moorage.errors import RepositoryNotFound
 from moorage.names import Digest, RepositoryRef
 from moorage.pages import Room
-from moorage.registry.images.image import Referrer
+from moorage.registry.images.types import Referrer
 from moorage.store.metadata.images import images as image_rows
 from moorage.store.metadata.repositories import repositories as repository_rows
 

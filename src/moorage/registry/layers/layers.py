@@ -15,9 +15,9 @@ from moorage.clock import Clock
 from moorage.errors import LayerInaccessible, LayerReferenced, LayersNotFound, RepositoryNotFound, ServerFault
 from moorage.logs import lost_bytes
 from moorage.names import Digest, RepositoryName, RepositoryRef
-from moorage.registry.answer_cache import Recent
 from moorage.registry.authorizer import Authorizer
 from moorage.registry.layers.request_body import pieces
+from moorage.registry.query_cache import Recent
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore
 from moorage.store.metadata.database.database import Database

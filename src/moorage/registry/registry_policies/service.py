@@ -11,9 +11,9 @@ from moorage.clock import Clock
 from moorage.errors import RegistryPolicyNotFound
 from moorage.names import AccountId, Region
 from moorage.registry import events
-from moorage.registry.account_settings import DEFAULTS
-from moorage.registry.policies.repository_policies import Past
+from moorage.registry.account_settings.service import DEFAULTS
 from moorage.registry.repositories.regions import check_region
+from moorage.registry.repository_policies.service import Past
 from moorage.store.metadata import epoch
 from moorage.store.metadata.policies import registry_policies as rows
 from moorage.store.metadata.policies import repository_policies as documents

@@ -18,9 +18,9 @@ from moorage.errors import (
 from moorage.names import AccountId, Digest, Region, RepositoryName, RepositoryRef
 from moorage.registry import events
 from moorage.registry.images.manifest_document import may_be_elsewhere
-from moorage.registry.images.pushing import over_quota
-from moorage.registry.images.tags import may_move
-from moorage.registry.repositories.repositories import check_creatable, check_room
+from moorage.registry.images.push import over_quota
+from moorage.registry.images.tag_mutability import may_move
+from moorage.registry.repositories.service import check_creatable, check_room
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore
 from moorage.store.metadata import epoch

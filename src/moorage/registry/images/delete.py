@@ -9,7 +9,7 @@ from moorage.errors import ImageReferencedByManifestList, InvalidParameter, Repo
 from moorage.names import RepositoryRef
 from moorage.registry import events
 from moorage.registry.images.bounds import PAGE_TAGS
-from moorage.registry.images.image import Failure, ImageId, malformed, not_found, other_digest
+from moorage.registry.images.types import Failure, ImageId, malformed, not_found, other_digest
 from moorage.store.metadata.images import images as image_rows
 from moorage.store.metadata.images import tags as tag_rows
 from moorage.store.metadata.repositories import repositories as repository_rows

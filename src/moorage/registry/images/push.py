@@ -17,9 +17,9 @@ from moorage.errors import (
 )
 from moorage.names import Digest, RepositoryRef
 from moorage.registry import events
-from moorage.registry.images.image import Manifest, Put
 from moorage.registry.images.manifest_document import MANIFESTS, ManifestDocument, Reference
-from moorage.registry.images.tags import may_move
+from moorage.registry.images.tag_mutability import may_move
+from moorage.registry.images.types import Manifest, Put
 from moorage.settings import Settings
 from moorage.store.metadata.images import images as image_rows
 from moorage.store.metadata.images import tags as tag_rows

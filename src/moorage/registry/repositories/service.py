@@ -24,8 +24,8 @@ from moorage.errors import (
 from moorage.locations import Locations
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef, partition
 from moorage.registry import events
-from moorage.registry.answer_cache import Recent
 from moorage.registry.authorizer import Authorizer
+from moorage.registry.query_cache import Recent
 from moorage.registry.repositories.regions import check_region
 from moorage.settings import Settings
 from moorage.store.metadata import epoch

@@ -10,10 +10,13 @@ from moorage import pages
 from moorage.clock import Clock
 from moorage.errors import ImageDigestDoesNotMatch, ImageNotFound, InvalidParameter, LimitExceeded, RepositoryNotFound
 from moorage.names import Digest, RepositoryRef
-from moorage.registry.answer_cache import Recent
 from moorage.registry.images.bounds import PAGE_TAGS
-from moorage.registry.images.deleting import Deletion, delete, too_many_tags
-from moorage.registry.images.image import (
+from moorage.registry.images.delete import Deletion, delete, too_many_tags
+from moorage.registry.images.manifest_document import read_manifest
+from moorage.registry.images.pull_times import Pulls
+from moorage.registry.images.push import Push, over_quota, push
+from moorage.registry.images.referrers import page_of_referrers
+from moorage.registry.images.types import (
     Failure,
     Image,
     ImageId,
@@ -24,11 +27,8 @@ from moorage.registry.images.image import (
     not_found,
     other_digest,
 )
-from moorage.registry.images.manifest_document import read_manifest
-from moorage.registry.images.pulls import Pulls
-from moorage.registry.images.pushing import Push, over_quota, push
-from moorage.registry.images.referrers import page_of_referrers
 from moorage.registry.origin import Door, follows_ecr
+from moorage.registry.query_cache import Recent
 from moorage.settings import Settings
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.images import images as image_rows

@@ -1,0 +1,1 @@
+"""Account settings: the rules and state of GetAccountSetting and PutAccountSetting."""

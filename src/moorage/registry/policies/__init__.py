@@ -1,1 +1,0 @@
-"""Repository policies and registry policies, stored with their history."""

@@ -1,0 +1,1 @@
+"""Registry policies: which policy a registry has, and which ones it had."""

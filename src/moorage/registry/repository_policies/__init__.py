@@ -1,0 +1,1 @@
+"""Repository policies: which policy a repository has, and which ones it had."""

@@ -21,18 +21,18 @@ from moorage.analysis.reachability import Reach
 from moorage.analysis.replay import Replays
 from moorage.analysis.simulate import Simulator
 from moorage.analysis.why import Why
-from moorage.api.admin.app import admin_door
+from moorage.api.admin.app import admin_app
 from moorage.api.admin.service import AdminServices
 from moorage.api.asgi import ACCESS_LINE, AccessLine, Message, Receive, Scope, Send, respond
-from moorage.api.aws.app import AwsDoor
+from moorage.api.aws.app import AwsApp
 from moorage.api.aws.operation import Service
 from moorage.api.aws.sigv4 import Verifier
 from moorage.api.body_timer import BodyTimer
 from moorage.api.ecr import ECR, EcrServices
 from moorage.api.iam import IAM, IamServices
 from moorage.api.injected_faults import Faults
-from moorage.api.oci.app import OciDoor
-from moorage.api.request_source import Visits
+from moorage.api.oci.app import OciApp
+from moorage.api.request_source import RequestSources
 from moorage.api.sts import STS, StsServices
 from moorage.api.tagging import TAGGING, TaggingServices
 from moorage.audit.reader import Events
@@ -96,8 +96,8 @@ class Parts:
 class Running:
     """The doors of a started application and what must be ended with it."""
 
-    aws: AwsDoor
-    oci: OciDoor
+    aws: AwsApp
+    oci: OciApp
     admin: Any
     faults: Faults | None
     """Of dev mode alone."""
@@ -147,7 +147,7 @@ async def start(settings: Settings) -> Running:
     downloads = Downloads(authenticator, clock, settings)
     issuers = Issuers(read_issuers(settings.oidc_issuers) if settings.oidc_issuers is not None else [], clock)
     locations = Locations(settings)
-    visits = Visits(locations, settings.trusted_proxies, settings.forwarded_headers)
+    request_sources = RequestSources(locations, settings.trusted_proxies, settings.forwarded_headers)
     verifier = Verifier(authenticator, clock, settings.clock_skew_seconds)
     sweep = Sweep(database, blobs, registry.images, clock, settings)
 
@@ -184,9 +184,9 @@ async def start(settings: Settings) -> Running:
     recorder.start(sweep.elapsed.since)
     identity.last_uses.start()
     return Running(
-        aws=AwsDoor(services, verifier, access, visits, settings, recorder),
-        oci=OciDoor(registry, access, authenticator, downloads, locations, visits, settings, clock, recorder),
-        admin=admin_door(
+        aws=AwsApp(services, verifier, access, request_sources, settings, recorder),
+        oci=OciApp(registry, access, authenticator, downloads, locations, request_sources, settings, clock, recorder),
+        admin=admin_app(
             AdminServices(
                 registry,
                 identity,
@@ -195,7 +195,7 @@ async def start(settings: Settings) -> Running:
                 authenticator,
                 why,
                 verifier,
-                visits,
+                request_sources,
                 clock,
                 settings,
                 empty,

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from moorage.access.caller import Connection
-from moorage.api.request_source import CrossSite, UnknownHost, Visits
+from moorage.api.request_source import CrossSite, UnknownHost, RequestSources
 from moorage.locations import Locations
 from moorage.settings import Settings
 
@@ -15,11 +15,11 @@ LOCATIONS = Locations(Settings.from_environment({}, mode="dev", hosts=("registry
 def visit(
     *, client: str = "127.0.0.1", scheme: str = "http", trusted: tuple[str, ...] = (), **headers: str
 ) -> Connection:
-    visits = Visits(LOCATIONS, [ip_network(each) for each in trusted])
+    request_sources = RequestSources(LOCATIONS, [ip_network(each) for each in trusted])
     sent = {"host": "localhost:4580"} | {name.replace("_", "-"): value for name, value in headers.items()}
     lines = [(name.encode(), value.encode()) for name, value in sent.items()]
     scope = {"client": (client, 1), "scheme": scheme, "server": ("127.0.0.1", 4580), "headers": lines}
-    return visits.connection(scope, dict(lines))
+    return request_sources.connection(scope, dict(lines))
 
 
 def test_what_a_connection_says() -> None:

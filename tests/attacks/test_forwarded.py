@@ -14,7 +14,7 @@ from botocore.credentials import Credentials
 
 from moorage.access.caller import Connection
 from moorage.api import forwarded as reading
-from moorage.api.request_source import Visits
+from moorage.api.request_source import RequestSources
 from moorage.locations import Locations
 from moorage.settings import ForwardedHeaders, Settings
 from tests.attacks.asking import Answer, ask
@@ -30,7 +30,7 @@ def connection(
     sent = [(b"host", b"localhost")] + [(name.encode(), value.encode("latin-1")) for name, value in lines]
     scope = {"client": (client, 1), "scheme": scheme, "server": ("127.0.0.1", 4580), "headers": sent}
     locations = Locations(Settings.from_environment({}, hosts=("a.example",)))
-    return Visits(locations, TRUSTED, family).connection(scope, dict(sent))
+    return RequestSources(locations, TRUSTED, family).connection(scope, dict(sent))
 
 
 def source(*lines: str) -> str:

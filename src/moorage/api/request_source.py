@@ -77,7 +77,7 @@ class HeadersTooLarge(MoorageError):
         super().__init__(f"The {what} of a request may have at most {most} bytes.")
 
 
-class Visits:
+class RequestSources:
     """Makes the `Connection` of each request. Forwarded headers count only when a trusted proxy sends them."""
 
     def __init__(

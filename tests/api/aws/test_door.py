@@ -13,7 +13,7 @@ from moorage.access.caller import Connection
 from moorage.api.asgi import Message, Scope
 from moorage.api.authorization import AUTHENTICATED
 from moorage.api.aws import query
-from moorage.api.aws.app import AwsDoor
+from moorage.api.aws.app import AwsApp
 from moorage.api.aws.operation import Call, Service
 from moorage.api.aws.sigv4 import Claim
 from moorage.errors import (
@@ -137,11 +137,11 @@ class House:
         self.log: list[str] = []
         self.verifier = FakeVerifier(self.log)
         self.access = FakeAccess(self.log)
-        visits: Any = FakeVisits()
+        request_sources: Any = FakeVisits()
         verifier: Any = self.verifier
         access: Any = self.access
-        self.door = AwsDoor(
-            [(THING, self.log), (FOLK, self.log)], verifier, access, visits, Settings(part_uploads_at_once=1)
+        self.door = AwsApp(
+            [(THING, self.log), (FOLK, self.log)], verifier, access, request_sources, Settings(part_uploads_at_once=1)
         )
 
     async def send(

@@ -11,7 +11,7 @@ import pytest
 from moorage.access.caller import Connection
 from moorage.access.repository_policy import Accepted
 from moorage.api.asgi import Message, Scope
-from moorage.api.aws.app import AwsDoor
+from moorage.api.aws.app import AwsApp
 from moorage.api.aws.sigv4 import Claim
 from moorage.api.ecr import ECR, EcrServices
 from moorage.clock import Clock
@@ -79,7 +79,7 @@ class PolicyCheck:
         return stored.removeprefix("stored:")
 
 
-class Visits:
+class RequestSources:
     def connection(self, _scope: Scope, _headers: Mapping[bytes, bytes]) -> Connection:
         return Connection(
             source_ip="127.0.0.1",
@@ -94,7 +94,7 @@ class Visits:
 class Ecr:
     """Calls operations by their AWS names."""
 
-    def __init__(self, door: AwsDoor, caller: Caller, decisions: Decisions, services: EcrServices) -> None:
+    def __init__(self, door: AwsApp, caller: Caller, decisions: Decisions, services: EcrServices) -> None:
         self.door = door
         self.caller = caller
         self.decisions = decisions
@@ -150,8 +150,8 @@ async def ecr(tmp_path: Path) -> AsyncIterator[Ecr]:
     caller, decisions = Caller(), Decisions()
     verifier: Any = caller
     access: Any = decisions
-    visits: Any = Visits()
-    yield Ecr(AwsDoor([(ECR, services)], verifier, access, visits, settings), caller, decisions, services)
+    request_sources: Any = RequestSources()
+    yield Ecr(AwsApp([(ECR, services)], verifier, access, request_sources, settings), caller, decisions, services)
     await database.close()
 
 

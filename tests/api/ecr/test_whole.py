@@ -15,10 +15,10 @@ from moorage.access.principals import Principals
 from moorage.access.registry_policy import RegistryPolicyCheck
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.api.asgi import Message
-from moorage.api.aws.app import AwsDoor
+from moorage.api.aws.app import AwsApp
 from moorage.api.aws.sigv4 import Verifier
 from moorage.api.ecr import ECR, EcrServices
-from moorage.api.request_source import Visits
+from moorage.api.request_source import RequestSources
 from moorage.audit.recorder import Recorder
 from moorage.identity.identity import Identity, make_identity
 from moorage.locations import Locations
@@ -57,7 +57,7 @@ class NoAudit:
 
 
 class Whole:
-    def __init__(self, door: AwsDoor, identity: Identity) -> None:
+    def __init__(self, door: AwsApp, identity: Identity) -> None:
         self.door = door
         self.identity = identity
 
@@ -112,7 +112,7 @@ async def whole(tmp_path: Path) -> AsyncIterator[Whole]:
         sealer=sealer,
     )
     verifier = Verifier(authenticator, clock, settings.clock_skew_seconds)
-    yield Whole(AwsDoor([(ECR, services)], verifier, access, Visits(locations, ()), settings), identity)
+    yield Whole(AwsApp([(ECR, services)], verifier, access, RequestSources(locations, ()), settings), identity)
     await database.close()
 
 

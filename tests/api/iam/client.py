@@ -8,7 +8,7 @@ from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 
 from moorage.api.asgi import Message
-from moorage.api.aws.app import AwsDoor
+from moorage.api.aws.app import AwsApp
 from moorage.identity.identity import Identity
 from moorage.names import AccountId
 from tests.api.aws.test_sigv4 import signed
@@ -40,7 +40,7 @@ class NoAudit:
 class Client:
     """Calls the door with one key."""
 
-    def __init__(self, door: AwsDoor, identity: Identity, key: str, secret: str, token: str | None = None) -> None:
+    def __init__(self, door: AwsApp, identity: Identity, key: str, secret: str, token: str | None = None) -> None:
         self.door = door
         self.identity = identity
         self._credentials = (key, secret, token)

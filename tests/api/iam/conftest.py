@@ -11,11 +11,11 @@ from moorage.access.authorize import Access
 from moorage.access.principals import Principals
 from moorage.analysis.simulate import Simulator
 from moorage.analysis.why import Why
-from moorage.api.aws.app import AwsDoor
+from moorage.api.aws.app import AwsApp
 from moorage.api.aws.operation import Service
 from moorage.api.aws.sigv4 import Verifier
 from moorage.api.iam import IAM, IamServices
-from moorage.api.request_source import Visits
+from moorage.api.request_source import RequestSources
 from moorage.api.sts import STS, StsServices
 from moorage.audit.recorded_decisions import Records
 from moorage.audit.recorder import Recorder
@@ -48,7 +48,7 @@ async def root(tmp_path: Path) -> AsyncIterator[Client]:
         (IAM, IamServices(identity, Principals(identity), Simulator(identity, access, clock), clock)),
         (STS, StsServices(identity, Issuers([], clock), why, clock)),
     ]
-    door = AwsDoor(services, verifier, access, Visits(Locations(settings), ()), settings)
+    door = AwsApp(services, verifier, access, RequestSources(Locations(settings), ()), settings)
     await identity.accounts.ensure(OWNER)
     key, secret = await identity.keys.create(OWNER, None)
     yield Client(door, identity, key.id, secret)

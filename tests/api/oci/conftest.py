@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from moorage.access.authorize import Registry as WholeRegistry
-from moorage.api.oci.app import OciDoor
-from moorage.api.request_source import Visits
+from moorage.api.oci.app import OciApp
+from moorage.api.request_source import RequestSources
 from moorage.clock import Clock
 from moorage.errors import AccessDenied, AuthorizationTokenExpired, AuthorizationTokenInvalid
 from moorage.locations import Locations
@@ -144,8 +144,8 @@ async def make_plane(tmp_path: Path) -> AsyncIterator[MakePlane]:
         rights: Any = Rights()
         passwords: Any = Passwords()
         urls: Any = Urls()
-        visits = Visits(locations, settings.trusted_proxies)
-        door = OciDoor(registry, rights, passwords, urls, locations, visits, settings, clock)
+        request_sources = RequestSources(locations, settings.trusted_proxies)
+        door = OciApp(registry, rights, passwords, urls, locations, request_sources, settings, clock)
         return Plane(registry, rights, Client(door), clock)
 
     yield make

@@ -49,7 +49,7 @@ __all__ = [
 _log = structlog.get_logger()
 
 
-def admin_door(services: AdminServices) -> Router:
+def admin_app(services: AdminServices) -> Router:
     """The ASGI application for `/_moorage/…`, `/metrics`, and the health and reset paths of other local clouds."""
     operations = [*ADMIN.all, *(DEV.all if services.settings.dev else ())]
     routes = [Route(each.path, _Endpoint(services, each), methods=[each.method]) for each in operations]
@@ -88,7 +88,7 @@ class _Endpoint:
         operation, scope = self._operation, call.http.scope
         headers = headers_of(scope)
         if not operation.any_host:
-            call.connect(self._services.visits.connection(scope, headers))
+            call.connect(self._services.request_sources.connection(scope, headers))
         if operation.action is not UNAUTHENTICATED:
             await self._verify(call, headers)
         elif operation.request is not None:

@@ -16,7 +16,7 @@ from moorage.analysis.why import Why
 from moorage.api.admin.one_at_a_time import Turns
 from moorage.api.aws.sigv4 import Verifier
 from moorage.api.injected_faults import Faults
-from moorage.api.request_source import Visits
+from moorage.api.request_source import RequestSources
 from moorage.audit.reader import Events
 from moorage.audit.recorder import Recorder
 from moorage.clock import Clock
@@ -45,7 +45,7 @@ class AdminServices:
     authenticator: Authenticator
     why: Why
     verifier: Verifier
-    visits: Visits
+    request_sources: RequestSources
     clock: Clock
     settings: Settings
     reset: Callable[[], Awaitable[None]]

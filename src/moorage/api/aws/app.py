@@ -29,7 +29,7 @@ from moorage.api.aws import errors, json11, query, recorded_call
 from moorage.api.aws.large_bodies import LargeBodies
 from moorage.api.aws.operation import BODY_LIMIT, Call, Operation, Service
 from moorage.api.aws.sigv4 import Claim, Verifier, scope_service
-from moorage.api.request_source import Visits
+from moorage.api.request_source import RequestSources
 from moorage.audit.recorder import Event, Recorder
 from moorage.audit.text import kept
 from moorage.errors import (
@@ -65,7 +65,7 @@ class Opened(NamedTuple):
     services: Any
 
 
-class Exchange:
+class AwsRequest:
     """One request on its way through the door, with what the audit record will keep of it."""
 
     __slots__ = (
@@ -116,7 +116,7 @@ class Exchange:
         return errors.query_body(error, xmlns, self.request_id)
 
 
-class AwsDoor:
+class AwsApp:
     """Answers `POST /` (and, for Query services, presigned GETs) as the given services."""
 
     def __init__(
@@ -124,7 +124,7 @@ class AwsDoor:
         opened: Sequence[tuple[Service[Any], Any]],
         verifier: Verifier,
         access: Access,
-        visits: Visits,
+        request_sources: RequestSources,
         settings: Settings,
         recorder: Recorder | None = None,
     ) -> None:
@@ -136,173 +136,173 @@ class AwsDoor:
         }
         self._verifier = verifier
         self._access = access
-        self._visits = visits
+        self._request_sources = request_sources
         self._large_bodies = LargeBodies(settings.data / "tmp", settings.part_uploads_at_once)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope, receive)
+        request = AwsRequest(scope, receive)
         refusal: MoorageError | None = None
         body = b""
         try:
-            body = await self._carry_out(exchange)
+            body = await self._carry_out(request)
         except MoorageError as error:
             # Its traceback refers to this frame, which refers to it: a cycle for each refusal.
             refusal = error.with_traceback(None)
         except Exception as error:  # noqa: BLE001 - a fault of ours must still be answered, and is logged
-            _log.error("request failed", request_id=exchange.request_id, exc_info=error)
+            _log.error("request failed", request_id=request.request_id, exc_info=error)
             refusal = ServerFault()
         if isinstance(refusal, AccessDenied) and refusal.decision_id:
-            exchange.request_id = refusal.decision_id
+            request.request_id = refusal.decision_id
         try:
-            await self._note(exchange, refusal)
+            await self._note(request, refusal)
         except Exception as error:  # noqa: BLE001 - what was done must still be answered
-            _log.error("event not recorded", request_id=exchange.request_id, exc_info=error)
+            _log.error("event not recorded", request_id=request.request_id, exc_info=error)
         line = scope.get(ACCESS_LINE)
         if line is not None:
-            _describe(exchange, line)
+            _describe(request, line)
         if isinstance(refusal, InsufficientStorage):
-            refused_for_space.warning("refused: no space left", operation=exchange.operation)
-        status, body = (200, body) if refusal is None else exchange.refusal(refusal)
-        await _answer(send, status, exchange, body)
+            refused_for_space.warning("refused: no space left", operation=request.operation)
+        status, body = (200, body) if refusal is None else request.refusal(refusal)
+        await _answer(send, status, request, body)
         if isinstance(refusal, RequestTooLarge):
             await read_on(scope, receive)
 
-    async def _carry_out(self, exchange: Exchange) -> bytes:
+    async def _carry_out(self, request: AwsRequest) -> bytes:
         """The body of the answer to a request that succeeds."""
-        exchange.opened = opened = self._opened(exchange)
-        exchange.connection = connection = self._visits.connection(exchange.scope, exchange.headers)
+        request.opened = opened = self._opened(request)
+        request.connection = connection = self._request_sources.connection(request.scope, request.headers)
         if opened is not None and opened.service.protocol == "query":
-            return await self._query(exchange, connection, opened)
-        return await self._json(exchange, connection)
+            return await self._query(request, connection, opened)
+        return await self._json(request, connection)
 
-    def _opened(self, exchange: Exchange) -> Opened | None:
+    def _opened(self, request: AwsRequest) -> Opened | None:
         """The service a request is for: by X-Amz-Target, else by the signature's scope, else by its Content-Type."""
-        target = exchange.headers.get(b"x-amz-target")
+        target = request.headers.get(b"x-amz-target")
         if target is not None:
             return self._targets.get(target.decode("latin-1").partition(".")[0])
-        named = scope_service(exchange.headers, exchange.scope["query_string"])
+        named = scope_service(request.headers, request.scope["query_string"])
         if named is not None:
             return self._services.get(named)
-        if exchange.headers.get(b"content-type", b"").startswith(_FORM):
+        if request.headers.get(b"content-type", b"").startswith(_FORM):
             return self._services.get("iam")
         return None
 
-    async def _json(self, exchange: Exchange, connection: Connection) -> bytes:
-        opened, operation = self._target(exchange)
-        exchange.operation = operation.name
-        claim = await self._verifier.begin(exchange.scope, exchange.headers, opened.service.name, host=connection.host)
-        length, limit = self._length(exchange), operation.body_limit
+    async def _json(self, request: AwsRequest, connection: Connection) -> bytes:
+        opened, operation = self._target(request)
+        request.operation = operation.name
+        claim = await self._verifier.begin(request.scope, request.headers, opened.service.name, host=connection.host)
+        length, limit = self._length(request), operation.body_limit
         if limit <= _LARGE_BODY:
-            body = await read_body(exchange.receive, length, limit)
-            exchange.caller = await self._verifier.finish(claim, body)
+            body = await read_body(request.receive, length, limit)
+            request.caller = await self._verifier.finish(claim, body)
             return await self._json_verified(
-                exchange, connection, opened, operation, claim, _decoded(opened, operation, body)
+                request, connection, opened, operation, claim, _decoded(opened, operation, body)
             )
-        receive, source_ip = exchange.receive, connection.source_ip
+        receive, source_ip = request.receive, connection.source_ip
         async with self._large_bodies.verified(receive, length, limit, claim, self._verifier, source_ip) as body:
-            exchange.caller = claim.caller
-            request = _decoded(opened, operation, body)
+            request.caller = claim.caller
+            parameters = _decoded(opened, operation, body)
             del body  # which is long
-            return await self._json_verified(exchange, connection, opened, operation, claim, request)
+            return await self._json_verified(request, connection, opened, operation, claim, parameters)
 
     async def _json_verified(
         self,
-        exchange: Exchange,
+        request: AwsRequest,
         connection: Connection,
         opened: Opened,
         operation: Operation,
         claim: Claim,
-        request: Any,
+        parameters: Any,
     ) -> bytes:
         return _encode(
-            await self._decided(exchange, connection, opened, operation, claim.signed.region, claim.caller, request)
+            await self._decided(request, connection, opened, operation, claim.signed.region, claim.caller, parameters)
         )
 
-    def _length(self, exchange: Exchange) -> int | None:
+    def _length(self, request: AwsRequest) -> int | None:
         """The announced length of the body; None when it is chunked."""
         try:
-            return content_length(exchange.headers)
+            return content_length(request.headers)
         except ValueError:
             raise Serialization("Content-Length is not a number") from None
 
-    def _target(self, exchange: Exchange) -> tuple[Opened, Operation]:
+    def _target(self, request: AwsRequest) -> tuple[Opened, Operation]:
         """The service and operation that X-Amz-Target names, or UnknownOperation."""
-        prefix, _, name = exchange.headers.get(b"x-amz-target", b"").decode("latin-1").partition(".")
+        prefix, _, name = request.headers.get(b"x-amz-target", b"").decode("latin-1").partition(".")
         opened = self._targets.get(prefix)
         operation = None if opened is None else opened.service.operations.get(name)
-        if opened is None or operation is None or exchange.scope["method"] != "POST":
-            if not prefix and b"authorization" not in exchange.headers:
+        if opened is None or operation is None or request.scope["method"] != "POST":
+            if not prefix and b"authorization" not in request.headers:
                 raise MissingAuthenticationToken
             raise UnknownOperation
         return opened, operation
 
-    async def _query(self, exchange: Exchange, connection: Connection, opened: Opened) -> bytes:
+    async def _query(self, request: AwsRequest, connection: Connection, opened: Opened) -> bytes:
         service = opened.service
-        if not exchange.signed:
-            return await self._unsigned(exchange, connection)
-        claim = await self._verifier.begin(exchange.scope, exchange.headers, service.name, host=connection.host)
-        body = await read_body(exchange.receive, self._length(exchange), BODY_LIMIT)
-        exchange.caller = await self._verifier.finish(claim, body)
-        if exchange.scope["method"] != "POST" and not exchange.caller.verified:
+        if not request.signed:
+            return await self._unsigned(request, connection)
+        claim = await self._verifier.begin(request.scope, request.headers, service.name, host=connection.host)
+        body = await read_body(request.receive, self._length(request), BODY_LIMIT)
+        request.caller = await self._verifier.finish(claim, body)
+        if request.scope["method"] != "POST" and not request.caller.verified:
             # A page of any site could make a browser send it, with a key that anybody can guess.
             raise QueryError("AccessDenied", "A key that is not verified (dev mode) can only be used with POST.", 403)
-        request = query.Parameters.parse(body, exchange.scope["query_string"])
-        name, version = request.get("Action") or "", request.get("Version")
-        exchange.operation = name
+        parameters = query.Parameters.parse(body, request.scope["query_string"])
+        name, version = parameters.get("Action") or "", parameters.get("Version")
+        request.operation = name
         operation = service.operations.get(name)
         if operation is None or version not in {None, service.version}:
             raise UnknownOperation(f"Could not find operation {name} for version {version}")
         if operation.authenticate is not None:
-            exchange.caller = await operation.authenticate(opened.services, request)
+            request.caller = await operation.authenticate(opened.services, parameters)
         return await self._answered(
-            exchange, connection, opened, operation, claim.signed.region, exchange.caller, request
+            request, connection, opened, operation, claim.signed.region, request.caller, parameters
         )
 
-    async def _unsigned(self, exchange: Exchange, connection: Connection) -> bytes:
+    async def _unsigned(self, request: AwsRequest, connection: Connection) -> bytes:
         """An operation whose request proves by itself who calls; every other one must be signed."""
-        body = await read_body(exchange.receive, self._length(exchange), _UNSIGNED_BODY)
-        request = query.Parameters.parse(body, exchange.scope["query_string"])
-        name = request.get("Action") or ""
+        body = await read_body(request.receive, self._length(request), _UNSIGNED_BODY)
+        parameters = query.Parameters.parse(body, request.scope["query_string"])
+        name = parameters.get("Action") or ""
         for opened in self._services.values():
             operation = opened.service.operations.get(name)
             if operation is None or operation.authenticate is None:
                 continue
-            exchange.opened, exchange.operation = opened, name
-            exchange.caller = await operation.authenticate(opened.services, request)
+            request.opened, request.operation = opened, name
+            request.caller = await operation.authenticate(opened.services, parameters)
             return await self._answered(
-                exchange, connection, opened, operation, connection.region, exchange.caller, request
+                request, connection, opened, operation, connection.region, request.caller, parameters
             )
         raise MissingAuthenticationToken
 
     async def _answered(
         self,
-        exchange: Exchange,
+        request: AwsRequest,
         connection: Connection,
         opened: Opened,
         operation: Operation,
         region: Region,
         caller: Caller,
-        request: query.Parameters,
+        parameters: query.Parameters,
     ) -> bytes:
         response: Mapping[str, query.Value] | None = await self._decided(
-            exchange, connection, opened, operation, region, caller, request
+            request, connection, opened, operation, region, caller, parameters
         )
         xmlns = query.namespace(opened.service.name, opened.service.version)
-        return query.answer(operation.name, xmlns, response, exchange.request_id)
+        return query.answer(operation.name, xmlns, response, request.request_id)
 
     async def _decided(
         self,
-        exchange: Exchange,
+        request: AwsRequest,
         connection: Connection,
         opened: Opened,
         operation: Operation,
         region: Region,
         caller: Caller,
-        request: Any,
+        parameters: Any,
     ) -> Any:
         """What the operation answers, once everything it touches is allowed."""
-        exchange.region = region
-        exchange.asked = recorded_call.request_parameters(request)
+        request.region = region
+        request.asked = recorded_call.request_parameters(parameters)
         if self._recorder is not None and recorded_call.is_write(operation.name):
             await self._recorder.admit(caller)
         if connection.region != region:
@@ -313,22 +313,22 @@ class AwsDoor:
             connection,
             AccountId(caller.principal.account),
             region,
-            exchange.request_id,
+            request.request_id,
             "https" if connection.secure else "http",
             connection.host,
-            exchange.remarks,
+            request.remarks,
         )
         if operation.action is not AUTHENTICATED:
-            await self._decide(call, operation, request)
-        response = await operation.run(call, request)
-        exchange.responded = recorded_call.response_elements(operation.name, response)
+            await self._decide(call, operation, parameters)
+        response = await operation.run(call, parameters)
+        request.responded = recorded_call.response_elements(operation.name, response)
         return response
 
-    async def _decide(self, call: Call[Any], operation: Operation, request: Any) -> None:
+    async def _decide(self, call: Call[Any], operation: Operation, parameters: Any) -> None:
         """Decide what the operation declares; AccessDenied, UndecidedError."""
-        actions = operation.actions(call, request)
-        resources = await operation.resources(call, request)
-        found = operation.conditions(call, request)
+        actions = operation.actions(call, parameters)
+        resources = await operation.resources(call, parameters)
+        found = operation.conditions(call, parameters)
         conditions = await found if isinstance(found, Awaitable) else found
         # An id names one decision; of several, the one that denies becomes the request's id.
         decision_id = call.request_id if len(resources) == len(actions) == 1 else None
@@ -336,45 +336,45 @@ class AwsDoor:
             self._access, call.caller, call.connection, actions, resources, values=conditions, decision_id=decision_id
         )
 
-    async def _note(self, exchange: Exchange, refusal: MoorageError | None) -> None:
+    async def _note(self, request: AwsRequest, refusal: MoorageError | None) -> None:
         """The event of this request. Of a caller that is not verified only if it named a key that is kept here."""
-        opened, connection = exchange.opened, exchange.connection
+        opened, connection = request.opened, request.connection
         if self._recorder is None or opened is None or connection is None:
             return
-        caller = exchange.caller
+        caller = request.caller
         if caller is None:
-            caller = await self._verifier.claimant(exchange.headers, exchange.scope["query_string"])
+            caller = await self._verifier.claimant(request.headers, request.scope["query_string"])
             if caller is None:
                 return
         code = None
         if refusal is not None:
-            code = errors.query_code(refusal)[0] if exchange.is_query else refusal.code
+            code = errors.query_code(refusal)[0] if request.is_query else refusal.code
         noted = self._recorder.note(
             Event(
-                id=exchange.request_id,
+                id=request.request_id,
                 source=f"{opened.service.name}.amazonaws.com",
-                name=exchange.operation if exchange.operation in opened.service.operations else "Unknown",
-                region=exchange.region or connection.region,
+                name=request.operation if request.operation in opened.service.operations else "Unknown",
+                region=request.region or connection.region,
                 caller=caller,
                 connection=connection,
-                read_only=recorded_call.reads_only(exchange.operation),
-                request=exchange.asked,
-                response=exchange.responded,
+                read_only=recorded_call.reads_only(request.operation),
+                request=request.asked,
+                response=request.responded,
                 error_code=code,
                 error_message=None if refusal is None else kept(refusal.message),  # it may repeat the whole request
-                authenticated=exchange.caller is not None,
+                authenticated=request.caller is not None,
             )
         )
         if refusal is not None:  # equal failures are one event, whose id each response carries
-            exchange.request_id = noted
+            request.request_id = noted
 
 
-def _describe(exchange: Exchange, line: AccessLine) -> None:
-    line.request_id = exchange.request_id
-    if exchange.opened is not None and exchange.operation in exchange.opened.service.operations:
-        line.operation = f"{exchange.opened.service.name}:{exchange.operation}"
-    if exchange.caller is not None:
-        line.principal = exchange.caller.principal.arn
+def _describe(request: AwsRequest, line: AccessLine) -> None:
+    line.request_id = request.request_id
+    if request.opened is not None and request.operation in request.opened.service.operations:
+        line.operation = f"{request.opened.service.name}:{request.operation}"
+    if request.caller is not None:
+        line.principal = request.caller.principal.arn
 
 
 def _decoded(opened: Opened, operation: Operation, body: bytes) -> Any:
@@ -394,15 +394,15 @@ def _request_id() -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
 
 
-async def _answer(send: Send, status: int, exchange: Exchange, body: bytes) -> None:
+async def _answer(send: Send, status: int, request: AwsRequest, body: bytes) -> None:
     await respond(
         send,
         status,
         (
-            (b"content-type", errors.XML if exchange.is_query else errors.JSON),
+            (b"content-type", errors.XML if request.is_query else errors.JSON),
             (b"content-length", str(len(body)).encode()),
-            (b"x-amzn-requestid", exchange.request_id.encode()),
-            *((name.encode(), text.encode("ascii")) for name, text in exchange.remarks.items()),
+            (b"x-amzn-requestid", request.request_id.encode()),
+            *((name.encode(), text.encode("ascii")) for name, text in request.remarks.items()),
         ),
-        b"" if exchange.scope["method"] == "HEAD" else body,
+        b"" if request.scope["method"] == "HEAD" else body,
     )

@@ -19,9 +19,9 @@ from moorage.access.download import Downloads
 from moorage.api.asgi import ACCESS_LINE, Headers, Receive, Scope, Send, read_on, respond
 from moorage.api.authorization import Exempt, decide
 from moorage.api.oci import errors, recorded_request, routes, token
-from moorage.api.oci.exchange import VERSION, Exchange, Services, parse_digest
+from moorage.api.oci.request import VERSION, OciRequest, Services, parse_digest
 from moorage.api.oci.operations import OPERATIONS
-from moorage.api.request_source import Visits
+from moorage.api.request_source import RequestSources
 from moorage.audit.recorder import Recorder
 from moorage.clock import Clock
 from moorage.errors import (
@@ -43,7 +43,7 @@ _PLAIN_NAME = re.compile(r"[a-z0-9._/-]{1,512}")
 _log = structlog.get_logger(__name__)
 
 
-class OciDoor:
+class OciApp:
     """Serves every path under /v2/."""
 
     def __init__(
@@ -53,7 +53,7 @@ class OciDoor:
         authenticator: Authenticator,
         downloads: Downloads,
         locations: Locations,
-        visits: Visits,
+        request_sources: RequestSources,
         settings: Settings,
         clock: Clock,
         recorder: Recorder | None = None,
@@ -65,16 +65,16 @@ class OciDoor:
         self._authenticator = authenticator
         self._downloads = downloads
         self._locations = locations
-        self._visits = visits
+        self._request_sources = request_sources
         self._profile = settings.profile
         self._tokens = token.Tokens(authenticator, clock) if settings.anonymous_pull else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         connection: Connection | None = None
-        exchange: Exchange | None = None
+        request: OciRequest | None = None
         try:
-            connection = self._visits.connection(scope, headers)
+            connection = self._request_sources.connection(scope, headers)
             if self._tokens is not None and scope["path"] == token.PATH:
                 given, body = await self._tokens.answer(scope, receive, headers, connection)
                 await respond(send, 200, [VERSION, *given, (b"content-length", b"%d" % len(body))], body)
@@ -91,52 +91,52 @@ class OciDoor:
             if ref is not None and ref.region != connection.region:  # the path names another than the host
                 connection = msgspec.structs.replace(connection, region=ref.region)
             authorizer = RequestAuthorizer(self._access, caller, connection)
-            exchange = Exchange(
+            request = OciRequest(
                 self._services, scope, receive, send, headers, route, operation, authorizer, caller, connection, ref
             )
             if self._recorder is not None and not operation.read_only:
                 await self._recorder.admit(caller)
                 # A write is recorded before it is acknowledged, even if the client has left by then.
-                exchange.before_answer = self._note
-            needed = operation.needs(exchange)
+                request.before_answer = self._note
+            needed = operation.needs(request)
             if not isinstance(needed, Exempt):
-                await decide(self._access, caller, connection, needed, (operation.resource(exchange),))
-            exchange.check_length()
-            await operation.handler(exchange)
-            self._note(exchange, None)
+                await decide(self._access, caller, connection, needed, (operation.resource(request),))
+            request.check_length()
+            await operation.handler(request)
+            self._note(request, None)
         except MoorageError as error:
-            self._note(exchange, error)
+            self._note(request, error)
             if isinstance(error, InsufficientStorage):
                 refused_for_space.warning("refused: no space left", method=scope["method"], path=scope["path"])
-            if exchange is not None and exchange.started:
+            if request is not None and request.started:
                 raise
-            if isinstance(error, AccessDenied) and exchange is not None and exchange.unknown:
+            if isinstance(error, AccessDenied) and request is not None and request.unknown:
                 await self._refuse(scope, connection, send, AuthorizationTokenInvalid())
             else:
                 await self._refuse(scope, connection, send, error)
             await read_on(scope, receive)
         except Exception:  # what nobody foresaw: the log says what, the client that the fault is ours
             _log.exception("request failed", method=scope["method"], path=scope["path"])
-            self._note(exchange, ServerFault())
-            if exchange is not None and exchange.started:
+            self._note(request, ServerFault())
+            if request is not None and request.started:
                 raise
             await self._refuse(scope, connection, send, ServerFault())
             await read_on(scope, receive)
 
-    def _note(self, exchange: Exchange | None, error: MoorageError | None) -> None:
+    def _note(self, request: OciRequest | None, error: MoorageError | None) -> None:
         """The event of a request whose caller is known and whose path names something."""
-        if self._recorder is None or exchange is None or exchange.is_noted:
+        if self._recorder is None or request is None or request.is_noted:
             return
-        exchange.is_noted = True
+        request.is_noted = True
         try:
-            event = recorded_request.event(exchange, error, self._profile)
+            event = recorded_request.event(request, error, self._profile)
             if event is not None:
                 request_id = self._recorder.note(event)
-                line = exchange.scope.get(ACCESS_LINE)
+                line = request.scope.get(ACCESS_LINE)
                 if line is not None:
                     line.operation, line.request_id = f"ecr:{event.name}", request_id
         except Exception:  # noqa: BLE001 - what was done must still be answered
-            _log.exception("event not recorded", method=exchange.scope["method"], path=exchange.scope["path"])
+            _log.exception("event not recorded", method=request.scope["method"], path=request.scope["path"])
 
     async def _admit(
         self, scope: Scope, headers: Mapping[bytes, bytes], connection: Connection, route: routes.Route | None

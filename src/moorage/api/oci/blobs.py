@@ -3,56 +3,56 @@
 from moorage.api.asgi import Headers
 from moorage.api.oci import ranges
 from moorage.api.oci.errors import Unsupported
-from moorage.api.oci.exchange import VERSION, Exchange, names_etag, parse_digest
+from moorage.api.oci.request import VERSION, OciRequest, names_etag, parse_digest
 from moorage.registry.layers.layers import Layer
 
 PIECE = 8 << 10
 """Bytes of one message to the server, which queues about 27 of them for a client that does not read."""
 
 
-async def head(exchange: Exchange) -> None:
+async def head(request: OciRequest) -> None:
     """HEAD /v2/<name>/blobs/<digest>."""
-    digest = parse_digest(exchange.route.argument)
-    layer = await exchange.services.registry.layers.present(exchange.ref, digest)
-    await exchange.answer_head(200, _headers(layer, layer.size))
+    digest = parse_digest(request.route.argument)
+    layer = await request.services.registry.layers.present(request.ref, digest)
+    await request.answer_head(200, _headers(layer, layer.size))
 
 
-async def get(exchange: Exchange) -> None:
+async def get(request: OciRequest) -> None:
     """GET /v2/<name>/blobs/<digest>, also with a download URL's token."""
-    digest = parse_digest(exchange.route.argument)
-    layers = exchange.services.registry.layers
-    layer = await (layers.download if exchange.services.aws else layers.stat)(exchange.ref, digest)
-    if names_etag(exchange.headers, b"if-none-match", layer.digest):
-        await exchange.answer_head(304, [(b"etag", b'"%s"' % layer.digest.encode()), VERSION])
+    digest = parse_digest(request.route.argument)
+    layers = request.services.registry.layers
+    layer = await (layers.download if request.services.aws else layers.stat)(request.ref, digest)
+    if names_etag(request.headers, b"if-none-match", layer.digest):
+        await request.answer_head(304, [(b"etag", b'"%s"' % layer.digest.encode()), VERSION])
         return
-    layers.require_bytes(exchange.ref, layer)
-    exchange.services.registry.verification.sent(layer)
+    layers.require_bytes(request.ref, layer)
+    request.services.registry.verification.sent(layer)
     span = None
-    if b"if-range" not in exchange.headers or names_etag(exchange.headers, b"if-range", layer.digest):
-        span = ranges.wanted(exchange.headers.get(b"range"), layer.size)
+    if b"if-range" not in request.headers or names_etag(request.headers, b"if-range", layer.digest):
+        span = ranges.wanted(request.headers.get(b"range"), layer.size)
     if span is None:
-        await _send_whole(exchange, layer)
+        await _send_whole(request, layer)
     else:
         content_range = b"bytes %d-%d/%d" % (span.start, span.end - 1, layer.size)
         headers = _headers(layer, span.end - span.start)
         headers.append((b"content-range", content_range))
-        await _send_part(exchange, layer, 206, headers, span)
+        await _send_part(request, layer, 206, headers, span)
 
 
-async def _send_whole(exchange: Exchange, layer: Layer) -> None:
+async def _send_whole(request: OciRequest, layer: Layer) -> None:
     headers = _headers(layer, layer.size)
-    if "http.response.pathsend" in exchange.scope.get("extensions", {}):
-        path = exchange.services.registry.layers.local_path(layer)
+    if "http.response.pathsend" in request.scope.get("extensions", {}):
+        path = request.services.registry.layers.local_path(layer)
         if path is not None:
-            send = await exchange.begin(200, headers)
+            send = await request.begin(200, headers)
             await send({"type": "http.response.pathsend", "path": str(path)})
             return
-    await _send_part(exchange, layer, 200, headers, ranges.Span(0, layer.size))
+    await _send_part(request, layer, 200, headers, ranges.Span(0, layer.size))
 
 
-async def _send_part(exchange: Exchange, layer: Layer, status: int, headers: Headers, span: ranges.Span) -> None:
-    send = await exchange.begin(status, headers)
-    async for chunk in exchange.services.registry.layers.read(layer, span.start, span.end):
+async def _send_part(request: OciRequest, layer: Layer, status: int, headers: Headers, span: ranges.Span) -> None:
+    send = await request.begin(status, headers)
+    async for chunk in request.services.registry.layers.read(layer, span.start, span.end):
         for start in range(0, len(chunk), PIECE):
             await send({"type": "http.response.body", "body": chunk[start : start + PIECE], "more_body": True})
     await send({"type": "http.response.body", "body": b""})
@@ -69,10 +69,10 @@ def _headers(layer: Layer, length: int) -> Headers:
     ]
 
 
-async def delete(exchange: Exchange) -> None:
+async def delete(request: OciRequest) -> None:
     """DELETE /v2/<name>/blobs/<digest>; ECR has no such thing."""
-    digest = parse_digest(exchange.route.argument)
-    if exchange.services.aws:
+    digest = parse_digest(request.route.argument)
+    if request.services.aws:
         raise Unsupported("GET, HEAD")
-    await exchange.services.registry.layers.delete(exchange.ref, digest, exchange.by)
-    await exchange.answer(202, [])
+    await request.services.registry.layers.delete(request.ref, digest, request.by)
+    await request.answer(202, [])

@@ -7,7 +7,7 @@ from moorage.api.asgi import Headers
 from moorage.api.oci import recorded_request
 from moorage.api.oci.creation import create_on_push
 from moorage.api.oci.errors import ManifestBlobUnknown, TagInvalid, TooManyTags
-from moorage.api.oci.exchange import VERSION, Exchange, names_etag, parse_digest
+from moorage.api.oci.request import VERSION, OciRequest, names_etag, parse_digest
 from moorage.cache import measured
 from moorage.errors import (
     ImageNotFound,
@@ -24,32 +24,32 @@ MOST_TAGS: Final = 50
 headers of an answer."""
 
 
-async def get(exchange: Exchange) -> None:
+async def get(request: OciRequest) -> None:
     """GET and HEAD /v2/<name>/manifests/<reference>: the bytes as they were pushed."""
-    reference = exchange.route.argument
+    reference = request.route.argument
     if ":" in reference:
         parse_digest(reference)
     if ":" not in reference:
-        _readable_tag(exchange, reference)
-    images = exchange.services.registry.images
-    manifest = await images.find(exchange.ref, reference)
+        _readable_tag(request, reference)
+    images = request.services.registry.images
+    manifest = await images.find(request.ref, reference)
     headers = _headers(manifest.digest, manifest.media_type, len(manifest.body))
-    if b"if-none-match" in exchange.headers and names_etag(exchange.headers, b"if-none-match", manifest.digest):
-        await exchange.answer_head(304, [header for header in headers if not header[0].startswith(b"content-")])
-    elif exchange.head:
-        await exchange.answer_head(200, headers)
+    if b"if-none-match" in request.headers and names_etag(request.headers, b"if-none-match", manifest.digest):
+        await request.answer_head(304, [header for header in headers if not header[0].startswith(b"content-")])
+    elif request.head:
+        await request.answer_head(200, headers)
     else:
         images.record_pull(manifest.id)
-        send = await exchange.begin(200, headers)
+        send = await request.begin(200, headers)
         await send({"type": "http.response.body", "body": manifest.body})
 
 
-def _readable_tag(exchange: Exchange, text: str) -> None:
+def _readable_tag(request: OciRequest, text: str) -> None:
     """Refuse a reference that can be no tag: nothing is there (oci), or ECR's invalid parameter."""
     try:
         tag(text)
     except InvalidNameError as error:
-        raise (TagInvalid(text) if exchange.services.aws else ImageNotFound.requested()) from error
+        raise (TagInvalid(text) if request.services.aws else ImageNotFound.requested()) from error
 
 
 @lru_cache(maxsize=8192)
@@ -67,43 +67,43 @@ def _headers(of: Digest, media_type: str, length: int) -> Headers:
 measured("manifest_headers", _headers, 1_500)
 
 
-async def put(exchange: Exchange) -> None:
+async def put(request: OciRequest) -> None:
     """PUT /v2/<name>/manifests/<reference>, with `?tag=` for each further tag where the reference is a digest."""
-    as_tag, as_digest = _written_reference(exchange.route.argument)
-    further = () if as_digest is None else _tag_parameters(exchange)
+    as_tag, as_digest = _written_reference(request.route.argument)
+    further = () if as_digest is None else _tag_parameters(request)
     tags = further if as_tag is None else (as_tag,)
-    exchange.pushed_tags = further
-    body = await exchange.body()
-    await create_on_push(exchange)
+    request.pushed_tags = further
+    body = await request.body()
+    await create_on_push(request)
     # Parameters after the media type say nothing about the manifest (specification: SHOULD ignore).
-    media_type = exchange.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip() or None
+    media_type = request.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip() or None
     try:
-        put = await exchange.services.registry.images.put(
-            exchange.ref, body, media_type=media_type, tags=tags, digest=as_digest, by=exchange.by, door="oci"
+        put = await request.services.registry.images.put(
+            request.ref, body, media_type=media_type, tags=tags, digest=as_digest, by=request.by, door="oci"
         )
     except LayersNotFound as error:
         raise ManifestBlobUnknown(error.message) from error
     stored = put.manifest.digest
-    exchange.responded = recorded_request.put_image(exchange.ref, stored, tags)
+    request.responded = recorded_request.put_image(request.ref, stored, tags)
     headers = [
-        (b"location", exchange.path("manifests", stored).encode()),
+        (b"location", request.path("manifests", stored).encode()),
         (b"docker-content-digest", stored.encode()),
     ]
     if put.subject is not None:
         headers.append((b"oci-subject", put.subject.encode()))
     if further:
         headers.append((b"oci-tag", ", ".join(further).encode()))
-    await exchange.answer(201, headers)
+    await request.answer(201, headers)
 
 
-def _tag_parameters(exchange: Exchange) -> tuple[Tag, ...]:
+def _tag_parameters(request: OciRequest) -> tuple[Tag, ...]:
     """Return the tags that a push by digest asks for, each once (distribution-spec main, "Pushing Manifests").
 
     Raises TagInvalid, TooManyTags. Profile `aws` knows no such parameter: none, as for every client that sends none.
     """
-    if exchange.services.aws:
+    if request.services.aws:
         return ()
-    tags = dict.fromkeys(map(_written_tag, exchange.query_values("tag")))
+    tags = dict.fromkeys(map(_written_tag, request.query_values("tag")))
     if len(tags) > MOST_TAGS:
         raise TooManyTags(MOST_TAGS)
     return tuple(tags)
@@ -120,17 +120,17 @@ def _written_tag(text: str) -> Tag:
         raise TagInvalid(text) from error
 
 
-async def delete(exchange: Exchange) -> None:
+async def delete(request: OciRequest) -> None:
     """DELETE /v2/<name>/manifests/<reference>: an image by digest, a tag by name."""
-    as_tag, as_digest = _written_reference(exchange.route.argument)
-    deleted, failures = await exchange.services.registry.images.batch_delete(
-        exchange.ref, [ImageId(as_digest, as_tag)], by=exchange.by, door="oci"
+    as_tag, as_digest = _written_reference(request.route.argument)
+    deleted, failures = await request.services.registry.images.batch_delete(
+        request.ref, [ImageId(as_digest, as_tag)], by=request.by, door="oci"
     )
     if failures:
         raise _refusal(failures[0])
     if not deleted:
         raise ImageNotFound.requested()
-    await exchange.answer(202, [])
+    await request.answer(202, [])
 
 
 def _refusal(failure: Failure) -> MoorageError:

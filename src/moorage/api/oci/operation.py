@@ -12,10 +12,10 @@ from moorage.api.authorization import AUTHENTICATED, BY_STATE, Exempt, check_dec
 from moorage.settings import Settings
 
 if TYPE_CHECKING:
-    from moorage.api.oci.exchange import Exchange
+    from moorage.api.oci.request import OciRequest
 
-Handler: TypeAlias = "Callable[[Exchange], Awaitable[None]]"
-Actions: TypeAlias = "tuple[str, ...] | Callable[[Exchange], tuple[str, ...] | Exempt] | Exempt"
+Handler: TypeAlias = "Callable[[OciRequest], Awaitable[None]]"
+Actions: TypeAlias = "tuple[str, ...] | Callable[[OciRequest], tuple[str, ...] | Exempt] | Exempt"
 """What must be allowed, always or by the request. BY_STATE: a rule of the registry decides, through `Authorizer`."""
 Limit: TypeAlias = Callable[[Settings], int]
 """Bytes of a body."""
@@ -29,9 +29,9 @@ class ApiEvent(NamedTuple):
     """The operation's own parameters, of the path's last part and the query."""
 
 
-def the_repository(exchange: "Exchange") -> Resource:
+def the_repository(request: "OciRequest") -> Resource:
     """The repository that the path names."""
-    return exchange.ref
+    return request.ref
 
 
 def no_body(_settings: Settings) -> int:
@@ -48,9 +48,9 @@ class Operation:
     method: str
     handler: Handler
     actions: Actions
-    event: "ApiEvent | Callable[[Exchange], ApiEvent] | None"
+    event: "ApiEvent | Callable[[OciRequest], ApiEvent] | None"
     """None: the API has nothing like it."""
-    resource: "Callable[[Exchange], Resource]" = the_repository
+    resource: "Callable[[OciRequest], Resource]" = the_repository
     read_only: bool = False
     body_limit: Limit = no_body
     """A longer body is refused: unread where its length is announced, else once it is seen."""
@@ -59,13 +59,13 @@ class Operation:
         exempt = isinstance(self.actions, Exempt)
         check_declared(f"{self.method} {self.kind}", self.actions, None if exempt else self.resource, AUTHENTICATED)
 
-    def needs(self, exchange: "Exchange") -> tuple[str, ...] | Exempt:
+    def needs(self, request: "OciRequest") -> tuple[str, ...] | Exempt:
         """The actions that this request needs, or why its door decides none."""
-        found = self.actions(exchange) if callable(self.actions) else self.actions
+        found = self.actions(request) if callable(self.actions) else self.actions
         if isinstance(found, Exempt) and found is not self.actions and found is not BY_STATE:
             raise ValueError(f"{self.method} {self.kind}: a request cannot be exempt because of {found}")
         return found
 
-    def event_of(self, exchange: "Exchange") -> ApiEvent | None:
+    def event_of(self, request: "OciRequest") -> ApiEvent | None:
         """What the audit record calls this request."""
-        return self.event(exchange) if callable(self.event) else self.event
+        return self.event(request) if callable(self.event) else self.event

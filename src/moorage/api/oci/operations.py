@@ -12,7 +12,7 @@ from typing import Final
 from moorage.access.authorize import Registry, Resource
 from moorage.api.authorization import AUTHENTICATED, BY_STATE, Exempt
 from moorage.api.oci import blobs, catalog, manifests, ping, recorded_request, referrers, tags, uploads
-from moorage.api.oci.exchange import Exchange
+from moorage.api.oci.request import OciRequest
 from moorage.api.oci.operation import ApiEvent, Operation
 from moorage.api.oci.routes import BLOBS, CATALOG, MANIFESTS, PING, REFERRERS, TAGS, UPLOADS
 from moorage.settings import Settings
@@ -24,28 +24,28 @@ _BEGUN: Final = ApiEvent("InitiateLayerUpload", recorded_request.begun)
 _COMPLETED_AT_ONCE: Final = ApiEvent("CompleteLayerUpload", recorded_request.begun)
 
 
-def _catalog(exchange: Exchange) -> tuple[str, ...] | Exempt:
+def _catalog(request: OciRequest) -> tuple[str, ...] | Exempt:
     """Profile `aws`: describing all of the registry's repositories must be allowed in any case."""
-    return ("ecr:DescribeRepositories",) if exchange.services.aws else BY_STATE
+    return ("ecr:DescribeRepositories",) if request.services.aws else BY_STATE
 
 
-def _whole_registry(exchange: Exchange) -> Resource:
-    location = exchange.services.locations.of_host(exchange.connection.host)
+def _whole_registry(request: OciRequest) -> Resource:
+    location = request.services.locations.of_host(request.connection.host)
     return Registry(location.account, location.region, all_repositories=True)
 
 
-def _begin(exchange: Exchange) -> tuple[str, ...]:
+def _begin(request: OciRequest) -> tuple[str, ...]:
     """POST with `digest` is a whole upload in one request."""
-    return (_BEGIN, _PART, _COMPLETE) if uploads.is_whole(exchange) else (_BEGIN,)
+    return (_BEGIN, _PART, _COMPLETE) if uploads.is_whole(request) else (_BEGIN,)
 
 
-def _begin_event(exchange: Exchange) -> ApiEvent:
-    return _COMPLETED_AT_ONCE if uploads.is_whole(exchange) else _BEGUN
+def _begin_event(request: OciRequest) -> ApiEvent:
+    return _COMPLETED_AT_ONCE if uploads.is_whole(request) else _BEGUN
 
 
-def _finish(exchange: Exchange) -> tuple[str, ...]:
+def _finish(request: OciRequest) -> tuple[str, ...]:
     """PUT with a body adds a last part; the handler reads no other body."""
-    return (_COMPLETE, _PART) if exchange.has_body else (_COMPLETE,)
+    return (_COMPLETE, _PART) if request.has_body else (_COMPLETE,)
 
 
 def _manifest(settings: Settings) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from moorage.api.oci import errors, routes
-from moorage.api.oci.exchange import Exchange
+from moorage.api.oci.request import OciRequest
 from moorage.audit.recorder import Event
 from moorage.cache import measured
 from moorage.errors import MoorageError, ServerFault
@@ -62,30 +62,30 @@ def upload(argument: str, query: Mapping[str, str]) -> dict[str, Any]:
     return {"uploadId": argument, **digests}
 
 
-def event(exchange: Exchange, error: MoorageError | None, profile: str) -> Event | None:
+def event(request: OciRequest, error: MoorageError | None, profile: str) -> Event | None:
     """The event of a request; None where the API has no operation like it (the ping of `docker login`)."""
-    route, method = exchange.route, exchange.scope["method"]
-    told = exchange.operation.event_of(exchange)
+    route, method = request.route, request.scope["method"]
+    told = request.operation.event_of(request)
     if told is None:
         return None
     argument = route.argument[:_LONGEST]
-    if exchange.pushed_tags:
-        members = {**told.members(argument, {}), "imageTags": exchange.pushed_tags}
-        asked = _encode(exchange.repository, members)
+    if request.pushed_tags:
+        members = {**told.members(argument, {}), "imageTags": request.pushed_tags}
+        asked = _encode(request.repository, members)
     elif route.kind == routes.UPLOADS:
-        asked = _encode(exchange.repository, told.members(argument, exchange.query))
+        asked = _encode(request.repository, told.members(argument, request.query))
     else:
-        asked = _parameters(exchange.repository, told.members, argument)
+        asked = _parameters(request.repository, told.members, argument)
     return Event(
         id=getattr(error, "decision_id", ""),
         source=SOURCE,
         name=told.name,
-        region=exchange.connection.region if exchange.repository is None else exchange.repository.region,
-        caller=exchange.caller,
-        connection=exchange.connection,
-        read_only=exchange.operation.read_only,
+        region=request.connection.region if request.repository is None else request.repository.region,
+        caller=request.caller,
+        connection=request.connection,
+        read_only=request.operation.read_only,
         request=asked,
-        response=exchange.responded,
+        response=request.responded,
         error_code=None if error is None else _code(error, profile),
         error_message=None if error is None else error.message,
         more=_PLANE[method],

@@ -6,7 +6,7 @@ import msgspec
 
 from moorage.api.asgi import Headers
 from moorage.api.oci.errors import PageInvalid
-from moorage.api.oci.exchange import Exchange, parse_digest
+from moorage.api.oci.request import OciRequest, parse_digest
 from moorage.errors import RepositoryNotFound
 from moorage.registry.images.service import Referrer
 
@@ -29,14 +29,14 @@ class Index(msgspec.Struct, rename="camel"):
     media_type: str = MEDIA_TYPE
 
 
-async def get(exchange: Exchange) -> None:
+async def get(request: OciRequest) -> None:
     """An image index of the referrers; an empty one when there are none, the subject being there or not.
 
     Profile `oci`: also when the repository is not there, for a 404 would send clients to the fallback tag.
     """
-    subject = parse_digest(exchange.route.argument)
-    artifact_type = exchange.query.get("artifactType") or None
-    after = exchange.query.get("after", "0")
+    subject = parse_digest(request.route.argument)
+    artifact_type = request.query.get("artifactType") or None
+    after = request.query.get("after", "0")
     if not (after.isascii() and after.isdigit() and len(after) < 19):
         raise PageInvalid("Invalid parameter at 'nextToken' failed to satisfy constraint: 'Invalid next token'")
     if artifact_type is not None and not artifact_type.isprintable():
@@ -44,20 +44,20 @@ async def get(exchange: Exchange) -> None:
     following: int | None = None
     found: list[Referrer] = []
     try:
-        found, following = await exchange.services.registry.images.referrers(
-            exchange.ref, subject, artifact_type=artifact_type, after=int(after), limit=PAGE
+        found, following = await request.services.registry.images.referrers(
+            request.ref, subject, artifact_type=artifact_type, after=int(after), limit=PAGE
         )
     except RepositoryNotFound:
-        if exchange.services.aws:
+        if request.services.aws:
             raise
     headers: Headers = [(b"content-type", MEDIA_TYPE.encode())]
     if artifact_type is not None:
         headers.append((b"oci-filters-applied", b"artifactType"))
     if following is not None:
         query = {"after": str(following)} | ({"artifactType": artifact_type} if artifact_type else {})
-        url = f"{exchange.path('referrers', subject)}?{urlencode(query)}"
+        url = f"{request.path('referrers', subject)}?{urlencode(query)}"
         headers.append((b"link", f'<{url}>; rel="next"'.encode()))
-    await exchange.answer(200, headers, msgspec.json.encode(Index([_descriptor(each) for each in found])))
+    await request.answer(200, headers, msgspec.json.encode(Index([_descriptor(each) for each in found])))
 
 
 def _descriptor(referrer: Referrer) -> Descriptor:

@@ -4,7 +4,7 @@ import msgspec
 
 from moorage.api.asgi import Headers
 from moorage.api.oci import pages
-from moorage.api.oci.exchange import Exchange
+from moorage.api.oci.request import OciRequest
 
 
 class TagList(msgspec.Struct):
@@ -14,14 +14,14 @@ class TagList(msgspec.Struct):
     tags: list[str]
 
 
-async def get(exchange: Exchange) -> None:
+async def get(request: OciRequest) -> None:
     """The repository's tags in ASCII order, a page at a time."""
-    page = pages.asked(exchange)
+    page = pages.asked(request)
     # One more than asked for tells whether there is a next page.
-    names = await exchange.services.registry.images.tag_names(exchange.ref, after=page.after, limit=page.limit + 1)
+    names = await request.services.registry.images.tag_names(request.ref, after=page.after, limit=page.limit + 1)
     given = names[: page.limit]
-    media_type = b"text/plain; charset=utf-8" if exchange.services.aws else b"application/json"
+    media_type = b"text/plain; charset=utf-8" if request.services.aws else b"application/json"
     headers: Headers = [(b"content-type", media_type)]
     if given and len(names) > len(given):
-        headers += pages.link(exchange, exchange.path("tags", "list"), page, given[-1])
-    await exchange.answer(200, headers, msgspec.json.encode(TagList(exchange.route.name, given)))
+        headers += pages.link(request, request.path("tags", "list"), page, given[-1])
+    await request.answer(200, headers, msgspec.json.encode(TagList(request.route.name, given)))

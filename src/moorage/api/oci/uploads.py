@@ -7,7 +7,7 @@ from moorage.api.asgi import Headers, Message, Receive, stream_body
 from moorage.api.oci import ranges
 from moorage.api.oci.creation import create_on_push
 from moorage.api.oci.errors import ChunkInvalid
-from moorage.api.oci.exchange import Exchange, parse_digest
+from moorage.api.oci.request import OciRequest, parse_digest
 from moorage.errors import UploadNotFound
 from moorage.names import Digest, InvalidNameError
 from moorage.registry.layers.uploads import Upload
@@ -15,106 +15,106 @@ from moorage.registry.layers.uploads import Upload
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
-async def begin(exchange: Exchange) -> None:
+async def begin(request: OciRequest) -> None:
     """POST /v2/<name>/blobs/uploads/, with `mount` (and `from`), or with `digest` and the whole blob, or plain."""
-    if exchange.route.argument:
-        raise UploadNotFound(exchange.ref, exchange.route.argument)
-    query = exchange.query
-    if is_whole(exchange):
-        await _put_at_once(exchange, parse_digest(query["digest"]))
+    if request.route.argument:
+        raise UploadNotFound(request.ref, request.route.argument)
+    query = request.query
+    if is_whole(request):
+        await _put_at_once(request, parse_digest(query["digest"]))
         return
     mount = parse_digest(query["mount"]) if "mount" in query else None
-    await create_on_push(exchange)
-    if mount is not None and await _mounted(exchange, mount, query.get("from")):
-        await _answer_stored(exchange, mount)
+    await create_on_push(request)
+    if mount is not None and await _mounted(request, mount, query.get("from")):
+        await _answer_stored(request, mount)
         return
-    upload = await exchange.services.registry.uploads.begin(exchange.ref, exchange.by)
-    await _answer_upload(exchange, 202, upload)
+    upload = await request.services.registry.uploads.begin(request.ref, request.by)
+    await _answer_upload(request, 202, upload)
 
 
-def is_whole(exchange: Exchange) -> bool:
+def is_whole(request: OciRequest) -> bool:
     """Whether a POST brings a whole blob, rather than begin an upload or ask for a mount."""
-    return "digest" in exchange.query and "mount" not in exchange.query
+    return "digest" in request.query and "mount" not in request.query
 
 
-async def _mounted(exchange: Exchange, digest: Digest, text: str | None) -> bool:
+async def _mounted(request: OciRequest, digest: Digest, text: str | None) -> bool:
     """Was the blob mounted, from the repository that `from` names in any form, or else from any that holds it?
 
     If not, for whatever reason, the client has to upload it.
     """
-    services, source = exchange.services, None
+    services, source = request.services, None
     if text is not None:
         try:
-            source = services.locations.source(exchange.connection.host, text)
+            source = services.locations.source(request.connection.host, text)
         except InvalidNameError:
             return False
     layers = services.registry.layers
-    layer = await layers.mount(exchange.ref, digest, exchange.authorizer, source=source)
+    layer = await layers.mount(request.ref, digest, request.authorizer, source=source)
     return layer is not None
 
 
-async def _put_at_once(exchange: Exchange, digest: Digest) -> None:
-    length = exchange.length
-    await create_on_push(exchange)
-    body = stream_body(exchange.receive, length)
-    await exchange.services.registry.uploads.put(exchange.ref, digest, body, length=length, by=exchange.by)
-    await _answer_stored(exchange, digest)
+async def _put_at_once(request: OciRequest, digest: Digest) -> None:
+    length = request.length
+    await create_on_push(request)
+    body = stream_body(request.receive, length)
+    await request.services.registry.uploads.put(request.ref, digest, body, length=length, by=request.by)
+    await _answer_stored(request, digest)
 
 
-async def append(exchange: Exchange) -> None:
+async def append(request: OciRequest) -> None:
     """PATCH: a chunk with Content-Range, which must begin where the upload ends, or a stream without."""
-    upload_id = _upload_id(exchange)
-    span = ranges.chunk(exchange.headers.get(b"content-range"))
-    length = _chunk_length(exchange, span)
-    upload = await exchange.services.registry.uploads.append(
-        exchange.ref,
+    upload_id = _upload_id(request)
+    span = ranges.chunk(request.headers.get(b"content-range"))
+    length = _chunk_length(request, span)
+    upload = await request.services.registry.uploads.append(
+        request.ref,
         upload_id,
-        stream_body(exchange.receive, length),
+        stream_body(request.receive, length),
         start=span.start if span is not None else None,
         length=length,
     )
     # ECR says 201 here, against the specification; its clients know both (docs/development/ecr-behavior.md §9.5).
-    await _answer_upload(exchange, 201 if exchange.services.aws else 202, upload)
+    await _answer_upload(request, 201 if request.services.aws else 202, upload)
 
 
-async def finish(exchange: Exchange) -> None:
+async def finish(request: OciRequest) -> None:
     """PUT ?digest=: the upload, with a last chunk if there is a body, becomes a blob of the repository."""
-    upload_id = _upload_id(exchange)
-    digest = parse_digest(exchange.query.get("digest", ""))
-    span = ranges.chunk(exchange.headers.get(b"content-range"))
-    length = _chunk_length(exchange, span)
-    uploads = exchange.services.registry.uploads
-    body = await _body_if_any(exchange.receive, length) if exchange.has_body else None
+    upload_id = _upload_id(request)
+    digest = parse_digest(request.query.get("digest", ""))
+    span = ranges.chunk(request.headers.get(b"content-range"))
+    length = _chunk_length(request, span)
+    uploads = request.services.registry.uploads
+    body = await _body_if_any(request.receive, length) if request.has_body else None
     if body is not None:
         start = span.start if span is not None else None
-        await uploads.append(exchange.ref, upload_id, body, start=start, length=length)
-    await uploads.finish(exchange.ref, upload_id, digest, by=exchange.by, door="oci")
-    await _answer_stored(exchange, digest)
+        await uploads.append(request.ref, upload_id, body, start=start, length=length)
+    await uploads.finish(request.ref, upload_id, digest, by=request.by, door="oci")
+    await _answer_stored(request, digest)
 
 
-async def status(exchange: Exchange) -> None:
+async def status(request: OciRequest) -> None:
     """GET: how far the upload is, so that a client can go on there."""
-    upload_id = _upload_id(exchange)
-    await _answer_upload(exchange, 204, await exchange.services.registry.uploads.status(exchange.ref, upload_id))
+    upload_id = _upload_id(request)
+    await _answer_upload(request, 204, await request.services.registry.uploads.status(request.ref, upload_id))
 
 
-async def cancel(exchange: Exchange) -> None:
+async def cancel(request: OciRequest) -> None:
     """DELETE: forget the upload and what arrived of it."""
-    upload_id = _upload_id(exchange)
-    await exchange.services.registry.uploads.cancel(exchange.ref, upload_id)
-    await exchange.answer(204, [])
+    upload_id = _upload_id(request)
+    await request.services.registry.uploads.cancel(request.ref, upload_id)
+    await request.answer(204, [])
 
 
-def _upload_id(exchange: Exchange) -> str:
-    text = exchange.route.argument
+def _upload_id(request: OciRequest) -> str:
+    text = request.route.argument
     if _ID.fullmatch(text) is None:
-        raise UploadNotFound(exchange.ref, text)
+        raise UploadNotFound(request.ref, text)
     return text
 
 
-def _chunk_length(exchange: Exchange, span: ranges.Span | None) -> int | None:
+def _chunk_length(request: OciRequest, span: ranges.Span | None) -> int | None:
     """Bytes that the body must have: by Content-Length, by Content-Range, and the same by both; None: a stream."""
-    length = exchange.length
+    length = request.length
     if span is None:
         return length
     if length is not None and length != span.end - span.start:
@@ -142,18 +142,18 @@ async def _body_if_any(receive: Receive, length: int | None) -> AsyncIterator[by
     return stream_body(from_first, None)
 
 
-async def _answer_upload(exchange: Exchange, status_code: int, upload: Upload) -> None:
+async def _answer_upload(request: OciRequest, status_code: int, upload: Upload) -> None:
     headers: Headers = [
-        (b"location", exchange.path("blobs", "uploads", upload.id).encode()),
+        (b"location", request.path("blobs", "uploads", upload.id).encode()),
         (b"docker-upload-uuid", upload.id.encode()),
         (b"range", b"0-%d" % max(upload.size - 1, 0)),
     ]
-    await exchange.answer(status_code, headers)
+    await request.answer(status_code, headers)
 
 
-async def _answer_stored(exchange: Exchange, digest: Digest) -> None:
+async def _answer_stored(request: OciRequest, digest: Digest) -> None:
     headers: Headers = [
-        (b"location", exchange.path("blobs", digest).encode()),
+        (b"location", request.path("blobs", digest).encode()),
         (b"docker-content-digest", digest.encode()),
     ]
-    await exchange.answer(201, headers)
+    await request.answer(201, headers)

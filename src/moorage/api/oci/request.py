@@ -34,7 +34,7 @@ class Services:
         return self.settings.profile == "aws"
 
 
-class Exchange:
+class OciRequest:
     """A request whose host, caller, operation and repository name are known.
 
     The door decides what the operation declares before a handler gets it; `authorizer` is for rules of the registry
@@ -74,7 +74,7 @@ class Exchange:
         """The answer has begun: an error can no longer be told, only the connection be broken."""
         self.is_noted = False
         """Its event is in the audit record."""
-        self.before_answer: Callable[[Exchange, None], None] | None = None
+        self.before_answer: Callable[[OciRequest, None], None] | None = None
         """Called with this exchange (and no error) when the answer begins."""
 
     @property

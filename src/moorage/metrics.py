@@ -15,16 +15,16 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _registry = CollectorRegistry()
 
-REQUESTS = Counter("moorage_requests_total", "Requests answered", ["door", "method", "status"], registry=_registry)
+REQUESTS = Counter("moorage_requests_total", "Requests answered", ["api", "method", "status"], registry=_registry)
 SECONDS = Histogram(
     "moorage_request_seconds",
     "Time from a request's headers to the end of its answer",
-    ["door"],
+    ["api"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600),
     registry=_registry,
 )
-RECEIVED = Counter("moorage_received_bytes_total", "Bytes of request bodies", ["door"], registry=_registry)
-SENT = Counter("moorage_sent_bytes_total", "Bytes of response bodies", ["door"], registry=_registry)
+RECEIVED = Counter("moorage_received_bytes_total", "Bytes of request bodies", ["api"], registry=_registry)
+SENT = Counter("moorage_sent_bytes_total", "Bytes of response bodies", ["api"], registry=_registry)
 DECISIONS = Counter("moorage_decisions_total", "Decisions of the policy engine", ["verdict"], registry=_registry)
 AUDIT_DROPPED = Counter(
     "moorage_audit_dropped_total",

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from moorage.access.caller import Connection
-from moorage.api.request_source import CrossSite, UnknownHost, RequestSources
+from moorage.api.request_source import CrossSite, RequestSources, UnknownHost
 from moorage.locations import Locations
 from moorage.settings import Settings
 

@@ -91,7 +91,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with inside(settings) as made:
         running = made.application._running
         assert running is not None
-        parts = running.parts
+        parts = running.components
         identity, registry = parts.identity, parts.registry
         await identity.accounts.ensure(ACCOUNT)
         await identity.users.create(ACCOUNT, "/", "admin", BY)

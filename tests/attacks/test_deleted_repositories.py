@@ -67,11 +67,11 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with inside(Settings(mode="dev", data=tmp_path / "data", default_account=ACCOUNT)) as made:
         running = made.application._running
         assert running is not None
-        identity = running.parts.identity
+        identity = running.components.identity
         await identity.accounts.ensure(ACCOUNT)
         await identity.users.create(ACCOUNT, "/", "member", BY)
         key, secret = await identity.keys.create(ACCOUNT, "member")
-        yield House(made, identity, running.parts.registry, Signer(key.id, secret, ""))
+        yield House(made, identity, running.components.registry, Signer(key.id, secret, ""))
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -157,7 +157,7 @@ async def house(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
     async with inside(settings) as made:
         running = made.application._running
         assert running is not None
-        parts = running.parts
+        parts = running.components
         identity, registry, account, now = parts.identity, parts.registry, AccountId(OWNER), parts.clock.now()
         await identity.accounts.ensure(account)
         authenticator = Authenticator(identity, parts.sealer, parts.clock, settings)

@@ -60,7 +60,7 @@ async def signer(house: House, account: AccountId, *, allowed: bool) -> Signer:
         text = POLICY.replace('"ecr:*"', '["ecr:*", "sts:AssumeRole", "moorage:*"]')
         await identity.inline.put(USER, account, "stranger", "own", text, BY)
     key, secret = await identity.keys.create(account, "stranger")
-    authenticator = Authenticator(identity, running.parts.sealer, running.parts.clock, house.inside.settings)
+    authenticator = Authenticator(identity, running.components.sealer, running.components.clock, house.inside.settings)
     caller = await authenticator.caller_of(await authenticator.credential(key.id))
     password, _ = await authenticator.issue_password(caller, Region(REGION))
     return Signer(key.id, secret, password)

@@ -219,7 +219,7 @@ async def test_others_are_served_and_the_record_says_what_was_sent(opened: Insid
     assert answer.status == 200
     running = opened.application._running
     assert running is not None
-    await running.parts.recorder.flush()
-    event = await running.parts.audit.event(answer.headers["x-amzn-requestid"])
+    await running.components.recorder.flush()
+    event = await running.components.audit.event(answer.headers["x-amzn-requestid"])
     assert event is not None
     assert event["source_ip"] == "_hidden" + "x" * 57

@@ -261,7 +261,7 @@ async def test_nor_when_the_signature_is_wrong(server: Inside, log: io.StringIO)
 
 def running_recorder(server: Inside) -> Any:
     assert server.application._running is not None
-    return server.application._running.parts.recorder
+    return server.application._running.components.recorder
 
 
 def test_members_of_moorages_own_calls_that_are_kept_are_those_that_their_types_declare() -> None:

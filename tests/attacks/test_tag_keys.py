@@ -40,7 +40,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Inside]:
 async def member(server: Inside) -> Member:
     running = server.application._running
     assert running is not None
-    identity = running.parts.identity
+    identity = running.components.identity
     await identity.accounts.ensure(ACCOUNT)
     await identity.users.create(ACCOUNT, "/", "dev", BY)
     statements = [
@@ -51,7 +51,7 @@ async def member(server: Inside) -> Member:
     text = json.dumps({"Statement": [{"Effect": "Allow", "Resource": "*", **each} for each in statements]})
     await identity.inline.put(USER, ACCOUNT, "dev", "own", text, BY)
     key, secret = await identity.keys.create(ACCOUNT, "dev")
-    authenticator = Authenticator(identity, running.parts.sealer, running.parts.clock, server.settings)
+    authenticator = Authenticator(identity, running.components.sealer, running.components.clock, server.settings)
     await authenticator.caller_of(await authenticator.credential(key.id))
     return Member(server, Signer(key.id, secret, ""))
 
@@ -72,7 +72,7 @@ async def test_a_second_tag_does_not_hide_the_one_that_a_policy_asks_for(member:
 async def test_a_tag_in_other_letters_does_not_take_the_place_of_one(server: Inside, member: Member) -> None:
     running = server.application._running
     assert running is not None
-    repositories = running.parts.registry.repositories
+    repositories = running.components.registry.repositories
     await repositories.create(APP, tags={"Env": "prod"}, by=BY)
     answer = await member("TagResource", resourceArn=APP.arn, tags=[{"Key": "env", "Value": "dev"}])
     assert code(answer) == "InvalidTagParameterException"

@@ -52,7 +52,7 @@ async def recorded(server: Inside, signer: Signer) -> list[tuple[str, str | None
     """Name and error code of each event, the oldest first."""
     running = server.application._running
     assert running is not None
-    await running.parts.recorder.flush()
+    await running.components.recorder.flush()
     answer = await call(server, signer, "audit", b"{}")
     return [(each["eventName"], each.get("errorCode")) for each in reversed(json.loads(answer.body)["events"])]
 
@@ -62,7 +62,7 @@ async def test_a_body_that_is_ignored(server: Inside, body: bytes) -> None:
     """Deleting the organization reads no body, and is in the record whatever the body is."""
     running = server.application._running
     assert running is not None
-    signer = await administrator(running.parts.identity)
+    signer = await administrator(running.components.identity)
     put = json.dumps({"document": json.dumps(ORGANIZATION)}).encode()
     assert (await call(server, signer, "organization/put", put)).status == 200
     assert (await call(server, signer, "organization/delete", body)).status == 200
@@ -74,7 +74,7 @@ async def test_a_body_that_is_ignored(server: Inside, body: bytes) -> None:
 async def test_a_body_that_cannot_be_read(server: Inside, path: str, body: bytes) -> None:
     running = server.application._running
     assert running is not None
-    signer = await administrator(running.parts.identity)
+    signer = await administrator(running.components.identity)
     answer = await call(server, signer, path, body)
     assert (answer.status, json.loads(answer.body)["__type"].rpartition("#")[2]) == (400, "SerializationException")
     (name,) = (each.event for each in ADMIN.all if each.path == f"/_moorage/{path}")

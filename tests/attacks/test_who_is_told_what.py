@@ -77,7 +77,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with inside(settings) as made:
         running = made.application._running
         assert running is not None
-        parts = running.parts
+        parts = running.components
         await parts.registry.repositories.create(APP, by=BY)
         authenticator = Authenticator(parts.identity, parts.sealer, parts.clock, settings)
         yield House(made, parts.identity, parts.registry, authenticator)
@@ -269,7 +269,7 @@ async def test_a_password_is_of_the_region_that_is_asked_for(tmp_path: Path, ano
     async with inside(settings) as made:
         running = made.application._running
         assert running is not None
-        identity, parts = running.parts.identity, running.parts
+        identity, parts = running.components.identity, running.components
         await identity.accounts.ensure(OWNER)
         key, _ = await identity.keys.create(OWNER, None)
         authenticator = Authenticator(identity, parts.sealer, parts.clock, settings)
@@ -300,8 +300,8 @@ async def test_a_list_is_one_event(house: House) -> None:
     assert len(json.loads(answer.body)["repositories"]) == 31
     running = house.inside.application._running
     assert running is not None
-    await running.parts.recorder.flush()
-    rows = await running.parts.audit.decided(
+    await running.components.recorder.flush()
+    rows = await running.components.audit.decided(
         account=OWNER, resource=None, principal=None, since=0, until=None, after=None, limit=1000
     )
     asked: Sequence[str] = [row.action for row in rows]

@@ -46,7 +46,7 @@ async def test_writes_are_recorded_as_what_they_were(tmp_path: Path) -> None:
         await leave(server, "POST", f"/v2/team/app/blobs/uploads/?digest={digest(content)}", content)
         assert (await (await server.plane())("GET", f"/v2/team/app/blobs/{digest(content)}")).body == content
         assert server.application._running is not None
-        parts = server.application._running.parts
+        parts = server.application._running.components
         await parts.recorder.flush()
         events = (await parts.audit.events("000000000000", EventFilter(name="CompleteLayerUpload"))).rows
         assert [(each["verdict"], each["error_code"]) for each in events] == [("allowed", None)]

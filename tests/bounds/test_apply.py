@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from moorage.api.admin.one_at_a_time import Turns
-from moorage.application import open_parts
+from moorage.application import open_components
 from moorage.declarative import yaml_nodes
 from moorage.declarative.applying import OPERATOR
 from moorage.declarative.reading import read
@@ -138,7 +138,7 @@ async def test_whoever_waits_too_long_is_throttled() -> None:
 
 async def test_others_are_served_while_a_file_is_compared(tmp_path: Path) -> None:
     tmp_path.joinpath("blobs").mkdir()
-    parts = await open_parts(Settings(mode="dev", data=tmp_path))
+    parts = await open_components(Settings(mode="dev", data=tmp_path))
     try:
         file = read(users(400))
         await parts.declared.apply(file, Asked(), OPERATOR)

@@ -67,7 +67,7 @@ async def test_caches_stay_within_their_bytes_and_so_does_the_process(
                 await app.ok("SetRepositoryPolicy", repositoryName="app", policyText=policy(number))
             running = app.application._running
             assert running is not None
-            await running.parts.recorder.flush()  # decisions that are not written yet hold their policies
+            await running.components.recorder.flush()  # decisions that are not written yet hold their policies
 
         await set_policies(0)
         gc.collect()

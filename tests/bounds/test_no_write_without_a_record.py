@@ -32,7 +32,7 @@ def asked(server: Inside, monkeypatch: pytest.MonkeyPatch) -> list[Caller]:
         raise AuditUnavailable
 
     assert server.application._running is not None
-    monkeypatch.setattr(server.application._running.parts.recorder, "admit", admit)
+    monkeypatch.setattr(server.application._running.components.recorder, "admit", admit)
     return callers
 
 

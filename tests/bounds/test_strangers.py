@@ -36,7 +36,7 @@ def running(opened: Inside) -> Running:
 
 
 def identity(opened: Inside) -> Identity:
-    return running(opened).parts.identity
+    return running(opened).components.identity
 
 
 def remembered() -> dict[int, tuple[str, int]]:
@@ -115,7 +115,7 @@ async def test_a_flood_of_strangers_leaves_nothing(opened: Inside, kind: str) ->
     make = FLOODS[kind]
     for number in range(20):
         await send(opened, make(number))
-    await running(opened).parts.recorder.flush()
+    await running(opened).components.recorder.flush()
     before = remembered()
     await flood(opened, make, 20)
     assert grown(before) == []
@@ -127,8 +127,8 @@ async def flood(opened: Inside, make: Callable[[int], Request], first: int) -> s
     for number in range(first, first + FLOOD):
         statuses.add(await send(opened, make(number)))
         if number % 50 == 0:
-            await running(opened).parts.recorder.flush()
-    await running(opened).parts.recorder.flush()
+            await running(opened).components.recorder.flush()
+    await running(opened).components.recorder.flush()
     return statuses
 
 
@@ -138,7 +138,7 @@ async def test_secrets_and_signatures_that_are_wrong_leave_nothing(opened: Insid
     await found.users.create(OWNER, "/", "ada", "test")
     key, _ = await found.keys.create(OWNER, "ada")
     token, text = await found.pull_tokens.create(
-        OWNER, "ada", "ci", ["*"], ["ecr:BatchGetImage"], running(opened).parts.clock.now() + 900, "test"
+        OWNER, "ada", "ci", ["*"], ["ecr:BatchGetImage"], running(opened).components.clock.now() + 900, "test"
     )
     kinds: list[Callable[[int], Request]] = [
         lambda n: signed(key.id, region=f"{'abcdefghij'[n % 10]}{'abcdefghij'[n // 10 % 10]}-east-{n % 90}"),

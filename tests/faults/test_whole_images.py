@@ -76,7 +76,7 @@ async def lose(registry: Inside, *contents: bytes) -> None:
         conn.execute(delete(layers).where(layers.c.digest.in_([digest_of(content) for content in contents])))
 
     running: Any = registry.application._running
-    await running.parts.database.transaction(work)
+    await running.components.database.transaction(work)
 
 
 @pytest.mark.parametrize("content", [CONFIG, LAYER], ids=["config", "layer"])

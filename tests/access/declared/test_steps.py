@@ -15,7 +15,7 @@ from moorage.api.aws.operation import Call
 from moorage.api.aws.query import Parameters
 from moorage.api.ecr import ECR, shapes
 from moorage.api.iam import IAM, IamServices
-from moorage.application import Parts, open_parts
+from moorage.application import Components, open_components
 from moorage.declarative.applying import OPERATOR
 from moorage.declarative.nouns import Nouns
 from moorage.declarative.planning import Planner
@@ -39,10 +39,10 @@ BEYOND = {"moorage:DeleteOrganization", "moorage:PutOrganization", "organization
 
 
 @pytest.fixture
-async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
+async def parts(tmp_path: Path) -> AsyncIterator[Components]:
     settings = Settings(mode="dev", data=tmp_path, default_account=ACCOUNT)
     tmp_path.joinpath("blobs").mkdir(exist_ok=True)
-    opened = await open_parts(settings)
+    opened = await open_components(settings)
     await opened.declared.apply(read(text(files.before(ACCOUNT))), Asked(), OPERATOR)
     spare = policy_arn(ACCOUNT, "/", "spare")
     await opened.identity.managed.create_version(ACCOUNT, spare, json.dumps(files.PUSH), "root", as_default=True)
@@ -55,7 +55,7 @@ def text(account: dict[str, Any]) -> str:
     return json.dumps({"accounts": {ACCOUNT: account}})
 
 
-async def test_every_step_is_decided_as_the_operation_of_the_api_is(parts: Parts) -> None:
+async def test_every_step_is_decided_as_the_operation_of_the_api_is(parts: Components) -> None:
     planner = Planner(Nouns(parts.identity, parts.registry), ACCOUNT)
     plan = await planner.plan(read(text(files.after(ACCOUNT))), AUTHOR, prune=True, keys=True)
     met = set()
@@ -68,7 +68,7 @@ async def test_every_step_is_decided_as_the_operation_of_the_api_is(parts: Parts
     assert met == ACTIONS - BEYOND, "files.py takes every kind of step"
 
 
-async def asked(_parts: Parts, planned: Planned, step: Step) -> Any:
+async def asked(_parts: Components, planned: Planned, step: Step) -> Any:
     conditions = dict(step.conditions)
     if step.action.startswith("ecr:") and planned.change.operation == "create":
         # Tags of a repository that is there are looked up when it is decided.
@@ -76,7 +76,7 @@ async def asked(_parts: Parts, planned: Planned, step: Step) -> Any:
     return list(step.resources), conditions
 
 
-async def declared_by_the_api(parts: Parts, planned: Planned, step: Step) -> Any:
+async def declared_by_the_api(parts: Components, planned: Planned, step: Step) -> Any:
     """What the operation of that name is decided on, if its request asks for the same."""
     service, _, name = step.action.partition(":")
     services = IamServices(parts.identity, parts.principals, None, parts.clock)  # type: ignore[arg-type]
@@ -186,14 +186,14 @@ def test_a_step_that_nobody_decides_cannot_be_made(action: str, resources: list[
     ],
 )
 async def test_a_new_document_that_iam_refuses_is_refused(
-    parts: Parts, section: str, declared: dict[str, Any], says: str
+    parts: Components, section: str, declared: dict[str, Any], says: str
 ) -> None:
     planner = Planner(Nouns(parts.identity, parts.registry), ACCOUNT)
     with pytest.raises(InvalidParameter, match=f"{section}/newly: .*{says}"):
         await planner.plan(read(text({section: {"newly": declared}})), AUTHOR, prune=False, keys=False)
 
 
-async def test_a_document_that_is_stored_already_may_stay_as_it_is(parts: Parts) -> None:
+async def test_a_document_that_is_stored_already_may_stay_as_it_is(parts: Components) -> None:
     old = files.allow("*:*", Resource="**")
     await parts.identity.managed.create(ACCOUNT, "/", "old", json.dumps(old), "root")
     file = read(text({"policies": {"old": {"document": old, "tags": {"new": "tag"}}}}))

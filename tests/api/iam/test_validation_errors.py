@@ -48,7 +48,7 @@ async def test_the_record_does_not_keep_a_long_value(tmp_path: Path, monkeypatch
     async with inside(Settings(mode="dev", data=tmp_path / "data")) as registry:
         running = registry.application._running
         assert running is not None
-        recorder, noted = running.parts.recorder, []
+        recorder, noted = running.components.recorder, []
         note = recorder.note
 
         def noting(event: Event) -> str:

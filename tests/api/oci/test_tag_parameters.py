@@ -146,13 +146,13 @@ async def test_the_record_names_the_tags(tmp_path: Path, monkeypatch: pytest.Mon
         running = registry.application._running
         assert running is not None
         noted: list[Event] = []
-        note = running.parts.recorder.note
+        note = running.components.recorder.note
 
         def noting(event: Event) -> str:
             noted.append(event)
             return note(event)
 
-        monkeypatch.setattr(running.parts.recorder, "note", noting)
+        monkeypatch.setattr(running.components.recorder, "note", noting)
         plane = await registry.plane()
         index = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}).encode()
         digest = sha256(index)

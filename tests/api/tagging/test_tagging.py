@@ -174,7 +174,7 @@ async def test_a_token_is_good_for_its_request_and_for_a_while(local: Tagging) -
     assert (await local.refused("GetTagKeys", PaginationToken="forged"))[0] == "InvalidParameterException"
     running = local.registry.application._running
     assert running is not None
-    running.parts.clock.offset += 15 * 60 + 1
+    running.components.clock.offset += 15 * 60 + 1
     kind, _ = await local.refused("GetResources", ResourcesPerPage=1, TagFilters=filters, PaginationToken=token)
     assert kind == "PaginationTokenExpiredException"
 

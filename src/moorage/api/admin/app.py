@@ -32,7 +32,7 @@ from moorage.errors import MoorageError, Serialization, ServerFault
 
 __all__ = [
     "access",
-    "admin_door",
+    "admin_app",
     "apply",
     "audit",
     "dev",

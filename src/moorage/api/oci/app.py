@@ -19,8 +19,8 @@ from moorage.access.download import Downloads
 from moorage.api.asgi import ACCESS_LINE, Headers, Receive, Scope, Send, read_on, respond
 from moorage.api.authorization import Exempt, decide
 from moorage.api.oci import errors, recorded_request, routes, token
-from moorage.api.oci.request import VERSION, OciRequest, Services, parse_digest
 from moorage.api.oci.operations import OPERATIONS
+from moorage.api.oci.request import VERSION, OciRequest, Services, parse_digest
 from moorage.api.request_source import RequestSources
 from moorage.audit.recorder import Recorder
 from moorage.clock import Clock

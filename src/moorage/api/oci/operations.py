@@ -12,8 +12,8 @@ from typing import Final
 from moorage.access.authorize import Registry, Resource
 from moorage.api.authorization import AUTHENTICATED, BY_STATE, Exempt
 from moorage.api.oci import blobs, catalog, manifests, ping, recorded_request, referrers, tags, uploads
-from moorage.api.oci.request import OciRequest
 from moorage.api.oci.operation import ApiEvent, Operation
+from moorage.api.oci.request import OciRequest
 from moorage.api.oci.routes import BLOBS, CATALOG, MANIFESTS, PING, REFERRERS, TAGS, UPLOADS
 from moorage.settings import Settings
 

@@ -14,7 +14,7 @@ from moorage.settings import Settings
 
 if TYPE_CHECKING:
     from moorage.analysis.reachability import Answer, Reach
-    from moorage.application import Parts
+    from moorage.application import Components
 
 
 def pages(data: Path | None, database_url: str | None, asked: dict[str, Any]) -> list[dict[str, Any]]:
@@ -31,24 +31,31 @@ async def _pages(settings: Settings, asked: dict[str, Any]) -> list[dict[str, An
     import msgspec  # noqa: PLC0415
 
     from moorage.analysis.reachability import Reach  # noqa: PLC0415
-    from moorage.application import open_parts  # noqa: PLC0415
+    from moorage.application import open_components  # noqa: PLC0415
 
-    parts = await open_parts(settings)
+    components = await open_components(settings)
     try:
-        reach = Reach(parts.identity, parts.registry, parts.access, parts.policy_check, settings, everywhere=True)
+        reach = Reach(
+            components.identity,
+            components.registry,
+            components.access,
+            components.policy_check,
+            settings,
+            everywhere=True,
+        )
         found = _of_principal if asked.get("principal") is not None else _of_repository
-        return [json async for page in found(reach, parts, settings, asked) if (json := msgspec.to_builtins(page))]
+        return [json async for page in found(reach, components, settings, asked) if (json := msgspec.to_builtins(page))]
     finally:
-        await parts.close()
+        await components.close()
 
 
 async def _of_principal(
-    reach: "Reach", parts: "Parts", _settings: Settings, asked: dict[str, Any]
+    reach: "Reach", components: "Components", _settings: Settings, asked: dict[str, Any]
 ) -> AsyncIterator["Answer"]:
     """Its access in every registry here, or in those of one account."""
-    accounts = await parts.declared.accounts() if asked["account"] is None else [account_id(asked["account"])]
+    accounts = await components.declared.accounts() if asked["account"] is None else [account_id(asked["account"])]
     for account in accounts:
-        for region in await parts.registry.repositories.regions(account):
+        for region in await components.registry.repositories.regions(account):
             after: str | None = ""
             while after is not None:
                 page = await reach.of_principal(asked["principal"], account, region, asked["given"], after)
@@ -57,13 +64,13 @@ async def _of_principal(
 
 
 async def _of_repository(
-    reach: "Reach", parts: "Parts", settings: Settings, asked: dict[str, Any]
+    reach: "Reach", components: "Components", settings: Settings, asked: dict[str, Any]
 ) -> AsyncIterator["Answer"]:
     import msgspec  # noqa: PLC0415
 
     from moorage.analysis.reachability import Version  # noqa: PLC0415
 
-    ref = await _the_repository(parts, settings, asked)
+    ref = await _the_repository(components, settings, asked)
     version, before = msgspec.convert(asked["version"], Version), None
     if asked["before"] is not None:
         past = msgspec.convert(asked["before"], Version)
@@ -76,14 +83,14 @@ async def _of_repository(
         after = page.next
 
 
-async def _the_repository(parts: "Parts", settings: Settings, asked: dict[str, Any]) -> RepositoryRef:
+async def _the_repository(components: "Components", settings: Settings, asked: dict[str, Any]) -> RepositoryRef:
     """The repository of that name, wherever it is; of several, the one in the default region of an account."""
     name = repository_name(asked["repository"])
-    accounts = await parts.declared.accounts() if asked["account"] is None else [account_id(asked["account"])]
+    accounts = await components.declared.accounts() if asked["account"] is None else [account_id(asked["account"])]
     found = []
     for account in accounts:
-        refs = [RepositoryRef(account, each, name) for each in await parts.registry.repositories.regions(account)]
-        there = [each for each in refs if await parts.registry.repositories.state(each) is not None]
+        refs = [RepositoryRef(account, each, name) for each in await components.registry.repositories.regions(account)]
+        there = [each for each in refs if await components.registry.repositories.state(each) is not None]
         found += sorted(there, key=lambda each: each.region != settings.default_region)[:1]
     if not found:
         raise ServerSaidNoError(f"there is no repository {name} here")

@@ -14,7 +14,7 @@ from moorage.names import AccountId, InvalidNameError, account_id
 from moorage.settings import Settings
 
 if TYPE_CHECKING:
-    from moorage.application import Parts
+    from moorage.application import Components
     from moorage.declarative.declaration import File
 
 
@@ -51,7 +51,7 @@ def _ids(accounts: Sequence[str]) -> list[AccountId]:
 
 async def _applied(settings: Settings, asked: dict[str, Any]) -> dict[str, Any]:
     # Imported here: they take longer than every other command does altogether.
-    from moorage.application import open_parts  # noqa: PLC0415
+    from moorage.application import open_components  # noqa: PLC0415
     from moorage.declarative import reading  # noqa: PLC0415
 
     accounts = _ids(asked["accounts"])
@@ -59,16 +59,18 @@ async def _applied(settings: Settings, asked: dict[str, Any]) -> dict[str, Any]:
         file = reading.read(asked["text"])
         if accounts:
             file = file.part(accounts)
-        parts = await open_parts(settings)
+        components = await open_components(settings)
         try:
-            return await _applied_to(parts, settings, file, asked)
+            return await _applied_to(components, settings, file, asked)
         finally:
-            await parts.close()
+            await components.close()
     except MoorageError as error:
         raise ServerSaidNoError(error.message) from error
 
 
-async def _applied_to(parts: "Parts", settings: Settings, file: "File", asked: dict[str, Any]) -> dict[str, Any]:
+async def _applied_to(
+    components: "Components", settings: Settings, file: "File", asked: dict[str, Any]
+) -> dict[str, Any]:
     """What came of the file, which is in the audit record by then."""
     from moorage.access.organization import managers  # noqa: PLC0415
     from moorage.declarative.applying import OPERATOR  # noqa: PLC0415
@@ -77,10 +79,12 @@ async def _applied_to(parts: "Parts", settings: Settings, file: "File", asked: d
     concerned = [*file.accounts]
     if file.on_organization:
         document = None if file.organization is None else file.organization.document
-        concerned += await managers(parts.identity.organizations, document)
+        concerned += await managers(components.identity.organizations, document)
     refusal: MoorageError | None = None
     try:
-        outcome = await parts.declared.apply(file, Asked(asked["dry_run"], asked["prune"], asked["keys"]), OPERATOR)
+        outcome = await components.declared.apply(
+            file, Asked(asked["dry_run"], asked["prune"], asked["keys"]), OPERATOR
+        )
         if outcome.failed is not None:
             _, refusal = outcome.failed
         return told(outcome)
@@ -89,15 +93,15 @@ async def _applied_to(parts: "Parts", settings: Settings, file: "File", asked: d
         raise
     finally:
         if not asked["dry_run"]:
-            await record(parts.audit, settings, "Apply", dict.fromkeys(concerned), asked, refusal)
+            await record(components.audit, settings, "Apply", dict.fromkeys(concerned), asked, refusal)
 
 
 async def _exported(settings: Settings, accounts: list[AccountId]) -> str:
-    from moorage.application import open_parts  # noqa: PLC0415
+    from moorage.application import open_components  # noqa: PLC0415
 
-    parts = await open_parts(settings)
+    components = await open_components(settings)
     try:
-        named = accounts or await parts.declared.accounts()
-        return "".join([text async for text in parts.declared.export(named, organization=not accounts)])
+        named = accounts or await components.declared.accounts()
+        return "".join([text async for text in components.declared.export(named, organization=not accounts)])
     finally:
-        await parts.close()
+        await components.close()

@@ -173,22 +173,21 @@ async def start(settings: Settings) -> Running:
     replays = Replays(records, recorder, registry.policies, clock, settings)
     why = Why(recorder, records, registry, access, principals.shown, clock)
     ecr = EcrServices(
-        registry,
-        authenticator,
-        policy_check,
-        registry_policy_check,
-        downloads,
-        locations,
-        settings,
-        clock,
-        sealer,
+        registry=registry,
+        authenticator=authenticator,
+        policy_check=policy_check,
+        registry_policy_check=registry_policy_check,
+        downloads=downloads,
+        locations=locations,
+        settings=settings,
+        clock=clock,
+        sealer=sealer,
     )
-    services: list[tuple[Service[Any], Any]] = [
-        (ECR, ecr),
-        (IAM, IamServices(identity, principals, Simulator(identity, access, clock), clock)),
-        (STS, StsServices(identity, issuers, why, clock)),
-        (TAGGING, TaggingServices(registry, access, sealer, clock)),
-    ]
+    simulator = Simulator(identity, access, clock)
+    iam = IamServices(identity=identity, principals=principals, simulator=simulator, clock=clock)
+    sts = StsServices(identity=identity, issuers=issuers, why=why, clock=clock)
+    tagging = TaggingServices(registry=registry, access=access, sealer=sealer, clock=clock)
+    services: list[tuple[Service[Any], Any]] = [(ECR, ecr), (IAM, iam), (STS, sts), (TAGGING, tagging)]
     recorder.start(sweep.elapsed.since)
     identity.last_uses.start()
     apps = Apps(

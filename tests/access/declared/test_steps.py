@@ -79,7 +79,8 @@ async def asked(_parts: Components, planned: Planned, step: Step) -> Any:
 async def declared_by_the_api(parts: Components, planned: Planned, step: Step) -> Any:
     """What the operation of that name is decided on, if its request asks for the same."""
     service, _, name = step.action.partition(":")
-    services = IamServices(parts.identity, parts.principals, None, parts.clock)  # type: ignore[arg-type]
+    unused: Any = None
+    services = IamServices(identity=parts.identity, principals=parts.principals, simulator=unused, clock=parts.clock)
     call: Call[Any] = Call(services, ROOT, connection(), ACCOUNT, _region(planned), "", "http", "localhost", {})
     operation = (IAM if service == "iam" else ECR).operations[name]
     request: Any = Parameters(fields(planned, step)) if service == "iam" else ecr_request(planned, name)

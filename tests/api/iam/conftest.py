@@ -44,10 +44,10 @@ async def root(tmp_path: Path) -> AsyncIterator[Client]:
     access = Access(registry, identity.organizations, recorder, clock, settings)
     why = Why(recorder, Records(audit, access), registry, access, Principals(identity).shown, clock)
     verifier = Verifier(authenticator, clock, settings.clock_skew_seconds)
-    services: list[tuple[Service[Any], Any]] = [
-        (IAM, IamServices(identity, Principals(identity), Simulator(identity, access, clock), clock)),
-        (STS, StsServices(identity, Issuers([], clock), why, clock)),
-    ]
+    simulator = Simulator(identity, access, clock)
+    iam = IamServices(identity=identity, principals=Principals(identity), simulator=simulator, clock=clock)
+    sts = StsServices(identity=identity, issuers=Issuers([], clock), why=why, clock=clock)
+    services: list[tuple[Service[Any], Any]] = [(IAM, iam), (STS, sts)]
     door = AwsApp(services, verifier, access, RequestSources(Locations(settings), ()), settings)
     await identity.accounts.ensure(OWNER)
     key, secret = await identity.keys.create(OWNER, None)

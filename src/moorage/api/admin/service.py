@@ -34,7 +34,7 @@ def _places() -> asyncio.Semaphore:
     return asyncio.Semaphore(AT_ONCE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdminServices:
     """Everything the administration door may use. `reset` empties everything; `measure` counts what is stored."""
 

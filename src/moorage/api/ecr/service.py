@@ -22,7 +22,7 @@ from moorage.sealing import Sealer
 from moorage.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EcrServices:
     """Everything an ECR operation may use, as `call.services`."""
 

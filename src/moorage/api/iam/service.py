@@ -19,7 +19,7 @@ from moorage.identity.identity import Identity
 from moorage.identity.principals.entity import GROUP, ROLE, USER, Entity, Kind
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IamServices:
     """Everything an IAM operation may use, as `call.services`."""
 

@@ -14,7 +14,7 @@ from moorage.identity.credentials.oidc import Issuers
 from moorage.identity.identity import Identity
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StsServices:
     """Everything an STS operation may use, as `call.services`."""
 

@@ -20,7 +20,7 @@ _TOKEN_SECONDS: Final = 15 * 60
 """Life of a PaginationToken, as AWS documents it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaggingServices:
     """Everything an operation may use, as `call.services`."""
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from moorage.access.authorize import Access, NamedResource, Registry
-from moorage.access.recovery import RECOVERING
 from moorage.errors import AccessDenied
 from moorage.names import RepositoryName
+from moorage.policy.catalog.actions import POLICY_RECOVERY
 from tests.access.house import APP, BY, HERE, OTHER, OWNER, House, connection, statement
 
 PULL = "ecr:BatchGetImage"
@@ -113,7 +113,7 @@ async def test_the_verified_root_of_the_owner_finds_a_way_out_of_a_lock_out(hous
     root, stranger = await house.root(), await house.root(OTHER)
     await house.policy(statement("Deny", "ecr:*", Principal="*"))
     assert not await house.may(root, PULL)
-    for action in RECOVERING:
+    for action in POLICY_RECOVERY:
         assert await house.may(root, action)
         assert not await house.may(stranger, action)
     ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"))

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from moorage import policy
 from moorage.analysis.generate import Generated, Generator
 from moorage.analysis.generated_policy import MOST_NETWORKS, Usage, grantee, said
-from moorage.analysis.matrix import PULL, PUSH
 from moorage.analysis.replay import Replays
 from moorage.audit.recorded_decisions import Records
 from moorage.identity.principals.entity import USER
+from moorage.policy.catalog.actions import PULL, PUSH
 from tests.access.house import APP, OTHER, OWNER, House, connection, statement
 from tests.access.test_replay import POLICIES, REQUESTS
 

@@ -8,8 +8,9 @@ import pytest
 from moorage.access.authenticate import Authenticator
 from moorage.access.caller import Caller
 from moorage.errors import AccessDenied, AuthorizationTokenExpired, AuthorizationTokenInvalid, UnrecognizedClient
-from moorage.identity.credentials.pull_tokens import PULL, PUSH, read_token
+from moorage.identity.credentials.pull_tokens import read_token
 from moorage.names import RepositoryName, RepositoryRef
+from moorage.policy.catalog.actions import PULL_CLIENT, PUSH_CLIENT
 from moorage.sealing import Sealer
 from tests.access.house import APP, BY, HERE, OTHER, OWNER, House, basic, connection, statement
 
@@ -22,7 +23,7 @@ async def made(
     house: House,
     user: str | None = None,
     *,
-    actions: tuple[str, ...] = PULL,
+    actions: tuple[str, ...] = PULL_CLIENT,
     repositories: tuple[str, ...] = ("team/*",),
     name: str = "ci",
 ) -> str:
@@ -53,7 +54,7 @@ async def test_it_may_what_its_user_may_within_its_scope(house: House) -> None:
     assert await house.may(caller, PULLS)
     assert not await house.may(caller, PUTS)
     assert not await house.may(caller, PULLS, OTHERS)
-    pusher = await shown(house, await made(house, "ann", actions=PUSH, name="push"))
+    pusher = await shown(house, await made(house, "ann", actions=PUSH_CLIENT, name="push"))
     assert await house.may(pusher, PUTS)
     assert await house.may(pusher, PULLS)
     assert not await house.may(pusher, "ecr:BatchDeleteImage")

@@ -10,10 +10,11 @@ from sqlalchemy import func, select
 from moorage.errors import Throttling
 from moorage.identity.credentials import pull_tokens as of_tokens
 from moorage.identity.credentials import sessions as of_sessions
-from moorage.identity.credentials.pull_tokens import PULL, PullTokens
+from moorage.identity.credentials.pull_tokens import PullTokens
 from moorage.identity.credentials.sessions import Sessions
 from moorage.jobs.sweep import EXPIRED_SESSION_SECONDS, Sweep
 from moorage.names import AccountId, RepositoryName, RepositoryRef
+from moorage.policy.catalog.actions import PULL_CLIENT
 from moorage.registry.images.types import ImageId
 from moorage.registry.repository_policies.service import RepositoryPolicies
 from moorage.registry.trash.service import Trash
@@ -79,10 +80,10 @@ async def test_pull_tokens(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(of_tokens, "ENDED_PER_ACCOUNT", 3)
     tokens = PullTokens(bench.db, bench.clock)
     for _ in range(10):
-        await tokens.create(ACCOUNT, None, "loop", ["team/*"], PULL, bench.clock.now() + DAY, BY)
+        await tokens.create(ACCOUNT, None, "loop", ["team/*"], PULL_CLIENT, bench.clock.now() + DAY, BY)
         await tokens.revoke(ACCOUNT, "loop", BY)
         bench.clock.set(bench.clock.now() + 1)
-    await tokens.create(ACCOUNT, None, "other", ["team/*"], PULL, bench.clock.now() + DAY, BY)
+    await tokens.create(ACCOUNT, None, "other", ["team/*"], PULL_CLIENT, bench.clock.now() + DAY, BY)
     assert await count(bench, pull_tokens) == 1 + 3
     assert [each.name for each in await tokens.page(ACCOUNT, limit=100)] == ["other"]
 

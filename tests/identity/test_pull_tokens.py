@@ -11,7 +11,6 @@ from moorage.clock import Clock
 from moorage.errors import InvalidParameter, LimitExceeded, QueryError
 from moorage.identity.credentials import pull_tokens
 from moorage.identity.credentials.pull_tokens import (
-    PULL,
     PullToken,
     PullTokenAlreadyExists,
     PullTokenNotFound,
@@ -20,6 +19,7 @@ from moorage.identity.credentials.pull_tokens import (
 )
 from moorage.identity.identity import Identity, make_identity
 from moorage.names import AccountId
+from moorage.policy.catalog.actions import PULL_CLIENT
 from moorage.sealing import Sealer
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
@@ -38,7 +38,7 @@ class Kept:
 
     async def make(self, name: str = "ci", *, user: str | None = None, seconds: float = DAY) -> tuple[PullToken, str]:
         ends = self.clock.now() + seconds
-        return await self.identity.pull_tokens.create(ACCOUNT, user, name, ["team/*"], PULL, ends, BY)
+        return await self.identity.pull_tokens.create(ACCOUNT, user, name, ["team/*"], PULL_CLIENT, ends, BY)
 
     async def names(self, user: str | None = None, *, ended: bool = False) -> list[str]:
         return [each.name for each in await self.identity.pull_tokens.page(ACCOUNT, user, ended=ended, limit=100)]
@@ -153,7 +153,7 @@ async def test_ends_that_are_none(kept: Kept, seconds: float) -> None:
 )
 def test_patterns_that_are_none(pattern: str) -> None:
     with pytest.raises(InvalidParameter):
-        scope_policy(ACCOUNT, [pattern], PULL)
+        scope_policy(ACCOUNT, [pattern], PULL_CLIENT)
 
 
 @pytest.mark.parametrize("actions", [[], ["iam:*"], ["*"], ["ecr:"], ["ecr:Get Image"], ["ecr:GetX"] * 51])
@@ -165,11 +165,11 @@ def test_actions_that_are_none(actions: list[str]) -> None:
 def test_a_scope_without_repositories_is_none() -> None:
     for repositories in ([], ["a"] * 51):
         with pytest.raises(InvalidParameter):
-            scope_policy(ACCOUNT, repositories, PULL)
+            scope_policy(ACCOUNT, repositories, PULL_CLIENT)
 
 
 def test_a_scope_may_name_repositories_of_another_account() -> None:
-    scope = json.loads(scope_policy(ACCOUNT, ["app", "arn:aws:ecr:*:444455556666:repository/app"], PULL))
+    scope = json.loads(scope_policy(ACCOUNT, ["app", "arn:aws:ecr:*:444455556666:repository/app"], PULL_CLIENT))
     assert scope["Statement"][0]["Resource"] == [
         f"arn:aws:ecr:*:{ACCOUNT}:repository/app",
         "arn:aws:ecr:*:444455556666:repository/app",

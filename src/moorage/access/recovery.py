@@ -5,17 +5,8 @@ from typing import Final
 import msgspec
 
 from moorage import policy
+from moorage.policy.catalog.actions import POLICY_RECOVERY
 
-RECOVERING: Final = frozenset(
-    {
-        "ecr:GetRepositoryPolicy",
-        "ecr:SetRepositoryPolicy",
-        "ecr:DeleteRepositoryPolicy",
-        "ecr:GetRegistryPolicy",
-        "ecr:PutRegistryPolicy",
-        "ecr:DeleteRegistryPolicy",
-    }
-)
 RECOVERY_RULE: Final = "0-root-recovers"
 
 
@@ -26,7 +17,7 @@ def is_way_out(request: policy.Request, *, verified: bool) -> bool:
     """
     principal = request.principal
     return (
-        request.action in RECOVERING
+        request.action in POLICY_RECOVERY
         and verified
         and principal.kind == "root"
         and principal.account == request.resource_account

@@ -3,19 +3,16 @@
 docs/development/policy-engine.md §1.3, §1.5.
 """
 
-from typing import Final
-
 from moorage import policy
 from moorage.access.background_computation import in_thread, takes_long
 from moorage.access.principals import Principals, UnknownPrincipal, ids_of
 from moorage.errors import InvalidParameter, RegistryPolicyNotFound
 from moorage.names import AccountId, Region
 from moorage.policy import lint
+from moorage.policy.catalog.actions import BETWEEN_REGISTRIES
 from moorage.registry.registry_policies.service import InForce, RegistryPolicies
 
 _POLICY_TEXT = "PolicyText"
-BETWEEN_REGISTRIES: Final = frozenset({"ecr:ReplicateImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"})
-"""What a registry policy of scope V1 may name, and reaches."""
 
 
 def reaching(action: str, in_force: InForce) -> str | None:

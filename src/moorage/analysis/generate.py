@@ -12,7 +12,7 @@ from moorage import policy
 from moorage.access.background_computation import in_thread
 from moorage.access.repository_policy import MAX_TEXT, RepositoryPolicyCheck
 from moorage.analysis.generated_policy import Usage, grantee, too_much, with_sids
-from moorage.analysis.matrix import ACTIONS, SIGN_IN
+from moorage.analysis.matrix import ACTIONS
 from moorage.analysis.replay import Progress, Replays, with_repository_policy
 from moorage.analysis.replay_tally import Report
 from moorage.audit.recorded_decisions import PartLost, Recorded, Records
@@ -20,6 +20,7 @@ from moorage.cache import Cache, entry_footprint
 from moorage.errors import InvalidParameter
 from moorage.names import AccountId, RepositoryRef
 from moorage.policy import lint
+from moorage.policy.catalog.actions import SIGN_IN
 from moorage.store.metadata.audit.audit import Decided
 
 _PAGE: Final = 500

@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from moorage import policy
-from moorage.analysis.matrix import DELETE, PULL, PUSH, SIGN_IN
 from moorage.errors import LimitExceeded
+from moorage.policy.catalog.actions import DELETE, PULL, PUSH, SIGN_IN
 
 _PULL: Final = frozenset(PULL)
 _PUSH: Final = frozenset(PUSH)

@@ -10,28 +10,8 @@ from moorage.access.context import Values
 from moorage.access.recovery import is_way_out
 from moorage.analysis.matrix_principals import Person
 from moorage.policy.analysis.partial import Answer, Clause, Hanging, Possibilities, Verdict
+from moorage.policy.catalog.actions import ADMINISTER, DELETE, PULL, PUSH, SIGN_IN
 
-SIGN_IN: Final = "ecr:GetAuthorizationToken"
-PULL: Final = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
-PUSH: Final = (
-    "ecr:BatchCheckLayerAvailability",
-    "ecr:InitiateLayerUpload",
-    "ecr:UploadLayerPart",
-    "ecr:CompleteLayerUpload",
-    "ecr:PutImage",
-)
-DELETE: Final = ("ecr:BatchDeleteImage",)
-ADMINISTER: Final = (
-    "ecr:SetRepositoryPolicy",
-    "ecr:DeleteRepositoryPolicy",
-    "ecr:DeleteRepository",
-    "ecr:PutImageTagMutability",
-    "ecr:PutLifecyclePolicy",
-    "ecr:TagResource",
-    "ecr:UntagResource",
-    "moorage:Purge",
-    "moorage:Restore",
-)
 CAPABILITIES: Final = ("pull", "push", "delete", "administer")
 """All actions of the first three are needed; of `administer`, one makes it."""
 ACTIONS: Final = (

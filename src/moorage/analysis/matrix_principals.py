@@ -8,6 +8,7 @@ import msgspec
 from moorage import policy
 from moorage.access.context import Values, of_credential
 from moorage.policy.analysis.partial import Unknown
+from moorage.policy.catalog.actions import ANONYMOUS
 
 PRINCIPALS_ORGANIZATION_KEYS: Final = frozenset({"aws:principalorgid", "aws:principalorgpaths"})
 ORGANIZATION_KEYS: Final = PRINCIPALS_ORGANIZATION_KEYS | {"aws:resourceorgid", "aws:resourceorgpaths"}
@@ -29,17 +30,6 @@ _OF_A_USER: Final = Unknown(_OF_A_ROOT.keys | {"moorage:tokenname"}, _OF_A_ROOT.
 _OF_ANYBODY: Final = Unknown(others=True)
 _UNNAMED: Final = "(another)"
 """In place of an account's id: no policy names it."""
-OF_ANONYMOUS: Final = frozenset(
-    {
-        "ecr:BatchGetImage",
-        "ecr:GetDownloadUrlForLayer",
-        "ecr:BatchCheckLayerAvailability",
-        "ecr:ListImages",
-        "ecr:DescribeRepositories",
-        "ecr:UploadLayerPart",
-    }
-)
-"""What the GET and HEAD of /v2/ are decided on: nobody comes any other way without credentials."""
 NO_ANONYMOUS: Final = "without credentials nobody gets in: the setting anonymous_pull is off"
 
 
@@ -131,7 +121,7 @@ def anonymous(*, pulls: bool | None = None) -> Person:
     if pulls is None:
         return person
     if pulls:
-        return msgspec.structs.replace(person, only=OF_ANONYMOUS)
+        return msgspec.structs.replace(person, only=ANONYMOUS)
     return msgspec.structs.replace(person, only=frozenset(), note=NO_ANONYMOUS)
 
 

@@ -11,7 +11,7 @@ from moorage.access import guardrails
 from moorage.access.authorize import REPOSITORY_POLICY, Access
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.analysis import matrix, matrix_principals
-from moorage.analysis.matrix import ACTIONS, CAPABILITIES, SIGN_IN, Cell, Matrix, Place, Surroundings, Widened
+from moorage.analysis.matrix import ACTIONS, CAPABILITIES, Cell, Matrix, Place, Surroundings, Widened
 from moorage.analysis.matrix_principals import Person
 from moorage.analysis.simulate import principal as principal_of_entity
 from moorage.errors import InvalidParameter, RepositoryNotFound, RepositoryPolicyNotFound
@@ -21,6 +21,7 @@ from moorage.identity.identity import Identity
 from moorage.identity.principals.entity import Entity
 from moorage.names import AccountId, Region, RepositoryRef, repository_name
 from moorage.pages import Room
+from moorage.policy.catalog.actions import SIGN_IN
 from moorage.registry.registry import Registry
 from moorage.settings import Settings
 from moorage.store.metadata.epoch import Epoch

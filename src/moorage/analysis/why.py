@@ -27,8 +27,8 @@ from moorage.audit.recorded_decisions import PartLost, Recorded, Records, named_
 from moorage.audit.recorder import Recorder
 from moorage.clock import Clock
 from moorage.errors import MoorageError
-from moorage.identity.credentials.pull_tokens import PULL, PUSH
 from moorage.names import AccountId, RepositoryRef
+from moorage.policy.catalog.actions import PULL_CLIENT, PUSH_CLIENT
 from moorage.registry.registry import Registry as Storage
 
 OWN_SIDE: Final[frozenset[policy.SetName]] = frozenset({"identity", "boundary", "session", "scp"})
@@ -305,7 +305,7 @@ def _out_of_scope(token: object, request: policy.Request) -> dict[str, Any] | No
     if token is None:
         return None
     action = request.action
-    option = ["--pull"] if action in PULL else ["--push"] if action in PUSH else ["--action", action]
+    option = ["--pull"] if action in PULL_CLIENT else ["--push"] if action in PUSH_CLIENT else ["--action", action]
     ref = changeable.repository_of(request.resource)
     return {"token": token, "madeWith": ["--repository", "*" if ref is None else ref.name, *option]}
 

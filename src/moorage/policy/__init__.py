@@ -8,7 +8,7 @@ from moorage.policy.analysis.sentence import plain_sentence, sentence, short
 from moorage.policy.analysis.suggestion_effects import Case, Opened, opened, says
 from moorage.policy.analysis.suggestions import Suggestion, blocked_by, suggest
 from moorage.policy.analysis.time_boundaries import CLOCK_KEYS, turning_points
-from moorage.policy.catalog.actions import ECR_ACTIONS, ON_REPOSITORY, EcrAction, ecr_action
+from moorage.policy.catalog.actions import ECR_ACTIONS, ON_REPOSITORY, Action, ecr_action
 from moorage.policy.engine.decision import Decision, PolicyTrace, SetName, SetTrace
 from moorage.policy.engine.evaluate import Plan, answer_size, evaluate
 from moorage.policy.engine.lockout import locks_out
@@ -38,6 +38,7 @@ __all__ = [
     "ECR_ACTIONS",
     "ON_REPOSITORY",
     "SETS",
+    "Action",
     "Case",
     "Change",
     "Changeable",
@@ -45,7 +46,6 @@ __all__ = [
     "Decision",
     "Detail",
     "Document",
-    "EcrAction",
     "Finding",
     "Kind",
     "Named",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from moorage.api.ecr import ECR, NOT_BUILT
 from moorage.api.ecr.shapes import OPERATIONS
+from moorage.policy.catalog.actions import authorizing_action
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,7 +33,7 @@ def test_operations_take_the_models_requests() -> None:
         assert operation.request is OPERATIONS[name].request
 
 
-def test_actions_are_named_as_the_operations() -> None:
+def test_each_operation_is_decided_by_the_action_of_the_catalog() -> None:
     assert {name: operation.action for name, operation in ECR.operations.items()} == {
-        name: f"ecr:{name}" for name in ECR.operations
+        name: authorizing_action(name) for name in ECR.operations
     }

@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from moorage.analysis.matrix_principals import OF_ANONYMOUS
 from moorage.api.oci import token as token_endpoint
 from moorage.clock import Clock
 from moorage.policy import ECR_ACTIONS
+from moorage.policy.catalog.actions import ANONYMOUS
 from moorage.settings import SettingError, Settings
 from tests.api.oci.client import Answer, Client
 from tests.inside import Inside, inside
@@ -245,4 +245,4 @@ async def test_an_anonymous_caller_gets_at_no_other_action_than_the_matrix_says(
         if action.resource == "repository":
             await server.ok("SetRepositoryPolicy", repositoryName="closed/app", policyText=policy([f"ecr:{name}"]))
             found |= {f"ecr:{name}"} if await passes() else set()
-    assert found == OF_ANONYMOUS
+    assert found == ANONYMOUS

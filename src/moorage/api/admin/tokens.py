@@ -11,8 +11,9 @@ from moorage.api.admin.operation import ADMIN, Call
 from moorage.api.authorization import Concealed, Target
 from moorage.errors import InvalidParameter
 from moorage.identity import arns
-from moorage.identity.credentials.pull_tokens import PULL, PUSH, PullToken, position_of
+from moorage.identity.credentials.pull_tokens import PullToken, position_of
 from moorage.pages import Room
+from moorage.policy.catalog.actions import PULL_CLIENT, PUSH_CLIENT
 
 CREATE: Final = "moorage:CreatePullToken"
 LIST: Final = "moorage:ListPullTokens"
@@ -79,7 +80,9 @@ async def _owner_of_token(call: Call, request: RevokeRequest) -> Sequence[Target
 
 @ADMIN.operation("/_moorage/tokens/create", action=CREATE, resource=_new_owner)
 async def create(call: Call, request: CreateRequest) -> Response:
-    actions = dict.fromkeys([*(PULL if request.pull else ()), *(PUSH if request.push else ()), *request.actions])
+    actions = dict.fromkeys(
+        [*(PULL_CLIENT if request.pull else ()), *(PUSH_CLIENT if request.push else ()), *request.actions]
+    )
     token, secret = await call.services.identity.pull_tokens.create(
         call.account,
         _whose(call, request.user),

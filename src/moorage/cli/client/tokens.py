@@ -2,7 +2,7 @@
 
 import json
 import time
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.table import Table
 from moorage.cli import options
 from moorage.cli.audit.times import end
 from moorage.cli.client.calls import acting, call, connect, pages
+from moorage.policy.catalog.actions import PULL, PULL_CLIENT, PUSH, PUSH_CLIENT
 
 app = typer.Typer(
     help="Passwords for `docker login` that pull (or push) some repositories until a date, and can be revoked.",
@@ -19,23 +20,6 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="Name of the token, unique in the account.")]
-_KNOWN: Final = frozenset(
-    f"ecr:{name}"
-    for name in (
-        "BatchCheckLayerAvailability",
-        "BatchGetImage",
-        "BatchImportUpstreamImage",
-        "CompleteLayerUpload",
-        "GetDownloadUrlForLayer",
-        "InitiateLayerUpload",
-        "ListImageReferrers",
-        "ListImages",
-        "PutImage",
-        "UploadLayerPart",
-    )
-)
-"""What `pull` and `push` stand for."""
-
 Json = Annotated[bool, typer.Option("--json", help="Everything, as JSON.")]
 
 
@@ -128,14 +112,14 @@ def revoke(
 
 
 def _may(token: dict[str, Any]) -> str:
-    """The actions in a word where there is one."""
-    actions, said = set(token["actions"]), []
-    if "ecr:PutImage" in actions and "ecr:InitiateLayerUpload" in actions:
-        said.append("push")
-    if "ecr:GetDownloadUrlForLayer" in actions and "ecr:BatchGetImage" in actions:
-        said.append("pull")
-    others = sorted(each.removeprefix("ecr:") for each in actions if each not in _KNOWN)
-    return ", ".join([*said, *others])
+    """Return what the token allows: `push` and `pull` where it allows all of it, and every other action by name."""
+    others = actions = frozenset(token["actions"])
+    words = []
+    for word, needed, client in (("push", PUSH, PUSH_CLIENT), ("pull", PULL, PULL_CLIENT)):
+        if actions.issuperset(needed):
+            words.append(word)
+            others -= frozenset(client)
+    return ", ".join([*words, *sorted(each.removeprefix("ecr:") for each in others)])
 
 
 def _state(token: dict[str, Any], now: float) -> str:

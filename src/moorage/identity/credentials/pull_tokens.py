@@ -39,26 +39,6 @@ MOST_PATTERNS: Final = 50
 PREFIX: Final = "mrg_"
 """What every token begins with, so that scanners for leaked secrets know one."""
 
-PULL: Final = (
-    "ecr:BatchCheckLayerAvailability",
-    "ecr:BatchGetImage",
-    "ecr:BatchImportUpstreamImage",
-    "ecr:GetDownloadUrlForLayer",
-    "ecr:ListImageReferrers",
-    "ecr:ListImages",
-)
-PUSH: Final = (
-    "ecr:BatchCheckLayerAvailability",
-    "ecr:BatchGetImage",
-    "ecr:CompleteLayerUpload",
-    "ecr:GetDownloadUrlForLayer",
-    "ecr:InitiateLayerUpload",
-    "ecr:ListImageReferrers",
-    "ecr:ListImages",
-    "ecr:PutImage",
-    "ecr:UploadLayerPart",
-)
-
 _TEXT: Final = re.compile(rf"{PREFIX}({PULL_TOKEN}[A-Z2-7]{{16}})_([A-Za-z0-9_-]{{43}})")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+=,-]{1,31}")  # also the name of a federated user
 _ACTION: Final = re.compile(r"ecr:[A-Za-z*?]{1,128}")

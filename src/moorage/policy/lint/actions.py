@@ -7,9 +7,11 @@ from moorage.policy.catalog.actions import (
     ECR_ACTIONS,
     MOORAGE,
     MOORAGE_ACTIONS,
+    authorizing_action,
     ecr_action,
     is_on_repository,
     moorage_action,
+    operation_without_action,
 )
 from moorage.policy.catalog.services import SERVICES, is_service
 from moorage.policy.language.elements import Entry, StatementElements
@@ -20,7 +22,6 @@ from moorage.policy.lint.finding import Finding, Fix
 from moorage.policy.lint.subject import OF_ECR, Subject, shown
 from moorage.policy.matching.action import EVERYTHING, Actions
 
-_REFERRERS = "listimagereferrers"
 _EVERY_OF_ECR = "ecr:*"
 _PLAIN_ANYWHERE: Final = frozenset(f"ecr:{name}" for name in ECR_ACTIONS)
 _PLAIN: Final[Mapping[Kind, frozenset[str]]] = {Kind.TRUST: frozenset()}
@@ -59,9 +60,10 @@ def _entry(subject: Subject, entry: Entry) -> Iterator[Finding]:
         yield subject.finding("UNKNOWN_ACTION", entry.at, f"{shown(text)} has a space or comma, so it matches nothing.")
     elif _wild(service):
         yield _wild_service(subject, entry, service, name)
-    elif service.lower() == "ecr" and name.lower() == _REFERRERS:
-        message = "ecr:ListImageReferrers is an operation but no action; ecr:BatchGetImage decides it."
-        fix = Fix("Use ecr:BatchGetImage.", (subject.replaced(entry.at, "ecr:BatchGetImage"),))
+    elif service.lower() == "ecr" and (operation := operation_without_action(name)) is not None:
+        action = authorizing_action(operation)
+        message = f"ecr:{operation} is an operation but no action; {action} decides it."
+        fix = Fix(f"Use {action}.", (subject.replaced(entry.at, action),))
         yield subject.finding("REFERRERS_NEED_BATCH_GET_IMAGE", entry.at, message, fix)
     elif service.lower() == MOORAGE and subject.kind is not Kind.TRUST:
         yield from _moorage(subject, entry, name)

@@ -4,9 +4,16 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+from moorage.policy.catalog import actions
 from moorage.policy.catalog.actions import ECR_ACTIONS, ecr_action
 from moorage.policy.language.elements import Listed
 from moorage.policy.matching.action import Actions
+
+
+def _names(given: Iterable[str]) -> tuple[str, ...]:
+    """Return ECR's actions without their service prefix."""
+    return tuple(action.removeprefix("ecr:") for action in given)
+
 
 EVERY: Final = frozenset(ECR_ACTIONS)
 ON_REPOSITORY: Final = frozenset(name for name, action in ECR_ACTIONS.items() if action.resource == "repository")
@@ -15,14 +22,9 @@ _LONGEST: Final = 64
 """Characters of an entry whose actions are remembered."""
 _OFTEN: Final = 512
 """Characters of all entries of an element, likewise."""
-PULL: Final = ("BatchGetImage", "GetDownloadUrlForLayer")
-PUSH: Final = (
-    "BatchCheckLayerAvailability",
-    "InitiateLayerUpload",
-    "UploadLayerPart",
-    "CompleteLayerUpload",
-    "PutImage",
-)
+PULL: Final = _names(actions.PULL)
+PUSH: Final = _names(actions.PUSH)
+UPLOAD: Final = frozenset(_names(actions.UPLOAD))
 
 
 def listed(entry: str) -> frozenset[str]:
@@ -35,8 +37,8 @@ def _matched(entry: str) -> frozenset[str]:
     if "*" not in entry and "?" not in entry:
         action = ecr_action(name) if service.lower() == "ecr" else None
         return frozenset() if action is None else frozenset({action.name})
-    actions = Actions((entry,), negated=False)
-    return frozenset(name for name in ECR_ACTIONS if actions.match(f"ecr:{name.lower()}"))
+    patterns = Actions((entry,), negated=False)
+    return frozenset(name for name in ECR_ACTIONS if patterns.match(f"ecr:{name.lower()}"))
 
 
 _known: Final = lru_cache(maxsize=1024)(_matched)

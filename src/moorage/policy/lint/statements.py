@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Final
 
+from moorage.policy.catalog.actions import SIGN_IN
 from moorage.policy.language.elements import Entry, Listed, StatementElements
 from moorage.policy.language.kind import Kind
 from moorage.policy.lint.codes import CODES
-from moorage.policy.lint.coverage import PULL, PUSH, covered, listed, union
+from moorage.policy.lint.coverage import PULL, PUSH, UPLOAD, covered, listed, union
 from moorage.policy.lint.finding import Finding, Fix
 from moorage.policy.lint.subject import OF_ECR, Subject, shown
 from moorage.policy.matching.principal import account_named
@@ -15,8 +16,7 @@ from moorage.policy.matching.principal import account_named
 _GRANTING: Final = frozenset({Kind.REPOSITORY, Kind.IDENTITY, Kind.BOUNDARY, Kind.SESSION})
 _DENIES: Final = 50
 """Deny statements that each Allow is held against."""
-_LOGIN: Final = "GetAuthorizationToken"
-_PUSH_STARTS: Final = frozenset({"InitiateLayerUpload", "UploadLayerPart", "CompleteLayerUpload", "PutImage"})
+_LOGIN: Final = SIGN_IN.removeprefix("ecr:")
 
 
 def check(subject: Subject) -> Iterator[Finding]:
@@ -146,8 +146,8 @@ def _incomplete(subject: Subject, allows: Sequence[StatementElements]) -> Iterat
     if "BatchGetImage" in allowed and lacking:
         yield from _lacking(subject, allows, "INCOMPLETE_PULL", frozenset({"BatchGetImage"}), lacking, "pull")
     lacking = [name for name in PUSH if name not in allowed]
-    if allowed & _PUSH_STARTS and lacking:
-        yield from _lacking(subject, allows, "INCOMPLETE_PUSH", _PUSH_STARTS, lacking, "push")
+    if allowed & UPLOAD and lacking:
+        yield from _lacking(subject, allows, "INCOMPLETE_PUSH", UPLOAD, lacking, "push")
 
 
 def _lacking(

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from moorage.declarative.steps import ACTIONS
-from tests.access.declared import files
 from tests.attacks.applied import EVERYTHING, Answer, apply, call, document, grant
+from tests.declarative import files
 from tests.running import RunningServer
 from tests.signed import Keys, keys_of, user
 

@@ -41,8 +41,8 @@ from tests.attacks.requests import (
     aws_request,
     oci_requests,
 )
-from tests.identity.oidc_tokens import Signer as TokenSigner
-from tests.identity.oidc_tokens import issuers_file
+from tests.identity.credentials.oidc_tokens import Signer as TokenSigner
+from tests.identity.credentials.oidc_tokens import issuers_file
 from tests.inside import Inside, inside
 from tests.registry.pushing import digest_of, manifest, stream
 

@@ -17,7 +17,7 @@ from moorage.errors import QueryError
 from moorage.identity.credentials.claims import condition_keys, read_claims
 from moorage.identity.credentials.oidc import Issuers, read_issuers
 from moorage.settings import SettingError
-from tests.identity.oidc_tokens import AUDIENCE, ISSUER, Signer, issuers_file
+from tests.identity.credentials.oidc_tokens import AUDIENCE, ISSUER, Signer, issuers_file
 
 SIGNER = Signer("one")
 SUBJECT = "repo:team/app:ref:refs/heads/main"

@@ -27,7 +27,7 @@ from moorage.store.metadata.tables import policy_documents, registry_policy_hist
 from tests.inside import inside
 from tests.registry.conftest import bench
 from tests.registry.pushing import BY, OTHER, REF, Bench
-from tests.store.metadata.test_upgrade import made_at
+from tests.store.metadata.migrations.test_upgrade import made_at
 
 __all__ = ["bench"]
 

@@ -18,7 +18,7 @@ from moorage.policy.catalog.condition_keys import CONDITION_KEYS, ConditionKey
 from moorage.policy.lint import lint
 from tests.end_to_end.plane import Plane
 from tests.end_to_end.pushing import push_image
-from tests.identity.oidc_tokens import ISSUER, Signer, issuers_file
+from tests.identity.credentials.oidc_tokens import ISSUER, Signer, issuers_file
 from tests.running import MOORAGE, RunningServer, run
 
 ACCOUNT = "565656565656"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore import UNSIGNED
 
-from tests.identity.oidc_tokens import ISSUER, Signer, issuers_file
+from tests.identity.credentials.oidc_tokens import ISSUER, Signer, issuers_file
 from tests.running import MOORAGE, Error, RunningServer, run
 
 ACCOUNT = "000000000000"

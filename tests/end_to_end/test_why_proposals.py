@@ -691,7 +691,7 @@ DENIALS = [
 def test_what_is_proposed_lets_the_request_through(server: RunningServer, arrange: Callable[[World], Arranged]) -> None:
     count = _in_a_new_world(server, arrange, 0)
     if count > 1:
-        # Of those between them too the engine has shown that they do (`tests/policy/test_suggest.py`).
+        # Of those between them too the engine has shown that they do (`tests/policy/analysis/test_suggestions.py`).
         _in_a_new_world(server, arrange, count - 1)
 
 

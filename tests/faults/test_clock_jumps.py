@@ -20,7 +20,7 @@ from moorage.store.metadata.audit.audit import AuditStore
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.deployment import observed_clock
 from moorage.store.metadata.tables import blobs, outbox
-from tests.access.test_audit import decided, rows
+from tests.audit.test_recorder import decided, rows
 from tests.registry.pushing import BY, OTHER, REF, Bench, digest_of, stream
 
 HOUR, DAY = 3600.0, 86_400.0

@@ -1,7 +1,7 @@
 """The parameters of the operations of IAM and STS that the audit record keeps: those that their models declare.
 
 Whatever else a form holds (the parameters of a presigned URL, a mistyped name) is not kept. Of the declared ones, those
-that are secrets are not here. `tests/api/aws/test_trail.py` compares this list with botocore's models.
+that are secrets are not here. `tests/api/aws/test_recorded_call.py` compares this list with botocore's models.
 """
 
 from typing import Final

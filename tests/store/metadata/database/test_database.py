@@ -17,7 +17,7 @@ from moorage.store.metadata.database.open import open_audit_database, open_datab
 from moorage.store.metadata.identity.tables import accounts
 from moorage.store.metadata.migrations import AUDIT, METADATA, History
 from moorage.store.metadata.tables import metadata
-from tests.store.metadata.counting import counted
+from tests.store.metadata.database.counting import counted
 
 
 def add_account(account: str) -> Any:

@@ -115,7 +115,7 @@ def test_a_whole_file() -> None:
 
 
 def test_the_file_of_the_documentation() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "how-to" / "apply.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "apply.md").read_text()
     file = read(page.partition("```yaml\n")[2].partition("```")[0])
     assert [section for section in SECTIONS if not getattr(file.accounts[ACCOUNT], section)] == []
 

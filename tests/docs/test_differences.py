@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 _NAMED = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
 
 

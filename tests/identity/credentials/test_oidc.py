@@ -22,7 +22,7 @@ from moorage.errors import QueryError
 from moorage.identity.credentials import oidc
 from moorage.identity.credentials.oidc import RETRY_SECONDS, Issuer, Issuers, read_issuers
 from moorage.settings import SettingError
-from tests.identity.oidc_tokens import AUDIENCE, ISSUER, Signer, issuers_file, jwks
+from tests.identity.credentials.oidc_tokens import AUDIENCE, ISSUER, Signer, issuers_file, jwks
 
 RSA = Signer("one")
 EC = Signer("two", "ES256")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from moorage.settings import Settings
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_page_is_what_is_generated() -> None:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from moorage.cli import app
 from moorage.login.errors import LoginError
-from tests.identity.oidc_tokens import ISSUER, Signer, issuers_file
+from tests.identity.credentials.oidc_tokens import ISSUER, Signer, issuers_file
 from tests.running import MOORAGE, RunningServer, run
 
 ACCOUNT = "111122223333"

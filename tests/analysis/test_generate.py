@@ -14,7 +14,7 @@ from moorage.audit.recorded_decisions import Records
 from moorage.identity.principals.entity import USER
 from moorage.policy.catalog.actions import PULL, PUSH
 from tests.access.house import APP, OTHER, OWNER, House, connection, statement
-from tests.access.test_replay import POLICIES, REQUESTS
+from tests.analysis.test_replay import POLICIES, REQUESTS
 
 
 async def generated(house: House, *, since: float = 0.0, **more: bool) -> Generated:

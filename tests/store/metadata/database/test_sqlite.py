@@ -20,7 +20,7 @@ from moorage.store.metadata.database.open import open_database
 from moorage.store.metadata.database.sqlite import SqliteDatabase
 from moorage.store.metadata.database.sqlite_connection import open_gate
 from moorage.store.metadata.identity.tables import accounts
-from tests.store.metadata.counting import counted
+from tests.store.metadata.database.counting import counted
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from moorage.policy.language.json_reader import MAX_POINTER, MAX_TEXT, read, rea
 from moorage.policy.language.parsed import _parsed_strictly, parsed
 from moorage.policy.matching.errors import Faults
 from tests.policy.build import OTHER, OWNER, grant, text
-from tests.policy.test_reading import json_objects, texts
+from tests.policy.language.test_json_reader import json_objects, texts
 
 VALUES: Any = st.sampled_from(
     [

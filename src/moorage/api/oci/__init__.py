@@ -1,1 +1,1 @@
-"""api/oci"""
+"""The OCI Distribution API: /v2/."""

@@ -1,7 +1,8 @@
-"""The door of the data plane: a plain ASGI application for /v2/, thin because every pull goes through it.
+"""The ASGI application for /v2/. It is plain ASGI, because every pull goes through it.
 
-In this order, each before the next: the host is one of ours, the caller is known, the path and the repository's name
-can be read, what the operation declares (`operations.py`) is allowed. Then its handler runs. Errors become bytes here.
+A request passes these steps in order: its host is known, its caller is authenticated, its path and repository name are
+valid, and the actions that its operation declares (`operations.py`) are allowed. Then the handler runs. Errors become
+bytes here.
 """
 
 import contextlib
@@ -58,7 +59,7 @@ class OciApp:
         clock: Clock,
         recorder: Recorder | None = None,
     ) -> None:
-        """`recorder` takes the events of the audit record; None, for a door on its own: nobody does."""
+        """`recorder` takes the events of the audit record; with None, none are recorded."""
         self._recorder = recorder
         self._services = Services(registry, locations, settings)
         self._access = access
@@ -88,7 +89,7 @@ class OciApp:
             operation = OPERATIONS[route.kind].get(scope["method"])
             if operation is None:
                 raise errors.Unsupported(", ".join(OPERATIONS[route.kind]))
-            if ref is not None and ref.region != connection.region:  # the path names another than the host
+            if ref is not None and ref.region != connection.region:  # the path names another registry than the host
                 connection = msgspec.structs.replace(connection, region=ref.region)
             authorizer = RequestAuthorizer(self._access, caller, connection)
             request = OciRequest(
@@ -96,7 +97,7 @@ class OciApp:
             )
             if self._recorder is not None and not operation.read_only:
                 await self._recorder.admit(caller)
-                # A write is recorded before it is acknowledged, even if the client has left by then.
+                # A write is recorded before it is acknowledged, even if the client has disconnected by then.
                 request.before_answer = self._note
             needed = operation.needs(request)
             if not isinstance(needed, Exempt):
@@ -115,7 +116,7 @@ class OciApp:
             else:
                 await self._refuse(scope, connection, send, error)
             await read_on(scope, receive)
-        except Exception:  # what nobody foresaw: the log says what, the client that the fault is ours
+        except Exception:  # an unforeseen error: the log has the details, the client gets a server error
             _log.exception("request failed", method=scope["method"], path=scope["path"])
             self._note(request, ServerFault())
             if request is not None and request.started:
@@ -124,7 +125,7 @@ class OciApp:
             await read_on(scope, receive)
 
     def _note(self, request: OciRequest | None, error: MoorageError | None) -> None:
-        """The event of a request whose caller is known and whose path names something."""
+        """Record the event of a request whose caller is known and whose path names something."""
         if self._recorder is None or request is None or request.is_noted:
             return
         request.is_noted = True
@@ -141,7 +142,8 @@ class OciApp:
     async def _admit(
         self, scope: Scope, headers: Mapping[bytes, bytes], connection: Connection, route: routes.Route | None
     ) -> tuple[Caller, RepositoryRef | None]:
-        """Who calls, and the repository of the path. A download URL's token stands for the one who was given it."""
+        """Return the caller and the repository of the path. The token of a download URL stands for the principal it was
+        issued to."""
         if scope["method"] == "GET" and route is not None and route.kind == routes.BLOBS:
             parts: list[bytes] = scope.get("query_string", b"").split(b"&")
             token = next((part[6:] for part in parts if part.startswith(b"token=")), None)
@@ -161,7 +163,7 @@ class OciApp:
             if bearer or authorization is None:
                 caller = await self._shown_nothing_or_token(authorization, connection, route)
                 if caller.principal.kind == "anonymous" and scope["method"] not in {"GET", "HEAD"}:
-                    raise AuthorizationTokenInvalid  # nobody writes without saying who they are
+                    raise AuthorizationTokenInvalid  # anonymous callers cannot write
                 return caller
         if authorization is None:
             raise AuthorizationTokenInvalid
@@ -169,9 +171,9 @@ class OciApp:
         return await self._authenticator.caller_of_basic(authorization.decode("latin-1"), region)
 
     def _bound_to(self, connection: Connection, route: routes.Route | None) -> Region | None:
-        """The region whose passwords are good for the request: that of the repository it names, else of the host.
+        """Return the region whose passwords the request may use: that of its repository, or else of the host.
 
-        None: those of all regions, in profile `oci`.
+        Returns None for those of all regions, in profile `oci`.
         """
         if self._profile != "aws":
             return None
@@ -197,7 +199,7 @@ class OciApp:
             raise errors.NameInvalid(route.name) from error
 
     async def _refuse(self, scope: Scope, connection: Connection | None, send: Send, error: MoorageError) -> None:
-        """Answer an error: the specification's JSON, or ECR's plain challenge."""
+        """Send an error: the JSON of the specification, or ECR's plain-text challenge."""
         status, code = errors.shape(error, self._profile)
         headers: Headers = [VERSION, *errors.headers(error)]
         if connection is not None and isinstance(error, (AuthorizationTokenInvalid, UnrecognizedClient)):
@@ -215,8 +217,10 @@ class OciApp:
         await respond(send, status, headers, b"" if scope["method"] == "HEAD" else body)
 
     def _challenge(self, origin: str, scope: Scope) -> str:
-        """How to log in. Where anonymous pulls are on, one way alone, through the token endpoint, which takes passwords
-        too: asked for Basic as well, docker gives up when it has no password. Basic credentials are taken all the same.
+        """Return the WWW-Authenticate header.
+
+        Where anonymous pulls are on, it names the token endpoint alone, which accepts passwords too: if Basic were
+        offered as well, docker would give up without a password. Basic credentials are accepted all the same.
         """
         if self._tokens is None or scope["path"] == token.PATH:
             return f'Basic realm="{origin}/",service="ecr.amazonaws.com"'
@@ -224,7 +228,8 @@ class OciApp:
 
 
 def _wanted(scope: Scope) -> str:
-    """The scope that a client would ask a token for; our tokens have none, but clients take the word for it."""
+    """Return the scope that a client would request a token for. Moorage's tokens have no scope, but clients expect the
+    word."""
     route = routes.parse(scope["path"])
     if route is None or not route.name or _PLAIN_NAME.fullmatch(route.name) is None:
         return ""

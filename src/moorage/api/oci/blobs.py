@@ -7,7 +7,7 @@ from moorage.api.oci.request import VERSION, OciRequest, names_etag, parse_diges
 from moorage.registry.layers.layers import Layer
 
 PIECE = 8 << 10
-"""Bytes of one message to the server, which queues about 27 of them for a client that does not read."""
+"""Bytes of one message to the server, which queues about 27 messages for a client that does not read."""
 
 
 async def head(request: OciRequest) -> None:
@@ -18,7 +18,7 @@ async def head(request: OciRequest) -> None:
 
 
 async def get(request: OciRequest) -> None:
-    """GET /v2/<name>/blobs/<digest>, also with a download URL's token."""
+    """GET /v2/<name>/blobs/<digest>, also with the token of a download URL."""
     digest = parse_digest(request.route.argument)
     layers = request.services.registry.layers
     layer = await (layers.download if request.services.aws else layers.stat)(request.ref, digest)
@@ -70,7 +70,7 @@ def _headers(layer: Layer, length: int) -> Headers:
 
 
 async def delete(request: OciRequest) -> None:
-    """DELETE /v2/<name>/blobs/<digest>; ECR has no such thing."""
+    """DELETE /v2/<name>/blobs/<digest>. ECR has no such operation."""
     digest = parse_digest(request.route.argument)
     if request.services.aws:
         raise Unsupported("GET, HEAD")

@@ -1,4 +1,4 @@
-"""GET /v2/_catalog: the repositories of the host's registry that the caller may see."""
+"""GET /v2/_catalog: the repositories of the registry that the caller may see."""
 
 import msgspec
 
@@ -12,11 +12,11 @@ class Catalog(msgspec.Struct):
 
 
 async def get(request: OciRequest) -> None:
-    """Names in ASCII order. A caller who may see none and may not describe the registry is refused."""
+    """Return the names in ASCII order. A caller who may see none and may not describe the registry is refused."""
     services = request.services
     page = pages.asked(request)
     location = services.locations.of_host(request.connection.host)
-    # A page without entries is refused to the same callers as one with entries.
+    # A page with `n=0` is refused to the same callers as one with entries.
     limit = max(page.limit, 1)
     found = await services.registry.repositories.visible_names(
         location.account, location.region, request.authorizer, after=page.after, limit=limit

@@ -1,8 +1,8 @@
-"""Errors of the data plane: every refusal as status, code and body, in one table keyed by its class.
+"""Errors of /v2/: one table maps the class of an error to its status, code and body.
 
-Profile `oci`: the specification's codes. Profile `aws`: ECR's (docs/development/ecr-behavior.md §9.3), where a
-parameter that the API would call invalid is 405 UNSUPPORTED. A 401 is plain text in both, as Docker clients know it
-from ECR.
+Profile `oci` uses the codes of the specification. Profile `aws` uses ECR's (docs/development/ecr-behavior.md §9.3);
+there, a parameter that the ECR API calls invalid is 405 UNSUPPORTED. A 401 is plain text in both, which is what Docker
+clients get from ECR.
 """
 
 from typing import NamedTuple
@@ -15,21 +15,21 @@ from moorage.api.request_source import CrossSite, HeadersTooLarge, UnknownHost
 
 
 class NameInvalid(errors.MoorageError):
-    """The repository name in the path is none."""
+    """The repository name in the path is not valid."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"invalid repository name: {name!r}")
 
 
 class DigestInvalid(errors.MoorageError):
-    """A digest in the path or query that is not `sha256:` or `sha512:` and as many lower-case hex digits."""
+    """A digest in the path or query that is not `sha256:` or `sha512:` followed by that many lower-case hex digits."""
 
     def __init__(self, text: str) -> None:
         super().__init__(f"not a sha256 or sha512 digest: {text!r}" if text else "a digest is required")
 
 
 class TagInvalid(errors.InvalidParameter):
-    """The tag of a manifest being pushed is none."""
+    """The tag of a manifest being pushed is not valid."""
 
     def __init__(self, text: str) -> None:
         super().__init__(
@@ -50,15 +50,15 @@ class ManifestBlobUnknown(errors.MoorageError):
 
 
 class PageInvalid(errors.InvalidParameter):
-    """`n` or `last` of a listing cannot be used."""
+    """`n` or `last` of a listing is not valid."""
 
 
 class ChunkInvalid(errors.MoorageError):
-    """The headers of a chunk contradict each other, or cannot be read."""
+    """The headers of a chunk contradict each other or are not valid."""
 
 
 class Unsupported(errors.MoorageError):
-    """The path is there, the method is not."""
+    """The path exists, but not with this method."""
 
     def __init__(self, allow: str = "") -> None:
         super().__init__("The operation is unsupported.")
@@ -73,7 +73,7 @@ class PathUnknown(errors.MoorageError):
 
 
 class RangeNotSatisfiable(errors.MoorageError):
-    """A GET asked for bytes the blob does not have."""
+    """A GET asks for bytes that the blob does not have."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"the blob has {size} bytes")
@@ -81,7 +81,7 @@ class RangeNotSatisfiable(errors.MoorageError):
 
 
 class Shape(NamedTuple):
-    """How an error looks on the wire."""
+    """The wire form of an error."""
 
     status: int
     code: str
@@ -155,25 +155,26 @@ class _Body(msgspec.Struct):
 
 
 def shape(error: errors.MoorageError, profile: str) -> Shape:
-    """Status and code of an error: its class's, or the nearest base class's that is in the table."""
+    """Return the status and code of an error: those of its class, or of the nearest base class in the table."""
     table = _BY_PROFILE[profile]
     return next(table[each] for each in type(error).__mro__ if each in table)
 
 
 def body(code: str, message: str) -> bytes:
-    """The specification's error body, in ECR's order of members."""
+    """Return the error body of the specification, with its members in ECR's order."""
     return msgspec.json.encode(_Body([_Entry(code, message)]))
 
 
 def message(error: errors.MoorageError, profile: str) -> str:
-    """What the client reads: in profile `oci`, a denial names its decision (design §4)."""
+    """Return the message for the client. In profile `oci`, a denial includes the id of its decision
+    (docs/development/design.md §4)."""
     if profile == "oci" and isinstance(error, errors.AccessDenied) and error.decision_id:
         return f"{error.message} (decision {error.decision_id})"
     return error.message
 
 
 def headers(error: errors.MoorageError) -> Headers:
-    """What an error says in headers; a HEAD has nothing else to say it in."""
+    """Return the headers that describe an error; the response to a HEAD request has nothing else."""
     if isinstance(error, errors.AccessDenied) and error.decision_id:
         return [
             (b"x-moorage-decision-id", error.decision_id.encode()),

@@ -1,4 +1,4 @@
-"""Manifests: pull (the hottest path of all), push, delete."""
+"""Manifests: pull (the hottest path), push and delete."""
 
 from functools import lru_cache
 from typing import Final
@@ -20,12 +20,12 @@ from moorage.names import Digest, InvalidNameError, Tag, tag
 from moorage.registry.images.service import Failure, ImageId
 
 MOST_TAGS: Final = 50
-"""Tags that one push by digest may set. The specification wants at least 10; proxies have room for about so many in the
-headers of an answer."""
+"""Tags that one push by digest may set. The specification requires at least 10; proxies have room for about this many
+in the headers of a response."""
 
 
 async def get(request: OciRequest) -> None:
-    """GET and HEAD /v2/<name>/manifests/<reference>: the bytes as they were pushed."""
+    """GET and HEAD /v2/<name>/manifests/<reference>: return the bytes as they were pushed."""
     reference = request.route.argument
     if ":" in reference:
         parse_digest(reference)
@@ -45,7 +45,7 @@ async def get(request: OciRequest) -> None:
 
 
 def _readable_tag(request: OciRequest, text: str) -> None:
-    """Refuse a reference that can be no tag: nothing is there (oci), or ECR's invalid parameter."""
+    """Refuse a reference that cannot be a tag: as not found (oci), or as ECR's invalid parameter (aws)."""
     try:
         tag(text)
     except InvalidNameError as error:
@@ -54,7 +54,7 @@ def _readable_tag(request: OciRequest, text: str) -> None:
 
 @lru_cache(maxsize=8192)
 def _headers(of: Digest, media_type: str, length: int) -> Headers:
-    """Made once an image: whoever gets the list only reads it."""
+    """Return the headers of an image. They are cached for each image; callers must not change the list."""
     return [
         (b"content-type", media_type.encode()),
         (b"content-length", b"%d" % length),
@@ -68,7 +68,7 @@ measured("manifest_headers", _headers, 1_500)
 
 
 async def put(request: OciRequest) -> None:
-    """PUT /v2/<name>/manifests/<reference>, with `?tag=` for each further tag where the reference is a digest."""
+    """PUT /v2/<name>/manifests/<reference>, with `?tag=` for each further tag if the reference is a digest."""
     as_tag, as_digest = _written_reference(request.route.argument)
     further = () if as_digest is None else _tag_parameters(request)
     tags = further if as_tag is None else (as_tag,)
@@ -99,7 +99,7 @@ async def put(request: OciRequest) -> None:
 def _tag_parameters(request: OciRequest) -> tuple[Tag, ...]:
     """Return the tags that a push by digest asks for, each once (distribution-spec main, "Pushing Manifests").
 
-    Raises TagInvalid, TooManyTags. Profile `aws` knows no such parameter: none, as for every client that sends none.
+    Raises TagInvalid or TooManyTags. Profile `aws` ignores the parameter and returns none.
     """
     if request.services.aws:
         return ()
@@ -121,7 +121,7 @@ def _written_tag(text: str) -> Tag:
 
 
 async def delete(request: OciRequest) -> None:
-    """DELETE /v2/<name>/manifests/<reference>: an image by digest, a tag by name."""
+    """DELETE /v2/<name>/manifests/<reference>: delete an image by digest, or a tag by name."""
     as_tag, as_digest = _written_reference(request.route.argument)
     deleted, failures = await request.services.registry.images.batch_delete(
         request.ref, [ImageId(as_digest, as_tag)], by=request.by, door="oci"
@@ -134,7 +134,7 @@ async def delete(request: OciRequest) -> None:
 
 
 def _refusal(failure: Failure) -> MoorageError:
-    """What the API reports for one image of many, as the error of a request about one."""
+    """Return what the API reports for one image of many as the error of a request about one image."""
     if failure.code == "ImageNotFound":
         return ImageNotFound(failure.reason)
     if failure.code == "ImageReferencedByManifestList":

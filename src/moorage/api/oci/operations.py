@@ -1,8 +1,8 @@
-"""The operations of /v2/, in one table: who may do what is read here and nowhere else.
+"""The operations of /v2/ and the permissions they need, in one table.
 
-Three decisions rest on what is stored, and are made by rules of the registry that take an `Authorizer`: a mount needs
-`ecr:GetDownloadUrlForLayer` on its source, a repository made on push `ecr:CreateRepository`, and the catalog of profile
-`oci` shows those repositories that the caller may describe.
+Three decisions depend on stored data, and are made by rules of the registry that take an `Authorizer`: a mount needs
+`ecr:GetDownloadUrlForLayer` on its source, a repository created on push needs `ecr:CreateRepository`, and the catalog
+of profile `oci` shows the repositories that the caller may describe.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,8 @@ _COMPLETED_AT_ONCE: Final = ApiEvent("CompleteLayerUpload", recorded_request.beg
 
 
 def _catalog(request: OciRequest) -> tuple[str, ...] | Exempt:
-    """Profile `aws`: describing all of the registry's repositories must be allowed in any case."""
+    """Return the actions for the catalog. In profile `aws`, the caller must be allowed to describe all repositories of
+    the registry."""
     return ("ecr:DescribeRepositories",) if request.services.aws else BY_STATE
 
 
@@ -35,7 +36,7 @@ def _whole_registry(request: OciRequest) -> Resource:
 
 
 def _begin(request: OciRequest) -> tuple[str, ...]:
-    """POST with `digest` is a whole upload in one request."""
+    """Return the body limit of a POST: with `digest`, it is a whole upload in one request."""
     return (_BEGIN, _PART, _COMPLETE) if uploads.is_whole(request) else (_BEGIN,)
 
 
@@ -44,7 +45,7 @@ def _begin_event(request: OciRequest) -> ApiEvent:
 
 
 def _finish(request: OciRequest) -> tuple[str, ...]:
-    """PUT with a body adds a last part; the handler reads no other body."""
+    """Return the body limit of a PUT. A body adds a last part; the handler reads no other body."""
     return (_COMPLETE, _PART) if request.has_body else (_COMPLETE,)
 
 

@@ -1,4 +1,4 @@
-"""`n`, `last` and Link of listings, in the specification's way and in ECR's."""
+"""Pages of listings: `n`, `last` and the Link header, as the specification has them and as ECR has them."""
 
 import base64
 import binascii
@@ -14,23 +14,24 @@ ECR_DEFAULT = 100
 
 
 class Page(NamedTuple):
-    """Up to `limit` entries after the name `after`."""
+    """Up to `limit` entries that follow the name `after`."""
 
     limit: int
     after: str
 
 
 def asked(request: OciRequest) -> Page:
-    """The page that the query asks for.
+    """Return the page that the query asks for.
 
-    Profile `oci`: `last` is an entry, and more than 1000 are given in several pages. Profile `aws`: 100 unless said,
-    `n` over 1000 is refused, and `last` is a token of ours (docs/development/ecr-behavior.md §9.4).
+    Profile `oci`: `last` is an entry, and a page has at most 1000. Profile `aws`: a page has 100 unless `n` says
+    otherwise, `n` over 1000 is refused, and `last` is a token issued by this server (docs/development/ecr-behavior.md
+    §9.4).
     """
     number = request.query.get("n")
     last = request.query.get("last", "")
     if number is not None and not (number.isascii() and number.isdigit() and len(number) < 10):
         raise PageInvalid("Invalid parameter at 'maxResults' failed to satisfy constraint: 'Member must be a number'")
-    if "\0" in last:  # no name holds one, and no database takes it
+    if "\0" in last:  # no name contains a NUL, and no database stores one
         raise PageInvalid("Invalid parameter at 'nextToken' failed to satisfy constraint: 'Invalid next token'")
     if not request.services.aws:
         return Page(MOST if number is None else min(int(number), MOST), last)
@@ -44,15 +45,14 @@ def asked(request: OciRequest) -> Page:
 
 
 def link(request: OciRequest, path: str, page: Page, last: str) -> Headers:
-    """The Link header to the page after the entry `last`; `path` is the listing's own URL."""
+    """Return the Link header to the page after the entry `last`. `path` is the URL of the listing."""
     token = base64.urlsafe_b64encode(last.encode()).decode() if request.services.aws else last
     return [(b"link", f'<{path}?{urlencode({"last": token, "n": page.limit})}>; rel="next"'.encode())]
 
 
 def _opened(token: str) -> str:
-    """The entry in a token of ours. It is not sealed: it holds a name the client was just given, and whoever makes one
-    up gets no more than `last` gives in profile `oci`.
-    """
+    """Return the token for an entry. It is not sealed: it contains a name that the client just got, and a forged token
+    gives no more than `last` in profile `oci` does."""
     try:
         return base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError) as error:

@@ -1,8 +1,8 @@
-"""GET /v2/: is this a registry, and does it know me? (`docker login` asks.)"""
+"""GET /v2/: clients ask whether this is a registry and whether it accepts their credentials (`docker login`)."""
 
 from moorage.api.oci.request import OciRequest
 
 
 async def get(request: OciRequest) -> None:
-    """A caller that is known gets an empty object; there is nothing to decide."""
+    """Return an empty object to an authenticated caller; no action is decided."""
     await request.answer(200, [(b"content-type", b"application/json; charset=utf-8")], b"{}")

@@ -1,4 +1,4 @@
-"""The Range header of a blob's GET, and the Content-Range header of a chunk."""
+"""Range headers: `Range` of a blob's GET, and `Content-Range` of a chunk."""
 
 import re
 from typing import NamedTuple
@@ -17,10 +17,10 @@ class Span(NamedTuple):
 
 
 def wanted(header: bytes | None, size: int) -> Span | None:
-    """The part of `size` bytes that a Range header asks for; None for all of it.
+    """Return the part of `size` bytes that a Range header asks for; None for all of them.
 
-    Several ranges at once and units other than bytes are ignored, as RFC 9110 allows. RangeNotSatisfiable when the
-    range begins beyond the end, or ends before it begins.
+    Several ranges and units other than bytes are ignored, as RFC 9110 allows. Raises RangeNotSatisfiable if the range
+    begins beyond the end, or ends before it begins.
     """
     match = _ONE_RANGE.fullmatch(header) if header is not None else None
     if match is None or not (match[1] or match[2]):
@@ -37,9 +37,9 @@ def wanted(header: bytes | None, size: int) -> Span | None:
 
 
 def chunk(header: bytes | None) -> Span | None:
-    """Where a chunk goes, by its Content-Range (`0-1023`; the form `bytes 0-1023/*` is taken too); None without one.
+    """Return the bytes that a chunk covers by its Content-Range (`0-1023`, or `bytes 0-1023/*`); None without one.
 
-    ChunkInvalid when it cannot be read, or ends before it begins.
+    Raises ChunkInvalid if the header is not valid, or ends before it begins.
     """
     if header is None:
         return None

@@ -1,6 +1,6 @@
-"""What a request to /v2/ is in the audit record: the API operation it stands for, and that operation's parameters.
+"""What the audit record keeps of a request to /v2/: the API operation it counts as, and that operation's parameters.
 
-ECR's own CloudTrail shows pushes and pulls as these operations (docs/development/ecr-behavior.md §14).
+CloudTrail shows pushes and pulls of ECR as these operations (docs/development/ecr-behavior.md §14).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,14 +18,14 @@ from moorage.names import RepositoryRef
 
 SOURCE: Final = "ecr.amazonaws.com"
 _LONGEST: Final = 512
-"""Characters of one part of the request that are kept."""
+"""Characters of each part of the request that are kept."""
 _PLANE: Final[Mapping[str, dict[str, Any]]] = {
     method: {"plane": "v2", "method": method} for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 }
-"""Made once a method, as equal reads are told by it."""
+"""The event of each operation and method. One object for each, because equal reads are recognized by identity."""
 
 
-# The parameters of the API's operations: for the table of operations.
+# The parameters of the API operations, used by the table of operations.
 
 
 def nothing(_argument: str, _query: Mapping[str, str]) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def upload(argument: str, query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def event(request: OciRequest, error: MoorageError | None, profile: str) -> Event | None:
-    """The event of a request; None where the API has no operation like it (the ping of `docker login`)."""
+    """Return the event of a request; None if the API has no such operation (the ping of `docker login`)."""
     route, method = request.route, request.scope["method"]
     told = request.operation.event_of(request)
     if told is None:
@@ -96,7 +96,7 @@ def event(request: OciRequest, error: MoorageError | None, profile: str) -> Even
 def _parameters(
     ref: RepositoryRef | None, members: Callable[[str, Mapping[str, str]], dict[str, Any]], argument: str
 ) -> bytes:
-    """Encoded once for the many pulls of one image."""
+    """Return the parameters as JSON, encoded once for the many pulls of one image."""
     return _encode(ref, members(argument, {}))
 
 
@@ -109,7 +109,7 @@ def _encode(ref: RepositoryRef | None, members: dict[str, Any]) -> bytes:
 
 
 def _code(error: MoorageError, profile: str) -> str:
-    """The API's name of the error, or the data plane's own where the API has none."""
+    """Return the API's name of the error, or that of /v2/ if the API has none."""
     if error.code != MoorageError.code or isinstance(error, ServerFault):
         return error.code
     return errors.shape(error, profile).code

@@ -1,4 +1,4 @@
-"""GET /v2/<name>/referrers/<digest>: the manifests whose subject is this one."""
+"""GET /v2/<name>/referrers/<digest>: the manifests whose subject is this digest."""
 
 from urllib.parse import urlencode
 
@@ -12,7 +12,7 @@ from moorage.registry.images.service import Referrer
 
 MEDIA_TYPE = "application/vnd.oci.image.index.v1+json"
 PAGE = 250
-"""Referrers in one answer, whose annotations have at most `pages.PAGE_BYTES` together."""
+"""Referrers in one response. Their annotations have at most `pages.PAGE_BYTES` together."""
 
 
 class Descriptor(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -30,9 +30,9 @@ class Index(msgspec.Struct, rename="camel"):
 
 
 async def get(request: OciRequest) -> None:
-    """An image index of the referrers; an empty one when there are none, the subject being there or not.
+    """Return an image index of the referrers. It is empty if there are none, whether or not the subject exists.
 
-    Profile `oci`: also when the repository is not there, for a 404 would send clients to the fallback tag.
+    In profile `oci`, it is also empty if the repository does not exist: a 404 would make clients use the fallback tag.
     """
     subject = parse_digest(request.route.argument)
     artifact_type = request.query.get("artifactType") or None

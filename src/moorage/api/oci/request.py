@@ -1,4 +1,4 @@
-"""One request to the data plane and its answer: what every handler is given."""
+"""One request to /v2/ and its response: what every handler gets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,15 +30,15 @@ class Services:
 
     @property
     def aws(self) -> bool:
-        """Profile `aws`: ECR's own deviations from the specification."""
+        """Whether the profile is `aws`, with ECR's deviations from the specification."""
         return self.settings.profile == "aws"
 
 
 class OciRequest:
     """A request whose host, caller, operation and repository name are known.
 
-    The door decides what the operation declares before a handler gets it; `authorizer` is for rules of the registry
-    that decide on what is stored.
+    The application has decided what the operation declares before a handler runs. `authorizer` is for the rules of the
+    registry whose decisions depend on stored data.
     """
 
     def __init__(
@@ -67,31 +67,31 @@ class OciRequest:
         self.connection = connection
         self.repository = ref
         self.responded = b"null"
-        """What the audit record says of the answer: responseElements, JSON."""
+        """What the audit record keeps of the response: responseElements, as JSON."""
         self.pushed_tags: tuple[Tag, ...] = ()
-        """The tags that a push by digest asks for, for the audit record; none of a push by tag."""
+        """The tags that a push by digest asks for, for the audit record; empty for a push by tag."""
         self.started = False
-        """The answer has begun: an error can no longer be told, only the connection be broken."""
+        """Whether the response has begun. From then on, an error can only close the connection."""
         self.is_noted = False
-        """Its event is in the audit record."""
+        """Whether its event has been recorded."""
         self.before_answer: Callable[[OciRequest, None], None] | None = None
-        """Called with this exchange (and no error) when the answer begins."""
+        """Called with this request, and no error, when the response begins."""
 
     @property
     def ref(self) -> RepositoryRef:
-        """The repository; only the routes below a name have one."""
+        """The repository. Only routes with a name have one; raises LookupError for others."""
         if self.repository is None:
             raise LookupError("this route names no repository")
         return self.repository
 
     @property
     def by(self) -> str:
-        """Who acts, as the history keeps it."""
+        """The ARN of the caller, as the history keeps it."""
         return self.caller.principal.arn
 
     @property
     def unknown(self) -> bool:
-        """The caller showed nothing. It may have something to show, so it is asked before it is refused."""
+        """Whether the caller sent no credentials. The response then asks for some before it refuses."""
         return b"authorization" not in self.headers and self.caller.principal.kind == "anonymous"
 
     @property
@@ -100,7 +100,7 @@ class OciRequest:
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """The query's parameters; the last of a repeated one."""
+        """The parameters of the query; the last one wins if one is repeated."""
         text = self.scope.get("query_string", b"")
         return dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)) if text else {}
 
@@ -112,7 +112,7 @@ class OciRequest:
 
     @property
     def length(self) -> int | None:
-        """The announced length of the body in bytes, None when it is chunked; ChunkInvalid when it is no number."""
+        """The announced length of the body in bytes; None if it is chunked. Raises ChunkInvalid."""
         try:
             return content_length(self.headers)
         except ValueError as error:
@@ -120,28 +120,29 @@ class OciRequest:
 
     @property
     def has_body(self) -> bool:
-        """Whether the request can have a body (RFC 9112, section 6.3); one over HTTP/2 need not announce it."""
+        """Whether the request can have a body (RFC 9112, section 6.3). Over HTTP/2, a body need not be announced."""
         length = self.headers.get(b"content-length")
         if length is not None:
             return length != b"0"
         return b"transfer-encoding" in self.headers or self.scope.get("http_version", "2") not in {"1.0", "1.1"}
 
     def check_length(self) -> None:
-        """RequestTooLarge when the announced length is beyond the operation's limit."""
+        """Raise RequestTooLarge if the announced length exceeds the operation's limit."""
         limit = self.operation.body_limit
         if limit is not no_body and (self.length or 0) > limit(self.services.settings):
             raise RequestTooLarge("Request size exceeded")
 
     async def body(self) -> bytes:
-        """The whole body; RequestTooLarge beyond the operation's limit."""
+        """Return the whole body. Raise RequestTooLarge beyond the operation's limit."""
         return await read_body(self.receive, self.length, self.operation.body_limit(self.services.settings))
 
     def path(self, *parts: str) -> str:
-        """The URL of something in this repository, under the name by which the client knows it."""
+        """Return the URL of something in this repository, under the name that the client used."""
         return self.url("/".join((f"/v2/{self.route.name}", *parts)))
 
     def url(self, path: str) -> str:
-        """Profile `oci`: relative to the host, so that it holds behind any proxy; profile `aws`: absolute, as ECR's."""
+        """Return the URL of a path: relative to the host in profile `oci`, so that it works behind any proxy; absolute
+        in profile `aws`, as ECR does."""
         if not self.services.aws:
             return path
         scheme = "https" if self.connection.secure else "http"
@@ -153,7 +154,7 @@ class OciRequest:
             self.before_answer(self, None)
 
     async def answer(self, status: int, headers: Headers, body: bytes = b"") -> None:
-        """A whole answer; a HEAD gets its length and no body."""
+        """Send a whole response. The response to a HEAD request has the length and no body."""
         headers.append(VERSION)
         if status != 204:
             headers.append((b"content-length", b"%d" % len(body)))
@@ -161,19 +162,19 @@ class OciRequest:
         await respond(self._send, status, headers, b"" if self.head else body)
 
     async def answer_head(self, status: int, headers: Headers) -> None:
-        """An answer without a body whose headers say everything, Content-Length too."""
+        """Send a response without a body, with the given headers (Content-Length included)."""
         self._start()
         await respond(self._send, status, headers)
 
     async def begin(self, status: int, headers: Headers) -> Send:
-        """Begin an answer whose body the caller sends through what is returned."""
+        """Begin a response, and return what its body is sent through."""
         self._start()
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         return self._send
 
 
 def parse_digest(text: str) -> Digest:
-    """The digest in a path or query, or DigestInvalid."""
+    """Return the digest in a path or query. Raise DigestInvalid if it is not valid."""
     try:
         return digest(text)
     except InvalidNameError as error:
@@ -181,6 +182,6 @@ def parse_digest(text: str) -> Digest:
 
 
 def names_etag(headers: dict[bytes, bytes], name: bytes, value: Digest) -> bool:
-    """Does a conditional header (`if-none-match`, `if-range`) name the content `value`?"""
+    """Return whether a conditional header (`if-none-match`, `if-range`) names the content `value`."""
     given = headers.get(name)
     return given is not None and (given == b"*" or b'"%s"' % value.encode() in given)

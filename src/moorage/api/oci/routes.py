@@ -1,4 +1,4 @@
-"""The paths of /v2/: which kind of thing a request names, of which repository, and which one."""
+"""The paths of /v2/: the kind of thing a request names, its repository, and the thing itself."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ _OF_A_REPOSITORY = frozenset({MANIFESTS, BLOBS, REFERRERS})
 
 
 class Route(NamedTuple):
-    """A path taken apart. Name and argument are as the client wrote them: the handler parses them."""
+    """The parts of a path. Name and argument are as the client wrote them; the handler parses them."""
 
     kind: str
     name: str = ""
@@ -26,9 +26,9 @@ _CATALOG = Route(CATALOG)
 
 
 def parse(path: str) -> Route | None:
-    """The route of a decoded path, None when /v2/ has no such path or it is not valid Unicode.
+    """Return the route of a decoded path; None if /v2/ has no such path or it is not valid Unicode.
 
-    Read from the right, since a repository may be called `manifests` or `a/blobs`.
+    The path is read from the right, since a repository may be called `manifests` or `a/blobs`.
     """
     if not path.startswith("/v2/"):
         return _PING if path == "/v2" else None
@@ -53,5 +53,5 @@ def parse(path: str) -> Route | None:
 
 
 def _has_surrogates(text: str) -> bool:
-    """Whether the text holds half a surrogate pair, which no answer and no record can be written with."""
+    """Return whether the text contains an unpaired surrogate, which no response and no record can contain."""
     return any("\ud800" <= each <= "\udfff" for each in text)

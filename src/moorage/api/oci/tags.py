@@ -8,16 +8,16 @@ from moorage.api.oci.request import OciRequest
 
 
 class TagList(msgspec.Struct):
-    """The specification's answer."""
+    """The response of the specification."""
 
     name: str
     tags: list[str]
 
 
 async def get(request: OciRequest) -> None:
-    """The repository's tags in ASCII order, a page at a time."""
+    """Return the tags of the repository in ASCII order, a page at a time."""
     page = pages.asked(request)
-    # One more than asked for tells whether there is a next page.
+    # One more than requested, to find out whether there is a next page.
     names = await request.services.registry.images.tag_names(request.ref, after=page.after, limit=page.limit + 1)
     given = names[: page.limit]
     media_type = b"text/plain; charset=utf-8" if request.services.aws else b"application/json"

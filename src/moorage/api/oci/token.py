@@ -1,7 +1,8 @@
-"""/v2/token: a short-lived Bearer token for whoever shows a password, or nothing at all (the distribution token spec).
+"""/v2/token: a short-lived Bearer token in exchange for a password or for nothing (the distribution token
+specification).
 
-Clients that have no password stop at a 401 that asks for Basic, so anonymous pulls need this way; those that have one
-take it too. A token names its caller and carries no rights: every request that shows one is decided anew.
+Clients without a password stop at a 401 that asks for Basic, so anonymous pulls need tokens; clients with a password
+use them too. A token names its caller and carries no permissions: every request with it is decided anew.
 """
 
 import time
@@ -20,14 +21,14 @@ from moorage.errors import AuthorizationTokenInvalid, InvalidParameter, Throttli
 
 PATH: Final = "/v2/token"
 BODY_LIMIT: Final = 1 << 14
-"""Bytes of a form with a password in it."""
+"""Bytes of a form that contains a password."""
 PER_SECOND: Final = 100
-"""Tokens that one address gets from one worker in a second."""
+"""Tokens that one worker issues to one address in a second."""
 _ADDRESSES: Final = 4096
 
 
 class Tokens:
-    """Answers the token endpoint, for as long as the setting `anonymous_pull` is on."""
+    """The token endpoint. It exists only while the setting `anonymous_pull` is on."""
 
     def __init__(self, authenticator: Authenticator, clock: Clock) -> None:
         self._authenticator = authenticator
@@ -38,10 +39,11 @@ class Tokens:
     async def answer(
         self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], connection: Connection
     ) -> tuple[Headers, bytes]:
-        """Headers and body of the answer. AuthorizationTokenInvalid, AuthorizationTokenExpired, InvalidParameter.
+        """Return the headers and body of the response. Raise AuthorizationTokenInvalid, AuthorizationTokenExpired or
+        InvalidParameter.
 
         GET: with the password as Basic credentials, or without. POST: OAuth2's `password` and `refresh_token`, where a
-        refresh token is a registry password or a pull token: what clients keep as an identity token.
+        refresh token is a registry password or a pull token, which clients store as an identity token.
         """
         if scope["method"] not in {"GET", "POST"}:
             raise Unsupported("GET, POST")
@@ -64,7 +66,7 @@ class Tokens:
         ], msgspec.json.encode(told)
 
     def _count(self, address: str) -> None:
-        """Throttling past `PER_SECOND`. What is remembered is of this second alone, and bounded."""
+        """Raise Throttling beyond `PER_SECOND`. Only the current second is counted, and the count is bounded."""
         second = int(self._clock.now())
         if second != self._second or len(self._asked) >= _ADDRESSES:
             self._second, self._asked = second, {}
@@ -74,7 +76,8 @@ class Tokens:
 
 
 def _of_form(form: Mapping[str, str]) -> tuple[str, str | None]:
-    """What a Basic header would say in place of the form, and the refresh token if that is what it shows."""
+    """Return the form's credentials as a Basic header would have them, and the refresh token if that is what it
+    contains."""
     kind = form.get("grant_type", "")
     if kind == "password":
         user, password = form.get("username", ""), form.get("password", "")
@@ -88,7 +91,7 @@ def _of_form(form: Mapping[str, str]) -> tuple[str, str | None]:
 
 
 async def _form(receive: Receive, headers: dict[bytes, bytes]) -> dict[str, str]:
-    """The fields of an `application/x-www-form-urlencoded` body. RequestTooLarge, InvalidParameter."""
+    """Return the fields of an `application/x-www-form-urlencoded` body. Raise RequestTooLarge or InvalidParameter."""
     try:
         length = content_length(headers)
         body = await read_body(receive, length, BODY_LIMIT)

@@ -1,4 +1,4 @@
-"""Blob uploads: begin, append, resume, finish, cancel; in one request or in many."""
+"""Blob uploads: begin, append, resume, finish and cancel, in one request or in many."""
 
 import re
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 async def begin(request: OciRequest) -> None:
-    """POST /v2/<name>/blobs/uploads/, with `mount` (and `from`), or with `digest` and the whole blob, or plain."""
+    """POST /v2/<name>/blobs/uploads/, with `mount` (and `from`), with `digest` and the whole blob, or plain."""
     if request.route.argument:
         raise UploadNotFound(request.ref, request.route.argument)
     query = request.query
@@ -33,14 +33,15 @@ async def begin(request: OciRequest) -> None:
 
 
 def is_whole(request: OciRequest) -> bool:
-    """Whether a POST brings a whole blob, rather than begin an upload or ask for a mount."""
+    """Return whether a POST contains a whole blob, and neither begins an upload nor asks for a mount."""
     return "digest" in request.query and "mount" not in request.query
 
 
 async def _mounted(request: OciRequest, digest: Digest, text: str | None) -> bool:
-    """Was the blob mounted, from the repository that `from` names in any form, or else from any that holds it?
+    """Mount the blob, from the repository that `from` names in any form, or else from any that has it. Return whether
+    it worked.
 
-    If not, for whatever reason, the client has to upload it.
+    If it did not, for whatever reason, the client has to upload the blob.
     """
     services, source = request.services, None
     if text is not None:
@@ -62,7 +63,7 @@ async def _put_at_once(request: OciRequest, digest: Digest) -> None:
 
 
 async def append(request: OciRequest) -> None:
-    """PATCH: a chunk with Content-Range, which must begin where the upload ends, or a stream without."""
+    """PATCH: append a chunk with Content-Range, which must begin where the upload ends, or a stream without."""
     upload_id = _upload_id(request)
     span = ranges.chunk(request.headers.get(b"content-range"))
     length = _chunk_length(request, span)
@@ -73,12 +74,12 @@ async def append(request: OciRequest) -> None:
         start=span.start if span is not None else None,
         length=length,
     )
-    # ECR says 201 here, against the specification; its clients know both (docs/development/ecr-behavior.md §9.5).
+    # ECR responds 201 here, against the specification; its clients accept both (docs/development/ecr-behavior.md §9.5).
     await _answer_upload(request, 201 if request.services.aws else 202, upload)
 
 
 async def finish(request: OciRequest) -> None:
-    """PUT ?digest=: the upload, with a last chunk if there is a body, becomes a blob of the repository."""
+    """PUT ?digest=: complete the upload, with a last chunk if there is a body. It becomes a blob of the repository."""
     upload_id = _upload_id(request)
     digest = parse_digest(request.query.get("digest", ""))
     span = ranges.chunk(request.headers.get(b"content-range"))
@@ -93,13 +94,13 @@ async def finish(request: OciRequest) -> None:
 
 
 async def status(request: OciRequest) -> None:
-    """GET: how far the upload is, so that a client can go on there."""
+    """GET: return how many bytes the upload has, so that the client can resume there."""
     upload_id = _upload_id(request)
     await _answer_upload(request, 204, await request.services.registry.uploads.status(request.ref, upload_id))
 
 
 async def cancel(request: OciRequest) -> None:
-    """DELETE: forget the upload and what arrived of it."""
+    """DELETE: cancel the upload and discard its bytes."""
     upload_id = _upload_id(request)
     await request.services.registry.uploads.cancel(request.ref, upload_id)
     await request.answer(204, [])
@@ -113,7 +114,8 @@ def _upload_id(request: OciRequest) -> str:
 
 
 def _chunk_length(request: OciRequest, span: ranges.Span | None) -> int | None:
-    """Bytes that the body must have: by Content-Length, by Content-Range, and the same by both; None: a stream."""
+    """Return the bytes that the body must have, by Content-Length and Content-Range, which must agree; None for a
+    stream."""
     length = request.length
     if span is None:
         return length
@@ -123,7 +125,7 @@ def _chunk_length(request: OciRequest, span: ranges.Span | None) -> int | None:
 
 
 async def _body_if_any(receive: Receive, length: int | None) -> AsyncIterator[bytes] | None:
-    """The body; None when the request has none. A client that announces no length is asked by its first bytes."""
+    """Return the body; None if the request has none. If a client announces no length, its first bytes tell."""
     if length is not None:
         return stream_body(receive, length) if length > 0 else None
     first: Message | None = None

@@ -1,1 +1,1 @@
-"""How the world comes in. The doors translate; they never decide."""
+"""The APIs. They translate requests and responses, and leave every decision to the layers below."""

@@ -1,4 +1,4 @@
-"""The part of HTTP that the doors share: bounds of headers, reading a bounded body, writing an answer."""
+"""What the applications share of HTTP: bounds on headers, bounded bodies, responses."""
 
 import asyncio
 import contextlib
@@ -19,11 +19,11 @@ LONGEST_AUTHORIZATION: Final = 8 << 10
 """Bytes of an Authorization header: several times the longest signature or registry password."""
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 32 << 20
-"""How much of a refused body is read on."""
+"""How many bytes of a refused body are still read."""
 
 
 class AccessLine:
-    """What a door adds to the line of a request in the access log."""
+    """What an application adds to the line of a request in the access log."""
 
     __slots__ = ("operation", "principal", "request_id")
 
@@ -34,16 +34,16 @@ class AccessLine:
 
 
 ACCESS_LINE: Final = "moorage.access_line"
-"""Where a scope has the `AccessLine` of its request, when there is an access log."""
+"""The key of the `AccessLine` in the scope of a request, if there is an access log."""
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
-    """The request's headers by lower-case name; the last of a repeated one."""
+    """Return the headers of a request by lower-case name; the last one wins if one is repeated."""
     return dict(scope["headers"])
 
 
 def content_length(headers: MutableMapping[bytes, bytes]) -> int | None:
-    """The announced length in bytes; None when the body is chunked. ValueError when it is no number."""
+    """Return the announced length in bytes; None if the body is chunked. Raise ValueError if it is not a number."""
     text = headers.get(b"content-length")
     if text is None:
         return None
@@ -53,7 +53,7 @@ def content_length(headers: MutableMapping[bytes, bytes]) -> int | None:
 
 
 async def stream_body(receive: Receive, length: int | None) -> AsyncIterator[bytes]:
-    """The body as it arrives. BodyIncomplete when the client leaves, or sends fewer bytes than `length`."""
+    """Yield the body as it arrives. Raise BodyIncomplete if the client sends fewer than `length` bytes."""
     received = 0
     while True:
         message = await receive()
@@ -70,7 +70,7 @@ async def stream_body(receive: Receive, length: int | None) -> AsyncIterator[byt
 
 
 async def read_body(receive: Receive, length: int | None, limit: int) -> bytes:
-    """The whole body; RequestTooLarge as soon as it is known to be over `limit` bytes."""
+    """Return the whole body. Raise RequestTooLarge as soon as it exceeds `limit` bytes."""
     if length is not None and length > limit:
         raise RequestTooLarge("Request size exceeded")
     chunks: list[bytes] = []
@@ -84,15 +84,15 @@ async def read_body(receive: Receive, length: int | None, limit: int) -> bytes:
 
 
 async def respond(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes = b"") -> None:
-    """Send a whole answer."""
+    """Send a whole response."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 async def read_on(scope: Scope, receive: Receive) -> None:
-    """Take in a little more of a refused body, and throw it away.
+    """Read a little more of a refused body and discard it.
 
-    A connection closed under a client that is still sending is reset, and the client never reads why it was refused.
+    If the connection is closed while the client is still sending, it is reset, and the client never reads the refusal.
     """
     if scope["method"] not in {"PATCH", "POST", "PUT"}:
         return

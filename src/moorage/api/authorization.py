@@ -1,8 +1,8 @@
-"""What an operation of any door declares about authorization, and how its door decides that before the operation runs.
+"""What an operation declares about authorization, and how that is decided before the operation runs.
 
-An operation declares the actions that its caller must be allowed and the resources they are decided on. One that needs
-no permission says so with an `Exempt` marker; an operation that declares nothing cannot be registered, and a request
-for which the declaration comes out empty is not served.
+An operation declares the actions that its caller must be allowed and the resources they are decided on. An operation
+that needs no permission declares an `Exempt` marker. An operation that declares nothing cannot be registered, and a
+request for which the declaration is empty is not served.
 """
 
 import enum
@@ -15,7 +15,7 @@ from moorage.access.caller import Caller, Connection
 
 
 class Exempt(enum.Enum):
-    """Why an operation declares no action. The value says it in words."""
+    """Why an operation declares no action. The value explains it."""
 
     AUTHENTICATED = "every caller whose credentials are good may call it"
     UNAUTHENTICATED = "everybody who reaches the server may call it"
@@ -28,13 +28,13 @@ BY_STATE = Exempt.BY_STATE
 
 
 class UndecidedError(RuntimeError):
-    """An operation was about to run although nothing had been decided. The doors log it and answer ServerFault."""
+    """An operation was about to run before anything was decided. It is logged, and the client gets ServerFault."""
 
 
 class Concealed(NamedTuple):
-    """A resource whose ARN tells that it exists, or whose it is.
+    """A resource whose ARN would reveal that it exists, or who owns it.
 
-    A caller who may not use it is denied on `asked`: the ARN that a request for a missing one is decided on.
+    A caller who may not use it is denied on `asked`: the ARN on which a request for a missing resource is decided.
     """
 
     asked: NamedResource
@@ -51,7 +51,7 @@ NO_VALUES: Values = {}
 
 
 def check_declared(name: str, actions: object, resource: object, *exemptions: Exempt) -> None:
-    """ValueError unless the operation declares actions and their resource, or one of the `exemptions` of its door."""
+    """Raise ValueError unless the operation declares actions and their resource, or one of the allowed `exemptions`."""
     if isinstance(actions, Exempt):
         if actions not in exemptions:
             raise ValueError(f"{name}: {actions} is no exemption of this door")
@@ -75,8 +75,8 @@ async def decide(
 ) -> None:
     """Return if the caller may do every action on every target.
 
-    AccessDenied otherwise; UndecidedError where there is no action or no target. `decision_id`: under which a denial is
-    recorded; given only where there is one action and one target.
+    Raises AccessDenied otherwise, and UndecidedError if there is no action or no target. `decision_id`: the id under
+    which a denial is recorded; given only for one action on one target.
     """
     if not actions or not targets:
         raise UndecidedError("the request has come out with no action or no resource to decide on")

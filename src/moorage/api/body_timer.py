@@ -1,9 +1,9 @@
-"""How slowly a request's body may arrive. One timer watches all of them: one each costs more than a decision.
+"""Limits how slowly a request's body may arrive. One timer watches all bodies, because a timer each costs too much.
 
-A body has a budget of seconds that the server may spend waiting for it. It begins with `pause` seconds, and every byte
-that arrives adds to it, at `rate` bytes a second, but never beyond `pause` again. So no pause is longer than `pause`,
-a body of N bytes takes `pause` + N / `rate` seconds at most, and a stream that is fast enough may take for ever. Time
-that the server itself spends between two pieces of the body does not count.
+A body has a budget: the seconds that the server may spend waiting for it. The budget starts at `pause` seconds, and
+every byte that arrives adds to it, at `rate` bytes a second, up to `pause` again. So no pause is longer than `pause`, a
+body of N bytes takes at most `pause` + N / `rate` seconds, and a stream that is fast enough may take any time. Time
+that the server itself spends between two parts of the body does not count.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ class BodyTimer:
         self.pause = pause
         self._rate = rate
         self._until: dict[asyncio.Task[object], float] = {}
-        """By when each task that waits must have received something."""
+        """The time by which each waiting task must have received something."""
         self._late: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     async def receive(self, receive: Receive, budget: float) -> tuple[Message, float]:
-        """The next message of a body that has `budget` seconds left, and what it has left then.
+        """Return the next message of a body with a `budget` in seconds, and the budget that is left.
 
-        Raises RequestTimeout when the message does not arrive in time, or about a twentieth of `pause` later.
+        Raises RequestTimeout if the message does not arrive in time, or about a twentieth of `pause` later.
         """
         task = asyncio.current_task()
         if task is None:
@@ -46,7 +46,9 @@ class BodyTimer:
             if task not in self._late:
                 raise
             task.uncancel()
-            del receive  # the error keeps this frame, and the server the connection while anybody may read from it
+            del (
+                receive
+            )  # the error keeps this frame, and the server keeps the connection while anything may read from it
             raise RequestTimeout from None
         finally:
             del self._until[task]
@@ -55,7 +57,7 @@ class BodyTimer:
         return message, min(self.pause, max(0.0, left))
 
     def _look(self) -> None:
-        """End the waits that are over; look again while there are any."""
+        """End the waits that are too long. Look again while there are any."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         for task, until in self._until.items():

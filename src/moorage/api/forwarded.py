@@ -1,7 +1,7 @@
-"""What proxies say of a request that they pass on: X-Forwarded-For, -Proto and -Host, or RFC 7239's Forwarded.
+"""Headers that proxies add: X-Forwarded-For, -Proto and -Host, or Forwarded (RFC 7239).
 
 Only one of the two families is read, the one that the setting `forwarded_headers` names: a proxy overwrites or extends
-the headers it knows and passes the others on as the client wrote them.
+the headers it knows, and passes the others on as the client wrote them.
 """
 
 import ipaddress
@@ -12,30 +12,30 @@ from typing import Final, NamedTuple
 from moorage.settings import ForwardedHeaders
 
 LONGEST_ADDRESS: Final = 64
-"""Characters of an address that cannot be read that are kept."""
+"""Characters that are kept of an address that is not valid."""
 
 _PORT: Final = r"(?::(?:[0-9]{1,5}|_[\w.-]{1,31}))?"
 _ADDRESS: Final = re.compile(rf"\[([0-9a-fA-F:.]+)\]{_PORT}|([0-9.]+){_PORT}|([0-9a-fA-F:.]+)", re.ASCII)
-"""IPv6 in brackets or IPv4, each with or without a port (which RFC 7239 allows to be hidden); IPv6 alone."""
+"""IPv6 in brackets or IPv4, each with or without a port (which RFC 7239 allows to be obfuscated), or IPv6 alone."""
 _NAME: Final = r"[!#$%&'*+.^_`|~\w-]+"
 _PAIR: Final = re.compile(rf"[ \t]*({_NAME})=(?:([!#$%&'*+.^_`|~\w:\[\]-]+)|\"((?:[^\"\\]|\\.)*)\")[ \t]*", re.ASCII)
-"""A parameter. Unlike RFC 7239 it allows addresses that are not quoted, as many proxies send them."""
+"""A parameter. Unlike RFC 7239, it allows addresses without quotes, because many proxies send them."""
 _X_FORWARDED: Final = {b"x-forwarded-for": 0, b"x-forwarded-proto": 1, b"x-forwarded-host": 2}
 
 
 class Forwarded(NamedTuple):
-    """What the headers of a request say, each as sent; the nearest proxy wrote the last of each."""
+    """The values of a request's headers as they were sent. The nearest proxy wrote the last of each."""
 
     chain: Sequence[str]
-    """Addresses, the client's first. Empty when no proxy says that it passed the request on."""
+    """Addresses, beginning with the client's. Empty if no proxy reports one."""
     proto: str
-    """Empty when not said."""
+    """Empty if it was not sent."""
     host: str
-    """Empty when not said."""
+    """Empty if it was not sent."""
 
 
 def read(sent: Iterable[tuple[bytes, bytes]], family: ForwardedHeaders) -> Forwarded:
-    """Read the headers of that family. `sent`: all headers of the request, names in lower case."""
+    """Read the headers of that family. `sent`: all headers of the request, with names in lower case."""
     lines: tuple[list[str], list[str], list[str]] = ([], [], [])
     forwarded: list[str] = []
     for name, value in sent:
@@ -45,16 +45,16 @@ def read(sent: Iterable[tuple[bytes, bytes]], family: ForwardedHeaders) -> Forwa
             lines[_X_FORWARDED[name]].append(value.decode("latin-1"))
     chain, protos, hosts = [_listed(each) for each in lines]
     if family == "x-forwarded":
-        # Forwarded alone says that the request came from somewhere else, but the client may have written it.
+        # Forwarded alone claims that the request came from elsewhere, but the client may have written it.
         chain = chain or _unreadable(lines[0] + forwarded)
         return Forwarded(chain, (protos or [""])[-1].lower(), (hosts or [""])[-1])
     return _of_elements(",".join(forwarded)) if forwarded else Forwarded(_unreadable(lines[0]), "", "")
 
 
 def address(text: str) -> str | None:
-    """The address in `text` in its usual form, without port, brackets and quotes; None when there is none.
+    """Return the address in `text` in its usual form, without port, brackets and quotes; None if there is none.
 
-    IPv4 mapped into IPv6 is IPv4.
+    An IPv4 address mapped into IPv6 is returned as IPv4.
     """
     if len(text) > LONGEST_ADDRESS:
         return None
@@ -74,17 +74,17 @@ def address(text: str) -> str | None:
 
 
 def _unreadable(lines: Sequence[str]) -> list[str]:
-    """Headers that are not believed or name nobody, as one address that cannot be read; none when there are none."""
+    """Return headers that cannot be used as one address that is not valid; nothing if there are no headers."""
     return ["not believed: " + ",".join(lines)] if lines else []
 
 
 def _listed(lines: Sequence[str]) -> list[str]:
-    """The elements of a header that is a list, of all its lines in their order."""
+    """Return the elements of a list header, of all its lines in order."""
     return [part for part in map(str.strip, ",".join(lines).split(",")) if part]
 
 
 def _of_elements(text: str) -> Forwarded:
-    """Read RFC 7239's list of elements. A text that does not follow its grammar is one address that cannot be read."""
+    """Parse the list of RFC 7239. A text that does not follow its grammar becomes one address that is not valid."""
     chain: list[str] = []
     element: dict[str, str] = {}
     at = 0

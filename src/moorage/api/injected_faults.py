@@ -1,6 +1,6 @@
-"""Dev mode's faults: the next requests that match are delayed or refused, so that a client's retries can be tried out.
+"""Faults injected in dev mode: the next requests that match are delayed or refused, to test a client's retries.
 
-A fault is met in front of the doors and told by them: each answers it in its own form, as if it had happened there.
+The router applies a fault before it calls an application, and the application reports it in its own error format.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from moorage.registry.images.tag_mutability import matches
 
 MOST_RULES: Final = 100
 KEY: Final = "moorage.fault"
-"""Where a request's scope carries the error it must be refused with."""
+"""The key in the scope of a request for the error it must be refused with."""
 
 _ERRORS: dict[str, type[MoorageError]] = {
     "server": ServerFault,
@@ -24,21 +24,21 @@ _ERRORS: dict[str, type[MoorageError]] = {
 
 
 class Rule(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """The next `times` requests that match everything given here meet the fault."""
+    """A fault that applies to the next `times` requests that match all given fields."""
 
     error: Literal["server", "unavailable", "throttling"] | None = None
-    """Refused with 500, 503, or as too many; None: only delayed."""
+    """Refuse with 500, with 503, or with a throttling error; None: only delay."""
     delay: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.0
-    """Seconds before anything is done."""
+    """Seconds to wait before anything is done."""
     times: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
     action: Annotated[str, msgspec.Meta(max_length=128)] | None = None
     """An operation of the ECR API, as X-Amz-Target names it."""
     method: Annotated[str, msgspec.Meta(max_length=16)] | None = None
     path: Annotated[str, msgspec.Meta(max_length=1024)] | None = None
-    """Of the URL; `*` stands for any characters."""
+    """The path of the URL; `*` matches any characters."""
 
     def fits(self, scope: Scope) -> bool:
-        """Is this request one of those?"""
+        """Return whether the fault applies to a request."""
         if self.method is not None and scope["method"] != self.method:
             return False
         if self.path is not None and not matches(self.path, scope["path"]):
@@ -47,13 +47,13 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Faults:
-    """The faults that are still to come, in the order they were asked for. Of one process."""
+    """The faults of one process that are still to be applied, in the order in which they were requested."""
 
     def __init__(self) -> None:
         self.rules: list[Rule] = []
 
     def add(self, rule: Rule) -> None:
-        """InvalidParameter when it does nothing, LimitExceeded when there are too many."""
+        """Add a fault. Raise InvalidParameter if it does nothing, LimitExceeded if there are too many."""
         if rule.error is None and not rule.delay:
             raise InvalidParameter("A fault needs an error or a delay")
         if len(self.rules) >= MOST_RULES:
@@ -64,7 +64,7 @@ class Faults:
         self.rules.clear()
 
     async def meet(self, scope: Scope) -> None:
-        """Let the request meet the first fault that fits it: wait, then mark it to be refused (see `refuse`)."""
+        """Apply the first fault that matches the request: wait, then mark it to be refused (see `refuse`)."""
         rule = next((each for each in self.rules if each.fits(scope)), None)
         if rule is None:
             return
@@ -77,7 +77,7 @@ class Faults:
 
 
 def refuse(scope: Scope) -> None:
-    """Raise the error that the request was marked with, if it was."""
+    """Raise the error that the request is marked with, if any."""
     error: MoorageError | None = scope.get(KEY)
     if error is not None:
         raise error

@@ -1,7 +1,7 @@
-"""Where a request comes from, and whether a web page of somebody else sent it.
+"""Where a request comes from, and whether a web page of another site sent it.
 
-Nothing on a web page may drive Moorage: the Host must be one we know (a rebound DNS name is not), and a browser's
-`Origin` or `Sec-Fetch-Site` must say that the page is our own. Clients that are not browsers send neither header.
+No web page of another site may use the server: the Host must be known (which a rebound DNS name is not), and a
+browser's `Origin` or `Sec-Fetch-Site` must name this site. Clients other than browsers send neither header.
 """
 
 import ipaddress
@@ -35,11 +35,11 @@ _SINGLE: Final = frozenset(
         b"x-amz-target",
     }
 )
-"""Headers that have one value. Sent twice, a proxy may have read the one and we the other."""
+"""Headers that have one value. If one is sent twice, a proxy may have read another value than this server does."""
 
 
 class UnknownHost(MoorageError):
-    """The Host header names none of the hosts this server answers to."""
+    """The Host header names no host of this server."""
 
     code = "UnknownHostException"
     status = 421
@@ -49,7 +49,7 @@ class UnknownHost(MoorageError):
 
 
 class CrossSite(MoorageError):
-    """A browser says that a page of another site sent the request."""
+    """A browser reports that a page of another site sent the request."""
 
     code = "AccessDeniedException"
     status = 403
@@ -68,7 +68,7 @@ class RepeatedHeader(MoorageError):
 
 
 class HeadersTooLarge(MoorageError):
-    """The headers are longer than any client's need to be."""
+    """The headers are longer than any client needs."""
 
     code = "RequestHeaderFieldsTooLargeException"
     status = 431
@@ -78,7 +78,7 @@ class HeadersTooLarge(MoorageError):
 
 
 class RequestSources:
-    """Makes the `Connection` of each request. Forwarded headers count only when a trusted proxy sends them."""
+    """Creates the `Connection` of each request. Forwarded headers count only if a trusted proxy sends them."""
 
     def __init__(
         self,
@@ -91,10 +91,10 @@ class RequestSources:
         self._family = forwarded_headers
 
     def connection(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Connection:
-        """The request's connection. `headers`: the last of each name.
+        """Return the connection of a request. `headers`: the last of each name.
 
-        Raises UnknownHost, CrossSite, RepeatedHeader or HeadersTooLarge when the request may not come in at all, or the
-        fault that dev mode has ready for it.
+        Raises UnknownHost, CrossSite, RepeatedHeader or HeadersTooLarge if the request may not be served at all, or the
+        fault that is injected for it.
         """
         _check(scope, headers)
         client = scope.get("client")
@@ -131,10 +131,10 @@ class RequestSources:
         return any(ip in network for network in self._trusted)
 
     def _forwarded_for(self, chain: Sequence[str], peer: str) -> str:
-        """The nearest address of the chain that is no trusted proxy: anybody can write what is left of it.
+        """Return the nearest address of the chain that is not a trusted proxy: anybody can write what comes before it.
 
-        One that cannot be read is returned as it was sent, cut: the policy engine denies a request from it wherever a
-        policy asks for aws:SourceIp.
+        An address that is not valid is returned as it was sent, cut: the policy engine denies a request from it
+        wherever a policy tests aws:SourceIp.
         """
         for text in reversed(chain):
             address = forwarded.address(text)
@@ -169,7 +169,7 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _host(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
-    """The Host header. A client of HTTP/1.0 may leave it out: then the server's own address."""
+    """Return the Host header. An HTTP/1.0 client may omit it; the address of the server is returned then."""
     host = headers.get(b"host")
     if host is not None:
         return host.decode("latin-1")
@@ -178,7 +178,7 @@ def _host(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
 
 
 def _refuse_other_sites(headers: Mapping[bytes, bytes], host: str) -> None:
-    # `same-site` is refused as well: every port of localhost is the same site.
+    # `same-site` is refused as well: all ports of localhost are the same site.
     if headers.get(b"sec-fetch-site", b"none") not in {b"none", b"same-origin"}:
         raise CrossSite
     origin = headers.get(b"origin")

@@ -1,1 +1,1 @@
-"""api/aws"""
+"""What all AWS services share: signatures, request and response formats, errors, page tokens."""

@@ -1,6 +1,8 @@
-"""The AWS door: one ASGI application that tells the services apart, and carries each request through the same steps.
+"""The ASGI application for the AWS services. It routes a request to its service and carries out the steps that all
+share.
 
-Operation found → key, scope, clock → body read → signature → body decoded → constraints → decision → the operation.
+The steps: find the operation; check key, scope and clock; read the body; verify the signature; decode the body and
+check its constraints; decide; run the operation.
 """
 
 import os
@@ -49,24 +51,24 @@ from moorage.settings import Settings
 
 _log = structlog.get_logger()
 _LARGE_BODY = 16 << 20
-"""Bodies that may be longer than this are capped in number at once."""
+"""Bodies that may be longer than this are limited in number."""
 _UNSIGNED_BODY = 128 << 10
-"""Bytes of a body that is read before anything is known of who sends it."""
+"""Bytes of a body that is read before anything is known about its sender."""
 _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
-"""The digit of a UUID that says which variant it is."""
-_encode = msgspec.json.Encoder(order="sorted").encode  # AWS sends the members of an answer in alphabetical order
+"""The digit of a UUID that states its variant."""
+_encode = msgspec.json.Encoder(order="sorted").encode  # AWS sends the members of a response in alphabetical order
 _FORM = b"application/x-www-form-urlencoded"
 
 
 class Opened(NamedTuple):
-    """A service and what its operations are handed as `call.services`."""
+    """A service and what its operations get as `call.services`."""
 
     service: Service[Any]
     services: Any
 
 
 class AwsRequest:
-    """One request on its way through the door, with what the audit record will keep of it."""
+    """One request, with what the audit record will keep of it."""
 
     __slots__ = (
         "asked",
@@ -93,23 +95,23 @@ class AwsRequest:
         self.opened: Opened | None = None
         self.operation = ""
         self.caller: Caller | None = None
-        """Who signed, once that is verified."""
+        """The principal that signed the request; None until the signature is verified."""
         self.region: Region | None = None
         self.asked = recorded_call.NOTHING
         self.responded = recorded_call.NOTHING
 
     @property
     def signed(self) -> bool:
-        """Whether it carries a signature, good or bad."""
+        """Whether the request carries a signature, valid or not."""
         return b"authorization" in self.headers or b"X-Amz-Signature=" in self.scope["query_string"]
 
     @property
     def is_query(self) -> bool:
-        """Whether it is for a service of the Query protocol, which answers in XML."""
+        """Whether the request is for a service of the Query protocol, which responds in XML."""
         return self.opened is not None and self.opened.service.protocol == "query"
 
     def refusal(self, error: MoorageError) -> tuple[int, bytes]:
-        """Status and body of an error, in the protocol of the request's service."""
+        """Return the status and body of an error, in the protocol of the request's service."""
         if self.opened is None or not self.is_query:
             return error.status, errors.json_body(error)
         xmlns = query.namespace(self.opened.service.name, self.opened.service.version)
@@ -117,7 +119,7 @@ class AwsRequest:
 
 
 class AwsApp:
-    """Answers `POST /` (and, for Query services, presigned GETs) as the given services."""
+    """Serves `POST /`, and presigned GETs of Query services, for the given services."""
 
     def __init__(
         self,
@@ -128,7 +130,7 @@ class AwsApp:
         settings: Settings,
         recorder: Recorder | None = None,
     ) -> None:
-        """`recorder` takes the events of the audit record; None, for a door on its own: nobody does."""
+        """`recorder` takes the events of the audit record; with None, none are recorded."""
         self._recorder = recorder
         self._services = {service.name: Opened(service, services) for service, services in opened}
         self._targets = {
@@ -146,7 +148,7 @@ class AwsApp:
         try:
             body = await self._carry_out(request)
         except MoorageError as error:
-            # Its traceback refers to this frame, which refers to it: a cycle for each refusal.
+            # The traceback refers to this frame, which refers to the error: a reference cycle for each refusal.
             refusal = error.with_traceback(None)
         except Exception as error:  # noqa: BLE001 - a fault of ours must still be answered, and is logged
             _log.error("request failed", request_id=request.request_id, exc_info=error)
@@ -168,7 +170,7 @@ class AwsApp:
             await read_on(scope, receive)
 
     async def _carry_out(self, request: AwsRequest) -> bytes:
-        """The body of the answer to a request that succeeds."""
+        """Carry out the request, and return the body of a successful response."""
         request.opened = opened = self._opened(request)
         request.connection = connection = self._request_sources.connection(request.scope, request.headers)
         if opened is not None and opened.service.protocol == "query":
@@ -176,7 +178,8 @@ class AwsApp:
         return await self._json(request, connection)
 
     def _opened(self, request: AwsRequest) -> Opened | None:
-        """The service a request is for: by X-Amz-Target, else by the signature's scope, else by its Content-Type."""
+        """Return the service of a request: by X-Amz-Target, else by the scope of the signature, else by its
+        Content-Type."""
         target = request.headers.get(b"x-amz-target")
         if target is not None:
             return self._targets.get(target.decode("latin-1").partition(".")[0])
@@ -219,14 +222,14 @@ class AwsApp:
         )
 
     def _length(self, request: AwsRequest) -> int | None:
-        """The announced length of the body; None when it is chunked."""
+        """Return the announced length of the body; None if it is chunked."""
         try:
             return content_length(request.headers)
         except ValueError:
             raise Serialization("Content-Length is not a number") from None
 
     def _target(self, request: AwsRequest) -> tuple[Opened, Operation]:
-        """The service and operation that X-Amz-Target names, or UnknownOperation."""
+        """Return the service and operation that X-Amz-Target names. Raise UnknownOperation if there is none."""
         prefix, _, name = request.headers.get(b"x-amz-target", b"").decode("latin-1").partition(".")
         opened = self._targets.get(prefix)
         operation = None if opened is None else opened.service.operations.get(name)
@@ -244,7 +247,7 @@ class AwsApp:
         body = await read_body(request.receive, self._length(request), BODY_LIMIT)
         request.caller = await self._verifier.finish(claim, body)
         if request.scope["method"] != "POST" and not request.caller.verified:
-            # A page of any site could make a browser send it, with a key that anybody can guess.
+            # A web page of any site could make a browser send it, with a key that anybody can guess.
             raise QueryError("AccessDenied", "A key that is not verified (dev mode) can only be used with POST.", 403)
         parameters = query.Parameters.parse(body, request.scope["query_string"])
         name, version = parameters.get("Action") or "", parameters.get("Version")
@@ -259,7 +262,7 @@ class AwsApp:
         )
 
     async def _unsigned(self, request: AwsRequest, connection: Connection) -> bytes:
-        """An operation whose request proves by itself who calls; every other one must be signed."""
+        """Carry out an operation whose request proves who calls; every other one must be signed."""
         body = await read_body(request.receive, self._length(request), _UNSIGNED_BODY)
         parameters = query.Parameters.parse(body, request.scope["query_string"])
         name = parameters.get("Action") or ""
@@ -300,7 +303,7 @@ class AwsApp:
         caller: Caller,
         parameters: Any,
     ) -> Any:
-        """What the operation answers, once everything it touches is allowed."""
+        """Run the operation once everything it declares is allowed, and return its response."""
         request.region = region
         request.asked = recorded_call.request_parameters(parameters)
         if self._recorder is not None and recorded_call.is_write(operation.name):
@@ -325,19 +328,19 @@ class AwsApp:
         return response
 
     async def _decide(self, call: Call[Any], operation: Operation, parameters: Any) -> None:
-        """Decide what the operation declares; AccessDenied, UndecidedError."""
+        """Decide what the operation declares. Raise AccessDenied or UndecidedError."""
         actions = operation.actions(call, parameters)
         resources = await operation.resources(call, parameters)
         found = operation.conditions(call, parameters)
         conditions = await found if isinstance(found, Awaitable) else found
-        # An id names one decision; of several, the one that denies becomes the request's id.
+        # An id identifies one decision; if there are several, the one that denies gives the request its id.
         decision_id = call.request_id if len(resources) == len(actions) == 1 else None
         await decide(
             self._access, call.caller, call.connection, actions, resources, values=conditions, decision_id=decision_id
         )
 
     async def _note(self, request: AwsRequest, refusal: MoorageError | None) -> None:
-        """The event of this request. Of a caller that is not verified only if it named a key that is kept here."""
+        """Record the event of this request. An unverified caller is recorded only if the named key exists here."""
         opened, connection = request.opened, request.connection
         if self._recorder is None or opened is None or connection is None:
             return
@@ -365,7 +368,7 @@ class AwsApp:
                 authenticated=request.caller is not None,
             )
         )
-        if refusal is not None:  # equal failures are one event, whose id each response carries
+        if refusal is not None:  # equal failures share an event, whose id each response has
             request.request_id = noted
 
 
@@ -378,7 +381,7 @@ def _describe(request: AwsRequest, line: AccessLine) -> None:
 
 
 def _decoded(opened: Opened, operation: Operation, body: bytes) -> Any:
-    """The typed request in a JSON body, or the error of the service's family."""
+    """Return the typed request in a JSON body, or raise the error of the service's family."""
     return json11.decode(
         operation.request,
         body,
@@ -389,7 +392,7 @@ def _decoded(opened: Opened, operation: Operation, body: bytes) -> Any:
 
 
 def _request_id() -> str:
-    """A random UUID, several times faster than `uuid` makes one."""
+    """Return a random UUID, several times faster than `uuid` does."""
     digits = os.urandom(16).hex()
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
 

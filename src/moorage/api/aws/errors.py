@@ -1,4 +1,4 @@
-"""Errors as bytes: JSON 1.1 (`__type` and message) for ECR, XML for the Query services, one place for both."""
+"""Errors as bytes: JSON 1.1 (`__type` and message) for ECR, XML for the Query services."""
 
 from collections.abc import Mapping
 
@@ -25,7 +25,8 @@ JSON = b"application/x-amz-json-1.1"
 XML = b"text/xml"
 
 _QUALIFIED = (UnknownOperation, Serialization)
-"""The protocol's own front end raises these: the type is qualified, the message key capitalised (ecr-behaviour §15)."""
+"""Errors that the front end of the protocol raises: their type is qualified and their message key capitalized
+(docs/development/ecr-behavior.md §15)."""
 
 _QUERY: Mapping[type[MoorageError], tuple[str, int]] = {
     AccessDenied: ("AccessDenied", 403),
@@ -39,11 +40,11 @@ _QUERY: Mapping[type[MoorageError], tuple[str, int]] = {
     UnrecognizedClient: ("InvalidClientTokenId", 403),
     ServerFault: ("InternalFailure", 500),
 }
-"""The same refusals as IAM and STS name them (docs/development/policy-engine.md §7.2)."""
+"""The names of the same errors in IAM and STS (docs/development/policy-engine.md §7.2)."""
 
 
 def json_body(error: MoorageError) -> bytes:
-    """`{"__type": …, "message": …}` and the error's further members."""
+    """Return `{"__type": …, "message": …}` with the further members of the error."""
     body: dict[str, object]
     if isinstance(error, _QUALIFIED):
         body = {"__type": f"com.amazon.coral.service#{error.code}"}
@@ -55,7 +56,7 @@ def json_body(error: MoorageError) -> bytes:
 
 
 def query_code(error: MoorageError) -> tuple[str, int]:
-    """Code and status of an error of a Query service."""
+    """Return the code and status of an error of a Query service."""
     if isinstance(error, QueryError):
         return error.code, error.status
     return next(
@@ -65,6 +66,6 @@ def query_code(error: MoorageError) -> tuple[str, int]:
 
 
 def query_body(error: MoorageError, xmlns: str, request_id: str) -> tuple[int, bytes]:
-    """Status and document of an error of a Query service."""
+    """Return the status and document of an error of a Query service."""
     code, status = query_code(error)
     return status, query.error_answer(xmlns, code, error.message, status, request_id)

@@ -1,8 +1,9 @@
-"""JSON 1.1 bodies into typed requests, and what is wrong with those that do not fit.
+"""Decodes JSON 1.1 bodies into typed requests, and reports what is wrong with invalid ones.
 
-A good body is decoded in one call: the request type carries the model's constraints. Only when that fails is the body
-read again to name the fault as AWS does: a wrong type first (SerializationException), then violated constraints, in
-the order of the model and in the form of the operation's family (docs/development/ecr-behavior.md §3.1).
+A valid body is decoded in one call, because the request type carries the constraints of the model. Only if that fails
+is the body read again to report the problem as AWS does: a wrong type first (SerializationException), then violated
+constraints, in the order of the model and in the form of the operation's family (docs/development/ecr-behavior.md
+§3.1).
 """
 
 import base64
@@ -21,22 +22,22 @@ T = TypeVar("T")
 
 
 _DECODERS: dict[type, msgspec.json.Decoder[Any]] = {}
-"""One for each request type: making one costs far more than using it."""
+"""Decoders by request type: creating one costs far more than using it."""
 
 
 class Violation(NamedTuple):
     """A constraint that a member violates."""
 
     path: str
-    """`tags.2.member.key`: list positions count from 1."""
+    """`tags.2.member.key`: list positions start at 1."""
     kind: Literal["null", "min_length", "max_length", "ge", "le", "pattern", "enum", "keys", "values"]
     limit: str
-    """The bound, the model's pattern, the enumeration's values, or what a map's keys or values must satisfy."""
+    """The bound, the pattern, the values of the enumeration, or the constraint on the keys or values of a map."""
     value: str
 
 
 def constraint(violation: Violation) -> str:
-    """The violated constraint as the model layer words it."""
+    """Return the text of a violated constraint as the model layer words it."""
     match violation.kind:
         case "null":
             return "Member must not be null"
@@ -66,9 +67,9 @@ def decode(
     joined: type[MoorageError] = ValidationFailed,
     wording: Callable[[Violation], str] = constraint,
 ) -> T:
-    """`body` as a `request`; an empty body is `{}`, unknown members and nulls are taken as absent, as AWS does.
+    """Decode `body` as a `request`. An empty body is `{}`; unknown members and nulls count as absent, as in AWS.
 
-    Raises Serialization, or InvalidParameter for the first violation, or with `joins_all` one `joined` for all.
+    Raises Serialization, or InvalidParameter for the first violation; with `joins_all`, one `joined` error for all.
     """
     try:
         return _decoder(request).decode(body or b"{}")
@@ -122,7 +123,7 @@ def _all_of(violations: Sequence[Violation]) -> str:
 
 
 def _bare(kind: inspect.Type) -> tuple[inspect.Type, dict[str, Any]]:
-    """The type without `| None`, and the `extra` of its constraint."""
+    """Return the type without `| None`, and the `extra` of its constraint."""
     if isinstance(kind, inspect.UnionType):
         kind = next(each for each in kind.types if not isinstance(each, inspect.NoneType))
     if isinstance(kind, inspect.Metadata):
@@ -131,7 +132,7 @@ def _bare(kind: inspect.Type) -> tuple[inspect.Type, dict[str, Any]]:
 
 
 def _mistyped(kind: inspect.Type, value: Any) -> Iterator[str]:
-    """What is wrong with the JSON types of `value`, as AWS's deserialiser says it."""
+    """Return what is wrong with the JSON types of `value`, in the words of AWS's deserializer."""
     kind, _ = _bare(kind)
     if value is None:
         return
@@ -193,7 +194,7 @@ def _not_expected(value: Any, wanted: str) -> str:
 
 
 def _violations(kind: inspect.Type, value: Any, path: str) -> Iterator[Violation]:
-    """The violated constraints within `value`, in the order of the model. Types are known to be right."""
+    """Yield the violated constraints within `value`, in the order of the model. Its types are valid."""
     kind, extra = _bare(kind)
     match kind:
         case inspect.StructType(fields=fields):
@@ -237,7 +238,7 @@ def _violations(kind: inspect.Type, value: Any, path: str) -> Iterator[Violation
 
 
 def _constraints_of(kind: inspect.Type) -> Iterator[str]:
-    """Every constraint of a text, as AWS lists those of a map's keys and values."""
+    """Return every constraint of a text, as AWS lists those of the keys and values of a map."""
     kind, extra = _bare(kind)
     if isinstance(kind, inspect.StrType):
         if kind.max_length is not None:
@@ -256,7 +257,7 @@ def _length(path: str, length: int, low: int | None, high: int | None, shown: st
 
 
 def _blob_length(text: str) -> int | None:
-    """How many bytes the base64 `text` stands for; None when it is no base64."""
+    """Return how many bytes the base64 `text` encodes; None if it is not base64."""
     try:
         return len(base64.b64decode(text, validate=True))
     except (ValueError, binascii.Error):

@@ -1,8 +1,8 @@
-"""Request bodies of many MiB, of which a worker can hold only a few: UploadLayerPart's.
+"""Request bodies of many MiB (UploadLayerPart), of which a worker can hold only a few at once.
 
-AWS signs the SHA-256 of the body, so who sent a request is known only when its body is here. Until then the body is
-hashed as it arrives and kept on disk past its first MiB, in a file without a name, which goes with the process. The few
-places in memory are for callers whose signature is right, and no account gets all of them.
+AWS signs the SHA-256 of the body, so the sender of a request is known only once its body has arrived. Until then, the
+body is hashed as it arrives; beyond its first MiB it is kept in an unnamed file on disk, which ends with the process.
+The few places in memory are for callers whose signature is valid, and no account gets all of them.
 """
 
 import asyncio
@@ -19,27 +19,27 @@ from moorage.api.aws.sigv4 import Claim, Verifier
 from moorage.errors import InsufficientStorage, RequestTooLarge
 
 ARRIVING: Final = 256
-"""Bodies that are not verified yet, per worker. Each takes at most as much of the disk as the longest body."""
+"""Bodies in each worker that are not verified yet. Each takes at most as much disk space as the longest body."""
 ARRIVING_OF_ONE: Final = 8
-"""Of these from one address with one key id. An address of its own keeps a stranger, who may know the key id, from
-taking the places of the key's holder."""
+"""The most of these from one address with one key id. A stranger who knows a key id has another address, and cannot
+take the places of the key's owner."""
 _IN_MEMORY: Final = 1 << 20
 """Bytes of a body that are kept in memory, and that are hashed and written at a time."""
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Places:
-    """At most `total` hold a place at once, and at most `each` of them are of one holder. Others wait."""
+    """At most `total` places, of which each holder gets at most `each`. Others wait."""
 
     def __init__(self, total: int, each: int) -> None:
         self._all = asyncio.Semaphore(total)
         self._each = each
         self._of: dict[Hashable, tuple[asyncio.Semaphore, int]] = {}
-        """The places of each holder, and how many have or wait for one: as many as there are requests."""
+        """The places of each holder, and how many requests have one or wait for one."""
 
     @asynccontextmanager
     async def place(self, holder: Hashable) -> AsyncIterator[None]:
-        """Wait for a place of that holder, then hold it."""
+        """Wait for a place for that holder, and hold it for the duration of the context."""
         own, users = self._of.get(holder) or (asyncio.Semaphore(self._each), 0)
         self._of[holder] = (own, users + 1)
         try:
@@ -51,15 +51,15 @@ class Places:
                 self._of[holder] = (own, users - 1)
 
     def __len__(self) -> int:
-        """How many holders there are."""
+        """The number of holders."""
         return len(self._of)
 
 
 class LargeBodies:
-    """Receives large bodies, and hands them over once their signature is verified."""
+    """Receives large bodies, and returns them once their signature is verified."""
 
     def __init__(self, directory: Path, decoded_at_once: int) -> None:
-        """`directory`: where files without a name are made. `decoded_at_once`: bodies handed over at a time."""
+        """`directory`: where unnamed files are created. `decoded_at_once`: bodies in memory at a time."""
         self._directory = directory
         self._arriving = Places(ARRIVING, ARRIVING_OF_ONE)
         self._decoding = Places(decoded_at_once, max(1, decoded_at_once - 1))
@@ -68,9 +68,9 @@ class LargeBodies:
     async def verified(
         self, receive: Receive, length: int | None, limit: int, claim: Claim, verifier: Verifier, source_ip: str
     ) -> AsyncIterator[bytes]:
-        """The body of a request whose claim is right; its place is held until the context ends.
+        """Yield the body of a request whose claim is valid. Its place is held until the context ends.
 
-        Raises InvalidSignature, RequestTooLarge as soon as the body is known to be over `limit` bytes, BodyIncomplete,
+        Raises InvalidSignature, RequestTooLarge as soon as the body exceeds `limit` bytes, BodyIncomplete or
         InsufficientStorage.
         """
         async with self._arriving.place((claim.signed.key_id, source_ip)):
@@ -85,7 +85,7 @@ class LargeBodies:
 
 
 class _Spool:
-    """One body: its first MiB in memory, all of it in a file when it is longer."""
+    """One body: its first MiB in memory, or all of it in a file if it is longer."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -94,7 +94,7 @@ class _Spool:
         self._sha256 = hashlib.sha256()
 
     async def fill(self, receive: Receive, length: int | None, limit: int) -> str:
-        """Take in the whole body. Return its SHA-256 in hex."""
+        """Receive the whole body. Return its SHA-256 in hex."""
         if length is not None and length > limit:
             raise RequestTooLarge("Request size exceeded")
         received = waiting = 0
@@ -115,7 +115,7 @@ class _Spool:
         return self._sha256.hexdigest()
 
     async def take(self) -> bytes:
-        """The whole body, which is here no longer."""
+        """Return the whole body, which is then no longer kept here."""
         if self._file is None:
             body = b"".join(self._chunks)
             self._chunks.clear()
@@ -125,7 +125,7 @@ class _Spool:
         return body
 
     def close(self) -> None:
-        """Forget the body."""
+        """Discard the body."""
         self._chunks.clear()
         if self._file is not None:
             self._file.close()

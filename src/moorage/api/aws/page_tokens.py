@@ -1,4 +1,4 @@
-"""Page tokens: sealed, good only for the operation and parameters they were made for, and only for a while."""
+"""Page tokens: sealed, and valid only for the operation and parameters they were issued for, for a limited time."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from moorage.sealing import SealBrokenError, Sealer
 
 
 class InvalidPageTokenError(Exception):
-    """The token is not one of ours, or was made for something else."""
+    """The token was not issued by this server, or was issued for something else."""
 
 
 class ExpiredPageTokenError(InvalidPageTokenError):
@@ -27,7 +27,7 @@ _decoder = msgspec.json.Decoder(_Content)
 
 
 class PageTokens(NamedTuple):
-    """Makes and reads tokens that live for `seconds`."""
+    """Issues and reads tokens that are valid for `seconds`."""
 
     sealer: Sealer
     clock: Clock
@@ -36,13 +36,14 @@ class PageTokens(NamedTuple):
     def seal(self, purpose: Sequence[str], after: str) -> str:
         """Return the token that continues after the position `after`.
 
-        `purpose`: the operation, whose request it is, and the parameters that must be the same in the next request.
+        `purpose`: the operation, the account of its caller, and the parameters that must be the same in the next
+        request.
         """
         content = _Content(after, self.clock.now() + self.seconds)
         return self.sealer.seal(_joined(purpose), _encoder.encode(content))
 
     def open(self, purpose: Sequence[str], token: str) -> str:
-        """Return the position that `token` was made for. InvalidPageTokenError, ExpiredPageTokenError."""
+        """Return the position that `token` was issued for. Raise InvalidPageTokenError or ExpiredPageTokenError."""
         try:
             content = _decoder.decode(self.sealer.open(_joined(purpose), token))
         except (SealBrokenError, msgspec.MsgspecError):

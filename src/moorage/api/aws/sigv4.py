@@ -1,8 +1,8 @@
-"""AWS Signature Version 4, verified: in the Authorization header or presigned in the query
-(docs/development/policy-engine.md §8.4).
+"""Verifies AWS Signature Version 4 in the Authorization header or in the query (docs/development/policy-engine.md
+§8.4).
 
-Two steps, so that nobody makes us read a body for nothing: `begin` checks key, scope and clock from the headers alone,
-`finish` checks the signature over headers and body.
+There are two steps, so that nobody can make the server read a body in vain: `begin` checks key, scope and clock by the
+headers alone, and `finish` checks the signature over headers and body.
 """
 
 import asyncio
@@ -39,52 +39,52 @@ MISMATCH = (
 )
 _EMPTY_HASH = hashlib.sha256(b"").hexdigest()
 _HASH_INLINE = 1 << 18
-"""Bytes that are hashed on the event loop; longer bodies in a thread."""
+"""Longest body, in bytes, that is hashed on the event loop; longer ones are hashed in a thread."""
 _KEPT = 4 << 20
 """Bytes of each cache."""
 _DERIVED = 2_000
-"""Bytes of a signing key, its name and the HMAC that has taken it in."""
+"""Bytes of a signing key, its name and the HMAC that is initialized with it."""
 _LONGEST_PRESIGNED = 604_800
 _LONGEST_CREDENTIAL = 256
 _LONGEST_KEPT = 512
-"""Characters of a header's part that is remembered."""
+"""Characters of the part of a header that is cached."""
 UNSIGNED = "UNSIGNED-PAYLOAD"
 _INSTANT = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _LAST = re.compile(r"\s*Signature=([0-9a-f]{64})\s*")
 _MUST_BE_SIGNED = (b"x-amz-target", b"x-amz-date", b"x-amz-security-token", b"x-amz-content-sha256")
-"""Headers that decide what a request means: unsigned, they could have been put there by anybody."""
+"""Headers that decide what a request means. They must be signed, or anybody could have added them."""
 
 
 class Keys(Protocol):
-    """What the verifier asks of `access`."""
+    """What the verifier needs from `access`."""
 
     async def credential(self, key_id: str) -> Credential:
-        """The access key or session with that id, or UnrecognizedClient."""
+        """Return the access key or session with that id. Raise UnrecognizedClient if there is none."""
         ...
 
     async def caller_of(self, credential: Credential) -> Caller: ...
 
     def used(self, caller: Caller, service: str, region: str) -> None:
-        """Told of every request whose signature was verified."""
+        """Called for every request whose signature is verified."""
         ...
 
     async def open_caller(self, key_id: str) -> Caller | None:
-        """Dev mode: who an unverified key stands for; None when keys of this form must be verified."""
+        """Return the principal of an unverified key in dev mode; None if keys of this form must be verified."""
         ...
 
 
 class Signer(NamedTuple):
-    """What a client writes into its Authorization header all day: everything but the signature itself."""
+    """The part of an Authorization header that a client repeats all day: everything but the signature."""
 
     key_id: str
     date: str
-    """YYYYMMDD of the scope."""
+    """The date of the scope, YYYYMMDD."""
     region: Region
     service: str
     signed_headers: str
     names: Mapping[bytes, str]
-    """The names of the signed headers, in order, by how they are in a request."""
+    """The names of the signed headers in order, by their names in the request."""
 
 
 class Signed(NamedTuple):
@@ -98,12 +98,12 @@ class Signed(NamedTuple):
     names: Mapping[bytes, str]
     signature: str
     instant: str
-    """When it was signed: YYYYMMDDTHHMMSSZ."""
+    """The time of signing, YYYYMMDDTHHMMSSZ."""
     token: str | None
     expires: int | None
-    """Seconds a presigned request lives; None for one signed in its headers."""
+    """Seconds that a presigned request is valid; None if it is signed in its headers."""
     new: str
-    """The part of the header that says who signs, to be remembered once the signature is verified; else empty."""
+    """The part of the header to cache once the signature is verified; empty if it is not cached."""
 
     @property
     def signer(self) -> Signer:
@@ -111,21 +111,21 @@ class Signed(NamedTuple):
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
-    """A request whose key is known and whose scope and clock are right; its signature is yet to be verified."""
+    """A request with a known key and a valid scope and clock, whose signature is yet to be verified."""
 
     caller: Caller
     signed: Signed
     secret: bytes | None
-    """None: an open key of dev mode, never verified."""
+    """None for an open key of dev mode, which is never verified."""
     canonical: str
-    """The canonical request up to the payload's hash."""
+    """The canonical request up to the hash of the payload."""
     payload: str | None
-    """x-amz-content-sha256, when given."""
+    """The header x-amz-content-sha256, if it was sent."""
     secure: bool
 
 
 def scope_service(headers: dict[bytes, bytes], query_string: bytes) -> str | None:
-    """The service a request claims to be signed for, unverified; for routing."""
+    """Return the service that a request claims to be signed for. It is not verified, and used for routing only."""
     text = headers.get(b"authorization", b"")
     if text.startswith(b"AWS4-") and len(text) <= LONGEST_AUTHORIZATION:
         scope = _parts(text.decode("latin-1")).get("Credential", "")
@@ -138,22 +138,23 @@ def scope_service(headers: dict[bytes, bytes], query_string: bytes) -> str | Non
 
 
 class Verifier:
-    """Verifies signatures of the keys that `keys` knows; `skew` is how far a clock may be off, in seconds."""
+    """Verifies signatures made with the keys that `keys` knows. `skew`: how far a clock may be off, in seconds."""
 
     def __init__(self, keys: Keys, clock: Clock, skew: float) -> None:
         self._keys = keys
         self._clock = clock
         self._skew = skew
-        # Both keep what belongs to a signature that was verified, and so nothing that a stranger made up.
+        # Both caches keep only what belongs to a verified signature, and so nothing that a stranger invented.
         self._derived: Cache[tuple[str, bytes, str, str, str], hmac.HMAC] = Cache(
             "signing_keys", _KEPT, lambda _name, _value: _DERIVED
         )
         self._signers: Cache[str, Signer] = Cache("signers", _KEPT, entry_footprint)
 
     async def begin(self, scope: Scope, headers: dict[bytes, bytes], service: str, *, host: str) -> Claim:
-        """Check key, scope and clock. `headers` by lower-case name; `service` is what must be signed for.
+        """Check key, scope and clock.
 
-        `host` is the Host header as the client sent it, which a proxy may have changed since.
+        `headers`: by lower-case name. `service`: what the request must be signed for. `host`: the Host header as the
+        client sent it, which a proxy may have changed since.
         """
         query: bytes = scope["query_string"]
         signed = self._read(headers, query)
@@ -182,7 +183,7 @@ class Verifier:
         )
 
     async def finish(self, claim: Claim, body: bytes) -> Caller:
-        """Check the signature over headers and body. Return who signed, or raise InvalidSignature."""
+        """Check the signature over headers and body. Return the caller, or raise InvalidSignature."""
         if claim.secret is None or claim.payload == UNSIGNED:
             return self.finish_hashed(claim, "")
         if not body:
@@ -192,7 +193,7 @@ class Verifier:
         return self.finish_hashed(claim, (await asyncio.to_thread(hashlib.sha256, body)).hexdigest())
 
     def finish_hashed(self, claim: Claim, payload: str) -> Caller:
-        """The same for a body whose hash is known. `payload`: SHA-256 of the body in hex."""
+        """Do the same for a body whose hash is known. `payload`: SHA-256 of the body in hex."""
         signed = claim.signed
         if claim.secret is None:
             self._remember(signed)
@@ -226,7 +227,11 @@ class Verifier:
             self._signers.keep(signed.new, signed.signer)
 
     async def claimant(self, headers: dict[bytes, bytes], query: bytes) -> Caller | None:
-        """Whose key a refused request named, for the audit record: nothing is verified. None: no key of ours."""
+        """Return the owner of the key that a refused request named, for the audit record; None if the key is unknown
+        here.
+
+        Nothing is verified.
+        """
         try:
             credential = await self._keys.credential(self._read(headers, query).key_id)
             return await self._keys.caller_of(credential)
@@ -236,7 +241,7 @@ class Verifier:
     async def verify(
         self, scope: Scope, receive: Receive, *, service: str, limit: int, host: str
     ) -> tuple[Caller, Region, bytes]:
-        """Both steps for a request with a body of at most `limit` bytes: who signed, the scope's region, the body."""
+        """Do both steps for a body of at most `limit` bytes. Return the caller, the region and the body."""
         headers = headers_of(scope)
         claim = await self.begin(scope, headers, service, host=host)
         body = await read_body(receive, content_length(headers), limit)
@@ -276,13 +281,16 @@ class Verifier:
             )
 
     def _read(self, headers: dict[bytes, bytes], query: bytes) -> Signed:
-        """The signature's parts, or MissingAuthenticationToken, IncompleteSignature, InvalidSignature."""
+        """Return the parts of the signature.
+
+        Raises MissingAuthenticationToken, IncompleteSignature or InvalidSignature.
+        """
         raw = headers.get(b"authorization")
         if raw is not None:
             return self._read_header(raw.decode("latin-1"), headers)
         if b"X-Amz-Algorithm=" in query:
             pairs = dict(_query_pairs(query))
-            if "X-Amz-Algorithm" in pairs:  # and not only a longer name that ends like it
+            if "X-Amz-Algorithm" in pairs:  # and not only a longer name that ends with it
                 return _read_presigned(pairs)
         raise MissingAuthenticationToken
 
@@ -302,8 +310,10 @@ class Verifier:
 
 
 def _signing(secret: bytes, signed: Signed) -> hmac.HMAC:
-    """An HMAC that has taken in the signing key of (secret, day, region, service), to be copied: a client signs with it
-    all day."""
+    """Return an HMAC initialized with the signing key of (secret, day, region, service), for copying.
+
+    A client signs with the same key all day.
+    """
     key = b"AWS4" + secret
     for part in (signed.date, signed.region, signed.service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
@@ -311,7 +321,7 @@ def _signing(secret: bytes, signed: Signed) -> hmac.HMAC:
 
 
 def _parts_of_header(text: str, instant: str | None) -> dict[str, str]:
-    """`Credential`, `SignedHeaders` and `Signature` of an Authorization header, or IncompleteSignature."""
+    """Return `Credential`, `SignedHeaders` and `Signature` of an Authorization header. Raise IncompleteSignature."""
     algorithm = text.split(" ", 1)[0]
     if algorithm != ALGORITHM:
         raise IncompleteSignature(f"Unsupported AWS 'algorithm': '{algorithm}'.")
@@ -344,7 +354,7 @@ def _read_presigned(query: dict[str, str]) -> Signed:
 
 
 def _signed(parts: dict[str, str], instant: str, token: str | None, expires: int | None, new: str = "") -> Signed:
-    """Check the forms: credential scope, instant, signature."""
+    """Check the form of the credential scope, the time and the signature."""
     _checked(instant)
     key_id, date, where, service = _scope(parts["Credential"])
     if _SIGNATURE.fullmatch(parts["Signature"]) is None:
@@ -356,7 +366,7 @@ def _signed(parts: dict[str, str], instant: str, token: str | None, expires: int
 
 
 def _checked(instant: str) -> str:
-    """`instant`, if it is one, or IncompleteSignature."""
+    """Return `instant` if it is valid; else raise IncompleteSignature."""
     try:
         if _INSTANT.fullmatch(instant) is not None:
             _seconds(instant)
@@ -367,7 +377,7 @@ def _checked(instant: str) -> str:
 
 
 def _scope(credential: str) -> tuple[str, str, Region, str]:
-    """Key id, date, region and service of a Credential, or IncompleteSignature, InvalidSignature."""
+    """Return key id, date, region and service of a Credential. Raise IncompleteSignature or InvalidSignature."""
     parts = credential.rsplit("/", 4)
     if len(parts) != 5 or parts[4] != "aws4_request" or len(credential) > _LONGEST_CREDENTIAL:
         raise IncompleteSignature(
@@ -381,13 +391,13 @@ def _scope(credential: str) -> tuple[str, str, Region, str]:
 
 
 def _parts(text: str) -> dict[str, str]:
-    """The parameters of an Authorization header, as far as they are there; the last of a repeated one."""
+    """Return the parameters of an Authorization header that are present; the last one wins if one is repeated."""
     pairs = (part.strip().partition("=") for part in text.partition(" ")[2].split(","))
     return {name: value for name, _, value in pairs}
 
 
 def _instant_of(headers: dict[bytes, bytes]) -> str | None:
-    """The signing time from X-Amz-Date, else from Date (ISO 8601 basic, or the form of HTTP)."""
+    """Return the time of signing from X-Amz-Date, else from Date (ISO 8601 basic, or the format of HTTP)."""
     raw = headers.get(b"x-amz-date")
     if raw is not None:
         return raw.decode("latin-1").strip()
@@ -411,7 +421,7 @@ def _check_signed_headers(headers: dict[bytes, bytes], signed: Signed) -> None:
 
 
 def _canonical(scope: Scope, signed: Signed, host: str) -> str:
-    """The canonical request without its last line, the payload's hash."""
+    """Return the canonical request without its last line, the hash of the payload."""
     names = signed.names
     values: dict[bytes, str] = {}
     for name, value in scope["headers"]:
@@ -429,7 +439,7 @@ def _canonical(scope: Scope, signed: Signed, host: str) -> str:
 
 
 def _canonical_path(raw: bytes) -> str:
-    """The path as sent, dot segments and empty ones removed, each segment encoded once more."""
+    """Return the path with dot segments and empty segments removed, and each segment encoded once more."""
     if raw == b"/":
         return "/"
     raw = raw.split(b"?", 1)[0]
@@ -444,7 +454,7 @@ def _canonical_path(raw: bytes) -> str:
 
 
 def _canonical_query(raw: bytes) -> str:
-    """Names and values encoded by RFC 3986, sorted, without the signature itself.
+    """Return the query with names and values encoded by RFC 3986 and sorted, without the signature itself.
 
     A plus sign is a space: SDKs sign `%20` and send `+`.
     """
@@ -457,7 +467,7 @@ def _canonical_query(raw: bytes) -> str:
 
 
 def _query_pairs(raw: bytes) -> list[tuple[str, str]]:
-    """Decoded names and values of a query string."""
+    """Return the decoded names and values of a query string."""
     return [
         (unquote_to_bytes(name).decode("latin-1"), unquote_to_bytes(value).decode("latin-1"))
         for name, _, value in (pair.partition(b"=") for pair in raw.split(b"&"))
@@ -466,7 +476,7 @@ def _query_pairs(raw: bytes) -> list[tuple[str, str]]:
 
 @lru_cache(maxsize=256)
 def _seconds(instant: str) -> float:
-    """Seconds since the epoch of YYYYMMDDTHHMMSSZ; ValueError when there is no such time."""
+    """Return the seconds since the epoch of YYYYMMDDTHHMMSSZ. Raise ValueError if there is no such time."""
     return datetime(
         int(instant[:4]), int(instant[4:6]), int(instant[6:8]),
         int(instant[9:11]), int(instant[11:13]), int(instant[13:15]), tzinfo=UTC,

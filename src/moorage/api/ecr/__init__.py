@@ -1,4 +1,4 @@
-"""Amazon ECR's API: the operations, one module a capability, and the types generated from its service model."""
+"""The ECR API: its operations, one module for each capability, and the types generated from its service model."""
 
 from moorage.api.ecr import (  # registers the operations
     authorization,

@@ -8,7 +8,7 @@ from moorage.errors import InvalidParameter
 from moorage.registry.images.service import Image
 
 _NEVER_HELD = frozenset({"ARCHIVED", "ACTIVATING"})
-"""States that no image here can be in."""
+"""Statuses that no image can have yet."""
 
 
 @ECR.operation("ListImages", action="ecr:ListImages", resource=the_repository)
@@ -56,7 +56,7 @@ async def describe_images(call: EcrCall, request: shapes.DescribeImagesRequest) 
 
 
 def _filter(given: shapes.ListImagesFilter | shapes.DescribeImagesFilter | None) -> tuple[str, str]:
-    """Tag status and image status asked for; the defaults are any tag status, and active images."""
+    """Return the requested tag status and image status. The defaults are any tag status, and active images."""
     if given is None:
         return "ANY", "ACTIVE"
     return given.tag_status or "ANY", given.image_status or "ACTIVE"

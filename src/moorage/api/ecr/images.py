@@ -10,7 +10,7 @@ from moorage.names import InvalidNameError, RepositoryRef, Tag, tag
 from moorage.registry.images.service import Failure, ImageId, Manifest
 
 _IMAGE_BODY_LIMIT = 4 * MIB * 2 + (64 << 10)
-"""The longest manifest, with room for the escapes of JSON, and the other members."""
+"""The longest manifest, with room for JSON escapes and the other members."""
 
 
 @ECR.operation("PutImage", action="ecr:PutImage", resource=the_repository, body_limit=_IMAGE_BODY_LIMIT)
@@ -30,7 +30,7 @@ async def put_image(call: EcrCall, request: shapes.PutImageRequest) -> shapes.Pu
 
 @ECR.operation("BatchGetImage", action="ecr:BatchGetImage", resource=the_repository)
 async def batch_get_image(call: EcrCall, request: shapes.BatchGetImageRequest) -> shapes.BatchGetImageResponse:
-    """Manifests are given back as stored: converting one to an accepted media type would change its digest."""
+    """Return manifests as they are stored: converting one to an accepted media type would change its digest."""
     ref = ref_of(call, request)
     images = call.services.registry.images
     manifests, failures = await images.batch_get(ref, image_ids(request.image_ids))
@@ -54,7 +54,7 @@ async def batch_delete_image(call: EcrCall, request: shapes.BatchDeleteImageRequ
 
 
 def checked_tag(text: str) -> Tag:
-    """A tag for a new image, or InvalidParameter."""
+    """Return a tag for a new image. Raise InvalidParameter if it is not valid."""
     try:
         return tag(text)
     except InvalidNameError:
@@ -62,7 +62,7 @@ def checked_tag(text: str) -> Tag:
 
 
 def image_ids(identifiers: Sequence[shapes.ImageIdentifier]) -> list[ImageId]:
-    """The identifiers as the registry takes them; it reports those that are malformed, each as a failure."""
+    """Return the identifiers for the registry, which reports each malformed one as a failure."""
     return [ImageId(each.image_digest, each.image_tag) for each in identifiers]
 
 

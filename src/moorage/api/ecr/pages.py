@@ -1,4 +1,4 @@
-"""ECR's page tokens: those of `api.aws`, with ECR's error."""
+"""The page tokens of ECR: those of `api.aws`, with ECR's errors."""
 
 from collections.abc import Sequence
 
@@ -10,17 +10,17 @@ DEFAULT_PAGE = 100
 
 
 def next_token(call: EcrCall, operation: str, bound: Sequence[str], after: str | None) -> str | None:
-    """Return the token that continues after `after`; None when there is nothing more.
+    """Return the token that continues after `after`; None if there is no next page.
 
-    `bound` are the parameters that must be the same in the next request.
+    `bound`: the parameters that must be the same in the next request.
     """
     return None if after is None else _tokens(call).seal(_purpose(call, operation, bound), after)
 
 
 def after_token(call: EcrCall, operation: str, bound: Sequence[str], token: str | None) -> str:
-    """Return where the page that `token` asks for begins; the first page ("") without a token.
+    """Return where the page that `token` asks for begins; "" (the first page) without a token.
 
-    InvalidParameter when the token is not one of ours, is for something else, or is too old.
+    Raises InvalidParameter if the token was not issued by this server, was issued for something else, or is too old.
     """
     if token is None:
         return ""

@@ -9,7 +9,7 @@ from moorage.api.ecr.service import ECR, EcrCall, by, no_resource
 async def put_registry_policy(
     call: EcrCall, request: shapes.PutRegistryPolicyRequest
 ) -> shapes.PutRegistryPolicyResponse:
-    """ECR's message says nothing of what is wrong; the findings of lint stand in a header (docs/reference/lint.md)."""
+    """ECR's message does not say what is wrong; the findings of lint are in a header (docs/reference/lint.md)."""
     services = call.services
     check = services.registry_policy_check
     call.remarks["x-moorage-policy-findings"] = await check.findings(call.account, request.policy_text)

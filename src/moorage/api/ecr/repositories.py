@@ -1,5 +1,7 @@
-"""CreateRepository, DescribeRepositories, DeleteRepository and what can be put on one (docs/development/ecr-behavior.md
-§4)."""
+"""CreateRepository, DescribeRepositories, DeleteRepository, and the settings of a repository.
+
+See docs/development/ecr-behavior.md §4.
+"""
 
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
@@ -17,12 +19,12 @@ from moorage.pages import Room
 from moorage.registry.repositories.service import Encryption, Repository
 
 _ENTRY: Final = 2560
-"""Bytes of a repository in an answer, at most, without its KMS key: that may be any 2,048 characters, so six times as
+"""Most bytes of a repository in a response, without its KMS key. The key may have any 2,048 characters, so six times as
 many bytes."""
 
 
 def tags_of(tags: Sequence[shapes.Tag] | None) -> Mapping[str, str]:
-    """Tags of a request by key; a key given twice is InvalidTagParameter."""
+    """Return the tags of a request by key. Raise InvalidTagParameter if a key is repeated."""
     by_key = {tag.key: tag.value for tag in tags or ()}
     if len(by_key) != len(tags or ()):
         raise InvalidTagParameter
@@ -30,7 +32,7 @@ def tags_of(tags: Sequence[shapes.Tag] | None) -> Mapping[str, str]:
 
 
 def request_tags(tags: Sequence[shapes.Tag] | None) -> Conditions:
-    """The condition keys aws:RequestTag/KEY and aws:TagKeys of a request with `tags`."""
+    """Return the condition keys aws:RequestTag/KEY and aws:TagKeys of a request with `tags`."""
     return tag_conditions((tag.key, tag.value) for tag in tags or ())
 
 

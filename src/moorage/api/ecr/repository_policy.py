@@ -9,9 +9,9 @@ from moorage.errors import RepositoryNotFound
 async def set_repository_policy(
     call: EcrCall, request: shapes.SetRepositoryPolicyRequest
 ) -> shapes.SetRepositoryPolicyResponse:
-    """That the repository exists is checked before its policy is read (docs/development/policy-engine.md §1.3).
+    """Check that the repository exists before its policy is parsed (docs/development/policy-engine.md §1.3).
 
-    ECR's message says nothing of what is wrong; the findings of lint stand in a header (docs/reference/lint.md).
+    ECR's message does not say what is wrong; the findings of lint are in a header (docs/reference/lint.md).
     """
     ref = ref_of(call, request)
     services = call.services

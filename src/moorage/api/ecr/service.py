@@ -87,7 +87,8 @@ NOT_BUILT = frozenset(
         "ValidatePullThroughCacheRule",
     }
 )
-"""Operations of the model that answer UnknownOperationException until they are built. It may only shrink."""
+"""Operations of the model that return UnknownOperationException until they are implemented. The list may only shrink.
+"""
 
 
 class NamesRepository(Protocol):
@@ -108,14 +109,14 @@ class NamesArn(Protocol):
 
 
 def ref_of(call: EcrCall, request: NamesRepository) -> RepositoryRef:
-    """The repository a request names; the model has checked the form of name and registry id."""
+    """Return the repository that a request names. The model has checked the form of the name and the registry id."""
     return RepositoryRef(
         AccountId(request.registry_id or call.account), call.region, RepositoryName(request.repository_name)
     )
 
 
 def ref_of_arn(request: NamesArn) -> RepositoryRef:
-    """The repository that `resourceArn` names, or InvalidParameter."""
+    """Return the repository that `resourceArn` names. Raise InvalidParameter."""
     try:
         return parse_repository_arn(request.resource_arn)
     except InvalidNameError:
@@ -123,11 +124,11 @@ def ref_of_arn(request: NamesArn) -> RepositoryRef:
 
 
 def by(call: EcrCall) -> str:
-    """Who acts, for the records."""
+    """Return the ARN of the caller, for events and history."""
     return call.caller.principal.arn
 
 
-# What operations are decided on: for `resource=` of an operation's declaration.
+# Functions for `resource=` of an operation's declaration: what its actions are decided on.
 
 
 def the_repository(call: EcrCall, request: NamesRepository) -> Sequence[Resource]:
@@ -142,5 +143,6 @@ def the_arn(call: EcrCall, request: NamesArn) -> Sequence[Resource]:
 
 
 def no_resource(call: EcrCall, _request: Any) -> Sequence[Resource]:
-    """`*` actions: the caller's own registry, whatever the request says (docs/development/policy-engine.md §4.1)."""
+    """Return the resource of `*` actions: the caller's own registry, whatever the request names
+    (docs/development/policy-engine.md §4.1)."""
     return (RegistryResource(call.account, call.region, all_repositories=False),)

@@ -7,7 +7,7 @@ from moorage.errors import InvalidParameter
 from moorage.names import InvalidNameError, digest
 
 PART_SIZE = 10 * MIB
-"""Bytes a part should have, as InitiateLayerUpload says."""
+"""Recommended bytes of a part, as InitiateLayerUpload returns it."""
 _PART_BODY_LIMIT = 20 * MIB * 4 // 3 + (64 << 10)
 """The longest part in base64, and the other members."""
 

@@ -7,7 +7,8 @@ _MUTABILITY = "IMMUTABLE, MUTABLE, MUTABLE_WITH_EXCLUSION, IMMUTABLE_WITH_EXCLUS
 
 
 def wording(violation: Violation) -> str:
-    """The constraint in ECR's words: its own checks of repository names say `must …`, the model's `Member must …`."""
+    """Return the constraint in ECR's words: its own checks of repository names say `must …`, the model says `Member
+    must …`."""
     text = constraint(violation)
     member = violation.path.partition(".")[0]
     if member == "repositoryName":

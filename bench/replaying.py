@@ -19,7 +19,7 @@ from rich.console import Console
 
 from competitors import BIN, REGION, Moorage, client, credentials
 from moorage import policy
-from moorage.audit.shared_values import KeptCaller, KeptPolicies, KeptPolicy
+from moorage.audit.shared_values import RecordedCaller, RecordedPolicies, RecordedPolicy
 from moorage.identity.policies.aws_managed import BY_ARN
 from moorage.settings import Settings
 from moorage.store.metadata.audit.audit import DAY, AuditStore, Batch
@@ -42,8 +42,8 @@ class Crowd:
         self.now = now
         self.parts: dict[str, str] = {}
         managed = next(each for each in BY_ARN.values() if each.name == "AmazonEC2ContainerRegistryPowerUser").default
-        attached = (KeptPolicy("AmazonEC2ContainerRegistryPowerUser", managed.hash, "identity"),)
-        self.policies = self.part(KeptPolicies(identity=attached))
+        attached = (RecordedPolicy("AmazonEC2ContainerRegistryPowerUser", managed.hash, "identity"),)
+        self.policies = self.part(RecordedPolicies(identity=attached))
         self.callers = [self.caller(number) for number in range(1000)]
 
     def part(self, value: Any) -> str:
@@ -63,7 +63,7 @@ class Crowd:
             role = f"arn:aws:iam::{account}:role/deploy-{number % 60}"
             identifier = f"AROA{number % 60:017d}"
             principal = policy.Principal("role", account, arn, f"{identifier}:run-{number}", role, identifier)
-        kept = KeptCaller(principal, "key", f"AKIA{number:016d}", {"aws:principaltag/team": f"team-{number % 25}"})
+        kept = RecordedCaller(principal, "key", f"AKIA{number:016d}", {"aws:principaltag/team": f"team-{number % 25}"})
         contexts = [self.context(number, self.random.randrange(2000)) for _ in range(self.random.randint(1, 40))]
         return arn, account, self.part(kept), contexts
 

@@ -34,8 +34,8 @@ from moorage.api.request_source import RequestSources
 from moorage.api.router import Apps, Router
 from moorage.api.sts import STS, StsServices
 from moorage.api.tagging import TAGGING, TaggingServices
-from moorage.audit.reader import Events
-from moorage.audit.recorded_decisions import Records
+from moorage.audit.reader import AuditReader
+from moorage.audit.recorded_decisions import RecordedDecisions
 from moorage.audit.recorder import Recorder
 from moorage.clock import Clock
 from moorage.console.app import console_app
@@ -169,7 +169,7 @@ async def start(settings: Settings) -> Running:
 
     registry_policy_check = RegistryPolicyCheck(principals, registry.registry_policies)
     faults = Faults()
-    records = Records(audit, access)
+    records = RecordedDecisions(audit, access)
     replays = Replays(records, recorder, registry.policies, clock, settings)
     why = Why(recorder, records, registry, access, principals.shown, clock)
     ecr = EcrServices(
@@ -207,7 +207,7 @@ async def start(settings: Settings) -> Running:
                 settings=settings,
                 reset=empty,
                 measure=measure,
-                events=Events(audit, recorder),
+                audit_reader=AuditReader(audit, recorder),
                 recorder=recorder,
                 faults=faults,
                 policy_check=policy_check,

@@ -8,7 +8,7 @@ import pytest
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access, NamedResource
 from moorage.access.caller import Caller, Connection
-from moorage.access.recording import Entry
+from moorage.access.recording import DecisionEntry
 from moorage.audit.recorder import Recorder
 from moorage.clock import Clock
 from moorage.errors import AccessDenied
@@ -37,9 +37,9 @@ class Recording(Recorder):
     """Keeps what it is told."""
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[DecisionEntry] = []
 
-    def record(self, entry: Entry) -> Entry:
+    def record(self, entry: DecisionEntry) -> DecisionEntry:
         self.entries.append(entry)
         return entry
 

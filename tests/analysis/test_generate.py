@@ -10,7 +10,7 @@ from moorage import policy
 from moorage.analysis.generate import Generated, Generator
 from moorage.analysis.generated_policy import MOST_NETWORKS, Usage, grantee, said
 from moorage.analysis.replay import Replays
-from moorage.audit.recorded_decisions import Records
+from moorage.audit.recorded_decisions import RecordedDecisions
 from moorage.identity.principals.entity import USER
 from moorage.policy.catalog.actions import PULL, PUSH
 from tests.access.house import APP, OTHER, OWNER, House, connection, statement
@@ -18,7 +18,7 @@ from tests.analysis.test_replay import POLICIES, REQUESTS
 
 
 async def generated(house: House, *, since: float = 0.0, **more: bool) -> Generated:
-    records = Records(house.audit, house.access)
+    records = RecordedDecisions(house.audit, house.access)
     replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
     await house.recorder.flush()
     options = {"everybody": False, "by_network": False, **more}
@@ -111,7 +111,7 @@ async def test_conditions_of_identity_policies_are_said_to_their_account_alone(h
     for action in PULL:
         await house.may(caller, action)
     await house.recorder.flush()
-    records = Records(house.audit, house.access)
+    records = RecordedDecisions(house.audit, house.access)
     replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
     generator = Generator(records, replays, house.check)
     for asking, expected in (
@@ -133,7 +133,7 @@ async def test_the_identity_policy_of_somebody(house: House) -> None:
     ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"))
     for action in (*PULL, *PUSH):
         await house.may(ann, action)
-    records = Records(house.audit, house.access)
+    records = RecordedDecisions(house.audit, house.access)
     replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
     await house.recorder.flush()
     made = Generator(records, replays, house.check).for_identity(

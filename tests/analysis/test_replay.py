@@ -14,7 +14,7 @@ from moorage.access import guardrails
 from moorage.analysis.generate import Generated, Generator
 from moorage.analysis.replay import Baseline, Progress, Replays
 from moorage.analysis.replay_tally import Report
-from moorage.audit.recorded_decisions import Records
+from moorage.audit.recorded_decisions import RecordedDecisions
 from moorage.audit.shared_values import read_caller
 from moorage.errors import InvalidParameter, RepositoryNotFound
 from moorage.identity.accounts.organizations import Membership, Rail
@@ -31,7 +31,7 @@ def proposal(*statements: dict[str, Any]) -> policy.Document:
 async def replay(
     house: House, proposed: policy.Document | None, *, since: float = 0.0, baseline: Baseline = "in-force"
 ) -> Report:
-    records = Records(house.audit, house.access)
+    records = RecordedDecisions(house.audit, house.access)
     replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
     prepared = await replays.prepare(APP, proposed, since=since, until=1e12, baseline=baseline)
     told = [each async for each in prepared.run()]
@@ -65,7 +65,7 @@ async def test_who_loses_and_who_gains_and_who_keeps_what_they_have(house: House
     )
     row = await house.audit.find(example.decision)
     assert row is not None
-    assert row["principal"] == ann.principal.arn
+    assert row.principal == ann.principal.arn
 
 
 async def test_the_policy_in_force_changes_nothing_whatever_was_recorded_under_another(house: House) -> None:
@@ -165,7 +165,7 @@ async def test_what_is_no_policy_is_refused_with_the_reason(house: House) -> Non
 
 
 async def test_a_repository_that_is_not_there(house: House) -> None:
-    records = Records(house.audit, house.access)
+    records = RecordedDecisions(house.audit, house.access)
     replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
     with pytest.raises(RepositoryNotFound):
         await replays.prepare(APP._replace(name=RepositoryName("none")), None, since=0)
@@ -273,7 +273,7 @@ async def test_what_a_star_allowed_before_is_denied_in_a_replay_and_not_generate
     assert (report.still_denied, report.lost_requests, report.gained_requests) == (1, 0, 0)
     report = await replay(house, opened, baseline="recorded")
     assert [(each.principal, each.action) for each in report.lost] == [(outsider.principal.arn, "moorage:ReadAccess")]
-    records = Records(house.audit, house.access)
+    records = RecordedDecisions(house.audit, house.access)
     replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
     made = Generator(records, replays, house.check).for_repository(
         APP, since=0.0, until=1e12, everybody=True, by_network=False
@@ -289,7 +289,7 @@ async def test_moorages_actions_that_are_spelled_out_count(house: House) -> None
     assert await house.may(outsider, "moorage:ReadAccess")
     report = await replay(house, proposal(statement("Allow", "*", Principal="*")))
     assert [(each.principal, each.action) for each in report.lost] == [(outsider.principal.arn, "moorage:ReadAccess")]
-    records = Records(house.audit, house.access)
+    records = RecordedDecisions(house.audit, house.access)
     replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
     made = Generator(records, replays, house.check).for_repository(
         APP, since=0.0, until=1e12, everybody=False, by_network=False

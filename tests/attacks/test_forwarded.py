@@ -222,4 +222,4 @@ async def test_others_are_served_and_the_record_says_what_was_sent(opened: Insid
     await running.components.recorder.flush()
     event = await running.components.audit.event(answer.headers["x-amzn-requestid"])
     assert event is not None
-    assert event["source_ip"] == "_hidden" + "x" * 57
+    assert event.source_ip == "_hidden" + "x" * 57

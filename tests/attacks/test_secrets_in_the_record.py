@@ -269,7 +269,7 @@ def test_members_of_moorages_own_calls_that_are_kept_are_those_that_their_types_
         access.AccessRequest,
         apply.ApplyRequest,
         dev.ClockRequest,
-        reader.Query,
+        reader.EventQuery,
         generate.GenerateRequest,
         organization.PutRequest,
         replay.TryRequest,

@@ -301,7 +301,7 @@ async def test_a_list_is_one_event(house: House) -> None:
     running = house.inside.application._running
     assert running is not None
     await running.components.recorder.flush()
-    rows = await running.components.audit.decided(
+    rows = await running.components.audit.decisions(
         account=OWNER, resource=None, principal=None, since=0, until=None, after=None, limit=1000
     )
     asked: Sequence[str] = [row.action for row in rows]

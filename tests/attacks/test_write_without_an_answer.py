@@ -49,4 +49,4 @@ async def test_writes_are_recorded_as_what_they_were(tmp_path: Path) -> None:
         parts = server.application._running.components
         await parts.recorder.flush()
         events = (await parts.audit.events("000000000000", EventFilter(name="CompleteLayerUpload"))).rows
-        assert [(each["verdict"], each["error_code"]) for each in events] == [("allowed", None)]
+        assert [(each.verdict, each.error_code) for each in events] == [("allowed", None)]

@@ -7,36 +7,40 @@ import pytest
 
 from moorage import policy
 from moorage.audit import cloudtrail
-from moorage.audit.recorder import EventDetail
-from moorage.audit.shared_values import KeptCaller
+from moorage.audit.event import EventDetail, RequestOrigin
+from moorage.audit.shared_values import RecordedCaller
+from moorage.store.metadata.audit.tables import EventRow
 
 HOME, AWAY = "111111111111", "222222222222"
 ROLE = f"arn:aws:iam::{HOME}:role/teams/builder"
 SESSION = f"arn:aws:sts::{HOME}:assumed-role/builder/ci"
 
 
-def told(caller: KeptCaller | None, recipient: str = HOME, **detail: Any) -> dict[str, Any]:
-    row = {
-        "id": "the-id",
-        "recipient": recipient,
-        "at": 1_800_000_000.9,
-        "last": 1_800_000_003.0,
-        "count": detail.pop("count", 1),
-        "source": "ecr.amazonaws.com",
-        "name": "BatchGetImage",
-        "region": "eu-west-1",
-        "principal": "the-arn",
-        "resource": detail.pop("resource", "*"),
-        "source_ip": "10.0.0.7",
-        "verdict": "allowed",
-        "error_code": None,
-    }
-    found: dict[str, Any] = cloudtrail.event(row, EventDetail(**detail), caller, [])
+def told(caller: RecordedCaller | None, recipient: str = HOME, **detail: Any) -> dict[str, Any]:
+    row = EventRow(
+        id="the-id",
+        recipient=recipient,
+        at=1_800_000_000.9,
+        last=1_800_000_003.0,
+        count=detail.pop("count", 1),
+        source="ecr.amazonaws.com",
+        name="BatchGetImage",
+        region="eu-west-1",
+        principal="the-arn",
+        resource=detail.pop("resource", "*"),
+        source_ip="10.0.0.7",
+        verdict="allowed",
+        error_code=None,
+        caller="",
+        detail="",
+    )
+    event = cloudtrail.event(row, EventDetail(**detail), caller, [])
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event))
     return found
 
 
-def kept(principal: policy.Principal, credential: str = "key", **context: str) -> KeptCaller:
-    return KeptCaller(
+def kept(principal: policy.Principal, credential: str = "key", **context: str) -> RecordedCaller:
+    return RecordedCaller(
         principal, credential, "ASIAX", {name.replace("_", ":"): value for name, value in context.items()}
     )
 
@@ -124,7 +128,7 @@ def test_the_resource(resource: str, resources: Any) -> None:
 
 
 def test_what_is_moorages_own_is_additional() -> None:
-    found = told(None, count=4, authenticated=False, more={"plane": "v2"}, decided=101, decisions=["a"] * 100)
+    found = told(None, count=4, authenticated=False, more=RequestOrigin(plane="v2"), decided=101, decisions=["a"] * 100)
     assert found["additionalEventData"] == {
         "plane": "v2",
         "count": 4,

@@ -11,8 +11,9 @@ import pytest
 
 from moorage import policy
 from moorage.access.caller import Caller, Connection
-from moorage.access.recording import Entry
-from moorage.audit.recorder import Event, Recorder
+from moorage.access.recording import DecisionEntry
+from moorage.audit.event import AuditEvent
+from moorage.audit.recorder import Recorder
 from moorage.clock import Clock
 from moorage.identity.credentials.credentials import PolicySets
 from moorage.names import Region
@@ -61,11 +62,11 @@ def context_of(second: int, *more: tuple[str, Any]) -> dict[str, Any]:
     return {"aws:userid": "AIDAX", "aws:epochtime": str(second), "aws:sourceip": "10.0.0.7", **dict(more)}
 
 
-def decided(action: str = "ecr:BatchGetImage", at: float = 1000.0, **more: Any) -> Entry:
+def decided(action: str = "ecr:BatchGetImage", at: float = 1000.0, **more: Any) -> DecisionEntry:
     values = context_of(int(at), *more.items())
     decision = policy.evaluate(policy.Request(ANN, action, APP, ACCOUNT, values), POLICIES)
     told = "" if decision.allowed else f"denial-{action}"
-    return Entry(told, at, at, Region("us-east-1"), decision, POLICIES, CALLER)
+    return DecisionEntry(told, at, at, Region("us-east-1"), decision, POLICIES, CALLER)
 
 
 def from_ip(number: int) -> dict[str, Any]:
@@ -75,8 +76,8 @@ def from_ip(number: int) -> dict[str, Any]:
 CONNECTION = Connection("10.0.0.7", False, "docker/1", None, "localhost", Region("us-east-1"))
 
 
-def event(*decisions: Entry, **given: Any) -> Event:
-    return Event(
+def event(*decisions: DecisionEntry, **given: Any) -> AuditEvent:
+    return AuditEvent(
         **{
             "source": "ecr.amazonaws.com",
             "name": "BatchGetImage",
@@ -91,11 +92,11 @@ def event(*decisions: Entry, **given: Any) -> Event:
 
 
 async def rows(store: AuditStore) -> list[Any]:
-    return await store.decided(account=ACCOUNT, since=0.0)
+    return await store.decisions(account=ACCOUNT, since=0.0)
 
 
 async def events(store: AuditStore) -> list[dict[str, Any]]:
-    return (await store.events(ACCOUNT, EventFilter())).rows
+    return [msgspec.structs.asdict(row) for row in (await store.events(ACCOUNT, EventFilter())).rows]
 
 
 async def test_equal_allowed_decisions_are_one_with_their_count_and_first_and_last_time(store: AuditStore) -> None:
@@ -164,8 +165,9 @@ async def test_equal_denials_of_a_minute_are_one_whose_id_every_caller_is_told(s
     assert told == [*["denial-0"] * 4, "denial-4"]
     found = await recorder.find("denial-0")
     assert found is not None
-    assert found["message"].endswith("because no identity-based policy allows the ecr:PutImage action")
-    assert (found["count"], found["at"], found["last"]) == (4, 960.2, 1000.0)
+    assert found.message is not None
+    assert found.message.endswith("because no identity-based policy allows the ecr:PutImage action")
+    assert (found.count, found.at, found.last) == (4, 960.2, 1000.0)
     assert len(await rows(store)) == 2
 
 
@@ -187,7 +189,7 @@ async def test_what_decisions_share_is_kept_whole_and_once(store: AuditStore) ->
     await recorder.flush()
     one, other = await rows(store)
     assert (one.caller, one.context, one.policies) == (other.caller, other.context, other.policies)
-    parts = await store.parts([one.caller, one.context, one.policies])
+    parts = await store.shared_values([one.caller, one.context, one.policies])
     caller = json.loads(parts[one.caller])
     assert msgspec.convert(caller["principal"], policy.Principal) == ANN
     assert (caller["credential"], caller["key_id"]) == ("key", "AKIAX")
@@ -202,10 +204,10 @@ async def test_equal_reads_are_one_event_writes_are_not(store: AuditStore) -> No
     clock = Clock()
     recorder = Recorder(store, clock, Settings(), lambda _kind, _number: None)
     for _ in range(2):
-        recorder.note(event(recorder.record(decided())))
-        recorder.note(event(recorder.record(decided()), request=b'{"repositoryName":"app","imageIds":[]}'))
-        recorder.note(event(recorder.record(decided()), read_only=False, name="PutImage"))
-        recorder.note(event(recorder.record(decided()), error_code="ImageNotFoundException"))
+        recorder.record_event(event(recorder.record(decided())))
+        recorder.record_event(event(recorder.record(decided()), request=b'{"repositoryName":"app","imageIds":[]}'))
+        recorder.record_event(event(recorder.record(decided()), read_only=False, name="PutImage"))
+        recorder.record_event(event(recorder.record(decided()), error_code="ImageNotFoundException"))
         clock.offset += 100
     await recorder.flush()
     (decision,) = await rows(store)
@@ -218,7 +220,7 @@ async def test_equal_reads_are_one_event_writes_are_not(store: AuditStore) -> No
 async def test_failures_to_prove_a_key_are_told_once_with_their_count(store: AuditStore) -> None:
     recorder = recorder_over(store)
     for code in ("InvalidSignatureException", "ExpiredTokenException", "InvalidSignatureException"):
-        recorder.note(event(authenticated=False, error_code=code))
+        recorder.record_event(event(authenticated=False, error_code=code))
     await recorder.flush()
     assert sorted((each["error_code"], each["count"]) for each in await events(store)) == [
         ("ExpiredTokenException", 1),
@@ -231,12 +233,12 @@ async def test_an_event_belongs_to_the_caller_and_to_the_owner_of_the_resource(s
     theirs = decided("ecr:PutImage")
     request = msgspec.structs.replace(theirs.decision.request, resource_account="222222222222")
     theirs.decision = msgspec.structs.replace(theirs.decision, request=request)
-    recorder.note(event(theirs, id="the-request", error_code="AccessDeniedException"))
+    recorder.record_event(event(theirs, id="the-request", error_code="AccessDeniedException"))
     await recorder.flush()
     for account in (ACCOUNT, "222222222222"):
         (row,) = (await store.events(account, EventFilter(id="the-request"))).rows
-        assert row["verdict"] == "denied"
-        assert json.loads(row["detail"])["shared"] is True
+        assert row.verdict == "denied"
+        assert json.loads(row.detail)["shared"] is True
 
 
 class Failing(AuditStore):
@@ -256,7 +258,7 @@ class Failing(AuditStore):
 
 @pytest.fixture
 async def failing(database_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Failing]:
-    monkeypatch.setattr("moorage.audit.writing._RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("moorage.audit.batch_writer._RETRY_SECONDS", 0.0)
     opened = await Failing.open(database_settings)
     assert isinstance(opened, Failing)
     yield opened
@@ -278,7 +280,7 @@ async def test_a_row_that_cannot_be_written_takes_no_other_with_it(failing: Fail
     recorder = recorder_over(failing, dropped)
     failing.poison = recorder.record(decided("ecr:PutImage")).id
     recorder.record(decided())
-    recorder.note(event())
+    recorder.record_event(event())
     await recorder.flush()
     assert [row.action for row in await rows(failing)] == ["ecr:BatchGetImage"]
     assert len(await events(failing)) == 1

@@ -2,20 +2,20 @@
 
 import pytest
 
-from moorage.audit.text import CUT, LONGEST, RESOURCE, kept, kept_context, kept_message
+from moorage.audit.text import CUT, MAX_BYTES, RESOURCE, truncated, truncated_context, truncated_message
 
 
-@pytest.mark.parametrize("text", ["", "plain", "é" * 512, "x" * LONGEST])
+@pytest.mark.parametrize("text", ["", "plain", "é" * 512, "x" * MAX_BYTES])
 def test_what_is_short_enough_is_kept(text: str) -> None:
-    assert kept(text) == text
+    assert truncated(text) == text
 
 
 @pytest.mark.parametrize("text", ["x" * 1025, "é" * 513, "€" * 5000, "\ud800" * 5000, "\0" * 5000])
 def test_what_is_longer_is_cut_between_characters(text: str) -> None:
-    told = kept(text)
+    told = truncated(text)
     assert told.endswith("…")
-    assert LONGEST - 4 <= len(told.encode()) <= LONGEST
-    assert kept(told) == told
+    assert MAX_BYTES - 4 <= len(told.encode()) <= MAX_BYTES
+    assert truncated(told) == told
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ def test_what_is_longer_is_cut_between_characters(text: str) -> None:
     ],
 )
 def test_a_message_does_not_repeat_credentials(message: str, told: str) -> None:
-    assert told in kept_message(message)
-    assert "abc" not in kept_message(message)
+    assert told in truncated_message(message)
+    assert "abc" not in truncated_message(message)
 
 
 @pytest.mark.parametrize(
@@ -44,17 +44,17 @@ def test_a_message_does_not_repeat_credentials(message: str, told: str) -> None:
     ],
 )
 def test_a_referer_is_kept_without_what_may_be_secret(referer: str, told: str) -> None:
-    values = kept_context({"aws:referer": referer})
+    values = truncated_context({"aws:referer": referer})
     assert values["aws:referer"] == told
     assert values.get(CUT, ()) == (() if told == referer else ("aws:referer",))
 
 
 def test_a_context_is_bounded_in_keys_and_values() -> None:
-    values = kept_context({f"key{number}": "x" * 5000 for number in range(2000)} | {"aws:tagkeys": ("k",) * 1000})
+    values = truncated_context({f"key{number}": "x" * 5000 for number in range(2000)} | {"aws:tagkeys": ("k",) * 1000})
     assert len(values) <= 513
     assert len(values[CUT]) == 129
     assert RESOURCE in values[CUT]
-    assert kept_context({"k" * 2000: "v"}) == {CUT: (RESOURCE,)}
-    tags = kept_context({"aws:tagkeys": ("k",) * 1000, "aws:sourceip": "10.0.0.1"})
+    assert truncated_context({"k" * 2000: "v"}) == {CUT: (RESOURCE,)}
+    tags = truncated_context({"aws:tagkeys": ("k",) * 1000, "aws:sourceip": "10.0.0.1"})
     assert len(tags["aws:tagkeys"]) == 128
     assert tags[CUT] == ("aws:tagkeys",)

@@ -11,9 +11,10 @@ import pytest
 
 from moorage import policy
 from moorage.access.caller import Caller, Connection
-from moorage.access.recording import Entry
-from moorage.audit.recorder import AuditUnavailable, Event, Recorder
-from moorage.audit.text import CUT, LONGEST
+from moorage.access.recording import DecisionEntry
+from moorage.audit.event import AuditEvent
+from moorage.audit.recorder import AuditUnavailable, Recorder
+from moorage.audit.text import CUT, MAX_BYTES
 from moorage.clock import Clock
 from moorage.errors import Throttling
 from moorage.identity.credentials.credentials import PolicySets
@@ -61,7 +62,7 @@ class Requests:
 
     def decide(
         self, who: Caller, action: str, resource: str, policies: policy.Policies, **context: str
-    ) -> tuple[Entry, Connection]:
+    ) -> tuple[DecisionEntry, Connection]:
         agent, referer = context.get("agent", "docker/1"), context.get("referer")
         arn = f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/{resource}"
         values = {"aws:userid": who.principal.id, "aws:useragent": agent, "aws:sourceip": "10.0.0.1"}
@@ -70,7 +71,7 @@ class Requests:
         decision = policy.evaluate(policy.Request(who.principal, action, arn, ACCOUNT, values), policies)
         now = self.clock.now()
         entry = self.recorder.record(
-            Entry("" if decision.allowed else str(uuid.uuid4()), now, now, REGION, decision, policies, who)
+            DecisionEntry("" if decision.allowed else str(uuid.uuid4()), now, now, REGION, decision, policies, who)
         )
         return entry, Connection("10.0.0.1", False, agent, referer, "localhost", REGION, [entry])
 
@@ -78,8 +79,8 @@ class Requests:
         """A request that is decided; the id of its event."""
         entry, connection = self.decide(who, f"ecr:{name}", resource, policies, **context)
         denied = not entry.decision.allowed
-        return self.recorder.note(
-            Event(
+        return self.recorder.record_event(
+            AuditEvent(
                 id=entry.id if denied else f"request-{name}-{resource}",
                 source="ecr.amazonaws.com",
                 name=name,
@@ -94,8 +95,8 @@ class Requests:
         )
 
     def claim(self, who: Caller, agent: str, address: str = "203.0.113.9") -> str:
-        return self.recorder.note(
-            Event(
+        return self.recorder.record_event(
+            AuditEvent(
                 id=str(uuid.uuid4()),
                 source="ecr.amazonaws.com",
                 name="PutImage",
@@ -116,14 +117,14 @@ class Requests:
         after = None
         while True:
             page = await self.store.events(ACCOUNT, EventFilter(**wanted), limit=500, after=after)
-            found += page.rows
+            found += map(msgspec.structs.asdict, page.rows)
             after = page.position
             if not page.more:
                 return found
 
     async def decisions(self) -> set[str]:
         await self.recorder.flush()
-        return {row.id for row in await self.store.decided(account=ACCOUNT, since=0.0)}
+        return {row.id for row in await self.store.decisions(account=ACCOUNT, since=0.0)}
 
 
 @pytest.fixture
@@ -202,7 +203,7 @@ async def test_false_signatures_for_a_key_are_one_row_a_minute_for_each_address(
     found = await made.events()
     assert sorted(each["count"] for each in found) == [3, 1500]
     assert told < {each["id"] for each in found}
-    assert all(len(each["detail"]) < 2 * LONGEST for each in found)
+    assert all(len(each["detail"]) < 2 * MAX_BYTES for each in found)
 
 
 async def test_a_row_that_is_written_twice_counts_once(store: AuditStore) -> None:
@@ -227,7 +228,7 @@ async def test_equal_denials_are_one_row_with_their_count(store: AuditStore) -> 
         ("PutImage", 300),
     ]
     assert await made.decisions() == told
-    assert all(row.count == 300 for row in await store.decided(account=ACCOUNT, since=0.0))
+    assert all(row.count == 300 for row in await store.decisions(account=ACCOUNT, since=0.0))
 
 
 async def test_who_is_refused_distinct_writes_without_end_has_to_wait(
@@ -263,7 +264,7 @@ async def test_writes_wait_for_a_database_that_takes_nothing_and_then_no_more_be
     database_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("moorage.audit.recorder._ROOM_SECONDS", 0.05)
-    monkeypatch.setattr("moorage.audit.writing._RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("moorage.audit.batch_writer._RETRY_SECONDS", 0.0)
     store = await Broken.open(database_settings)
     assert isinstance(store, Broken)
     made = Requests(store)
@@ -295,7 +296,7 @@ async def test_writes_wait_for_a_database_that_takes_nothing_and_then_no_more_be
 async def test_stopping_with_a_broken_database_ends_and_says_what_is_lost(
     database_settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("moorage.audit.writing._RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("moorage.audit.batch_writer._RETRY_SECONDS", 0.0)
     store = await Broken.open(database_settings)
     made = Requests(store)
     made.recorder.start()
@@ -322,16 +323,16 @@ async def test_every_text_of_a_record_is_cut_and_the_context_says_so(store: Audi
         BOB, "BatchGetImage", "r" + long, NOBODY, agent="agent\x00 é \ud800" + long, referer=long, message=long
     )
     (row,) = await made.events()
-    assert all(len(str(value).encode()) <= LONGEST for name, value in row.items() if name != "detail")
-    assert len(row["detail"]) < 5 * LONGEST
+    assert all(len(str(value).encode()) <= MAX_BYTES for name, value in row.items() if name != "detail")
+    assert len(row["detail"]) < 5 * MAX_BYTES
     decision = await made.recorder.find(told)
     assert decision is not None
-    assert all(len(str(value).encode()) <= LONGEST for value in decision.values())
-    texts = await store.parts([decision["context"]])
-    context = json.loads(texts[decision["context"]])
+    assert all(len(str(value).encode()) <= MAX_BYTES for value in msgspec.structs.asdict(decision).values())
+    texts = await store.shared_values([decision.context])
+    context = json.loads(texts[decision.context])
     assert sorted(context.pop(CUT)) == ["aws:referer", "aws:useragent", "resource"]
     assert context["aws:useragent"].startswith("agent\N{REPLACEMENT CHARACTER} é ?x")
-    assert all(len(value.encode()) <= LONGEST for value in context.values())
+    assert all(len(value.encode()) <= MAX_BYTES for value in context.values())
     assert context["aws:sourceip"] == "10.0.0.1"
 
 
@@ -339,8 +340,8 @@ async def test_an_event_without_decisions_and_one_with_many_are_rows(store: Audi
     made = Requests(store)
     entry, connection = made.decide(ANN, "ecr:DescribeRepositories", "*", EVERYTHING)
     for decisions in ([], [entry], [entry] * 1002):
-        made.recorder.note(
-            Event(
+        made.recorder.record_event(
+            AuditEvent(
                 source="ecr.amazonaws.com",
                 name="DescribeRepositories",
                 region=REGION,
@@ -364,7 +365,7 @@ async def test_a_record_that_cannot_be_made_takes_no_other_with_it(
     made.request(ANN, "PutImage", "last", EVERYTHING)
     told = made.recorder._rows._events
 
-    def broken(event: Event) -> Any:
+    def broken(event: AuditEvent) -> Any:
         if b"bad" in event.request:
             raise ValueError
         return told(event)
@@ -412,4 +413,4 @@ async def test_decisions_of_writes_that_found_no_room_add_up_like_the_others(sto
     told = {made.request(BOB, "PutImage", "app", NOBODY) for _ in range(5)}
     (found,) = await made.events(name="PutImage")
     (decision,) = (await store.find_all(told)).values()
-    assert (found["count"], decision["count"]) == (5, 5)
+    assert (found["count"], decision.count) == (5, 5)

@@ -212,10 +212,10 @@ async def test_a_jump_deletes_no_audit_records(
         recorder.record(decided())
         await recorder.flush()
         machine.jump(2 * server.bench.settings.audit_seconds)
-        await recorder._forget()
+        await recorder._delete_expired()
         assert len(await rows(store)) == 1
         await server.run(server.bench.settings.audit_seconds + DAY)
-        await recorder._forget()
+        await recorder._delete_expired()
         assert await rows(store) == []
     finally:
         await recorder.stop()

@@ -11,7 +11,7 @@ import structlog
 from moorage import cache, metrics, policy
 from moorage.access import context, guardrails
 from moorage.access.caller import Caller, Connection
-from moorage.access.recording import DecisionLog, Entry
+from moorage.access.recording import DecisionEntry, DecisionLog
 from moorage.access.recovery import RECOVERY_RULE, may_recover
 from moorage.access.registry_policy import reaching
 from moorage.cache import Cache, Sized, footprint
@@ -213,7 +213,7 @@ class Access:
         resource: Resource,
         extra: Mapping[str, str | tuple[str, ...]],
         decision_id: str | None,
-    ) -> Entry:
+    ) -> DecisionEntry:
         _, plan, account, arn, tags, keys = standing
         if tags is None:
             tags = _requested_tags(extra)
@@ -225,9 +225,9 @@ class Access:
             )
         region = connection.region if isinstance(resource, NamedResource) else resource.region
         told = "" if decision.allowed else decision_id or str(uuid.uuid4())
-        return Entry(told, now, now, region, decision, plan.policies, caller)
+        return DecisionEntry(told, now, now, region, decision, plan.policies, caller)
 
-    def _recorded(self, made: Entry, connection: Connection) -> Entry:
+    def _recorded(self, made: DecisionEntry, connection: Connection) -> DecisionEntry:
         """The entry of the record that stands for this one."""
         entry = self._recorder.record(made)
         connection.decisions.append(entry)

@@ -8,7 +8,7 @@ from moorage import policy
 from moorage.names import Region
 
 if TYPE_CHECKING:  # the commands that ask the engine without a server need no database
-    from moorage.access.recording import Entry
+    from moorage.access.recording import DecisionEntry
     from moorage.identity.credentials.credentials import PolicySets, SessionState
     from moorage.identity.credentials.oidc import WebIdentity
 
@@ -23,7 +23,7 @@ class Connection(msgspec.Struct, frozen=True, gc=False):
     host: str
     region: Region
     """The region that is spoken to: of the signature's scope, or of the host name."""
-    decisions: "list[Entry]" = msgspec.field(default_factory=list)
+    decisions: "list[DecisionEntry]" = msgspec.field(default_factory=list)
     """What was decided for the request so far; its event in the audit record refers to them."""
 
 

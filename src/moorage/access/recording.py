@@ -12,7 +12,7 @@ _USUAL: Final = 1024
 """Bytes that a decision occupies in memory besides the texts that are counted below."""
 
 
-class Entry(msgspec.Struct, gc=False):
+class DecisionEntry(msgspec.Struct, gc=False):
     """A decision on its way to the record."""
 
     id: str
@@ -42,6 +42,6 @@ class Entry(msgspec.Struct, gc=False):
 class DecisionLog(Protocol):
     """Where decisions are recorded."""
 
-    def record(self, entry: Entry) -> Entry:
+    def record(self, entry: DecisionEntry) -> DecisionEntry:
         """Take a decision into the record. Returns the entry that stands for it: of equal ones, the first."""
         ...

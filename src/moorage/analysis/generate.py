@@ -15,13 +15,13 @@ from moorage.analysis.generated_policy import Usage, grantee, too_much, with_sid
 from moorage.analysis.matrix import ACTIONS
 from moorage.analysis.replay import Progress, Replays, with_repository_policy
 from moorage.analysis.replay_tally import Report
-from moorage.audit.recorded_decisions import PartLost, Recorded, Records
+from moorage.audit.recorded_decisions import RecordedDecision, RecordedDecisions, SharedValueMissing
 from moorage.cache import Cache, entry_footprint
 from moorage.errors import InvalidParameter
 from moorage.names import AccountId, RepositoryRef
 from moorage.policy import lint
 from moorage.policy.catalog.actions import SIGN_IN
-from moorage.store.metadata.audit.audit import Decided
+from moorage.store.metadata.audit.audit import DecisionSummary
 
 _PAGE: Final = 500
 _SEEN: Final = 32 << 20
@@ -64,7 +64,7 @@ class Generated(msgspec.Struct, frozen=True, rename="camel"):
 class Generator:
     """Makes policies from the record."""
 
-    def __init__(self, records: Records, replays: Replays, check: RepositoryPolicyCheck) -> None:
+    def __init__(self, records: RecordedDecisions, replays: Replays, check: RepositoryPolicyCheck) -> None:
         self._records = records
         self._replays = replays
         self._check = check
@@ -164,10 +164,10 @@ class Generator:
 
     async def _new(
         self, resource: str, account: str | None, since: float, until: float
-    ) -> AsyncIterator[tuple[list[Decided], list[tuple[Recorded, policy.Policies]]]]:
+    ) -> AsyncIterator[tuple[list[DecisionSummary], list[tuple[RecordedDecision, policy.Policies]]]]:
         """Pages of the record, each with the allowed requests in it that are unlike those before."""
         seen: Cache[tuple[str, ...], bool] = Cache("generated_from", _SEEN, entry_footprint)
-        pages = self._records.decided(resource=resource, account=account, since=since, until=until, page=_PAGE)
+        pages = self._records.pages(resource=resource, account=account, since=since, until=until, page=_PAGE)
         async for rows in pages:
             firsts = []
             for row in rows:
@@ -176,17 +176,17 @@ class Generator:
                     seen.keep(key, True)
                     firsts.append(row)
             whole = []
-            for recorded in await self._records.whole(firsts):
+            for recorded in await self._records.load(firsts):
                 try:
                     policies = await self._records.policies(recorded.policies)
-                except PartLost:
+                except SharedValueMissing:
                     continue
                 if recorded.is_replayable(policies):
                     whole.append((recorded, policies))
             yield rows, whole
 
     async def _use(
-        self, usage: Usage, new: Sequence[tuple[Recorded, policy.Policies]], everybody: bool, by_network: bool
+        self, usage: Usage, new: Sequence[tuple[RecordedDecision, policy.Policies]], everybody: bool, by_network: bool
     ) -> None:
         def work() -> None:
             for recorded, policies in new:
@@ -212,8 +212,8 @@ class Generator:
 
 
 def _of(
-    arn: str, resource: str, new: Sequence[tuple[Recorded, policy.Policies]]
-) -> Iterator[tuple[Recorded, policy.Policies]]:
+    arn: str, resource: str, new: Sequence[tuple[RecordedDecision, policy.Policies]]
+) -> Iterator[tuple[RecordedDecision, policy.Policies]]:
     """The requests of that user or role; on no resource (`*`) only its sign-ins."""
     for recorded, policies in new:
         caller = recorded.request.principal
@@ -264,7 +264,7 @@ def _conditions_met(request: policy.Request, policies: policy.Policies) -> list[
     return found
 
 
-def _counts(row: Decided) -> bool:
+def _counts(row: DecisionSummary) -> bool:
     return row.allowed and row.action in _ACTIONS
 
 

@@ -16,7 +16,7 @@ from moorage import policy
 from moorage.access.context import clock
 from moorage.access.recovery import may_recover
 from moorage.analysis.replay_tally import Report, Tally, Verdict
-from moorage.audit.recorded_decisions import PartLost, Recorded, Records, named_in
+from moorage.audit.recorded_decisions import RecordedDecision, RecordedDecisions, SharedValueMissing, named_in
 from moorage.audit.recorder import Recorder
 from moorage.cache import Cache, entry_footprint
 from moorage.clock import Clock
@@ -24,7 +24,7 @@ from moorage.errors import RepositoryPolicyNotFound
 from moorage.names import RepositoryRef
 from moorage.registry.repository_policies.service import RepositoryPolicies
 from moorage.settings import Settings
-from moorage.store.metadata.audit.audit import Decided
+from moorage.store.metadata.audit.audit import DecisionSummary
 
 Baseline = Literal["in-force", "recorded"]
 """What the proposed policy is compared with: the one in force now, or what was decided when the request was made."""
@@ -84,7 +84,12 @@ class Replays:
     """Replays recorded requests."""
 
     def __init__(
-        self, records: Records, recorder: Recorder, documents: RepositoryPolicies, clock: Clock, settings: Settings
+        self,
+        records: RecordedDecisions,
+        recorder: Recorder,
+        documents: RepositoryPolicies,
+        clock: Clock,
+        settings: Settings,
     ) -> None:
         self._records = records
         self._recorder = recorder
@@ -140,7 +145,7 @@ class Trial:
         documents = [each.document for sets in (before, after) if sets is not None for each in named_in(sets)]
         return _Sets(before, after, _in_order(map(self._turning_points, documents)))
 
-    def verdict(self, recorded: Recorded, sets: _Sets) -> Verdict:
+    def verdict(self, recorded: RecordedDecision, sets: _Sets) -> Verdict:
         """How the request was and would be decided; of equal ones of some time, at the first and the last of them.
 
         When the two differ, the one counts that would change something.
@@ -150,7 +155,7 @@ class Trial:
             return self._at(recorded, sets, recorded.last)
         return verdict
 
-    def _at(self, recorded: Recorded, sets: _Sets, moment: float) -> Verdict:
+    def _at(self, recorded: RecordedDecision, sets: _Sets, moment: float) -> Verdict:
         request = recorded.request
         if int(moment) != int(recorded.first):
             context = {**request.context, **clock(int(moment))}
@@ -176,7 +181,7 @@ class Trial:
             self._plans.keep(key, plan)
         return plan.decide(request.resource, request.resource_account, request.context)
 
-    def _recovers(self, recorded: Recorded, decision: policy.Decision, sets: policy.Policies) -> bool:
+    def _recovers(self, recorded: RecordedDecision, decision: policy.Decision, sets: policy.Policies) -> bool:
         verified = recorded.caller.credential != "open"
         return self._root_recovers and may_recover(decision, sets, verified=verified)
 
@@ -191,7 +196,7 @@ class Trial:
 class Replay:
     """One replay, ready to run."""
 
-    def __init__(self, records: Records, trial: Trial, resource: str, since: float, until: float) -> None:
+    def __init__(self, records: RecordedDecisions, trial: Trial, resource: str, since: float, until: float) -> None:
         self._records = records
         self._trial = trial
         self._resource = resource
@@ -209,7 +214,7 @@ class Replay:
         total = await self._records.count(resource=self._resource, since=self._since, until=self._until)
         yield Progress(0, total)
         read = 0
-        pages = self._records.decided(resource=self._resource, since=self._since, until=self._until, page=_PAGE)
+        pages = self._records.pages(resource=self._resource, since=self._since, until=self._until, page=_PAGE)
         async for rows in pages:
             for some in _alike(rows):
                 sets = await self._read_sets(some)
@@ -219,11 +224,11 @@ class Replay:
             yield Progress(read, max(total, read))
         yield await asyncio.to_thread(tally.report)
 
-    async def _learn(self, rows: Sequence[Decided], sets: _SetsByPart) -> dict[_Key, Verdict | None]:
+    async def _learn(self, rows: Sequence[DecisionSummary], sets: _SetsByPart) -> dict[_Key, Verdict | None]:
         """The verdicts on the rows; None where one cannot be made. What was not decided before is decided now."""
         verdicts, firsts = await asyncio.to_thread(self._known, rows, sets)
         keys = {row.id: key for key, row in firsts.items()}
-        whole = await self._records.whole(list(firsts.values())) if firsts else []
+        whole = await self._records.load(list(firsts.values())) if firsts else []
         decided: dict[_Key, Verdict | None] = dict.fromkeys(firsts)
         for name, verdict in await asyncio.to_thread(self._decide, whole, sets):
             decided[keys[name]] = verdict
@@ -231,7 +236,7 @@ class Replay:
             self._verdicts.keep(key, each)
         return verdicts | decided
 
-    async def _read_sets(self, rows: Sequence[Decided]) -> _SetsByPart:
+    async def _read_sets(self, rows: Sequence[DecisionSummary]) -> _SetsByPart:
         """The policy sets of the rows; None where the record does not hold them any more."""
         found: _SetsByPart = {}
         for part in {row.policies for row in rows}:
@@ -240,17 +245,17 @@ class Replay:
                 continue
             try:
                 found[part] = self._trial.sets(await self._records.policies(part))
-            except PartLost:
+            except SharedValueMissing:
                 found[part] = None
             self._sets.keep(part, found[part])
         return found
 
     def _known(
-        self, rows: Sequence[Decided], sets: _SetsByPart
-    ) -> tuple[dict[_Key, Verdict | None], dict[_Key, Decided]]:
+        self, rows: Sequence[DecisionSummary], sets: _SetsByPart
+    ) -> tuple[dict[_Key, Verdict | None], dict[_Key, DecisionSummary]]:
         """The verdicts that are cached, and of the others the first row of each."""
         known: dict[_Key, Verdict | None] = {}
-        firsts: dict[_Key, Decided] = {}
+        firsts: dict[_Key, DecisionSummary] = {}
         for row in rows:
             key = _key(row, sets[row.policies])
             if key in self._verdicts:
@@ -259,7 +264,7 @@ class Replay:
                 firsts.setdefault(key, row)
         return known, firsts
 
-    def _decide(self, whole: Sequence[Recorded], sets: _SetsByPart) -> list[tuple[str, Verdict]]:
+    def _decide(self, whole: Sequence[RecordedDecision], sets: _SetsByPart) -> list[tuple[str, Verdict]]:
         decided = []
         for recorded in whole:
             on = sets[recorded.policies]
@@ -268,7 +273,7 @@ class Replay:
         return decided
 
     def _count(
-        self, tally: Tally, rows: Sequence[Decided], sets: _SetsByPart, verdicts: Mapping[_Key, Verdict | None]
+        self, tally: Tally, rows: Sequence[DecisionSummary], sets: _SetsByPart, verdicts: Mapping[_Key, Verdict | None]
     ) -> None:
         for row in rows:
             verdict = verdicts[_key(row, sets[row.policies])]
@@ -278,7 +283,7 @@ class Replay:
                 tally.add(row, verdict)
 
 
-def _alike(rows: Sequence[Decided]) -> Iterator[Sequence[Decided]]:
+def _alike(rows: Sequence[DecisionSummary]) -> Iterator[Sequence[DecisionSummary]]:
     """The rows in their order, in pieces of at most `_PARTS` different policy sets: all sets of one are in memory."""
     begin, parts = 0, set[str]()
     for number, row in enumerate(rows):
@@ -289,7 +294,7 @@ def _alike(rows: Sequence[Decided]) -> Iterator[Sequence[Decided]]:
     yield rows[begin:]
 
 
-def _key(row: Decided, sets: _Sets | None) -> _Key:
+def _key(row: DecisionSummary, sets: _Sets | None) -> _Key:
     """What the verdict on a row depends on, beside the policies compared."""
     turns = () if sets is None else sets.turns
     same = (row.caller, row.action, row.context, row.policies, row.allowed)
@@ -301,7 +306,7 @@ def _key(row: Decided, sets: _Sets | None) -> _Key:
     return (*same, bisect_right(turns, first), bisect_right(turns, last))
 
 
-def _is_replayable(recorded: Recorded, sets: _Sets) -> bool:
+def _is_replayable(recorded: RecordedDecision, sets: _Sets) -> bool:
     """Whether what the policies read of the request is recorded whole."""
     compared = (sets.after,) if sets.before is None else (sets.before, sets.after)
     return all(recorded.is_replayable(each) for each in compared)

@@ -10,7 +10,7 @@ import msgspec
 from moorage.access.context import instant
 from moorage.cache import entry_footprint
 from moorage.pages import Room
-from moorage.store.metadata.audit.audit import Decided
+from moorage.store.metadata.audit.audit import DecisionSummary
 
 T = TypeVar("T")
 
@@ -117,7 +117,7 @@ class Tally:
         self._otherwise = 0
         self._room = _BYTES
 
-    def add(self, row: Decided, verdict: Verdict) -> None:
+    def add(self, row: DecisionSummary, verdict: Verdict) -> None:
         """One row of the record."""
         count = row.count
         self.requests += count

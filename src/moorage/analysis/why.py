@@ -23,13 +23,14 @@ from moorage.access.caller import Caller, Connection
 from moorage.access.context import instant
 from moorage.access.recovery import RECOVERY_RULE
 from moorage.audit.reader import READ_AUDIT, audit_arn, visible_context
-from moorage.audit.recorded_decisions import PartLost, Recorded, Records, named_in
+from moorage.audit.recorded_decisions import RecordedDecision, RecordedDecisions, SharedValueMissing, named_in
 from moorage.audit.recorder import Recorder
 from moorage.clock import Clock
 from moorage.errors import MoorageError
 from moorage.names import AccountId, RepositoryRef
 from moorage.policy.catalog.actions import PULL_CLIENT, PUSH_CLIENT
 from moorage.registry.registry import Registry as Storage
+from moorage.store.metadata.audit.tables import DecisionRow
 
 OWN_SIDE: Final[frozenset[policy.SetName]] = frozenset({"identity", "boundary", "session", "scp"})
 RESOURCE_SIDE: Final[frozenset[policy.SetName]] = frozenset({"resource", "trust", "rcp"})
@@ -75,7 +76,13 @@ class Why:
     """Explains decisions, to each asker its part."""
 
     def __init__(
-        self, recorder: Recorder, records: Records, registry: Storage, access: Access, shown: Shown, clock: Clock
+        self,
+        recorder: Recorder,
+        records: RecordedDecisions,
+        registry: Storage,
+        access: Access,
+        shown: Shown,
+        clock: Clock,
     ) -> None:
         self._recorder = recorder
         self._registry = registry
@@ -94,12 +101,12 @@ class Why:
         if row is None and decision_id is None:
             who = caller.principal.arn
             raise DecisionNotFound(f"No denied request of {who} is recorded. Pass the id of a decision to see another.")
-        recorded = None if row is None else await self._records.one(row)
+        recorded = None if row is None else await self._records.load_one(row)
         if recorded is None:
             raise DecisionNotFound
         try:
             policies = await self._records.policies(recorded.policies)
-        except PartLost as error:
+        except SharedValueMissing as error:
             raise DecisionNotFound from error
         view = await self._view(recorded, policies, caller, connection)
         if not view.sets:
@@ -125,13 +132,13 @@ class Why:
             return told | {"cut": sorted(cut - hidden), **_NOTHING_SUGGESTED}
         return told | await self._suggested(recorded, policies, decision, view)
 
-    async def _row(self, decision_id: str | None, caller: Caller) -> dict[str, Any] | None:
+    async def _row(self, decision_id: str | None, caller: Caller) -> DecisionRow | None:
         if decision_id is None:
             return await self._recorder.last_denial(caller.principal.arn)
         return await self._recorder.find(decision_id)
 
     async def _view(
-        self, recorded: Recorded, policies: policy.Policies, caller: Caller, connection: Connection
+        self, recorded: RecordedDecision, policies: policy.Policies, caller: Caller, connection: Connection
     ) -> "_View":
         """What the asker may read: each account its own side."""
         principal, theirs = caller.principal, recorded.request.principal
@@ -177,7 +184,7 @@ class Why:
 
     async def _suggested(
         self,
-        recorded: Recorded,
+        recorded: RecordedDecision,
         policies: policy.Policies,
         decision: policy.Decision,
         view: "_View",
@@ -244,9 +251,9 @@ class Why:
         """
         since = self._clock.now() - POPULATION_SECONDS
         if view.owns_resource:
-            rows = await self._records.denied(since=since, most=POPULATION, resource=request.resource)
+            rows = await self._records.denials(since=since, most=POPULATION, resource=request.resource)
         else:
-            rows = await self._records.denied(since=since, most=POPULATION, principal=request.principal.arn)
+            rows = await self._records.denials(since=since, most=POPULATION, principal=request.principal.arn)
             if "identity" not in view.sets:
                 rows = [row for row in rows if row.resource == request.resource]
         groups: dict[tuple[str, ...], list[Any]] = {}
@@ -256,10 +263,10 @@ class Why:
         firsts = [group[0] for group in islice(groups.values(), CASES)]
         times = {group[0].id: sum(row.count for row in group) for group in groups.values()}
         cases = []
-        for each in await self._records.whole(firsts):
+        for each in await self._records.load(firsts):
             try:
                 policies = await self._records.policies(each.policies)
-            except PartLost:
+            except SharedValueMissing:
                 continue
             if not each.is_replayable(policies):
                 continue
@@ -285,7 +292,7 @@ def _without_own_side(policies: policy.Policies) -> policy.Policies:
     return policy.Policies(identity=(_EVERYTHING,), resource=policies.resource, trust=policies.trust, rcp=policies.rcp)
 
 
-def _again(recorded: Recorded, policies: policy.Policies) -> policy.Decision:
+def _again(recorded: RecordedDecision, policies: policy.Policies) -> policy.Decision:
     """The same evaluation on the recorded request and policies, now with every detail.
 
     If the record cut a value that the policies read, the verdict is the recorded one.

@@ -1,8 +1,9 @@
-"""The recorder of decisions and events: off the hot path, in batches, bounded in memory and in rows.
+"""Records decisions and events: off the hot path, in batches, bounded in memory and in rows.
 
-Two queues. Writes (made or refused) are never dropped: a caller waits before its next one while the queue has no room
-for it. Everything else (reads, denied reads, requests that proved no key) is kept as far as there is room and as its
-principal has rows left for the day, and only counted beyond that. docs/how-to/audit.md says what is guaranteed.
+There are two queues. Writes, made or refused, are never dropped: while the queue has no room for a caller's next write,
+the caller waits. Everything else (reads, denied reads, requests that did not authenticate) is recorded while there is
+room and the principal has rows left for the day, and is only counted beyond that. docs/how-to/audit.md lists the
+guarantees.
 """
 
 import asyncio
@@ -16,29 +17,28 @@ import structlog
 
 from moorage import metrics
 from moorage.access.caller import Caller
-from moorage.access.recording import Entry
-from moorage.audit.bounds import DailyRows, Failures, Owner, Space, owner_of
-from moorage.audit.records import Event, EventDetail
-from moorage.audit.rows import Ids, Rows
-from moorage.audit.summaries import Summaries
-from moorage.audit.writing import BatchWriter, Taken
+from moorage.access.recording import DecisionEntry
+from moorage.audit.batch_writer import BatchWriter, PendingBatch
+from moorage.audit.bounds import DailyRowLimit, EqualFailures, MemoryBudget, Owner, owner_of
+from moorage.audit.event import AuditEvent, EventDetail
+from moorage.audit.omitted_requests import OmittedRequests
+from moorage.audit.rows import RecordIds, RowBuilder
 from moorage.clock import Clock
 from moorage.errors import ServerFault, Throttling
 from moorage.settings import Settings
-from moorage.store.metadata.audit.audit import DAY, AuditStore, Batch, Row
-
-__all__ = ["Event", "EventDetail", "Recorder"]
+from moorage.store.metadata.audit.audit import DAY, AuditStore, Batch
+from moorage.store.metadata.audit.tables import DecisionRow
 
 FLUSH_SECONDS: Final = 0.05
-_REST: Final = 5.0
-"""The pause after a write, as a multiple of what it took; but not longer than:"""
-_LONGEST_PAUSE: Final = 1.0
-_FORGET_SECONDS: Final = 3600.0
-_SAY_SECONDS: Final = 10.0
+_PAUSE_FACTOR: Final = 5.0
+"""Pause after writing a batch, as a multiple of the time the batch took, up to _MAX_PAUSE."""
+_MAX_PAUSE: Final = 1.0
+_DELETE_SECONDS: Final = 3600.0
+_LOG_SECONDS: Final = 10.0
 _ROOM_SECONDS: Final = 10.0
 """How long a write waits for room in the record before it is refused."""
 _SLOWED_SECONDS: Final = 1.0
-"""Between two writes of a principal that has used up its rows with failed ones."""
+"""Time between two writes of a principal that has used up its rows of the day with failed writes."""
 _log = structlog.get_logger()
 
 
@@ -50,14 +50,14 @@ class AuditUnavailable(ServerFault):
 
 
 class _Unwritten(NamedTuple):
-    """Rows of writes that the database would not take; they are tried again with the next batch."""
+    """Rows of writes that the database did not accept; they are retried with the next batch."""
 
     batch: Batch
     space: list[Mapping[Owner, int]]
 
 
-def _equal(event: Event) -> object:
-    """What reads of a moment share that are equal in everything."""
+def _equal(event: AuditEvent) -> object:
+    """Return the key that equal reads of a moment share."""
     connection = event.connection
     return (
         id(event.caller),
@@ -67,15 +67,15 @@ def _equal(event: Event) -> object:
         event.error_code,
         connection.source_ip,
         connection.user_agent,
-        id(event.more),
+        id(event.origin),
         tuple(map(id, connection.decisions)),
     )
 
 
 class Recorder:
-    """Collects entries and events and writes them a moment later.
+    """Collects decisions and events and writes them a moment later.
 
-    `dropped` is called with the kind (`write` or `other`) and number of records that are lost or only counted.
+    Calls `dropped` with the kind (`write` or `other`) and number of records that are lost or only counted.
     """
 
     def __init__(
@@ -85,20 +85,20 @@ class Recorder:
         self._clock = clock
         self._settings = settings
         self._dropped = dropped
-        self._unsaid = {"write": 0, "other": 0}
-        self._said_at: float | None = None
-        self._ids = Ids()
-        self._rows = Rows(self._ids)
+        self._unlogged = {"write": 0, "other": 0}
+        self._logged_at: float | None = None
+        self._ids = RecordIds()
+        self._rows = RowBuilder(self._ids)
         self._writer = BatchWriter(store, self._lose)
-        self._entries: dict[object, Entry] = {}
-        self._events: dict[object, Event] = {}
-        self._summaries = Summaries(self._ids)
+        self._entries: dict[object, DecisionEntry] = {}
+        self._events: dict[object, AuditEvent] = {}
+        self._summaries = OmittedRequests(self._ids)
         self._unwritten: _Unwritten | None = None
-        self._writes = Space(settings.audit_queue_bytes // 2)
-        self._others = Space(settings.audit_queue_bytes // 2)
-        self._read_rows = DailyRows(settings.audit_rows_per_day)
-        self._failed_rows = DailyRows(settings.audit_rows_per_day)
-        self._failures = Failures()
+        self._writes = MemoryBudget(settings.audit_queue_bytes // 2)
+        self._others = MemoryBudget(settings.audit_queue_bytes // 2)
+        self._read_rows = DailyRowLimit(settings.audit_rows_per_day)
+        self._failed_rows = DailyRowLimit(settings.audit_rows_per_day)
+        self._failures = EqualFailures()
         self._turns: dict[Owner, float] = {}
         self._freed = asyncio.Event()
         self._something = asyncio.Event()
@@ -107,17 +107,17 @@ class Recorder:
         self._since: Callable[[float], Awaitable[float]] = self._since_by_clock
 
     def start(self, since: Callable[[float], Awaitable[float]] | None = None) -> None:
-        """Begin to write; in the event loop that serves.
+        """Start to write, in the running event loop.
 
-        `since` returns the time since which so many seconds have really passed, for what is deleted after its time:
-        the clock may have jumped. Without it the clock is trusted.
+        `since` returns the point in time since which a number of seconds has really passed, even if the clock jumped.
+        Expired records are deleted by it; without it, by the clock.
         """
         self._since = since or self._since_by_clock
-        self._tasks = [asyncio.create_task(self._write_on()), asyncio.create_task(self._forget_on())]
+        self._tasks = [asyncio.create_task(self._write_loop()), asyncio.create_task(self._delete_loop())]
 
     async def stop(self) -> None:
-        """Write what waits, and end. The store stays open."""
-        async with self._flushing:  # so that no batch is interrupted
+        """Write what waits, and stop. The store stays open."""
+        async with self._flushing:  # no batch is interrupted
             for task in self._tasks:
                 task.cancel()
         for task in self._tasks:
@@ -126,27 +126,27 @@ class Recorder:
         await self.flush()
         if self._unwritten is not None:
             lost = self._unwritten.batch
-            self._said_at = None
+            self._logged_at = None
             self._lose("write", len(lost.decisions) + len(lost.events))
 
     async def admit(self, caller: Caller) -> None:
-        """Wait until the record has room for a write of `caller`; to be awaited before the write does anything.
+        """Wait until the record has room for a write of `caller`. Await this before the write changes anything.
 
-        Throttling when the caller has to wait too long for the records of its own requests; AuditUnavailable when the
-        database takes none.
+        Raise Throttling if the caller would wait too long for the records of its own requests, and AuditUnavailable if
+        the database accepts no records.
         """
         owner = owner_of(caller)
         if not self._writes.has_room(owner):
             await self._wait_for_room(owner)
-        if self._failed_rows.spent(owner, self._clock.now()):
+        if self._failed_rows.is_used_up(owner, self._clock.now()):
             await self._wait_for_turn(owner)
 
-    def record(self, entry: Entry) -> Entry:
-        """Take a decision into the record. Returns the entry that stands for it: of equal ones, the first."""
+    def record(self, entry: DecisionEntry) -> DecisionEntry:
+        """Record a decision. Return the entry that represents it: the first of equal ones."""
         decision = entry.decision
         if decision.allowed:
             request = decision.request
-            # Requests of a second that are alike share their context (`context.Contexts`).
+            # Similar requests of one second share their context (`context.Contexts`).
             key: object = (id(entry.caller), id(entry.policies), id(request.context), request.action, request.resource)
         else:
             key = entry.id = self._failures.first(self._ids.of_denial(entry), entry.at, entry.id)
@@ -156,21 +156,21 @@ class Recorder:
             same.last = entry.at
             return same
         owner = owner_of(entry.caller)
-        if self._read_rows.spent(owner, entry.at) or not self._others.has_room(owner):
-            return entry  # unless it is a write's, which `note` knows
+        if self._read_rows.is_used_up(owner, entry.at) or not self._others.has_room(owner):
+            return entry  # `record_event` keeps it after all if it is the decision of a write
         self._keep(key, entry, owner, self._others)
         return entry
 
-    def _keep(self, key: object, entry: Entry, owner: Owner, space: Space) -> None:
+    def _keep(self, key: object, entry: DecisionEntry, owner: Owner, space: MemoryBudget) -> None:
         entry.is_kept = True
         space.add(owner, entry.size)
         self._entries[key] = entry
         self._wake()
 
-    def note(self, event: Event) -> str:
-        """Take a request's outcome into the record. Returns the id of the event that stands for it.
+    def record_event(self, event: AuditEvent) -> str:
+        """Record a request's outcome. Return the id of the event that represents it.
 
-        The id differs from the one given where equal ones are one row: tell the client that one.
+        If equal events share a row, that is the id of the row and not `event.id`: return it to the client.
         """
         event.at = event.last = self._clock.now()
         key = _equal(event) if event.error_code is None and event.read_only else self._key(event)
@@ -186,8 +186,8 @@ class Recorder:
             self._keep_other(key, event, owner)
         return event.id
 
-    def _key(self, event: Event) -> object:
-        """What equal events share. Of failures, `event.id` becomes that of the first of them."""
+    def _key(self, event: AuditEvent) -> object:
+        """Return the key that equal events share. Sets `event.id` of a failure to the id of the first equal one."""
         decisions = event.connection.decisions
         if event.error_code is None and event.authenticated:
             return id(event)
@@ -198,7 +198,7 @@ class Recorder:
             return _equal(event) if event.read_only else id(event)
         return event.id
 
-    def _keep_write(self, key: object, event: Event, owner: Owner) -> None:
+    def _keep_write(self, key: object, event: AuditEvent, owner: Owner) -> None:
         event.id = event.id or str(uuid.uuid4())
         for entry in event.connection.decisions:
             entry.is_of_write = True
@@ -209,11 +209,11 @@ class Recorder:
         self._events[key] = event
         self._wake()
         failed = event.error_code is not None
-        if failed and self._failures.is_new(event) and not self._failed_rows.spent(owner, event.at):
+        if failed and self._failures.is_new(event) and not self._failed_rows.is_used_up(owner, event.at):
             self._failed_rows.add(owner, size)
 
-    def _keep_for_write(self, entry: Entry, owner: Owner) -> None:
-        """Take a decision that found no room among the others; equal denials have one id."""
+    def _keep_for_write(self, entry: DecisionEntry, owner: Owner) -> None:
+        """Keep a decision for which the other queue had no room. Equal denials have one id."""
         key = entry.id or id(entry)
         same = self._entries.get(key)
         if same is None:
@@ -223,8 +223,8 @@ class Recorder:
             same.count += entry.count
             same.last = entry.last
 
-    def _keep_other(self, key: object, event: Event, owner: Owner) -> None:
-        if self._read_rows.spent(owner, event.at) or not self._others.has_room(owner):
+    def _keep_other(self, key: object, event: AuditEvent, owner: Owner) -> None:
+        if self._read_rows.is_used_up(owner, event.at) or not self._others.has_room(owner):
             self._dropped("other", 1 + sum(not each.is_kept for each in event.connection.decisions))
             if self._summaries.count(event, owner):
                 self._wake()
@@ -246,7 +246,7 @@ class Recorder:
             raise Throttling() if self._unwritten is None else AuditUnavailable() from None
 
     async def _wait_for_turn(self, owner: Owner) -> None:
-        """One write a second of a principal that has filled its rows of the day with failed ones."""
+        """Admit one write a second of a principal that has used up its rows of the day with failed writes."""
         now = asyncio.get_running_loop().time()
         turn = max(now, self._turns.get(owner, 0.0))
         if turn - now > _ROOM_SECONDS:
@@ -261,47 +261,47 @@ class Recorder:
             self._something.set()
 
     def _lose(self, kind: str, number: int) -> None:
-        """Count what is lost although it should not be, and say so, at most once in a while."""
+        """Count records that are lost, and log them at most every _LOG_SECONDS."""
         self._dropped(kind, number)
-        self._unsaid[kind] += number
+        self._unlogged[kind] += number
         now = asyncio.get_running_loop().time()
-        if self._said_at is None or now - self._said_at >= _SAY_SECONDS:
-            _log.error("audit records lost", writes=self._unsaid["write"], others=self._unsaid["other"])
-            self._said_at = now
-            self._unsaid = {"write": 0, "other": 0}
+        if self._logged_at is None or now - self._logged_at >= _LOG_SECONDS:
+            _log.error("audit records lost", writes=self._unlogged["write"], others=self._unlogged["other"])
+            self._logged_at = now
+            self._unlogged = {"write": 0, "other": 0}
 
-    async def find(self, name: str) -> Row | None:
-        """The recorded decision of that id, also when it is not written yet.
+    async def find(self, record_id: str) -> DecisionRow | None:
+        """Return the decision with that id, also if it is not written yet.
 
-        Of a request's id: the decision that refused it, else the last one it rested on.
+        For the id of a request, return the decision that denied it, otherwise the last one that it rested on.
         """
         await self.flush()
-        found = await self._find(name)
+        found = await self._find(record_id)
         if found is None and self._settings.workers > 1:
-            # Another worker may have made the decision just now, and be about to write it.
+            # Another worker may have made the decision and not written it yet.
             await asyncio.sleep(4 * FLUSH_SECONDS)
-            found = await self._find(name)
+            found = await self._find(record_id)
         return found
 
-    async def _find(self, name: str) -> Row | None:
-        found = await self._store.find(name)
+    async def _find(self, record_id: str) -> DecisionRow | None:
+        found = await self._store.find(record_id)
         if found is not None:
             return found
-        event = await self._store.event(name)
+        event = await self._store.event(record_id)
         if event is None:
             return None
-        named = msgspec.json.decode(event["detail"], type=EventDetail).decisions
-        rows = await self._store.find_all(named)
-        ordered = [rows[each] for each in named if each in rows]
-        return next((row for row in ordered if not row["allowed"]), ordered[-1] if ordered else None)
+        ids = msgspec.json.decode(event.detail, type=EventDetail).decisions
+        rows = await self._store.find_all(ids)
+        ordered = [rows[each] for each in ids if each in rows]
+        return next((row for row in ordered if not row.allowed), ordered[-1] if ordered else None)
 
-    async def last_denial(self, principal: str) -> Row | None:
-        """The newest denial of the principal with that ARN."""
+    async def last_denial(self, principal: str) -> DecisionRow | None:
+        """Return the newest denial of the principal with that ARN."""
         await self.flush()
         return await self._store.last_denial(principal)
 
     async def clear(self) -> None:
-        """Forget everything (dev mode's reset)."""
+        """Delete everything (dev mode's reset)."""
         async with self._flushing:
             self._entries.clear()
             self._events.clear()
@@ -312,8 +312,8 @@ class Recorder:
             await self._store.clear()
 
     async def flush(self) -> None:
-        """Write what waits now. Writes that the database will not take wait on; everything else is then lost."""
-        # As a task: a request that gives up while it waits for this must not take the batch with it.
+        """Write what waits now. If the database fails, records of writes wait for the next flush; others are lost."""
+        # In a task, so that a request that is canceled while it waits for this does not cancel the batch.
         await asyncio.shield(asyncio.ensure_future(self._flush()))
 
     async def _flush(self) -> None:
@@ -332,8 +332,8 @@ class Recorder:
                 self._unwritten = _Unwritten(kept, taken.write_space)
             self._show_waiting()
 
-    async def _take(self) -> Taken | None:
-        """What waits, as rows; None: nothing does."""
+    async def _take(self) -> PendingBatch | None:
+        """Return the records that wait, as rows; None if there are none."""
         before = self._unwritten
         summaries = self._summaries.take()
         if not (self._entries or self._events or summaries or before):
@@ -353,10 +353,10 @@ class Recorder:
             batch = Batch(
                 [*again.decisions, *batch.decisions],
                 [*again.events, *batch.events],
-                {**again.parts, **batch.parts},
+                {**again.shared_values, **batch.shared_values},
                 batch.day,
             )
-        return Taken(batch, entries, frozenset(writes), write_space, other_space)
+        return PendingBatch(batch, entries, frozenset(writes), write_space, other_space)
 
     def _release_writes(self, space: list[Mapping[Owner, int]]) -> None:
         for each in space:
@@ -368,7 +368,7 @@ class Recorder:
         metrics.AUDIT_WAITING.labels("write").set(self._writes.used)
         metrics.AUDIT_WAITING.labels("other").set(self._others.used)
 
-    async def _write_on(self) -> None:
+    async def _write_loop(self) -> None:
         loop, pause = asyncio.get_running_loop(), FLUSH_SECONDS
         while True:
             if self._unwritten is None:
@@ -378,26 +378,26 @@ class Recorder:
             began = loop.time()
             try:
                 await self.flush()
-            except Exception:  # noqa: BLE001 - whatever it was, the next records must be written
+            except Exception:  # noqa: BLE001 - the next records must be written
                 _log.exception("audit records not written")
-            # The more there is to write, the less often: more of it is equal then, and requests wait less.
-            pause = min(max(FLUSH_SECONDS, _REST * (loop.time() - began)), _LONGEST_PAUSE)
+            # Write less often while batches take long: more of the records are then equal, and requests wait less.
+            pause = min(max(FLUSH_SECONDS, _PAUSE_FACTOR * (loop.time() - began)), _MAX_PAUSE)
 
     async def _since_by_clock(self, seconds: float) -> float:
         return self._clock.now() - seconds
 
-    async def _forget(self) -> None:
-        """Delete in batches what is past its time, with a breath between them."""
+    async def _delete_expired(self) -> None:
+        """Delete expired records in batches, with a pause between them."""
         before = await self._since(self._settings.audit_seconds)
-        gone = await self._store.forget(before)
-        while gone:
+        deleted = await self._store.delete_older(before)
+        while deleted:
             await asyncio.sleep(0.1)
-            gone = await self._store.forget(before)
+            deleted = await self._store.delete_older(before)
 
-    async def _forget_on(self) -> None:
+    async def _delete_loop(self) -> None:
         while True:
             try:
-                await self._forget()
-            except Exception:  # noqa: BLE001 - tried again in an hour
-                _log.exception("old decisions not deleted")
-            await asyncio.sleep(_FORGET_SECONDS)
+                await self._delete_expired()
+            except Exception:  # noqa: BLE001 - retried in an hour
+                _log.exception("expired audit records not deleted")
+            await asyncio.sleep(_DELETE_SECONDS)

@@ -1,4 +1,4 @@
-"""Rows of the audit record, made from decisions and events; their ids; texts cut to what is kept."""
+"""Builds the rows of the audit record from decisions and events, and the ids of equal ones."""
 
 import secrets
 import uuid
@@ -11,39 +11,39 @@ import msgspec
 import structlog
 
 from moorage import policy
-from moorage.access.recording import Entry
+from moorage.access.recording import DecisionEntry
 from moorage.audit.bounds import EQUAL_SECONDS
-from moorage.audit.records import Event, EventDetail
-from moorage.audit.shared_values import Parts
-from moorage.audit.text import kept, kept_context, kept_message
+from moorage.audit.event import NO_ORIGIN, AuditEvent, EventDetail
+from moorage.audit.shared_values import SharedValues
+from moorage.audit.text import truncated, truncated_context, truncated_message
 from moorage.store.metadata.audit.audit import Batch
 from moorage.store.metadata.audit.tables import DecisionRow, EventRow
 
 _HOUR: Final = 3600.0
 DECISIONS_NAMED: Final = 100
-"""Decisions that an event refers to by their ids; the number of all is kept, too."""
+"""Most decisions that an event refers to by id. The number of all decisions is stored as well."""
 OMITTED: Final = "omitted"
-"""The verdict of an event that stands for requests that are only counted."""
+"""The verdict of an event that counts requests without events of their own."""
 _DENIALS: Final = frozenset({"AccessDenied", "AccessDeniedException"})
 _LEVELS: Final = ("scp", "rcp")
 _log = structlog.get_logger()
 _SETS: Final = ("identity", "resource", "trust", "boundary", "session")
 
 
-class Ids:
-    """Ids of records that are equal: the same for equal ones, different in each worker, and not to be guessed."""
+class RecordIds:
+    """Computes ids that are the same for equal records, differ between workers and cannot be guessed."""
 
     def __init__(self) -> None:
         self._salt = secrets.token_bytes(16)
 
-    def of(self, *says: object) -> str:
-        """The id of a record that says that."""
-        # `repr` writes every text, also one that has no UTF-8, and so that no two of them run together.
-        digits = blake2b(repr(says).encode(), digest_size=16, key=self._salt).hexdigest()
+    def of(self, *values: object) -> str:
+        """Return the id of a record with those values."""
+        # `repr` can write texts that are not valid Unicode, and quotes them, so that different values differ.
+        digits = blake2b(repr(values).encode(), digest_size=16, key=self._salt).hexdigest()
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
-    def of_denial(self, entry: Entry) -> str:
-        """The same for denials of a minute that are equal in everything but the time."""
+    def of_denial(self, entry: DecisionEntry) -> str:
+        """Return the same id for denials of one minute that are equal in everything but the time."""
         decision, request = entry.decision, entry.decision.request
         context = [(key, value) for key, value in request.context.items() if key not in policy.CLOCK_KEYS]
         return self.of(
@@ -60,10 +60,10 @@ class Ids:
             context,
         )
 
-    def of_failure(self, event: Event) -> str:
-        """The same for requests of a minute that were refused for the same reason before anything was decided.
+    def of_failure(self, event: AuditEvent) -> str:
+        """Return the same id for requests of one minute that failed in the same way before anything was decided.
 
-        Of those that only named a key, whatever they asked for.
+        Requests that named a key without proving to hold it are equal whatever they asked for.
         """
         caller = event.caller
         return self.of(
@@ -80,7 +80,7 @@ class Ids:
 
 
 def _hashes(policies: policy.Policies) -> list[object]:
-    """What tells one set of policies from another."""
+    """Return the values by which one set of policies differs from another."""
     found: list[object] = []
     for name in _SETS:
         attached: Sequence[policy.Named] | None = getattr(policies, name)
@@ -91,63 +91,63 @@ def _hashes(policies: policy.Policies) -> list[object]:
     return found
 
 
-def _verdict(event: Event) -> str:
-    if event.more is not None and OMITTED in event.more:
+def _verdict(event: AuditEvent) -> str:
+    if event.origin is not None and event.origin.omitted:
         return OMITTED
     if event.error_code is None:
         return "allowed"
     return "denied" if event.error_code in _DENIALS else "failed"
 
 
-class Rows:
-    """Makes rows. For one thread at a time."""
+class RowBuilder:
+    """Builds rows. Not thread-safe."""
 
-    def __init__(self, ids: Ids) -> None:
+    def __init__(self, ids: RecordIds) -> None:
         self._ids = ids
-        self._parts = Parts()
+        self._values = SharedValues()
         self._contexts: dict[tuple[int, bool], str] = {}
-        """Of one batch, whose entries keep their contexts alive."""
+        """Hashes by the identity of a context; valid for one batch, whose entries keep their contexts alive."""
         self.failed: Counter[str] = Counter()
-        """Records of the last batch that could not be made into rows, by kind (`write` or `other`)."""
+        """Numbers of records of the last batch that no rows could be built for, by kind (`write` or `other`)."""
 
-    def batch(self, entries: Iterable[Entry], events: Iterable[Event], day: int) -> Batch:
-        """The rows of the records, and the parts they refer to that are not in the database yet."""
-        self._parts.begin(day)
+    def batch(self, entries: Iterable[DecisionEntry], events: Iterable[AuditEvent], day: int) -> Batch:
+        """Return the rows of the records, with the shared values that are not in the database yet."""
+        self._values.begin(day)
         self.failed.clear()
         self._contexts.clear()
-        decided: dict[str, DecisionRow] = {}
+        decisions: dict[str, DecisionRow] = {}
         for entry in entries:
             try:
                 row = self._decision(entry)
-            except Exception:  # noqa: BLE001 - one record must not take the others with it
-                self._could_not(is_write=entry.is_of_write)
+            except Exception:  # noqa: BLE001 - one bad record must not lose the others
+                self._count_failure(is_write=entry.is_of_write)
                 continue
-            same = decided.get(row.id)
+            same = decisions.get(row.id)
             if same is not None:
                 row = msgspec.structs.replace(same, count=same.count + row.count, last=row.last)
-            decided[row.id] = row
-        told: list[EventRow] = []
+            decisions[row.id] = row
+        event_rows: list[EventRow] = []
         for event in events:
             try:
-                told += self._events(event)
-            except Exception:  # noqa: BLE001 - likewise
-                self._could_not(is_write=event.is_write)
-        return Batch(list(decided.values()), told, self._parts.new, day)
+                event_rows += self._events(event)
+            except Exception:  # noqa: BLE001 - as above
+                self._count_failure(is_write=event.is_write)
+        return Batch(list(decisions.values()), event_rows, self._values.new, day)
 
-    def _could_not(self, *, is_write: bool) -> None:
+    def _count_failure(self, *, is_write: bool) -> None:
         self.failed["write" if is_write else "other"] += 1
-        _log.exception("audit record not made")
+        _log.exception("audit row not built")
 
     def written(self) -> None:
-        """The last batch is in the database."""
-        self._parts.written()
+        """Note that the last batch is in the database."""
+        self._values.written()
 
-    def _decision(self, entry: Entry) -> DecisionRow:
+    def _decision(self, entry: DecisionEntry) -> DecisionRow:
         decision, request = entry.decision, entry.decision.request
-        resource = kept(request.resource)
-        caller = self._parts.caller(entry.caller)
+        resource = truncated(request.resource)
+        caller = self._values.caller(entry.caller)
         context = self._context(request.context, resource_cut=resource != request.resource)
-        policies = self._parts.policies(entry.policies)
+        policies = self._values.policies(entry.policies)
         if not entry.id:
             hour = int(entry.at // _HOUR)
             entry.id = self._ids.of(
@@ -160,47 +160,47 @@ class Rows:
             entry.count,
             request.resource_account,
             entry.region,
-            kept(request.principal.arn),
+            truncated(request.principal.arn),
             request.action,
             resource,
             decision.allowed,
             decision.rule,
-            None if decision.allowed else kept(policy.sentence(request, decision)),
+            None if decision.allowed else truncated(policy.sentence(request, decision)),
             caller,
             context,
             policies,
         )
 
     def _context(self, context: policy.Context, *, resource_cut: bool) -> str:
-        """The hash of a request's condition keys. Requests of a second that are alike share them."""
+        """Return the hash of a request's condition keys. Similar requests of one second share the context object."""
         key = (id(context), resource_cut)
-        known = self._contexts.get(key)
-        if known is None:
-            known = self._contexts[key] = self._parts.context(kept_context(context, resource_cut=resource_cut))
-        return known
+        found = self._contexts.get(key)
+        if found is None:
+            found = self._contexts[key] = self._values.context(truncated_context(context, resource_cut=resource_cut))
+        return found
 
-    def _events(self, event: Event) -> list[EventRow]:
-        """One row for the account that called and one for the account that owns the resource."""
+    def _events(self, event: AuditEvent) -> list[EventRow]:
+        """Return a row for the caller's account and one for the account that owns the resource."""
         own, decisions = event.caller.principal.account, event.connection.decisions
         account, resource = own, "*"
         if decisions:
             about = decisions[0].decision.request
-            account, resource = about.resource_account, kept(about.resource)
+            account, resource = about.resource_account, truncated(about.resource)
         verdict = _verdict(event)
-        if verdict == OMITTED:  # it stands for requests about many resources, whose decisions are not kept
+        if verdict == OMITTED:  # it counts requests for many resources, whose decisions are not stored
             resource, decisions = "*", []
         recipients = [each for each in dict.fromkeys((own, account)) if each]
         agent, message = event.connection.user_agent, event.error_message
         detail = EventDetail(
-            user_agent=None if agent is None else kept(agent),
+            user_agent=None if agent is None else truncated(agent),
             read_only=event.read_only,
-            error_message=None if message is None else kept_message(message),
+            error_message=None if message is None else truncated_message(message),
             request=msgspec.Raw(event.request),
             response=msgspec.Raw(event.response),
             decisions=[each.id for each in decisions[:DECISIONS_NAMED] if each.id],
             decided=len(decisions),
             shared=len(recipients) > 1,
-            more=event.more or {},
+            more=event.origin or NO_ORIGIN,
             authenticated=event.authenticated,
         )
         row = EventRow(
@@ -212,12 +212,12 @@ class Rows:
             event.source,
             event.name,
             event.region,
-            kept(event.caller.principal.arn),
+            truncated(event.caller.principal.arn),
             resource,
             event.connection.source_ip[:64],
             verdict,
             event.error_code,
-            self._parts.caller(event.caller),
+            self._values.caller(event.caller),
             msgspec.json.encode(detail).decode(),
         )
         return [row if each == own else msgspec.structs.replace(row, recipient=each) for each in recipients]

@@ -1,8 +1,8 @@
-"""What many records share (a caller, condition-key values, a policy set): its text, and the hash it is kept by."""
+"""Values that many rows of the audit record share: callers, condition-key values and policy sets, stored by hash."""
 
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -14,50 +14,50 @@ from moorage.cache import Cache, entry_footprint, footprint
 T = TypeVar("T")
 
 _CALLERS: Final = 4 << 20
-"""Bytes of the callers whose texts are cached."""
+"""Bytes of the cache of callers' texts."""
 _POLICIES: Final = 16 << 20
-"""Bytes of the policy sets whose texts are cached, with their documents."""
+"""Bytes of the cache of policy sets' texts, with the documents of the policies."""
 _CONTEXTS: Final = 4 << 20
-"""Bytes of the condition-key values whose texts are cached."""
+"""Bytes of the cache of condition-key values' texts."""
 _WRITTEN: Final = 4 << 20
-"""Bytes of the hashes of what was written today."""
+"""Bytes of the cache of hashes that were written today."""
 _SETS: Final = ("identity", "resource", "trust", "boundary", "session")
 _LEVELS: Final = ("scp", "rcp")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-class KeptCaller(msgspec.Struct, frozen=True):
-    """A caller as the record keeps it: the whole principal, and how it proved who it is."""
+class RecordedCaller(msgspec.Struct, frozen=True):
+    """The recorded form of a caller: the whole principal and how it authenticated."""
 
     principal: policy.Principal
     credential: str
     key_id: str
     context: dict[str, str | tuple[str, ...]]
-    """Condition keys that belong to the credential."""
+    """Condition keys of the credential."""
 
 
-class KeptPolicy(msgspec.Struct, frozen=True):
-    """A policy that a decision was made on."""
+class RecordedPolicy(msgspec.Struct, frozen=True):
+    """The recorded form of a policy that a decision was made on."""
 
     name: str
     hash: str
     kind: str
 
 
-class KeptPolicies(msgspec.Struct, frozen=True):
-    """The policy sets of a decision; None: there was no such set. Of SCPs and RCPs, one tuple a level."""
+class RecordedPolicies(msgspec.Struct, frozen=True):
+    """The recorded form of a decision's policy sets; None where there was none. SCPs and RCPs are a tuple a level."""
 
-    identity: tuple[KeptPolicy, ...] | None = None
-    resource: tuple[KeptPolicy, ...] | None = None
-    trust: tuple[KeptPolicy, ...] | None = None
-    boundary: tuple[KeptPolicy, ...] | None = None
-    session: tuple[KeptPolicy, ...] | None = None
-    scp: tuple[tuple[KeptPolicy, ...], ...] | None = None
-    rcp: tuple[tuple[KeptPolicy, ...], ...] | None = None
+    identity: tuple[RecordedPolicy, ...] | None = None
+    resource: tuple[RecordedPolicy, ...] | None = None
+    trust: tuple[RecordedPolicy, ...] | None = None
+    boundary: tuple[RecordedPolicy, ...] | None = None
+    session: tuple[RecordedPolicy, ...] | None = None
+    scp: tuple[tuple[RecordedPolicy, ...], ...] | None = None
+    rcp: tuple[tuple[RecordedPolicy, ...], ...] | None = None
 
 
-class Parts:
-    """Names what rows refer to, and knows which texts are not in the database yet."""
+class SharedValues:
+    """Computes the hashes that rows refer to, and remembers which texts are in the database already."""
 
     def __init__(self) -> None:
         self._callers: Cache[int, tuple[Caller, str, str]] = Cache("audit_callers", _CALLERS, entry_footprint)
@@ -73,51 +73,51 @@ class Parts:
         self._written: Cache[str, None] = Cache("audit_written", _WRITTEN, entry_footprint)
         self._day = 0
         self.new: dict[str, str] = {}
-        """Text by hash: what the rows of this batch refer to and nobody has written today."""
+        """Text by hash: the values that rows of this batch refer to and that were not written today."""
 
     def begin(self, day: int) -> None:
-        """A batch of that day follows. What was written on another day is written again, so that it does not age."""
+        """Begin a batch. Values that were written on another day are written again, so that they do not expire."""
         if day != self._day:
             self._written.clear()
             self._day = day
         self.new = {}
 
     def written(self) -> None:
-        """The batch is in the database."""
+        """Note that the batch is in the database."""
         for name in self.new:
             self._written.keep(name, None)
 
     def caller(self, caller: Caller) -> str:
-        """The hash of a caller."""
+        """Return the hash of a caller."""
         known = self._callers.get(id(caller))
         if known is None:
-            principal, context = caller.principal, audit_text.kept_context(caller.context)
-            name = audit_text.kept(principal.id)
-            if name != principal.id:  # of a web identity: what its token says
+            principal, context = caller.principal, audit_text.truncated_context(caller.context)
+            name = audit_text.truncated(principal.id)
+            if name != principal.id:  # the id of a web identity is taken from its token
                 principal = msgspec.structs.replace(principal, id=name)
-            text = _text(KeptCaller(principal, caller.credential, audit_text.kept(caller.key_id), context))
+            text = _text(RecordedCaller(principal, caller.credential, audit_text.truncated(caller.key_id), context))
             known = (caller, _name(text), text)
             self._callers.keep(id(caller), known)
         return self._refer(known[1], known[2])
 
     def policies(self, policies: policy.Policies) -> str:
-        """The hash of the policy sets of a decision."""
+        """Return the hash of a decision's policy sets."""
         known = self._policies.get(id(policies))
         if known is None:
-            text = _text(_kept(policies))
+            text = _text(_recorded(policies))
             known = (policies, _name(text), text)
             self._policies.keep(id(policies), known)
         return self._refer(known[1], known[2])
 
     def context(self, context: policy.Context) -> str:
-        """The hash of a request's condition-key values, without the clock's, which follow from the decision's time."""
-        kept = dict(context)
+        """Return the hash of a request's condition-key values, without those that follow from the decision's time."""
+        timeless = dict(context)
         for key in policy.CLOCK_KEYS:
-            kept.pop(key, None)
-        values = tuple(kept.items())
+            timeless.pop(key, None)
+        values = tuple(timeless.items())
         known = self._contexts.get(values)
         if known is None:
-            text = _text(kept)
+            text = _text(timeless)
             known = (_name(text), text)
             self._contexts.keep(values, known)
         return self._refer(*known)
@@ -128,24 +128,24 @@ class Parts:
         return name
 
 
-def _kept(policies: policy.Policies) -> dict[str, Any]:
-    sets: dict[str, Any] = {}
+def _recorded(policies: policy.Policies) -> Mapping[str, Sequence[object]]:
+    sets: dict[str, Sequence[object]] = {}
     for name in _SETS:
         attached: Sequence[policy.Named] | None = getattr(policies, name)
         if attached is not None:
-            sets[name] = [_kept_policy(each) for each in attached]
+            sets[name] = [_recorded_policy(each) for each in attached]
     for name in _LEVELS:
         levels: Sequence[Sequence[policy.Named]] | None = getattr(policies, name)
         if levels is not None:
-            sets[name] = [[_kept_policy(each) for each in level] for level in levels]
+            sets[name] = [[_recorded_policy(each) for each in level] for level in levels]
     return sets
 
 
-def _kept_policy(named: policy.Named) -> KeptPolicy:
-    return KeptPolicy(named.name, named.hash, named.document.kind.value)
+def _recorded_policy(named: policy.Named) -> RecordedPolicy:
+    return RecordedPolicy(named.name, named.hash, named.document.kind.value)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return _encode(value).decode()
 
 
@@ -153,16 +153,16 @@ def _name(text: str) -> str:
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def read_caller(text: str) -> KeptCaller:
-    """The caller that a part holds."""
-    return msgspec.json.decode(text, type=KeptCaller)
+def read_caller(text: str) -> RecordedCaller:
+    """Decode a shared value that is a caller."""
+    return msgspec.json.decode(text, type=RecordedCaller)
 
 
-def read_policies(text: str) -> KeptPolicies:
-    """The policy sets that a part holds."""
-    return msgspec.json.decode(text, type=KeptPolicies)
+def read_policies(text: str) -> RecordedPolicies:
+    """Decode a shared value that is a decision's policy sets."""
+    return msgspec.json.decode(text, type=RecordedPolicies)
 
 
 def read_context(text: str) -> Mapping[str, str | tuple[str, ...]]:
-    """The condition-key values that a part holds; those of the clock are not among them."""
+    """Decode a shared value that is condition-key values; those of the clock are not among them."""
     return msgspec.json.decode(text, type=dict[str, str | tuple[str, ...]])

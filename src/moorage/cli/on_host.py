@@ -56,7 +56,8 @@ async def record(
     from moorage.access.caller import Caller, Connection  # noqa: PLC0415
     from moorage.api.admin.recorded_call import SOURCE  # noqa: PLC0415
     from moorage.api.aws.recorded_call import own_parameters  # noqa: PLC0415
-    from moorage.audit.recorder import Event, Recorder  # noqa: PLC0415
+    from moorage.audit.event import AuditEvent, RequestOrigin  # noqa: PLC0415
+    from moorage.audit.recorder import Recorder  # noqa: PLC0415
     from moorage.clock import Clock  # noqa: PLC0415
     from moorage.identity.credentials.credentials import PolicySets  # noqa: PLC0415
 
@@ -64,8 +65,8 @@ async def record(
     parameters = own_parameters(asked)
     for account in accounts:
         root = policy.root_of(account)
-        recorder.note(
-            Event(
+        recorder.record_event(
+            AuditEvent(
                 source=SOURCE,
                 name=name,
                 region=settings.default_region,
@@ -75,7 +76,7 @@ async def record(
                 request=parameters,
                 error_code=None if refusal is None else refusal.code,
                 error_message=None if refusal is None else refusal.message,
-                more={"onHost": True},
+                origin=RequestOrigin(on_host=True),
             )
         )
     await recorder.stop()

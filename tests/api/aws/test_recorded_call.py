@@ -14,7 +14,7 @@ from moorage.api.ecr.shapes import CreateRepositoryRequest, Tag
 from moorage.api.iam import IAM
 from moorage.api.sts import STS
 from moorage.api.tagging.shapes import TagResourcesInput, UntagResourcesInput
-from moorage.audit.text import LONGEST
+from moorage.audit.text import MAX_BYTES
 
 SENSITIVE_BESIDES = {"EncodedMessage", "ProvidedContexts", "TokenCode"}
 """Parameters that botocore's models do not mark as sensitive."""
@@ -72,7 +72,7 @@ def test_a_long_text_is_its_beginning_its_digest_and_its_length() -> None:
     told = kept({"policyText": text, "repositoryName": "app"})
     assert told["repositoryName"] == "app"
     assert told["policyText"]["begins"].startswith("é" * 500)
-    assert len(told["policyText"]["begins"].encode()) <= LONGEST
+    assert len(told["policyText"]["begins"].encode()) <= MAX_BYTES
     assert told["policyText"]["sha256"] == hashlib.sha256(text.encode()).hexdigest()
     assert told["policyText"]["bytes"] == 10_000
 
@@ -101,7 +101,7 @@ def test_keys_of_a_map_are_cut_and_hidden_as_members_are() -> None:
     assert told["Password"] == recorded_call.HIDDEN
     (long,) = told.keys() - {"Password"}
     assert long.startswith("KKK")
-    assert len(long.encode()) <= LONGEST
+    assert len(long.encode()) <= MAX_BYTES
     assert set(told[long]) == {"begins", "sha256", "bytes"}
 
 

@@ -17,7 +17,7 @@ from moorage.api.aws.sigv4 import Verifier
 from moorage.api.iam import IAM, IamServices
 from moorage.api.request_source import RequestSources
 from moorage.api.sts import STS, StsServices
-from moorage.audit.recorded_decisions import Records
+from moorage.audit.recorded_decisions import RecordedDecisions
 from moorage.audit.recorder import Recorder
 from moorage.identity.credentials.oidc import Issuers
 from moorage.identity.identity import make_identity
@@ -42,7 +42,7 @@ async def root(tmp_path: Path) -> AsyncIterator[Client]:
     audit: Any = NoAudit()
     recorder = Recorder(audit, clock, settings, lambda _kind, _number: None)
     access = Access(registry, identity.organizations, recorder, clock, settings)
-    why = Why(recorder, Records(audit, access), registry, access, Principals(identity).shown, clock)
+    why = Why(recorder, RecordedDecisions(audit, access), registry, access, Principals(identity).shown, clock)
     verifier = Verifier(authenticator, clock, settings.clock_skew_seconds)
     simulator = Simulator(identity, access, clock)
     iam = IamServices(identity=identity, principals=Principals(identity), simulator=simulator, clock=clock)

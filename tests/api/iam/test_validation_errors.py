@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from moorage.audit.recorder import Event
-from moorage.audit.text import LONGEST
+from moorage.audit.event import AuditEvent
+from moorage.audit.text import MAX_BYTES
 from moorage.settings import Settings
 from tests.api.iam.client import Client
 from tests.inside import inside
@@ -49,16 +49,16 @@ async def test_the_record_does_not_keep_a_long_value(tmp_path: Path, monkeypatch
         running = registry.application._running
         assert running is not None
         recorder, noted = running.components.recorder, []
-        note = recorder.note
+        note = recorder.record_event
 
-        def noting(event: Event) -> str:
+        def noting(event: AuditEvent) -> str:
             noted.append(event)
             return note(event)
 
-        monkeypatch.setattr(recorder, "note", noting)
+        monkeypatch.setattr(recorder, "record_event", noting)
         body = b"Action=CreateUser&Version=2010-05-08&UserName=" + b"x" * 900_000
         reply = await registry.ask("", body, service="iam", content_type="application/x-www-form-urlencoded")
         assert (reply.status, len(reply.body) > 900_000) == (400, True)
         (event,) = noted
         assert event.name == "CreateUser"
-        assert len((event.error_message or "").encode()) <= LONGEST
+        assert len((event.error_message or "").encode()) <= MAX_BYTES

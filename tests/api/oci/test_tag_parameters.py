@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from moorage.audit.recorder import Event
+from moorage.audit.event import AuditEvent
 from moorage.settings import Settings
 from moorage.store.metadata.tables import outbox, tag_history
 from tests.api.oci.client import Answer
@@ -145,14 +145,14 @@ async def test_the_record_names_the_tags(tmp_path: Path, monkeypatch: pytest.Mon
     async with inside(Settings(mode="dev", data=tmp_path / "data")) as registry:
         running = registry.application._running
         assert running is not None
-        noted: list[Event] = []
-        note = running.components.recorder.note
+        noted: list[AuditEvent] = []
+        note = running.components.recorder.record_event
 
-        def noting(event: Event) -> str:
+        def noting(event: AuditEvent) -> str:
             noted.append(event)
             return note(event)
 
-        monkeypatch.setattr(running.components.recorder, "note", noting)
+        monkeypatch.setattr(running.components.recorder, "record_event", noting)
         plane = await registry.plane()
         index = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}).encode()
         digest = sha256(index)

@@ -77,7 +77,7 @@ class _Endpoint:
             await response(scope, receive, send)
         finally:
             if self._operation.needs_event(call):
-                request_id = self._services.recorder.note(recorded_call.event(call, self._operation))
+                request_id = self._services.recorder.record_event(recorded_call.event(call, self._operation))
                 line = scope.get(ACCESS_LINE)
                 if line is not None:
                     line.operation, line.request_id = f"moorage:{self._operation.event}", request_id

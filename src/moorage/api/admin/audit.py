@@ -8,10 +8,10 @@ from starlette.responses import Response
 from moorage.access.authorize import NamedResource
 from moorage.api.admin.operation import ADMIN, Call, account_of
 from moorage.api.authorization import Target
-from moorage.audit.reader import READ_AUDIT, Query, audit_arn
+from moorage.audit.reader import READ_AUDIT, EventQuery, audit_arn
 
 
-def _the_record(call: Call, request: Query) -> Sequence[Target]:
+def _the_record(call: Call, request: EventQuery) -> Sequence[Target]:
     account = account_of(call, request.account)
     return (NamedResource(account, audit_arn(account)),)
 
@@ -23,6 +23,6 @@ def _the_record(call: Call, request: Query) -> Sequence[Target]:
     read_only=True,
     continues=lambda request: request.after is not None,
 )
-async def audit(call: Call, request: Query) -> Response:
-    answer = await call.services.events.read(account_of(call, request.account), request)
+async def audit(call: Call, request: EventQuery) -> Response:
+    answer = await call.services.audit_reader.read(account_of(call, request.account), request)
     return Response(msgspec.json.encode(answer), media_type="application/json")

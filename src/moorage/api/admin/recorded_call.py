@@ -6,7 +6,7 @@ import msgspec
 
 from moorage.api.admin.operation import Call, Operation
 from moorage.api.aws import recorded_call
-from moorage.audit.recorder import Event
+from moorage.audit.event import AuditEvent
 from moorage.errors import MoorageError, ServerFault
 
 SOURCE: Final = "moorage"
@@ -21,11 +21,11 @@ _MEMBERS: Final = frozenset(
 types of the bodies."""
 
 
-def event(call: Call, operation: Operation) -> Event:
+def event(call: Call, operation: Operation) -> AuditEvent:
     """The event of a call that somebody signed, or that named a key that is kept here."""
     error = call.failure
     refusal = error if error is None or isinstance(error, MoorageError) else ServerFault()
-    return Event(
+    return AuditEvent(
         id=getattr(refusal, "decision_id", ""),
         source=SOURCE,
         name=operation.event,

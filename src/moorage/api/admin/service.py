@@ -17,7 +17,7 @@ from moorage.api.admin.one_at_a_time import Turns
 from moorage.api.aws.sigv4 import Verifier
 from moorage.api.injected_faults import Faults
 from moorage.api.request_source import RequestSources
-from moorage.audit.reader import Events
+from moorage.audit.reader import AuditReader
 from moorage.audit.recorder import Recorder
 from moorage.clock import Clock
 from moorage.declarative.service import Declared
@@ -50,7 +50,7 @@ class AdminServices:
     settings: Settings
     reset: Callable[[], Awaitable[None]]
     measure: Callable[[], Awaitable[None]]
-    events: Events
+    audit_reader: AuditReader
     recorder: Recorder
     faults: Faults
     policy_check: RepositoryPolicyCheck

@@ -32,8 +32,9 @@ from moorage.api.aws.large_bodies import LargeBodies
 from moorage.api.aws.operation import BODY_LIMIT, Call, Operation, Service
 from moorage.api.aws.sigv4 import Claim, Verifier, scope_service
 from moorage.api.request_source import RequestSources
-from moorage.audit.recorder import Event, Recorder
-from moorage.audit.text import kept
+from moorage.audit.event import AuditEvent
+from moorage.audit.recorder import Recorder
+from moorage.audit.text import truncated
 from moorage.errors import (
     AccessDenied,
     InsufficientStorage,
@@ -352,8 +353,8 @@ class AwsApp:
         code = None
         if refusal is not None:
             code = errors.query_code(refusal)[0] if request.is_query else refusal.code
-        noted = self._recorder.note(
-            Event(
+        noted = self._recorder.record_event(
+            AuditEvent(
                 id=request.request_id,
                 source=f"{opened.service.name}.amazonaws.com",
                 name=request.operation if request.operation in opened.service.operations else "Unknown",
@@ -364,7 +365,8 @@ class AwsApp:
                 request=request.asked,
                 response=request.responded,
                 error_code=code,
-                error_message=None if refusal is None else kept(refusal.message),  # it may repeat the whole request
+                # The message may quote the whole request.
+                error_message=None if refusal is None else truncated(refusal.message),
                 authenticated=request.caller is not None,
             )
         )

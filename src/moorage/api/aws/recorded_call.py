@@ -15,8 +15,8 @@ import msgspec
 
 from moorage.api.aws import declared_members
 from moorage.api.aws.query import Parameters
-from moorage.audit.records import GIVE_CREDENTIALS
-from moorage.audit.text import LONGEST, kept
+from moorage.audit.event import GIVE_CREDENTIALS
+from moorage.audit.text import MAX_BYTES, truncated
 from moorage.cache import measured
 
 HIDDEN: Final = "HIDDEN_DUE_TO_SECURITY_REASONS"
@@ -99,7 +99,7 @@ def _encoded(value: Any, *, are_members: bool = True) -> bytes:
     if len(encoded) > MOST_IN_ALL and isinstance(told, dict):
         for name, member in told.items():
             text = msgspec.json.encode(member)
-            if len(text) > LONGEST:
+            if len(text) > MAX_BYTES:
                 told[name] = _by_digest(text)
         encoded = msgspec.json.encode(told)
     return encoded if len(encoded) <= MOST_IN_ALL else msgspec.json.encode(_by_digest(encoded))
@@ -122,7 +122,7 @@ def _cleaned(name: str, value: Any, *, are_members: bool) -> Any:
     if isinstance(value, Mapping):
         pairs = [(each, found) for each, found in value.items() if found is not None]
         return {
-            _member(each).key if are_members else kept(each): _cleaned(each, found, are_members=are_members)
+            _member(each).key if are_members else truncated(each): _cleaned(each, found, are_members=are_members)
             for each, found in pairs
         }
     if isinstance(value, bytes):
@@ -160,7 +160,7 @@ def _member(name: str) -> _Member:
 def _read_member(name: str) -> _Member:
     lowered = name.lower()
     is_secret = lowered.partition(".")[0] in _SECRETS or lowered.rpartition(".")[2] in _SECRETS
-    return _Member(kept(name[:1].lower() + name[1:]), is_secret, lowered in _BY_DIGEST)
+    return _Member(truncated(name[:1].lower() + name[1:]), is_secret, lowered in _BY_DIGEST)
 
 
 _known_member = lru_cache(maxsize=1024)(_read_member)
@@ -168,10 +168,10 @@ measured("audit_members", _known_member, 1024)
 
 
 def _kept(text: str) -> Any:
-    if len(text) <= LONGEST // 4:
-        return kept(text)
+    if len(text) <= MAX_BYTES // 4:
+        return truncated(text)
     whole = text.encode(errors="replace")
-    return kept(text) if len(whole) <= LONGEST else {"begins": kept(text), **_by_digest(whole)}
+    return truncated(text) if len(whole) <= MAX_BYTES else {"begins": truncated(text), **_by_digest(whole)}
 
 
 def _by_digest(content: bytes) -> dict[str, Any]:

@@ -132,7 +132,7 @@ class OciApp:
         try:
             event = recorded_request.event(request, error, self._profile)
             if event is not None:
-                request_id = self._recorder.note(event)
+                request_id = self._recorder.record_event(event)
                 line = request.scope.get(ACCESS_LINE)
                 if line is not None:
                     line.operation, line.request_id = f"ecr:{event.name}", request_id

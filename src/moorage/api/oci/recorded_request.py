@@ -11,7 +11,7 @@ import msgspec
 
 from moorage.api.oci import errors, routes
 from moorage.api.oci.request import OciRequest
-from moorage.audit.recorder import Event
+from moorage.audit.event import AuditEvent, RequestOrigin
 from moorage.cache import measured
 from moorage.errors import MoorageError, ServerFault
 from moorage.names import RepositoryRef
@@ -19,8 +19,8 @@ from moorage.names import RepositoryRef
 SOURCE: Final = "ecr.amazonaws.com"
 _LONGEST: Final = 512
 """Characters of each part of the request that are kept."""
-_PLANE: Final[Mapping[str, dict[str, Any]]] = {
-    method: {"plane": "v2", "method": method} for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_ORIGINS: Final[Mapping[str, RequestOrigin]] = {
+    method: RequestOrigin(plane="v2", method=method) for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 }
 """The event of each operation and method. One object for each, because equal reads are recognized by identity."""
 
@@ -62,7 +62,7 @@ def upload(argument: str, query: Mapping[str, str]) -> dict[str, Any]:
     return {"uploadId": argument, **digests}
 
 
-def event(request: OciRequest, error: MoorageError | None, profile: str) -> Event | None:
+def event(request: OciRequest, error: MoorageError | None, profile: str) -> AuditEvent | None:
     """Return the event of a request; None if the API has no such operation (the ping of `docker login`)."""
     route, method = request.route, request.scope["method"]
     told = request.operation.event_of(request)
@@ -76,7 +76,7 @@ def event(request: OciRequest, error: MoorageError | None, profile: str) -> Even
         asked = _encode(request.repository, told.members(argument, request.query))
     else:
         asked = _parameters(request.repository, told.members, argument)
-    return Event(
+    return AuditEvent(
         id=getattr(error, "decision_id", ""),
         source=SOURCE,
         name=told.name,
@@ -88,7 +88,7 @@ def event(request: OciRequest, error: MoorageError | None, profile: str) -> Even
         response=request.responded,
         error_code=None if error is None else _code(error, profile),
         error_message=None if error is None else error.message,
-        more=_PLANE[method],
+        origin=_ORIGINS[method],
     )
 
 

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, text
 from moorage.settings import Settings
 from moorage.store.metadata import migrations
 from moorage.store.metadata.audit import audit as statements
-from moorage.store.metadata.audit.audit import DAY, AuditStore, Batch, EventFilter, Page
-from moorage.store.metadata.audit.tables import DecisionRow, EventRow, PartRow, audit_parts
+from moorage.store.metadata.audit.audit import DAY, AuditStore, Batch, EventFilter, EventRows
+from moorage.store.metadata.audit.tables import DecisionRow, EventRow, SharedValueRow, shared_values
 from moorage.store.metadata.audit.tables import decisions as decisions_table
 from moorage.store.metadata.audit.tables import events as events_table
 from moorage.store.metadata.database.sqlite_connection import connect, core_connection
@@ -80,18 +80,22 @@ async def append(store: AuditStore, *decisions: Any, events: Any = (), parts: An
 async def test_a_decision_is_found_whole_by_its_id(audit: AuditStore) -> None:
     wanted = row(1, allowed=False, message="no")
     await append(audit, row(0), wanted, row(2))
-    assert await audit.find("id-1") == wanted
+    assert await audit.find("id-1") == DecisionRow(**wanted)
     assert await audit.find("id-9") is None
 
 
 def test_rows_have_every_column_of_their_table() -> None:
-    for table, rows in ((audit_parts, PartRow), (decisions_table, DecisionRow), (events_table, EventRow)):
+    for table, rows in (
+        (shared_values, SharedValueRow),
+        (decisions_table, DecisionRow),
+        (events_table, EventRow),
+    ):
         assert [column.name for column in table.columns] == list(rows.__struct_fields__)
 
 
 async def test_no_rows_is_nothing_to_write(audit: AuditStore) -> None:
     await append(audit)
-    assert await audit.decided(account="111111111111", since=0) == []
+    assert await audit.decisions(account="111111111111", since=0) == []
 
 
 async def test_a_decision_that_is_there_adds_up(audit: AuditStore) -> None:
@@ -99,7 +103,7 @@ async def test_a_decision_that_is_there_adds_up(audit: AuditStore) -> None:
     await append(audit, row(1, at=8.0, last=9.0, count=5))
     found = await audit.find("id-1")
     assert found is not None
-    assert (found["count"], found["at"], found["last"]) == (7, 1.0, 9.0)
+    assert (found.count, found.at, found.last) == (7, 1.0, 9.0)
 
 
 async def test_the_last_denial_of_a_principal(audit: AuditStore) -> None:
@@ -108,7 +112,7 @@ async def test_the_last_denial_of_a_principal(audit: AuditStore) -> None:
     )
     last = await audit.last_denial(ANN)
     assert last is not None
-    assert last["id"] == "id-2"
+    assert last.id == "id-2"
     assert await audit.last_denial("arn:aws:iam::111111111111:user/bob") is None
 
 
@@ -119,7 +123,7 @@ async def test_decisions_are_paged_in_order_of_time(audit: AuditStore) -> None:
     async def ids(**given: Any) -> list[str]:
         seen: list[str] = []
         after = None
-        while found := await audit.decided(**{"since": 0.0, **given}, after=after, limit=2):
+        while found := await audit.decisions(**{"since": 0.0, **given}, after=after, limit=2):
             seen += [each.id for each in found]
             after = (found[-1].at, found[-1].id)
         return seen
@@ -133,16 +137,16 @@ async def test_decisions_are_paged_in_order_of_time(audit: AuditStore) -> None:
 async def test_parts_are_kept_once_and_told_by_their_hash(audit: AuditStore) -> None:
     await append(audit, parts={"a": "A", "b": "B"}, day=1)
     await append(audit, parts={"b": "B", "c": "C"}, day=2)
-    assert await audit.parts(["a", "b", "c", "d"]) == {"a": "A", "b": "B", "c": "C"}
+    assert await audit.shared_values(["a", "b", "c", "d"]) == {"a": "A", "b": "B", "c": "C"}
 
 
 async def test_parts_go_when_nothing_has_referred_to_them_for_the_time_of_keeping(audit: AuditStore) -> None:
     await append(audit, parts={"old": "1", "renewed": "2"}, day=1)
     await append(audit, parts={"renewed": "2"}, day=9)
     await append(audit, parts={"renewed": "2"}, day=5)  # of a worker whose clock is late
-    assert await audit.forget(8 * DAY) == 1
-    assert await audit.forget(8 * DAY) == 0
-    assert await audit.parts(["old", "renewed"]) == {"renewed": "2"}
+    assert await audit.delete_older(8 * DAY) == 1
+    assert await audit.delete_older(8 * DAY) == 0
+    assert await audit.shared_values(["old", "renewed"]) == {"renewed": "2"}
 
 
 async def listed(audit: AuditStore, wanted: EventFilter = EventFilter(), **given: Any) -> list[str]:  # noqa: B008
@@ -150,8 +154,8 @@ async def listed(audit: AuditStore, wanted: EventFilter = EventFilter(), **given
     seen: list[str] = []
     after = None
     for _ in range(100):
-        page: Page = await audit.events("111111111111", wanted, after=after, limit=given.pop("limit", 3), **given)
-        seen += [each["id"].removeprefix("id-") for each in page.rows]
+        page: EventRows = await audit.events("111111111111", wanted, after=after, limit=given.pop("limit", 3), **given)
+        seen += [each.id.removeprefix("id-") for each in page.rows]
         after = page.position
         if not page.more:
             break
@@ -200,18 +204,18 @@ async def test_an_event_is_written_once_for_each_account(audit: AuditStore) -> N
     await append(audit, events=[event(1, name="Other")])
     found = await audit.event("id-1")
     assert found is not None
-    assert found["name"] == "BatchGetImage"
+    assert found.name == "BatchGetImage"
     assert await audit.event("id-2") is None
 
 
 async def test_forget_deletes_the_oldest_up_to_its_limit(audit: AuditStore) -> None:
     await append(audit, *(row(number) for number in range(10)), events=[event(number) for number in range(10)])
-    assert await audit.forget(6.0, limit=4) == 8
-    assert [each.id for each in await audit.decided(account="111111111111", since=0.0)] == [
+    assert await audit.delete_older(6.0, limit=4) == 8
+    assert [each.id for each in await audit.decisions(account="111111111111", since=0.0)] == [
         f"id-{number}" for number in range(4, 10)
     ]
-    assert await audit.forget(6.0) == 4
-    assert await audit.forget(6.0) == 0
+    assert await audit.delete_older(6.0) == 4
+    assert await audit.delete_older(6.0) == 0
     assert await listed(audit) == list("6789")
 
 
@@ -291,11 +295,13 @@ async def test_denials_are_looked_for_among_so_many_decisions_and_no_more(
 ) -> None:
     monkeypatch.setattr(statements, "LOOKED_AT", 5)
     await append(audit, row(0, allowed=False), *(row(number) for number in range(1, 5)))
-    assert (await audit.last_denial(ANN) or {})["id"] == "id-0"
-    assert [each.id for each in await audit.denied(resource=APP, since=0.0, limit=10)] == ["id-0"]
+    last = await audit.last_denial(ANN)
+    assert last is not None
+    assert last.id == "id-0"
+    assert [each.id for each in await audit.denials(resource=APP, since=0.0, limit=10)] == ["id-0"]
     await append(audit, row(5))
     assert await audit.last_denial(ANN) is None
-    assert await audit.denied(principal=ANN, since=0.0, limit=10) == []
+    assert await audit.denials(principal=ANN, since=0.0, limit=10) == []
 
 
 async def test_an_event_whose_id_is_there_adds_up_unless_it_is_the_same(audit: AuditStore) -> None:
@@ -303,4 +309,4 @@ async def test_an_event_whose_id_is_there_adds_up_unless_it_is_the_same(audit: A
     await append(audit, events=[event(1, count=2)])
     await append(audit, events=[event(1, at=9.0, last=9.0, count=5)])
     (found,) = (await audit.events("111111111111", EventFilter())).rows
-    assert (found["count"], found["at"], found["last"]) == (7, 1.0, 9.0)
+    assert (found.count, found.at, found.last) == (7, 1.0, 9.0)

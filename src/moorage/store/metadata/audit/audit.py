@@ -1,8 +1,4 @@
-"""Statements of the audit record: decisions and events written in batches, asked by id, by principal, by time.
-
-Rows to be written have a class each; those that are read are dictionaries. On SQLite they are in a file of
-their own.
-"""
+"""Statements of the audit record: write decisions and events in batches; read them by id, principal, resource, time."""
 
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,40 +13,40 @@ from moorage.settings import Settings
 from moorage.store.metadata.audit.tables import (
     DecisionRow,
     EventRow,
-    PartRow,
-    audit_parts,
+    SharedValueRow,
     decisions,
     events,
+    shared_values,
 )
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.database.open import open_audit_database
 
-R = TypeVar("R", PartRow, DecisionRow, EventRow)
-Row: TypeAlias = dict[str, Any]
+R = TypeVar("R", SharedValueRow, DecisionRow, EventRow)
 Position: TypeAlias = tuple[float, str]
-"""Where a reader is in a record that is ordered by time: `at` and `id` of the last row it had."""
+"""A position in rows that are ordered by time: `at` and `id` of the last row that was read."""
 
 DAY = 86_400.0
-_ASKED_AT_ONCE = 500
+_IDS_PER_QUERY = 500
 LOOKED_AT = 50_000
-"""Events looked at for one page; when too few of them match, the page is short and the next one goes on there.
-Decisions looked at for denials, likewise: older ones are not found."""
+"""Most events that are examined for one page. If too few of them match, the page is short and the next one continues
+there. Also the most decisions that are examined for denials; older denials are not found."""
 PAGE_BYTES = 1 << 20
-"""Bytes of the details in one page; past them the page is short, too."""
+"""Most bytes of the details in one page, which ends there."""
 
 
 class Batch(NamedTuple):
-    """What is written together. `parts`: text by hash, with everything that the rows refer to and may not be there."""
+    """Rows that are written in one transaction."""
 
     decisions: Sequence[DecisionRow]
     events: Sequence[EventRow]
-    parts: Mapping[str, str]
+    shared_values: Mapping[str, str]
+    """Text by hash: every shared value that the rows refer to and that may not be stored yet."""
     day: int
-    """Since the epoch: when the parts were referred to."""
+    """The day, counted from the epoch, on which the rows refer to the shared values."""
 
 
-class Decided(msgspec.Struct, frozen=True, gc=False):
-    """A row of `tables.decisions` without its message: what a replay needs."""
+class DecisionSummary(msgspec.Struct, frozen=True, gc=False):
+    """A row of `tables.decisions` without its message, as a replay needs it."""
 
     id: str
     at: float
@@ -69,7 +65,10 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
 
 
 class EventFilter(NamedTuple):
-    """What an event must be; None: anything. `*` and `?` in a text are wildcards, then case does not matter."""
+    """The values that an event must have; None matches any.
+
+    `*` and `?` are wildcards; a value that contains one is compared without regard to case.
+    """
 
     id: str | None = None
     principal: str | None = None
@@ -82,20 +81,22 @@ class EventFilter(NamedTuple):
     error_code: str | None = None
 
 
-class Page(NamedTuple):
-    """Some rows, where the reader now is, and whether there may be more."""
+class EventRows(NamedTuple):
+    """A page of events."""
 
-    rows: list[Row]
+    rows: list[EventRow]
     position: Position | None
+    """Where the next page begins."""
     more: bool
+    """Whether there may be more rows behind that position."""
 
 
 class _Write(Generic[R]):
-    """INSERT of many rows into a table.
+    """INSERT of many rows into a table, in SQL that SQLite and PostgreSQL both accept.
 
-    The same text in SQLite's and PostgreSQL's SQL; Core's own insert converts every row first, ours need none. SQLite
-    gets many rows in one statement: while it runs one, it does without Python's interpreter lock, which it would else
-    give up and ask for again with every row, waiting each time for those who serve.
+    It does not use Core's insert, which converts every row first; these rows need no conversion. SQLite gets many rows
+    in one statement: it releases Python's interpreter lock while a statement runs, and with a statement a row it would
+    wait for the lock, behind requests that are served, as often as there are rows.
     """
 
     def __init__(self, table: Table, row: type[R], conflict: str) -> None:
@@ -126,23 +127,25 @@ class _Write(Generic[R]):
 
 
 _TOGETHER = (256, 64, 16, 4, 1)
-"""Rows in one statement: as many as fit, of few different texts."""
+"""Numbers of rows in one statement. There are few, so that there are few statements to prepare."""
 _values = msgspec.structs.astuple
 _ADD = " SET count = {0}.count + excluded.count, last = excluded.last"
-_PARTS = _Write(
-    audit_parts, PartRow, "(hash) DO UPDATE SET seen = excluded.seen WHERE audit_parts.seen < excluded.seen"
+_SHARED_VALUES = _Write(
+    shared_values,
+    SharedValueRow,
+    "(hash) DO UPDATE SET seen = excluded.seen WHERE audit_parts.seen < excluded.seen",
 )
 _DECISIONS = _Write(decisions, DecisionRow, "(id) DO UPDATE" + _ADD.format("decisions"))
-# Failures of a minute have one id, and add up. The same row, written again since its writer was not told that it is
-# there, has the same time.
+# Equal failures of a minute have one id and are added up. A row that is written again, because its writer did not learn
+# that it had been written, has the same time and is not added.
 _EVENTS = _Write(
     events, EventRow, "(id, recipient) DO UPDATE" + _ADD.format("events") + " WHERE events.at <> excluded.at"
 )
-_DECIDED = [decisions.c[name] for name in Decided.__struct_fields__]
+_SUMMARY_COLUMNS = [decisions.c[name] for name in DecisionSummary.__struct_fields__]
 
 
 class AuditStore:
-    """The record over a database that `open_audit_database` made."""
+    """The audit record in a database that `open_audit_database` opened."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -152,52 +155,59 @@ class AuditStore:
         return cls(await open_audit_database(settings))
 
     async def append(self, batch: Batch) -> None:
-        """Record a batch. It survives the process's death, perhaps not the machine's.
+        """Write a batch. It survives the death of the process, but not necessarily that of the machine.
 
-        A decision whose id is there adds its count and takes its `last`. So does an event, unless it has the time of
-        the one that is there: then it is the same.
+        A decision or event whose id is stored already adds its count to that row and replaces its `last`. An event that
+        also has the same time is the same event, and changes nothing.
         """
 
         def work(conn: Connection) -> None:
-            _PARTS.run(conn, [PartRow(name, batch.parts[name], batch.day) for name in sorted(batch.parts)])
+            values = batch.shared_values
+            _SHARED_VALUES.run(conn, [SharedValueRow(name, values[name], batch.day) for name in sorted(values)])
             _DECISIONS.run(conn, batch.decisions)
             _EVENTS.run(conn, batch.events)
 
         await self._database.transaction(work, durable=False)
 
-    async def find(self, id: str) -> Row | None:  # noqa: A002 - what it is
-        """The decision `id`."""
-        return await self._first(select(decisions).where(decisions.c.id == id))
+    async def find(self, decision_id: str) -> DecisionRow | None:
+        """Return the decision with that id."""
+        return await self._decision(select(decisions).where(decisions.c.id == decision_id))
 
-    async def find_all(self, ids: Collection[str]) -> dict[str, Row]:
-        """The decisions with those ids, by id; those that are not there are left out."""
-        found: dict[str, Row] = {}
+    async def find_all(self, ids: Collection[str]) -> dict[str, DecisionRow]:
+        """Return the decisions with those ids, by id. Ids that are not stored are left out."""
+        found: dict[str, DecisionRow] = {}
         for some in _some(ids):
             query = select(decisions).where(decisions.c.id.in_(some))
             for row in await self._all(query):
-                found[row.id] = dict(row._mapping)
+                found[row.id] = DecisionRow(*row)
         return found
 
-    async def last_denial(self, principal: str) -> Row | None:
-        """The newest denial among the newest decisions (`LOOKED_AT`) of `principal` (ARN)."""
+    async def last_denial(self, principal: str) -> DecisionRow | None:
+        """Return the newest denial among the newest LOOKED_AT decisions of `principal`, an ARN."""
         mine = _newest(decisions.c.principal == principal)
         newest = select(decisions).join(mine, decisions.c.id == mine.c.id).where(mine.c.allowed.is_(False))
-        return await self._first(newest.order_by(decisions.c.last.desc(), decisions.c.id).limit(1))
+        return await self._decision(newest.order_by(decisions.c.last.desc(), decisions.c.id).limit(1))
 
-    async def event(self, id: str) -> Row | None:  # noqa: A002 - what it is
-        """The event `id`, as any of its accounts has it."""
-        return await self._first(select(events).where(events.c.id == id).limit(1))
+    async def event(self, event_id: str) -> EventRow | None:
+        """Return the event with that id, from the record of any of its accounts."""
+        query = select(events).where(events.c.id == event_id).limit(1)
 
-    async def parts(self, names: Collection[str]) -> dict[str, str]:
-        """The texts of the parts with those hashes; those that are no longer kept are left out."""
+        def work(conn: Connection) -> EventRow | None:
+            row = conn.execute(query).first()
+            return None if row is None else EventRow(*row)
+
+        return await self._database.read(work)
+
+    async def shared_values(self, hashes: Collection[str]) -> dict[str, str]:
+        """Return the texts of the shared values with those hashes. Values that are no longer stored are left out."""
         found: dict[str, str] = {}
-        for some in _some(names):
-            query = select(audit_parts.c.hash, audit_parts.c.text).where(audit_parts.c.hash.in_(some))
+        for some in _some(hashes):
+            query = select(shared_values.c.hash, shared_values.c.text).where(shared_values.c.hash.in_(some))
             for row in await self._all(query):
                 found[row.hash] = row.text
         return found
 
-    async def decided(
+    async def decisions(
         self,
         *,
         account: str | None = None,
@@ -207,19 +217,21 @@ class AuditStore:
         until: float | None = None,
         after: Position | None = None,
         limit: int = 10_000,
-    ) -> list[Decided]:
-        """Decisions in order of (at, id), after that position. Give an account, a resource's or a principal's ARN.
+    ) -> list[DecisionSummary]:
+        """Return decisions in order of (at, id), behind the position `after`.
 
-        `since` is inclusive, `until` exclusive, both by when a decision was first made.
+        At least one of `account`, `resource` (ARN) and `principal` (ARN) must be given. `since` is inclusive, `until`
+        exclusive; both refer to when a decision was first made.
         """
-        # The time of the position is asked for apart: an index on (…, at) then begins there, not at `since`.
+        # The time of the position is a condition of its own, so that the index on (…, at) is entered there and not at
+        # `since`.
         begin = since if after is None else max(since, after[0])
-        there = _decided_where(account=account, resource=resource, principal=principal, since=begin, until=until)
-        query = select(*_DECIDED).where(*there)
+        conditions = _where(account=account, resource=resource, principal=principal, since=begin, until=until)
+        query = select(*_SUMMARY_COLUMNS).where(*conditions)
         if after is not None:
             query = query.where(tuple_(decisions.c.at, decisions.c.id) > after)
         query = query.order_by(decisions.c.at, decisions.c.id).limit(limit)
-        return await self._database.read(lambda conn: [Decided(*row) for row in conn.execute(query)])
+        return await self._database.read(lambda conn: [DecisionSummary(*row) for row in conn.execute(query)])
 
     async def count(
         self,
@@ -230,23 +242,23 @@ class AuditStore:
         since: float,
         until: float | None = None,
     ) -> int:
-        """How many rows `decided` would give in all."""
-        there = _decided_where(account=account, resource=resource, principal=principal, since=since, until=until)
-        query = select(func.count()).select_from(decisions).where(*there)
+        """Return the number of all rows that `decisions` would return."""
+        conditions = _where(account=account, resource=resource, principal=principal, since=since, until=until)
+        query = select(func.count()).select_from(decisions).where(*conditions)
         return await self._database.read(lambda conn: int(conn.execute(query).scalar_one()))
 
-    async def denied(
+    async def denials(
         self, *, resource: str | None = None, principal: str | None = None, since: float, limit: int
-    ) -> list[Decided]:
-        """The newest denials on a resource (ARN) or of a principal (ARN), newest first.
+    ) -> list[DecisionSummary]:
+        """Return the newest denials on `resource` (ARN) or of `principal` (ARN), newest first.
 
-        Among the newest decisions on it or of it (`LOOKED_AT`).
+        They are searched for among the newest LOOKED_AT decisions on that resource or of that principal.
         """
         column, value = (decisions.c.resource, resource) if resource is not None else (decisions.c.principal, principal)
         newest = _newest(column == value, decisions.c.at >= since)
-        query = select(*_DECIDED).join(newest, decisions.c.id == newest.c.id).where(newest.c.allowed.is_(False))
+        query = select(*_SUMMARY_COLUMNS).join(newest, decisions.c.id == newest.c.id).where(newest.c.allowed.is_(False))
         query = query.order_by(decisions.c.at.desc(), decisions.c.id).limit(limit)
-        return await self._database.read(lambda conn: [Decided(*row) for row in conn.execute(query)])
+        return await self._database.read(lambda conn: [DecisionSummary(*row) for row in conn.execute(query)])
 
     async def events(
         self,
@@ -258,60 +270,65 @@ class AuditStore:
         after: Position | None = None,
         newest_first: bool = False,
         limit: int = 100,
-    ) -> Page:
-        """A page of an account's events in order of time. `since` is inclusive, `until` exclusive."""
+    ) -> EventRows:
+        """Return a page of an account's events in order of time. `since` is inclusive, `until` exclusive."""
         place = tuple_(events.c.at, events.c.id)
-        there: list[ColumnElement[bool]] = [events.c.recipient == recipient]
+        range_: list[ColumnElement[bool]] = [events.c.recipient == recipient]
         if since is not None:
-            there.append(events.c.at >= since)
+            range_.append(events.c.at >= since)
         if until is not None:
-            there.append(events.c.at < until)
+            range_.append(events.c.at < until)
         if after is not None:
-            there.append(place < after if newest_first else place > after)
+            range_.append(place < after if newest_first else place > after)
         order = (events.c.at.desc(), events.c.id.desc()) if newest_first else (events.c.at, events.c.id)
-        far = select(events.c.at, events.c.id).where(*there).order_by(*order).offset(LOOKED_AT).limit(1)
+        last_examined = select(events.c.at, events.c.id).where(*range_).order_by(*order).offset(LOOKED_AT).limit(1)
 
-        def work(conn: Connection) -> Page:
-            found = conn.execute(far).first()
+        def work(conn: Connection) -> EventRows:
+            found = conn.execute(last_examined).first()
             boundary = None if found is None else (found[0], found[1])
-            query = select(events).where(*there, *_matching(wanted))
+            query = select(events).where(*range_, *_matching(wanted))
             if boundary is not None:
                 query = query.where(place >= boundary if newest_first else place <= boundary)
-            rows: list[Row] = []
+            rows: list[EventRow] = []
             size = 0
-            for row in conn.execute(query.order_by(*order).limit(limit)).mappings():
-                rows.append(dict(row))
-                size += len(row["detail"])
+            for values in conn.execute(query.order_by(*order).limit(limit)):
+                row = EventRow(*values)
+                rows.append(row)
+                size += len(row.detail)
                 if size >= PAGE_BYTES:
                     break
             if len(rows) == limit or size >= PAGE_BYTES:
-                return Page(rows, (rows[-1]["at"], rows[-1]["id"]), more=True)
+                return EventRows(rows, (rows[-1].at, rows[-1].id), more=True)
             if boundary is not None:
-                return Page(rows, boundary, more=True)
-            return Page(rows, (rows[-1]["at"], rows[-1]["id"]) if rows else after, more=False)
+                return EventRows(rows, boundary, more=True)
+            return EventRows(rows, (rows[-1].at, rows[-1].id) if rows else after, more=False)
 
         return await self._database.read(work)
 
-    async def forget(self, before: float, *, limit: int = 10_000) -> int:
-        """Delete up to `limit` decisions and as many events of before that time, oldest first; how many rows went.
+    async def delete_older(self, before: float, *, limit: int = 10_000) -> int:
+        """Delete up to `limit` decisions and up to `limit` events that are older than `before`, oldest first.
 
-        When none is left, as many of the parts that nothing has referred to since go.
+        When none is left, delete up to `limit` shared values that no row has referred to since. Return the number of
+        deleted rows.
         """
 
         def work(conn: Connection) -> int:
-            gone = 0
+            deleted = 0
             for table in (decisions, events):
                 oldest = select(table.c.id).where(table.c.at < before).order_by(table.c.at).limit(limit)
-                gone += conn.execute(delete(table).where(table.c.id.in_(oldest), table.c.at < before)).rowcount
-            if not gone:
-                old = select(audit_parts.c.hash).where(audit_parts.c.seen < int(before // DAY) - 1).limit(limit)
-                gone = conn.execute(delete(audit_parts).where(audit_parts.c.hash.in_(old))).rowcount
-            return gone
+                deleted += conn.execute(delete(table).where(table.c.id.in_(oldest), table.c.at < before)).rowcount
+            if not deleted:
+                old = select(shared_values.c.hash).where(shared_values.c.seen < int(before // DAY) - 1).limit(limit)
+                deleted = conn.execute(delete(shared_values).where(shared_values.c.hash.in_(old))).rowcount
+            return deleted
 
         return await self._database.transaction(work, durable=False)
 
     async def clear(self) -> None:
-        """Delete every decision and event (dev mode's reset). Parts stay: a worker may count on those it has seen."""
+        """Delete every decision and event (dev mode's reset).
+
+        Shared values stay, because a worker does not write those again that it has written today.
+        """
 
         def work(conn: Connection) -> None:
             conn.execute(delete(decisions))
@@ -325,41 +342,41 @@ class AuditStore:
     async def _all(self, query: Select[Any]) -> Sequence[Any]:
         return await self._database.read(lambda conn: conn.execute(query).all())
 
-    async def _first(self, query: Select[Any]) -> Row | None:
-        def work(conn: Connection) -> Row | None:
-            row = conn.execute(query).mappings().first()
-            return None if row is None else dict(row)
+    async def _decision(self, query: Select[Any]) -> DecisionRow | None:
+        def work(conn: Connection) -> DecisionRow | None:
+            row = conn.execute(query).first()
+            return None if row is None else DecisionRow(*row)
 
         return await self._database.read(work)
 
 
 def _some(names: Collection[str]) -> Iterator[list[str]]:
-    """The names, as many at a time as one statement takes."""
+    """Split the names into lists that fit one statement."""
     listed = sorted(names)
-    for begin in range(0, len(listed), _ASKED_AT_ONCE):
-        yield listed[begin : begin + _ASKED_AT_ONCE]
+    for begin in range(0, len(listed), _IDS_PER_QUERY):
+        yield listed[begin : begin + _IDS_PER_QUERY]
 
 
-def _newest(*there: ColumnElement[bool]) -> Subquery:
-    """The newest decisions that fulfill the conditions, which an index finds: their ids and verdicts."""
-    query = select(decisions.c.id, decisions.c.allowed).where(*there)
+def _newest(*conditions: ColumnElement[bool]) -> Subquery:
+    """Return ids and verdicts of the newest decisions that meet the conditions, which an index must cover."""
+    query = select(decisions.c.id, decisions.c.allowed).where(*conditions)
     return query.order_by(decisions.c.at.desc()).limit(LOOKED_AT).subquery()
 
 
-def _decided_where(
+def _where(
     *, account: str | None, resource: str | None, principal: str | None, since: float, until: float | None
 ) -> list[ColumnElement[bool]]:
-    there: list[ColumnElement[bool]] = [decisions.c.at >= since]
+    conditions: list[ColumnElement[bool]] = [decisions.c.at >= since]
     for column, value in (
         (decisions.c.account, account),
         (decisions.c.resource, resource),
         (decisions.c.principal, principal),
     ):
         if value is not None:
-            there.append(column == value)
+            conditions.append(column == value)
     if until is not None:
-        there.append(decisions.c.at < until)
-    return there
+        conditions.append(decisions.c.at < until)
+    return conditions
 
 
 def _matching(wanted: EventFilter) -> list[ColumnElement[bool]]:

@@ -1,4 +1,4 @@
-"""Writing a batch of the audit record: tried again, then row by row; rows of writes are given back, not lost."""
+"""Writes batches of the audit record: retries them, then writes row by row. Rows of writes are returned, never lost."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -6,37 +6,37 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from moorage.access.recording import Entry
+from moorage.access.recording import DecisionEntry
 from moorage.audit.bounds import Owner
 from moorage.store.metadata.audit.audit import AuditStore, Batch
 
 _ATTEMPTS: Final = 3
 _RETRY_SECONDS: Final = 1.0
 _HOPELESS: Final = 20
-"""Rows refused one after the other, after which the database is taken to be out of order: it is not the rows."""
+"""Rows that fail one after the other until the cause is taken to be the database and not the rows."""
 _log = structlog.get_logger()
 
 
-class Taken(NamedTuple):
-    """Records that are being written, and the space they occupy."""
+class PendingBatch(NamedTuple):
+    """Records that are being written, and the memory they occupy."""
 
     batch: Batch
-    entries: list[Entry]
+    entries: list[DecisionEntry]
     writes: frozenset[str]
-    """Ids of the events of writes, and of all rows that are tried again."""
+    """Ids of the events of writes, and of all rows that are retried."""
     write_space: list[Mapping[Owner, int]]
     other_space: Mapping[Owner, int]
 
 
 class BatchWriter:
-    """Writes batches. `lose` is called with the kind and number of rows that are lost."""
+    """Writes batches. Calls `lose` with the kind and number of rows that are lost."""
 
     def __init__(self, store: AuditStore, lose: Callable[[str, int], None]) -> None:
         self._store = store
         self._lose = lose
 
-    async def write(self, taken: Taken) -> Batch | None:
-        """Write a batch. Returns the rows of writes if the database takes nothing now; the others are then lost."""
+    async def write(self, taken: PendingBatch) -> Batch | None:
+        """Write a batch. If the database accepts no row, return the rows of writes; other rows are lost."""
         for attempt in range(_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -44,8 +44,8 @@ class BatchWriter:
                 return None
         return await self._write_singly(taken)
 
-    async def _write_singly(self, taken: Taken) -> Batch | None:
-        """Write row by row. A row that is refused while others are taken is lost, for it would be refused again."""
+    async def _write_singly(self, taken: PendingBatch) -> Batch | None:
+        """Write row by row. A row that fails while others succeed is lost, because it would fail again."""
         batch = taken.batch
         singles = [batch._replace(decisions=[row], events=[]) for row in batch.decisions]
         singles += [batch._replace(decisions=[], events=[row]) for row in batch.events]
@@ -76,7 +76,7 @@ class BatchWriter:
     async def _written(self, batch: Batch) -> bool:
         try:
             await self._store.append(batch)
-        except Exception as error:  # noqa: BLE001 - the record must not end with one bad write; the caller counts it
+        except Exception as error:  # noqa: BLE001 - the caller retries, and counts what is lost
             _log.warning("audit record not written", records=len(batch.decisions) + len(batch.events), error=str(error))
             return False
         return True

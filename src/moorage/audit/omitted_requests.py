@@ -1,26 +1,27 @@
-"""Requests that have no row of their own in the audit record, counted: one event an hour for a principal."""
+"""Counts requests that have no row of their own in the audit record: one event an hour for each principal."""
 
 from typing import Final
 
 from moorage.access.caller import Connection
 from moorage.audit.bounds import Owner
-from moorage.audit.records import NOTHING, Event
-from moorage.audit.rows import OMITTED, Ids
+from moorage.audit.event import NOTHING, AuditEvent, RequestOrigin
+from moorage.audit.rows import RecordIds
 
 _HOUR: Final = 3600.0
-_MOST: Final = 1024
-"""Principals (with the account they called) that are counted at once; further ones are in the metrics alone."""
+_OMITTED: Final = RequestOrigin(omitted=True)
+_MAX_COUNTED: Final = 1024
+"""Most pairs of a principal and an account it called that are counted; more are counted in the metrics only."""
 
 
-class Summaries:
-    """Counts requests by their principal and the account that they were about."""
+class OmittedRequests:
+    """Counts requests by principal and by the account that owns the resource."""
 
-    def __init__(self, ids: Ids) -> None:
+    def __init__(self, ids: RecordIds) -> None:
         self._ids = ids
-        self._events: dict[tuple[Owner, str], Event] = {}
+        self._events: dict[tuple[Owner, str], AuditEvent] = {}
 
-    def count(self, event: Event, owner: Owner) -> bool:
-        """Count a request. Returns whether it is the first of its principal since `take`."""
+    def count(self, event: AuditEvent, owner: Owner) -> bool:
+        """Count a request. Return whether it is the first of its principal and account since `take`."""
         decisions = event.connection.decisions[:1]
         account = decisions[0].decision.request.resource_account if decisions else ""
         same = self._events.get((owner, account))
@@ -28,9 +29,9 @@ class Summaries:
             same.count += 1
             same.last = event.at
             return False
-        if len(self._events) >= _MOST:
+        if len(self._events) >= _MAX_COUNTED:
             return False
-        self._events[owner, account] = Event(
+        self._events[owner, account] = AuditEvent(
             id=self._ids.of("summary", event.at // _HOUR, owner, account),
             source="moorage",
             name="RequestsOmitted",
@@ -40,13 +41,13 @@ class Summaries:
             read_only=True,
             request=NOTHING,
             authenticated=event.authenticated,
-            more={OMITTED: True},
+            origin=_OMITTED,
             at=event.at,
             last=event.at,
         )
         return True
 
-    def take(self) -> list[Event]:
-        """What was counted since the last time."""
+    def take(self) -> list[AuditEvent]:
+        """Return the events that count the requests since the last call."""
         taken, self._events = list(self._events.values()), {}
         return taken

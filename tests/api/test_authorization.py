@@ -1,7 +1,7 @@
 """What is declared and how it is decided: nothing is registered without a declaration, and nothing runs undecided."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -16,6 +16,7 @@ from moorage.api.authorization import (
     check_declared,
     decide,
 )
+from moorage.api.aws.operation import Operation as AwsOperation
 from moorage.api.aws.operation import Service
 from moorage.api.oci import ping
 from moorage.api.oci.operation import Operation
@@ -47,10 +48,21 @@ async def decided(rules: Any, actions: Sequence[str], targets: Sequence[Any]) ->
     await decide(rules, nobody, nobody, actions, targets)
 
 
+class Declared(NamedTuple):
+    request: type[Any]
+
+
+async def wish(_call: Any, _request: Any) -> None: ...
+
+
+def service(*operations: AwsOperation) -> Service[Any]:
+    return Service("thing", "json", "V1", operations, {"Wish": Declared(object)})
+
+
 @pytest.mark.parametrize("missing", [None, "", ()])
 def test_no_door_takes_an_operation_without_an_action(missing: Any) -> None:
     with pytest.raises(ValueError, match="declares no action"):
-        Service("thing", "json", "V1").operation("Wish", action=missing, resource=lambda *_: [ASKED])
+        service(AwsOperation("Wish", wish, missing, lambda *_: [ASKED]))
     with pytest.raises(ValueError, match="declares no action"):
         Operations().operation("/_moorage/wish", action=missing, resource=lambda *_: [ASKED])
     with pytest.raises(ValueError, match="declares no action"):
@@ -59,7 +71,7 @@ def test_no_door_takes_an_operation_without_an_action(missing: Any) -> None:
 
 def test_an_action_goes_with_a_resource_and_an_exemption_with_none() -> None:
     with pytest.raises(ValueError, match="declares no resource"):
-        Service("thing", "json", "V1").operation("Wish", action="thing:Wish")
+        service(AwsOperation("Wish", wish, "thing:Wish"))
     with pytest.raises(ValueError, match="declares no resource"):
         Operations().operation("/_moorage/wish", action="moorage:Wish")
     with pytest.raises(ValueError, match="has no resource"):
@@ -69,9 +81,18 @@ def test_an_action_goes_with_a_resource_and_an_exemption_with_none() -> None:
 def test_each_door_has_its_exemptions() -> None:
     for exempt in (UNAUTHENTICATED, BY_STATE):
         with pytest.raises(ValueError, match="no exemption of this door"):
-            Service("thing", "json", "V1").operation("Wish", action=exempt)
+            service(AwsOperation("Wish", wish, exempt))
         with pytest.raises(ValueError, match="no exemption of this door"):
             Operation("wish", "GET", ping.get, exempt, None)
+
+
+def test_an_operation_of_a_service_is_registered_once_and_is_one_of_its_model() -> None:
+    one = AwsOperation("Wish", wish, AUTHENTICATED)
+    assert service(one).requests == {"Wish": object}
+    with pytest.raises(ValueError, match="two operations"):
+        service(one, one)
+    with pytest.raises(ValueError, match="does not have \\['Want'\\]"):
+        service(one, AwsOperation("Want", wish, AUTHENTICATED))
 
 
 def test_a_call_is_registered_once() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -14,7 +14,7 @@ from moorage.api.asgi import Message, Scope
 from moorage.api.authorization import AUTHENTICATED
 from moorage.api.aws import query
 from moorage.api.aws.app import AwsApp
-from moorage.api.aws.operation import Call, Service
+from moorage.api.aws.operation import Call, Operation, Service
 from moorage.api.aws.sigv4 import Claim
 from moorage.errors import (
     AccessDenied,
@@ -41,15 +41,10 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     absent: str | None = None
 
 
-THING: Service[list[str]] = Service("thing", "json", "Thing_V1")
-FOLK: Service[list[str]] = Service("folk", "query", "2010-05-08")
-
-
 def _named(_call: Call[list[str]], request: Wish) -> Sequence[Any]:
     return [REF._replace(name=RepositoryName(name)) for name in request.name.split(",")]
 
 
-@THING.operation("Wish", action="thing:Wish", resource=_named, body_limit=200)
 async def wish(call: Call[list[str]], request: Wish) -> Granted:
     call.services.append("ran")
     if request.fails_with == "part":
@@ -59,7 +54,6 @@ async def wish(call: Call[list[str]], request: Wish) -> Granted:
     return Granted(zulu=request.name, alpha=call.account)
 
 
-@THING.operation("Carry", action="thing:Carry", resource=_named, body_limit=32 << 20)
 async def carry(call: Call[list[str]], request: Wish) -> Granted:
     call.services.append("carrying")
     await asyncio.sleep(0)
@@ -71,17 +65,35 @@ def _nothing(_call: Call[list[str]], _request: Wish) -> Sequence[Any]:
     return ()
 
 
-@THING.operation("Slip", action="thing:Slip", resource=_nothing)
 async def slip(call: Call[list[str]], request: Wish) -> Granted:
     call.services.append("ran undecided")
     return Granted(zulu=request.name, alpha=call.account)
 
 
-@FOLK.operation("Greet", action=AUTHENTICATED)
 async def greet(_call: Call[list[str]], request: query.Parameters) -> Mapping[str, query.Value]:
     if request.required("Name") == "nobody":
         raise QueryError("NoSuchEntity", "no <one>", 404)
     return {"Greeting": f"hello {request.required('Name')} & co", "Friends": request.members("Friends"), "Old": True}
+
+
+class Declared(NamedTuple):
+    request: type[Any]
+
+
+THING: Service[list[str]] = Service(
+    "thing",
+    "json",
+    "Thing_V1",
+    (
+        Operation("Wish", wish, "thing:Wish", _named, body_limit=200),
+        Operation("Carry", carry, "thing:Carry", _named, body_limit=32 << 20),
+        Operation("Slip", slip, "thing:Slip", _nothing),
+    ),
+    dict.fromkeys(("Wish", "Carry", "Slip"), Declared(Wish)),
+)
+FOLK: Service[list[str]] = Service(
+    "folk", "query", "2010-05-08", (Operation("Greet", greet, AUTHENTICATED),), {"Greet": Declared(query.Parameters)}
+)
 
 
 class FakeVerifier:

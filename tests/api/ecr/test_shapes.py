@@ -1,5 +1,6 @@
 """shapes.py is what the generator makes, and every operation of the newest model is built or listed as not built."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,9 @@ def test_every_operation_is_built_or_listed() -> None:
 
 def test_operations_take_the_models_requests() -> None:
     for name, operation in ECR.operations.items():
-        assert operation.request is OPERATIONS[name].request
+        annotations = inspect.get_annotations(operation.run, eval_str=True)
+        _, request, response = annotations.values()
+        assert (request, response) == OPERATIONS[name][:2]
 
 
 def test_each_operation_is_decided_by_the_action_of_the_catalog() -> None:

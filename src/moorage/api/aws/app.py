@@ -385,7 +385,7 @@ def _describe(request: AwsRequest, line: AccessLine) -> None:
 def _decoded(opened: Opened, operation: Operation, body: bytes) -> Any:
     """Return the typed request in a JSON body, or raise the error of the service's family."""
     return json11.decode(
-        operation.request,
+        opened.service.requests[operation.name],
         body,
         joins_all=operation.name in opened.service.joins_violations,
         joined=opened.service.joined,

@@ -1,18 +1,17 @@
 """What an operation of an AWS service declares: its name, what must be allowed before it runs, its body limit.
 
-An operation is one small async function `(call, request) -> response` that never sees HTTP. Its action and its
-resource are declared beside its name, and the door decides them before it runs:
+An operation is one small async function `(call, request) -> response` that never sees HTTP. Each service has one table
+of them (`api/<service>/operations.py`) that declares their actions and resources, which are decided before they run:
 
-    @ECR.operation("DeleteRepository", action="ecr:DeleteRepository", resource=the_repository)
-    async def delete_repository(call: EcrCall, request: DeleteRepositoryRequest) -> DeleteRepositoryResponse: ...
+    Operation("DeleteRepository", repositories.delete_repository, "ecr:DeleteRepository", the_repository),
 
-An operation that every authenticated caller may call declares that: `action=AUTHENTICATED`, and no resource.
+An operation that every authenticated caller may call declares `AUTHENTICATED` instead of an action, and no resource.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -70,20 +69,20 @@ def no_conditions(_call: Call[Any], _request: Any) -> Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`resource` finds everything that the actions must be allowed on; one denial denies the request.
-
-    `request` is the type the body is decoded into (`query.Parameters` for the Query protocol). `authenticate`: of an
-    operation that is not signed, who calls, by what the request itself proves.
-    """
+    """One row of a service's table. The type of its request is the one that the service's model has for `name`."""
 
     name: str
-    action: Actions
-    resource: FindsResources | None
-    conditions: Callable[[Any, Any], FoundConditions]
-    body_limit: int
-    request: Any
+    """As AWS spells it."""
     run: Callable[[Any, Any], Awaitable[Any]]
+    action: Actions
+    resource: FindsResources | None = None
+    """Finds everything that the actions must be allowed on; one denial denies the request."""
+    conditions: Callable[[Any, Any], FoundConditions] = no_conditions
+    """Finds the condition keys that the request adds."""
+    body_limit: int = BODY_LIMIT
     authenticate: Callable[[Any, Any], Awaitable[Caller]] | None = None
+    """For an operation that is not signed: finds the caller, `(services, request) -> caller`, by what the request
+    proves."""
 
     def actions(self, call: "Call[Any]", request: Any) -> Sequence[str]:
         """The actions that this request needs. UndecidedError for an exempt operation, which needs none."""
@@ -99,11 +98,22 @@ class Operation:
         return await found if isinstance(found, Awaitable) else found
 
 
+class Declared(Protocol):
+    """An operation of a service model."""
+
+    @property
+    def request(self) -> type[Any]: ...
+
+
 class Service(Generic[S]):
     """One AWS service: its signing name, protocol and operations.
 
-    `version` is the prefix of X-Amz-Target for `json`, the API version (`2010-05-08`) for `query`. Operations named in
+    `version` is the prefix of X-Amz-Target for `json`, the API version (`2010-05-08`) for `query`. `model` has the
+    request types by operation (OPERATIONS of the service's shapes.py). Of a `json` service, operations named in
     `joins_violations` report all violated constraints in one `joined`, the others the first, by `wording`.
+
+    Raises ValueError for an operation without an action and its resource (unless its action is AUTHENTICATED), for one
+    that is there twice, and for one that the model does not have.
     """
 
     def __init__(
@@ -111,18 +121,28 @@ class Service(Generic[S]):
         name: str,
         protocol: Literal["json", "query"],
         version: str,
+        operations: Sequence[Operation] = (),
+        model: Mapping[str, Declared] = {},
         *,
         joins_violations: frozenset[str] = frozenset(),
         joined: type[MoorageError] = ValidationFailed,
         wording: Callable[[Violation], str] = constraint,
     ) -> None:
+        for each in operations:
+            check_declared(f"{name}:{each.name}", each.action, each.resource, AUTHENTICATED)
         self.name = name
         self.protocol = protocol
         self.version = version
+        self.operations = {each.name: each for each in operations}
+        self.requests = {each: model[each].request for each in self.operations if each in model}
+        """The type of each operation's request."""
         self.joins_violations = joins_violations
         self.joined = joined
         self.wording = wording
-        self.operations: dict[str, Operation] = {}
+        if len(self.operations) < len(operations):
+            raise ValueError(f"{name} has two operations of one name")
+        if len(self.requests) < len(self.operations):
+            raise ValueError(f"the model of {name} does not have {sorted(self.operations.keys() - self.requests)}")
 
     def operation(
         self,
@@ -131,22 +151,16 @@ class Service(Generic[S]):
         action: Actions,
         resource: Callable[[Call[S], Any], Resources] | None = None,
         conditions: Callable[[Call[S], Any], FoundConditions] = no_conditions,
-        body_limit: int = BODY_LIMIT,
         authenticate: Callable[[S, Any], Awaitable[Caller]] | None = None,
     ) -> Callable[[F], F]:
-        """Register the decorated function under AWS's name. The annotation of its second parameter is the request type.
-
-        ValueError without an action and its resource, unless `action` is AUTHENTICATED.
-        """
+        """Register the decorated function. The annotation of its second parameter is the request type."""
         check_declared(f"{self.name}:{name}", action, resource, AUTHENTICATED)
 
         def register(function: F) -> F:
-            if name in self.operations:
-                raise ValueError(f"{self.name} has two operations {name}")
             annotations = inspect.get_annotations(function, eval_str=True)
-            _, request = (annotations[name] for name in inspect.signature(function).parameters)
+            _, self.requests[name] = (annotations[name] for name in inspect.signature(function).parameters)
             self.operations[name] = Operation(
-                name, action, resource, conditions, body_limit, request, function, authenticate
+                name, function, action, resource, conditions=conditions, authenticate=authenticate
             )
             return function
 

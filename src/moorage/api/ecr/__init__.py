@@ -1,31 +1,6 @@
-"""The ECR API: its operations, one module for each capability, and the types generated from its service model."""
+"""Amazon ECR's API: the operations, one module a capability, and the types generated from its service model."""
 
-from moorage.api.ecr import (  # registers the operations
-    authorization,
-    image_lists,
-    images,
-    layers,
-    registry,
-    registry_policy,
-    repositories,
-    repository_policy,
-    tags,
-    uploads,
-)
-from moorage.api.ecr.service import ECR, NOT_BUILT, EcrServices
+from moorage.api.ecr.operations import ECR, NOT_BUILT
+from moorage.api.ecr.service import EcrServices
 
-__all__ = [
-    "ECR",
-    "NOT_BUILT",
-    "EcrServices",
-    "authorization",
-    "image_lists",
-    "images",
-    "layers",
-    "registry",
-    "registry_policy",
-    "repositories",
-    "repository_policy",
-    "tags",
-    "uploads",
-]
+__all__ = ["ECR", "NOT_BUILT", "EcrServices"]

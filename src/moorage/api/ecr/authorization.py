@@ -3,11 +3,10 @@
 import base64
 
 from moorage.api.ecr import shapes
-from moorage.api.ecr.service import ECR, EcrCall, no_resource
+from moorage.api.ecr.service import EcrCall
 from moorage.names import AccountId
 
 
-@ECR.operation("GetAuthorizationToken", action="ecr:GetAuthorizationToken", resource=no_resource)
 async def get_authorization_token(
     call: EcrCall, request: shapes.GetAuthorizationTokenRequest
 ) -> shapes.GetAuthorizationTokenResponse:

@@ -3,7 +3,7 @@
 from moorage.api.ecr import shapes
 from moorage.api.ecr.images import image_ids
 from moorage.api.ecr.pages import DEFAULT_PAGE, after_token, next_token
-from moorage.api.ecr.service import ECR, EcrCall, ref_of, the_repository
+from moorage.api.ecr.service import EcrCall, ref_of
 from moorage.errors import InvalidParameter
 from moorage.registry.images.service import Image
 
@@ -11,7 +11,6 @@ _NEVER_HELD = frozenset({"ARCHIVED", "ACTIVATING"})
 """Statuses that no image can have yet."""
 
 
-@ECR.operation("ListImages", action="ecr:ListImages", resource=the_repository)
 async def list_images(call: EcrCall, request: shapes.ListImagesRequest) -> shapes.ListImagesResponse:
     ref = ref_of(call, request)
     tag_status, image_status = _filter(request.filter)
@@ -29,7 +28,6 @@ async def list_images(call: EcrCall, request: shapes.ListImagesRequest) -> shape
     )
 
 
-@ECR.operation("DescribeImages", action="ecr:DescribeImages", resource=the_repository)
 async def describe_images(call: EcrCall, request: shapes.DescribeImagesRequest) -> shapes.DescribeImagesResponse:
     ref = ref_of(call, request)
     images = call.services.registry.images

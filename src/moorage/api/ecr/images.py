@@ -4,16 +4,15 @@ from collections.abc import Sequence
 
 from moorage.api.aws.operation import MIB
 from moorage.api.ecr import shapes
-from moorage.api.ecr.service import ECR, EcrCall, by, ref_of, the_repository
+from moorage.api.ecr.service import EcrCall, by, ref_of
 from moorage.errors import InvalidParameter
 from moorage.names import InvalidNameError, RepositoryRef, Tag, tag
 from moorage.registry.images.service import Failure, ImageId, Manifest
 
-_IMAGE_BODY_LIMIT = 4 * MIB * 2 + (64 << 10)
+IMAGE_BODY_LIMIT = 4 * MIB * 2 + (64 << 10)
 """The longest manifest, with room for JSON escapes and the other members."""
 
 
-@ECR.operation("PutImage", action="ecr:PutImage", resource=the_repository, body_limit=_IMAGE_BODY_LIMIT)
 async def put_image(call: EcrCall, request: shapes.PutImageRequest) -> shapes.PutImageResponse:
     ref = ref_of(call, request)
     put = await call.services.registry.images.put(
@@ -28,7 +27,6 @@ async def put_image(call: EcrCall, request: shapes.PutImageRequest) -> shapes.Pu
     return shapes.PutImageResponse(image=_shown(ref, put.manifest, request.image_tag))
 
 
-@ECR.operation("BatchGetImage", action="ecr:BatchGetImage", resource=the_repository)
 async def batch_get_image(call: EcrCall, request: shapes.BatchGetImageRequest) -> shapes.BatchGetImageResponse:
     """Return manifests as they are stored: converting one to an accepted media type would change its digest."""
     ref = ref_of(call, request)
@@ -42,7 +40,6 @@ async def batch_get_image(call: EcrCall, request: shapes.BatchGetImageRequest) -
     )
 
 
-@ECR.operation("BatchDeleteImage", action="ecr:BatchDeleteImage", resource=the_repository)
 async def batch_delete_image(call: EcrCall, request: shapes.BatchDeleteImageRequest) -> shapes.BatchDeleteImageResponse:
     deleted, failures = await call.services.registry.images.batch_delete(
         ref_of(call, request), image_ids(request.image_ids), by=by(call), door="ecr"

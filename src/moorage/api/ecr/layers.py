@@ -1,12 +1,11 @@
 """BatchCheckLayerAvailability and GetDownloadUrlForLayer (docs/development/ecr-behavior.md §5)."""
 
 from moorage.api.ecr import shapes
-from moorage.api.ecr.service import ECR, EcrCall, ref_of, the_repository
+from moorage.api.ecr.service import EcrCall, ref_of
 from moorage.errors import LayersNotFound
 from moorage.names import InvalidNameError, digest
 
 
-@ECR.operation("BatchCheckLayerAvailability", action="ecr:BatchCheckLayerAvailability", resource=the_repository)
 async def batch_check_layer_availability(
     call: EcrCall, request: shapes.BatchCheckLayerAvailabilityRequest
 ) -> shapes.BatchCheckLayerAvailabilityResponse:
@@ -28,7 +27,6 @@ async def batch_check_layer_availability(
     )
 
 
-@ECR.operation("GetDownloadUrlForLayer", action="ecr:GetDownloadUrlForLayer", resource=the_repository)
 async def get_download_url_for_layer(
     call: EcrCall, request: shapes.GetDownloadUrlForLayerRequest
 ) -> shapes.GetDownloadUrlForLayerResponse:

@@ -2,10 +2,9 @@
 docs/development/ecr-behavior.md §8)."""
 
 from moorage.api.ecr import shapes
-from moorage.api.ecr.service import ECR, EcrCall, by, no_resource
+from moorage.api.ecr.service import EcrCall, by
 
 
-@ECR.operation("PutRegistryPolicy", action="ecr:PutRegistryPolicy", resource=no_resource)
 async def put_registry_policy(
     call: EcrCall, request: shapes.PutRegistryPolicyRequest
 ) -> shapes.PutRegistryPolicyResponse:
@@ -18,7 +17,6 @@ async def put_registry_policy(
     return shapes.PutRegistryPolicyResponse(registry_id=call.account, policy_text=await check.shown(stored))
 
 
-@ECR.operation("GetRegistryPolicy", action="ecr:GetRegistryPolicy", resource=no_resource)
 async def get_registry_policy(
     call: EcrCall, _request: shapes.GetRegistryPolicyRequest
 ) -> shapes.GetRegistryPolicyResponse:
@@ -27,7 +25,6 @@ async def get_registry_policy(
     return shapes.GetRegistryPolicyResponse(registry_id=call.account, policy_text=text)
 
 
-@ECR.operation("DeleteRegistryPolicy", action="ecr:DeleteRegistryPolicy", resource=no_resource)
 async def delete_registry_policy(
     call: EcrCall, _request: shapes.DeleteRegistryPolicyRequest
 ) -> shapes.DeleteRegistryPolicyResponse:

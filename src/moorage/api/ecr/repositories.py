@@ -12,7 +12,7 @@ from moorage.access.authorize import Resource
 from moorage.access.operations import Conditions, tag_conditions
 from moorage.api.ecr import shapes
 from moorage.api.ecr.pages import DEFAULT_PAGE, after_token, next_token
-from moorage.api.ecr.service import ECR, EcrCall, by, ref_of, the_repository
+from moorage.api.ecr.service import EcrCall, by, ref_of
 from moorage.errors import InvalidParameter, InvalidTagParameter
 from moorage.names import AccountId, RepositoryName, RepositoryRef
 from moorage.pages import Room
@@ -36,11 +36,10 @@ def request_tags(tags: Sequence[shapes.Tag] | None) -> Conditions:
     return tag_conditions((tag.key, tag.value) for tag in tags or ())
 
 
-def _created_tags(_call: EcrCall, request: shapes.CreateRepositoryRequest) -> Conditions:
+def created_tags(_call: EcrCall, request: shapes.CreateRepositoryRequest) -> Conditions:
     return request_tags(request.tags)
 
 
-@ECR.operation("CreateRepository", action="ecr:CreateRepository", resource=the_repository, conditions=_created_tags)
 async def create_repository(call: EcrCall, request: shapes.CreateRepositoryRequest) -> shapes.CreateRepositoryResponse:
     scanning, encryption = request.image_scanning_configuration, request.encryption_configuration
     repository = await call.services.registry.repositories.create(
@@ -55,7 +54,7 @@ async def create_repository(call: EcrCall, request: shapes.CreateRepositoryReque
     return shapes.CreateRepositoryResponse(repository=_shown(call, repository))
 
 
-def _described(call: EcrCall, request: shapes.DescribeRepositoriesRequest) -> Sequence[Resource]:
+def described_repositories(call: EcrCall, request: shapes.DescribeRepositoriesRequest) -> Sequence[Resource]:
     account = AccountId(request.registry_id or call.account)
     if not request.repository_names:
         return (RegistryResource(account, call.region, all_repositories=True),)
@@ -63,7 +62,6 @@ def _described(call: EcrCall, request: shapes.DescribeRepositoriesRequest) -> Se
     return [RepositoryRef(account, call.region, RepositoryName(name)) for name in names]
 
 
-@ECR.operation("DescribeRepositories", action="ecr:DescribeRepositories", resource=_described)
 async def describe_repositories(
     call: EcrCall, request: shapes.DescribeRepositoriesRequest
 ) -> shapes.DescribeRepositoriesResponse:
@@ -87,7 +85,6 @@ async def describe_repositories(
     )
 
 
-@ECR.operation("DeleteRepository", action="ecr:DeleteRepository", resource=the_repository)
 async def delete_repository(call: EcrCall, request: shapes.DeleteRepositoryRequest) -> shapes.DeleteRepositoryResponse:
     deleted = await call.services.registry.repositories.delete(
         ref_of(call, request), force=bool(request.force), by=by(call)
@@ -105,7 +102,6 @@ async def delete_repository(call: EcrCall, request: shapes.DeleteRepositoryReque
     )
 
 
-@ECR.operation("PutImageTagMutability", action="ecr:PutImageTagMutability", resource=the_repository)
 async def put_image_tag_mutability(
     call: EcrCall, request: shapes.PutImageTagMutabilityRequest
 ) -> shapes.PutImageTagMutabilityResponse:
@@ -123,7 +119,6 @@ async def put_image_tag_mutability(
     )
 
 
-@ECR.operation("PutImageScanningConfiguration", action="ecr:PutImageScanningConfiguration", resource=the_repository)
 async def put_image_scanning_configuration(
     call: EcrCall, request: shapes.PutImageScanningConfigurationRequest
 ) -> shapes.PutImageScanningConfigurationResponse:

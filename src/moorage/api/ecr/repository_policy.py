@@ -1,11 +1,10 @@
 """SetRepositoryPolicy, GetRepositoryPolicy, DeleteRepositoryPolicy (docs/development/policy-engine.md §1, §5)."""
 
 from moorage.api.ecr import shapes
-from moorage.api.ecr.service import ECR, EcrCall, by, ref_of, the_repository
+from moorage.api.ecr.service import EcrCall, by, ref_of
 from moorage.errors import RepositoryNotFound
 
 
-@ECR.operation("SetRepositoryPolicy", action="ecr:SetRepositoryPolicy", resource=the_repository)
 async def set_repository_policy(
     call: EcrCall, request: shapes.SetRepositoryPolicyRequest
 ) -> shapes.SetRepositoryPolicyResponse:
@@ -28,7 +27,6 @@ async def set_repository_policy(
     )
 
 
-@ECR.operation("GetRepositoryPolicy", action="ecr:GetRepositoryPolicy", resource=the_repository)
 async def get_repository_policy(
     call: EcrCall, request: shapes.GetRepositoryPolicyRequest
 ) -> shapes.GetRepositoryPolicyResponse:
@@ -39,7 +37,6 @@ async def get_repository_policy(
     )
 
 
-@ECR.operation("DeleteRepositoryPolicy", action="ecr:DeleteRepositoryPolicy", resource=the_repository)
 async def delete_repository_policy(
     call: EcrCall, request: shapes.DeleteRepositoryPolicyRequest
 ) -> shapes.DeleteRepositoryPolicyResponse:

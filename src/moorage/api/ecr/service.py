@@ -10,9 +10,7 @@ from moorage.access.authorize import Resource
 from moorage.access.download import Downloads
 from moorage.access.registry_policy import RegistryPolicyCheck
 from moorage.access.repository_policy import RepositoryPolicyCheck
-from moorage.api.aws.operation import Call, Service
-from moorage.api.ecr.shapes import OPERATIONS
-from moorage.api.ecr.wording import wording
+from moorage.api.aws.operation import Call
 from moorage.clock import Clock
 from moorage.errors import InvalidParameter
 from moorage.locations import Locations
@@ -38,57 +36,6 @@ class EcrServices:
 
 
 EcrCall: TypeAlias = Call[EcrServices]
-
-ECR: Service[EcrServices] = Service(
-    "ecr",
-    "json",
-    "AmazonEC2ContainerRegistry_V20150921",
-    joins_violations=frozenset(
-        name for name, declared in OPERATIONS.items() if "ValidationException" in declared.errors
-    ),
-    wording=wording,
-)
-
-NOT_BUILT = frozenset(
-    {
-        "BatchGetRepositoryScanningConfiguration",
-        "CreatePullThroughCacheRule",
-        "CreateRepositoryCreationTemplate",
-        "DeleteLifecyclePolicy",
-        "DeletePullThroughCacheRule",
-        "DeleteRepositoryCreationTemplate",
-        "DeleteSigningConfiguration",
-        "DeregisterPullTimeUpdateExclusion",
-        "DescribeImageReplicationStatus",
-        "DescribeImageScanFindings",
-        "DescribeImageSigningStatus",
-        "DescribePullThroughCacheRules",
-        "DescribeRepositoryCreationTemplates",
-        "DescribeReplicationBackfillResults",
-        "GetLifecyclePolicy",
-        "GetLifecyclePolicyPreview",
-        "GetRegistryScanningConfiguration",
-        "GetSigningConfiguration",
-        "ListImageReferrers",
-        "ListPullTimeUpdateExclusions",
-        "ListReplicationBackfills",
-        "PutLifecyclePolicy",
-        "PutRegistryScanningConfiguration",
-        "PutReplicationConfiguration",
-        "PutSigningConfiguration",
-        "RegisterPullTimeUpdateExclusion",
-        "StartImageScan",
-        "StartLifecyclePolicyPreview",
-        "StartReplicationBackfill",
-        "StopReplicationBackfill",
-        "UpdateImageStorageClass",
-        "UpdatePullThroughCacheRule",
-        "UpdateRepositoryCreationTemplate",
-        "ValidatePullThroughCacheRule",
-    }
-)
-"""Operations of the model that return UnknownOperationException until they are implemented. The list may only shrink.
-"""
 
 
 class NamesRepository(Protocol):

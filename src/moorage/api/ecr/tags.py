@@ -3,30 +3,27 @@
 from moorage.access.operations import Conditions
 from moorage.api.ecr import shapes
 from moorage.api.ecr.repositories import request_tags, tags_of
-from moorage.api.ecr.service import ECR, EcrCall, by, ref_of_arn, the_arn
+from moorage.api.ecr.service import EcrCall, by, ref_of_arn
 
 
-def _tagged(_call: EcrCall, request: shapes.TagResourceRequest) -> Conditions:
+def given_tags(_call: EcrCall, request: shapes.TagResourceRequest) -> Conditions:
     return request_tags(request.tags)
 
 
-def _untagged(_call: EcrCall, request: shapes.UntagResourceRequest) -> Conditions:
+def removed_keys(_call: EcrCall, request: shapes.UntagResourceRequest) -> Conditions:
     return {"aws:tagkeys": tuple(request.tag_keys)}
 
 
-@ECR.operation("TagResource", action="ecr:TagResource", resource=the_arn, conditions=_tagged)
 async def tag_resource(call: EcrCall, request: shapes.TagResourceRequest) -> shapes.TagResourceResponse:
     await call.services.registry.repositories.tag(ref_of_arn(request), tags_of(request.tags), by=by(call))
     return shapes.TagResourceResponse()
 
 
-@ECR.operation("UntagResource", action="ecr:UntagResource", resource=the_arn, conditions=_untagged)
 async def untag_resource(call: EcrCall, request: shapes.UntagResourceRequest) -> shapes.UntagResourceResponse:
     await call.services.registry.repositories.untag(ref_of_arn(request), request.tag_keys, by=by(call))
     return shapes.UntagResourceResponse()
 
 
-@ECR.operation("ListTagsForResource", action="ecr:ListTagsForResource", resource=the_arn)
 async def list_tags_for_resource(
     call: EcrCall, request: shapes.ListTagsForResourceRequest
 ) -> shapes.ListTagsForResourceResponse:

@@ -2,17 +2,16 @@
 
 from moorage.api.aws.operation import MIB
 from moorage.api.ecr import shapes
-from moorage.api.ecr.service import ECR, EcrCall, by, ref_of, the_repository
+from moorage.api.ecr.service import EcrCall, by, ref_of
 from moorage.errors import InvalidParameter
 from moorage.names import InvalidNameError, digest
 
 PART_SIZE = 10 * MIB
 """Recommended bytes of a part, as InitiateLayerUpload returns it."""
-_PART_BODY_LIMIT = 20 * MIB * 4 // 3 + (64 << 10)
+PART_BODY_LIMIT = 20 * MIB * 4 // 3 + (64 << 10)
 """The longest part in base64, and the other members."""
 
 
-@ECR.operation("InitiateLayerUpload", action="ecr:InitiateLayerUpload", resource=the_repository)
 async def initiate_layer_upload(
     call: EcrCall, request: shapes.InitiateLayerUploadRequest
 ) -> shapes.InitiateLayerUploadResponse:
@@ -20,7 +19,6 @@ async def initiate_layer_upload(
     return shapes.InitiateLayerUploadResponse(upload_id=upload.id, part_size=PART_SIZE)
 
 
-@ECR.operation("UploadLayerPart", action="ecr:UploadLayerPart", resource=the_repository, body_limit=_PART_BODY_LIMIT)
 async def upload_layer_part(call: EcrCall, request: shapes.UploadLayerPartRequest) -> shapes.UploadLayerPartResponse:
     ref = ref_of(call, request)
     await call.services.registry.uploads.part(
@@ -34,7 +32,6 @@ async def upload_layer_part(call: EcrCall, request: shapes.UploadLayerPartReques
     )
 
 
-@ECR.operation("CompleteLayerUpload", action="ecr:CompleteLayerUpload", resource=the_repository)
 async def complete_layer_upload(
     call: EcrCall, request: shapes.CompleteLayerUploadRequest
 ) -> shapes.CompleteLayerUploadResponse:

@@ -4,17 +4,15 @@ from collections.abc import Callable, Iterable
 
 from moorage import pages
 from moorage.api.tagging import shapes
-from moorage.api.tagging.service import TAGGING, TaggingCall, after_token, next_token, no_resource
+from moorage.api.tagging.service import TaggingCall, after_token, next_token
 from moorage.registry.repositories.resource_tags import Tagged
 
 
-@TAGGING.operation("GetTagKeys", action="tag:GetTagKeys", resource=no_resource)
 async def get_tag_keys(call: TaggingCall, request: shapes.GetTagKeysInput) -> shapes.GetTagKeysOutput:
     token, keys = await _used(call, ("GetTagKeys",), request.pagination_token, lambda each: each.tags)
     return shapes.GetTagKeysOutput(pagination_token=token, tag_keys=keys)
 
 
-@TAGGING.operation("GetTagValues", action="tag:GetTagValues", resource=no_resource)
 async def get_tag_values(call: TaggingCall, request: shapes.GetTagValuesInput) -> shapes.GetTagValuesOutput:
     def values(each: Tagged) -> Iterable[str]:
         return (each.tags[request.key],) if request.key in each.tags else ()

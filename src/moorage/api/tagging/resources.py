@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from moorage.api.tagging import arns, shapes
-from moorage.api.tagging.service import TAGGING, TaggingCall, after_token, next_token, no_resource
+from moorage.api.tagging.service import TaggingCall, after_token, next_token
 from moorage.errors import InvalidParameter
 from moorage.pages import Room
 from moorage.registry.repositories.resource_tags import Tagged
@@ -25,7 +25,6 @@ _COMPLIANT: Final = shapes.ComplianceDetails(
 _encode = msgspec.json.Encoder().encode
 
 
-@TAGGING.operation("GetResources", action="tag:GetResources", resource=no_resource)
 async def get_resources(call: TaggingCall, request: shapes.GetResourcesInput) -> shapes.GetResourcesOutput:
     per_page, tags_per_page = _limits(request)
     matches = _matcher(request.tag_filters or ())

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from moorage.access.authorize import Access, NamedResource, Resource
-from moorage.api.aws.operation import Call, Service
+from moorage.api.aws.operation import Call
 from moorage.api.aws.page_tokens import ExpiredPageTokenError, InvalidPageTokenError, PageTokens
-from moorage.api.tagging.shapes import OPERATIONS
 from moorage.clock import Clock
 from moorage.errors import InvalidParameter, MoorageError
 from moorage.registry.registry import Registry
 from moorage.sealing import Sealer
 
+NAME: Final = "tagging"
+"""The service's name in the scope of a signature."""
 _TOKEN_SECONDS: Final = 15 * 60
 """Life of a PaginationToken, as AWS documents it."""
 
@@ -31,19 +32,6 @@ class TaggingServices:
 
 
 TaggingCall: TypeAlias = Call[TaggingServices]
-
-TAGGING: Service[TaggingServices] = Service(
-    "tagging",
-    "json",
-    "ResourceGroupsTaggingAPI_20170126",
-    joins_violations=frozenset(OPERATIONS),
-    joined=InvalidParameter,
-)
-
-NOT_BUILT: Final = frozenset(
-    {"DescribeReportCreation", "GetComplianceSummary", "ListRequiredTags", "StartReportCreation"}
-)
-"""Operations that answer UnknownOperationException: they are about tag policies, which do not exist here."""
 
 
 class PaginationTokenExpired(MoorageError):
@@ -88,4 +76,4 @@ def _tokens(call: TaggingCall) -> PageTokens:
 
 
 def _purpose(call: TaggingCall, bound: Sequence[str]) -> Sequence[str]:
-    return (TAGGING.name, call.account, call.region, *bound)
+    return (NAME, call.account, call.region, *bound)

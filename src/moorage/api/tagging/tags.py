@@ -4,34 +4,32 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from moorage.access.operations import Conditions, tag_conditions
 from moorage.api.tagging import arns, shapes
-from moorage.api.tagging.service import TAGGING, TaggingCall, no_resource
+from moorage.api.tagging.service import TaggingCall
 from moorage.errors import MoorageError
 from moorage.names import RepositoryRef
 
 
-def _tagged(_call: TaggingCall, request: shapes.TagResourcesInput) -> Conditions:
+def given_tags(_call: TaggingCall, request: shapes.TagResourcesInput) -> Conditions:
     return tag_conditions(request.tags.items())
 
 
-def _untagged(_call: TaggingCall, request: shapes.UntagResourcesInput) -> Conditions:
+def removed_keys(_call: TaggingCall, request: shapes.UntagResourcesInput) -> Conditions:
     return {"aws:tagkeys": tuple(request.tag_keys)}
 
 
-@TAGGING.operation("TagResources", action="tag:TagResources", resource=no_resource, conditions=_tagged)
 async def tag_resources(call: TaggingCall, request: shapes.TagResourcesInput) -> shapes.TagResourcesOutput:
     async def tag(ref: RepositoryRef) -> None:
         await call.services.registry.repositories.tag(ref, request.tags, by=call.caller.principal.arn)
 
-    failed = await _each(call, request.resource_arn_list, "ecr:TagResource", _tagged(call, request), tag)
+    failed = await _each(call, request.resource_arn_list, "ecr:TagResource", given_tags(call, request), tag)
     return shapes.TagResourcesOutput(failed_resources_map=failed)
 
 
-@TAGGING.operation("UntagResources", action="tag:UntagResources", resource=no_resource, conditions=_untagged)
 async def untag_resources(call: TaggingCall, request: shapes.UntagResourcesInput) -> shapes.UntagResourcesOutput:
     async def untag(ref: RepositoryRef) -> None:
         await call.services.registry.repositories.untag(ref, request.tag_keys, by=call.caller.principal.arn)
 
-    failed = await _each(call, request.resource_arn_list, "ecr:UntagResource", _untagged(call, request), untag)
+    failed = await _each(call, request.resource_arn_list, "ecr:UntagResource", removed_keys(call, request), untag)
     return shapes.UntagResourcesOutput(failed_resources_map=failed)
 
 

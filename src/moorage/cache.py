@@ -1,7 +1,7 @@
-"""The cache: results that can be computed again, bounded in bytes, their size in `/metrics`.
+"""Caches of results that can be computed again: bounded in bytes, with their sizes in `/metrics`.
 
-What depends on the authorization epoch is kept by `store.metadata.epoch.EpochCache`, which is built on it. Pure
-functions of short texts may use `functools.lru_cache` instead, which `measured` puts into `/metrics`.
+`store.metadata.epoch.EpochCache`, which is built on this one, keeps what depends on the authorization epoch. Pure
+functions of short texts may use `functools.lru_cache` instead; `measured` adds those to `/metrics`.
 """
 
 from collections import Counter, deque
@@ -14,28 +14,28 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 ENTRY: Final = 128
-"""Bytes of an entry beside its key and value: a slot of the table, and a place in the order of eviction (125 measured
+"""Bytes of an entry besides its key and value: a slot of the table, and a place in the order of eviction (125 measured
 with tracemalloc, Python 3.11)."""
 
 
 class Sized(Protocol):
-    """What knows its own size: bytes, without what it shares with others of its kind."""
+    """An object that knows its own size: bytes, without what it shares with others of its kind."""
 
     @property
     def size(self) -> int: ...
 
 
 def nothing(_value: object) -> Iterable[Sized]:
-    """What most values share with the others of their cache."""
+    """Return nothing: most values share no objects with others of their cache."""
     return ()
 
 
 class Cache(dict[K, V]):
-    """Keeps at most `most` bytes of results; when it is full, the results kept first are evicted first.
+    """Keeps at most `most` bytes of results. When it is full, the oldest entries are evicted first.
 
-    A lookup is `dict.get`, because it is on the path of every request. That is why eviction goes by age and not by use:
-    a result in use is computed once more for each time that the whole cache turns over. Entries are evicted one by one
-    as others come, so that no call frees many objects at once.
+    A lookup is `dict.get`, because it is on the path of every request. For the same reason eviction goes by age and not
+    by use: a result in use is computed again each time the whole cache has been replaced. Entries are evicted one by
+    one as others arrive, so that no call frees many objects at once.
     """
 
     __slots__ = ("__weakref__", "_holders", "_order", "_shares", "_size_of", "most", "name", "size")
@@ -47,9 +47,10 @@ class Cache(dict[K, V]):
         size_of: Callable[[K, V], int],
         shares: Callable[[V], Iterable[Sized]] = nothing,
     ) -> None:
-        """`name`: its label in `/metrics`. `size_of`: bytes of a key and its value, with what nothing else holds.
+        """`name`: its label in `/metrics`. `size_of`: bytes of a key and its value, with everything that nothing else
+        holds.
 
-        `shares`: what several values may hold together (a compiled policy, say); each counts once.
+        `shares`: the objects that several values may hold together (a compiled policy, for example); each counts once.
         """
         super().__init__()
         self.name: Final = name
@@ -57,14 +58,14 @@ class Cache(dict[K, V]):
         self._size_of: Final = size_of
         self._shares: Final = shares
         self.size = 0
-        """Bytes that are kept."""
+        """Bytes of all entries."""
         self._order: Final[deque[tuple[K, V, int]]] = deque()
         self._holders: Final[dict[int, int]] = {}
         """How many entries hold a shared object, by its id."""
         _caches[id(self)] = self
 
     def keep(self, key: K, value: V) -> None:
-        """Keep the value, unless it alone is larger than the cache."""
+        """Add the value, unless it alone is larger than the cache."""
         if key in self and self[key] is value:
             return
         size = self._size_of(key, value) + ENTRY
@@ -98,12 +99,13 @@ class Cache(dict[K, V]):
             if not held:
                 del holders[id(each)]
                 self.size -= each.size
-        if self.get(key) is value:  # else another value was kept under the key since
+        if self.get(key) is value:  # else another value was added under the key since
             self.pop(key, None)
 
 
 def footprint(value: Any) -> int:
-    """Bytes of a plain value with everything in it: texts, numbers, containers, named tuples, msgspec's structs.
+    """Return the bytes of a plain value with everything in it: texts, numbers, containers, named tuples, msgspec
+    structs.
 
     What the value shares with others is counted too.
     """
@@ -118,7 +120,7 @@ def footprint(value: Any) -> int:
 
 
 def entry_footprint(key: Any, value: Any) -> int:
-    """The same of a key and its value."""
+    """Return the bytes of a key and its value."""
     return footprint(key) + footprint(value)
 
 
@@ -129,7 +131,7 @@ class Measured(Protocol):
 
 
 class Size(NamedTuple):
-    """How much all caches of one name hold in this process."""
+    """The size of all caches of one name in this process."""
 
     name: str
     bytes: int
@@ -141,12 +143,12 @@ _functions: Final[dict[str, tuple[Measured, int]]] = {}
 
 
 def measured(name: str, function: Measured, entry: int) -> None:
-    """Show the `lru_cache` of a function in `/metrics`. `entry`: the most bytes that one of its entries takes."""
+    """Add the `lru_cache` of a function to `/metrics`. `entry`: the most bytes that one of its entries takes."""
     _functions[name] = (function, entry)
 
 
 def sizes() -> Iterable[Size]:
-    """The size of every cache of this process, by name."""
+    """Return the size of every cache of this process, by name."""
     held: Counter[str] = Counter()
     entries: Counter[str] = Counter()
     for each in list(_caches.values()):

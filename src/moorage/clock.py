@@ -11,24 +11,24 @@ class Clock:
     def __init__(self, offset: float = 0.0) -> None:
         self.offset = offset
         self.began_at = time.time() + offset
-        """When this clock was made: `now` and `elapsed` of that moment."""
+        """`now` and `elapsed` at the moment when this clock was created."""
         self.began_elapsed = time.monotonic() + offset
 
     def now(self) -> float:
-        """Seconds since the Unix epoch, with fraction."""
+        """Return the seconds since the Unix epoch, with fraction."""
         return time.time() + self.offset
 
     def elapsed(self) -> float:
-        """Seconds since an unknown moment. Unlike `now` it does not jump when the machine's clock is set.
+        """Return the seconds since an arbitrary moment. Unlike `now`, it does not jump when the machine's clock is set.
 
         What dev mode sets counts as time that passes.
         """
         return time.monotonic() + self.offset
 
     def set(self, now: float) -> None:
-        """From here on the clock runs on from `now` (seconds since the epoch)."""
+        """Make the clock continue from `now` (seconds since the epoch)."""
         self.offset = now - time.time()
 
     def unset(self) -> None:
-        """Go back to the machine's time."""
+        """Return to the machine's time."""
         self.offset = 0.0

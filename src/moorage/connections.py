@@ -1,8 +1,8 @@
-"""Closes connections that a worker should not keep: too many of one address, and with HTTP/2 those that are idle.
+"""Closes connections that a worker should not keep: too many from one address, and idle ones of HTTP/2.
 
-The server accepts connections in native code that counts none by address, and that waits for the first bytes of HTTP/2
-without a time limit. So a thread of the worker looks at its sockets every second, as the kernel knows them, and shuts
-down the surplus. The server then finds them closed by their client.
+The server accepts connections in native code, which does not count them by address, and which waits for the first bytes
+of HTTP/2 without a time limit. So a thread of the worker inspects its sockets every second, as the kernel reports them,
+and shuts down the surplus. To the server, it looks as if their clients had closed them.
 """
 
 import ipaddress
@@ -22,12 +22,12 @@ from moorage.settings import Network
 _Application: TypeAlias = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
 _EVERY: Final = 1.0
-"""Seconds between two looks."""
+"""Seconds between two inspections."""
 _WARN_EVERY: Final = 60.0
 _DESCRIPTORS: Final = "/dev/fd"
-_TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None)  # of Linux alone
+_TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None)  # exists on Linux only
 _TIMES: Final = struct.Struct("44xI4xI")
-"""In Linux's `struct tcp_info`: milliseconds since data was last sent, and since it was last received."""
+"""Offsets in Linux's `struct tcp_info`: milliseconds since data was last sent, and since it was last received."""
 
 _log = structlog.get_logger()
 
@@ -38,11 +38,12 @@ class _Peer(NamedTuple):
     address: str
     port: int
     network: bytes
-    """What is counted as one address: IPv4 as it is, of IPv6 the first 64 bits, which one subscriber has."""
+    """What counts as one address: an IPv4 address, or the first 64 bits of an IPv6 address, which one subscriber has.
+    """
 
 
 class Requests:
-    """An ASGI application in front of `application` that knows which clients have a request under way."""
+    """An ASGI application in front of `application` that knows which clients have a request in progress."""
 
     def __init__(self, application: _Application) -> None:
         self._application = application
@@ -62,15 +63,15 @@ class Requests:
                 self._under_way[client] = left
 
     def __contains__(self, peer: tuple[str, int]) -> bool:
-        return (peer[0], str(peer[1])) in self._under_way  # the server writes ports as text
+        return (peer[0], str(peer[1])) in self._under_way  # the server passes ports as text
 
 
 class ConnectionWatch:
-    """Looks at the connections to `port` of this process.
+    """Watches the connections to `port` of this process.
 
-    `most`: connections of one address; the surplus is closed, those first that have been idle longest. 0: any number.
-    `exempt`: networks whose addresses may have more, proxies that bring the connections of many.
-    `idle_seconds`: how long a connection without a request in `busy` may be silent; None: for ever.
+    `most`: connections from one address; the surplus is closed, the longest idle first. 0: no limit. `exempt`: networks
+    whose addresses may have more: proxies, which carry the connections of many clients. `idle_seconds`: how long a
+    connection without a request in `busy` may be silent; None: no limit.
     """
 
     def __init__(
@@ -92,11 +93,11 @@ class ConnectionWatch:
         self._warned = -_WARN_EVERY
 
     def start(self) -> None:
-        """Watch for as long as the process lives."""
+        """Watch until the process ends."""
         threading.Thread(target=self._watch, name="connections", daemon=True).start()
 
     def look(self) -> int:
-        """Close what should not be kept. Return how many that were."""
+        """Close the connections that should not be kept, and return how many were closed."""
         descriptors = [int(name) for name in os.listdir(_DESCRIPTORS)]  # noqa: PTH208 - names alone, and thousands
         if self._idle_seconds is None and (not self._most or len(descriptors) <= self._most):
             return 0
@@ -111,7 +112,7 @@ class ConnectionWatch:
         return closed
 
     def _surplus(self, connections: list[tuple[int, _Peer]]) -> Iterator[tuple[int, _Peer]]:
-        """Those of one address that must go."""
+        """Return those connections of one address that must be closed."""
         crowded = 0 < self._most < len(connections) and not self._is_exempt(connections[0][1])
         if not crowded and self._idle_seconds is None:
             return
@@ -133,13 +134,13 @@ class ConnectionWatch:
         return any(address in network for network in self._exempt)
 
     def _peer(self, descriptor: int) -> _Peer | None:
-        """Who is connected through that descriptor; None when it is no connection of a client."""
+        """Return the client at the other end of the descriptor; None if it is not a client's connection."""
         try:
             with _socket(descriptor) as found:
                 if found.family not in {socket.AF_INET, socket.AF_INET6} or found.getsockname()[1] != self._port:
                     return None
                 address, port = found.getpeername()[:2]
-        except OSError:  # no socket, a listening one, or gone since
+        except OSError:  # not a socket, a listening socket, or closed by now
             return None
         if ":" not in address:
             return _Peer(address, port, socket.inet_pton(socket.AF_INET, address))
@@ -148,7 +149,7 @@ class ConnectionWatch:
         return _Peer(address, port, packed[12:] if mapped else packed[:8])
 
     def _close(self, descriptor: int, peer: _Peer) -> bool:
-        """Shut the connection down, unless the descriptor has become another one in the meantime."""
+        """Shut the connection down, unless the descriptor belongs to another one by now."""
         try:
             held = os.dup(descriptor)
         except OSError:
@@ -184,7 +185,7 @@ class ConnectionWatch:
 
 @contextmanager
 def _socket(descriptor: int) -> Iterator[socket.socket]:
-    """A socket over a descriptor that stays open."""
+    """Yield a socket over a descriptor that stays open."""
     found = socket.socket(fileno=descriptor)
     try:
         yield found
@@ -193,7 +194,7 @@ def _socket(descriptor: int) -> Iterator[socket.socket]:
 
 
 def _idle(descriptor: int) -> float:
-    """Seconds since anything was received or sent; 0 where the system does not tell."""
+    """Return the seconds since anything was received or sent; 0 if the system does not report it."""
     if _TCP_INFO is None:
         return 0.0
     try:

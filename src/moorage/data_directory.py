@@ -1,7 +1,7 @@
-"""The directory that a registry keeps its data in: private to the user who runs it, from the first byte on.
+"""The data directory of a registry. Everything in it is private to the user who runs the registry, from the first byte.
 
-It holds every access key, the sealing key and all images. Whoever opens it (`init`, `serve`, `dev`, `--on-host`) calls
-`prepare` first.
+It contains every access key, the sealing key and all images. Everything that opens it (`init`, `serve`, `dev`,
+`--on-host`) calls `prepare` first.
 """
 
 import os
@@ -15,11 +15,11 @@ from moorage.settings import SettingError
 
 
 class UnusableDataError(Exception):
-    """The data, or the database, cannot be used; the message says why, and what helps."""
+    """The data directory or the database cannot be used. The message says why, and what to do."""
 
 
 _PRIVATE = 0o077
-"""The bits of group and others."""
+"""The permission bits of group and others."""
 _OURS = re.compile(
     r"(?:moorage|audit)\.db(?:\.damaged-\w+)?(?:-wal|-shm|-journal|\.lock)?|blobs|tmp|reserve"
     r"|sealing\.key|credentials|(?:registry|server)\.json|\.(?:sealing\.key|credentials|(?:registry|server)\.json)\..+"
@@ -28,12 +28,12 @@ _OF_THE_FILE_SYSTEM = "lost+found"
 
 
 def prepare(path: Path, *, warn: Callable[[str], None] | None = None) -> None:
-    """Make the data directory if it is missing, and everything in it private; say what had to be changed.
+    """Create the data directory if it is missing, make everything in it private, and report what had to be changed.
 
-    From here on the process makes files that only its user can read (umask 077), so none is ever open for a moment.
-    What Moorage made earlier with wider modes is tightened. A directory that holds other files as well keeps its mode:
-    it may be a home directory or `/tmp`. `warn` is called with each change,
-    which else goes to standard error. Raises SettingError when the directory cannot be made or read.
+    From then on, the process creates files that only its user can read (umask 077), so that no file is ever readable by
+    others. Files that Moorage created earlier with wider modes are made private. A directory that also contains other
+    files keeps its mode: it may be a home directory or `/tmp`. `warn` is called with each change; by default, changes
+    are printed on standard error. Raises SettingError if the directory cannot be created or read.
     """
     os.umask(_PRIVATE)
     try:
@@ -53,7 +53,7 @@ def prepare(path: Path, *, warn: Callable[[str], None] | None = None) -> None:
 
 
 def flush_directory(path: Path) -> None:
-    """Make the names in the directory durable: without it a power cut may take a new file, or its new name."""
+    """Make the names in the directory durable. Without it, a power cut may undo creating or renaming of a file."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -67,7 +67,8 @@ def _tighten_directory(path: Path, directory: int) -> list[str]:
     if not mode & _PRIVATE:
         return []
     if not _may_change(status):
-        # As Kubernetes mounts volumes: root's, and open to a group of the process. What others may do is said.
+        # Kubernetes mounts volumes like this: owned by root, and open to a group of the process. What others may do is
+        # reported.
         return [f"{path} belongs to another user and has mode {mode:04o}: others reach it"] if mode & 0o007 else []
     foreign = [name for name in os.listdir(directory) if name != _OF_THE_FILE_SYSTEM and not _OURS.fullmatch(name)]
     if foreign:
@@ -83,10 +84,10 @@ def _tighten_files(path: Path, directory: int) -> list[str]:
     lines = []
     for name in sorted(filter(_OURS.fullmatch, os.listdir(directory))):
         try:
-            # Never through a symbolic link, and not waiting for anything that is no file.
+            # Never follow a symbolic link, and never wait for anything that is not a regular file.
             file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
         except OSError:
-            continue  # a link, one of somebody else's, or gone again: nothing that this process made
+            continue  # a link, a file of another user, or deleted by now: nothing that this process created
         try:
             status = os.fstat(file)
             mode, wanted = stat.S_IMODE(status.st_mode), 0o700 if stat.S_ISDIR(status.st_mode) else 0o600

@@ -1,12 +1,12 @@
-"""Which registry (account and region) a host name or path speaks of, and the URIs that lead back to it.
+"""The registry (account and region) that a host name or path names, and the URIs that lead to it.
 
-Taken by Host header: `<acct>.dkr.ecr.<region>.amazonaws.com[:port]`, `<acct>.dkr-ecr.<region>.on.aws`, the same forms
-under `localhost` and under the configured hosts (`<acct>.dkr.ecr.<region>.localhost:4580`), and configured hosts that
-have such a form themselves; every other known host is the default account and region. Taken in a path:
-`<acct>/<region>/<repository>`, on any host; it wins over the host's.
+Host headers: `<acct>.dkr.ecr.<region>.amazonaws.com[:port]`, `<acct>.dkr-ecr.<region>.on.aws`, the same forms under
+`localhost` and under the configured hosts (`<acct>.dkr.ecr.<region>.localhost:4580`), and configured hosts that have
+such a form themselves. Every other known host is the default account and region. Paths, on any host:
+`<acct>/<region>/<repository>`; the path takes precedence over the host.
 
-Dev mode takes the names of AWS only when they, or `amazonaws.com`, are configured: its keys are open, and a web page
-whose host name is made to resolve to this machine must not reach them.
+Dev mode accepts the names of AWS only if they, or `amazonaws.com`, are configured: its keys are open, and a web page
+whose host name resolves to this machine must not reach them.
 """
 
 import ipaddress
@@ -35,21 +35,21 @@ _AWS_SUFFIXES = frozenset({"amazonaws.com", "amazonaws.com.cn", "on.aws", "on.am
 LONGEST_HOST: Final = 260
 """Characters of a Host header: a name has at most 253, a port 6."""
 _KEPT: Final = 1 << 20
-"""Bytes of each cache: of hosts that are known, and of the repositories that paths mean on them."""
+"""Bytes of each cache: of known hosts, and of the repositories that paths on them name."""
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
-"""A Host header: a name or address, and a port (RFC 9110 section 7.2)."""
+"""A Host header: a name or address, and a port (RFC 9110, section 7.2)."""
 _PATH_FORM = re.compile(r"([0-9]{12})/([a-z]{2,}(?:-[a-z0-9]+)*-[0-9]{1,2})/(.+)")
 
 
 class Location(NamedTuple):
-    """A registry: one account's in one region."""
+    """A registry: an account in one region."""
 
     account: AccountId
     region: Region
 
 
 class Locations:
-    """Reads every host and path form of one deployment; made from its settings."""
+    """Reads every host and path form of one deployment, by its settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._default = Location(settings.default_account, settings.default_region)
@@ -64,20 +64,20 @@ class Locations:
             own.add(settings.host.lower())
         self._own = frozenset(own)
         self._suffixes = frozenset({"localhost"} | own | (frozenset() if settings.dev else _AWS_SUFFIXES))
-        # Hosts that are not known and names that do not parse (they raise) are not remembered.
+        # Unknown hosts and invalid names (which raise) are not cached.
         self._known: Cache[str, Location] = Cache("hosts", _KEPT, entry_footprint)
         self._resolved: Cache[tuple[str, str], RepositoryRef] = Cache("paths", _KEPT, entry_footprint)
 
     def known_host(self, host: str) -> bool:
-        """Is this Host header (with or without a port) one we answer to?"""
+        """Return whether this server serves that Host header (with or without a port)."""
         return self.find(host) is not None
 
     def of_host(self, host: str) -> Location:
-        """The registry that a Host header means; the default one when the host names none."""
+        """Return the registry that a Host header names; the default one if it names none."""
         return self.find(host) or self._default
 
     def repository(self, host: str, path_name: str) -> RepositoryRef:
-        """The repository that `/v2/<path_name>/…` on `host` means, or InvalidNameError."""
+        """Return the repository that `/v2/<path_name>/…` on `host` names. Raise InvalidNameError."""
         ref = self._resolved.get((host, path_name))
         if ref is None:
             ref = self._resolve(host, path_name)
@@ -92,23 +92,25 @@ class Locations:
         return RepositoryRef(location.account, location.region, repository_name(path_name))
 
     def source(self, host: str, text: str) -> RepositoryRef:
-        """The repository that a mount's `from` means: as a path on `host`, or with a host name of ours in front.
+        """Return the repository that a mount's `from` names: as a path on `host`, or with one of this server's hosts in
+        front.
 
         Raises InvalidNameError.
         """
         first, slash, rest = text.partition("/")
-        # `a.b/c` is a repository's name too: what stands in front is a host only when it is one of ours.
+        # `a.b/c` is a valid repository name too: its first part is a host only if it is one of this server's.
         if slash and self.known_host(first):
             return self.repository(first, rest)
         return self.repository(host, text)
 
     @staticmethod
     def is_path_form(name: str) -> bool:
-        """Would this repository name be read as `<acct>/<region>/<repository>`? Such names cannot be created."""
+        """Return whether this repository name would be read as `<acct>/<region>/<repository>`. Such names cannot be
+        created."""
         return _PATH_FORM.fullmatch(name) is not None
 
     def repository_uri(self, ref: RepositoryRef, host: str) -> str:
-        """What a client gives to `docker push`: host and path without a scheme, in the deployment's URI style."""
+        """Return the argument for `docker push`: host and path without a scheme, in the deployment's URI style."""
         if self._style == "aws":
             return f"{_aws_host(ref.account, ref.region)}/{ref.name}"
         named = self._named_host(ref.account, ref.region, host) if self._style == "host" else None
@@ -118,7 +120,7 @@ class Locations:
         return f"{served}/{self.data_path(ref, served)}"
 
     def proxy_endpoint(self, account: AccountId, in_region: Region, scheme: str, host: str) -> str:
-        """The URL that `docker login` is given for a registry."""
+        """Return the URL of a registry for `docker login`."""
         if self._style == "aws":
             return f"https://{_aws_host(account, in_region)}"
         named = self._named_host(account, in_region, host) if self._style == "host" else None
@@ -127,13 +129,14 @@ class Locations:
         return self.base_url(scheme, host)
 
     def base_url(self, scheme: str, host: str) -> str:
-        """Scheme and host that URLs handed to clients begin with: the public ones, or the request's own."""
+        """Return the scheme and host of URLs for clients: those of the public URL, or of the request itself."""
         if self._style == "request" or self._public_url is None:
             return f"{scheme}://{host}"
         return self._public_url
 
     def data_path(self, ref: RepositoryRef, host: str) -> str:
-        """The `<name>` of `/v2/<name>/…` that means `ref` on `host`: plain there, else in path form."""
+        """Return the `<name>` of `/v2/<name>/…` that names `ref` on `host`: plain if the host names its registry, else
+        in path form."""
         if self.of_host(host) == (ref.account, ref.region):
             return ref.name
         return f"{ref.account}/{ref.region}/{ref.name}"
@@ -147,9 +150,10 @@ class Locations:
         return urlsplit(self._public_url).scheme if self._public_url else scheme
 
     def _named_host(self, account: str, in_region: str, host: str) -> str | None:
-        """Return `<acct>.dkr.ecr.<region>.` in front of the host we are reached by; loopback addresses are localhost.
+        """Return `<acct>.dkr.ecr.<region>.` in front of the host of this server; loopback addresses become localhost.
 
-        Return None when this server does not answer to that name: it was configured for one registry's name alone.
+        Returns None if this server does not serve that name, because it is configured for the name of one registry
+        only.
         """
         served = self._public_host or host
         name = _without_port(served)
@@ -163,7 +167,8 @@ class Locations:
         return named if self.known_host(named) else None
 
     def find(self, host: str) -> Location | None:
-        """The registry of a known host (with or without a port), else None. Only known hosts are remembered."""
+        """Return the registry of a known host (with or without a port); None if the host is unknown. Only known hosts
+        are cached."""
         known = self._known.get(host)
         if known is None and len(host) <= LONGEST_HOST:
             known = self._read_host(host)
@@ -190,7 +195,7 @@ class Locations:
 
 
 def _without_port(host: str) -> str:
-    """The name of a Host header: `[::1]:4580` → `[::1]`, `localhost:4580` → `localhost`."""
+    """Return the name in a Host header: `[::1]:4580` → `[::1]`, `localhost:4580` → `localhost`."""
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0]

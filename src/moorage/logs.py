@@ -1,4 +1,4 @@
-"""Structured log lines on standard error: text for people, JSON for machines. Callers pass no secrets to them."""
+"""Structured log lines on standard error: text for people, JSON for machines. Callers never log secrets."""
 
 import io
 import logging
@@ -14,7 +14,7 @@ LogFormat: TypeAlias = Literal["text", "json"]
 
 
 class _StandardError(io.StringIO):
-    """Whatever standard error is at the moment: loggers outlive what it was when they were made."""
+    """Return the current standard error: loggers outlive the stream that they were created with."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)
@@ -27,7 +27,7 @@ _standard_error: Final = _StandardError()
 
 
 def configure(log_format: LogFormat) -> None:
-    """Set up structlog for this process; standard-library loggers of libraries stay at WARNING, in the same form."""
+    """Configure structlog for this process. Loggers of libraries stay at WARNING, in the same format."""
     formatter = {"()": _formatter, "log_format": log_format}
     handler = {"class": "logging.StreamHandler", "stream": _standard_error, "formatter": "lines"}
     logging.config.dictConfig(
@@ -49,7 +49,7 @@ def configure(log_format: LogFormat) -> None:
 
 
 def warn(log_format: LogFormat) -> Callable[[str], None] | None:
-    """What takes a warning of a program that logs in this form; None where a person reads it on standard error."""
+    """Return what takes the warnings of a program that logs in this format; None if a person reads standard error."""
     return structlog.get_logger().warning if log_format == "json" else None
 
 
@@ -75,20 +75,20 @@ def _renderer(log_format: LogFormat) -> structlog.typing.Processor:
 
 
 class Seldom:
-    """Logs the first of many equal warnings, and how many there were, at most once in a while.
+    """Logs the first of many equal warnings, and their number, at most once in a period.
 
-    For what callers can bring about as often as they like: they must not fill the log.
+    It is for what callers can cause as often as they like: they must not fill the log.
     """
 
     EVERY: Final = 10.0
-    """Seconds."""
+    """The period, in seconds."""
 
     def __init__(self) -> None:
         self._at = -self.EVERY
         self._kept_back = 0
 
     def warning(self, event: str, **values: object) -> None:
-        """Log a warning; `not_logged` counts those before it that were not."""
+        """Log a warning. `not_logged` counts the warnings before it that were not logged."""
         now = time.monotonic()
         if now - self._at < self.EVERY:
             self._kept_back += 1

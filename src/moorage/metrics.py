@@ -1,7 +1,7 @@
-"""What Prometheus reads at /metrics. No label carries an account, a repository or a principal.
+"""The metrics at /metrics, for Prometheus. No label contains an account, a repository or a principal.
 
-With several workers the server sets PROMETHEUS_MULTIPROC_DIR before this module is imported, and `exposition` adds the
-workers' figures together.
+With several workers, the server sets PROMETHEUS_MULTIPROC_DIR before this module is imported, and `exposition` adds the
+figures of the workers together.
 """
 
 import os
@@ -61,7 +61,7 @@ CACHE_ENTRIES = Gauge(
 
 
 def measure_caches() -> None:
-    """Take the sizes of this worker's caches. The other workers' are as old as their own last call."""
+    """Update the sizes of this worker's caches. Those of other workers are as old as their own last update."""
     for size in cache.sizes():
         CACHE_BYTES.labels(size.name).set(size.bytes)
         CACHE_ENTRIES.labels(size.name).set(size.entries)
@@ -73,7 +73,7 @@ def audit_dropped(kind: str, number: int) -> None:
 
 
 def exposition() -> bytes:
-    """Every figure in Prometheus' text format, of all workers."""
+    """Return every figure of all workers in the text format of Prometheus."""
     measure_caches()
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(_registry)

@@ -1,4 +1,5 @@
-"""Account, region, repository name, tag, digest, ARN: parsed once at the edge, types everywhere after."""
+"""Names: account, region, repository name, tag, digest, ARN. They are parsed once at the edge, and typed everywhere
+else."""
 
 import re
 from functools import lru_cache
@@ -11,7 +12,7 @@ Tag = NewType("Tag", str)
 Digest = NewType("Digest", str)
 
 REPOSITORY_NAME_PATTERN = (
-    r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"  # the service model's
+    r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"  # from the service model
 )
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)*-[0-9]{1,2}")
@@ -22,11 +23,11 @@ _ARN = re.compile(r"arn:(aws[a-z-]*):ecr:([^:]*):([0-9]{12}):repository/(.+)")
 
 
 class InvalidNameError(ValueError):
-    """A text that is not a name of the kind asked for. Its message says which and why, without advice."""
+    """A text that is not a valid name of its kind. The message says what is wrong, without advice."""
 
 
 class RepositoryRef(NamedTuple):
-    """Where a repository is: its registry (account and region) and its name there."""
+    """Where a repository is: its registry (account and region) and its name."""
 
     account: AccountId
     region: Region
@@ -38,23 +39,23 @@ class RepositoryRef(NamedTuple):
 
 
 def account_id(text: str) -> AccountId:
-    """The 12-digit account id `text`, or InvalidNameError."""
+    """Return the 12-digit account id `text`. Raise InvalidNameError."""
     if _ACCOUNT.fullmatch(text) is None:
         raise InvalidNameError(f"not an account id of 12 digits: {text!r}")
     return AccountId(text)
 
 
 def region(text: str) -> Region:
-    """The region name `text` (`us-east-1`), or InvalidNameError."""
+    """Return the region name `text` (`us-east-1`). Raise InvalidNameError."""
     if len(text) > 25 or _REGION.fullmatch(text) is None:
         raise InvalidNameError(f"not a region name: {text!r}")
     return Region(text)
 
 
 def repository_name(text: str) -> RepositoryName:
-    """The repository name `text` (ECR's pattern, 2 to 256 characters), or InvalidNameError.
+    """Return the repository name `text` (ECR's pattern, 2 to 256 characters). Raise InvalidNameError.
 
-    The pattern leaves no way to write `..`, an empty segment or an absolute path.
+    The pattern cannot match `..`, an empty segment or an absolute path.
     """
     if not 2 <= len(text) <= 256 or _NAME.fullmatch(text) is None:
         raise InvalidNameError(f"not a repository name: {text!r}")
@@ -62,26 +63,26 @@ def repository_name(text: str) -> RepositoryName:
 
 
 def tag(text: str) -> Tag:
-    """The image tag `text`, or InvalidNameError."""
+    """Return the image tag `text`. Raise InvalidNameError."""
     if _TAG.fullmatch(text) is None:
         raise InvalidNameError(f"not a tag: {text!r}")
     return Tag(text)
 
 
 def digest(text: str) -> Digest:
-    """The digest `text` (`sha256:` and 64, or `sha512:` and 128 lower-case hex digits), or InvalidNameError."""
+    """Return the digest `text`: `sha256:` and 64 or `sha512:` and 128 lower-case hex digits. Raise InvalidNameError."""
     if _DIGEST.fullmatch(text) is None:
         raise InvalidNameError(f"not a sha256 or sha512 digest: {text!r}")
     return Digest(text)
 
 
 def digest_algorithm(value: Digest) -> str:
-    """`sha256` or `sha512`."""
+    """Return `sha256` or `sha512`."""
     return value.partition(":")[0]
 
 
 def partition(of: Region) -> str:
-    """The ARN partition of a region: `aws`, `aws-cn`, `aws-us-gov`."""
+    """Return the ARN partition of a region: `aws`, `aws-cn` or `aws-us-gov`."""
     if of.startswith("cn-"):
         return "aws-cn"
     if of.startswith("us-gov-"):
@@ -91,12 +92,12 @@ def partition(of: Region) -> str:
 
 @lru_cache(maxsize=4096)
 def repository_arn(account: str, in_region: str, name: str) -> str:
-    """`arn:PARTITION:ecr:REGION:ACCOUNT:repository/NAME`; `name` may be `*` for all of a registry's."""
+    """Return `arn:PARTITION:ecr:REGION:ACCOUNT:repository/NAME`; `name` may be `*` for all repositories."""
     return f"arn:{partition(Region(in_region))}:ecr:{in_region}:{account}:repository/{name}"
 
 
 def parse_repository_arn(text: str) -> RepositoryRef:
-    """The repository that an ARN names, or InvalidNameError."""
+    """Return the repository that an ARN names. Raise InvalidNameError."""
     match = _ARN.fullmatch(text)
     if match is None:
         raise InvalidNameError(f"not the ARN of a repository: {text!r}")

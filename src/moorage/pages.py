@@ -1,4 +1,4 @@
-"""How many bytes an answer may hold, whatever a client asks for: a worker builds several answers at once."""
+"""Bounds how many bytes a response may have, whatever a client asks for: a worker builds several at once."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, TypeVar
@@ -6,13 +6,13 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 PAGE_BYTES: Final = 4 << 20
-"""Bytes of one page of a list. A single item longer than that is a page of its own."""
+"""Bytes of one page of a list. A single item that is longer is a page of its own."""
 
 
 class Room:
-    """What fits in one page: at most `items` items and `PAGE_BYTES` bytes, but always one item.
+    """What fits in one page: at most `items` items and `PAGE_BYTES` bytes, but always at least one item.
 
-    `lists`: of how many lists of the answer this is one; each has an equal share of the bytes.
+    `lists`: the number of lists in the response; each has an equal share of the bytes.
     """
 
     __slots__ = ("_bytes", "_items", "_taken")
@@ -23,7 +23,7 @@ class Room:
         self._taken = 0
 
     def takes(self, size: int) -> bool:
-        """Count an item of `size` bytes in. False, and the page ends before it, if there is no room for it."""
+        """Add an item of `size` bytes. Return False if there is no room for it; the page ends before it."""
         self._bytes -= size
         if self._taken and (self._bytes < 0 or self._taken >= self._items):
             return False
@@ -34,9 +34,9 @@ class Room:
 async def each(
     read: Callable[[str, int], Awaitable[Sequence[T]]], position: Callable[[T], str], after: str, *, at_a_time: int
 ) -> AsyncIterator[T]:
-    """The items behind the position `after`, one after the other; `at_a_time` are read together, once they are needed.
+    """Yield the items after the position `after`. They are read as they are needed, `at_a_time` at once.
 
-    `read(after, limit)`: the next items. `position`: where the items behind one begin.
+    `read(after, limit)`: returns the next items. `position`: returns where the items after one begin.
     """
     while found := await read(after, at_a_time):
         for one in found:

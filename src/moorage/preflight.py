@@ -1,6 +1,6 @@
-"""What is checked before a server starts its workers, so that a person reads one sentence about it and not a traceback.
+"""Checks made before a server starts its workers, so that a person reads one sentence about a problem and no traceback.
 
-The workers open the same things again; what breaks in between they log.
+The workers open the same things again; they log what breaks in between.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from moorage.store.metadata.database.open import open_database
 
 
 def check(settings: Settings) -> None:
-    """Raise SettingError or UnusableDataError for what keeps a server with these settings from starting.
+    """Raise SettingError or UnusableDataError if a server with these settings cannot start.
 
-    The data directory is there already. The database is brought up to date, and a new one gets its sealing key. No
-    thread is left running.
+    The data directory exists already. The database is upgraded, and a new one gets its sealing key. No thread is left
+    running.
     """
     if settings.oidc_issuers is not None:
         read_issuers(settings.oidc_issuers)

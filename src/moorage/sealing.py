@@ -1,7 +1,8 @@
-"""Sealed texts: secrets at rest, registry passwords, download URLs and page tokens, all under one rotatable key.
+"""Sealed texts: secrets at rest, registry passwords, download URLs and page tokens, all under one key that can be
+rotated.
 
-The key lives outside the database: a file of mode 0600, or an environment variable. The first key of the file seals,
-every key opens, so a new key can be put in front without ending what the old one sealed.
+The key is stored outside the database: in a file of mode 0600, or in an environment variable. The first key of the file
+seals and every key opens, so a new key can be put in front while old texts stay valid.
 """
 
 import base64
@@ -21,15 +22,15 @@ from moorage.settings import Settings
 
 _NONCE = 12
 KEY_FILE = "sealing.key"
-"""In the data directory."""
+"""The name of the key file in the data directory."""
 
 
 class SealBrokenError(ValueError):
-    """The text was not sealed by one of our keys for this purpose, or was changed."""
+    """The text was not sealed with one of the keys for this purpose, or was changed."""
 
 
 class Sealer:
-    """Seals bytes for a purpose with AES-256-GCM; what was sealed for one purpose opens for no other."""
+    """Seals bytes for a purpose with AES-256-GCM. What is sealed for one purpose opens for no other."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         if not keys or any(len(key) != 32 for key in keys):
@@ -37,16 +38,16 @@ class Sealer:
         self._ciphers = [AESGCM(key) for key in keys]
 
     def seal(self, purpose: str, content: bytes) -> str:
-        """URL-safe base64 without padding: no colon, no slash, no plus."""
+        """Return the sealed content as URL-safe base64 without padding: no colon, slash or plus."""
         nonce = secrets.token_bytes(_NONCE)
         sealed = self._ciphers[0].encrypt(nonce, content, purpose.encode())
         return _text(nonce + sealed)
 
     def open(self, purpose: str, text: str) -> bytes:
-        """Return the content sealed in `text`, or raise SealBrokenError.
+        """Return the content sealed in `text`. Raise SealBrokenError.
 
-        Only the text that `seal` returned opens: base64 has many spellings of the same bytes (characters outside its
-        alphabet, padding, unused bits), and callers keep results under the text.
+        Only the exact text that `seal` returned opens: base64 has many spellings of the same bytes (characters outside
+        its alphabet, padding, unused bits), and callers cache results under the text.
         """
         try:
             raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
@@ -67,22 +68,24 @@ def _text(sealed: bytes) -> str:
 
 
 def new_key() -> str:
-    """A fresh key as the key file keeps it: one line of base64."""
+    """Return a new key in the form of the key file: one line of base64."""
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def parse_keys(text: str) -> list[bytes]:
-    """The keys of a key file: base64, one a line, blank lines ignored."""
+    """Return the keys of a key file: base64, one a line, ignoring blank lines."""
     return [base64.b64decode(line, validate=True) for line in text.split() if line]
 
 
 def load_or_make_keys(file: Path) -> list[bytes]:
-    """The keys in `file`, which is made with one fresh key (mode 0600) when it is not there.
+    """Return the keys in `file`. If it does not exist, create it with a new key (mode 0600).
 
-    Several processes may call it at once: the file appears whole, and all read the same key.
+    Several processes may call it at once: the file appears as a whole, and all read the same key.
     """
     if not file.exists():
-        descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)  # mkstemp makes it 0600
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{file.name}.", dir=file.parent
+        )  # mkstemp creates it with mode 0600
         try:
             with os.fdopen(descriptor, "w") as out:
                 out.write(new_key() + "\n")
@@ -97,9 +100,9 @@ def load_or_make_keys(file: Path) -> list[bytes]:
 
 
 def configured_keys(settings: Settings) -> list[bytes] | None:
-    """The keys of the settings, else of the data directory's key file; None when there is no such file.
+    """Return the keys of the settings, or else of the key file in the data directory; None if there is no such file.
 
-    Raises ValueError when they are no keys.
+    Raises ValueError if they are not valid.
     """
     if settings.sealing_keys is not None:
         text = settings.sealing_keys

@@ -1,7 +1,7 @@
-"""Runs the application: checks what may be served, binds the socket, and keeps workers running on it.
+"""Runs the application: checks the settings, binds the socket, and keeps workers running on it.
 
 Everything that happens once (the socket, directories, limits) happens here before the workers start. They share one
-socket: a connection that comes while a worker is replaced waits for another one, and is not refused.
+socket: a connection that arrives while a worker is replaced waits for another worker, and is not refused.
 """
 
 import dataclasses
@@ -28,15 +28,15 @@ from moorage.worker import BACKLOG, work
 _log = structlog.get_logger()
 
 _FILES: Final = 65_536
-"""Open files that the server asks for at most."""
+"""Most open files that the server asks for."""
 
 
 class CannotServeError(Exception):
-    """The settings do not allow to serve; the message says why and what would."""
+    """The settings do not allow the server to start. The message says why, and what would allow it."""
 
 
 def check(settings: Settings) -> None:
-    """Refuse what must not be opened to the network (design: a non-loopback address needs TLS or --insecure)."""
+    """Refuse to listen on a non-loopback address without TLS or --insecure (docs/development/design.md §4)."""
     if _is_loopback(settings.host):
         return
     if settings.dev:
@@ -65,8 +65,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens on the address; port 0 is any free one. CannotServeError when it cannot be used."""
-    if not 0 <= port <= 65535:  # getaddrinfo would take the rest of a division
+    """Return a socket that listens on the address; port 0 is any free port. Raise CannotServeError."""
+    if not 0 <= port <= 65535:  # getaddrinfo would accept the port modulo 65536
         raise CannotServeError(f"cannot listen on port {port}: ports are 0 to 65535")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -86,9 +86,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def run(settings: Settings, *, on_start: Callable[[Settings], None] = lambda _settings: None) -> None:
-    """Serve until SIGTERM or SIGINT. `on_start` is called when the first worker answers, with the port that it has.
+    """Serve until SIGTERM or SIGINT. `on_start` is called with the port when the first worker serves requests.
 
-    SIGHUP replaces the workers, which read the certificate again. Ends the process with status 1 when no worker starts.
+    SIGHUP replaces the workers, which read the certificate again. Ends the process with status 1 if no worker starts.
     """
     check(settings)
     check_certificate(settings)
@@ -122,7 +122,7 @@ def run(settings: Settings, *, on_start: Callable[[Settings], None] = lambda _se
 
 
 def check_certificate(settings: Settings) -> None:
-    """CannotServeError when TLS is wanted and the certificate and key cannot be used."""
+    """Raise CannotServeError if TLS is configured and the certificate or its key cannot be used."""
     if settings.tls_cert is None or settings.tls_key is None:
         return
     for path in (settings.tls_cert, settings.tls_key):
@@ -134,7 +134,7 @@ def check_certificate(settings: Settings) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
             settings.tls_cert,
             settings.tls_key,
-            password=lambda: "",  # otherwise OpenSSL asks for one at the terminal
+            password=lambda: "",  # otherwise OpenSSL asks for a password at the terminal
         )
     except (ssl.SSLError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
@@ -145,9 +145,9 @@ def check_certificate(settings: Settings) -> None:
 
 
 def raise_open_files() -> int:
-    """Let this process and its workers open as many files as they may, within reason. Return how many that are.
+    """Raise the limit of open files of this process and its workers, within reason. Return the new limit.
 
-    Many systems start programs with 1,024, which as many clients that say nothing would use up.
+    Many systems start programs with a limit of 1,024, which that many silent clients would use up.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
@@ -158,7 +158,7 @@ def raise_open_files() -> int:
 
 
 def _share_metrics(settings: Settings) -> Path | None:
-    """With several workers, a directory through which their figures meet."""
+    """With several workers, create the directory through which they share their metrics."""
     if settings.workers == 1:
         return None
     directory = Path(tempfile.mkdtemp(prefix="moorage-metrics-"))
@@ -167,6 +167,6 @@ def _share_metrics(settings: Settings) -> Path | None:
 
 
 def _forget_metrics(directory: Path | None, pid: int) -> None:
-    """Take a worker that ended out of the figures that are of living ones."""
+    """Remove a worker that ended from the metrics of living workers."""
     for file in directory.glob(f"gauge_live*_{pid}.db") if directory is not None else ():
         file.unlink(missing_ok=True)

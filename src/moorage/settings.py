@@ -1,4 +1,4 @@
-"""Every setting: name, default, environment variable, meaning, in one frozen object."""
+"""Every setting: name, default, environment variable and meaning, in one frozen object."""
 
 import difflib
 import os
@@ -21,7 +21,7 @@ _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "0.0.0.0", "::"})  # noqa: 
 
 _PREFIX = "MOORAGE_"
 _OTHER_VARIABLES = ("MOORAGE_CONFIG",)
-"""Of the credential helper (`login/hosts.py`)."""
+"""The variable of the credential helper (`login/hosts.py`)."""
 _OF_KUBERNETES = re.compile(
     r"MOORAGE_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
     r"|MOORAGE_\w+_PORT"
@@ -32,7 +32,7 @@ ForwardedHeaders = Literal["x-forwarded", "forwarded"]
 
 
 class SettingError(ValueError):
-    """A setting's value cannot be used; the message names the setting."""
+    """The value of a setting is not valid. The message names the setting."""
 
 
 def _setting(default: Any, meaning: str) -> Any:
@@ -155,9 +155,8 @@ class Settings:
 
     @property
     def url(self) -> str:
-        """How clients reach the server. On this machine's own addresses that is `localhost`, in every command and page:
-        docker keeps logins by the letters of a host name.
-        """
+        """How clients reach the server. For the addresses of this machine that is `localhost`, in every command and
+        page, because docker stores logins by host name."""
         if self.public_url:
             return self.public_url.rstrip("/")
         name = f"[{self.host}]" if ":" in self.host else self.host
@@ -170,10 +169,10 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **given: Any) -> "Settings":
-        """The defaults, over them the environment's `MOORAGE_*`, over these what is `given` and not None.
+        """Return the defaults, overridden by `MOORAGE_*` variables, overridden by what is `given` and not None.
 
-        Texts are read alike, wherever they come from. Raises SettingError for a value that cannot be used, and for a
-        variable that no setting has.
+        Texts are parsed in the same way, wherever they come from. Raises SettingError for a value that is not valid,
+        and for a variable that belongs to no setting.
         """
         environment = os.environ if environment is None else environment
         types = typing.get_type_hints(cls)
@@ -219,7 +218,8 @@ class Settings:
 
 
 def _setting_of(variable: str, settings: Mapping[str, Any]) -> str | None:
-    """The setting of an environment variable; None for one that is ours and no setting. SettingError for any other."""
+    """Return the setting of an environment variable; None for a variable of Moorage that is not a setting. Raise
+    SettingError."""
     name = variable.removeprefix(_PREFIX).lower()
     if variable in _OTHER_VARIABLES:
         return None
@@ -231,14 +231,14 @@ def _setting_of(variable: str, settings: Mapping[str, Any]) -> str | None:
 
 
 def _is_of_kubernetes(variable: str, text: str) -> bool:
-    """Is it one that Kubernetes sets in every pod beside a service called `moorage` or `moorage-…`?"""
+    """Return whether Kubernetes sets the variable in every pod, for a service called `moorage` or `moorage-…`."""
     return _OF_KUBERNETES.fullmatch(variable) is not None or (
         variable == "MOORAGE_PORT" and text.partition("://")[0] in {"tcp", "udp", "sctp"}
     )
 
 
 def _parse(source: str, name: str, kind: Any, text: str) -> Any:
-    """The value of the setting `name` of type `kind`, written as `text` in `source`, or SettingError."""
+    """Return the value of the setting `name` of type `kind`, written as `text` in `source`. Raise SettingError."""
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) is not Literal and type(None) in arguments:
         if text == "":
@@ -287,7 +287,7 @@ def _number(kind: Any, text: str) -> Any:
 
 
 def _host(text: str) -> str:
-    """An address as it is usually written, or `localhost`."""
+    """Return an address in its usual form, or `localhost`."""
     if text == "localhost":
         return text
     try:

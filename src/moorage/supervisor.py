@@ -1,7 +1,7 @@
 """Keeps worker processes running: forks them, replaces those that end, and ends them.
 
-The supervisor has one thread, always. A child that is forked while another thread holds a lock, Python's or OpenSSL's,
-inherits that lock locked and hangs when it needs it. Signals reach the supervisor's loop through a pipe, so that none
+The supervisor has only one thread. A child that is forked while another thread holds a lock (of Python or OpenSSL)
+inherits that lock locked, and hangs when it needs it. Signals reach the supervisor's loop through a pipe, so that none
 is lost: SIGTERM and SIGINT end the server, a second one ends it at once, SIGHUP replaces the workers.
 """
 
@@ -23,18 +23,19 @@ import structlog
 Ready: TypeAlias = Callable[[], None]
 
 RETIRE: Final = signal.SIGUSR1
-"""What a worker is sent that has been replaced: it takes no new connections, and has any time to finish its requests.
-After SIGTERM it has `shutdown_seconds`."""
+"""The signal for a worker that has been replaced: it accepts no new connections, and has unlimited time to finish its
+requests. After SIGTERM it has `shutdown_seconds`."""
 
 _END: Final = (signal.SIGTERM, signal.SIGINT)
 _SIGNALS: Final = (*_END, signal.SIGHUP, signal.SIGCHLD)
 _FLUSH_SECONDS: Final = 5.0
-"""What a worker has on top of the time for its requests, to write the audit records that wait."""
+"""Seconds that a worker has after its requests have ended, to write the audit records that wait."""
 _STEADY_SECONDS: Final = 10.0
-"""A worker that lived as long did not end because of how it was started."""
+"""A worker that lived this many seconds did not end because of how it was started."""
 _LONGEST_DELAY: Final = 30.0
 _LONGEST_DELAY_OF_SERVING: Final = 1.0
-"""Of one that answered requests: starting it works, and with a single worker nobody is served meanwhile."""
+"""Seconds before a worker that served requests is replaced: it can be started, and a single worker has no substitute.
+"""
 _SET_PDEATHSIG: Final = 1
 """Linux, prctl(2): PR_SET_PDEATHSIG."""
 
@@ -46,21 +47,21 @@ class _Worker:
     number: int
     pid: int
     pipe: socket.socket
-    """It sends a byte when it is ready, and reads the end of the file when the supervisor is gone."""
+    """It sends a byte when it is ready, and reads end of file when the supervisor is gone."""
     born: float
     ready: bool = False
     retired: bool = False
 
 
 class Supervisor:
-    """Runs `work(number, ready, pipe)` in `workers` processes until it is told to end.
+    """Runs `work(number, ready, pipe)` in `workers` processes until it is signaled to end.
 
-    Workers are numbered from 0. `work` calls `ready` once it answers requests. What it returns is the exit status of
-    its process. The pipe is at its end of file as soon as the supervisor is gone.
+    Workers are numbered from 0. `work` calls `ready` once it serves requests. What it returns is the exit status of its
+    process. The pipe is at end of file as soon as the supervisor is gone.
 
     `on_ready` is called once, when the first worker is ready; the others start then. `on_ending` is called when the
     server begins to end, and `on_end` with the id of each process that has ended. `check` is called before workers are
-    replaced: an exception of the class `refusal` is logged, and the old ones stay.
+    replaced: an exception of the class `refusal` is logged, and the old workers stay.
     """
 
     def __init__(
@@ -91,20 +92,20 @@ class Supervisor:
         self._has_served = False
         self._ending = False
         self._kill_at: float | None = None
-        """When the workers that are left are killed, once the server ends."""
+        """When the remaining workers are killed, once the server ends."""
         self._status = 0
 
     def run(self) -> int:
-        """Return the exit status: 1 when no worker could be started, 0 after a signal."""
+        """Run until the end, and return the exit status: 1 if no worker could be started, 0 after a signal."""
         with selectors.DefaultSelector() as self._selector, self._signals():
-            self._start(0)  # the others follow when it is ready: what is wrong with the settings is said once
+            self._start(0)  # the others start when it is ready, so that a problem with the settings is reported once
             while self._workers or self._due:
                 self._wait()
         return self._status
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Have each signal written to a pipe that the loop reads."""
+        """Write each signal to a pipe that the loop reads."""
         reading, writing = socket.socketpair()
         with reading, writing:
             reading.setblocking(False)
@@ -121,7 +122,7 @@ class Supervisor:
                 signal.set_wakeup_fd(before)
 
     def _wait(self) -> None:
-        """Wait for a signal, a message of a worker, or the time to do something, and do what is to be done."""
+        """Wait for a signal, a message of a worker, or the time of the next action, and act on it."""
         now = time.monotonic()
         times = [*self._due.values(), *([] if self._kill_at is None else [self._kill_at])]
         for key, _ in self._selector.select(max(0.0, min(times) - now) if times else None):
@@ -147,7 +148,7 @@ class Supervisor:
 
     def _end(self, status: int = 0) -> None:
         if self._ending:
-            self._kill_at = 0.0  # asked a second time
+            self._kill_at = 0.0  # signaled a second time
             return
         self._ending = True
         self._status = status
@@ -163,7 +164,7 @@ class Supervisor:
         except self._refusal as error:
             _report("workers not replaced", reason=str(error))
             return
-        # At most two generations live at a time: clients that stall must not make them pile up.
+        # At most two generations live at a time: clients that stall must not make them accumulate.
         self._send(signal.SIGTERM, [each for each in self._workers.values() if each.retired or not each.ready])
         for each in self._workers.values():
             each.retired = each.retired or not each.ready
@@ -176,7 +177,7 @@ class Supervisor:
             said = worker.pipe.recv(1)
         except OSError:
             said = b""
-        self._selector.unregister(worker.pipe)  # there is nothing more to hear, unless it is its end
+        self._selector.unregister(worker.pipe)  # the pipe has nothing more to read but its end
         if not said or worker.retired or self._ending:
             return
         worker.ready = True
@@ -190,7 +191,7 @@ class Supervisor:
         self._send(RETIRE, predecessors)
         if not self._has_served:
             self._has_served = True
-            with contextlib.suppress(OSError):  # nobody reads what we say any more: no reason to end
+            with contextlib.suppress(OSError):  # nothing reads standard output any more; that is no reason to end
                 self._on_ready()
             for number in range(1, self._number):
                 self._start(number)
@@ -198,7 +199,9 @@ class Supervisor:
     def _reap(self) -> None:
         while self._workers:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)  # any: as the first process of a container we get orphans
+                pid, status = os.waitpid(
+                    -1, os.WNOHANG
+                )  # any child: as the first process of a container, the supervisor inherits orphans
             except ChildProcessError:
                 return
             if not pid:
@@ -214,8 +217,8 @@ class Supervisor:
                 self._lost(worker, os.waitstatus_to_exitcode(status))
 
     def _lost(self, worker: _Worker, status: int) -> None:
-        """Replace a worker that ended by itself, at once the first time, later and later if it happens again."""
-        if not self._has_served and status > 0:  # it said why
+        """Replace a worker that ended by itself: at once the first time, later and later if it happens again."""
+        if not self._has_served and status > 0:  # it logged why
             self._end(1)
             return
         others = [each for each in self._workers.values() if each.number == worker.number and not each.retired]
@@ -232,7 +235,7 @@ class Supervisor:
             lived_seconds=round(lived, 1),
             next_start_seconds=None if others else delay,
         )
-        if not others:  # otherwise it should have replaced one that serves
+        if not others:  # otherwise it was to replace one that still serves
             self._due[worker.number] = time.monotonic() + delay
 
     def _start(self, number: int) -> None:
@@ -257,7 +260,7 @@ class Supervisor:
         theirs: socket.socket,
         blocked: set[int | signal.Signals],
     ) -> NoReturn:
-        """In the child: leave behind what is the supervisor's, work, and end."""
+        """In the child: close what belongs to the supervisor, run the worker, and exit."""
         status = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -287,13 +290,14 @@ class Supervisor:
 
 
 def _end_with(supervisor: int) -> None:
-    """Have this process killed when its parent ends, and the port let go. On Linux: elsewhere the pipe tells."""
+    """Have this process killed when its parent ends, so that it releases the port. On Linux only; elsewhere the pipe
+    tells."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != supervisor:  # it ended before
+    if os.getppid() != supervisor:  # the parent ended before
         os._exit(1)
 
 
 def _report(event: str, **values: object) -> None:
-    with contextlib.suppress(OSError):  # whoever reads the log may be gone
+    with contextlib.suppress(OSError):  # the reader of the log may be gone
         _log.error(event, **values)

@@ -1,7 +1,7 @@
-"""A worker process: builds the application, and serves it with granian until it is told to end.
+"""A worker process: builds the application, and serves it with granian until it is signaled to end.
 
-granian's own process management is not used (see `moorage.supervisor`), only its server in native code. One event loop
-runs from the start of the application to its end: signals that arrive while no loop runs can be lost.
+Only granian's server in native code is used, not its process management (see `moorage.supervisor`). One event loop runs
+from the start of the application to its end: signals that arrive while no loop runs can be lost.
 """
 
 import asyncio
@@ -31,21 +31,24 @@ if TYPE_CHECKING:
 BACKLOG: Final = 1024
 """Connections that wait to be accepted, in all workers together."""
 _COLLECT_AFTER = (2_000, 10, 100_000)
-"""New objects, and younger collections, after which cycles are looked for. A request makes none (`tests/bounds`), so
-collections are insurance. A young one looks at 20,000 objects at most, in less than 20 ms. A full one looks at all that
-is cached, which stops a worker with full caches for 175 ms: it comes after two billion objects more than were freed."""
+"""Thresholds of the garbage collector: new objects, and younger collections, before it looks for reference cycles.
+
+A request creates no cycles (`tests/bounds`), so collections are insurance. A young one looks at 20,000 objects at most,
+in less than 20 ms. A full one looks at everything that is cached, which stops a worker with full caches for 175 ms: it
+runs after two billion objects more were created than freed.
+"""
 _SWITCH_AFTER: Final = 0.001
-"""Seconds after which a thread gives up Python's lock to another that waits for it. While a thread reads a long file,
-the event loop waits that long, and not Python's 5 ms, after each statement of SQLite."""
+"""Seconds after which a thread releases Python's lock to another thread that waits for it. While a thread parses a long
+file, the event loop waits this long, instead of Python's default of 5 ms, after each statement of SQLite."""
 _BUFFER: Final = 1 << 20
-"""Bytes that HTTP/1.1 reads at a time. Its headers may have as many before they are refused here;
-`api/request_source.py` takes fewer. With buffers of 64 KiB a large push takes half as much processor time again."""
+"""Bytes that HTTP/1.1 reads at a time. The headers of a request may have as many before the server refuses them;
+`api/request_source.py` accepts fewer. With buffers of 64 KiB, a large push takes 50 % more processor time."""
 _HEADERS: Final = 64 << 10
 """Bytes that the headers of HTTP/2 may have."""
 _STREAMS: Final = 64
-"""Requests at once over one connection of HTTP/2."""
+"""Concurrent requests over one HTTP/2 connection."""
 _CANCEL_SECONDS: Final = 2.0
-"""How long requests may take to end that are cut at the end of the time for shutting down."""
+"""Seconds for requests to end that are canceled when the time for shutting down is over."""
 
 _log = structlog.get_logger()
 
@@ -53,16 +56,16 @@ _log = structlog.get_logger()
 def work(
     settings: Settings, listener: socket.socket, connections: int, number: int, ready: Ready, supervisor: socket.socket
 ) -> int:
-    """Serve requests that come to `listener`, `connections` at most at a time. Return the exit status.
+    """Serve requests from `listener`, at most `connections` at a time. Return the exit status.
 
-    `ready` is called when requests are answered. The process ends when `supervisor` is at its end of file.
+    `ready` is called when requests are served. The process ends when `supervisor` is at end of file.
     """
     # Imported here, in the worker: prometheus-client reads its environment when it is first imported.
     from moorage import metrics  # noqa: PLC0415
     from moorage.application import build  # noqa: PLC0415
 
     application = build(settings)
-    # HTTP/2 has no time limit of its own for a connection that says nothing.
+    # HTTP/2 has no time limit of its own for a silent connection.
     busy = Requests(application) if settings.http2 else None
     ConnectionWatch(
         settings.port,
@@ -102,7 +105,7 @@ async def _live(
     except DBAPIError as error:
         _log.error("cannot start", reason=f"the database cannot be used: {error.orig}. Check it: moorage fsck")
         return 1
-    # Until here SIGTERM has ended the process at once: nothing was answered yet.
+    # Before this line, SIGTERM ended the process at once: nothing had been served yet.
     ending, hurrying = asyncio.Event(), asyncio.Event()
 
     def hurry() -> None:
@@ -113,7 +116,7 @@ async def _live(
     loop.add_signal_handler(RETIRE, ending.set)
     server = _NativeServer(answering, settings, listener, connections)
     ready()
-    if number == 0:  # a thread of its own, which holds nothing up when the server ends
+    if number == 0:  # a daemon thread, which delays nothing when the server ends
         threading.Thread(target=application.check_data, name="check", daemon=True).start()
     await ending.wait()
     server.stop()
@@ -123,7 +126,7 @@ async def _live(
 
 
 async def _finish(server: "_NativeServer", hurrying: asyncio.Event, seconds: float) -> None:
-    """Wait until the server has answered what it was asked. Once `hurrying` is set it has that many seconds."""
+    """Wait until all requests have got their responses. Once `hurrying` is set, wait at most that many seconds."""
     finished = asyncio.create_task(server.stopped.wait())
     hurried = asyncio.create_task(hurrying.wait())
     await asyncio.wait([finished, hurried], return_when=asyncio.FIRST_COMPLETED)
@@ -137,14 +140,14 @@ async def _finish(server: "_NativeServer", hurrying: asyncio.Event, seconds: flo
 
 
 class _NativeServer:
-    """granian's HTTP server in threads of its own, which hands requests to this event loop."""
+    """granian's HTTP server in threads of its own, which passes requests to this event loop."""
 
     def __init__(self, application: Any, settings: Settings, listener: socket.socket, connections: int) -> None:
         loop = asyncio.get_running_loop()
         self.stopped = asyncio.Event()
         self._signal = _granian.WorkerSignal()
         self._signal.add_cb(lambda: loop.call_soon_threadsafe(self.stopped.set))
-        native: Any = _granian.ASGIWorker  # whose stub is older than the class
+        native: Any = _granian.ASGIWorker  # its stub is older than the class
         worker = native(
             worker_id=1,
             sock=(None, _granian.SocketHolder(listener.detach(), False, BACKLOG)),  # type: ignore[call-arg]
@@ -179,11 +182,11 @@ class _NativeServer:
         worker.serve_mtr(scheduler, loop, self._signal)
 
     def stop(self) -> None:
-        """Take no more connections, and set `stopped` when those that are open have ended. Call it once."""
+        """Accept no more connections, and set `stopped` when the open ones have ended. Call it once."""
         self._signal.set()
 
     def cancel(self) -> int:
-        """Cancel the requests under way. Return how many they were."""
+        """Cancel the requests in progress. Return how many there were."""
         requests = [each for each in asyncio.all_tasks() if getattr(each.get_coro(), "cr_code", None) is self._answer]
         for each in requests:
             each.cancel()

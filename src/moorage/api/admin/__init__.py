@@ -1,1 +1,1 @@
-"""Moorage's own calls under `/_moorage/`: readiness, metrics, explanations, the trash, dev mode's reset and clock."""
+"""Moorage's own API under `/_moorage/`: readiness, metrics, explanations, the trash, and dev mode's reset and clock."""

@@ -1,7 +1,7 @@
-"""The administration door: Starlette routes, none of them hot. What changes or tells anything is signed (`moorage`).
+"""The ASGI application for Moorage's own API: Starlette routes. All calls but a few must be signed (service `moorage`).
 
-One module a capability beside this file registers its operations; each goes through the same steps.
-Host known → signature → body decoded → decision → the operation → its event.
+Each module beside this one registers the operations of a capability. The steps of every call: check the host; verify
+the signature; decode the body; decide; run the operation; record its event.
 """
 
 import structlog
@@ -50,14 +50,14 @@ _log = structlog.get_logger()
 
 
 def admin_app(services: AdminServices) -> Router:
-    """The ASGI application for `/_moorage/…`, `/metrics`, and the health and reset paths of other local clouds."""
+    """Return the application for `/_moorage/…`, `/metrics`, and the health and reset paths of other local clouds."""
     operations = [*ADMIN.all, *(DEV.all if services.settings.dev else ())]
     routes = [Route(each.path, _Endpoint(services, each), methods=[each.method]) for each in operations]
     return Router(routes, redirect_slashes=False)
 
 
 class _Endpoint:
-    """One operation as an ASGI application. Every request is answered, and recorded when somebody signed it."""
+    """One operation as an ASGI application. Every request gets a response, and is recorded if it was signed."""
 
     def __init__(self, services: AdminServices, operation: Operation) -> None:
         self._services = services

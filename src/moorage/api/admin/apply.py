@@ -1,4 +1,4 @@
-"""The declarative file: applied, or only compared; and the file of what is there."""
+"""Declarative files: apply one, compare one with what exists, or export what exists."""
 
 import asyncio
 import json
@@ -27,17 +27,17 @@ _BODY: Final = 2 * yaml_nodes.BYTES
 
 class ApplyRequest(msgspec.Struct, forbid_unknown_fields=True):
     text: str
-    """The file."""
+    """The text of the file."""
     dry_run: bool = False
     prune: bool = False
     keys: bool = False
     """As in `Asked`."""
     accounts: tuple[str, ...] = ()
-    """Only what the file says of these; empty: all of it."""
+    """Parts of the file to apply; empty for all of it."""
 
 
 def _own_account(call: Call, _request: object) -> Sequence[Target]:
-    """Its root: the file is about the caller's account."""
+    """Return the root of the caller's account, which the file is about."""
     return (NamedResource(call.account, root_arn(call.account)),)
 
 
@@ -49,7 +49,7 @@ def _own_account(call: Call, _request: object) -> Sequence[Target]:
     read_only=lambda request: request.dry_run,
 )
 async def apply(call: Call, asked: ApplyRequest) -> Response:
-    """Each step of the file is decided under its own action before the first is carried out."""
+    """Apply the file. Each of its steps is decided under its own action before the first is carried out."""
     async with call.services.applying.taken():
         file = await _read(call, asked)
         outcome = await call.services.declared.apply(
@@ -63,7 +63,7 @@ async def apply(call: Call, asked: ApplyRequest) -> Response:
 
 class ExportRequest(msgspec.Struct, forbid_unknown_fields=True):
     after: str | None = None
-    """`next` of the page before."""
+    """`next` of the previous page."""
 
 
 @ADMIN.operation(
@@ -74,7 +74,7 @@ class ExportRequest(msgspec.Struct, forbid_unknown_fields=True):
     continues=lambda request: request.after is not None,
 )
 async def export(call: Call, asked: ExportRequest) -> Response:
-    """A page of the file; the texts of all pages, one after the other, are the file."""
+    """Return a page of the file. The texts of all pages, joined, are the file."""
     declared, organization = call.services.declared, call.services.organization
     async with call.services.exporting.taken():
         sees = await organization.sees(call.caller, call.connection)
@@ -85,7 +85,7 @@ async def export(call: Call, asked: ExportRequest) -> Response:
 
 
 async def _read(call: Call, asked: ApplyRequest) -> File:
-    """What the file says, if it is about the caller's account alone and, it may be, the organization."""
+    """Return what the file declares, if it is about the caller's account alone and, optionally, the organization."""
     file = await asyncio.to_thread(reading.read, asked.text)
     if asked.accounts:
         with names():
@@ -106,7 +106,7 @@ def _check_own(call: Call, account: AccountId) -> None:
 
 
 def _encoded(outcome: Outcome) -> bytes:
-    """The answer as JSON, change by change: one call for all of it would stop every other thread meanwhile."""
+    """Yield the response as JSON, change by change: encoding all of it in one call would block every other thread."""
     answer = told(outcome)
     changes = ", ".join(map(json.dumps, answer.pop("changes")))
     return f'{{"changes": [{changes}], {json.dumps(answer)[1:]}'.encode()

@@ -1,4 +1,4 @@
-"""What only dev mode has: all emptied, the clock set, faults made. Nobody signs these; no web page reaches them."""
+"""What only dev mode has: reset, the clock, injected faults. These calls are not signed; no web page reaches them."""
 
 import msgspec
 from starlette.responses import JSONResponse, Response
@@ -10,13 +10,13 @@ from moorage.errors import MoorageError
 
 
 class ClockRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What time it is from now on, in seconds since the epoch; null: the machine's time again."""
+    """The time from now on, in seconds since the epoch; null for the time of the machine."""
 
     now: float | None
 
 
 class OneWorkerOnly(MoorageError):
-    """What is kept in one process's memory cannot be set for several."""
+    """The clock and faults are in the memory of one process, and cannot be set for several."""
 
     code = "OneWorkerOnlyException"
     status = 409
@@ -68,6 +68,6 @@ def _shown(call: Call) -> Response:
 
 
 def _require_one_worker(call: Call) -> None:
-    """OneWorkerOnly where other workers would not learn of it."""
+    """Raise OneWorkerOnly if there are other workers, which would not learn of the change."""
     if call.services.settings.workers > 1:
         raise OneWorkerOnly

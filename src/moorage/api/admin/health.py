@@ -1,4 +1,4 @@
-"""Whether the server serves, and its metrics. Nobody signs these."""
+"""Health, readiness and metrics. These calls are not signed."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from moorage.api.authorization import UNAUTHENTICATED
 
 @ADMIN.operation("/_moorage/ready", method="GET", action=UNAUTHENTICATED, any_host=True)
 async def ready(call: Call, _request: None) -> Response:
-    """503 unless the database and the disk of the blobs can be written. A full disk is no reason: pulls work."""
+    """Return 503 unless the database and the disk of the blobs can be written. A full disk is ready: pulls work."""
     found = await call.services.readiness.check()
     is_ready = all(found[name] == "ok" for name in ("metadata", "blobs")) or _is_full(found)
     status = "ready" if is_ready else "unavailable"
@@ -27,7 +27,7 @@ async def health(_call: Call, _request: None) -> Response:
 
 @ADMIN.operation("/metrics", method="GET", action=UNAUTHENTICATED)
 async def exposed(call: Call, _request: None) -> Response:
-    """For loopback alone, unless the setting `metrics_public` is on."""
+    """Return the metrics: to loopback alone, unless the setting `metrics_public` is on."""
     services = call.services
     if not services.settings.metrics_public and not _is_loopback(call.connection.source_ip):
         return PlainTextResponse("metrics are for loopback only; see MOORAGE_METRICS_PUBLIC\n", 403)
@@ -36,7 +36,7 @@ async def exposed(call: Call, _request: None) -> Response:
 
 
 def _is_full(found: Mapping[str, str]) -> bool:
-    """Whether only room on a disk of ours is missing."""
+    """Return whether the only problem is missing space on a disk of this server."""
     return found["space"] == "full" and "failed" not in found.values()
 
 

@@ -1,4 +1,4 @@
-"""A long answer as JSON lines: how far it is, and at the end what came of it, or the error that ended it."""
+"""A long response as JSON lines: progress, and at the end the result, or the error that ended it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,14 +15,15 @@ _log = structlog.get_logger()
 
 
 def lines(told: AsyncIterator[dict[str, Any]]) -> Response:
-    """The answer. Its last line has `"end": true`, or is an `error` with `__type` and `message`: the status is out."""
+    """The response. Its last line has `"end": true`, or is an `error` with `__type` and `message`, because the status
+    is already sent."""
     return StreamingResponse(_written(told), media_type="application/x-ndjson")
 
 
 async def progressing(
     steps: AsyncIterator[Any], running: asyncio.Semaphore, last: str
 ) -> AsyncIterator[dict[str, Any]]:
-    """What is told of the steps of a long work, one of the `running` ones: its progress, and `last` what came of it."""
+    """Yield the lines of a long computation, one of the `running` ones: its progress, and `last` its result."""
     async with running:
         async for each in steps:
             yield {"progress" if isinstance(each, Progress) else last: each}

@@ -1,4 +1,4 @@
-"""Work of which a worker does one at a time."""
+"""Limits a worker to one computation of a kind at a time."""
 
 import asyncio
 import contextlib
@@ -8,13 +8,13 @@ from typing import Final
 from moorage.errors import Throttling
 
 _WAITING: Final = 8
-"""Callers that wait for their turn at most; each has a body in memory."""
+"""Most callers that wait for their turn; each has a body in memory."""
 _PATIENCE: Final = 30.0
 """Seconds that they wait."""
 
 
 class Turns:
-    """One caller at a time. A few others wait their turn for a while; Throttling for the rest."""
+    """Admits one caller at a time. A few others wait for a while; the rest get Throttling."""
 
     def __init__(self, waiting: int = _WAITING, seconds: float = _PATIENCE) -> None:
         self._turn = asyncio.Lock()

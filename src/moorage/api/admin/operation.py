@@ -5,8 +5,8 @@ An operation is one small async function `(call, request) -> response`, register
     @ADMIN.operation("/_moorage/purge", action="moorage:Purge", resource=the_repository)
     async def purge(call: Call, request: PurgeRequest) -> Response: ...
 
-The door verifies the signature, decodes the body into the type of the second parameter (`None`: the body is ignored),
-decides, and only then calls it. An operation without an action is one of the `Exempt` ones, and says which.
+The application verifies the signature, decodes the body into the type of the second parameter (`None`: the body is
+ignored), decides, and only then calls it. An operation without an action is one of the `Exempt` ones, and says which.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from moorage.names import AccountId, InvalidNameError, Region, RepositoryRef, ac
 F = TypeVar("F", bound=Callable[..., Awaitable[Response]])
 
 BODY_LIMIT: Final = 1 << 16
-"""Bytes that a body may have where the operation does not say otherwise."""
+"""Most bytes of a body, unless the operation says otherwise."""
 _WORD: Final = re.compile(r"[a-z0-9]+")
 
 Actions: TypeAlias = str | Callable[["Call", Any], Sequence[str]] | Exempt
@@ -37,7 +37,7 @@ FindsTargets: TypeAlias = Callable[["Call", Any], Sequence[Target] | Awaitable[S
 
 
 class Call:
-    """One request on its way through the door."""
+    """One call."""
 
     __slots__ = (
         "_caller",
@@ -57,31 +57,32 @@ class Call:
         self.http = http
         self.body = b""
         self.request: Any = None
-        """The body decoded; None as long as it is not."""
+        """The decoded body; None until it is decoded."""
         self.region = Region("")
-        """Of the signature's scope."""
+        """The region of the signature's scope."""
         self.targets: Sequence[Target] = ()
-        """What was decided on."""
+        """What the actions were decided on."""
         self.authenticated = False
         self.failure: Exception | None = None
-        """Why it was refused, or what of it failed although it was answered."""
+        """The error: why the call was refused, or what failed of it although it got a response."""
         self._caller: Caller | None = None
         self._connection: Connection | None = None
 
     def connect(self, connection: Connection) -> None:
-        """Set where it comes from."""
+        """Set the connection that the call comes from."""
         self._connection = connection
         self.region = connection.region
 
     def signed_by(self, caller: Caller, region: Region, *, verified: bool) -> None:
-        """Who signed; not `verified`: whose key a refused request named, for the audit record."""
+        """Set the caller. If not `verified`, it is the owner of the key that a refused call named, for the audit
+        record."""
         self._caller, self.authenticated, self.region = caller, verified, region
         if self.connection.region != region:
             self._connection = msgspec.structs.replace(self.connection, region=region)
 
     @property
     def is_signed(self) -> bool:
-        """Whether it named a key that is kept here."""
+        """Whether the call named a key that exists here."""
         return self._caller is not None
 
     @property
@@ -98,18 +99,18 @@ class Call:
 
     @property
     def by(self) -> str:
-        """Who acts, for the records."""
+        """The ARN of the caller, for events and history."""
         return self.caller.principal.arn
 
     @property
     def account(self) -> AccountId:
-        """The caller's own."""
+        """The account of the caller."""
         return AccountId(self.caller.principal.account)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A declared call. `request` is the type its body is decoded into; None: the body is ignored."""
+    """A declared operation. `request`: the type of its decoded body; None if the body is ignored."""
 
     path: str
     method: str
@@ -118,38 +119,39 @@ class Operation:
     request: Any
     body_limit: int
     event: str
-    """Its name in the audit record."""
+    """The name of the operation in the audit record."""
     read_only: bool | Callable[[Any], bool]
     continues: Callable[[Any], bool]
-    """Whether a request goes on with another that is in the record, and needs no event of its own."""
+    """Whether a request continues another that is recorded, and needs no event of its own."""
     any_host: bool
     run: Callable[[Call, Any], Awaitable[Response]]
 
     def actions(self, call: Call, request: Any) -> Sequence[str]:
-        """The actions that this request needs; none for an exempt operation."""
+        """Return the actions that this request needs; none for an exempt operation."""
         if isinstance(self.action, Exempt):
             return ()
         return self.action(call, request) if callable(self.action) else (self.action,)
 
     async def targets(self, call: Call, request: Any) -> Sequence[Target]:
-        """What they are decided on, looked up where need be."""
+        """Return what the actions are decided on. Looks it up if necessary."""
         found = () if self.resource is None else self.resource(call, request)
         return await found if isinstance(found, Awaitable) else found
 
     def only_reads(self, call: Call) -> bool:
-        """CloudTrail's `readOnly`. A call whose request could not be read counts as a write where that would matter."""
+        """Return CloudTrail's `readOnly`. A call whose request could not be decoded counts as a write if it could have
+        been one."""
         if callable(self.read_only):
             return call.request is not None and self.read_only(call.request)
         return self.read_only
 
     def needs_event(self, call: Call) -> bool:
-        """Whether the audit record has an event of the call: somebody signed it, and it goes on with no other one."""
+        """Return whether the audit record gets an event of the call: if it is signed and does not continue another."""
         if not call.is_signed:
             return False
         return call.failure is not None or call.request is None or not self.continues(call.request)
 
     def decoded(self, body: bytes) -> Any:
-        """The request that a body holds, where none is an empty object; Serialization."""
+        """Decode the request in a body; an empty body is an empty object. Raise Serialization."""
         if self.request is None:
             return None
         try:
@@ -161,7 +163,7 @@ class Operation:
 
 
 class Operations:
-    """A table of calls."""
+    """A table of operations."""
 
     def __init__(self) -> None:
         self.all: list[Operation] = []
@@ -179,12 +181,12 @@ class Operations:
         continues: Callable[[Any], bool] | None = None,
         any_host: bool = False,
     ) -> Callable[[F], F]:
-        """Register the decorated function; its second parameter is annotated with the request's type, or None.
+        """Register the decorated function. Its second parameter is annotated with the type of the request, or None.
 
         `event`: by default the name of the permission (`moorage:ReadAudit` is ReadAudit), so that `moorage audit -a`
-        finds requests by what they need; without one, after the path. `read_only`: by default what GET asks.
-        `any_host`: answered whatever the Host header says; for health checks. ValueError for an operation that declares
-        no action and is not exempt, or is there already.
+        finds requests by the permission they need; without a permission, a name made from the path. `read_only`: by
+        default, true for GET. `any_host`: serve the operation for any Host header; for health checks. Raises ValueError
+        for an operation that declares no action and is not exempt, or that exists already.
         """
         check_declared(f"{method} {path}", action, resource, AUTHENTICATED, UNAUTHENTICATED, BY_STATE)
         if any((each.path, each.method) == (path, method) for each in self.all):
@@ -214,13 +216,13 @@ class Operations:
 
 
 ADMIN: Final = Operations()
-"""What every server answers."""
+"""The operations of every server."""
 DEV: Final = Operations()
-"""What only dev mode answers."""
+"""The operations that only dev mode has."""
 
 
 def _name(path: str) -> str:
-    """The name of the event; what a path holds of names and ids is not part of it."""
+    """Return the name of the event for a path, without the names and ids in it."""
     steps = [step for step in path.removeprefix("/_moorage/").split("/") if not step.startswith("{")]
     return "".join(word.capitalize() for step in steps for word in _WORD.findall(step.lower()))
 
@@ -236,18 +238,18 @@ class NamesRepository(Protocol):
 
 
 def account_of(call: Call, text: str | None) -> AccountId:
-    """The account named, or the caller's own; InvalidParameter."""
+    """Return the named account, or the caller's own. Raise InvalidParameter."""
     with names():
         return call.account if text is None else account_id(text)
 
 
 def ref_of(call: Call, request: NamesRepository) -> RepositoryRef:
-    """The repository named, in the region of the signature; InvalidParameter."""
+    """Return the named repository, in the region of the signature. Raise InvalidParameter."""
     with names():
         return RepositoryRef(account_of(call, request.account), call.region, repository_name(request.repository))
 
 
-# What operations are decided on: for `resource=` of an operation's declaration.
+# Functions for `resource=` of an operation's declaration: what its actions are decided on.
 
 
 def the_repository(call: Call, request: NamesRepository) -> Sequence[Target]:
@@ -256,7 +258,7 @@ def the_repository(call: Call, request: NamesRepository) -> Sequence[Target]:
 
 @contextlib.contextmanager
 def names() -> Iterator[None]:
-    """A name that does not parse is the client's mistake."""
+    """Raise InvalidParameter for a name that is not valid."""
     try:
         yield
     except InvalidNameError as error:

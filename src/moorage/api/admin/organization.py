@@ -1,4 +1,4 @@
-"""The organization: shown, set, removed, and its history."""
+"""The organization: get it, set it, remove it, and its history."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,14 @@ from moorage.identity.accounts.organizations import Kept
 
 
 class PutRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The document is sent as a text, so that it is kept as its author wrote it."""
+    """The document is sent as text, so that it is stored as its author wrote it."""
 
     document: str
 
 
 class HistoryRequest(msgspec.Struct, forbid_unknown_fields=True):
     after: str = ""
-    """`next` of the page before."""
+    """`next` of the previous page."""
 
 
 async def _the_organization(call: Call, _request: object) -> Sequence[Target]:
@@ -42,7 +42,7 @@ async def show(call: Call, _request: None) -> Response:
     continues=lambda request: bool(request.after),
 )
 async def history(call: Call, request: HistoryRequest) -> Response:
-    """A page of the documents, newest first; `next`, unless it is null, is `after` of the next page."""
+    """Return a page of the documents, newest first. Unless `next` is null, it is `after` of the next page."""
     if request.after and not (request.after.isascii() and request.after.isdigit() and len(request.after) < 19):
         raise InvalidParameter("after: not what an earlier answer called next")
     found, following = await call.services.organization.history(int(request.after) if request.after else None)

@@ -1,4 +1,4 @@
-"""What a registry password is worth: who holds one may ask whose it is and when it ends, and which server this is."""
+"""What a registry password is valid for: its owner and expiry, and which server this is."""
 
 from starlette.responses import JSONResponse, Response
 
@@ -9,7 +9,7 @@ from moorage.api.authorization import UNAUTHENTICATED
 
 @ADMIN.operation("/_moorage/password", method="GET", action=UNAUTHENTICATED)
 async def password(call: Call, _request: None) -> Response:
-    """Nobody signs it: the password in question proves who asks."""
+    """The call is not signed: the password itself authenticates the caller."""
     services = call.services
     standing = await services.authenticator.standing(call.http.headers.get("authorization", ""))
     arn = None if standing.caller is None else standing.caller.principal.arn

@@ -1,4 +1,4 @@
-"""The events of Moorage's own calls in the audit record: whoever signed one is in it, whatever came of it."""
+"""The events of Moorage's own calls in the audit record: one for every signed call, whatever its outcome."""
 
 from typing import Any, Final
 
@@ -17,12 +17,12 @@ _MEMBERS: Final = frozenset(
     repositories repository since source_ip tag text until user verdict version
     """.split()  # noqa: SIM905 - a paragraph reads better than forty lines
 )
-"""Members of the calls' bodies that are kept; `tests/attacks/test_secrets_in_the_record.py` compares them with the
-types of the bodies."""
+"""Members of bodies that are recorded; `tests/attacks/test_secrets_in_the_record.py` compares them with the types of
+the bodies."""
 
 
 def event(call: Call, operation: Operation) -> AuditEvent:
-    """The event of a call that somebody signed, or that named a key that is kept here."""
+    """Return the event of a call that was signed, or that named a key that exists here."""
     error = call.failure
     refusal = error if error is None or isinstance(error, MoorageError) else ServerFault()
     return AuditEvent(
@@ -41,9 +41,9 @@ def event(call: Call, operation: Operation) -> AuditEvent:
 
 
 def _parameters(call: Call) -> bytes:
-    """What the path and the body say, as far as one of the calls declares it.
+    """Return what path and body contain, as far as an operation declares it.
 
-    An operation may ignore its body, so the body may be anything: one that cannot be read or kept is left out.
+    An operation may ignore its body, so the body may be anything: one that cannot be decoded or kept is omitted.
     """
     asked: dict[str, Any] = {name: str(value) for name, value in call.http.path_params.items()}
     try:

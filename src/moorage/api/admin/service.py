@@ -1,4 +1,4 @@
-"""What administration calls may use."""
+"""What the operations of Moorage's own API may use."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ from moorage.registry.registry import Registry
 from moorage.settings import Settings
 
 AT_ONCE: Final = 2
-"""Replays, and as many generated policies, that one worker makes at a time."""
+"""Replays, and as many generated policies, that one worker computes at a time."""
 
 
 def _places() -> asyncio.Semaphore:
@@ -36,7 +36,7 @@ def _places() -> asyncio.Semaphore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminServices:
-    """Everything the administration door may use. `reset` empties everything; `measure` counts what is stored."""
+    """Everything an operation may use. `reset` deletes all data; `measure` counts what is stored."""
 
     registry: Registry
     identity: Identity
@@ -62,5 +62,5 @@ class AdminServices:
     replaying: asyncio.Semaphore = field(default_factory=_places)
     generating: asyncio.Semaphore = field(default_factory=_places)
     applying: Turns = field(default_factory=Turns)
-    """A file of 1 MiB takes a second and a hundred MiB of memory."""
+    """A file of 1 MiB takes a second and 100 MiB of memory."""
     exporting: Turns = field(default_factory=Turns)

@@ -1,4 +1,4 @@
-"""Pull tokens: made, listed, revoked. Like access keys, each belongs to a user or to the account's root."""
+"""Pull tokens: create, list and revoke. Like access keys, each belongs to a user or to the root of the account."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -19,18 +19,18 @@ CREATE: Final = "moorage:CreatePullToken"
 LIST: Final = "moorage:ListPullTokens"
 REVOKE: Final = "moorage:RevokePullToken"
 _PAGE: Final = 500
-"""Tokens in one answer."""
+"""Tokens in one response."""
 
 
 class CreateRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """A token to be made. Actions: those of `pull`, of `push`, and any named."""
+    """A token to create. Its actions: those of `pull`, of `push`, and any that are named."""
 
     name: str
     repositories: list[str]
     expires_at: float
     """Seconds since the epoch."""
     user: str | None = None
-    """Whose; the caller's own when not said."""
+    """The owner; the caller if it is omitted."""
     pull: bool = False
     push: bool = False
     actions: list[str] = []
@@ -38,18 +38,19 @@ class CreateRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 class ListRequest(msgspec.Struct, forbid_unknown_fields=True):
     user: str | None = None
-    """Of this user alone."""
+    """List the tokens of this user only."""
     ended: bool = False
-    """Also those that were revoked or are over, while they are kept."""
+    """List also revoked and expired tokens, while they are kept."""
     after: str = ""
-    """`next` of the page before."""
+    """`next` of the previous page."""
 
 
 class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
     name: str
 
 
-# The owner's ARN would tell that a token or a user exists: who may not use it is denied on the ARN of any.
+# The owner's ARN would reveal that a token or a user exists, so a caller without permission is denied on the ARN of
+# any.
 
 
 def _anybody(call: Call) -> NamedResource:
@@ -103,7 +104,7 @@ async def create(call: Call, request: CreateRequest) -> Response:
     continues=lambda request: bool(request.after),
 )
 async def listed(call: Call, request: ListRequest) -> Response:
-    """A page of them; `next`, unless it is null, is `after` of the next page."""
+    """Return a page of tokens. Unless `next` is null, it is `after` of the next page."""
     services, room = call.services, Room(_PAGE)
     tokens: list[dict[str, Any]] = []
     following, last = None, ""
@@ -125,7 +126,7 @@ async def revoke(call: Call, request: RevokeRequest) -> Response:
 
 
 def _whose(call: Call, user: str | None) -> str | None:
-    """Name of the user that the token is to belong to; None: the caller is the root, and it is its own."""
+    """Return the name of the user that will own the token; None if the caller is the root and owns it."""
     principal = call.caller.principal
     if user is not None:
         return user

@@ -1,4 +1,4 @@
-"""What was deleted, brought back or destroyed."""
+"""The trash: list, restore and purge what was deleted."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from moorage.names import RepositoryName, RepositoryRef, digest, repository_name
 
 
 class RestoreRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What `restore` brings back: a repository, one image, or one tag."""
+    """What `restore` restores: a repository, one image, or one tag."""
 
     repository: str
     account: str | None = None
@@ -23,7 +23,8 @@ class RestoreRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class PurgeRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What `purge` destroys: a deleted repository, or one image of a living one. It takes nothing it would ignore."""
+    """What `purge` destroys: a deleted repository, or one image of a living one. It has no members that it would
+    ignore."""
 
     repository: str
     account: str | None = None
@@ -31,7 +32,7 @@ class PurgeRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def _restored(call: Call, request: RestoreRequest) -> Sequence[Target]:
-    """The repository, a deleted one unless one of its images or tags is to come back, and its new name."""
+    """Return the repository (a deleted one unless the request is for one of its images or tags) and its new name."""
     ref = ref_of(call, request)
     as_name = _as_name(request)
     if request.tag is not None or request.digest is not None:
@@ -40,19 +41,20 @@ async def _restored(call: Call, request: RestoreRequest) -> Sequence[Target]:
 
 
 async def _purged(call: Call, request: PurgeRequest) -> Sequence[Target]:
-    """The living repository whose image goes, or the deleted one."""
+    """Return the living repository whose image is destroyed, or the deleted repository."""
     ref = ref_of(call, request)
     return (await _deleted(call, ref) if request.digest is None else ref,)
 
 
 async def _deleted(call: Call, ref: RepositoryRef) -> Target:
-    """The repository that was deleted last under that name; where there is none, the name, which then comes to 404."""
+    """Return the last deleted repository of that name; if there is none, the name, which later results in 404."""
     found = await call.services.registry.trash.latest(ref)
     return ref if found is None else DeletedRepository(ref, found)
 
 
 def _decided(call: Call, ref: RepositoryRef) -> int:
-    """The id of the deleted repository that was decided on: no other one of its name may take its place since."""
+    """Return the id of the deleted repository that was decided on, because another of its name may have been deleted
+    since."""
     deleted = call.targets[0]
     if not isinstance(deleted, DeletedRepository):
         raise RepositoryNotDeleted(ref)
@@ -90,7 +92,7 @@ async def purge(call: Call, request: PurgeRequest) -> Response:
 
 
 def _as_name(request: RestoreRequest) -> RepositoryName | None:
-    """The new name of a repository that comes back; tags and images come back where they were."""
+    """Return the new name of a repository that is restored; tags and images are restored in place."""
     if request.as_name is None or request.tag is not None or request.digest is not None:
         return None
     with names():
@@ -98,5 +100,5 @@ def _as_name(request: RestoreRequest) -> RepositoryName | None:
 
 
 def _said(text: str) -> Response:
-    """One sentence for the person who typed the command."""
+    """Return one sentence for the person who ran the command."""
     return JSONResponse({"text": text})

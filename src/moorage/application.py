@@ -126,7 +126,7 @@ async def open_components(settings: Settings) -> Components:
     principals = Principals(identity)
     recorder = Recorder(audit, clock, settings, metrics.audit_dropped)
     access = Access(registry, identity.organizations, recorder, clock, settings)
-    policy_check = RepositoryPolicyCheck(access, principals, registry.policies)
+    policy_check = RepositoryPolicyCheck(access, principals, registry.repository_policies)
     declared = Declared(database, over, policy_check, access, settings.default_account)
     return Components(
         clock=clock,
@@ -170,7 +170,7 @@ async def start(settings: Settings) -> Running:
     registry_policy_check = RegistryPolicyCheck(principals, registry.registry_policies)
     faults = Faults()
     records = RecordedDecisions(audit, access)
-    replays = Replays(records, recorder, registry.policies, clock, settings)
+    replays = Replays(records, recorder, registry.repository_policies, clock, settings)
     why = Why(recorder, records, registry, access, principals.shown, clock)
     ecr = EcrServices(
         registry=registry,

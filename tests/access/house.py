@@ -79,7 +79,7 @@ class House:
             registry,
             authenticator,
             access,
-            RepositoryPolicyCheck(access, principals, registry.policies),
+            RepositoryPolicyCheck(access, principals, registry.repository_policies),
             Downloads(authenticator, clock, settings),
             recorder,
             audit,
@@ -115,7 +115,7 @@ class House:
         accepted = await self.check.check_and_canonicalise(
             await self.root(ref.account), connection(), ref, document(*statements), True
         )
-        await self.registry.policies.set(ref, accepted.stored, by=BY)
+        await self.registry.repository_policies.set(ref, accepted.stored, by=BY)
 
     async def may(self, caller: Caller, action: str, ref: RepositoryRef = APP, **changes: Any) -> bool:
         return await self.access.allows(caller, connection(**changes), action, ref)

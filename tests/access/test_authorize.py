@@ -50,7 +50,7 @@ async def test_a_change_of_either_policy_counts_for_the_next_decision(house: Hou
     for _ in range(3):
         await house.policy(statement("Allow", PULL, Principal={"AWS": ann.principal.arn}))
         assert await house.may(ann, PULL)
-        await house.registry.policies.delete(APP, by=BY)
+        await house.registry.repository_policies.delete(APP, by=BY)
         assert not await house.may(ann, PULL)
     await house.allow("ann", statement("Allow", "ecr:*", Resource="*"))
     assert await house.may(await house.holder(ann.key_id), PULL)

@@ -28,7 +28,7 @@ async def put(house: House, *statements: dict[str, Any]) -> str:
 
 
 async def scope(house: House, value: str) -> None:
-    await house.registry.settings.put(OWNER, HERE, "REGISTRY_POLICY_SCOPE", value)
+    await house.registry.account_settings.put(OWNER, HERE, "REGISTRY_POLICY_SCOPE", value, by=BY)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ async def test_users_are_kept_by_their_id_and_shown_by_their_name(house: House) 
     assert ann.principal.id in text
     assert ann.principal.arn not in text
     assert await principals(house, text) == {"AWS": ann.principal.arn}
-    await house.registry.policies.set(APP, text, by=BY)
+    await house.registry.repository_policies.set(APP, text, by=BY)
     await house.identity.keys.delete(OWNER, "ann", ann.key_id)
     await house.identity.users.delete(OWNER, "ann", BY)
     assert await principals(house, text) == {"AWS": ann.principal.id}

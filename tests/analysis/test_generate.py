@@ -19,7 +19,7 @@ from tests.analysis.test_replay import POLICIES, REQUESTS
 
 async def generated(house: House, *, since: float = 0.0, **more: bool) -> Generated:
     records = RecordedDecisions(house.audit, house.access)
-    replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
+    replays = Replays(records, house.recorder, house.registry.repository_policies, house.clock, house.settings)
     await house.recorder.flush()
     options = {"everybody": False, "by_network": False, **more}
     made = Generator(records, replays, house.check).for_repository(APP, since=since, until=1e12, **options)
@@ -112,7 +112,7 @@ async def test_conditions_of_identity_policies_are_said_to_their_account_alone(h
         await house.may(caller, action)
     await house.recorder.flush()
     records = RecordedDecisions(house.audit, house.access)
-    replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
+    replays = Replays(records, house.recorder, house.registry.repository_policies, house.clock, house.settings)
     generator = Generator(records, replays, house.check)
     for asking, expected in (
         (OWNER, ["IpAddress aws:SourceIp 192.0.2.0/24 (of statement 'Inside' of own)"]),
@@ -134,7 +134,7 @@ async def test_the_identity_policy_of_somebody(house: House) -> None:
     for action in (*PULL, *PUSH):
         await house.may(ann, action)
     records = RecordedDecisions(house.audit, house.access)
-    replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
+    replays = Replays(records, house.recorder, house.registry.repository_policies, house.clock, house.settings)
     await house.recorder.flush()
     made = Generator(records, replays, house.check).for_identity(
         APP, ann.principal.arn, asking=OWNER, since=0, until=1e12

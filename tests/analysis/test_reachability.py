@@ -216,11 +216,13 @@ async def test_a_session_that_a_policy_names_has_the_policies_of_its_role(house:
         ROLE, OWNER, "deploy", "own", document(statement("Allow", "ecr:GetAuthorizationToken", Resource="*")), BY
     )
     await registry_policy(house, statement("Allow", [*PULL, "ecr:BatchDeleteImage"], Principal="*", Resource="*"))
-    await house.registry.policies.set(APP, document(statement("Deny", PULL[0], Principal={"AWS": session})), by=BY)
+    await house.registry.repository_policies.set(
+        APP, document(statement("Deny", PULL[0], Principal={"AWS": session})), by=BY
+    )
     found = await told(house)
     assert (found.says(session), found.says(session, "delete")) == ("no", "yes")
     assert found.says(f"arn:aws:iam::{OWNER}:role/ci/deploy") == "yes"
-    await house.registry.policies.set(
+    await house.registry.repository_policies.set(
         APP, document(statement("Allow", "ecr:PutImage", Principal={"AWS": unknown})), by=BY
     )
     assert (await told(house)).says(unknown, "delete") == "depends"  # its own policies may deny it

@@ -32,7 +32,7 @@ async def replay(
     house: House, proposed: policy.Document | None, *, since: float = 0.0, baseline: Baseline = "in-force"
 ) -> Report:
     records = RecordedDecisions(house.audit, house.access)
-    replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
+    replays = Replays(records, house.recorder, house.registry.repository_policies, house.clock, house.settings)
     prepared = await replays.prepare(APP, proposed, since=since, until=1e12, baseline=baseline)
     told = [each async for each in prepared.run()]
     report = told.pop()
@@ -166,7 +166,7 @@ async def test_what_is_no_policy_is_refused_with_the_reason(house: House) -> Non
 
 async def test_a_repository_that_is_not_there(house: House) -> None:
     records = RecordedDecisions(house.audit, house.access)
-    replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
+    replays = Replays(records, house.recorder, house.registry.repository_policies, house.clock, house.settings)
     with pytest.raises(RepositoryNotFound):
         await replays.prepare(APP._replace(name=RepositoryName("none")), None, since=0)
 
@@ -274,7 +274,7 @@ async def test_what_a_star_allowed_before_is_denied_in_a_replay_and_not_generate
     report = await replay(house, opened, baseline="recorded")
     assert [(each.principal, each.action) for each in report.lost] == [(outsider.principal.arn, "moorage:ReadAccess")]
     records = RecordedDecisions(house.audit, house.access)
-    replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
+    replays = Replays(records, house.recorder, house.registry.repository_policies, house.clock, house.settings)
     made = Generator(records, replays, house.check).for_repository(
         APP, since=0.0, until=1e12, everybody=True, by_network=False
     )
@@ -290,7 +290,7 @@ async def test_moorages_actions_that_are_spelled_out_count(house: House) -> None
     report = await replay(house, proposal(statement("Allow", "*", Principal="*")))
     assert [(each.principal, each.action) for each in report.lost] == [(outsider.principal.arn, "moorage:ReadAccess")]
     records = RecordedDecisions(house.audit, house.access)
-    replays = Replays(records, house.recorder, house.registry.policies, house.clock, house.settings)
+    replays = Replays(records, house.recorder, house.registry.repository_policies, house.clock, house.settings)
     made = Generator(records, replays, house.check).for_repository(
         APP, since=0.0, until=1e12, everybody=False, by_network=False
     )

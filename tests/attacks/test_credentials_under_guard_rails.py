@@ -174,7 +174,7 @@ async def test_no_credential_walks_around_it(house: House, kind: str) -> None:
         await house.registry.registry_policies.set(ACCOUNT, APP.region, document(everyone), by=BY)
     else:
         policy = {name: value for name, value in everyone.items() if name != "Resource"}
-        await house.registry.policies.set(APP, document(policy), by=BY)
+        await house.registry.repository_policies.set(APP, document(policy), by=BY)
     after = await statuses(house, asked)
     assert {name for name, status in after.items() if status < 400} == free
     assert set(after.values()) <= {200, 206, 400, 403}

@@ -51,7 +51,7 @@ class House:
         """A repository with these tags and that policy, which then goes to the trash."""
         await self.registry.repositories.create(APP, tags=tags, by=BY)
         if policy is not None:
-            await self.registry.policies.set(APP, policy, by=BY)
+            await self.registry.repository_policies.set(APP, policy, by=BY)
         await self.registry.repositories.delete(APP, force=True, by=BY)
 
     async def call(self, name: str) -> Answer:

@@ -68,7 +68,7 @@ class House:
         return await ask(self.inside.application, Request("GET", f"/v2/{APP.name}/manifests/v1", "v2"), signer)
 
     async def policy(self, *statements: dict[str, Any]) -> None:
-        await self.registry.policies.set(APP, document(*statements), by=BY)
+        await self.registry.repository_policies.set(APP, document(*statements), by=BY)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 
 from sqlalchemy import Connection, event, insert
 
-from moorage.registry.repositories.regions import MOST
+from moorage.registry.quotas import MAX_REGIONS
 from moorage.settings import Settings
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.repositories import regions
@@ -26,7 +26,7 @@ async def test_an_account_has_so_many_regions(database_settings: Settings) -> No
             reply = await call(operation, region, key, **parameters)
             assert reply.status == 200, reply
 
-        for number in range(MOST - 2):
+        for number in range(MAX_REGIONS - 2):
             await ok("CreateRepository", f"zz-anything-{number}", repositoryName="team/app")
         await ok("PutRegistryPolicy", "zz-policy-1", policyText=PULL)
         await ok("PutAccountSetting", "zz-setting-1", name="BLOB_MOUNTING", value="ENABLED")

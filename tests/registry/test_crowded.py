@@ -146,7 +146,7 @@ OPERATIONS: dict[str, Callable[[Registry], Awaitable[Any]]] = {
     "describe a repository": lambda it: it.repositories.named(REF.account, REF.region, [REF.name]),
     "describe repositories": lambda it: it.repositories.page(REF.account, REF.region, limit=10),
     "find repositories by tag": lambda it: it.resource_tags.offer(REF.account, REF.region, "", lambda _: True),
-    "set a policy": lambda it: it.policies.set(REF, "{}", by=BY),
+    "set a policy": lambda it: it.repository_policies.set(REF, "{}", by=BY),
     "delete a repository": lambda it: it.repositories.delete(REF, force=True, by=BY),
 }
 

@@ -112,7 +112,7 @@ class Access:
     ) -> None:
         self._repositories = registry.repositories
         self._registry_policies = registry.registry_policies
-        self._documents = registry.policies
+        self._documents = registry.repository_policies
         self._organizations = organizations
         self._recorder = recorder
         self._clock = clock
@@ -289,7 +289,7 @@ class Access:
         """
         registry_policy = None
         if region is not None:
-            registry_policy = reaching(action, await self._registry_policies.in_force(account, region, at))
+            registry_policy = reaching(action, await self._registry_policies.state(account, region, at))
         members = await self._organizations.members(at)
         if not members:
             return Attachment(_NO_POLICIES, None, registry_policy), _NO_TAGS

@@ -42,8 +42,8 @@ async def changeable(
             kinds = (policy.Kind.REGISTRY,) if policy.Kind.REGISTRY in there else ()
         if policy.Kind.REGISTRY in kinds:
             account = account_id(request.resource_account)
-            in_force = await registry.registry_policies.in_force(account, Region(region) if ref is None else ref.region)
-            if not reaches(request.action, in_force):
+            state = await registry.registry_policies.state(account, Region(region) if ref is None else ref.region)
+            if not reaches(request.action, state):
                 kinds = tuple([each for each in kinds if each is not policy.Kind.REGISTRY])
     return policy.Changeable(kinds, own=not request.principal.service_linked)
 

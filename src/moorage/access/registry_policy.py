@@ -10,12 +10,13 @@ from moorage.errors import InvalidParameter, RegistryPolicyNotFound
 from moorage.names import AccountId, Region
 from moorage.policy import lint
 from moorage.policy.catalog.actions import BETWEEN_REGISTRIES
-from moorage.registry.registry_policies.service import InForce, RegistryPolicies
+from moorage.registry.registry_policies.service import RegistryPolicies
+from moorage.registry.registry_policies.types import RegistryState
 
 _POLICY_TEXT = "PolicyText"
 
 
-def reaching(action: str, in_force: InForce) -> str | None:
+def reaching(action: str, state: RegistryState) -> str | None:
     """Return the hash of the registry policy if it applies to `action` on the registry or a repository in it.
 
     V2: to "all ECR requests" [aws]. Requests on no resource (GetAuthorizationToken, registry-wide calls) are taken to
@@ -23,12 +24,12 @@ def reaching(action: str, in_force: InForce) -> str | None:
     are treated as ECR's.
     V1: to three actions; that CreateRepository also counts when a person makes the repository is a [guess].
     """
-    return in_force.policy_hash if reaches(action, in_force) else None
+    return state.policy_hash if reaches(action, state) else None
 
 
-def reaches(action: str, in_force: InForce) -> bool:
+def reaches(action: str, state: RegistryState) -> bool:
     """Return whether a registry policy of that scope applies to `action`, as in `reaching`."""
-    return in_force.scope == "V2" or action in BETWEEN_REGISTRIES
+    return state.scope == "V2" or action in BETWEEN_REGISTRIES
 
 
 class RegistryPolicyCheck:
@@ -41,7 +42,7 @@ class RegistryPolicyCheck:
 
     async def check_and_canonicalise(self, account: AccountId, region: Region, text: str) -> str:
         """The stored form of `text`. InvalidParameter: not a policy of the registry's scope, an unknown principal."""
-        scope = (await self._policies.in_force(account, region)).scope
+        scope = (await self._policies.state(account, region)).scope
         try:
             last = self._last  # of the same call, which asked for the findings before
             parsed = last if last is not None and last.text == text else policy.parsed(text, policy.Kind.REGISTRY)

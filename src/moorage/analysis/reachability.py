@@ -267,7 +267,7 @@ class Reach:
         return await self._identity.users.by_arn(arn) or await self._identity.roles.by_arn(arn)
 
     async def _document(self, ref: RepositoryRef, version: Version) -> policy.Document | None:
-        policies = self._registry.policies
+        policies = self._registry.repository_policies
         if version.text is not None:
             return await self._check.proposed(ref, version.text)
         name = version.hash

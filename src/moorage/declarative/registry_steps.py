@@ -68,7 +68,7 @@ def repository_steps(change: Change, account: AccountId, by: str) -> Iterator[St
             )  # fmt: skip
     was = None if before is None else before.policy
     if new.policy is None and was is not None:
-        yield step("DeleteRepositoryPolicy", lambda on: on.registry.policies.delete(ref, by=by), "policy")
+        yield step("DeleteRepositoryPolicy", lambda on: on.registry.repository_policies.delete(ref, by=by), "policy")
     elif new.policy is not None and new.policy != was:
         # Of a repository that is there, decisions know the tags; of one that the file creates, they cannot yet.
         tags = resource_tags("ecr", new.tags) if before is None else _NO_CONDITIONS
@@ -87,7 +87,7 @@ def registry_steps(change: Change, account: AccountId, by: str) -> Iterator[Step
             "ecr:PutAccountSetting",
             resources,
             {"ecr:accountsetting": SCOPE},
-            lambda on: on.registry.settings.put(account, region, SCOPE, after.policy_scope),
+            lambda on: on.registry.account_settings.put(account, region, SCOPE, after.policy_scope, by=by),
             "policy_scope",
         )
     if before.policy == after.policy:
@@ -122,6 +122,6 @@ def _checked(ref: RepositoryRef, wanted: str, by: str) -> Prepare:
                 accepted = await check.check_and_canonicalise(*author.call, ref, wanted, False)
         except RepositoryNotFound as error:  # a new one's policy cannot go on naming a principal that was deleted
             raise InvalidParameter("The policy names the id of a user or role that is no more.") from error
-        return lambda on: on.registry.policies.set(ref, accepted.stored, by=by)
+        return lambda on: on.registry.repository_policies.set(ref, accepted.stored, by=by)
 
     return prepare

@@ -147,7 +147,7 @@ class State:
         return Repository(one.mutability, one.exclusion_filters, one.scan_on_push, await self._policy(ref), tags)
 
     async def _registry_of(self, account: AccountId, region: Region) -> Registry:
-        scope = await self._registry.settings.get(account, region, SCOPE)
+        scope = await self._registry.account_settings.get(account, region, SCOPE)
         try:
             stored = await self._registry.registry_policies.get(account, region)
         except RegistryPolicyNotFound:
@@ -157,7 +157,7 @@ class State:
 
     async def _policy(self, ref: RepositoryRef) -> str | None:
         try:
-            stored = await self._registry.policies.get(ref)
+            stored = await self._registry.repository_policies.get(ref)
         except RepositoryPolicyNotFound:
             return None
         shown = await self._principals.shown(stored, policy.Kind.REPOSITORY)

@@ -6,8 +6,17 @@ from moorage.events.registry import ImagePushed
 events.record(conn, ImagePushed(at=now, account=…, region=…, repository=…, by=…, digest=…, …))
 """
 
-from moorage.events.event import AccountEvent, Authorization, Event, RegistryEvent, RepositoryEvent
+from moorage.events.event import AccountEvent, Authorization, Event, RegistryEvent, RepositoryEvent, of_repository
 from moorage.events.recording import record
 from moorage.events.vocabulary import AnyEvent
 
-__all__ = ["AccountEvent", "AnyEvent", "Authorization", "Event", "RegistryEvent", "RepositoryEvent", "record"]
+__all__ = [
+    "AccountEvent",
+    "AnyEvent",
+    "Authorization",
+    "Event",
+    "RegistryEvent",
+    "RepositoryEvent",
+    "of_repository",
+    "record",
+]

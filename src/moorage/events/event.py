@@ -1,11 +1,11 @@
 """The base classes of events. `vocabulary` has a class for each kind of event."""
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, TypedDict
 
 import msgspec
 
-from moorage.names import AccountId, Region, RepositoryName
+from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 
 
 class Authorization(enum.Enum):
@@ -52,6 +52,19 @@ class RepositoryEvent(RegistryEvent, frozen=True, kw_only=True):
     """An event about one repository."""
 
     repository: RepositoryName
+
+
+class RepositoryFields(TypedDict):
+    """The fields of a `RepositoryEvent` that name its repository."""
+
+    account: AccountId
+    region: Region
+    repository: RepositoryName
+
+
+def of_repository(ref: RepositoryRef) -> RepositoryFields:
+    """Return the fields of an event about this repository: `RepositoryTagged(**of_repository(ref), …)`."""
+    return RepositoryFields(account=ref.account, region=ref.region, repository=ref.name)
 
 
 def kind_of(event: Event) -> str:

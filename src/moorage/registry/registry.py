@@ -27,9 +27,9 @@ class Registry:
     images: Images
     layers: Layers
     uploads: Uploads
-    policies: RepositoryPolicies
+    repository_policies: RepositoryPolicies
     registry_policies: RegistryPolicies
-    settings: AccountSettings
+    account_settings: AccountSettings
     trash: Trash
     resource_tags: ResourceTags
     verification: Verification
@@ -46,9 +46,9 @@ def make_registry(
         images=Images(db, clock, settings),
         layers=layers,
         uploads=Uploads(db, blobs, clock, settings),
-        policies=RepositoryPolicies(db, clock),
+        repository_policies=RepositoryPolicies(db, clock),
         registry_policies=RegistryPolicies(epochs, clock),
-        settings=AccountSettings(db),
+        account_settings=AccountSettings(db, clock),
         trash=Trash(db, blobs, clock, settings),
         resource_tags=ResourceTags(db),
         verification=Verification(layers, clock),

@@ -103,7 +103,7 @@ async def whole(tmp_path: Path) -> AsyncIterator[Whole]:
     services = EcrServices(
         registry=registry,
         authenticator=authenticator,
-        policy_check=RepositoryPolicyCheck(access, Principals(identity), registry.policies),
+        policy_check=RepositoryPolicyCheck(access, Principals(identity), registry.repository_policies),
         registry_policy_check=RegistryPolicyCheck(Principals(identity), registry.registry_policies),
         downloads=Downloads(authenticator, clock, settings),
         locations=locations,

@@ -2,11 +2,12 @@
 
 import pytest
 
+from moorage.clock import Clock
 from moorage.errors import LayerInaccessible, LayersNotFound, RepositoryNotFound
 from moorage.names import Region, RepositoryName
 from moorage.registry.account_settings.service import AccountSettings
 from moorage.registry.layers.layers import Availability
-from moorage.registry.repositories.service import Encryption
+from moorage.registry.repositories.types import Encryption
 from moorage.store.metadata.database.database import Database
 from tests.registry.pushing import BY, OTHER, REF, Bench, Rights, digest_of, manifest
 
@@ -109,7 +110,7 @@ async def test_ecr_mounts_when_it_is_enabled_and_an_image_has_the_layer(bench: B
     assert await aws.layers.mount(REF, digest, Rights(), source=OTHER) is None
     await aws.push(manifest(b"config", b"layer"), ref=OTHER)
     assert await aws.layers.mount(REF, digest, Rights(), source=OTHER) is None
-    await AccountSettings(database).put(REF.account, REF.region, "BLOB_MOUNTING", "ENABLED")
+    await AccountSettings(database, Clock()).put(REF.account, REF.region, "BLOB_MOUNTING", "ENABLED", by=BY)
     assert await aws.layers.mount(REF, digest, Rights(), source=OTHER) is not None
     sealed = REF._replace(name=RepositoryName("sealed"))
     await aws.repositories.create(sealed, encryption=Encryption("KMS"), by=BY)

@@ -18,7 +18,8 @@ from moorage.errors import (
     TooManyTags,
 )
 from moorage.names import Region, RepositoryName, RepositoryRef
-from moorage.registry.repositories.service import Encryption, Repositories, State
+from moorage.registry.repositories.service import Repositories
+from moorage.registry.repositories.types import Encryption, RepositoryState
 from moorage.store.metadata import epoch
 from moorage.store.metadata.epoch import Epochs
 from moorage.store.metadata.tables import outbox
@@ -230,7 +231,7 @@ async def test_the_state_a_decision_needs_is_never_old(bench: Bench) -> None:
     epochs = [await bench.repositories.current_epoch()]
     other_worker = Repositories(Epochs(bench.db), bench.clock, bench.settings)
 
-    async def now() -> State | None:
+    async def now() -> RepositoryState | None:
         epochs.append(await bench.repositories.current_epoch())
         state = await bench.repositories.state(REF)
         assert await bench.repositories.state(REF, epochs[-1]) == state

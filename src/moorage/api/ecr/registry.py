@@ -2,7 +2,7 @@
 
 from moorage.access.operations import Conditions
 from moorage.api.ecr import shapes
-from moorage.api.ecr.service import EcrCall
+from moorage.api.ecr.service import EcrCall, by
 
 
 async def describe_registry(call: EcrCall, _request: shapes.DescribeRegistryRequest) -> shapes.DescribeRegistryResponse:
@@ -20,12 +20,14 @@ def named_setting(
 async def get_account_setting(
     call: EcrCall, request: shapes.GetAccountSettingRequest
 ) -> shapes.GetAccountSettingResponse:
-    value = await call.services.registry.settings.get(call.account, call.region, request.name)
+    value = await call.services.registry.account_settings.get(call.account, call.region, request.name)
     return shapes.GetAccountSettingResponse(name=request.name, value=value)
 
 
 async def put_account_setting(
     call: EcrCall, request: shapes.PutAccountSettingRequest
 ) -> shapes.PutAccountSettingResponse:
-    await call.services.registry.settings.put(call.account, call.region, request.name, request.value)
+    await call.services.registry.account_settings.put(
+        call.account, call.region, request.name, request.value, by=by(call)
+    )
     return shapes.PutAccountSettingResponse(name=request.name, value=request.value)

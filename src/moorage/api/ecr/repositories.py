@@ -16,7 +16,7 @@ from moorage.api.ecr.service import EcrCall, by, ref_of
 from moorage.errors import InvalidParameter, InvalidTagParameter
 from moorage.names import AccountId, RepositoryName, RepositoryRef
 from moorage.pages import Room
-from moorage.registry.repositories.service import Encryption, Repository
+from moorage.registry.repositories.types import Encryption, Repository
 
 _ENTRY: Final = 2560
 """Most bytes of a repository in a response, without its KMS key. The key may have any 2,048 characters, so six times as

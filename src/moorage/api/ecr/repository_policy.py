@@ -21,7 +21,7 @@ async def set_repository_policy(
     accepted = await services.policy_check.check_and_canonicalise(
         call.caller, call.connection, ref, request.policy_text, bool(request.force)
     )
-    await services.registry.policies.set(ref, accepted.stored, by=by(call))
+    await services.registry.repository_policies.set(ref, accepted.stored, by=by(call))
     return shapes.SetRepositoryPolicyResponse(
         registry_id=ref.account, repository_name=ref.name, policy_text=accepted.shown
     )
@@ -31,7 +31,7 @@ async def get_repository_policy(
     call: EcrCall, request: shapes.GetRepositoryPolicyRequest
 ) -> shapes.GetRepositoryPolicyResponse:
     ref = ref_of(call, request)
-    stored = await call.services.registry.policies.get(ref)
+    stored = await call.services.registry.repository_policies.get(ref)
     return shapes.GetRepositoryPolicyResponse(
         registry_id=ref.account, repository_name=ref.name, policy_text=await call.services.policy_check.shown(stored)
     )
@@ -41,7 +41,7 @@ async def delete_repository_policy(
     call: EcrCall, request: shapes.DeleteRepositoryPolicyRequest
 ) -> shapes.DeleteRepositoryPolicyResponse:
     ref = ref_of(call, request)
-    stored = await call.services.registry.policies.delete(ref, by=by(call))
+    stored = await call.services.registry.repository_policies.delete(ref, by=by(call))
     return shapes.DeleteRepositoryPolicyResponse(
         registry_id=ref.account, repository_name=ref.name, policy_text=await call.services.policy_check.shown(stored)
     )

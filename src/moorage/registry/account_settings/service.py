@@ -1,55 +1,24 @@
-"""The settings of a registry that GetAccountSetting and PutAccountSetting speak of (docs/development/ecr-behavior.md
-§12)."""
+"""The account settings of all registries: each method is one transaction over `rules`."""
 
-from sqlalchemy import Connection
-
-from moorage.errors import InvalidParameter
+from moorage.clock import Clock
 from moorage.names import AccountId, Region
-from moorage.registry.repositories.regions import check_region
-from moorage.store.metadata import epoch
+from moorage.registry.account_settings import rules
 from moorage.store.metadata.database.database import Database
-from moorage.store.metadata.policies.registry_policies import SCOPE
-from moorage.store.metadata.repositories import account_settings as rows
-
-DEFAULTS = {"BASIC_SCAN_TYPE_VERSION": "AWS_NATIVE", "REGISTRY_POLICY_SCOPE": "V2", "BLOB_MOUNTING": "DISABLED"}
-VALUES = {
-    "BASIC_SCAN_TYPE_VERSION": ("AWS_NATIVE",),
-    "REGISTRY_POLICY_SCOPE": ("V1", "V2"),
-    "BLOB_MOUNTING": ("ENABLED", "DISABLED"),
-}
 
 
 class AccountSettings:
-    """One value a name in each registry; what was never put has its default."""
+    """Returns and sets account settings, which each region of an account has for itself."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
+        self._clock = clock
 
     async def get(self, account: AccountId, region: Region, name: str) -> str:
-        """The setting's value. InvalidParameter for a name that ECR does not know."""
-        _check_name(name)
-        stored = await self._db.read(lambda conn: rows.get(conn, account, region, name))
-        return stored or DEFAULTS[name]
+        """Return the value of a setting, or its default. InvalidParameter for an unknown name."""
+        return await self._db.read(lambda conn: rules.get(conn, account, region, name))
 
-    async def put(self, account: AccountId, region: Region, name: str, value: str) -> None:
-        """Set it. InvalidParameter for a name or value that ECR does not know; LimitExceeded (`regions`)."""
-        _check_name(name)
-        if value not in VALUES[name]:
-            raise _not_one_of("value", VALUES[name])
-
-        def work(conn: Connection) -> None:
-            check_region(conn, account, region)
-            rows.put(conn, account, region, name, value)
-            if name == SCOPE:  # a decision rests on it
-                epoch.advance(conn)
-
-        await self._db.transaction(work)
-
-
-def _check_name(name: str) -> None:
-    if name not in DEFAULTS:
-        raise _not_one_of("name", tuple(DEFAULTS))
-
-
-def _not_one_of(member: str, values: tuple[str, ...]) -> InvalidParameter:
-    return InvalidParameter.at(member, f"Member must satisfy enum value set: [{', '.join(values)}]")
+    async def put(self, account: AccountId, region: Region, name: str, value: str, *, by: str) -> None:
+        """Set a setting. InvalidParameter for an unknown name or value; LimitExceeded if there are too many regions."""
+        await self._db.transaction(
+            lambda conn: rules.put(conn, account, region, name, value, by=by, at=self._clock.now())
+        )

@@ -48,7 +48,7 @@ class Push(NamedTuple):
 
 def push(conn: Connection, given: Push, settings: Settings) -> Put:
     """Make the manifest and all its tags visible in the repository. Runs in a transaction."""
-    repository = repository_rows.rules(conn, given.ref)
+    repository = repository_rows.mutability(conn, given.ref)
     if repository is None:
         raise RepositoryNotFound(given.ref)
     stored = image_rows.stored(conn, repository.id, given.digest)

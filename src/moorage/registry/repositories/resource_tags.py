@@ -46,7 +46,7 @@ class ResourceTags:
             for row in found:
                 own = tags.setdefault(row.name, {})
                 if row.key is not None:
-                    own[row.key] = row.value
+                    own[row.key] = row.value or ""
             return [Tagged(RepositoryRef(account, region, RepositoryName(name)), own) for name, own in tags.items()]
 
         async for each in pages.each(read, lambda one: one.ref.name, after, at_a_time=_AT_A_TIME):

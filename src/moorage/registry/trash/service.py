@@ -20,7 +20,8 @@ from moorage.registry import events
 from moorage.registry.images.manifest_document import may_be_elsewhere
 from moorage.registry.images.push import over_quota
 from moorage.registry.images.tag_mutability import may_move
-from moorage.registry.repositories.service import check_creatable, check_room
+from moorage.registry.quotas import require_repository_room
+from moorage.registry.repositories.validation import check_creatable
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore
 from moorage.store.metadata import epoch
@@ -31,6 +32,7 @@ from moorage.store.metadata.images import trash as rows
 from moorage.store.metadata.layers import blobs as blob_rows
 from moorage.store.metadata.layers import layers as layer_rows
 from moorage.store.metadata.repositories import repositories as repository_rows
+from moorage.store.metadata.repositories.repositories import RepositoryRow
 
 MOST_LOOKED_AT = 100
 """Entries of a tag's history that are looked through for an image to restore."""
@@ -57,7 +59,7 @@ class _Act(NamedTuple):
     """Who restores something, when, and where."""
 
     ref: RepositoryRef
-    repository: Row[Any]
+    repository: RepositoryRow
     by: str
     at: float
 
@@ -76,7 +78,7 @@ class Trash:
 
     async def repositories(self, account: AccountId, region: Region) -> list[Deleted]:
         """The registry's deleted repositories, the last one first."""
-        found = await self._db.read(lambda conn: rows.repositories_of(conn, account, region))
+        found = await self._db.read(lambda conn: repository_rows.trash(conn, account, region))
         return [Deleted(row.name, row.deleted_at, row.deleted_by) for row in found]
 
     async def latest(self, ref: RepositoryRef) -> int | None:
@@ -100,8 +102,8 @@ class Trash:
             row = _latest(conn, ref, decided)
             if repository_rows.find(conn, target) is not None:
                 raise RepositoryAlreadyExists(target)
-            check_room(conn, target, self._settings)
-            repository_rows.change(conn, row.id, name=target.name, deleted_at=None, deleted_by=None)
+            require_repository_room(conn, target, self._settings)
+            repository_rows.restore(conn, row.id, target.name)
             epoch.advance_repository(conn)
             events.record(conn, target, "repository.restored", {"by": by}, at=self._clock.now())
 
@@ -246,7 +248,7 @@ class Trash:
         tag_rows.point(conn, act.repository.id, tag, manifest_id, digest, act.at, act.by)
 
 
-def _latest(conn: Connection, ref: RepositoryRef, decided: int | None) -> Row[Any]:
+def _latest(conn: Connection, ref: RepositoryRef, decided: int | None) -> RepositoryRow:
     """The repository that was deleted last under that name. RepositoryNotFound, also for another than `decided`."""
     row = repository_rows.latest_in_trash(conn, ref)
     if row is None or decided not in {None, row.id}:
@@ -259,5 +261,5 @@ def _is_only_deleted(conn: Connection, repository_id: int, digest: str) -> bool:
     return rows.living_image(conn, repository_id, digest) is None and not rows.is_child(conn, repository_id, digest)
 
 
-def _may_move(repository: Row[Any], tag: str) -> bool:
+def _may_move(repository: RepositoryRow, tag: str) -> bool:
     return may_move(repository.mutability, json.loads(repository.exclusion_filters), tag)

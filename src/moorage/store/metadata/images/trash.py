@@ -5,18 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, exists, select
 
-from moorage.store.metadata.tables import manifest_references, manifests, repositories, tag_history
-
-
-def repositories_of(conn: Connection, account: str, region: str) -> Sequence[Row[*tuple[Any, ...]]]:
-    """The registry's repositories in the trash (id, name, deleted_at, deleted_by), the last deleted first."""
-    return conn.execute(
-        select(repositories.c.id, repositories.c.name, repositories.c.deleted_at, repositories.c.deleted_by)
-        .where(
-            repositories.c.account == account, repositories.c.region == region, repositories.c.deleted_at.is_not(None)
-        )
-        .order_by(repositories.c.deleted_at.desc())
-    ).all()
+from moorage.store.metadata.tables import manifest_references, manifests, tag_history
 
 
 def image(conn: Connection, repository_id: int, digest: str) -> Row[*tuple[Any, ...]] | None:

@@ -1,18 +1,28 @@
-"""Statements about registry policies: which document is in force in a registry, and which were."""
+"""Statements about registry policies: which document is the policy of a registry, and its history."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, union
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, union
 
 from moorage.names import AccountId, Region
-from moorage.store.metadata.database.statement import Query
+from moorage.store.metadata.database.statement import Query, rows
 from moorage.store.metadata.policies import history as histories
+from moorage.store.metadata.policies.repository_policies import RevisionRow
 from moorage.store.metadata.tables import account_settings, epoch, policy_documents, registry_policies
-from moorage.store.metadata.tables import registry_policy_history as past
+from moorage.store.metadata.tables import registry_policy_history as revisions
 
-SCOPE = "REGISTRY_POLICY_SCOPE"
-"""The account setting that says what registry policies reach."""
+SCOPE: Final = "REGISTRY_POLICY_SCOPE"
+"""The account setting that says which actions registry policies apply to."""
+
+
+class StateRow(NamedTuple):
+    """What a decision needs to know of a registry. None: it has no policy, or nobody has set the scope."""
+
+    epoch: int
+    policy_hash: str | None
+    scope: str | None
+
 
 _STATE = Query(
     select(epoch.c.wide.label("epoch"), registry_policies.c.policy_hash, account_settings.c.value.label("scope"))
@@ -27,19 +37,20 @@ _STATE = Query(
         & (account_settings.c.region == bindparam("region"))
         & (account_settings.c.name == SCOPE),
     )
-    .where(epoch.c.id == 1)
+    .where(epoch.c.id == 1),
+    StateRow,
 )
 
 
-def state(conn: Connection, account: AccountId, region: Region) -> Any:
-    """A row (epoch, policy_hash, scope): the registry's policy, and what was put for its scope, where there is any."""
+def state(conn: Connection, account: AccountId, region: Region) -> StateRow:
+    """Return what a decision needs to know of the registry, with the authorization epoch."""
     row = _STATE.first(conn, {"account": account, "region": region})
-    assert row is not None  # noqa: S101 - the first migration made the epoch
+    assert row is not None  # noqa: S101 - the first migration inserted the epoch
     return row
 
 
 def text(conn: Connection, account: AccountId, region: Region) -> str | None:
-    """The text in force; None when there is none."""
+    """Return the text of the registry's policy, or None."""
     statement = select(policy_documents.c.text).join(
         registry_policies, registry_policies.c.policy_hash == policy_documents.c.hash
     )
@@ -47,17 +58,17 @@ def text(conn: Connection, account: AccountId, region: Region) -> str | None:
 
 
 def set_of_registry(conn: Connection, account: AccountId, region: Region, name: str | None, at: float, by: str) -> None:
-    """From now on the registry's policy is the document of that hash (None: it has none); its history says so."""
+    """Make the document of that hash the policy of the registry (None: it has no policy), and add it to the history."""
     conn.execute(delete(registry_policies).where(*_of(account, region)))
     where = {"account": account, "region": region, "policy_hash": name}
     if name is not None:
         conn.execute(insert(registry_policies).values(**where))
-    conn.execute(insert(past).values(**where, at=at, by=by))
+    conn.execute(insert(revisions).values(**where, at=at, by=by))
     histories.trim(conn, histories.REGISTRY_POLICIES, where)
 
 
 def regions(conn: Connection, account: AccountId) -> list[str]:
-    """Where the account's registry has a policy, or was given a scope."""
+    """Return the regions in which the account has a registry policy, or has set the scope of one, sorted."""
     scoped = (account_settings.c.account == account, account_settings.c.name == SCOPE)
     found = union(
         select(registry_policies.c.region).where(registry_policies.c.account == account),
@@ -66,12 +77,12 @@ def regions(conn: Connection, account: AccountId) -> list[str]:
     return sorted(conn.execute(found).scalars())
 
 
-def history(conn: Connection, account: AccountId, region: Region) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Every policy the registry had (policy_hash, at, by), oldest first; a null hash: it was deleted."""
-    statement = select(past.c.policy_hash, past.c.at, past.c.by)
-    found = statement.where(past.c.account == account, past.c.region == region)
-    return conn.execute(found.order_by(past.c.id)).all()
+def history(conn: Connection, account: AccountId, region: Region) -> Sequence[RevisionRow]:
+    """Return the history of the registry's policy, oldest first."""
+    statement = select(revisions.c.policy_hash, revisions.c.at, revisions.c.by)
+    here = statement.where(revisions.c.account == account, revisions.c.region == region)
+    return rows(conn, here.order_by(revisions.c.id), RevisionRow)
 
 
-def _of(account: AccountId, region: Region) -> tuple[Any, ...]:
+def _of(account: AccountId, region: Region) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return registry_policies.c.account == account, registry_policies.c.region == region

@@ -2,20 +2,38 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, insert, null, select, update
+from sqlalchemy import Connection, bindparam, insert, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from moorage.names import RepositoryRef
-from moorage.store.metadata.database.statement import Change, Query
+from moorage.store.metadata.database.statement import Change, Query, rows
 from moorage.store.metadata.policies import history as histories
 from moorage.store.metadata.tables import policy_documents, repositories, repository_policy_history
 
 _TRIM_EVERY = 100
 """Changes of a repository's policy after which its history is trimmed."""
 
-_DOCUMENT = Query(select(policy_documents.c.text).where(policy_documents.c.hash == bindparam("name")))
+
+class RevisionRow(NamedTuple):
+    """One entry in the history of a policy; the hash is None if the policy was deleted."""
+
+    policy_hash: str | None
+    at: float
+    by: str
+
+
+class _TextRow(NamedTuple):
+    text: str
+
+
+class _ChangedRow(NamedTuple):
+    id: int
+    policies: int
+
+
+_DOCUMENT = Query(select(policy_documents.c.text).where(policy_documents.c.hash == bindparam("name")), _TextRow)
 _USE_AGAIN: dict[str, Any] = {
     "index_elements": ["hash"],
     "set_": {"unused_since": null()},
@@ -35,7 +53,8 @@ _SET = Query(
         repositories.c.deleted_at.is_(None),
     )
     .values(policy_hash=bindparam("document"), policies=repositories.c.policies + 1)
-    .returning(repositories.c.id, repositories.c.policies)
+    .returning(repositories.c.id, repositories.c.policies),
+    _ChangedRow,
 )
 _REMEMBER = Change(
     insert(repository_policy_history).values(
@@ -45,9 +64,9 @@ _REMEMBER = Change(
 
 
 def keep(conn: Connection, text: str) -> str:
-    """Store a document unless it is stored; return its hash (SHA-256 of the text, hex).
+    """Store a document unless it is stored already; return its hash (SHA-256 of the text, in hex).
 
-    Call it in the transaction that refers to the document, every time: the sweep deletes unused ones.
+    Call it in each transaction that refers to the document, because unused documents are deleted in the background.
     """
     name = hashlib.sha256(text.encode()).hexdigest()
     _KEEP.run(conn, {"name": name, "document": text})
@@ -55,15 +74,15 @@ def keep(conn: Connection, text: str) -> str:
 
 
 def document(conn: Connection, name: str) -> str | None:
-    """The text of the document with that hash."""
+    """Return the text of the document with that hash, or None."""
     row = _DOCUMENT.first(conn, {"name": name})
-    return None if row is None else str(row.text)
+    return None if row is None else row.text
 
 
 def set_of_repository(conn: Connection, ref: RepositoryRef, name: str | None, at: float, by: str) -> bool:
-    """From now on the repository's policy is this document (None: it has none); its history says so.
+    """Make the document of that hash the policy of the repository (None: it has no policy), and add it to the history.
 
-    False, and nothing is changed, when there is no such repository.
+    False, with nothing changed, if there is no such repository.
     """
     where = {"of_account": ref.account, "of_region": ref.region, "of_name": ref.name}
     row = _SET.first(conn, {**where, "document": name})
@@ -75,8 +94,8 @@ def set_of_repository(conn: Connection, ref: RepositoryRef, name: str | None, at
     return True
 
 
-def history(conn: Connection, repository_id: int) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Every policy the repository had (policy_hash, at, by), oldest first; a null hash: it was deleted."""
+def history(conn: Connection, repository_id: int) -> Sequence[RevisionRow]:
+    """Return the history of the repository's policy, oldest first."""
     table = repository_policy_history
     statement = select(table.c.policy_hash, table.c.at, table.c.by).where(table.c.repository_id == repository_id)
-    return conn.execute(statement.order_by(table.c.id)).all()
+    return rows(conn, statement.order_by(table.c.id), RevisionRow)

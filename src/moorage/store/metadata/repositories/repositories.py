@@ -1,37 +1,92 @@
-"""Statements about repositories and their resource tags."""
+"""Statements about repositories."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select, update
 
-from moorage.names import RepositoryRef
-from moorage.store.metadata.database.statement import Query
+from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
+from moorage.store.metadata.database.statement import Query, first_row, rows
 from moorage.store.metadata.layers import uploads
 from moorage.store.metadata.repositories import usage
 from moorage.store.metadata.tables import epoch, manifests, repositories, repository_tags
 
-_ALIVE = repositories.c.deleted_at.is_(None)
-_BY_NAME = select(repositories).where(
+
+class RepositoryRow(NamedTuple):
+    """A repository, live or in the trash."""
+
+    id: int
+    account: AccountId
+    region: Region
+    name: RepositoryName
+    created_at: float
+    mutability: str
+    exclusion_filters: str
+    """A JSON array of wildcard texts."""
+    scan_on_push: bool
+    """0 or 1 on SQLite."""
+    encryption_type: str
+    kms_key: str | None
+    policy_hash: str | None
+
+
+class MutabilityRow(NamedTuple):
+    """What a push needs to know of a repository. The columns are those of `RepositoryRow`."""
+
+    id: int
+    mutability: str
+    exclusion_filters: str
+
+
+class StateRow(NamedTuple):
+    """What a decision needs to know of a repository: one row for each resource tag, and at least one."""
+
+    epoch: int
+    id: int | None
+    """None: there is no such repository."""
+    policy_hash: str | None
+    key: str | None
+    """None: the repository has no resource tags."""
+    value: str | None
+
+
+class TrashRow(NamedTuple):
+    """A repository in the trash."""
+
+    name: RepositoryName
+    deleted_at: float
+    deleted_by: str
+
+
+class _IdRow(NamedTuple):
+    id: int
+
+
+_COLUMNS = tuple(repositories.c[name] for name in RepositoryRow._fields)
+_LIVE = repositories.c.deleted_at.is_(None)
+_IN_TRASH = repositories.c.deleted_at.is_not(None)
+_BY_NAME = select(*_COLUMNS).where(
     repositories.c.account == bindparam("account"),
     repositories.c.region == bindparam("region"),
     repositories.c.name == bindparam("name"),
-    _ALIVE,
+    _LIVE,
 )
-_NAMED = (
-    select(repositories)
+_FIND = Query(_BY_NAME, RepositoryRow)
+_ID = Query(_BY_NAME.with_only_columns(repositories.c.id), _IdRow)
+_MUTABILITY = Query(
+    _BY_NAME.with_only_columns(repositories.c.id, repositories.c.mutability, repositories.c.exclusion_filters),
+    MutabilityRow,
+)
+_NAMED = Query(
+    select(*_COLUMNS)
     .where(
         repositories.c.account == bindparam("account"),
         repositories.c.region == bindparam("region"),
         repositories.c.name.in_(bindparam("names", expanding=True)),
-        _ALIVE,
+        _LIVE,
     )
-    .order_by(repositories.c.id)
-)
-_FIND = Query(_BY_NAME)
-_ID = Query(_BY_NAME.with_only_columns(repositories.c.id))
-_RULES = Query(
-    _BY_NAME.with_only_columns(repositories.c.id, repositories.c.mutability, repositories.c.exclusion_filters)
+    .order_by(repositories.c.id),
+    RepositoryRow,
 )
 _STATE = Query(
     select(
@@ -47,145 +102,154 @@ _STATE = Query(
         (repositories.c.account == bindparam("account"))
         & (repositories.c.region == bindparam("region"))
         & (repositories.c.name == bindparam("name"))
-        & _ALIVE,
+        & _LIVE,
     )
     .outerjoin(repository_tags, repository_tags.c.repository_id == repositories.c.id)
-    .where(epoch.c.id == 1)
+    .where(epoch.c.id == 1),
+    StateRow,
 )
 
 
-def find(conn: Connection, ref: RepositoryRef) -> Any | None:
-    """The repository's row, or None when there is none alive."""
+def find(conn: Connection, ref: RepositoryRef) -> RepositoryRow | None:
+    """Return the live repository of that name, or None."""
     return _FIND.first(conn, ref._asdict())
 
 
 def id_of(conn: Connection, ref: RepositoryRef) -> int | None:
-    """The id of the repository, or None when there is none alive."""
+    """Return the id of the live repository of that name, or None."""
     row = _ID.first(conn, ref._asdict())
     return None if row is None else row.id
 
 
-def rules(conn: Connection, ref: RepositoryRef) -> Any | None:
-    """What a push has to know (id, mutability, exclusion_filters), or None when there is none alive."""
-    return _RULES.first(conn, ref._asdict())
+def mutability(conn: Connection, ref: RepositoryRef) -> MutabilityRow | None:
+    """Return what a push needs to know of the live repository of that name, or None."""
+    return _MUTABILITY.first(conn, ref._asdict())
 
 
-def state(conn: Connection, ref: RepositoryRef) -> Sequence[Any]:
-    """Rows (epoch, id, policy_hash, tag key, tag value): one a tag, at least one; id is None without a repository."""
+def state(conn: Connection, ref: RepositoryRef) -> Sequence[StateRow]:
+    """Return what a decision needs to know of the live repository of that name, with the authorization epoch."""
     return _STATE.all(conn, ref._asdict())
 
 
-def named(conn: Connection, account: str, region: str, names: Sequence[str]) -> Sequence[Row[*tuple[Any, ...]]]:
-    """The living repositories of these names, in order of creation."""
-    return conn.execute(_NAMED, {"account": account, "region": region, "names": list(names)}).all()
+def named(conn: Connection, account: AccountId, region: Region, names: Sequence[str]) -> Sequence[RepositoryRow]:
+    """Return the live repositories of these names, in order of creation."""
+    return _NAMED.all(conn, {"account": account, "region": region, "names": list(names)})
 
 
-def page(conn: Connection, account: str, region: str, after: int, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
-    """The next living repositories after the one of id `after`, in order of creation."""
-    return conn.execute(
-        select(repositories)
-        .where(
-            repositories.c.account == account,
-            repositories.c.region == region,
-            repositories.c.id > after,
-            _ALIVE,
-        )
-        .order_by(repositories.c.id)
-        .limit(limit)
-    ).all()
+def page(conn: Connection, account: AccountId, region: Region, after: int, limit: int) -> Sequence[RepositoryRow]:
+    """Return the next live repositories after the id `after`, in order of creation."""
+    here = (*_of(account, region), repositories.c.id > after, _LIVE)
+    return rows(conn, select(*_COLUMNS).where(*here).order_by(repositories.c.id).limit(limit), RepositoryRow)
 
 
-def names(conn: Connection, account: str, region: str, after: str | int, limit: int) -> list[str]:
-    """The next names after `after`, in ASCII order: after a name, or after that of the repository with an id."""
-    name = repositories.c.name.collate("C") if conn.dialect.name == "postgresql" else repositories.c.name
-    here = (repositories.c.account == account, repositories.c.region == region)
-    start: Any = after
+def names(conn: Connection, account: AccountId, region: Region, after: str | int, limit: int) -> list[str]:
+    """Return the next names in ASCII order, after a name or after the name of the repository with an id."""
+    name: ColumnElement[str] = repositories.c.name
+    if conn.dialect.name == "postgresql":
+        name = name.collate("C")  # SQLite compares bytes
+    start: ColumnElement[str] | str
     if isinstance(after, int):
-        start = select(repositories.c.name).where(*here, repositories.c.id == after).scalar_subquery()
-    query = select(repositories.c.name).where(*here, name > start, _ALIVE).order_by(name).limit(limit)
+        of_id = select(repositories.c.name).where(*_of(account, region), repositories.c.id == after)
+        start = of_id.scalar_subquery()
+    else:
+        start = after
+    query = select(repositories.c.name).where(*_of(account, region), name > start, _LIVE).order_by(name).limit(limit)
     return list(conn.execute(query).scalars())
 
 
 def newest_id(conn: Connection, ref: RepositoryRef) -> int | None:
-    """The id of the newest repository of that name, alive or deleted."""
-    query = select(func.max(repositories.c.id)).where(
-        repositories.c.account == ref.account, repositories.c.region == ref.region, repositories.c.name == ref.name
-    )
+    """Return the id of the newest repository of that name, live or in the trash."""
+    query = select(func.max(repositories.c.id)).where(*_of(ref.account, ref.region), repositories.c.name == ref.name)
     found: int | None = conn.execute(query).scalar_one()
     return found
 
 
-def reaches(conn: Connection, account: str, region: str, count: int) -> bool:
-    """Whether the registry has `count` living repositories or more."""
+def reaches(conn: Connection, account: AccountId, region: Region, count: int) -> bool:
+    """Return whether the registry has `count` live repositories or more."""
     newest = conn.execute(select(func.max(repositories.c.id))).scalar_one() or 0
-    if newest < count:  # ids are given out one after the other, so there are no more repositories than that anywhere
+    if newest < count:  # ids are consecutive, so the whole deployment has fewer repositories
         return False
-    here = (repositories.c.account == account, repositories.c.region == region, _ALIVE)
-    return conn.execute(select(func.count()).where(*here)).scalar_one() >= count
+    return conn.execute(select(func.count()).where(*_of(account, region), _LIVE)).scalar_one() >= count
 
 
-def add(conn: Connection, **values: Any) -> int:
-    """Insert a repository; its id."""
-    return int(conn.execute(insert(repositories).values(**values).returning(repositories.c.id)).scalar_one())
+def add(
+    conn: Connection,
+    ref: RepositoryRef,
+    *,
+    created_at: float,
+    created_by: str,
+    mutability: str,
+    exclusion_filters: str,
+    scan_on_push: bool,
+    encryption_type: str,
+    kms_key: str | None,
+) -> int:
+    """Insert a repository and return its id. The values are those of `RepositoryRow`."""
+    statement = insert(repositories).values(
+        account=ref.account,
+        region=ref.region,
+        name=ref.name,
+        created_at=created_at,
+        created_by=created_by,
+        mutability=mutability,
+        exclusion_filters=exclusion_filters,
+        scan_on_push=scan_on_push,
+        encryption_type=encryption_type,
+        kms_key=kms_key,
+    )
+    return int(conn.execute(statement.returning(repositories.c.id)).scalar_one())
 
 
-def change(conn: Connection, repository_id: int, **values: Any) -> None:
-    """Set columns of a repository."""
-    conn.execute(update(repositories).where(repositories.c.id == repository_id).values(**values))
+def set_mutability(conn: Connection, repository_id: int, mutability: str, exclusion_filters: str) -> None:
+    """Set the tag mutability of a repository, and the filters that except tags from it."""
+    change = update(repositories).where(repositories.c.id == repository_id)
+    conn.execute(change.values(mutability=mutability, exclusion_filters=exclusion_filters))
+
+
+def set_scan_on_push(conn: Connection, repository_id: int, scan_on_push: bool) -> None:
+    """Set whether a repository scans images when they are pushed."""
+    conn.execute(update(repositories).where(repositories.c.id == repository_id).values(scan_on_push=scan_on_push))
+
+
+def move_to_trash(conn: Connection, repository_id: int, at: float, by: str) -> None:
+    """Mark a repository as deleted."""
+    change = update(repositories).where(repositories.c.id == repository_id)
+    conn.execute(change.values(deleted_at=at, deleted_by=by))
+
+
+def restore(conn: Connection, repository_id: int, name: RepositoryName) -> None:
+    """Make a repository in the trash live again under this name."""
+    change = update(repositories).where(repositories.c.id == repository_id)
+    conn.execute(change.values(name=name, deleted_at=None, deleted_by=None))
 
 
 def has_images(conn: Connection, repository_id: int) -> bool:
-    """Does it hold an image that is not in the trash?"""
+    """Return whether the repository has an image that is not in the trash."""
     found = select(exists().where(manifests.c.repository_id == repository_id, manifests.c.deleted_at.is_(None)))
     return bool(conn.execute(found).scalar_one())
 
 
-def tags(conn: Connection, repository_id: int) -> dict[str, str]:
-    """Its resource tags."""
-    statement = select(repository_tags.c.key, repository_tags.c.value).where(
-        repository_tags.c.repository_id == repository_id
-    )
-    return {row.key: row.value for row in conn.execute(statement.order_by(repository_tags.c.key))}
+def trash(conn: Connection, account: AccountId, region: Region) -> Sequence[TrashRow]:
+    """Return the registry's repositories in the trash, the last deleted first."""
+    statement = select(repositories.c.name, repositories.c.deleted_at, repositories.c.deleted_by)
+    in_order = statement.where(*_of(account, region), _IN_TRASH).order_by(repositories.c.deleted_at.desc())
+    return rows(conn, in_order, TrashRow)
 
 
-def set_tags(conn: Connection, repository_id: int, values: Mapping[str, str]) -> None:
-    """Put these resource tags, over those of the same keys."""
-    remove_tags(conn, repository_id, list(values))
-    if values:
-        rows = [{"repository_id": repository_id, "key": key, "value": value} for key, value in values.items()]
-        conn.execute(insert(repository_tags), rows)
+def latest_in_trash(conn: Connection, ref: RepositoryRef) -> RepositoryRow | None:
+    """Return the repository of that name that was deleted last, or None."""
+    here = (*_of(ref.account, ref.region), repositories.c.name == ref.name, _IN_TRASH)
+    newest_first = select(*_COLUMNS).where(*here).order_by(repositories.c.deleted_at.desc(), repositories.c.id.desc())
+    return first_row(conn, newest_first.limit(1), RepositoryRow)
 
 
-def remove_tags(conn: Connection, repository_id: int, keys: Sequence[str]) -> None:
-    """Remove the resource tags of these keys."""
-    conn.execute(
-        delete(repository_tags).where(repository_tags.c.repository_id == repository_id, repository_tags.c.key.in_(keys))
-    )
-
-
-def latest_in_trash(conn: Connection, ref: RepositoryRef) -> Row[*tuple[Any, ...]] | None:
-    """The repository of that name that was deleted last, or None."""
-    return conn.execute(
-        select(repositories)
-        .where(
-            repositories.c.account == ref.account,
-            repositories.c.region == ref.region,
-            repositories.c.name == ref.name,
-            repositories.c.deleted_at.is_not(None),
-        )
-        .order_by(repositories.c.deleted_at.desc(), repositories.c.id.desc())
-        .limit(1)
-    ).one_or_none()
-
-
-def in_trash(conn: Connection, repository_id: int) -> Row[*tuple[Any, ...]] | None:
-    """The deleted repository with that id, or None."""
-    here = (repositories.c.id == repository_id, repositories.c.deleted_at.is_not(None))
-    return conn.execute(select(repositories).where(*here)).one_or_none()
+def in_trash(conn: Connection, repository_id: int) -> RepositoryRow | None:
+    """Return the repository in the trash with that id, or None."""
+    return first_row(conn, select(*_COLUMNS).where(repositories.c.id == repository_id, _IN_TRASH), RepositoryRow)
 
 
 def destroy(conn: Connection, repository_id: int) -> list[str]:
-    """Delete the repository with everything it holds; the ids of its uploads, whose bytes the blob store may have."""
+    """Delete the repository with everything in it. Return the ids of its uploads, whose bytes are in the blob store."""
     statement = select(repositories.c.account).where(repositories.c.id == repository_id)
     account = conn.execute(statement).scalar_one_or_none()
     if account is None:
@@ -196,7 +260,11 @@ def destroy(conn: Connection, repository_id: int) -> list[str]:
     return ended
 
 
-def regions(conn: Connection, account: str) -> list[str]:
-    """The regions in which the account has living repositories."""
-    here = (repositories.c.account == account, repositories.c.deleted_at.is_(None))
-    return sorted(conn.execute(select(repositories.c.region).where(*here).distinct()).scalars())
+def regions(conn: Connection, account: AccountId) -> list[str]:
+    """Return the regions in which the account has live repositories, sorted."""
+    statement = select(repositories.c.region).where(repositories.c.account == account, _LIVE)
+    return sorted(conn.execute(statement.distinct()).scalars())
+
+
+def _of(account: AccountId, region: Region) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return repositories.c.account == account, repositories.c.region == region

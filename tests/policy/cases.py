@@ -70,7 +70,7 @@ class Case:
     rule: str
     make: Callable[[], list[Check]]
     """Parses the policies, so it is called in the test. Raises PolicyError where the row is no policy."""
-    fault: Mapping[str, str] | None = None
+    error: Mapping[str, str] | None = None
     """Of a row that is no policy: what the PolicyError says (`code`, `pointer`, `reason`), as far as the row tells."""
 
     def __str__(self) -> str:

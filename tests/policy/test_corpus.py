@@ -55,10 +55,10 @@ def test_cases(cases: list[Case]) -> None:
 
 
 def _check_case(case: Case) -> None:
-    if case.fault is not None:
+    if case.error is not None:
         with pytest.raises(PolicyError) as raised:
             case.make()
-        assert {name: getattr(raised.value, name) for name in case.fault} == case.fault
+        assert {name: getattr(raised.value, name) for name in case.error} == case.error
         return
     for check in case.make():
         decision = evaluate(check.request, check.policies)

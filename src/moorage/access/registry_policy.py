@@ -77,7 +77,7 @@ class RegistryPolicyCheck:
 def _linted(text: str, account: AccountId) -> tuple[policy.Parsed, str]:
     parsed = policy.parsed(text, policy.Kind.REGISTRY)
     header = lint.as_header(lint.lint_parsed(parsed, account=account))
-    if not parsed.faults:
+    if not parsed.errors:
         parsed.document()
     return parsed, header
 

@@ -166,7 +166,7 @@ def _prepared(text: str, account: AccountId) -> _Text:
     """A text with all of it found out that takes long."""
     found = _Text(text)
     found.findings(account)
-    if not found.parsed.faults:
+    if not found.parsed.errors:
         found.stored({})
     return found
 

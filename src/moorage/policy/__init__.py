@@ -1,4 +1,5 @@
-"""The IAM policy engine: parse, evaluate, say why. Pure: no I/O, nothing of the rest of Moorage."""
+"""The IAM policy engine: parses policies, evaluates requests, explains decisions. It does no I/O and imports nothing of
+the rest of Moorage."""
 
 from moorage.policy.analysis.candidate_changes import Change
 from moorage.policy.analysis.changeable import Changeable, resource_policies

@@ -1,6 +1,6 @@
-"""The functions of the engine that remember their answers, each with the most bytes that one of them takes.
+"""The functions of the engine that cache their results, each with the most bytes of one result.
 
-They are pure and remember short texts only. Whoever runs the engine may show how much that is.
+They are pure, and cache the results of short texts only. The application shows their sizes in its metrics.
 """
 
 from collections.abc import Mapping

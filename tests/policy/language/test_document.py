@@ -168,10 +168,10 @@ BAD = [
 
 @pytest.mark.parametrize(("source", "code", "pointer", "reason"), BAD, ids=range(len(BAD)))
 def test_not_a_repository_policy(source: str, code: str, pointer: str, reason: str) -> None:
-    with pytest.raises(PolicyError) as fault:
+    with pytest.raises(PolicyError) as error:
         repository(source)
-    assert (fault.value.code, fault.value.pointer, fault.value.reason) == (code, pointer, reason)
-    assert str(fault.value) == f"{pointer or '/'}: {reason}"
+    assert (error.value.code, error.value.pointer, error.value.reason) == (code, pointer, reason)
+    assert str(error.value) == f"{pointer or '/'}: {reason}"
 
 
 NO_JSON = [
@@ -202,10 +202,10 @@ def test_limits_are_inclusive() -> None:
 
 
 def test_statement_ids_of_iam_are_unique_where_they_are_given() -> None:
-    with pytest.raises(PolicyError) as fault:
+    with pytest.raises(PolicyError) as error:
         parse(text(right(Sid="a"), right(), right(Sid="b"), right(Sid="a")), Kind.IDENTITY)
-    assert (fault.value.code, fault.value.pointer) == ("DUPLICATE_SID", "/Statement/3/Sid")
-    assert fault.value.reason == "statement ids must be unique"
+    assert (error.value.code, error.value.pointer) == ("DUPLICATE_SID", "/Statement/3/Sid")
+    assert error.value.reason == "statement ids must be unique"
     parse(text(right(Sid=""), right(Sid=""), right(), right()), Kind.IDENTITY)
 
 
@@ -223,9 +223,9 @@ def test_a_document_knows_what_it_was_read_from() -> None:
 
 
 def test_the_pointer_says_where() -> None:
-    with pytest.raises(PolicyError) as fault:
+    with pytest.raises(PolicyError) as error:
         repository(text(grant("*"), grant("*", action=["ecr:PutImage", "ecr:Nope"])))
-    assert fault.value.pointer == "/Statement/1/Action/1"
+    assert error.value.pointer == "/Statement/1/Action/1"
 
 
 GOOD = [

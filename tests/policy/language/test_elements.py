@@ -9,16 +9,16 @@ from moorage.policy import Kind, PolicyError
 from moorage.policy.language.elements import ConditionTest, Entry, Listed, PolicyElements, StatementElements, elements
 from moorage.policy.language.json_reader import read
 from moorage.policy.matching.conditions import OperatorName
-from moorage.policy.matching.errors import MOST, Faults
+from moorage.policy.matching.errors import MOST, ErrorCollector
 from moorage.policy.matching.operators import OPERATORS
 from tests.policy.build import ARN, OTHER, OWNER, grant, right, text
 
 
 def linted(kind: Kind, *statements: Any, **more: Any) -> tuple[PolicyElements, list[tuple[str, str]]]:
     """The elements, and the code and place of every fault."""
-    faults = Faults(keep=True)
-    document = read(json.dumps({**more, "Statement": list(statements)}), {}, faults)
-    return elements(document, kind.rules, faults), [(fault.code, fault.pointer) for fault in faults.found]
+    errors = ErrorCollector(keep=True)
+    document = read(json.dumps({**more, "Statement": list(statements)}), {}, errors)
+    return elements(document, kind.rules, errors), [(error.code, error.pointer) for error in errors.found]
 
 
 def test_every_element_of_a_repository_policy_has_its_place() -> None:
@@ -29,10 +29,10 @@ def test_every_element_of_a_repository_policy_has_its_place() -> None:
         "NotAction": ["ecr:PutImage", "ecr:Batch*"],
         "Condition": {"stringlikeifexists": {"aws:a": ["x", True, 1]}, "Null": {"aws:b": "true"}},
     }
-    found, faults = linted(Kind.REPOSITORY, grant("*"), statement, Version="2012-10-17", Id="mine")
+    found, errors = linted(Kind.REPOSITORY, grant("*"), statement, Version="2012-10-17", Id="mine")
     at = "/Statement/1"
     like, null = f"{at}/Condition/stringlikeifexists", f"{at}/Condition/Null"
-    assert faults == []
+    assert errors == []
     assert found == PolicyElements(
         "2012-10-17",
         "mine",
@@ -97,18 +97,18 @@ def test_every_element_of_a_repository_policy_has_its_place() -> None:
 
 
 def test_resources_have_their_places() -> None:
-    found, faults = linted(Kind.IDENTITY, right(resource=[ARN, "*"]), {**right(), "NotResource": "arn:a"})
+    found, errors = linted(Kind.IDENTITY, right(resource=[ARN, "*"]), {**right(), "NotResource": "arn:a"})
     at = "/Statement/0/Resource"
     assert found.statements[0].resource == Listed("Resource", at, (Entry(ARN, f"{at}/0"), Entry("*", f"{at}/1")))
     assert found.statements[0].principal is None
-    assert faults == [("UNSUPPORTED_ELEMENT_COMBINATION", "/Statement/1/NotResource")]
+    assert errors == [("UNSUPPORTED_ELEMENT_COMBINATION", "/Statement/1/NotResource")]
     assert found.statements[1].resource == Listed(
         "Resource", "/Statement/1/Resource", (Entry("*", "/Statement/1/Resource"),)
     )
 
 
 def test_what_is_sound_is_kept_beside_what_is_not() -> None:
-    found, faults = linted(
+    found, errors = linted(
         Kind.REPOSITORY,
         {"Effect": "allow", "Sid": 1, "Principal": {"AWS": ["x", OWNER], "CanonicalUser": "y"}, "Condition": []},
         7,
@@ -118,7 +118,7 @@ def test_what_is_sound_is_kept_beside_what_is_not() -> None:
         Id=2,
         Other=3,
     )
-    assert faults == [
+    assert errors == [
         ("INVALID_POLICY_ELEMENT", "/Other"),
         ("INVALID_VERSION", "/Version"),
         ("DATA_TYPE_MISMATCH", "/Id"),
@@ -178,9 +178,9 @@ def test_what_is_sound_is_kept_beside_what_is_not() -> None:
 
 
 def test_a_statement_id_that_is_there_twice_is_kept_both_times() -> None:
-    found, faults = linted(Kind.IDENTITY, right(Sid="a"), right(), right(Sid="a"), right(Sid="a"))
+    found, errors = linted(Kind.IDENTITY, right(Sid="a"), right(), right(Sid="a"), right(Sid="a"))
     assert [one.sid for one in found.statements] == ["a", None, "a", "a"]
-    assert faults == [("DUPLICATE_SID", "/Statement/2/Sid"), ("DUPLICATE_SID", "/Statement/3/Sid")]
+    assert errors == [("DUPLICATE_SID", "/Statement/2/Sid"), ("DUPLICATE_SID", "/Statement/3/Sid")]
 
 
 LONG = "arn:" + "a" * 2045
@@ -195,28 +195,28 @@ LONG = "arn:" + "a" * 2045
     ],
 )
 def test_what_is_too_long_is_told_with_its_place(statement: dict[str, object], pointer: str) -> None:
-    _, faults = linted(Kind.IDENTITY, statement)
-    assert faults == [("VALUE_TOO_LONG", pointer)]
+    _, errors = linted(Kind.IDENTITY, statement)
+    assert errors == [("VALUE_TOO_LONG", pointer)]
 
 
 def test_so_many_faults_are_kept_and_no_more() -> None:
-    found, faults = linted(Kind.REPOSITORY, *[7] * MOST)
-    assert (len(faults), found.statements) == (MOST, ())
+    found, errors = linted(Kind.REPOSITORY, *[7] * MOST)
+    assert (len(errors), found.statements) == (MOST, ())
     with pytest.raises(PolicyError) as last:
         linted(Kind.REPOSITORY, *[7] * (MOST + 1))
     assert last.value.pointer == f"/Statement/{MOST}"
 
 
 def test_only_faults_of_policies_are_kept() -> None:
-    faults = Faults(keep=True)
-    with pytest.raises(ValueError, match="no fault of a policy"), faults:
+    errors = ErrorCollector(keep=True)
+    with pytest.raises(ValueError, match="no fault of a policy"), errors:
         raise ValueError("no fault of a policy")
-    assert faults.found == []
+    assert errors.found == []
 
 
 def test_the_first_fault_ends_a_reading_that_keeps_none() -> None:
-    faults = Faults(keep=False)
+    errors = ErrorCollector(keep=False)
     with pytest.raises(PolicyError) as first:
-        elements(read(text(7, 8), {}, faults), Kind.REPOSITORY.rules, faults)  # type: ignore[arg-type]  # numbers for statements
+        elements(read(text(7, 8), {}, errors), Kind.REPOSITORY.rules, errors)  # type: ignore[arg-type]  # numbers for statements
     assert first.value.pointer == "/Statement/0"
-    assert faults.found == []
+    assert errors.found == []

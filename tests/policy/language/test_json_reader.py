@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from moorage.policy.language.canonical import Number
 from moorage.policy.language.json_reader import MAX_DEPTH, MAX_POINTER, MAX_TEXT, Place, Places, read
-from moorage.policy.matching.errors import Faults, PolicyError
+from moorage.policy.matching.errors import ErrorCollector, PolicyError
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
@@ -22,7 +22,7 @@ texts = st.text(alphabet='{}[],:"\\ \n\t01.e-+truefalsn\u00e9\ud83d\udca1u', max
 
 def parse(text: str) -> tuple[Any, Places]:
     places: Places = {}
-    return read(text, places, Faults(keep=False)), places
+    return read(text, places, ErrorCollector(keep=False)), places
 
 
 def at(document: Any, pointer: str) -> Any:
@@ -82,9 +82,9 @@ def test_a_key_that_is_there_twice_ends_it_or_is_kept_with_its_place() -> None:
         "/b/c",
         text.index('"c": 3'),
     )
-    faults, places = Faults(keep=True), Places()
-    assert read(text, places, faults) == {"a": "4", "b": {"c": "3"}}
-    assert [(one.pointer, one.at) for one in faults.found] == [
+    errors, places = ErrorCollector(keep=True), Places()
+    assert read(text, places, errors) == {"a": "4", "b": {"c": "3"}}
+    assert [(one.pointer, one.at) for one in errors.found] == [
         ("/b/c", text.index('"c": 3')),
         ("/a", text.rindex('"a"')),
     ]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from moorage.policy import Kind, PolicyError, parse
 from moorage.policy.language.json_reader import MAX_POINTER, MAX_TEXT, read, read_quickly
 from moorage.policy.language.parsed import _parsed_strictly, parsed
-from moorage.policy.matching.errors import Faults
+from moorage.policy.matching.errors import ErrorCollector
 from tests.policy.build import OTHER, OWNER, grant, text
 from tests.policy.language.test_json_reader import json_objects, texts
 
@@ -50,7 +50,7 @@ STATEMENTS: Any = st.lists(
 def test_what_the_quick_reader_takes_the_strict_one_reads_the_same(source: str) -> None:
     found = read_quickly(source)
     if found is not None:
-        assert found == read(source, {}, Faults(keep=False))
+        assert found == read(source, {}, ErrorCollector(keep=False))
 
 
 @given(
@@ -60,7 +60,7 @@ def test_a_policy_is_the_same_whoever_read_it(document: dict[str, Any], kind: Ki
     source = json.dumps(document)
     quick, strict = parsed(source, kind), _parsed_strictly(source, kind)
     assert (quick.members, quick.elements, quick.complete) == (strict.members, strict.elements, strict.complete)
-    assert [vars_of(each) for each in quick.faults] == [vars_of(each) for each in strict.faults]
+    assert [vars_of(each) for each in quick.errors] == [vars_of(each) for each in strict.errors]
     assert quick.places == strict.places
 
 
@@ -90,16 +90,16 @@ def test_the_quick_reader_leaves_what_is_irregular_to_the_strict_one(source: str
 
 def test_faults_keep_no_frames_and_each_raising_is_a_new_one() -> None:
     found = parsed('{"Statement": [{"Effect": "allow"}, []]}', Kind.REPOSITORY)
-    assert len(found.faults) > 2
-    assert all(each.__traceback__ is None and each.__context__ is None for each in found.faults)
+    assert len(found.errors) > 2
+    assert all(each.__traceback__ is None and each.__context__ is None for each in found.errors)
     raised = []
     for _ in range(2):
         with pytest.raises(PolicyError) as error:
             found.document()
         raised.append(error.value)
     assert raised[0] is not raised[1]
-    assert vars_of(raised[0]) == vars_of(found.faults[0])
-    assert found.faults[0].__traceback__ is None
+    assert vars_of(raised[0]) == vars_of(found.errors[0])
+    assert found.errors[0].__traceback__ is None
 
 
 def test_a_document_is_compiled_once_for_a_reading() -> None:

@@ -53,9 +53,9 @@ def told(text: str) -> tuple[object, ...]:
     """All that is made of a text."""
     read = parsed(text, Kind.REPOSITORY)
     report = lint_parsed(read, account=OWNER)
-    faults = [(fault.code, fault.reason, fault.pointer, fault.at) for fault in read.faults]
-    if faults:
-        return read.elements, report, faults
+    errors = [(error.code, error.reason, error.pointer, error.at) for error in read.errors]
+    if errors:
+        return read.elements, report, errors
     document = read.document()
     compiled = [
         (one.index, one.sid, one.effect, one.actions.entries, one.actions.negated, one.reads, one.principals is None)

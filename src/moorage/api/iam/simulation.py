@@ -181,7 +181,7 @@ def _resource_policy(request: Parameters, actions: Sequence[str]) -> Source | No
     if all(each.lower().startswith(_OF_ECR) for each in actions):
         for kind in (policy.Kind.REPOSITORY, policy.Kind.REGISTRY):
             found = policy.parsed(text, kind)
-            if not found.faults:
+            if not found.errors:
                 return Source("ResourcePolicy", "resource", found.document())
     return Source("ResourcePolicy", "resource", _document(text, policy.Kind.RESOURCE))
 

@@ -12,7 +12,7 @@ from moorage.policy.engine.request import Named, Policies, Request
 from moorage.policy.language.document import Document
 from moorage.policy.language.json_reader import Places, read
 from moorage.policy.language.kind import Kind
-from moorage.policy.matching.errors import Faults
+from moorage.policy.matching.errors import ErrorCollector
 from moorage.policy.matching.statement import Detail, Finding, TestDetail
 
 SETS: Final[tuple[SetName, ...]] = ("identity", "boundary", "session", "scp", "rcp", "resource", "trust")
@@ -182,7 +182,7 @@ def _one(one: SetTrace, attached: Sequence[Named], named: str, texts: Texts) -> 
 
 def _policy(trace: PolicyTrace, document: Document, text: str) -> dict[str, Any]:
     places: Places = {}
-    read(text, places, Faults(keep=False))
+    read(text, places, ErrorCollector(keep=False))
     statements = json.loads(text)["Statement"]
     listed = statements if isinstance(statements, list) else [statements]
     return {

@@ -1,7 +1,7 @@
-"""The condition keys of ECR's requests: type, presence, and where each value comes from
-(docs/development/policy-engine.md §3.6).
+"""The condition keys of ECR's requests: type, presence, and where each value comes from.
 
-Keys that AWS has and Moorage never sets are here too: a policy brought from AWS is not a misspelt one.
+See docs/development/policy-engine.md §3.6. Keys that AWS has and Moorage never sets are listed too: a policy copied
+from AWS has no misspelled key.
 """
 
 from typing import Final, Literal, NamedTuple
@@ -17,18 +17,18 @@ class ConditionKey(NamedTuple):
     """One row of the table."""
 
     name: str
-    """In AWS's spelling; compared without regard to case. `aws:ResourceTag/` stands for every tag key after it."""
+    """In AWS's spelling; compared without regard to case. `aws:ResourceTag/` stands for the key of every tag."""
     types: tuple[KeyType, ...]
-    """The first is the key's own; operators of the others read it too."""
+    """The first is the type of the key; operators of the others accept its values too."""
     present: str
-    """When a request has it."""
+    """Which requests have the key."""
     source: str
     """Where the value comes from."""
     multivalued: bool = False
     actions: frozenset[str] | None = None
-    """The ECR actions (without `ecr:`) whose requests can have it; None: every action."""
+    """The ECR actions (without `ecr:`) whose requests can have it; None: all actions."""
     on_repository: bool = False
-    """Only actions on a repository have it."""
+    """Whether only actions on a repository have it."""
 
     @property
     def family(self) -> bool:
@@ -37,7 +37,7 @@ class ConditionKey(NamedTuple):
 
     @property
     def may_be_absent(self) -> bool:
-        """Whether some requests have it and others, signed ones too, do not."""
+        """Whether some requests have it and others, even signed ones, do not."""
         return self.present not in {"always", _SIGNED, "there is a resource", NEVER}
 
     @property
@@ -127,7 +127,7 @@ _BY_LOWER_NAME: Final = {key.name.lower(): key for key in _TABLE}
 
 
 def condition_key(name: str) -> ConditionKey | None:
-    """The key of that name (any case; with its tag key, if it is of a family)."""
+    """Return the key of that name (in any case, with its tag key if there is one); None if there is none."""
     lowered = name.lower()
     prefix, slash, tag = lowered.partition("/")
     if slash and tag:
@@ -136,5 +136,5 @@ def condition_key(name: str) -> ConditionKey | None:
 
 
 def is_family_without_tag(name: str) -> bool:
-    """Whether the name is `aws:ResourceTag` or the like, and the tag key after the slash is missing."""
+    """Return whether the name is `aws:ResourceTag` or similar, without the tag key after the slash."""
     return name.lower().rstrip("/") + "/" in _BY_LOWER_NAME

@@ -1,7 +1,7 @@
-"""The service prefixes of AWS's actions, to tell another service's action from a slip of the pen.
+"""The service prefixes of AWS's actions, to tell the action of another service from a typing error.
 
-The signing names of botocore's service models, and the prefixes we know of that have no model. No completeness is
-claimed: what is not here is suspected, never refused.
+They are the signing names of botocore's service models, and known prefixes that have no model. The list is not
+complete: a prefix that is missing here gets a warning, and is never refused.
 """
 
 from typing import Final
@@ -60,5 +60,5 @@ SERVICES: Final = frozenset(
 
 
 def is_service(prefix: str) -> bool:
-    """Whether AWS has a service of that prefix (any case)."""
+    """Return whether AWS has a service of that prefix (in any case)."""
     return prefix.lower() in SERVICES

@@ -1,1 +1,1 @@
-"""The policy language: JSON text to elements to a document, and its canonical form."""
+"""The policy language: from JSON text to elements to a compiled document, and its canonical form."""

@@ -1,7 +1,7 @@
 """Which actions a policy may name, by the kind of policy (docs/development/policy-engine.md §1.2).
 
-A repository or registry policy names actions of ECR, and, which ECR does not know, Moorage's own actions on
-repositories.
+Repository and registry policies name actions of ECR. They may also name Moorage's own actions on repositories, which
+ECR does not know.
 """
 
 import re

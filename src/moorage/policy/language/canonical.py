@@ -1,7 +1,7 @@
-"""The text in which ECR gives a policy back: its order of keys, printed as Jackson's default pretty printer does.
+"""The text in which ECR returns a policy: its order of keys, in the format of Jackson's default pretty printer.
 
-Two spaces per object, ` : ` around the colon, arrays on one line as `[ a, b ]`, `\\n` line ends, none at the end
-(docs/development/policy-engine.md §1.4).
+Two spaces for each nested object, ` : ` around the colon, arrays on one line as `[ a, b ]`, `\\n` line ends, none at
+the end (docs/development/policy-engine.md §1.4).
 """
 
 import re
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from moorage.policy.language.template import Template
 
 Json = Mapping[str, "Json"] | Sequence["Json"] | str | bool | None
-"""A parsed document. Numbers are kept as `Number`, the text they were written in."""
+"""A parsed document. Numbers are kept as `Number`, the text that they were written in."""
 
 
 class Number(str):
@@ -42,9 +42,9 @@ _BEFORE_PRINCIPAL: Final = STATEMENT_ELEMENTS[:2]
 _PRINCIPAL: Final = STATEMENT_ELEMENTS[2:4]
 _AFTER_PRINCIPAL: Final = STATEMENT_ELEMENTS[4:]
 _INNER: Final = "\n  "
-"""A line break and the indent of the document's members, and of a statement's end."""
+"""A line break and the indentation of the document's members, and of the end of a statement."""
 _MEMBER: Final = "\n    "
-"""The same of a statement's members."""
+"""A line break and the indentation of a statement's members."""
 _ESCAPED: Final = re.compile(r'["\\\x00-\x1f]')
 _SHORT: Final = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
@@ -52,10 +52,10 @@ _SHORT: Final = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n"
 def canonical_text(
     document: Mapping[str, Json], named: Callable[[str], str] = str, templates: "Sequence[Template | None]" = ()
 ) -> str:
-    """The document's text, elements in ECR's order.
+    """Return the text of the document, with its elements in ECR's order.
 
-    `named`: what stands in place of a text under `AWS`; a bare `"Principal": "*"` stays as it is. `templates`: those of
-    the statements, as far as they have any.
+    `named`: replacements for texts under `AWS`; a bare `"Principal": "*"` stays as it is. `templates`: the templates of
+    the statements that have one.
     """
     ordered = _in_order(document, ELEMENTS)
     statements = ordered.pop("Statement")
@@ -72,7 +72,7 @@ def canonical_text(
 
 
 def _statement(statement: Mapping[str, Json], named: Callable[[str], str], template: "Template | None") -> str:
-    """The text of a statement, whose parts that do not name principals are written once for each template."""
+    """Return the text of a statement. The parts that do not name principals are written once for each template."""
     principals = {name: _renamed(statement[name], named) for name in _PRINCIPAL if name in statement}
     if template is None:
         return _text(_in_order({**statement, **principals}, STATEMENT_ELEMENTS), _INNER)
@@ -98,8 +98,8 @@ def _in_order(element: Mapping[str, Json], order: Sequence[str]) -> dict[str, Js
 
 
 def _text(value: Json, line: str) -> str:
-    """`line`: a line break and the indent of the object this value stands in."""
-    if type(value) is str:  # as most are
+    """Return the text of a value. `line`: a line break and the indentation of the object that contains it."""
+    if type(value) is str:  # most values are texts
         return _string(value)
     if isinstance(value, str):
         return str(value) if isinstance(value, Number) else _string(value)

@@ -1,4 +1,4 @@
-"""A policy document: parsed, checked against its kind, compiled; and its canonical text."""
+"""A policy document: parsed, checked against its kind and compiled; and its canonical text."""
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -11,14 +11,14 @@ from moorage.policy.language.kind import Kind
 from moorage.policy.language.template import Template
 from moorage.policy.matching.action import Actions
 from moorage.policy.matching.conditions import Test
-from moorage.policy.matching.errors import Faults
+from moorage.policy.matching.errors import ErrorCollector
 from moorage.policy.matching.principal import Principals, account_named
 from moorage.policy.matching.resource import Resources
 from moorage.policy.matching.statement import Statement
 
 _NOTHING: Final[Mapping[str, str]] = {}
 
-# Bytes, measured with tracemalloc (Python 3.11): texts are held twice at most, in the document and in pieces.
+# Bytes, measured with tracemalloc (Python 3.11). Texts are held at most twice, in the document and in parts of it.
 _DOCUMENT: Final = 500
 _STATEMENT: Final = 2500
 _ENTRY: Final = 400
@@ -26,14 +26,14 @@ _TEST: Final = 1500
 
 
 class Document:
-    """A valid policy. Made by `parsed.parse`; never changes."""
+    """A valid policy. `parsed.parse` creates it; it never changes."""
 
     __slots__ = ("id", "kind", "principals", "size", "statements", "text", "version")
 
     def __init__(self, found: PolicyElements, kind: Kind, text: str, templates: Sequence[Template | None] = ()) -> None:
-        """`found`: the elements of a policy of that kind without a fault. `text` is what it was read from.
+        """`found`: the elements of a valid policy of that kind. `text`: what they were read from.
 
-        `templates`: those of its statements, as far as they have any.
+        `templates`: the templates of those of its statements that have one.
         """
         variables = found.version == WITH_VARIABLES
         self.kind = kind
@@ -47,21 +47,21 @@ class Document:
         self.principals: tuple[str, ...] = tuple(
             text for one in found.statements if one.principal is not None for text in _under("AWS", one.principal)
         )
-        """The texts under `AWS`, as written, in order, `*` too."""
+        """The texts under `AWS` as written, in order, including `*`."""
         self.size: int = _size(found, text)
-        """About how many bytes it takes, for caches."""
+        """Approximate bytes, for caches."""
 
     def canonical(self, renamed: Mapping[str, str] = _NOTHING) -> str:
-        """The text as ECR gives it back: canonical order and spacing, accounts as root ARNs
-        (docs/development/policy-engine.md §1.4).
+        """Return the text as ECR returns it: canonical order and spacing, accounts as root ARNs.
 
-        `renamed`: what stands in place of texts under `AWS` (unique ids for ARNs, and back).
+        See docs/development/policy-engine.md §1.4. `renamed`: replacements for texts under `AWS` (unique ids for ARNs,
+        or the reverse).
         """
         members = read_quickly(self.text)
-        return canonical(members if members is not None else read(self.text, {}, Faults(keep=False)), renamed)
+        return canonical(members if members is not None else read(self.text, {}, ErrorCollector(keep=False)), renamed)
 
     def stored_as(self, text: str, renamed: Mapping[str, str]) -> "Document":
-        """The document of `text`, which is `canonical(renamed)`, without reading it."""
+        """Return the document of `text`, which is `canonical(renamed)`, without parsing it."""
         other = object.__new__(Document)
         other.kind, other.version, other.id, other.text = self.kind, self.version, self.id, text
         other.statements = tuple(one.renamed(renamed) for one in self.statements)
@@ -73,7 +73,7 @@ class Document:
 def canonical(
     members: Mapping[str, Json], renamed: Mapping[str, str], templates: Sequence[Template | None] = ()
 ) -> str:
-    """The canonical text of a policy's JSON, as `Document.canonical`."""
+    """Return the canonical text of a policy's JSON, as `Document.canonical` does."""
     return canonical_text(members, lambda text: renamed.get(text) or _as_root_arn(text), templates)
 
 
@@ -118,7 +118,7 @@ def _named(principal: Listed) -> Principals:
     federated: list[str] = []
     under = {"AWS": aws, "Service": services, "Federated": federated}
     for entry in principal.entries:
-        if entry.key in under:  # a canonical user of S3 is no caller here
+        if entry.key in under:  # a canonical user of S3 is never a caller here
             under[entry.key].append(entry.text)
     return Principals(aws, services, federated, negated=principal.negated)
 
@@ -128,5 +128,5 @@ def _under(key: str, principal: Listed) -> list[str]:
 
 
 def _as_root_arn(principal: str) -> str:
-    # [recall] the partition is not in an account id; ECR is taken to write `aws`.
+    # An account id has no partition. That ECR writes `aws` is not verified.
     return f"arn:aws:iam::{principal}:root" if account_named(principal) == principal else principal

@@ -1,7 +1,8 @@
 """The grammar: from a policy's JSON to its elements, each text with its place, or what is wrong and where.
 
-`parse` compiles the elements; `lint` looks at them. Every check stands under `with faults`, so that one reading serves
-both: the first fault ends it, or all are kept and what is sound is read on (docs/development/policy-engine.md §1.1).
+`parse` compiles the elements; `lint` inspects them. Every check is made under `with errors`, so that one reader serves
+both: either the first error ends it, or all errors are kept and what is valid is read on
+(docs/development/policy-engine.md §1.1).
 """
 
 import re
@@ -16,7 +17,7 @@ from moorage.policy.language.kind import Needs, Rules, Scope
 from moorage.policy.language.template import Template, template_of
 from moorage.policy.matching.arn import is_arn
 from moorage.policy.matching.conditions import OperatorName, operator_name
-from moorage.policy.matching.errors import Faults, PolicyError
+from moorage.policy.matching.errors import ErrorCollector, PolicyError
 from moorage.policy.matching.principal import is_aws_principal, is_service_principal
 from moorage.policy.matching.statement import Effect
 
@@ -29,7 +30,7 @@ _PLAIN_SID: Final = re.compile(r"[A-Za-z0-9]*")
 
 
 class Entry(NamedTuple):
-    """One text of the policy. `key` is what a principal stands under: `AWS`, `Service`, `Federated`."""
+    """One text of the policy. `key`: what a principal is listed under: `AWS`, `Service`, `Federated`."""
 
     text: str
     at: str
@@ -64,7 +65,7 @@ class ConditionTest(NamedTuple):
 
 
 class StatementElements(NamedTuple):
-    """A statement. In a parsed one nothing that its kind needs is missing; in a linted one, what is unsound is."""
+    """A statement. A parsed one has everything that its kind needs; in a linted one, what is not valid is missing."""
 
     number: int
     """From 0."""
@@ -86,40 +87,40 @@ class PolicyElements(NamedTuple):
 
 
 class _Grammar(NamedTuple):
-    """What a statement is held to."""
+    """The rules for a statement."""
 
     rules: Rules
     variables: bool
-    """Whether the document's version has variables."""
-    faults: Faults
+    """Whether the version of the document has variables."""
+    errors: ErrorCollector
 
 
 def elements(
-    document: Mapping[str, Json], rules: Rules, faults: Faults, templates: list[Template | None] | None = None
+    document: Mapping[str, Json], rules: Rules, errors: ErrorCollector, templates: list[Template | None] | None = None
 ) -> PolicyElements:
-    """The elements of `document`. Raises PolicyError, or keeps every one in `faults`.
+    """Return the elements of `document`. Raise PolicyError, or keep every error in `errors`.
 
-    `templates`: for a repository policy that is read until the first fault, statements are read by their templates,
-    which are added here in order.
+    `templates`: for a repository policy that is read until the first error, statements are read by their templates,
+    which are appended here in order.
     """
-    _only(document, "", ELEMENTS, faults)
+    _only(document, "", ELEMENTS, errors)
     version = identifier = None
     if "Version" in document:
-        with faults:
+        with errors:
             version = _version(document["Version"])
     if "Id" in document:
-        with faults:
+        with errors:
             identifier = as_text(document["Id"], "/Id")
     statements: list[StatementElements] = []
-    grammar = _Grammar(rules, version == WITH_VARIABLES, faults)
-    with faults:
+    grammar = _Grammar(rules, version == WITH_VARIABLES, errors)
+    with errors:
         if "Statement" not in document:
             raise PolicyError("MISSING_STATEMENT", "the policy has no Statement")
         items = as_list(document["Statement"], "/Statement")
         if not items:
             raise PolicyError("MISSING_STATEMENT", "must not be empty", "/Statement")
         for index, (item, at) in enumerate(items):
-            with faults:
+            with errors:
                 members = as_object(item, at)
                 if templates is None:
                     statements.append(_statement(index, members, at, grammar))
@@ -127,14 +128,14 @@ def elements(
                     templates.append(template_of(members, at, variables=grammar.variables))
                     statements.append(_by_template(index, members, at, grammar, templates[-1]))
     if rules.plain_sids:
-        _check_unique(statements, faults)
+        _check_unique(statements, errors)
     return PolicyElements(version, identifier, tuple(statements))
 
 
-def _only(members: Mapping[str, Json], at: str, known: tuple[str, ...], faults: Faults) -> None:
+def _only(members: Mapping[str, Json], at: str, known: tuple[str, ...], errors: ErrorCollector) -> None:
     for key in members:
         if key not in known:
-            with faults:
+            with errors:
                 raise PolicyError("INVALID_POLICY_ELEMENT", f"the policy element {key} is not valid", member(at, key))
 
 
@@ -145,31 +146,31 @@ def _version(value: Json) -> str:
     return version
 
 
-def _check_unique(statements: list[StatementElements], faults: Faults) -> None:
+def _check_unique(statements: list[StatementElements], errors: ErrorCollector) -> None:
     seen: set[str | None] = set()
     for one in statements:
         if one.sid and one.sid in seen:
-            with faults:
+            with errors:
                 raise PolicyError("DUPLICATE_SID", "statement ids must be unique", member(one.at, "Sid"))
         seen.add(one.sid)
 
 
 def _statement(index: int, members: Mapping[str, Json], at: str, grammar: _Grammar) -> StatementElements:
-    rules, faults = grammar.rules, grammar.faults
-    _only(members, at, STATEMENT_ELEMENTS, faults)
+    rules, errors = grammar.rules, grammar.errors
+    _only(members, at, STATEMENT_ELEMENTS, errors)
     sid: str | None = None
     effect: Effect | None = None
     if "Sid" in members:
-        with faults:
+        with errors:
             sid = _sid(members["Sid"], member(at, "Sid"), rules)
-    with faults:
+    with errors:
         effect = _effect(members, at)
-    principal = _principal(members, at, rules, faults)
-    action = _actions(members, at, rules, faults)
-    resource = _resources(members, at, rules, faults)
+    principal = _principal(members, at, rules, errors)
+    action = _actions(members, at, rules, errors)
+    resource = _resources(members, at, rules, errors)
     tests: list[ConditionTest] = []
     if "Condition" in members:
-        with faults:
+        with errors:
             tests = _conditions(members["Condition"], member(at, "Condition"), grammar)
     return StatementElements(index, at, sid, effect, principal, action, resource, tuple(tests))
 
@@ -177,14 +178,14 @@ def _statement(index: int, members: Mapping[str, Json], at: str, grammar: _Gramm
 def _by_template(
     index: int, members: Mapping[str, Json], at: str, grammar: _Grammar, template: Template | None
 ) -> StatementElements:
-    """The same of a statement of a repository policy, of which its template is read once."""
+    """Return the same for a statement of a repository policy, whose template is read once."""
     if template is None or template.elements is None:
         one = _statement(index, members, at, grammar)
         if template is not None:
             template.elements = one.sid, one.effect, one.action, one.tests
         return one
     sid, effect, action, tests = template.elements
-    principal = _principal(members, at, grammar.rules, grammar.faults)
+    principal = _principal(members, at, grammar.rules, grammar.errors)
     return StatementElements(index, at, sid, effect, principal, action, None, tests)
 
 
@@ -206,49 +207,49 @@ def _effect(members: Mapping[str, Json], at: str) -> Effect:
     raise PolicyError("INVALID_EFFECT", "the effect is not valid: use Allow or Deny", member(at, "Effect"))
 
 
-def _one_of(members: Mapping[str, Json], at: str, name: str, faults: Faults) -> str | None:
-    """Which of `name` and `Not<name>`, one of which is needed, the statement has."""
+def _one_of(members: Mapping[str, Json], at: str, name: str, errors: ErrorCollector) -> str | None:
+    """Return which of `name` and `Not<name>` the statement has; it needs one of them."""
     negated = f"Not{name}"
     if name in members:
         if negated in members:
-            with faults:
+            with errors:
                 raise PolicyError(
                     "UNSUPPORTED_ELEMENT_COMBINATION", f"{name} and {negated} stand side by side", member(at, negated)
                 )
         return name
     if negated in members:
         return negated
-    with faults:
+    with errors:
         raise PolicyError(f"MISSING_{name.upper()}", f"the statement has no {name}", at)
     return None
 
 
-def _forbid(members: Mapping[str, Json], at: str, name: str, code: str, faults: Faults) -> None:
+def _forbid(members: Mapping[str, Json], at: str, name: str, code: str, errors: ErrorCollector) -> None:
     for one in (name, f"Not{name}"):
         if one in members:
-            with faults:
+            with errors:
                 raise PolicyError(code, f"a policy of this kind has no {one}", member(at, one))
 
 
 def _texts(
-    value: Json, at: str, what: str, faults: Faults, check: Callable[[str, str], None], key: str = ""
+    value: Json, at: str, what: str, errors: ErrorCollector, check: Callable[[str, str], None], key: str = ""
 ) -> tuple[Entry, ...]:
-    """A string or a non-empty array of non-empty strings, each of which passes `check(text, at)`.
+    """Return a string or a non-empty array of non-empty strings, each of which passes `check(text, at)`.
 
-    `what` the array is of, in capitals.
+    `what`: what the array contains, capitalized.
     """
-    if type(value) is str and value and value.isascii():  # as most are
-        with faults:
+    if type(value) is str and value and value.isascii():  # most values are texts
+        with errors:
             check(value, at)
             return (Entry(value, at, key),)
         return ()
     items = as_list(value, at)
     if not items:
-        with faults:
+        with errors:
             raise PolicyError(f"EMPTY_ARRAY_{what}", "must not be empty", at)
     entries = []
     for item, item_at in items:
-        with faults:
+        with errors:
             text = item if type(item) is str and item.isascii() else as_text(item, item_at)
             if not text:
                 raise PolicyError("EMPTY_TEXT", "must not be empty", item_at)
@@ -257,16 +258,16 @@ def _texts(
     return tuple(entries)
 
 
-def _principal(members: Mapping[str, Json], at: str, rules: Rules, faults: Faults) -> Listed | None:
+def _principal(members: Mapping[str, Json], at: str, rules: Rules, errors: ErrorCollector) -> Listed | None:
     if rules.principal is Needs.FORBIDDEN:
-        _forbid(members, at, "Principal", "UNSUPPORTED_PRINCIPAL", faults)
+        _forbid(members, at, "Principal", "UNSUPPORTED_PRINCIPAL", errors)
         return None
-    name = _one_of(members, at, "Principal", faults)
+    name = _one_of(members, at, "Principal", errors)
     if name is None:
         return None
     at, value = member(at, name), members[name]
     entries: tuple[Entry, ...] = ()
-    with faults:
+    with errors:
         if rules.everyone_only and (name == "NotPrincipal" or value != "*"):
             raise PolicyError("PRINCIPAL_NOT_EVERYONE", "the Principal of a policy of this kind is *", at)
         if value == "*":
@@ -274,24 +275,24 @@ def _principal(members: Mapping[str, Json], at: str, rules: Rules, faults: Fault
         elif isinstance(value, str):
             raise PolicyError("INVALID_PRINCIPAL_FORMAT", 'a Principal is * or an object such as {"AWS": …}', at)
         else:
-            entries = _principals(as_object(value, at), at, rules, faults)
+            entries = _principals(as_object(value, at), at, rules, errors)
     return Listed(name, at, entries)
 
 
-def _principals(members: Mapping[str, Json], at: str, rules: Rules, faults: Faults) -> tuple[Entry, ...]:
+def _principals(members: Mapping[str, Json], at: str, rules: Rules, errors: ErrorCollector) -> tuple[Entry, ...]:
     if not members:
         raise PolicyError("EMPTY_OBJECT_PRINCIPAL", "names nobody", at)
     entries: list[Entry] = []
     for key, value in members.items():
         here = member(at, key)
-        with faults:
+        with errors:
             if key == "Federated" and not rules.federated:
                 raise PolicyError(
                     "FEDERATED_PRINCIPAL_NOT_SUPPORTED", "Federated principals cannot be named here", here
                 )
             if key not in _PRINCIPAL_CHECKS or (key == "CanonicalUser" and not rules.canonical_users):
                 raise PolicyError("INVALID_PRINCIPAL_KEY", f"{key} principals cannot be named here", here)
-            entries += _texts(value, here, "PRINCIPAL", faults, _PRINCIPAL_CHECKS[key], key)
+            entries += _texts(value, here, "PRINCIPAL", errors, _PRINCIPAL_CHECKS[key], key)
     return tuple(entries)
 
 
@@ -320,8 +321,8 @@ _PRINCIPAL_CHECKS: Final[Mapping[str, Callable[[str, str], None]]] = {
 }
 
 
-def _actions(members: Mapping[str, Json], at: str, rules: Rules, faults: Faults) -> Listed:
-    name = _one_of(members, at, "Action", faults)
+def _actions(members: Mapping[str, Json], at: str, rules: Rules, errors: ErrorCollector) -> Listed:
+    name = _one_of(members, at, "Action", errors)
     if name is None:
         return Listed("Action", at, ())
 
@@ -332,7 +333,7 @@ def _actions(members: Mapping[str, Json], at: str, rules: Rules, faults: Faults)
             _check_length(text, text_at)
             check_action(text, text_at, rules.scope)
 
-    return Listed(name, here, _texts(members[name], here, "ACTION", faults, check))
+    return Listed(name, here, _texts(members[name], here, "ACTION", errors, check))
 
 
 _PLAIN_ACTIONS: Final[Mapping[Scope, frozenset[str]]] = {
@@ -343,13 +344,13 @@ _PLAIN_ACTIONS: Final[Mapping[Scope, frozenset[str]]] = {
 """Actions as most policies write them, which need no further check."""
 
 
-def _resources(members: Mapping[str, Json], at: str, rules: Rules, faults: Faults) -> Listed | None:
+def _resources(members: Mapping[str, Json], at: str, rules: Rules, errors: ErrorCollector) -> Listed | None:
     if rules.resource is Needs.FORBIDDEN:
-        _forbid(members, at, "Resource", "RESOURCE_NOT_ALLOWED", faults)
+        _forbid(members, at, "Resource", "RESOURCE_NOT_ALLOWED", errors)
         return None
     if rules.resource is Needs.OPTIONAL and "Resource" not in members and "NotResource" not in members:
         return None
-    name = _one_of(members, at, "Resource", faults)
+    name = _one_of(members, at, "Resource", errors)
     if name is None:
         return None
 
@@ -360,14 +361,14 @@ def _resources(members: Mapping[str, Json], at: str, rules: Rules, faults: Fault
         if rules.scope is Scope.REGISTRY and not is_arn(text) and text != "*":
             raise PolicyError("MISSING_ARN_FIELD", f"an ARN has six fields, not as in {text}", text_at)
 
-    return Listed(name, member(at, name), _texts(members[name], member(at, name), "RESOURCE", faults, check))
+    return Listed(name, member(at, name), _texts(members[name], member(at, name), "RESOURCE", errors, check))
 
 
 def _conditions(value: Json, at: str, grammar: _Grammar) -> list[ConditionTest]:
     tests: list[ConditionTest] = []
     for text, keys in as_object(value, at).items():
         here = member(at, text)
-        with grammar.faults:
+        with grammar.errors:
             operator = operator_name(text)
             if operator is None:
                 code = "NULL_WITH_IF_EXISTS" if text.lower().endswith("nullifexists") else "INVALID_CONDITION_OPERATOR"
@@ -379,12 +380,12 @@ def _conditions(value: Json, at: str, grammar: _Grammar) -> list[ConditionTest]:
 def _tests(
     operator: OperatorName, operator_text: str, keys: Mapping[str, Json], at: str, grammar: _Grammar
 ) -> list[ConditionTest]:
-    faults = grammar.faults
+    errors = grammar.errors
     tests = []
     seen: set[str] = set()
     for key, value in keys.items():
         here = member(at, key)
-        with faults:
+        with errors:
             prefix, colon, name = as_text(key, here).partition(":")
             if not (prefix and colon and name):
                 raise PolicyError("INVALID_CONDITION_KEY_FORMAT", f"a condition key is prefix:name, not {key}", here)
@@ -399,7 +400,7 @@ def _tests(
             seen.add(key.lower())
             values = []
             for item, item_at in as_list(value, here):
-                with faults:
+                with errors:
                     values.append(Entry(_condition_value(item, item_at, operator, grammar.variables), item_at))
             tests.append(ConditionTest(operator, operator_text, at, key, here, tuple(values)))
     return tests
@@ -415,7 +416,7 @@ def _condition_value(item: Json, at: str, operator: OperatorName, variables: boo
     base = operator.base
     negated_arn = base is not None and base.negated and base.name.startswith("Arn")
     if negated_arn and not is_arn(text) and not (variables and "${" in text):
-        # In evaluation such a value could only make the whole condition fail.
+        # In evaluation, such a value could only make the whole condition fail.
         raise PolicyError("MISSING_ARN_FIELD", f"not an ARN pattern: {text}", at)
     return text
 

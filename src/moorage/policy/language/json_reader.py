@@ -1,10 +1,10 @@
-"""The JSON of a policy, read strictly and in one pass, with the place of every value.
+"""Reads the JSON of a policy strictly and in one pass, with the place of every value.
 
-Strictly: RFC 8259 and nothing more, no key twice in an object, bounded depth, numbers kept as written.
+Strictly: RFC 8259 only, no key twice in an object, bounded depth, numbers kept as written.
 
-`read_quickly` is the standard library's decoder, held to the same rules but for the bounds of depth and paths. It is
-fifteen times as fast and knows no places. Only a policy without a fault is taken from it (`parsed`); of any other text
-`read` has the word, so what lint points at is what the parser saw.
+`read_quickly` is the standard library's decoder with the same rules, except for the bounds of depth and paths. It is
+fifteen times as fast, and records no places. Only a valid policy is taken from it (`parsed`); for any other text `read`
+decides, so that lint points at what the parser saw.
 """
 
 import re
@@ -13,15 +13,15 @@ from json import JSONDecodeError, JSONDecoder
 from typing import Final, NamedTuple
 
 from moorage.policy.language.canonical import Json, Number
-from moorage.policy.matching.errors import Faults, PolicyError
+from moorage.policy.matching.errors import ErrorCollector, PolicyError
 
 MAX_TEXT: Final = 131_072
-"""Characters; a ceiling for every kind. The limit of each kind (10240 for ECR) belongs to its request's shape."""
+"""Characters; a limit for every kind. The limit of each kind (10240 for ECR) belongs to the shape of its request."""
 MAX_DEPTH: Final = 16
 """Nested objects and arrays. The grammar itself needs six."""
 
 MAX_POINTER: Final = 512
-"""Characters of a JSON pointer. Every value under a long key repeats it, so its length must not be the sender's."""
+"""Characters of a JSON pointer. Every value under a long key repeats it, so the sender must not choose its length."""
 
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _STRING: Final = re.compile(r'"([^"\\\x00-\x1f]*)"')
@@ -29,11 +29,11 @@ _KEY: Final = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 _NEXT: Final = re.compile(r"[ \t\n\r]*([,\]}])[ \t\n\r]*")
 _SCALAR: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null")
 _WORDS: Final[Mapping[str, bool | None]] = {"true": True, "false": False, "null": None}
-_with_escapes: Final = JSONDecoder().raw_decode  # at a double quote it reads just the string
+_with_escapes: Final = JSONDecoder().raw_decode  # at a double quote, it parses just the string
 
 
 class _Irregular(ValueError):
-    """`read` is to look at the text."""
+    """Raised so that `read` parses the text."""
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -53,7 +53,7 @@ _decode: Final = JSONDecoder(
 
 
 def read_quickly(text: str) -> Mapping[str, Json] | None:
-    """The object that `text` holds, as `read` reads it; None where that has to look."""
+    """Return the object in `text`, as `read` does; None if `read` has to parse it."""
     if len(text) > MAX_TEXT:
         return None
     try:
@@ -64,26 +64,26 @@ def read_quickly(text: str) -> Mapping[str, Json] | None:
 
 
 class Place(NamedTuple):
-    """Where a value stands in the text: characters from its start, `end` after the last."""
+    """The place of a value in the text: characters from its start; `end` is after the last."""
 
     start: int
     end: int
     key: int
-    """Where the member's key begins, for a member of an object; else `start`."""
+    """Where the key begins, for a member of an object; else `start`."""
 
 
 Places = dict[str, Place]
 """By JSON pointer."""
 
 
-def read(text: str, places: Places, faults: Faults) -> Mapping[str, Json]:
-    """The object that `text` holds; where everything stands is added to `places`.
+def read(text: str, places: Places, errors: ErrorCollector) -> Mapping[str, Json]:
+    """Return the object in `text`, and add the place of everything to `places`.
 
-    Raises PolicyError. A key that is there twice is left to `faults`; its last value counts.
+    Raises PolicyError. A repeated key is reported to `errors`; its last value counts.
     """
     if len(text) > MAX_TEXT:
         raise PolicyError("POLICY_TOO_LARGE", f"the text is longer than {MAX_TEXT} characters", at=MAX_TEXT)
-    reader = _Reader(text, places, faults)
+    reader = _Reader(text, places, errors)
     start = reader.space(0)
     document, end = reader.value(start, "", 0, start)
     end = reader.space(end)
@@ -95,14 +95,14 @@ def read(text: str, places: Places, faults: Faults) -> Mapping[str, Json]:
 
 
 class _Reader:
-    """One pass over a text. Every method takes the index it starts at and returns the index after what it read."""
+    """One pass over a text. Every method takes the index where it starts, and returns the index after what it read."""
 
-    __slots__ = ("_faults", "_places", "_text")
+    __slots__ = ("_errors", "_places", "_text")
 
-    def __init__(self, text: str, places: Places, faults: Faults) -> None:
+    def __init__(self, text: str, places: Places, errors: ErrorCollector) -> None:
         self._text = text
         self._places = places
-        self._faults = faults
+        self._errors = errors
 
     def space(self, at: int) -> int:
         found = _SPACE.match(self._text, at)
@@ -139,7 +139,7 @@ class _Reader:
             if len(here) > MAX_POINTER:
                 raise PolicyError("VALUE_TOO_LONG", f"no path is longer than {MAX_POINTER} characters", pointer, at=at)
             if key in members:
-                with self._faults:
+                with self._errors:
                     raise PolicyError("DUPLICATE_ELEMENT", f"the element {key} is there twice", here, at=at)
             members[key], end = self.value(value_at, here, depth, at)
             more, at = self._next(end, pointer, "}")
@@ -157,7 +157,7 @@ class _Reader:
         return items, at
 
     def _next(self, at: int, pointer: str, close: str) -> tuple[bool, int]:
-        """Past a comma to what follows it, or past `close`; whether it was a comma."""
+        """Skip a comma or `close`. Return the index of what follows, and whether it was a comma."""
         found = _NEXT.match(self._text, at)
         if found is None or (found[1] != close and found[1] != ","):
             raise self.wrong(self.space(at), f"a comma or {close}", pointer)
@@ -169,7 +169,7 @@ class _Reader:
         return True, found.end()
 
     def _key(self, at: int, pointer: str) -> tuple[str, int]:
-        """A key, and past its colon."""
+        """Read a key and its colon."""
         found = _KEY.match(self._text, at)
         if found is not None:
             return found[1], found.end()
@@ -203,7 +203,7 @@ class _Reader:
 
 
 def as_text(value: Json, pointer: str) -> str:
-    """`value`, which must be a JSON string of whole characters."""
+    """Return `value`, which must be a JSON string of valid Unicode."""
     if not isinstance(value, str) or isinstance(value, Number):
         raise PolicyError("DATA_TYPE_MISMATCH", "must be a string", pointer)
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
@@ -212,21 +212,21 @@ def as_text(value: Json, pointer: str) -> str:
 
 
 def as_object(value: Json, pointer: str) -> Mapping[str, Json]:
-    """`value`, which must be a JSON object."""
-    if type(value) is dict or isinstance(value, Mapping):  # the second alone takes longer than all the rest
+    """Return `value`, which must be a JSON object."""
+    if type(value) is dict or isinstance(value, Mapping):  # the second check alone takes longer than all the rest
         return value
     raise PolicyError("DATA_TYPE_MISMATCH", "must be an object", pointer)
 
 
 def as_list(value: Json, pointer: str) -> list[tuple[Json, str]]:
-    """The items of an array, or the one value that stands in its place, each with its pointer."""
+    """Yield the items of an array, or the single value in its place, each with its pointer."""
     if isinstance(value, list):
         return [(item, f"{pointer}/{index}") for index, item in enumerate(value)]
     return [(value, pointer)]
 
 
 def member(pointer: str, key: str) -> str:
-    """The JSON pointer of a member."""
+    """Return the JSON pointer of a member."""
     if "~" in key or "/" in key:
         key = key.replace("~", "~0").replace("/", "~1")
     return f"{pointer}/{key}"

@@ -1,12 +1,14 @@
-"""The kinds of policy, and what each kind's statements must, may and must not say (docs/development/policy-engine.md
-§1.1, §2.1)."""
+"""The kinds of policy, and what the statements of each kind must, may and must not contain.
+
+See docs/development/policy-engine.md §1.1, §2.1.
+"""
 
 from enum import Enum
 from typing import NamedTuple
 
 
 class Needs(Enum):
-    """Whether an element is there."""
+    """Whether an element must be present."""
 
     REQUIRED = "required"
     OPTIONAL = "optional"
@@ -22,7 +24,7 @@ class Scope(Enum):
 
 
 class Rules(NamedTuple):
-    """What a kind asks of its statements."""
+    """What a kind requires of its statements."""
 
     principal: Needs
     resource: Needs
@@ -34,12 +36,12 @@ class Rules(NamedTuple):
     everyone_only: bool = False
     """Whether the Principal can only be `*`."""
     plain_sids: bool = False
-    """Whether a Sid is `[A-Za-z0-9]*` and unique (IAM), not any text (ECR)."""
+    """Whether a Sid is `[A-Za-z0-9]*` and unique (IAM), or any text (ECR)."""
     granted_service: str | None = None
-    """The service that the wildcards and the NotAction of an Allow stand for; None: every service.
+    """The service that the wildcards and the NotAction of an Allow refer to; None: every service.
 
-    An action of another service is then allowed only by an entry that spells out that service. A Deny is not narrowed:
-    its wildcards stand for every service.
+    An action of another service is then allowed only by an entry that names that service. A Deny is not narrowed: its
+    wildcards refer to every service.
     """
 
 
@@ -58,7 +60,7 @@ class Kind(Enum):
     RCP = "rcp"
     TRUST = "trust"
     RESOURCE = "resource"
-    """A policy of a resource of any service, such as a bucket: only the simulator and lint read it."""
+    """A policy of a resource of any service, such as a bucket. Only the simulator and lint read it."""
 
     @property
     def rules(self) -> Rules:

@@ -1,4 +1,4 @@
-"""A text, read once as a policy: what its parsing, its canonical form and lint start from."""
+"""A text, parsed once as a policy: what compiling, the canonical form and lint start from."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -9,7 +9,7 @@ from moorage.policy.language.elements import PolicyElements, elements
 from moorage.policy.language.json_reader import Places, read, read_quickly
 from moorage.policy.language.kind import Kind
 from moorage.policy.language.template import Template
-from moorage.policy.matching.errors import Faults, PolicyError
+from moorage.policy.matching.errors import ErrorCollector, PolicyError
 
 _UNREAD: Final = PolicyElements(None, None, ())
 
@@ -17,7 +17,7 @@ _UNREAD: Final = PolicyElements(None, None, ())
 class Parsed:
     """The elements of a text as a policy of a kind, and what is wrong with it."""
 
-    __slots__ = ("_document", "_places", "complete", "elements", "faults", "kind", "members", "templates", "text")
+    __slots__ = ("_document", "_places", "complete", "elements", "errors", "kind", "members", "templates", "text")
 
     def __init__(
         self,
@@ -25,60 +25,60 @@ class Parsed:
         kind: Kind,
         members: Mapping[str, Json],
         found: PolicyElements,
-        faults: Sequence[PolicyError],
+        errors: Sequence[PolicyError],
         places: Places | None,
         *,
         complete: bool = True,
         templates: Sequence[Template | None] = (),
     ) -> None:
-        """Made by `parsed`. `places` None: not known yet."""
+        """`parsed` creates it. `places` None: not computed yet."""
         self.text: Final = text
         self.kind: Final = kind
         self.members: Final = members
-        """Its JSON; empty when it is none."""
+        """The JSON object; empty if the text is not valid JSON."""
         self.elements: Final = found
-        """Without what is at fault."""
-        self.faults: Final = tuple(faults)
-        """In the order in which they were found. None: it is a policy of that kind."""
+        """The elements that are valid."""
+        self.errors: Final = tuple(errors)
+        """The errors in the order in which they were found. None: it is a valid policy of that kind."""
         self.complete: Final = complete
-        """Whether it was read to its end; else the last fault ended it."""
+        """Whether it was read to its end; otherwise the last error ended it."""
         self.templates: Final = templates
-        """Those of the statements, as far as they have any."""
+        """The templates of the statements that have one."""
         self._places = places
         self._document: Document | None = None
 
     @property
     def places(self) -> Places:
-        """Where every value of the JSON stands, as far as it could be read."""
+        """The place of every value of the JSON, as far as it could be read."""
         if self._places is None:
             self._places = {}
-            read(self.text, self._places, Faults(keep=False))
+            read(self.text, self._places, ErrorCollector(keep=False))
         return self._places
 
     def document(self) -> Document:
-        """The policy, compiled. Raises the first fault as a PolicyError."""
+        """Return the compiled policy. Raise the first error as a PolicyError."""
         if self._document is None:
-            if self.faults:
-                raise self.faults[0].again()
+            if self.errors:
+                raise self.errors[0].again()
             self._document = Document(self.elements, self.kind, self.text, self.templates)
         return self._document
 
     def canonical(self, renamed: Mapping[str, str]) -> str:
-        """As `Document.canonical`, of a text without a fault."""
+        """Return the same as `Document.canonical`, for a valid text."""
         return canonical(self.members, renamed, self.templates)
 
 
 def parsed(text: str, kind: Kind) -> Parsed:
-    """What `text` says as a policy of `kind`. Never raises.
+    """Parse `text` as a policy of `kind`. Never raise.
 
-    Every check of the grammar is made once, by the same functions for every purpose.
+    Every check of the grammar is implemented once, for all purposes.
     """
     members = read_quickly(text)
     if members is not None:
         templates: list[Template | None] = []
         by_template = templates if kind is Kind.REPOSITORY else None
         try:
-            found = elements(members, kind.rules, Faults(keep=False), by_template)
+            found = elements(members, kind.rules, ErrorCollector(keep=False), by_template)
             return Parsed(text, kind, members, found, (), None, templates=templates)
         except PolicyError:
             pass
@@ -86,20 +86,20 @@ def parsed(text: str, kind: Kind) -> Parsed:
 
 
 def _parsed_strictly(text: str, kind: Kind) -> Parsed:
-    """Every fault, each with its place."""
+    """Return the text with every error and its place."""
     places: Places = {}
-    faults = Faults(keep=True)
+    errors = ErrorCollector(keep=True)
     members: Mapping[str, Json] = {}
     found = _UNREAD
     try:
-        members = read(text, places, faults)
-        found = elements(members, kind.rules, faults)
+        members = read(text, places, errors)
+        found = elements(members, kind.rules, errors)
     except PolicyError as error:
-        found_all = (*faults.found, error.with_traceback(None))
+        found_all = (*errors.found, error.with_traceback(None))
         return Parsed(text, kind, members, _UNREAD, found_all, places, complete=False)
-    return Parsed(text, kind, members, found, faults.found, places)
+    return Parsed(text, kind, members, found, errors.found, places)
 
 
 def parse(text: str, kind: Kind) -> Document:
-    """The policy that `text` holds, compiled. Raises PolicyError, and nothing else, when it is none of that kind."""
+    """Return the policy in `text`, compiled. Raise PolicyError (only) if it is not a policy of that kind."""
     return parsed(text, kind).document()

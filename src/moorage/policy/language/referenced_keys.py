@@ -1,4 +1,4 @@
-"""Which condition keys a policy refers to: in its conditions, and in variables."""
+"""The condition keys that a policy refers to, in its conditions and in variables."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _VARIABLE: Final = re.compile(r"\$\{([^}',*?$][^}',]*)")
 
 
 def context_keys(document: Document) -> tuple[str, ...]:
-    """The keys as written, each once whatever its case, in the order of the text."""
+    """Return the keys as written, each once whatever its case, in the order of the text."""
     found = parsed(document.text, document.kind).elements
     keys: dict[str, str] = {}
     for statement in found.statements:

@@ -1,10 +1,10 @@
-"""Where in its text a statement of a policy stands, by line and column."""
+"""The line and column of a statement in the text of its policy."""
 
 from typing import NamedTuple
 
 from moorage.policy.language.document import Document
 from moorage.policy.language.json_reader import Places, read
-from moorage.policy.matching.errors import Faults
+from moorage.policy.matching.errors import ErrorCollector
 
 
 class Position(NamedTuple):
@@ -22,9 +22,9 @@ class Span(NamedTuple):
 
 
 def statement_span(document: Document, index: int) -> Span:
-    """Where the statement with that index stands in the document's text."""
+    """Return the place of the statement with that index in the text of the document."""
     places: Places = {}
-    read(document.text, places, Faults(keep=False))
+    read(document.text, places, ErrorCollector(keep=False))
     place = places.get(f"/Statement/{index}") or places["/Statement"]
     return Span(_position(document.text, place.start), _position(document.text, place.end))
 

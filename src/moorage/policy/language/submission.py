@@ -1,7 +1,7 @@
-"""What IAM refuses in a policy document that is sent to it: faults of grammar, and documents that break further rules.
+"""What IAM refuses in a new policy document: errors of grammar, and violations of further rules.
 
-The further rules count for new documents only: stored ones, which may be older than a rule, are still read and decided
-on. The sentences are AWS's, as far as public bug reports quote them.
+The further rules apply to new documents only: stored ones, which may be older than a rule, are still read and
+evaluated. The sentences are AWS's, as far as public bug reports quote them.
 """
 
 import re
@@ -33,12 +33,12 @@ _IAM_TYPES: Final = (
 
 
 def refusal(policy: Parsed, *, managed: bool = False) -> str | None:
-    """Return why IAM refuses a document; None if IAM takes it. A fault of grammar is named with its JSON pointer.
+    """Return why IAM refuses a document; None if IAM accepts it. An error of grammar is named with its JSON pointer.
 
-    `managed`: it is a version of a managed policy, which needs the newer version of the policy language.
+    `managed`: whether it is a version of a managed policy, which needs version 2012-10-17 of the policy language.
     """
-    if policy.faults:
-        first = policy.faults[0]
+    if policy.errors:
+        first = policy.errors[0]
         return f"{first.reason}, at {first.pointer or '/'}"
     if managed and policy.elements.version != WITH_VARIABLES:
         return "Policy document must be version 2012-10-17 or greater."

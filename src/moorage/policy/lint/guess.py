@@ -7,7 +7,7 @@ from moorage.policy.catalog.actions import MOORAGE
 from moorage.policy.language.canonical import Json
 from moorage.policy.language.json_reader import as_list, read
 from moorage.policy.language.kind import Kind
-from moorage.policy.matching.errors import Faults, PolicyError
+from moorage.policy.matching.errors import ErrorCollector, PolicyError
 
 
 class Guess(NamedTuple):
@@ -20,7 +20,7 @@ class Guess(NamedTuple):
 def guess_kind(text: str) -> Guess:
     """What kind of policy `text` is. Only what tells the kinds apart for certain is taken for one. Never raises."""
     try:
-        document = read(text, {}, Faults(keep=True))
+        document = read(text, {}, ErrorCollector(keep=True))
     except PolicyError:
         return Guess(Kind.REPOSITORY, "")
     statements = [one for one, _ in as_list(document.get("Statement", []), "") if isinstance(one, Mapping)]

@@ -54,7 +54,7 @@ def lint(text: str, kind: Kind, *, account: str | None = None) -> Report:
 def lint_parsed(policy: Parsed, *, account: str | None = None) -> Report:
     """The same of a text that was read already."""
     subject = Subject(policy, account)
-    findings = [explained(subject, fault) for fault in policy.faults]
+    findings = [explained(subject, error) for error in policy.errors]
     if _too_long(policy):
         findings.append(subject.finding("TOO_LONG_TO_ANALYSE", "", "The policy lists more than lint looks at."))
     elif policy.complete:

@@ -43,25 +43,25 @@ _OPERATORS: Final = (*(operator.name for operator in OPERATORS.values()), "Null"
 _QUALIFIERS: Final = ("forallvalues:", "foranyvalue:")
 
 
-def explained(subject: Subject, fault: PolicyError) -> Finding:
+def explained(subject: Subject, error: PolicyError) -> Finding:
     """The finding for a fault."""
-    repair = _REPAIRS.get(fault.code)
-    fix = None if repair is None else repair(subject, fault)
+    repair = _REPAIRS.get(error.code)
+    fix = None if repair is None else repair(subject, error)
     # A place says where a text breaks off; a pointer that was read to its end, what is at fault.
-    offset = fault.at if fault.code != "DUPLICATE_ELEMENT" else None
-    if fault.code == "DUPLICATE_ELEMENT" and fault.at is not None:
-        return _twice(subject, fault, fault.at)
-    return subject.finding(fault.code, fault.pointer, _sentence(fault), fix, key=fault.code in _ON_KEY, offset=offset)
+    offset = error.at if error.code != "DUPLICATE_ELEMENT" else None
+    if error.code == "DUPLICATE_ELEMENT" and error.at is not None:
+        return _twice(subject, error, error.at)
+    return subject.finding(error.code, error.pointer, _sentence(error), fix, key=error.code in _ON_KEY, offset=offset)
 
 
-def _twice(subject: Subject, fault: PolicyError, at: int) -> Finding:
-    finding = subject.finding(fault.code, fault.pointer, _sentence(fault), offset=at)
-    end = subject.finding(fault.code, fault.pointer, "", offset=at + len(_last(fault.pointer)) + 1).end
+def _twice(subject: Subject, error: PolicyError, at: int) -> Finding:
+    finding = subject.finding(error.code, error.pointer, _sentence(error), offset=at)
+    end = subject.finding(error.code, error.pointer, "", offset=at + len(_last(error.pointer)) + 1).end
     return finding._replace(end=end)
 
 
-def _sentence(fault: PolicyError) -> str:
-    reason = shown(fault.reason, 200)
+def _sentence(error: PolicyError) -> str:
+    reason = shown(error.reason, 200)
     return f"{reason[0].upper()}{reason[1:]}."
 
 
@@ -69,58 +69,58 @@ def _last(pointer: str) -> str:
     return pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
 
 
-def _text(subject: Subject, fault: PolicyError) -> str:
-    value = subject.value(fault.pointer)
+def _text(subject: Subject, error: PolicyError) -> str:
+    value = subject.value(error.pointer)
     return value if isinstance(value, str) else ""
 
 
-def _comma(subject: Subject, fault: PolicyError) -> Fix | None:
-    at = fault.at
+def _comma(subject: Subject, error: PolicyError) -> Fix | None:
+    at = error.at
     if at is not None and subject.text[at : at + 1] == "\ufeff":
         return Fix("Remove the byte order mark.", (Edit(at, at + 1, ""),), safe=True)
-    if at is not None and "has nothing after it" in fault.reason:
+    if at is not None and "has nothing after it" in error.reason:
         return Fix("Remove the comma.", (Edit(at, at + 1, ""),), safe=True)
     return None
 
 
-def _element(subject: Subject, fault: PolicyError) -> Fix | None:
-    name = _last(fault.pointer)
-    known = ELEMENTS if fault.pointer.count("/") == 1 else STATEMENT_ELEMENTS
+def _element(subject: Subject, error: PolicyError) -> Fix | None:
+    name = _last(error.pointer)
+    known = ELEMENTS if error.pointer.count("/") == 1 else STATEMENT_ELEMENTS
     near = subject.suggestion(name, known)
     if near is None:
         return None
-    edit = subject.renamed(fault.pointer, near)
+    edit = subject.renamed(error.pointer, near)
     return Fix(f"Did you mean {near}?", () if edit is None else (edit,), safe=near.lower() == name.lower())
 
 
-def _version(subject: Subject, fault: PolicyError) -> Fix | None:
-    return Fix(CODES[fault.code].fix, (subject.replaced(fault.pointer, WITH_VARIABLES),))
+def _version(subject: Subject, error: PolicyError) -> Fix | None:
+    return Fix(CODES[error.code].fix, (subject.replaced(error.pointer, WITH_VARIABLES),))
 
 
-def _effect(subject: Subject, fault: PolicyError) -> Fix | None:
-    text = _text(subject, fault)
+def _effect(subject: Subject, error: PolicyError) -> Fix | None:
+    text = _text(subject, error)
     meant = {"allow": "Allow", "deny": "Deny"}.get(text.strip().lower())
     if meant is None:
         return None
-    return Fix(f"Did you mean {meant}?", (subject.replaced(fault.pointer, meant),), safe=True)
+    return Fix(f"Did you mean {meant}?", (subject.replaced(error.pointer, meant),), safe=True)
 
 
-def _sid(subject: Subject, fault: PolicyError) -> Fix | None:
-    plain = re.sub(r"[^A-Za-z0-9]", "", "".join(word[:1].upper() + word[1:] for word in _text(subject, fault).split()))
-    return Fix(f"Use A-Z, a-z and 0-9 only: {shown(plain)}.", (subject.replaced(fault.pointer, plain),), safe=True)
+def _sid(subject: Subject, error: PolicyError) -> Fix | None:
+    plain = re.sub(r"[^A-Za-z0-9]", "", "".join(word[:1].upper() + word[1:] for word in _text(subject, error).split()))
+    return Fix(f"Use A-Z, a-z and 0-9 only: {shown(plain)}.", (subject.replaced(error.pointer, plain),), safe=True)
 
 
-def _principal(subject: Subject, fault: PolicyError) -> Fix | None:
-    text = _text(subject, fault)
-    if fault.pointer.endswith("Principal") and _ACCOUNT.fullmatch(text):
-        return Fix(f'Write {{"AWS": "{shown(text)}"}}.', (subject.replaced(fault.pointer, {"AWS": text}),), safe=True)
+def _principal(subject: Subject, error: PolicyError) -> Fix | None:
+    text = _text(subject, error)
+    if error.pointer.endswith("Principal") and _ACCOUNT.fullmatch(text):
+        return Fix(f'Write {{"AWS": "{shown(text)}"}}.', (subject.replaced(error.pointer, {"AWS": text}),), safe=True)
     if ":group/" in text:
         return Fix("A group is no principal: name its users, or a role that they assume.")
     return None
 
 
-def _wildcard(subject: Subject, fault: PolicyError) -> Fix | None:
-    fields = _text(subject, fault).split(":")
+def _wildcard(subject: Subject, error: PolicyError) -> Fix | None:
+    fields = _text(subject, error).split(":")
     account = fields[4] if len(fields) > 5 else ""
     if not re.fullmatch(r"[0-9]{12}", account):
         return Fix('Name the principals in full, or use "*" with a Condition on aws:PrincipalArn.')
@@ -129,8 +129,8 @@ def _wildcard(subject: Subject, fault: PolicyError) -> Fix | None:
     )
 
 
-def _action(subject: Subject, fault: PolicyError) -> Fix | None:
-    text = _text(subject, fault)
+def _action(subject: Subject, error: PolicyError) -> Fix | None:
+    text = _text(subject, error)
     if "," in text:
         return Fix("Write several actions as an array of texts.")
     service, colon, name = text.strip().partition(":")
@@ -140,7 +140,7 @@ def _action(subject: Subject, fault: PolicyError) -> Fix | None:
         return None
     meant = f"{prefix}:{near}"
     same = meant.lower() == "".join(text.split()).lower()
-    return Fix(f"Did you mean {meant}?", (subject.replaced(fault.pointer, meant),), safe=same)
+    return Fix(f"Did you mean {meant}?", (subject.replaced(error.pointer, meant),), safe=same)
 
 
 def _allowed(kind: Kind, prefix: str) -> list[str]:
@@ -149,40 +149,40 @@ def _allowed(kind: Kind, prefix: str) -> list[str]:
     return [name for name in ECR_ACTIONS if kind is not Kind.REPOSITORY or may_stand_in_repository_policy(name)]
 
 
-def _service(subject: Subject, fault: PolicyError) -> Fix | None:
-    service, _, name = _text(subject, fault).partition(":")
+def _service(subject: Subject, error: PolicyError) -> Fix | None:
+    service, _, name = _text(subject, error).partition(":")
     if service.strip().lower() == "ecr" or subject.suggestion(service, SERVICES) == "ecr":
-        edit = subject.replaced(fault.pointer, f"ecr:{name}")
+        edit = subject.replaced(error.pointer, f"ecr:{name}")
         return Fix(f"Did you mean ecr:{shown(name)}?", (edit,))
     return None
 
 
-def _unsupported(subject: Subject, fault: PolicyError) -> Fix | None:
-    text = _text(subject, fault)
+def _unsupported(subject: Subject, error: PolicyError) -> Fix | None:
+    text = _text(subject, error)
     if text.lower() == "ecr:getauthorizationtoken":
         return Fix(
             "Remove it here: a token is asked of no repository."
             ' Allow it on Resource "*" in the caller\'s identity policy.',
-            (subject.removed(fault.pointer),) if subject.among_others(fault.pointer) else (),
+            (subject.removed(error.pointer),) if subject.among_others(error.pointer) else (),
         )
     if not text.lower().startswith("ecr:"):
         return Fix("Remove it: a policy of this kind is asked for actions of ECR, and Moorage's on repositories, only.")
     return None
 
 
-def _resource(subject: Subject, fault: PolicyError) -> Fix | None:
-    value = subject.value(fault.pointer)
+def _resource(subject: Subject, error: PolicyError) -> Fix | None:
+    value = subject.value(error.pointer)
     # Only what stands for everything can go without asking; an ARN may have meant less than this repository.
-    safe = fault.pointer.endswith("/Resource") and value in ("*", ["*"])
-    return Fix(CODES[fault.code].fix, (subject.removed(fault.pointer),), safe=safe)
+    safe = error.pointer.endswith("/Resource") and value in ("*", ["*"])
+    return Fix(CODES[error.code].fix, (subject.removed(error.pointer),), safe=safe)
 
 
-def _removal(subject: Subject, fault: PolicyError) -> Fix | None:
-    return Fix(CODES[fault.code].fix, (subject.removed(fault.pointer),))
+def _removal(subject: Subject, error: PolicyError) -> Fix | None:
+    return Fix(CODES[error.code].fix, (subject.removed(error.pointer),))
 
 
-def _operator(subject: Subject, fault: PolicyError) -> Fix | None:
-    written = _last(fault.pointer)
+def _operator(subject: Subject, error: PolicyError) -> Fix | None:
+    written = _last(error.pointer)
     qualifier = next((one for one in _QUALIFIERS if written.lower().startswith(one)), "")
     rest = written[len(qualifier) :]
     suffix = "IfExists" if rest.lower().endswith("ifexists") else ""
@@ -190,13 +190,13 @@ def _operator(subject: Subject, fault: PolicyError) -> Fix | None:
     if near is None:
         return None
     name = f"{written[: len(qualifier)]}{near}{suffix if near != 'Null' else ''}"
-    edit = subject.renamed(fault.pointer, name)
+    edit = subject.renamed(error.pointer, name)
     return Fix(f"Did you mean {shown(name)}?", () if edit is None else (edit,))
 
 
-def _null(subject: Subject, fault: PolicyError) -> Fix | None:
-    edit = subject.renamed(fault.pointer, "Null")
-    return Fix(CODES[fault.code].fix, () if edit is None else (edit,), safe=True)
+def _null(subject: Subject, error: PolicyError) -> Fix | None:
+    edit = subject.renamed(error.pointer, "Null")
+    return Fix(CODES[error.code].fix, () if edit is None else (edit,), safe=True)
 
 
 _REPAIRS: Final[Mapping[str, Repair]] = {

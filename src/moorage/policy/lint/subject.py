@@ -41,10 +41,10 @@ class Subject:
         self.version = policy.elements.version
         self.statements = policy.elements.statements
         self.account = account
-        self.all_sound = not policy.faults
+        self.all_sound = not policy.errors
         self.sound = self.statements
-        if policy.faults:
-            unsound = {at for fault in policy.faults for at in statements_of(fault.pointer)}
+        if policy.errors:
+            unsound = {at for error in policy.errors for at in statements_of(error.pointer)}
             self.sound = tuple(one for one in self.statements if one.at not in unsound)
         self.unsettled: Final = tuple(
             [

@@ -1,5 +1,4 @@
-"""What an Action or NotAction element lists, ready to be compared with a request's action
-(docs/development/policy-engine.md §2.2)."""
+"""An Action or NotAction element, compiled to be matched with actions (docs/development/policy-engine.md §2.2)."""
 
 from collections.abc import Container, Iterable
 from typing import Final
@@ -10,15 +9,17 @@ EVERYTHING: Final = "*"
 
 
 class Actions:
-    """Case-insensitive. `*` (and `*:*`) is every action; else `service:name`, with wildcards in the name only.
+    """Matches actions without regard to case. `*` (and `*:*`) is every action; other entries are `service:name`, with
+    wildcards in the name only.
 
-    Nothing is trimmed and nothing is guessed: an entry that is not of that form matches no action.
+    Nothing is trimmed or guessed: an entry of any other form matches no action.
     """
 
     __slots__ = ("_of_others", "entries", "everything", "names", "negated", "patterns", "service")
 
     def __init__(self, entries: Iterable[str], *, negated: bool, service: str | None = None) -> None:
-        """`service`: the one that wildcards and NotAction stand for (`kind.Rules.granted_service`); None: every one."""
+        """`service`: the service that wildcards and NotAction refer to (`kind.Rules.granted_service`); None: every
+        service."""
         self.entries = lowered = tuple([entry.lower() for entry in entries])
         self.negated = negated
         self.service = None if service is None else f"{service}:"
@@ -38,18 +39,18 @@ class Actions:
             self._of_others = tuple([patterns[entry] for entry in others if _spells_out_service(entry)])
 
     def lists_only(self, entries: Container[str]) -> bool:
-        """Whether the element is an Action that lists nothing but `entries` (in lower case), each as it is written."""
+        """Return whether the element is an Action that lists nothing but `entries` (in lower case), each literally."""
         return not self.negated and all(entry in entries for entry in self.entries)
 
     def match(self, action: str) -> bool:
-        """Whether the element covers `action` (in lower case, `service:name`)."""
+        """Return whether the element covers `action` (in lower case, `service:name`)."""
         if self.service is not None and not action.startswith(self.service):
             spelled_out = action in self.names or any(pattern(action) for pattern in self._of_others)
             return spelled_out and not self.negated
         return self.lists(action) is not self.negated
 
     def lists(self, action: str) -> bool:
-        """Whether an entry matches `action` (in lower case), be the element Action or NotAction."""
+        """Return whether an entry matches `action` (in lower case), whether the element is Action or NotAction."""
         if self.everything or action in self.names:
             return True
         for pattern in self.patterns:  # noqa: SIM110 - a generator costs more than the comparison

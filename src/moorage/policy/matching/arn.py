@@ -1,6 +1,6 @@
-"""ARN patterns: six parts, each a wildcard pattern of its own, so that a star never reaches over a colon it should not.
+"""ARN patterns: six parts, each a wildcard pattern of its own, so that a star never matches a colon between parts.
 
-Only the last part (the resource) may itself hold colons and slashes (docs/development/policy-engine.md §2.5, §3.2).
+Only the last part (the resource) may contain colons and slashes (docs/development/policy-engine.md §2.5, §3.2).
 """
 
 import re
@@ -26,7 +26,8 @@ _VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 
 
 def split(pattern: Sequence[Token]) -> list[list[Token]]:
-    """The pattern's tokens, cut at the first five colons of its literal text. Fewer than six parts if it has fewer."""
+    """Return the tokens of a pattern, cut at the first five colons of its literal text. There are fewer than six parts
+    if it has fewer colons."""
     parts: list[list[Token]] = [[]]
     for token in pattern:
         if isinstance(token, Wild):
@@ -55,12 +56,12 @@ def has_wildcard_in_type(service: str, resource: str, *, variables: bool) -> boo
 
 
 def is_arn(text: str) -> bool:
-    """Whether the text has an ARN's six parts."""
+    """Return whether the text has the six parts of an ARN."""
     return text.count(":") >= PARTS - 1
 
 
 def arn_matcher(parts: Sequence[Sequence[Token]]) -> Matcher:
-    """A function that matches a whole ARN against six part patterns; anything that is not an ARN does not match."""
+    """Return a function that matches a whole ARN with six part patterns. A text that is not an ARN does not match."""
     if len(parts) != PARTS:
         return _never
     if any(map(has_question_mark, parts)):
@@ -68,7 +69,7 @@ def arn_matcher(parts: Sequence[Sequence[Token]]) -> Matcher:
     if not any(isinstance(token, Wild) for part in parts[:-1] for token in part):
         prefix = ":".join("".join(str(token) for token in part) for part in parts[:-1]) + ":"
         return matcher([prefix, *parts[-1]])
-    # The last part tells most ARNs apart, so it is looked at first; a part that is a star alone needs no look.
+    # The last part differs most between ARNs, so it is compared first; a part that is only a star is not compared.
     segments = tuple(
         (place, matcher(parts[place])) for place in reversed(range(PARTS)) if not matches_everything(parts[place])
     )
@@ -86,7 +87,7 @@ def arn_matcher(parts: Sequence[Sequence[Token]]) -> Matcher:
 
 
 def arn_runs(parts: Sequence[Sequence[Token]]) -> Runs:
-    """The same six part patterns for `matcher_of_any`."""
+    """Return the same six part patterns for `matcher_of_any`."""
     runs: list[tuple[Sequence[Token], bool]] = []
     for part in parts[:-1]:
         runs += [(part, True), ((":",), False)]

@@ -1,4 +1,4 @@
-"""Condition elements: operator, key and values, which hold or not, and why (docs/development/policy-engine.md §3)."""
+"""Condition elements: operator, key and values, whether they hold, and why (docs/development/policy-engine.md §3)."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -37,14 +37,14 @@ _OUTCOMES: Final = (
     Outcome(False, "variable-unresolved"),
     Outcome(False, "type-unparsable"),
 )
-"""By what a comparison finds: at NOT_FOUND, FOUND, UNRESOLVED, UNPARSABLE."""
+"""Outcomes by the result of a comparison: at NOT_FOUND, FOUND, UNRESOLVED, UNPARSABLE."""
 _NEGATED_OUTCOMES: Final = (
     Outcome(True, "no-value-matched"),
     Outcome(False, "equal"),
     Outcome(True, "variable-unresolved"),
     Outcome(False, "type-unparsable"),
 )
-"""The same of negated operators."""
+"""The outcomes of negated operators."""
 _MULTIVALUED: Final = Outcome(False, "multivalued-without-set-operator")
 _EMPTY_HOLDS: Final = Outcome(True, "empty-set")
 _EMPTY_FAILS: Final = Outcome(False, "empty-set")
@@ -58,7 +58,7 @@ _NULL: Final = "null"
 
 
 class OperatorName(NamedTuple):
-    """A full operator name, taken apart. `base` is None for Null."""
+    """The parts of an operator's full name. `base` is None for Null."""
 
     qualifier: Qualifier
     base: Operator | None
@@ -68,7 +68,8 @@ class OperatorName(NamedTuple):
 
 
 def operator_name(text: str) -> OperatorName | None:
-    """`[ForAllValues:|ForAnyValue:]Base[IfExists]` in any case, or None. Null has no IfExists form."""
+    """Parse `[ForAllValues:|ForAnyValue:]Base[IfExists]` in any case; return None if it is not valid. Null has no
+    IfExists form."""
     return _read_operator(text) if len(text) <= _LONGEST_OPERATOR else None
 
 
@@ -108,7 +109,7 @@ class Test:
     __test__ = False
 
     def __init__(self, operator: OperatorName, key: str, values: Sequence[str], *, variables: bool) -> None:
-        """`key` as written (compared without regard to case); `values` as text."""
+        """`key`: as written; compared without regard to case. `values`: as texts."""
         self.operator = operator.text
         self.name = key
         self.key = key.lower()
@@ -116,11 +117,11 @@ class Test:
         self._qualifier = operator.qualifier
         self._compare: Comparison | None = None
         self.plain: Comparison | None = None
-        """The comparison, when it takes one value, as most do: its answer is the place of the outcome in `outcomes`."""
+        """The comparison, if it takes one value, as most do. Its result is an index into `outcomes`."""
         self._variables: Final = variables and any("${" in value for value in self.values)
         templates = self._templates() if self._variables else ()
         self.reads: Final = (self.key, *[key for template in templates for key in template.reads])
-        """The condition keys whose values make the outcome: its own, and those that variables stand for."""
+        """The condition keys whose values decide the outcome: the test's own key, and those of variables."""
         self.outcomes = _OUTCOMES
         if operator.base is None:
             self._missing = self._null(present=False)
@@ -131,7 +132,7 @@ class Test:
             self._missing = _missing(operator)
 
     def check(self, context: Context) -> Outcome:
-        """Whether the test holds. Raises UnfitRequestError for a value that is not text."""
+        """Return whether the test holds. Raise UnfitRequestError for a value that is not text."""
         value = context.get(self.key)
         if self.plain is not None and isinstance(value, str):
             return self.outcomes[self.plain(value, context)]
@@ -148,7 +149,7 @@ class Test:
     def _check_set(self, values: tuple[str, ...], compare: Comparison, context: Context) -> Outcome:
         every = self._qualifier == "ForAllValues:"
         if every and not any(values):
-            # A list of nothing but empty texts counts as an empty one (docs/development/policy-engine.md §3.3).
+            # A list of empty texts only counts as an empty list (docs/development/policy-engine.md §3.3).
             values = ()
         outcome = _EMPTY_HOLDS if every else _EMPTY_FAILS
         for value in values:
@@ -162,7 +163,7 @@ class Test:
         return Outcome(wanted in map(str.lower, self.values), "key-present" if present else "key-missing")
 
     def resolved(self, context: Context) -> tuple[str | None, ...]:
-        """The policy's values with their variables filled in; None for one that has no value."""
+        """Return the values of the policy with their variables replaced; None for a value whose variable is missing."""
         patterns = [template.resolve(context) for template in self._templates()]
         return tuple(None if pattern is None else shown(pattern) for pattern in patterns)
 

@@ -1,4 +1,5 @@
-"""Why a text is not a policy, or a request cannot be decided; and whether the first fault is raised or all are kept."""
+"""Errors: why a text is not a policy, or a request cannot be decided; and whether the first error is raised or all are
+kept."""
 
 from types import TracebackType
 from typing import Final, Self
@@ -21,24 +22,24 @@ class PolicyError(Exception):
         self.at = at
 
     def again(self) -> "PolicyError":
-        """The same fault, to be raised once more: one that is kept must not gather the frames that it was raised in."""
+        """Return a copy of the error to raise: a kept error must not accumulate the frames it is raised in."""
         return PolicyError(self.code, self.reason, self.pointer, at=self.at)
 
 
 class UnfitRequestError(Exception):
-    """The request holds a value that cannot be compared: no text, or far too long. It is denied as a whole."""
+    """The request contains a value that cannot be compared: not text, or far too long. The whole request is denied."""
 
 
 MOST: Final = 1000
-"""Faults that are kept of one text."""
+"""Errors that are kept of one text."""
 
 
-class Faults:
-    """Guards the checks of a document: `with faults: check()`.
+class ErrorCollector:
+    """Guards the checks of a document: `with errors: check()`.
 
-    To parse, the first PolicyError leaves the block as usual. To lint, it is kept in `found` and the text is read on,
-    so both know the same grammar and can never disagree about what is a policy. Of more than
-    MOST, the next ends it.
+    To parse, the first PolicyError leaves the block as usual. To lint, it is kept in `found` and the rest of the text
+    is checked. Both use the same grammar, so they always agree about what is a policy. After MOST errors, the next one
+    ends the reading.
     """
 
     __slots__ = ("found", "keep")
@@ -55,6 +56,7 @@ class Faults:
     ) -> bool:
         if not self.keep or not isinstance(error, PolicyError) or len(self.found) >= MOST:
             return False
-        # Its traceback refers to the frames of the reading, which refer to these faults: a cycle for each.
+        # The traceback refers to the frames of the reader, which refer to the collector: a reference cycle for each
+        # error.
         self.found.append(error.with_traceback(None))
         return True

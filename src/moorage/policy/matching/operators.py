@@ -1,8 +1,8 @@
-"""Condition operators: how one value of a request is compared with a policy's values (docs/development/policy-engine.md
-§3.2).
+"""Condition operators: how one value of a request is compared with the values of a policy.
 
-Each operator is built once into a `Comparison`. Negated operators are the same comparison read the other way round,
-which `conditions` does. Values that cannot be read as the operator's type hold for neither.
+See docs/development/policy-engine.md §3.2. Each operator is built once into a `Comparison`. Negated operators use the
+same comparison and reverse its result, which `conditions` does. Values that cannot be parsed as the operator's type
+satisfy neither.
 """
 
 import base64
@@ -28,23 +28,23 @@ from moorage.policy.matching.wildcard import (
     matcher_of_any,
 )
 
-# What a comparison finds.
+# Results of a comparison.
 NOT_FOUND: Final = 0
 FOUND: Final = 1
 UNRESOLVED: Final = 2
 UNPARSABLE: Final = 3
 
 Comparison = Callable[[str, Context], int]
-"""(the request's value, the context) → one of the four above."""
+"""(the request's value, the context) → one of the four results above."""
 
 Build = Callable[[Sequence[str], bool], Comparison]
 """(the policy's values, whether the document has variables) → the comparison."""
 
 _V = TypeVar("_V")
 _SEARCHED: Final = 512
-"""Characters of a text that is searched for one pattern after the other; of most texts that is the fastest way."""
+"""Characters of a text that is compared with one pattern after the other; for most texts, that is the fastest way."""
 _LONGEST: Final = 64
-"""Characters of a date or of a network; the longest that can be read have fewer."""
+"""Characters of a date or a network; the longest valid ones have fewer."""
 
 
 class Operator(NamedTuple):
@@ -62,7 +62,7 @@ def _templated(
     *,
     wildcards: bool,
 ) -> Comparison:
-    """`make`: for patterns, functions one of which tells that a value matches one of the patterns."""
+    """`make`: returns, for patterns, functions that each tell whether a value matches one of the patterns."""
     templates = [Template(value, variables=variables, wildcards=wildcards) for value in values]
     fixed = tuple(make([template.fixed for template in templates if template.fixed is not None]))
     moving = tuple(template for template in templates if template.fixed is None)
@@ -81,7 +81,7 @@ def _templated(
 
 
 def any_of(matchers: Sequence[Matcher], value: str) -> bool:
-    """Whether one of them matches."""
+    """Return whether one of them matches."""
     for matches in matchers:  # noqa: SIM110 - a generator takes longer than what it would ask
         if matches(value):
             return True
@@ -112,11 +112,11 @@ def _arn(parts: Sequence[Sequence[Token]], _pattern: Sequence[Token]) -> Matcher
 
 
 _One: TypeAlias = tuple[Sequence[Token], Callable[[Sequence[Token]], Matcher], Runs]
-"""A pattern, what makes a matcher of it alone, and its runs."""
+"""A pattern, what creates a matcher for it alone, and its runs."""
 
 
 def _together(patterns: Sequence[_One]) -> Sequence[Matcher]:
-    """Matchers of all patterns. Those that take more than a look at both ends of a long text are run side by side."""
+    """Return matchers of all patterns. Those that look at more than both ends of a long text run side by side."""
     matchers: list[Matcher] = []
     searched: list[Matcher] = []
     of_searched: list[Runs] = []
@@ -192,7 +192,7 @@ def _arn_like(values: Sequence[str], variables: bool) -> Comparison:
 def _typed(
     read: Callable[[str], _V | None], holds: Callable[[_V, _V], bool], values: Sequence[str], _variables: bool
 ) -> Comparison:
-    """The comparison of values of one type. `holds(request's value, policy's value)`; no variables."""
+    """Return the comparison of values of one type. `holds(request's value, policy's value)`; there are no variables."""
     wanted = [read(value) for value in values]
     readable = tuple(value for value in wanted if value is not None)
     otherwise = NOT_FOUND if len(readable) == len(wanted) else UNPARSABLE
@@ -213,7 +213,7 @@ _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]{1,64}(?:\.[0-9]{0,64})?|\.[0-9]{1,64
 
 
 def number(text: str) -> Decimal | None:
-    """A decimal number, or None."""
+    """Return a decimal number; None if it is not valid."""
     return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
@@ -225,7 +225,8 @@ _EPOCH: Final = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,9}))?")
 
 
 def _read_instant(text: str) -> int | None:
-    """Nanoseconds since 1970 of an ISO 8601 date (W3C profile; a bare date is its start, UTC) or of Unix seconds.
+    """Return the nanoseconds since 1970 of an ISO 8601 date (W3C profile; a bare date is its start, UTC) or of Unix
+    seconds.
 
     Four digits are a year.
     """
@@ -251,7 +252,7 @@ _known_instant: Final = lru_cache(maxsize=1024)(_read_instant)
 
 
 def instant(text: str) -> int | None:
-    """As `_read_instant`. Any text may come, and only what can be a date is remembered."""
+    """Return the result of `_read_instant`. Any text may be passed; only texts that can be dates are cached."""
     return _known_instant(text) if len(text) <= _LONGEST else None
 
 
@@ -274,15 +275,15 @@ def _bytes(text: str) -> bytes | None:
 
 
 _Network: TypeAlias = tuple[int, int, int]
-"""The version, the first address, the mask. A plain tuple is taken apart twice as fast as a named one."""
+"""The version, the first address, the mask. A plain tuple is unpacked twice as fast as a named one."""
 
 
-# Python would also read a netmask after the slash; IAM takes CIDR notation only.
+# Python would also accept a netmask after the slash; IAM accepts only CIDR notation.
 _CIDR: Final = re.compile(r"[0-9A-Fa-f.:]+(?:/[0-9]{1,3})?")
 
 
 def _read_network(text: str) -> _Network | None:
-    """An address (as a network of one) or CIDR range; host bits are masked; IPv4 inside IPv6 is read as IPv4."""
+    """Return an address (as a network of one) or a CIDR range; host bits are masked; IPv4 inside IPv6 becomes IPv4."""
     if _CIDR.fullmatch(text) is None:
         return None
     try:
@@ -300,12 +301,12 @@ _known_network: Final = lru_cache(maxsize=4096)(_read_network)
 
 
 def _network(text: str) -> _Network | None:
-    """As `_read_network`. Any text may come, and only what can be an address is remembered."""
+    """Return the result of `_read_network`. Any text may be passed; only texts that can be addresses are cached."""
     return _known_network(text) if len(text) <= _LONGEST else None
 
 
 def is_exact_network(text: str) -> bool:
-    """Whether `text` is an address, or a range whose address has no bits beyond its mask."""
+    """Return whether `text` is an address, or a range whose address has no bits beyond its mask."""
     network = _network(text)
     if network is None or text.count("/") > 1:
         return False
@@ -314,7 +315,7 @@ def is_exact_network(text: str) -> bool:
 
 
 def is_address(text: str) -> bool:
-    """Whether a condition key's value is one address."""
+    """Return whether the value of a condition key is a single address."""
     return "/" not in text and _network(text) is not None
 
 

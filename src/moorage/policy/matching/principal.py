@@ -1,5 +1,7 @@
-"""Who calls, who a policy names, and by what strength the one names the other (docs/development/policy-engine.md
-§2.4)."""
+"""Principals: the caller, whom a policy names, and how strongly a policy's entry names the caller.
+
+See docs/development/policy-engine.md §2.4.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -12,36 +14,37 @@ PrincipalKind = Literal["root", "user", "role", "federated", "web", "service", "
 
 
 class Principal(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
-    """The caller of a request. Empty strings where a kind has no such thing."""
+    """The caller of a request. Fields that do not apply to a kind of principal are empty strings."""
 
     kind: PrincipalKind
     account: str
     """12 digits; empty for anonymous callers, web identities and services."""
     arn: str
-    """User, root, assumed-role session or federated-user ARN; a service's name; `anonymous`. Of a web identity (whom an
-    OIDC token vouches for) its provider's ARN."""
+    """The ARN of the user, root, assumed-role session or federated user; the name of a service; `anonymous`. For a web
+    identity (authenticated by an OIDC token), the ARN of its provider."""
     id: str
-    """`aws:userid`: account id (root), `AIDA…`, `AROA…:SESSION`, `ACCOUNT:NAME`, `PROVIDER:AUDIENCE:SUBJECT`,
+    """`aws:userid`: the account id (root), `AIDA…`, `AROA…:SESSION`, `ACCOUNT:NAME`, `PROVIDER:AUDIENCE:SUBJECT`, or
     `anonymous`."""
     role_arn: str | None = None
-    """Of a role session: the role, with its path."""
+    """For a role session: the ARN of the role, with its path."""
     role_id: str | None = None
-    """Of a role session: `AROA…`."""
+    """For a role session: `AROA…`."""
     user_name: str | None = None
-    """Of a user: the friendly name."""
+    """For a user: the friendly name."""
     user_arn: str | None = None
-    """Of a federated session: the user that made it."""
+    """For a federated session: the ARN of the user that created it."""
     user_id: str | None = None
-    """Of a federated session: that user's `AIDA…`."""
+    """For a federated session: that user's `AIDA…`."""
     service_linked: bool = False
-    """Of a role session: whether the role is service-linked. A property of the role; no ARN or path implies it."""
+    """For a role session: whether the role is service-linked. It is a property of the role; no ARN or path implies it.
+    """
 
 
 ANONYMOUS: Final = Principal("anonymous", "", "anonymous", "anonymous")
 
 
 def root_of(account: str) -> Principal:
-    """The root of an account (12 digits)."""
+    """Return the root of an account (12 digits)."""
     return Principal("root", account, f"arn:aws:iam::{account}:root", account)
 
 
@@ -69,7 +72,7 @@ _SERVICE: Final = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8}")
 
 
 def account_named(text: str) -> str | None:
-    """The account id that an `AWS` principal of the account form names (12 digits or the root ARN)."""
+    """Return the account id that an `AWS` principal of the account form names (12 digits or the root ARN)."""
     return _known_account(text) if len(text) <= _LONGEST_ROOT else None
 
 
@@ -82,9 +85,9 @@ def _known_account(text: str) -> str | None:
 
 
 def is_aws_principal(text: str) -> bool:
-    """Whether `text` may stand under `AWS`: `*`, an account, a user, a role, a session, or a unique id.
+    """Return whether `text` is valid under `AWS`: `*`, an account, a user, a role, a session, or a unique id.
 
-    No wildcard inside an ARN, no group (docs/development/policy-engine.md §2.4).
+    Wildcards inside an ARN and groups are not valid (docs/development/policy-engine.md §2.4).
     """
     return (
         text == "*"
@@ -95,24 +98,24 @@ def is_aws_principal(text: str) -> bool:
 
 
 def is_service_principal(text: str) -> bool:
-    """Whether `text` may stand under `Service`: a host name such as `replication.ecr.amazonaws.com`."""
+    """Return whether `text` is valid under `Service`: a host name such as `replication.ecr.amazonaws.com`."""
     return _SERVICE.fullmatch(text) is not None
 
 
 def is_unique_id(text: str) -> bool:
-    """Whether `text` is a unique id (`AIDA…`, `AROA…`), as stored policies name users and roles."""
+    """Return whether `text` is a unique id (`AIDA…`, `AROA…`), as stored policies name users and roles."""
     return text.startswith("A") and _UNIQUE_ID.fullmatch(text) is not None
 
 
 class Principals:
-    """What a Principal or NotPrincipal element lists, ready to be compared."""
+    """A Principal or NotPrincipal element, compiled to be matched with callers."""
 
     __slots__ = ("accounts", "anyone", "entities", "federated", "negated", "services")
 
     def __init__(
         self, aws: Iterable[str], services: Iterable[str], federated: Iterable[str] = (), *, negated: bool
     ) -> None:
-        """`aws` and `services` have been checked by `is_aws_principal` and `is_service_principal`.
+        """`aws` and `services` have passed `is_aws_principal` and `is_service_principal`.
 
         `federated`: ARNs of identity providers, which only trust policies name.
         """
@@ -126,24 +129,24 @@ class Principals:
         self.federated = frozenset(federated)
 
     def renamed(self, names: Mapping[str, str]) -> "Principals":
-        """The same element with other names for some users, roles or sessions; itself, when it has none of them."""
+        """Return the same element with other names for some users, roles or sessions; itself if it has none of them."""
         if self.entities.isdisjoint(names):
             return self
-        other = object.__new__(Principals)  # a quarter of the time that `copy` takes
+        other = object.__new__(Principals)  # takes a quarter of the time of `copy`
         other.negated, other.anyone, other.accounts = self.negated, self.anyone, self.accounts
         other.services, other.federated = self.services, self.federated
         other.entities = frozenset([names.get(each, each) for each in self.entities])
         return other
 
     def strength(self, caller: Principal) -> int:
-        """How strongly the element matches the caller; NONE when it does not."""
+        """Return how strongly the element matches the caller; NONE if it does not."""
         named = self.named(caller)
         if self.negated:
             return NONE if named else ANY
         return named
 
     def named(self, caller: Principal) -> int:
-        """How strongly the entries name the caller, whether the element is Principal or NotPrincipal."""
+        """Return how strongly the entries name the caller, whether the element is Principal or NotPrincipal."""
         kind = caller.kind
         if kind == "service":
             return SERVICE if caller.arn in self.services else ANY if self.anyone else NONE

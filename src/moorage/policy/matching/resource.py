@@ -1,4 +1,4 @@
-"""What a Resource or NotResource element lists, ready to be compared (docs/development/policy-engine.md §2.5)."""
+"""A Resource or NotResource element, compiled to be matched with ARNs (docs/development/policy-engine.md §2.5)."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -8,13 +8,13 @@ from moorage.policy.matching.variables import Context, Template
 from moorage.policy.matching.wildcard import Matcher, Token, Wild, matcher, matches_everything, tokens
 
 NO_RESOURCE: Final = "*"
-"""The resource of a request whose action has no resource type; only a pattern of stars matches it."""
+"""The resource of a request whose action has no resource type. Only a pattern of stars matches it."""
 
 
 class Resources:
-    """Case-sensitive ARN patterns; variables only after the fifth colon.
+    """Case-sensitive ARN patterns, with variables only after the fifth colon.
 
-    An ARN with a wildcard in its resource type (`…:*/app`) matches nothing: AWS does not allow one ("Incorrect wildcard
+    An ARN with a wildcard in its resource type (`…:*/app`) matches nothing: AWS does not allow it ("Incorrect wildcard
     usage" on its page about ARNs).
     """
 
@@ -43,28 +43,28 @@ class Resources:
             if last.fixed is None:
                 moving.append(_Moving(head, last))
             else:
-                # Identity policies are seen with the last parts left out; AWS reads stars there.
+                # Some identity policies omit the last parts; AWS reads them as stars.
                 padding = [(Wild.ANY,)] * (PARTS - len(parts)) if parts[0] == "arn" else []
                 patterns.append(arn_matcher([*head, last.fixed, *padding]))
         self.exact = frozenset(exact)
         self.prefixes = tuple(prefixes)
         self.patterns = tuple(patterns)
-        """Those that are neither, but without variables."""
+        """Entries that are neither exact names nor prefixes, and have no variables."""
         self.moving = tuple(moving)
         self.reads = tuple(key for entry in moving for key in entry.reads)
-        """The condition keys that its variables stand for."""
+        """The condition keys of its variables."""
         self._simple: Final = not (self.everything or patterns or moving)
 
     @property
     def covers_everything(self) -> bool:
-        """Whether it matches whatever the resource is."""
+        """Whether it matches every resource."""
         return self.everything and not self.negated
 
     def match(self, resource: str, context: Context, allow: bool) -> bool:
-        """Whether the element covers `resource` (an ARN or `*`).
+        """Return whether the element covers `resource` (an ARN or `*`).
 
-        `allow`: the statement's effect. A NotResource entry whose variable has no value excludes nothing, but must not
-        grant either, so an Allow then does not match while a Deny does.
+        `allow`: the effect of the statement. A NotResource entry whose variable has no value excludes nothing, but must
+        not grant anything either: an Allow then does not match, while a Deny does.
         """
         if resource in self.exact or resource.startswith(self.prefixes):
             return not self.negated
@@ -73,7 +73,7 @@ class Resources:
         return self._other_match(resource, context, allow)
 
     def _other_match(self, resource: str, context: Context, allow: bool) -> bool:
-        """The answer when no exact name and no prefix matches."""
+        """Return the result if no exact name and no prefix matches."""
         if self.everything or any(matches(resource) for matches in self.patterns):
             return not self.negated
         found = [entry.match(resource, context) for entry in self.moving]

@@ -1,4 +1,4 @@
-"""One compiled statement: matched against a request, element after element (docs/development/policy-engine.md §2.2)."""
+"""One compiled statement, matched with a request element by element (docs/development/policy-engine.md §2.2)."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -17,7 +17,7 @@ Element = Literal["principal", "action", "resource", "condition"]
 
 
 class TestDetail(msgspec.Struct, frozen=True):
-    """One condition test, in full."""
+    """One condition test in full."""
 
     __test__ = False
 
@@ -25,15 +25,15 @@ class TestDetail(msgspec.Struct, frozen=True):
     key: str
     policy_values: tuple[str, ...]
     resolved_values: tuple[str | None, ...]
-    """With variables filled in; null where a variable has no value."""
+    """With variables replaced; null where a variable has no value."""
     context_values: tuple[str, ...] | None
-    """Null: the key is not in the request."""
+    """Null: the request does not have the key."""
     matched: bool
     because: Because
 
 
 class Detail(msgspec.Struct, frozen=True):
-    """Every element of a statement, matched or not. Null: the statement has no such element, or none is needed."""
+    """Every element of a statement, matched or not. Null: the statement has no such element, or needs none."""
 
     principal: bool | None
     action: bool
@@ -42,25 +42,25 @@ class Detail(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """How a request met a statement."""
+    """The result of matching a statement with a request."""
 
     index: int
-    """Place in the document, from 0."""
+    """Index in the document, from 0."""
     sid: str | None
     effect: Effect
     matched: bool
     first_failed: Element | None = None
     strength: str = "none"
-    """How its Principal named the caller: account, limited, direct, any, service; `none` without one."""
+    """How its Principal names the caller: account, limited, direct, any, service; `none` without one."""
     operator: str | None = None
-    """Of the condition test that failed first, with its key and reason."""
+    """The operator of the first condition test that failed, with its key and reason."""
     key: str | None = None
     because: Because | None = None
     detail: Detail | None = None
 
 
 class Inquiry(msgspec.Struct, frozen=True, gc=False):
-    """Who asks, and for what: the part of a request that stays the same from one to the next."""
+    """The caller and the action: the part of a request that stays the same from one to the next."""
 
     caller: Principal
     action: str
@@ -70,9 +70,10 @@ class Inquiry(msgspec.Struct, frozen=True, gc=False):
 
 
 class Statement:
-    """A statement, compiled once. It is asked in two steps, so that the first can be kept (`evaluate.Plan`).
+    """A statement, compiled once. It is matched in two steps, so that the result of the first can be cached
+    (`evaluate.Plan`).
 
-    Findings of it that are equal are one object, which lives as long as the statement.
+    Equal findings of a statement are one object, which lives as long as the statement.
     """
 
     __slots__ = (
@@ -111,27 +112,28 @@ class Statement:
         self.conditions = conditions
         self._resources: Final = None if resources is None or resources.covers_everything else resources
         self.hangs: Final = bool(conditions) or self._resources is not None
-        """Whether it takes more than the caller and the action to tell that the statement matches."""
+        """Whether a match depends on more than the caller and the action."""
         self.reads_resource: Final = self._resources is not None
         variables = () if self._resources is None else self._resources.reads
         keys = [key for test in conditions for key in test.reads]
         self.reads: Final = tuple(sorted({*variables, *keys}) if variables or len(keys) > 1 else keys)
-        """The condition keys that `check` asks, each once."""
+        """The condition keys that `check` reads, each once."""
         self._findings: Final[dict[object, Finding]] = {}
-        """Those made so far: by the element that failed, the strength of a match, the test and why it failed."""
+        """The findings created so far, by the element that failed, the strength of a match, the test, and why it
+        failed."""
 
     def renamed(self, names: Mapping[str, str]) -> "Statement":
-        """The same statement with other names for some of its principals; itself, when it has none of them."""
+        """Return the same statement with other names for some of its principals; itself if it has none of them."""
         principals = None if self.principals is None else self.principals.renamed(names)
         if principals is self.principals:
             return self
         return Statement(self.index, self.sid, self.effect, principals, self.actions, self.resources, self.conditions)
 
     def meet(self, inquiry: Inquiry, *, by_principal: bool) -> Finding:
-        """The first step: the finding by caller and action alone.
+        """Do the first step: return the finding by caller and action alone.
 
-        A match stands when the statement `hangs` on nothing else; else `check` has the last word. `by_principal`: the
-        statement stands in a set whose statements need a Principal.
+        A match is final if the statement depends on nothing else (`hangs`); otherwise `check` decides. `by_principal`:
+        the statement belongs to a set whose statements need a Principal.
         """
         strength = NONE
         if by_principal:
@@ -150,9 +152,9 @@ class Statement:
         return finding
 
     def check(self, resource: str, context: Context, met: Finding) -> Finding:
-        """The second step: `met`, the match that the first step found, unless the resource or a condition fails.
+        """Do the second step: return `met`, the match of the first step, unless the resource or a condition fails.
 
-        It hangs on `resource` (if `reads_resource`) and on the values of the keys that the statement `reads` alone.
+        The result depends only on `resource` (if `reads_resource`) and on the values of the keys in `reads`.
 
         Raises UnfitRequestError (`conditions`) for a context value that is not text.
         """
@@ -161,7 +163,7 @@ class Statement:
             return self._failed("resource")
         for test in self.conditions:
             value, compare = context.get(test.key), test.plain
-            if compare is not None and type(value) is str:  # as `Test.check` would, without the call
+            if compare is not None and type(value) is str:  # does what `Test.check` does, without the call
                 outcome = test.outcomes[compare(value, context)]
             else:
                 outcome = test.check(context)
@@ -172,7 +174,7 @@ class Statement:
     def explain(
         self, inquiry: Inquiry, resource: str, context: Context, finding: Finding, *, by_principal: bool
     ) -> Finding:
-        """`finding`, which the two steps found, with every element looked at."""
+        """Return `finding`, the result of the two steps, with the details of every element."""
         resources = self.resources
         detail = Detail(
             self._strength(inquiry) != NONE if by_principal else None,
@@ -187,7 +189,7 @@ class Statement:
         if principals is None:
             return NONE
         if principals.negated and inquiry.bounded and not self.allow:
-            # AWS: a Deny with NotPrincipal hits whoever has a permissions boundary, listed or not.
+            # In AWS, a Deny with NotPrincipal applies to every caller with a permissions boundary, listed or not.
             return ANY
         return principals.strength(inquiry.caller)
 
@@ -220,7 +222,7 @@ def _test_detail(test: Test, context: Context) -> TestDetail:
     try:
         outcome = test.check(context)
     except UnfitRequestError:
-        # The decision has been made without this test, or it would have ended there.
+        # The decision did not depend on this test, or it would have ended there.
         outcome, value = Outcome(False, "type-unparsable"), None
     return TestDetail(
         test.operator,

@@ -1,5 +1,7 @@
-"""Policy variables: `${aws:username}`, `${key, 'default'}`; escapes `${*}` `${?}` `${$}`
-(docs/development/policy-engine.md §3.4)."""
+"""Policy variables: `${aws:username}`, `${key, 'default'}`, and the escapes `${*}` `${?}` `${$}`.
+
+See docs/development/policy-engine.md §3.4.
+"""
 
 import re
 from collections.abc import Mapping
@@ -9,36 +11,36 @@ from moorage.policy.matching.wildcard import Token, Wild
 from moorage.policy.matching.wildcard import tokens as wildcard_tokens
 
 Context = Mapping[str, str | tuple[str, ...]]
-"""Condition keys in lower case, each with its value, or its values when the key is multivalued."""
+"""Condition keys in lower case, each with its value, or with its values if the key is multivalued."""
 
-# Possessive, and never asked beyond the last brace: what a stranger wrote must not be looked through again and again.
+# Possessive, and never applied beyond the last brace: text from strangers must not be searched again and again.
 _VARIABLE: Final = re.compile(r"\$\{(?:([*?$])|([^}',]*+)(?:,\s*+'([^']*+)')?+|[^}]*+)\}")
 
 
 class Variable(NamedTuple):
-    """`${key, 'default'}`; a key that cannot exist (`${}`) never resolves."""
+    """`${key, 'default'}`. A key that cannot exist (`${}`) never has a value."""
 
     key: str
     default: str | None
 
 
 class Template:
-    """A text with variables (and wildcards) in it, tokenised once."""
+    """A text with variables (and wildcards), split into tokens once."""
 
     __slots__ = ("fixed", "parts", "reads")
 
     def __init__(self, text: str, *, variables: bool, wildcards: bool) -> None:
-        """`variables` is false for documents of before 2012-10-17, where `${` is literal."""
+        """`variables` is false for documents older than 2012-10-17, in which `${` is literal."""
         self.parts = tuple(_parts(text, variables, wildcards))
         self.reads = tuple(part.key for part in self.parts if isinstance(part, Variable))
-        """The condition keys that its variables stand for."""
+        """The condition keys of its variables."""
         self.fixed: tuple[Token, ...] | None = None
-        """The tokens when no variable is among them."""
+        """The tokens, if none of them is a variable."""
         if not self.reads:
             self.fixed = tuple(part for part in self.parts if not isinstance(part, Variable))
 
     def resolve(self, context: Context) -> tuple[Token, ...] | None:
-        """The tokens with every variable's value in place, as literals; None when one has no (single) value."""
+        """Return the tokens with every variable replaced by its literal value; None if one has no (single) value."""
         if self.fixed is not None:
             return self.fixed
         resolved: list[Token] = []
@@ -75,5 +77,5 @@ def _literal(text: str, wildcards: bool) -> tuple[Token, ...]:
 
 
 def shown(pattern: tuple[Token, ...]) -> str:
-    """Resolved tokens as a person reads them."""
+    """Return resolved tokens as a person reads them."""
     return "".join(part.value if isinstance(part, Wild) else part for part in pattern)

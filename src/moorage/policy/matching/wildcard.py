@@ -1,8 +1,8 @@
 """Wildcard patterns (`*` any run, `?` one character), matched without backtracking.
 
-Policies are written by strangers, and so are texts. Patterns of stars alone are searched piece by piece, each leftmost
-and never again. Patterns with question marks are run side by side as one automaton whose states are the bits of an
-integer: one step for each character of the text, however many patterns there are (docs/development/policy-engine.md
+Both patterns and texts come from strangers. Patterns with stars only are searched literal by literal, each at its
+leftmost place, never again. Patterns with question marks run side by side as one automaton whose states are the bits of
+an integer: one step for each character of the text, however many patterns there are (docs/development/policy-engine.md
 §3.4).
 """
 
@@ -16,9 +16,9 @@ from moorage.policy.matching.errors import UnfitRequestError
 Matcher = Callable[[str], bool]
 
 MOST_WORK: Final = 1 << 27
-"""Characters of a text times those of the patterns with question marks that it is held against, at most; it takes about
-a hundredth of a second. A request with more is denied. 8 KiB, the longest value that clients send, times 10,240, the
-longest repository policy, is two thirds of it."""
+"""Most characters of a text, times those of the patterns with question marks that it is compared with; this much takes
+about 10 ms. A request with more is denied. 8 KiB, the longest value that clients send, times 10,240, the longest
+repository policy, is two thirds of it."""
 
 
 class Wild(Enum):
@@ -36,22 +36,22 @@ _SPLIT: Final = re.compile(r"([*?])")
 
 
 def tokens(text: str) -> tuple[Token, ...]:
-    """`text` with its stars and question marks told from its literal runs."""
+    """Return `text` split into stars, question marks and literal runs."""
     return tuple(_WILD.get(part, part) for part in _SPLIT.split(text) if part)
 
 
 def matches_everything(pattern: Sequence[Token]) -> bool:
-    """Whether the pattern is stars only."""
+    """Return whether the pattern consists of stars only."""
     return bool(pattern) and all(token is Wild.ANY for token in pattern)
 
 
 def has_question_mark(pattern: Iterable[Token]) -> bool:
-    """Whether `?` is among the pattern's tokens."""
+    """Return whether `?` is among the tokens of the pattern."""
     return any(token is Wild.ONE for token in pattern)
 
 
 def matcher(pattern: Sequence[Token]) -> Matcher:
-    """A function that tells whether a whole text matches the pattern."""
+    """Return a function that tells whether a whole text matches the pattern."""
     if has_question_mark(pattern):
         return matcher_of_any([((pattern, False),)])
     pieces: list[list[str]] = [[]]
@@ -64,19 +64,20 @@ def matcher(pattern: Sequence[Token]) -> Matcher:
 
 
 Runs = Sequence[tuple[Sequence[Token], bool]]
-"""A pattern in runs of tokens, one after the other. True: the wildcards of the run match no colon."""
+"""A pattern in runs of tokens. True: the wildcards of the run match no colon."""
 
 
 def is_searched(pattern: Iterable[Token]) -> bool:
-    """Whether a literal stands between two stars, so that a text has to be searched for it."""
+    """Return whether there is a literal between two stars, so that a text has to be searched for it."""
     return sum(token is Wild.ANY for token in pattern) > 1
 
 
 def matcher_of_any(patterns: Sequence[Runs]) -> Matcher:
-    """A function that tells whether a whole text matches one of the patterns. UnfitRequestError: a text far too long.
+    """Return a function that tells whether a whole text matches one of the patterns. It raises UnfitRequestError for
+    texts that are far too long.
 
-    State `n` of a pattern (a bit): its first `n` characters have been matched. A character of the text takes each state
-    to the next one, if it matches that one's character, and leaves the states before a star as they are.
+    State `n` of a pattern (a bit): its first `n` characters have been matched. A character of the text moves each state
+    to the next one if it matches that one's character, and leaves the states before a star as they are.
     """
     length = 0
     starts: list[int] = []
@@ -122,7 +123,7 @@ def matcher_of_any(patterns: Sequence[Runs]) -> Matcher:
 
 
 def _bits(length: int, *places: Iterable[int]) -> int:
-    """The integer of so many bits that has those of some places."""
+    """Return the integer of that many bits with ones at the given places."""
     made = bytearray(length // 8 + 1)
     for some in places:
         for place in some:

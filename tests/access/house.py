@@ -87,16 +87,18 @@ class House:
 
     async def root(self, account: AccountId = OWNER) -> Caller:
         """The account's root, with a key of its own."""
-        await self.identity.accounts.ensure(account)
+        await self.identity.accounts.ensure(account, by="tests")
         keys = await self.identity.keys.list(account, None)
-        return await self.holder(keys[0].id if keys else (await self.identity.keys.create(account, None))[0].id)
+        return await self.holder(
+            keys[0].id if keys else (await self.identity.keys.create(account, None, by="tests"))[0].id
+        )
 
     async def user(self, name: str, *statements: dict[str, Any], account: AccountId = OWNER) -> Caller:
         """A user with an inline policy of these statements, if any, and a key."""
         await self.identity.users.create(account, "/", name, BY)
         if statements:
             await self.allow(name, *statements, account=account)
-        key, _ = await self.identity.keys.create(account, name)
+        key, _ = await self.identity.keys.create(account, name, by="tests")
         return await self.holder(key.id)
 
     async def named(self, name: str, account: AccountId = OWNER) -> Caller:

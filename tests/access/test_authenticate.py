@@ -32,12 +32,12 @@ async def test_a_password_is_its_caller_for_twelve_hours(house: House) -> None:
 async def test_a_password_dies_with_its_key(house: House) -> None:
     ann = await house.user("ann")
     password, _ = await house.authenticator.issue_password(ann, HERE)
-    await house.identity.keys.set_active(OWNER, "ann", ann.key_id, False)
+    await house.identity.keys.set_active(OWNER, "ann", ann.key_id, False, by="tests")
     with pytest.raises(AuthorizationTokenInvalid):
         await house.authenticator.caller_of_basic(basic("AWS", password))
-    await house.identity.keys.set_active(OWNER, "ann", ann.key_id, True)
+    await house.identity.keys.set_active(OWNER, "ann", ann.key_id, True, by="tests")
     assert (await house.authenticator.caller_of_basic(basic("AWS", password))).principal == ann.principal
-    await house.identity.keys.delete(OWNER, "ann", ann.key_id)
+    await house.identity.keys.delete(OWNER, "ann", ann.key_id, by="tests")
     with pytest.raises(AuthorizationTokenInvalid):
         await house.authenticator.caller_of_basic(basic("AWS", password))
 
@@ -45,7 +45,7 @@ async def test_a_password_dies_with_its_key(house: House) -> None:
 async def test_a_password_ends_with_its_session(house: House) -> None:
     await house.user("ann")
     user = await house.identity.users.get(OWNER, "ann")
-    session = await house.identity.sessions.create(OWNER, user.id, 900)
+    session = await house.identity.sessions.create(OWNER, user.id, 900, by="tests")
     caller = await house.holder(session.id)
     assert (caller.credential, caller.principal.arn) == ("session", user.arn)
     password, _ = await house.authenticator.issue_password(caller, HERE)

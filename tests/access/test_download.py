@@ -33,7 +33,7 @@ async def test_a_token_lives_a_quarter_of_an_hour_and_dies_with_its_key(house: H
     with pytest.raises(AuthorizationTokenExpired):
         await house.downloads.open(token, APP, LAYER)
     fresh = house.downloads.seal(ann, APP, LAYER)
-    await house.identity.keys.delete(OWNER, "ann", ann.key_id)
+    await house.identity.keys.delete(OWNER, "ann", ann.key_id, by="tests")
     with pytest.raises(AuthorizationTokenInvalid):
         await house.downloads.open(fresh, APP, LAYER)
 

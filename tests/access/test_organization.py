@@ -132,7 +132,7 @@ async def test_an_scp_binds_the_accounts_callers_root_included_and_not_the_manag
     assert await house.may(root, "ecr:ListImages")
     assert await house.may(management, PULL)
     assert await house.may(await house.root(OTHER), PULL)
-    await house.identity.organizations.set(None, (), by="tests")
+    await house.identity.organizations.remove(by="tests")
     assert await house.may(root, PULL)
 
 
@@ -198,7 +198,7 @@ async def test_scps_spare_roles_that_are_service_linked_and_none_that_is_called_
     attached = {"serviceControlPolicies": ["FullAWSAccess", "NoPull"]}
     await put(house, serviceControlPolicies={"NoPull": deny(PULL)}, root=attached)
     role = await house.identity.roles.create(OWNER, path, name, TRUST, BY, service=service)
-    session = await house.identity.sessions.create(OWNER, role.id, 900, kind="role", name="session")
+    session = await house.identity.sessions.create(OWNER, role.id, 900, kind="role", name="session", by="tests")
     caller = await house.holder(session.id)
     assert caller.principal.service_linked is may
     assert simulated(role) == msgspec.structs.replace(caller.principal, arn=simulated(role).arn, id=simulated(role).id)

@@ -28,7 +28,7 @@ async def made(
     name: str = "ci",
 ) -> str:
     ends = house.clock.now() + HOUR
-    await house.identity.accounts.ensure(OWNER)
+    await house.identity.accounts.ensure(OWNER, by="tests")
     _, text = await house.identity.pull_tokens.create(OWNER, user, name, repositories, actions, ends, BY)
     return text
 
@@ -139,7 +139,7 @@ async def test_it_ends_when_it_ends_is_revoked_or_its_user_is_gone(house: House)
     assert (await house.authenticator.standing(basic("x", second))).state == "expired"
     house.clock.set(now)
     for key in await house.identity.keys.list(OWNER, "ann"):
-        await house.identity.keys.delete(OWNER, "ann", key.id)
+        await house.identity.keys.delete(OWNER, "ann", key.id, by="tests")
     await house.identity.users.delete(OWNER, "ann", BY)
     with pytest.raises(AuthorizationTokenInvalid):
         await shown(house, third)

@@ -56,7 +56,7 @@ async def test_users_are_kept_by_their_id_and_must_be_there(house: House) -> Non
     text = await put(house, allow)
     assert ann.principal.id in text
     assert json.loads(await check(house).shown(text))["Statement"][0]["Principal"] == {"AWS": ann.principal.arn}
-    await house.identity.keys.delete(OWNER, "ann", ann.key_id)
+    await house.identity.keys.delete(OWNER, "ann", ann.key_id, by="tests")
     await house.identity.users.delete(OWNER, "ann", BY)
     await house.user("ben")
     with pytest.raises(InvalidParameter, match="'Principal not found'"):

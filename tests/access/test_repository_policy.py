@@ -29,7 +29,7 @@ async def test_users_are_kept_by_their_id_and_shown_by_their_name(house: House) 
     assert ann.principal.arn not in text
     assert await principals(house, text) == {"AWS": ann.principal.arn}
     await house.registry.repository_policies.set(APP, text, by=BY)
-    await house.identity.keys.delete(OWNER, "ann", ann.key_id)
+    await house.identity.keys.delete(OWNER, "ann", ann.key_id, by="tests")
     await house.identity.users.delete(OWNER, "ann", BY)
     assert await principals(house, text) == {"AWS": ann.principal.id}
     again = await stored(house, root, statement("Allow", PULL, Principal={"AWS": ann.principal.id}))
@@ -54,7 +54,7 @@ async def test_whom_a_policy_names_is_known_as_they_stand_now(house: House) -> N
     await house.user("somebody")
     naming_ann = statement("Allow", PULL, Principal={"AWS": ann.principal.arn})
     assert ann.principal.id in await stored(house, root, naming_ann)
-    await house.identity.keys.delete(OWNER, "ann", ann.key_id)
+    await house.identity.keys.delete(OWNER, "ann", ann.key_id, by="tests")
     await house.identity.users.delete(OWNER, "ann", BY)
     with pytest.raises(InvalidParameter, match="'Principal not found'"):
         await stored(house, root, naming_ann)

@@ -80,9 +80,9 @@ async def test_a_role_session_is_limited_by_boundary_and_session_policy(bench: B
     identity = bench.identity
     role = await identity.roles.create(ACCOUNT, "/ci/", "build", "{}", "me")
     await identity.inline.put(ROLE, ACCOUNT, "build", "all", EVERYTHING, "me")
-    plain = await identity.sessions.create(ACCOUNT, role.id, 900, kind="role", name="run")
+    plain = await identity.sessions.create(ACCOUNT, role.id, 900, kind="role", name="run", by="tests")
     limited = await identity.sessions.create(
-        ACCOUNT, role.id, 900, kind="role", name="run", policy=allowing("ecr:Batch*")
+        ACCOUNT, role.id, 900, by="tests", kind="role", name="run", policy=allowing("ecr:Batch*")
     )
     assert await bench.may(plain, "ecr:PutImage") == ""
     assert await bench.may(limited, "ecr:BatchGetImage") == ""
@@ -108,6 +108,7 @@ async def test_a_role_session_is_who_it_says_to_conditions(bench: Bench) -> None
         ACCOUNT,
         role.id,
         900,
+        by="tests",
         kind="role",
         name="run",
         tags={"Team": "b"},
@@ -142,9 +143,9 @@ async def test_a_federated_user_has_what_its_session_policy_leaves_of_its_users(
     identity = bench.identity
     ann = await identity.users.create(ACCOUNT, "/", "ann", "me")
     await identity.inline.put(USER, ACCOUNT, "ann", "p", allowing("ecr:Batch*"), "me")
-    without = await identity.sessions.create(ACCOUNT, ann.id, 900, kind="federated", name="bob")
+    without = await identity.sessions.create(ACCOUNT, ann.id, 900, kind="federated", name="bob", by="tests")
     within = await identity.sessions.create(
-        ACCOUNT, ann.id, 900, kind="federated", name="bob", policy=allowing("ecr:*")
+        ACCOUNT, ann.id, 900, by="tests", kind="federated", name="bob", policy=allowing("ecr:*")
     )
     assert await bench.may(within, "ecr:BatchGetImage") == ""
     assert "no session policy" in await bench.may(without, "ecr:BatchGetImage")
@@ -156,7 +157,7 @@ async def test_a_federated_user_has_what_its_session_policy_leaves_of_its_users(
     assert "aws:username" not in caller.context
     # The root's may do what the session policy says.
     of_root = await identity.sessions.create(
-        ACCOUNT, None, 900, kind="federated", name="cyd", policy=allowing("ecr:Put*")
+        ACCOUNT, None, 900, by="tests", kind="federated", name="cyd", policy=allowing("ecr:Put*")
     )
     assert await bench.may(of_root, "ecr:PutImage") == ""
     assert "no session policy" in await bench.may(of_root, "ecr:BatchGetImage")
@@ -165,7 +166,7 @@ async def test_a_federated_user_has_what_its_session_policy_leaves_of_its_users(
 async def test_tags_and_token_age_revoke_at_once(bench: Bench) -> None:
     identity = bench.identity
     role = await identity.roles.create(ACCOUNT, "/", "build", "{}", "me")
-    session = await identity.sessions.create(ACCOUNT, role.id, 900, kind="role", name="run")
+    session = await identity.sessions.create(ACCOUNT, role.id, 900, kind="role", name="run", by="tests")
     await identity.inline.put(
         ROLE, ACCOUNT, "build", "p", allowing("ecr:*", StringEquals={"aws:PrincipalTag/team": "a"}), "me"
     )

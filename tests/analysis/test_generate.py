@@ -77,7 +77,7 @@ async def test_denies_stay_and_who_is_gone_is_said(house: House) -> None:
     for caller in (ann, bob):
         await house.may(caller, "ecr:BatchGetImage")
     key = (await house.identity.keys.list(OTHER, "bob"))[0].id
-    await house.identity.keys.delete(OTHER, "bob", key)
+    await house.identity.keys.delete(OTHER, "bob", key, by="tests")
     await house.identity.inline.delete(USER, OTHER, "bob", "own", "test")
     await house.identity.users.delete(OTHER, "bob", "test")
     made = await generated(house)

@@ -17,7 +17,7 @@ from moorage.analysis.replay_tally import Report
 from moorage.audit.recorded_decisions import RecordedDecisions
 from moorage.audit.shared_values import read_caller
 from moorage.errors import InvalidParameter, RepositoryNotFound
-from moorage.identity.accounts.organizations import Membership, Rail
+from moorage.identity.accounts.organizations import Guardrail, Membership
 from moorage.names import RepositoryName
 from tests.access.house import APP, OTHER, OWNER, House, document, statement
 
@@ -255,7 +255,7 @@ def test_a_caller_recorded_before_roles_were_told_to_be_service_linked_is_bound_
     kept = read_caller(json.dumps({"principal": principal, "credential": "role", "key_id": "ASIA", "context": {}}))
     assert kept.principal.role_arn == role
     assert not kept.principal.service_linked
-    rails = ((Rail("Guard", "hash"),),)
+    rails = ((Guardrail("Guard", "hash"),),)
     members = {str(OWNER): Membership("o-moorage000", "o-moorage000/r-ab12/", rails, None)}
     assert guardrails.scp(members, kept.principal) == rails
 

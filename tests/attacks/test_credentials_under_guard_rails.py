@@ -93,10 +93,10 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         assert running is not None
         parts = running.components
         identity, registry = parts.identity, parts.registry
-        await identity.accounts.ensure(ACCOUNT)
+        await identity.accounts.ensure(ACCOUNT, by="tests")
         await identity.users.create(ACCOUNT, "/", "admin", BY)
         await identity.inline.put(USER, ACCOUNT, "admin", "own", document(ALL), BY)
-        key, secret = await identity.keys.create(ACCOUNT, "admin")
+        key, secret = await identity.keys.create(ACCOUNT, "admin", by="tests")
         trust = document({"Effect": "Allow", "Principal": {"AWS": OWNER}, "Action": "sts:*"})
         await identity.roles.create(ACCOUNT, "/", "puller", trust, BY)
         await identity.managed.create(ACCOUNT, "/", "nothing", document({**ALL, "Action": "s3:*"}), BY)
@@ -116,7 +116,7 @@ async def pulls(house: House) -> dict[str, tuple[Request, Signer]]:
     layer = f"/v2/{APP.name}/blobs/{digest_of(LAYER)}"
     role = {"RoleArn": f"arn:aws:iam::{OWNER}:role/puller", "RoleSessionName": "session"}
     await house.identity.inline.put(ROLE, ACCOUNT, "puller", "own", document(ALL), BY)
-    root, _ = await house.identity.keys.create(ACCOUNT, None)
+    root, _ = await house.identity.keys.create(ACCOUNT, None, by="tests")
     passwords = {
         "registry password": await house.password(admin.key),
         "of the root": await house.password(root.id),

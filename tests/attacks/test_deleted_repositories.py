@@ -68,9 +68,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         running = made.application._running
         assert running is not None
         identity = running.components.identity
-        await identity.accounts.ensure(ACCOUNT)
+        await identity.accounts.ensure(ACCOUNT, by="tests")
         await identity.users.create(ACCOUNT, "/", "member", BY)
-        key, secret = await identity.keys.create(ACCOUNT, "member")
+        key, secret = await identity.keys.create(ACCOUNT, "member", by="tests")
         yield House(made, identity, running.components.registry, Signer(key.id, secret, ""))
 
 

@@ -159,12 +159,12 @@ async def house(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
         assert running is not None
         parts = running.components
         identity, registry, account, now = parts.identity, parts.registry, AccountId(OWNER), parts.clock.now()
-        await identity.accounts.ensure(account)
+        await identity.accounts.ensure(account, by="tests")
         authenticator = Authenticator(identity, parts.sealer, parts.clock, settings)
 
         async def signer(name: str) -> Signer:
             await identity.users.create(account, "/", name, BY)
-            key, secret = await identity.keys.create(account, name)
+            key, secret = await identity.keys.create(account, name, by="tests")
             caller = await authenticator.caller_of(await authenticator.credential(key.id))
             password, _ = await authenticator.issue_password(caller, Region(REGION))
             return Signer(key.id, secret, password)

@@ -54,12 +54,12 @@ async def signer(house: House, account: AccountId, *, allowed: bool) -> Signer:
     """A user of that account, which allows everything on repositories and roles, or nothing."""
     identity, running = house.identity, house.inside.application._running
     assert running is not None
-    await identity.accounts.ensure(account)
+    await identity.accounts.ensure(account, by="tests")
     await identity.users.create(account, "/", "stranger", BY)
     if allowed:
         text = POLICY.replace('"ecr:*"', '["ecr:*", "sts:AssumeRole", "moorage:*"]')
         await identity.inline.put(USER, account, "stranger", "own", text, BY)
-    key, secret = await identity.keys.create(account, "stranger")
+    key, secret = await identity.keys.create(account, "stranger", by="tests")
     authenticator = Authenticator(identity, running.components.sealer, running.components.clock, house.inside.settings)
     caller = await authenticator.caller_of(await authenticator.credential(key.id))
     password, _ = await authenticator.issue_password(caller, Region(REGION))

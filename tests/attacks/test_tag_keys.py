@@ -41,7 +41,7 @@ async def member(server: Inside) -> Member:
     running = server.application._running
     assert running is not None
     identity = running.components.identity
-    await identity.accounts.ensure(ACCOUNT)
+    await identity.accounts.ensure(ACCOUNT, by="tests")
     await identity.users.create(ACCOUNT, "/", "dev", BY)
     statements = [
         {"Action": "ecr:CreateRepository", "Condition": {"StringEquals": {"aws:RequestTag/env": "dev"}}},
@@ -50,7 +50,7 @@ async def member(server: Inside) -> Member:
     ]
     text = json.dumps({"Statement": [{"Effect": "Allow", "Resource": "*", **each} for each in statements]})
     await identity.inline.put(USER, ACCOUNT, "dev", "own", text, BY)
-    key, secret = await identity.keys.create(ACCOUNT, "dev")
+    key, secret = await identity.keys.create(ACCOUNT, "dev", by="tests")
     authenticator = Authenticator(identity, running.components.sealer, running.components.clock, server.settings)
     await authenticator.caller_of(await authenticator.credential(key.id))
     return Member(server, Signer(key.id, secret, ""))

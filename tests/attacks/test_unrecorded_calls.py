@@ -36,11 +36,11 @@ async def server(tmp_path: Path) -> AsyncIterator[Inside]:
 
 async def administrator(identity: Identity) -> Signer:
     account, by = AccountId(OWNER), f"arn:aws:iam::{OWNER}:root"
-    await identity.accounts.ensure(account)
+    await identity.accounts.ensure(account, by="tests")
     await identity.users.create(account, "/", "admin", by)
     statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     await identity.inline.put(USER, account, "admin", "all", json.dumps({"Statement": [statement]}), by)
-    key, secret = await identity.keys.create(account, "admin")
+    key, secret = await identity.keys.create(account, "admin", by="tests")
     return Signer(key.id, secret, "")
 
 

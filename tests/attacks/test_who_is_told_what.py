@@ -42,12 +42,12 @@ class House:
     authenticator: Authenticator
 
     async def user(self, account: AccountId, name: str, *actions: str, path: str = "/") -> Signer:
-        await self.identity.accounts.ensure(account)
+        await self.identity.accounts.ensure(account, by="tests")
         await self.identity.users.create(account, path, name, BY)
         if actions:
             text = document(allow(*actions, Resource="*"))
             await self.identity.inline.put(USER, account, name, "mine", text, BY)
-        key, secret = await self.identity.keys.create(account, name)
+        key, secret = await self.identity.keys.create(account, name, by="tests")
         caller = await self.authenticator.caller_of(await self.authenticator.credential(key.id))
         password, _ = await self.authenticator.issue_password(caller, HERE)
         return Signer(key.id, secret, password)
@@ -176,7 +176,7 @@ async def test_a_figure_of_why_tells_nothing_of_another_accounts_policies(house:
 
 
 async def test_why_shows_each_account_its_own_side(house: House) -> None:
-    await house.identity.accounts.ensure(READER)
+    await house.identity.accounts.ensure(READER, by="tests")
     trust = document(allow("sts:AssumeRole", "sts:TagSession", Principal={"AWS": str(READER)}))
     await house.identity.roles.create(READER, "/", "worker", trust, BY)
     maker = await house.user(READER, "maker", "sts:*")
@@ -250,7 +250,7 @@ async def test_the_region_of_an_administration_call_is_the_one_it_is_signed_for(
     here = {"StringEquals": {"aws:RequestedRegion": HERE}}
     text = document(allow("moorage:*", Resource="*", Condition=here))
     await house.identity.inline.put(USER, OWNER, "local", "mine", text, BY)
-    key, secret = await house.identity.keys.create(OWNER, "local")
+    key, secret = await house.identity.keys.create(OWNER, "local", by="tests")
     for region, status in ((HERE, 200), ("eu-west-1", 400)):
         request = Request("POST", "/_moorage/tokens/list", "moorage", b"{}", region=region)
         assert (await ask(house.inside.application, request, Signer(key.id, secret, ""))).status == status
@@ -270,8 +270,8 @@ async def test_a_password_is_of_the_region_that_is_asked_for(tmp_path: Path, ano
         running = made.application._running
         assert running is not None
         identity, parts = running.components.identity, running.components
-        await identity.accounts.ensure(OWNER)
-        key, _ = await identity.keys.create(OWNER, None)
+        await identity.accounts.ensure(OWNER, by="tests")
+        key, _ = await identity.keys.create(OWNER, None, by="tests")
         authenticator = Authenticator(identity, parts.sealer, parts.clock, settings)
         caller = await authenticator.caller_of(await authenticator.credential(key.id))
         for region, there, elsewhere in (

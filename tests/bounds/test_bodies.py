@@ -186,7 +186,7 @@ async def test_wrong_signatures_do_not_hold_up_others(opened: Inside) -> None:
     assert running is not None
     identity = running.components.identity
     await identity.users.create(opened.settings.default_account, "/", "ada", "test")
-    key, _ = await identity.keys.create(opened.settings.default_account, "ada")
+    key, _ = await identity.keys.create(opened.settings.default_account, "ada", by="tests")
     now = running.components.clock.now()
     forged = [
         (

@@ -12,6 +12,7 @@ from moorage.identity.credentials import pull_tokens as of_tokens
 from moorage.identity.credentials import sessions as of_sessions
 from moorage.identity.credentials.pull_tokens import PullTokens
 from moorage.identity.credentials.sessions import Sessions
+from moorage.identity.principals.entity import Entity, row_of
 from moorage.jobs.sweep import EXPIRED_SESSION_SECONDS, Sweep
 from moorage.names import AccountId, RepositoryName, RepositoryRef
 from moorage.policy.catalog.actions import PULL_CLIENT
@@ -36,7 +37,7 @@ ACCOUNT = AccountId("123456789012")
 async def bench(database: Database, tmp_path: Path) -> Bench:
     made = Bench.over(database, tmp_path)
     await made.repositories.create(REF, by=BY)
-    await made.db.transaction(lambda conn: account_rows.ensure(conn, ACCOUNT, "", 0.0))
+    await made.db.transaction(lambda conn: account_rows.add(conn, ACCOUNT, "", 0.0))
     return made
 
 
@@ -167,15 +168,15 @@ async def test_one_identity_does_not_use_up_the_sessions_of_its_account(
 
     def work(conn: Any) -> None:
         for name in ("ann", "ben"):
-            identities.add(conn, "user", f"AIDA{name.upper()}", ACCOUNT, name, "/", None, 0.0)
+            identities.add(conn, row_of(Entity("user", f"AIDA{name.upper()}", ACCOUNT, name, "/", 0.0)))
 
     await bench.db.transaction(work)
     for identity in ("AIDAANN", None):
         for _ in range(3):
-            await made.create(ACCOUNT, identity, 3600)
+            await made.create(ACCOUNT, identity, 3600, by="tests")
         with pytest.raises(Throttling, match="Rate exceeded"):
-            await made.create(ACCOUNT, identity, 3600)
-    await made.create(ACCOUNT, "AIDABEN", 3600)
+            await made.create(ACCOUNT, identity, 3600, by="tests")
+    await made.create(ACCOUNT, "AIDABEN", 3600, by="tests")
     await bench.db.transaction(lambda conn: identities.remove(conn, "AIDABEN"))
     bench.clock.set(bench.clock.now() + 3600 + EXPIRED_SESSION_SECONDS + 1)
     await sweep(bench)
@@ -183,4 +184,4 @@ async def test_one_identity_does_not_use_up_the_sessions_of_its_account(
     amounts = await bench.db.read(lambda conn: conn.execute(select(usage.c.scope, usage.c.amount)).all())
     here = {scope: amount for scope, amount in amounts if scope.startswith("sessions")}
     assert here == {f"sessions of account {ACCOUNT}": 0, "sessions of AIDAANN": 0, f"sessions of root {ACCOUNT}": 0}
-    await made.create(ACCOUNT, "AIDAANN", 3600)
+    await made.create(ACCOUNT, "AIDAANN", 3600, by="tests")

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from moorage.identity.accounts.organizations import FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, Organizations
+from moorage.identity.accounts.organizations import (
+    FULL_ACCESS_TEXT,
+    RCP_FULL_ACCESS_TEXT,
+    OrganizationDocument,
+    Organizations,
+)
 from moorage.jobs.sweep import Sweep
 from moorage.names import AccountId, Region
 from moorage.registry.registry_policies.service import RegistryPolicies
@@ -162,7 +167,7 @@ async def test_a_policy_can_be_set_again_after_a_reset(database_settings: Settin
 async def test_the_policies_of_an_organization_are_kept(bench: Bench) -> None:
     organizations = Organizations(Epochs(bench.db), bench.clock)
     for text in ("first", "second"):
-        await organizations.set(json.dumps({"names": text}), [text], by=BY)
+        await organizations.put(OrganizationDocument(json.dumps({"names": text}), REF.account, [text]), by=BY)
     for _ in range(3):
         bench.clock.set(bench.clock.now() + 91 * DAY)
         await sweep(bench)
@@ -194,7 +199,7 @@ async def test_the_history_of_the_organization_is_bounded_in_bytes(
 ) -> None:
     organizations = Organizations(Epochs(bench.db), bench.clock)
     for number in range(8):
-        await organizations.set(str(number) + "é" * (1 << 19), (), by=BY)
+        await organizations.put(OrganizationDocument(str(number) + "é" * (1 << 19), REF.account, ()), by=BY)
     before: int | None = None
     pages: list[list[str]] = []
     while not pages or before is not None:

@@ -86,14 +86,14 @@ async def test_an_account_has_so_many_sessions(bench: Bench, monkeypatch: pytest
     monkeypatch.setattr(of_identity, "PER_ACCOUNT", 5)
     made = Sessions(bench.db, Sealer([b"k" * 32]), bench.clock)
     for _ in range(5):
-        await made.create(ACCOUNT, None, 3600)
+        await made.create(ACCOUNT, None, 3600, by="tests")
     with pytest.raises(Throttling, match="Rate exceeded"):
-        await made.create(ACCOUNT, None, 3600)
-    await made.create(AccountId("999999999999"), None, 3600)
+        await made.create(ACCOUNT, None, 3600, by="tests")
+    await made.create(AccountId("999999999999"), None, 3600, by="tests")
     bench.clock.set(bench.clock.now() + 3600 + EXPIRED_SESSION_SECONDS + 1)
     await sweep(bench)
     assert await count(bench, sessions) == 0
-    await made.create(ACCOUNT, None, 3600)
+    await made.create(ACCOUNT, None, 3600, by="tests")
 
     def amount(conn: Connection) -> int:
         here = select(usage.c.amount).where(usage.c.scope == f"sessions of account {ACCOUNT}")

@@ -134,9 +134,9 @@ async def flood(opened: Inside, make: Callable[[int], Request], first: int) -> s
 
 async def test_secrets_and_signatures_that_are_wrong_leave_nothing(opened: Inside) -> None:
     found = identity(opened)
-    await found.accounts.ensure(OWNER)
+    await found.accounts.ensure(OWNER, by="tests")
     await found.users.create(OWNER, "/", "ada", "test")
-    key, _ = await found.keys.create(OWNER, "ada")
+    key, _ = await found.keys.create(OWNER, "ada", by="tests")
     token, text = await found.pull_tokens.create(
         OWNER, "ada", "ci", ["*"], ["ecr:BatchGetImage"], running(opened).components.clock.now() + 900, "test"
     )

@@ -46,7 +46,7 @@ async def parts(tmp_path: Path) -> AsyncIterator[Components]:
     await opened.declared.apply(read(text(files.before(ACCOUNT))), Asked(), OPERATOR)
     spare = policy_arn(ACCOUNT, "/", "spare")
     await opened.identity.managed.create_version(ACCOUNT, spare, json.dumps(files.PUSH), "root", as_default=True)
-    await opened.identity.keys.create(ACCOUNT, "gone")
+    await opened.identity.keys.create(ACCOUNT, "gone", by="tests")
     yield opened
     await opened.close()
 

@@ -116,7 +116,7 @@ def test_a_key_that_was_deleted_is_not_made_again(tmp_path: Path) -> None:
         settings = Settings(data=data)
         database = await open_database(settings)
         identity = make_identity(database, await open_sealer(settings, database), Clock())
-        await identity.keys.delete(AccountId(FIRST), None, keys(data)[FIRST][0])
+        await identity.keys.delete(AccountId(FIRST), None, keys(data)[FIRST][0], by="tests")
         await database.close()
 
     asyncio.run(delete())

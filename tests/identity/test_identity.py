@@ -10,6 +10,7 @@ from moorage.clock import Clock
 from moorage.errors import QueryError
 from moorage.identity.credentials.sessions import token_hash
 from moorage.identity.identity import Identity, make_identity
+from moorage.identity.principals import lookup
 from moorage.identity.principals.entity import USER
 from moorage.names import AccountId
 from moorage.sealing import Sealer
@@ -32,7 +33,7 @@ def refuses(code: str, status: int, match: str = "") -> "pytest.RaisesExc[QueryE
     return pytest.raises(QueryError, match=match, check=lambda error: (error.code, error.status) == (code, status))
 
 
-async def test_a_user_is_found_by_name_arn_and_id_in_its_account_alone(identity: Identity) -> None:
+async def test_a_user_is_found_by_name_arn_and_id_in_its_account_alone(identity: Identity, database: Database) -> None:
     user = await identity.users.create(ONE, "/team/a/", "Ann", "me")
     assert user.arn == "arn:aws:iam::111111111111:user/team/a/Ann"
     assert re.fullmatch(r"AIDA[A-Z2-7]{17}", user.id)
@@ -43,8 +44,8 @@ async def test_a_user_is_found_by_name_arn_and_id_in_its_account_alone(identity:
     assert await identity.users.by_arn("arn:aws:iam::111111111111:user/team/a/ann") is None
     with refuses("NoSuchEntity", 404, "The user with name Ann cannot be found."):
         await identity.users.get(TWO, "Ann")
-    assert await identity.users.keeps_any(ONE)
-    assert not await identity.users.keeps_any(TWO)
+    assert await database.read(lambda conn: lookup.has_any(conn, USER, ONE))
+    assert not await database.read(lambda conn: lookup.has_any(conn, USER, TWO))
 
 
 async def test_names_are_unique_whatever_their_case(identity: Identity) -> None:
@@ -71,11 +72,11 @@ async def test_users_are_listed_by_name_under_a_path(identity: Identity) -> None
 
 async def test_a_user_with_keys_or_policies_is_not_deleted(identity: Identity) -> None:
     user = await identity.users.create(ONE, "/", "ann", "me")
-    key, _ = await identity.keys.create(ONE, "ann")
+    key, _ = await identity.keys.create(ONE, "ann", by="tests")
     await identity.inline.put(USER, ONE, "ann", "p", POLICY, "me")
     with refuses("DeleteConflict", 409, "must delete access keys first"):
         await identity.users.delete(ONE, "ann", "me")
-    await identity.keys.delete(ONE, "ann", key.id)
+    await identity.keys.delete(ONE, "ann", key.id, by="tests")
     with refuses("DeleteConflict", 409, "must delete policies first"):
         await identity.users.delete(ONE, "ann", "me")
     await identity.inline.delete(USER, ONE, "ann", "p", "me")
@@ -87,24 +88,24 @@ async def test_a_user_with_keys_or_policies_is_not_deleted(identity: Identity) -
 
 
 async def test_two_keys_at_most_and_a_deleted_id_stays_known(identity: Identity, database: Database) -> None:
-    first, secret = await identity.keys.create(ONE, None)
-    await identity.keys.create(ONE, None)
+    first, secret = await identity.keys.create(ONE, None, by="tests")
+    await identity.keys.create(ONE, None, by="tests")
     assert re.fullmatch(r"AKIA[A-Z2-7]{16}", first.id)
     assert re.fullmatch(r"[A-Za-z0-9+/]{40}", secret)
     with refuses("LimitExceeded", 409, "Cannot exceed quota for AccessKeysPerUser: 2"):
-        await identity.keys.create(ONE, None)
-    await identity.keys.delete(ONE, None, first.id)
+        await identity.keys.create(ONE, None, by="tests")
+    await identity.keys.delete(ONE, None, first.id, by="tests")
     with refuses("NoSuchEntity", 404, f"The Access Key with id {first.id} cannot be found."):
-        await identity.keys.set_active(ONE, None, first.id, True)
+        await identity.keys.set_active(ONE, None, first.id, True, by="tests")
     row = await database.read(lambda conn: conn.execute(select(access_keys).where(access_keys.c.id == first.id)).one())
     assert row.deleted_at is not None
     assert row.secret == ""
-    await identity.keys.create(ONE, None)
+    await identity.keys.create(ONE, None, by="tests")
 
 
 async def test_secrets_and_tokens_are_not_in_the_database(identity: Identity, database: Database) -> None:
-    key, secret = await identity.keys.create(ONE, None)
-    session = await identity.sessions.create(ONE, None, 900)
+    key, secret = await identity.keys.create(ONE, None, by="tests")
+    session = await identity.sessions.create(ONE, None, 900, by="tests")
     kept = await database.read(
         lambda conn: repr(conn.execute(select(access_keys)).all()) + repr(conn.execute(select(sessions)).all())
     )
@@ -117,7 +118,7 @@ async def test_secrets_and_tokens_are_not_in_the_database(identity: Identity, da
 
 async def test_a_credential_carries_its_owner_and_policies(identity: Identity, database: Database) -> None:
     user = await identity.users.create(ONE, "/", "ann", "me")
-    key, secret = await identity.keys.create(ONE, "ann")
+    key, secret = await identity.keys.create(ONE, "ann", by="tests")
     await identity.inline.put(USER, ONE, "ann", "z", POLICY, "me")
     await identity.inline.put(USER, ONE, "ann", "B", POLICY + " ", "me")
     number, found = await identity.credentials.find(key.id)
@@ -133,7 +134,7 @@ async def test_a_credential_carries_its_owner_and_policies(identity: Identity, d
 async def test_a_change_bites_on_the_next_find_in_every_worker(identity: Identity, database: Database) -> None:
     here = make_identity(database, Sealer([bytes(32)]), Clock()).credentials
     await identity.users.create(ONE, "/", "ann", "me")
-    key, _ = await identity.keys.create(ONE, "ann")
+    key, _ = await identity.keys.create(ONE, "ann", by="tests")
     before, found = await here.find(key.id)
     assert found is not None
     assert (await here.find(key.id))[1] == found
@@ -142,17 +143,17 @@ async def test_a_change_bites_on_the_next_find_in_every_worker(identity: Identit
     assert after > before
     assert found is not None
     assert [each.name for each in found.policies.identity] == ["p"]
-    await identity.keys.set_active(ONE, "ann", key.id, False)
+    await identity.keys.set_active(ONE, "ann", key.id, False, by="tests")
     assert (await here.find(key.id))[1] is None
-    await identity.keys.set_active(ONE, "ann", key.id, True)
+    await identity.keys.set_active(ONE, "ann", key.id, True, by="tests")
     assert (await here.find(key.id))[1] is not None
-    await identity.keys.delete(ONE, "ann", key.id)
+    await identity.keys.delete(ONE, "ann", key.id, by="tests")
     assert (await here.find(key.id))[1] is None
 
 
 async def test_a_key_unknown_once_is_found_when_it_is_made(identity: Identity) -> None:
     await identity.credentials.find("AKIANOTTHEREATALL123")
-    key, _ = await identity.keys.create(ONE, None)
+    key, _ = await identity.keys.create(ONE, None, by="tests")
     found = (await identity.credentials.find(key.id))[1]
     assert found is not None
     assert found.owner is None
@@ -160,7 +161,7 @@ async def test_a_key_unknown_once_is_found_when_it_is_made(identity: Identity) -
 
 async def test_a_session_dies_with_its_user(identity: Identity) -> None:
     user = await identity.users.create(ONE, "/", "ann", "me")
-    session = await identity.sessions.create(ONE, user.id, 900)
+    session = await identity.sessions.create(ONE, user.id, 900, by="tests")
     found = (await identity.credentials.find(session.id))[1]
     assert found is not None
     assert re.fullmatch(r"ASIA[A-Z2-7]{16}", session.id)
@@ -186,8 +187,8 @@ async def test_policies_keep_their_history_and_their_quota(identity: Identity) -
 
 async def test_an_account_is_made_once(identity: Identity) -> None:
     assert not await identity.accounts.exists(ONE)
-    await identity.accounts.ensure(ONE, "first")
+    await identity.accounts.ensure(ONE, "first", by="tests")
     made = await identity.accounts.created_at(ONE)
-    await identity.accounts.ensure(ONE, "second")
+    await identity.accounts.ensure(ONE, "second", by="tests")
     assert await identity.accounts.exists(ONE)
     assert await identity.accounts.created_at(ONE) == made

@@ -20,7 +20,7 @@ from moorage.clock import Clock
 from moorage.errors import AuthorizationTokenExpired, AuthorizationTokenInvalid, UnrecognizedClient
 from moorage.identity import arns
 from moorage.identity.credentials.credentials import Credential, PolicySets
-from moorage.identity.credentials.pull_tokens import Shown, read_token
+from moorage.identity.credentials.pull_tokens import PresentedToken, read_token
 from moorage.identity.identity import Identity
 from moorage.names import AccountId, Region
 from moorage.sealing import SealBrokenError, Sealer
@@ -80,7 +80,7 @@ class Authenticator:
         self._settings = settings
         self._callers: Cache[str, tuple[Credential, Caller]] = Cache("callers", _KEPT, entry_footprint)
         self._open: Cache[str, Caller] = Cache("open_callers", _KEPT, entry_footprint)
-        self._grants: Cache[str, Grant | Shown | Caller] = Cache("passwords", _KEPT, entry_footprint)
+        self._grants: Cache[str, Grant | PresentedToken | Caller] = Cache("passwords", _KEPT, entry_footprint)
         self._bearers: Cache[str, Grant] = Cache("bearer_tokens", _KEPT, entry_footprint)
         self._anonymous = Caller(
             policy.ANONYMOUS, "anonymous", _NOBODY, PolicySets(), context.of_credential(policy.ANONYMOUS, None)
@@ -218,16 +218,16 @@ class Authenticator:
             self._grants.keep(header, shown)
         return caller
 
-    async def _caller_of(self, shown: Grant | Shown | Caller, region: Region | None) -> Caller:
+    async def _caller_of(self, shown: Grant | PresentedToken | Caller, region: Region | None) -> Caller:
         if isinstance(shown, Caller):
             return shown
-        if isinstance(shown, Shown):
+        if isinstance(shown, PresentedToken):
             return await self._redeem_token(shown)
         if region is not None and shown.region != region:
             raise AuthorizationTokenInvalid
         return await self.redeem(shown)
 
-    async def _redeem_token(self, shown: Shown) -> Caller:
+    async def _redeem_token(self, shown: PresentedToken) -> Caller:
         """Who a pull token stands for now, if its secret is right. It is of no region."""
         _, found = await self._credentials.find(shown.token_id)
         if found is None or not hmac.compare_digest(found.session_token_hash or "", shown.secret_hash):
@@ -245,7 +245,7 @@ class Authenticator:
         known = await self._read_basic(header)
         if isinstance(known, Caller):
             return Standing("valid", known.key_id, known, None)
-        if isinstance(known, Shown):
+        if isinstance(known, PresentedToken):
             return await self._standing_of_token(known)
         try:
             caller = await self.redeem(known)
@@ -256,18 +256,18 @@ class Authenticator:
         ends = known.expires_at if caller.expires_at is None else min(known.expires_at, caller.expires_at)
         return Standing("valid", known.key_id, caller, ends)
 
-    async def _standing_of_token(self, shown: Shown) -> Standing:
+    async def _standing_of_token(self, shown: PresentedToken) -> Standing:
         try:
             caller = await self._redeem_token(shown)
         except AuthorizationTokenExpired:
             return Standing("expired", shown.token_id, None, None)
         except AuthorizationTokenInvalid:
-            if not await self._credentials.was_token(*shown):
+            if not await self._credentials.is_known_token(*shown):
                 raise
             return Standing("revoked", shown.token_id, None, None)
         return Standing("valid", shown.token_id, caller, caller.expires_at)
 
-    async def _read_basic(self, header: str) -> Grant | Shown | Caller:
+    async def _read_basic(self, header: str) -> Grant | PresentedToken | Caller:
         scheme, _, encoded = header.partition(" ")
         try:
             user, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")

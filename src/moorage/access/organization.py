@@ -21,9 +21,10 @@ from moorage.identity.accounts.organizations import (
     FULL_ACCESS,
     RCP_FULL_ACCESS,
     Account,
-    Kept,
     Organization,
+    OrganizationDocument,
     Organizations,
+    OrganizationVersion,
     Root,
     Unit,
 )
@@ -69,14 +70,14 @@ class OrganizationDesk:
         self._access = access
         self._default = settings.default_account
 
-    async def show(self) -> Kept:
+    async def show(self) -> OrganizationVersion:
         """The document in force. OrganizationNotFound."""
         kept = await self._organizations.get()
         if kept is None or kept.document is None:
             raise OrganizationNotFound
         return kept
 
-    async def history(self, before: int | None) -> tuple[list[Kept], int | None]:
+    async def history(self, before: int | None) -> tuple[list[OrganizationVersion], int | None]:
         """A page of the documents that were in force, newest first; and `before` of the next page."""
         return await self._organizations.history(before)
 
@@ -87,7 +88,7 @@ class OrganizationDesk:
     async def delete(self, *, by: str) -> None:
         """No account is a member from then on. OrganizationNotFound."""
         await self.show()
-        await self._organizations.set(None, (), by=by)
+        await self._organizations.remove(by=by)
 
     async def require_sight(self, caller: Caller, connection: Connection) -> None:
         """AccessDenied unless the caller may see the organization (`moorage:GetOrganization`)."""
@@ -113,7 +114,7 @@ async def organization_resource(organizations: Organizations, default: AccountId
 
 async def keep(organizations: Organizations, document: str, *, by: str) -> None:
     """Check `document` and put it in force. MalformedOrganization."""
-    await put_in_force(organizations, document, await read(document), by=by)
+    await organizations.put(to_put(document, await read(document)), by=by)
 
 
 async def read(document: str) -> Organization:
@@ -121,14 +122,11 @@ async def read(document: str) -> Organization:
     return await in_thread(checked, document)
 
 
-async def put_in_force(organizations: Organizations, document: str, organization: Organization, *, by: str) -> None:
-    """Store `document`, which was read as `organization`. It awaits nothing but the database."""
-    texts = [
-        bytes(raw).decode()
-        for each in (organization.service_control_policies, organization.resource_control_policies)
-        for raw in each.values()
-    ]
-    await organizations.set(document, texts, by=by)
+def to_put(document: str, organization: Organization) -> OrganizationDocument:
+    """Return `document`, which was read as `organization`, as it is put in force."""
+    policies = (organization.service_control_policies, organization.resource_control_policies)
+    texts = [bytes(raw).decode() for each in policies for raw in each.values()]
+    return OrganizationDocument(document, AccountId(organization.management_account), texts)
 
 
 async def managers(organizations: Organizations, document: str | None) -> list[AccountId]:

@@ -129,7 +129,7 @@ async def _write(settings: Settings, document: str | None) -> None:
         organizations = Organizations(Epochs(database), Clock())
         concerned = await managers(organizations, document)
         if document is None:
-            await organizations.set(None, (), by="operator")
+            await organizations.remove(by="operator")
         else:
             await keep(organizations, document, by="operator")
     finally:

@@ -98,17 +98,17 @@ def user_steps(change: Change, around: Around) -> Iterator[Step]:
     yield from _membership_steps(owner, around, was, now)
     if after is None:
         for key in around.keys:
-            yield owner.step("DeleteAccessKey", _delete_key(account, name, key), f"keys/{key}")
+            yield owner.step("DeleteAccessKey", _delete_key(account, name, key, by), f"keys/{key}")
         yield owner.step("DeleteUser", lambda on: on.identity.users.delete(account, name, by))
 
 
-def key_steps(account: AccountId, name: str, user: User) -> Iterator[Step]:
+def key_steps(account: AccountId, name: str, user: User, by: str) -> Iterator[Step]:
     """The step that makes an access key for a user that has none."""
 
     async def create(on: Nouns) -> NewKey | None:
         if await on.identity.keys.list(account, name):
             return None  # made by somebody else since the file was planned
-        key, secret = await on.identity.keys.create(account, name)
+        key, secret = await on.identity.keys.create(account, name, by=by)
         return NewKey(account, name, key.id, secret)
 
     yield _owner(USER, name, Around(account, ""), user).step("CreateAccessKey", create, "keys")
@@ -303,8 +303,8 @@ def _tag_steps(owner: _Owner, before: Mapping[str, str], after: Mapping[str, str
         )
 
 
-def _delete_key(account: AccountId, name: str, key: str) -> Run:
-    return lambda on: on.identity.keys.delete(account, name, key)
+def _delete_key(account: AccountId, name: str, key: str, by: str) -> Run:
+    return lambda on: on.identity.keys.delete(account, name, key, by=by)
 
 
 def _delete_version(owner: _Owner, number: int) -> Step:

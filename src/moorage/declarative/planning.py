@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from moorage import policy
 from moorage.access.authorize import NamedResource
-from moorage.access.organization import organization_resource, put_in_force, read
+from moorage.access.organization import organization_resource, read, to_put
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.declarative.applying import documents
 from moorage.declarative.changes import Change, changes
@@ -55,7 +55,7 @@ class Planner:
             _check_documents(change)
             planned.append(Planned(change, await self._steps(change, author, groups)))
             await pauses()
-        made = await self._keys(file, before, pauses) if keys else ()
+        made = await self._keys(file, before, author.by, pauses) if keys else ()
         return Plan(planned, made, first_failure(found, before, file, groups))
 
     async def _steps(self, change: Change, author: Author, groups: Mapping[AccountId, Mapping[str, str]]) -> list[Step]:
@@ -65,7 +65,7 @@ class Planner:
         around = Around(account, by, groups[account], await self._keys_of(change), await self._versions_of(change))
         match change.section:
             case "accounts":
-                return [_account_step(account)]
+                return [_account_step(account, by)]
             case "policies":
                 return list(policy_steps(change, around))
             case "groups":
@@ -88,13 +88,13 @@ class Planner:
                 "moorage:DeleteOrganization",
                 (resource,),
                 {},
-                lambda on: on.identity.organizations.set(None, (), by=by),
+                lambda on: on.identity.organizations.remove(by=by),
             )
         document = after.document
 
         async def prepare(_check: RepositoryPolicyCheck, _author: Author) -> Run:
             organization = await read(document)
-            return lambda on: put_in_force(on.identity.organizations, document, organization, by=by)
+            return lambda on: on.identity.organizations.put(to_put(document, organization), by=by)
 
         return Step("moorage:PutOrganization", (resource,), {}, None, prepare=prepare)
 
@@ -112,7 +112,9 @@ class Planner:
         versions = await self._identity.managed.versions(change.account, arn)
         return sorted(each.number for each in versions if not each.is_default)
 
-    async def _keys(self, file: File, before: Mapping[AccountId, Account | None], pauses: Pauses) -> list[Planned]:
+    async def _keys(
+        self, file: File, before: Mapping[AccountId, Account | None], by: str, pauses: Pauses
+    ) -> list[Planned]:
         """The keys to be made for declared users that have none."""
         found = []
         for account, wanted in file.accounts.items():
@@ -123,15 +125,15 @@ class Planner:
                 if known is None or not await self._identity.keys.list(account, name):
                     own_name, user = known or (name, wanted.users[name])
                     change = Change("update", account, "users", own_name, before=user, after=user)
-                    found.append(Planned(change, list(key_steps(account, own_name, user))))
+                    found.append(Planned(change, list(key_steps(account, own_name, user, by))))
                 await pauses()
         return found
 
 
-def _account_step(account: AccountId) -> Step:
+def _account_step(account: AccountId, by: str) -> Step:
     async def create(on: Nouns) -> NewKey:
-        await on.identity.accounts.ensure(account)
-        key, secret = await on.identity.keys.create(account, None)
+        await on.identity.accounts.ensure(account, by=by)
+        key, secret = await on.identity.keys.create(account, None, by=by)
         return NewKey(account, None, key.id, secret)
 
     return Step("organizations:CreateAccount", (NamedResource(account, root_arn(account)),), {}, create)

@@ -25,7 +25,7 @@ from moorage.errors import MoorageError
 from moorage.identity.policies.managed_policies import PER_ACCOUNT
 from moorage.identity.principals.entity import GROUP, ROLE, USER
 from moorage.identity.principals.roles import check_path
-from moorage.identity.principals.tags import fault_of
+from moorage.identity.principals.tags import problem_of
 from moorage.names import AccountId, InvalidNameError, account_id, region, repository_name
 
 _NAME: Final = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
@@ -243,9 +243,9 @@ def _tags(parts: Mapping[str, Node]) -> dict[str, str]:
 
 def _iam_tags(parts: Mapping[str, Node]) -> dict[str, str]:
     found = _tags(parts)
-    fault = fault_of(found)
-    if fault is not None:
-        parts["tags"].wrong(fault)
+    problem = problem_of(found)
+    if problem is not None:
+        parts["tags"].wrong(problem)
     return found
 
 

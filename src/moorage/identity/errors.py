@@ -1,4 +1,4 @@
-"""IAM's refusals about identities: codes and statuses of the botocore model, AWS's sentences."""
+"""IAM's errors about identities: codes and statuses of the botocore model, with AWS's messages."""
 
 from moorage.errors import QueryError
 
@@ -8,7 +8,7 @@ def no_such(message: str) -> QueryError:
 
 
 def no_entity(kind: str, name: str) -> QueryError:
-    """`kind`: user, group, role."""
+    """Return NoSuchEntity for a `user`, `group` or `role` (`kind`)."""
     return no_such(f"The {kind} with name {name} cannot be found.")
 
 

@@ -1,4 +1,4 @@
-"""Everything about identities, joined for the layers above."""
+"""Everything about identities as one object, for the layers above."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from moorage.identity.credentials.sessions import Sessions
 from moorage.identity.policies.attachments import Attachments
 from moorage.identity.policies.inline_policies import InlinePolicies
 from moorage.identity.policies.managed_policies import ManagedPolicies
-from moorage.identity.principals.details import AllDetails
+from moorage.identity.principals.details import AccountDetails
 from moorage.identity.principals.groups import Groups
 from moorage.identity.principals.roles import Roles
 from moorage.identity.principals.tags import Tags
@@ -25,6 +25,8 @@ from moorage.store.metadata.epoch import Epochs
 
 @dataclass(frozen=True, slots=True)
 class Identity:
+    """The classes that read and change identities, over one database."""
+
     accounts: Accounts
     users: Users
     groups: Groups
@@ -33,7 +35,7 @@ class Identity:
     managed: ManagedPolicies
     attachments: Attachments
     tags: Tags
-    details: AllDetails
+    details: AccountDetails
     keys: AccessKeys
     last_uses: LastUses
     sessions: Sessions
@@ -41,11 +43,11 @@ class Identity:
     credentials: Credentials
     organizations: Organizations
     epochs: Epochs
-    """What may be remembered of all these, and for how long."""
+    """The authorization epoch, at which cached results end."""
 
 
 def make_identity(db: Database, sealer: Sealer, clock: Clock, epochs: Epochs | None = None) -> Identity:
-    """`epochs`: the reader of the database's epoch that others use, too; without one, its own."""
+    """Return the classes over a database. `epochs`: the reader of its epoch that others share; None: a new one."""
     epochs = epochs or Epochs(db)
     return Identity(
         Accounts(db, clock),
@@ -56,7 +58,7 @@ def make_identity(db: Database, sealer: Sealer, clock: Clock, epochs: Epochs | N
         ManagedPolicies(db, clock),
         Attachments(db, clock),
         Tags(db, clock),
-        AllDetails(db),
+        AccountDetails(db),
         AccessKeys(db, sealer, clock),
         LastUses(db, clock),
         Sessions(db, sealer, clock),

@@ -83,8 +83,8 @@ class Whole:
         return json.loads(body)
 
     async def root_key(self, account: AccountId) -> tuple[str, str]:
-        await self.identity.accounts.ensure(account)
-        key, secret = await self.identity.keys.create(account, None)
+        await self.identity.accounts.ensure(account, by="tests")
+        key, secret = await self.identity.keys.create(account, None, by="tests")
         return key.id, secret
 
 
@@ -183,7 +183,7 @@ async def test_names_cannot_be_probed(whole: Whole, name: str) -> None:
 
 async def test_a_user_can_do_nothing_until_a_policy_says_so(whole: Whole) -> None:
     user = await whole.identity.users.create(OWNER, "/", "ann", "test")
-    key, secret = await whole.identity.keys.create(OWNER, "ann")
+    key, secret = await whole.identity.keys.create(OWNER, "ann", by="tests")
     ann = (key.id, secret)
     status, _, body = await whole.send(ann, "GetAuthorizationToken", b"{}")
     assert status == 400
@@ -196,7 +196,7 @@ async def test_a_user_can_do_nothing_until_a_policy_says_so(whole: Whole) -> Non
 async def test_a_key_is_dead_on_the_next_request(whole: Whole) -> None:
     root = await whole.root_key(OWNER)
     await whole.ok(root, "DescribeRepositories")
-    await whole.identity.keys.delete(OWNER, None, root[0])
+    await whole.identity.keys.delete(OWNER, None, root[0], by="tests")
     status, _, body = await whole.send(root, "DescribeRepositories", b"{}")
     assert (status, json.loads(body)["__type"]) == (400, "UnrecognizedClientException")
 

@@ -49,7 +49,7 @@ async def root(tmp_path: Path) -> AsyncIterator[Client]:
     sts = StsServices(identity=identity, issuers=Issuers([], clock), why=why, clock=clock)
     services: list[tuple[Service[Any], Any]] = [(IAM, iam), (STS, sts)]
     door = AwsApp(services, verifier, access, RequestSources(Locations(settings), ()), settings)
-    await identity.accounts.ensure(OWNER)
-    key, secret = await identity.keys.create(OWNER, None)
+    await identity.accounts.ensure(OWNER, by="tests")
+    key, secret = await identity.keys.create(OWNER, None, by="tests")
     yield Client(door, identity, key.id, secret)
     await database.close()

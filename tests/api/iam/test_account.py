@@ -118,7 +118,7 @@ async def test_last_uses_of_keys_and_roles_are_known(root: Client) -> None:
     role = (await root.ok("CreateRole", RoleName="r", AssumeRolePolicyDocument=TRUST))["Role"]
     assert (await root.ok("GetRole", RoleName="r"))["Role"]["RoleLastUsed"] == {}
     await root.ok("PutRolePolicy", RoleName="r", PolicyName="p", PolicyDocument=ALLOW_ALL)
-    made = await root.identity.sessions.create(OWNER, role["RoleId"], 900, kind="role", name="run")
+    made = await root.identity.sessions.create(OWNER, role["RoleId"], 900, kind="role", name="run", by="tests")
     session = root.as_key(made.id, made.secret, made.token)
     who = await session.ok("GetCallerIdentity", "sts")
     assert who["Arn"] == f"arn:aws:sts::{OWNER}:assumed-role/r/run"

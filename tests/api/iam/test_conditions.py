@@ -79,7 +79,7 @@ async def test_a_role_is_nobodys_user_and_makes_the_root_no_keys(root: Client) -
     trust = '{"Statement":[{"Effect":"Allow","Principal":{"Service":"x.amazonaws.com"},"Action":"sts:AssumeRole"}]}'
     role = (await root.ok("CreateRole", RoleName="r", AssumeRolePolicyDocument=trust))["Role"]
     await root.ok("AttachRolePolicy", RoleName="r", PolicyArn=ADMIN)
-    made = await root.identity.sessions.create(OWNER, role["RoleId"], 900, kind="role", name="run")
+    made = await root.identity.sessions.create(OWNER, role["RoleId"], 900, kind="role", name="run", by="tests")
     session = root.as_key(made.id, made.secret, made.token)
     mine = (await root.ok("ListAccessKeys"))["AccessKeyMetadata"][0]["AccessKeyId"]
     for operation, fields in (
@@ -103,7 +103,9 @@ async def test_a_role_is_nobodys_user_and_makes_the_root_no_keys(root: Client) -
 
 
 async def test_federated_users_may_not_use_iam(root: Client) -> None:
-    made = await root.identity.sessions.create(OWNER, None, 900, kind="federated", name="bob", policy=ALLOW_ALL)
+    made = await root.identity.sessions.create(
+        OWNER, None, 900, kind="federated", name="bob", policy=ALLOW_ALL, by="tests"
+    )
     session = root.as_key(made.id, made.secret, made.token)
     assert (await session.refused("ListUsers"))[:2] == (403, "InvalidClientTokenId")
     assert (await session.refused("CreateAccessKey"))[0] >= 400

@@ -39,7 +39,7 @@ def named(attached: tuple[Attached, ...] | None) -> list[tuple[str, str]]:
 async def test_a_user_has_its_own_policies_and_its_groups(identity: Identity) -> None:
     await identity.users.create(ONE, "/", "ann", "me")
     await identity.groups.create(ONE, "/", "devs", "me")
-    key, _ = await identity.keys.create(ONE, "ann")
+    key, _ = await identity.keys.create(ONE, "ann", by="tests")
     await identity.inline.put(USER, ONE, "ann", "own", POLICY, "me")
     await identity.inline.put(GROUP, ONE, "devs", "shared", OTHER, "me")
     managed = await identity.managed.create(ONE, "/p/", "all", POLICY, "me")
@@ -58,7 +58,7 @@ async def test_a_user_has_its_own_policies_and_its_groups(identity: Identity) ->
 async def test_every_change_of_what_applies_is_seen_on_the_next_find(identity: Identity) -> None:
     await identity.users.create(ONE, "/", "ann", "me")
     await identity.groups.create(ONE, "/", "devs", "me")
-    key, _ = await identity.keys.create(ONE, "ann")
+    key, _ = await identity.keys.create(ONE, "ann", by="tests")
     arn = (await identity.managed.create(ONE, "/", "m", POLICY, "me")).arn
     seen: list[tuple[PolicySets, dict[str, str]]] = []
     changes: list[Callable[[], Awaitable[object]]] = [
@@ -95,6 +95,7 @@ async def test_a_role_session_has_the_roles_policies_within_its_session_policies
         ONE,
         role.id,
         900,
+        by="tests",
         kind="role",
         name="run",
         policy=POLICY,
@@ -135,8 +136,10 @@ async def test_a_role_session_has_the_roles_policies_within_its_session_policies
 async def test_a_session_policy_that_is_gone_limits_to_nothing(identity: Identity) -> None:
     role = await identity.roles.create(ONE, "/", "build", "{}", "me")
     managed = await identity.managed.create(ONE, "/", "m", OTHER, "me")
-    plain = await identity.sessions.create(ONE, role.id, 900, kind="role", name="run")
-    limited = await identity.sessions.create(ONE, role.id, 900, kind="role", name="run", policy_ids=[managed.id])
+    plain = await identity.sessions.create(ONE, role.id, 900, kind="role", name="run", by="tests")
+    limited = await identity.sessions.create(
+        ONE, role.id, 900, kind="role", name="run", policy_ids=[managed.id], by="tests"
+    )
     await identity.managed.delete(ONE, managed.arn, "me")
     assert (await found(identity, plain.id)).policies.session is None
     assert (await found(identity, limited.id)).policies.session == ()
@@ -145,7 +148,7 @@ async def test_a_session_policy_that_is_gone_limits_to_nothing(identity: Identit
 async def test_a_federated_user_of_the_root_has_what_its_session_policy_leaves_of_everything(
     identity: Identity,
 ) -> None:
-    session = await identity.sessions.create(ONE, None, 900, kind="federated", name="bob", policy=POLICY)
+    session = await identity.sessions.create(ONE, None, 900, kind="federated", name="bob", policy=POLICY, by="tests")
     credential = await found(identity, session.id)
     assert (credential.owner, credential.kind) == (None, "federated")
     assert named(credential.policies.identity) == [(aws_managed.ADMINISTRATOR.arn, "aws-managed")]
@@ -153,7 +156,7 @@ async def test_a_federated_user_of_the_root_has_what_its_session_policy_leaves_o
 
 
 async def test_last_uses_are_written_later_and_do_not_raise_the_epoch(identity: Identity) -> None:
-    key, _ = await identity.keys.create(ONE, None)
+    key, _ = await identity.keys.create(ONE, None, by="tests")
     before, _ = await identity.credentials.find(key.id)
     identity.last_uses.note(key.id, "ecr", "eu-central-1")
     use = await identity.keys.last_use(key.id)
@@ -176,5 +179,5 @@ async def test_last_uses_are_written_later_and_do_not_raise_the_epoch(identity: 
 
 async def test_nobody_has_no_session(identity: Identity) -> None:
     with pytest.raises(QueryError) as refused:
-        await identity.sessions.create(ONE, "AROANOBODY", 900, kind="role", name="run")
+        await identity.sessions.create(ONE, "AROANOBODY", 900, kind="role", name="run", by="tests")
     assert refused.value.code == "NoSuchEntity"

@@ -67,7 +67,7 @@ async def test_a_token_is_made_found_and_revoked(kept: Kept) -> None:
     revoked = await kept.identity.pull_tokens.revoke(ACCOUNT, "ci", BY)
     assert revoked.revoked_at is not None
     assert not await kept.is_found(token)
-    assert await kept.identity.credentials.was_token(*shown)
+    assert await kept.identity.credentials.is_known_token(*shown)
     assert (await kept.names(), await kept.names(ended=True)) == ([], ["ci"])
     with pytest.raises(PullTokenNotFound):
         await kept.identity.pull_tokens.revoke(ACCOUNT, "ci", BY)

@@ -9,7 +9,7 @@ from moorage.access.organization import MOST_TEXT
 from moorage.api.admin.operation import ADMIN, Call
 from moorage.api.authorization import Target
 from moorage.errors import InvalidParameter
-from moorage.identity.accounts.organizations import Kept
+from moorage.identity.accounts.organizations import OrganizationVersion
 
 
 class PutRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -68,5 +68,5 @@ async def delete(call: Call, _request: None) -> Response:
     return JSONResponse({"text": "there is no organization any more"})
 
 
-def _told(kept: Kept) -> dict[str, object]:
+def _told(kept: OrganizationVersion) -> dict[str, object]:
     return {"document": kept.document, "at": kept.at, "by": kept.by}

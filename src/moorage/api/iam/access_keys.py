@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from moorage.api.authorization import Target
 from moorage.api.aws.query import Parameters, Value, instant
 from moorage.api.iam import fields, paging
-from moorage.api.iam.service import IAM, IamCall, about, concealed, in_account, owner, the_owner
+from moorage.api.iam.service import IAM, IamCall, about, by, concealed, in_account, owner, the_owner
 from moorage.errors import AccessDenied
 from moorage.identity.arns import identity_arn
 from moorage.identity.credentials.access_keys import AccessKey
@@ -15,7 +15,7 @@ from moorage.identity.principals.entity import USER
 @IAM.operation("CreateAccessKey", action="iam:CreateAccessKey", resource=the_owner, conditions=about(USER))
 async def create_access_key(call: IamCall, request: Parameters) -> Mapping[str, Value]:
     """The only answer that ever holds the secret."""
-    key, secret = await call.services.identity.keys.create(call.account, owner(call, request))
+    key, secret = await call.services.identity.keys.create(call.account, owner(call, request), by=by(call))
     return {"AccessKey": {**shown(key), "SecretAccessKey": secret}}
 
 
@@ -32,12 +32,13 @@ async def list_access_keys(call: IamCall, request: Parameters) -> Mapping[str, V
 async def update_access_key(call: IamCall, request: Parameters) -> None:
     active = fields.active(request)
     keys = call.services.identity.keys
-    await keys.set_active(call.account, owner(call, request), fields.key_id(request), active)
+    await keys.set_active(call.account, owner(call, request), fields.key_id(request), active, by=by(call))
 
 
 @IAM.operation("DeleteAccessKey", action="iam:DeleteAccessKey", resource=the_owner, conditions=about(USER))
 async def delete_access_key(call: IamCall, request: Parameters) -> None:
-    await call.services.identity.keys.delete(call.account, owner(call, request), fields.key_id(request))
+    user, key_id = owner(call, request), fields.key_id(request)
+    await call.services.identity.keys.delete(call.account, user, key_id, by=by(call))
 
 
 async def _the_user_of_the_key(call: IamCall, request: Parameters) -> Sequence[Target]:

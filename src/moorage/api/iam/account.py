@@ -19,19 +19,19 @@ _ALIAS: Final = re.compile(r"[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]")
 @IAM.operation("GetAccountSummary", action="iam:GetAccountSummary", resource=nothing)
 async def get_account_summary(call: IamCall, _request: Parameters) -> Mapping[str, Value]:
     """What the account has and may have. What Moorage keeps none of (certificates, MFA devices, …) counts 0."""
-    stock = await call.services.identity.accounts.stock(call.account)
+    counts = await call.services.identity.accounts.counts(call.account)
     return {
         "SummaryMap": Entries(
             {
-                "Users": stock.users,
+                "Users": counts.users,
                 "UsersQuota": USER.per_account,
-                "Groups": stock.groups,
+                "Groups": counts.groups,
                 "GroupsQuota": GROUP.per_account,
-                "Roles": stock.roles,
+                "Roles": counts.roles,
                 "RolesQuota": ROLE.per_account,
-                "Policies": stock.policies,
+                "Policies": counts.policies,
                 "PoliciesQuota": PER_ACCOUNT,
-                "PolicyVersionsInUse": stock.versions,
+                "PolicyVersionsInUse": counts.versions,
                 "PolicyVersionsInUseQuota": PER_ACCOUNT * VERSIONS,
                 "VersionsPerPolicyQuota": VERSIONS,
                 "PolicySizeQuota": CHARACTERS,
@@ -44,7 +44,7 @@ async def get_account_summary(call: IamCall, _request: Parameters) -> Mapping[st
                 "AttachedPoliciesPerRoleQuota": ROLE.attached,
                 "GroupsPerUserQuota": GROUPS_PER_USER,
                 "AccessKeysPerUserQuota": KEYS_PER_USER,
-                "AccountAccessKeysPresent": int(stock.root_has_keys),
+                "AccountAccessKeysPresent": int(counts.root_has_keys),
                 "AccountMFAEnabled": 0,
                 "AccountPasswordPresent": 0,
                 "AccountSigningCertificatesPresent": 0,

@@ -6,7 +6,7 @@ from typing import Final
 from moorage.api.aws.query import Parameters, Value, instant, invalid
 from moorage.api.iam import documents, paging, response_members
 from moorage.api.iam.service import IAM, IamCall, nothing
-from moorage.identity.principals.details import Details, Held
+from moorage.identity.principals.details import Details, InlinePolicy
 
 _FILTERS: Final[Mapping[str, str]] = {
     "User": "user",
@@ -64,7 +64,7 @@ async def _entity(call: IamCall, details: Details) -> Value:
     return answer
 
 
-def _inline(held: Held) -> Value:
+def _inline(held: InlinePolicy) -> Value:
     return {"PolicyName": held.name, "PolicyDocument": documents.shown(held.text)}
 
 

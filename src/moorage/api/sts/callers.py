@@ -33,7 +33,7 @@ async def get_session_token(call: StsCall, request: Parameters) -> Mapping[str, 
     if caller.principal.kind == "root":
         seconds = min(seconds, _ROOT_MOST)
     user_id = caller.principal.id if caller.principal.kind == "user" else None
-    session = await call.services.identity.sessions.create(call.account, user_id, seconds)
+    session = await call.services.identity.sessions.create(call.account, user_id, seconds, by=caller.principal.arn)
     return {"Credentials": session_response.credentials(session)}
 
 

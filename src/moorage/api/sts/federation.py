@@ -40,6 +40,7 @@ async def get_federation_token(call: StsCall, request: Parameters) -> Mapping[st
         call.account,
         principal.id if principal.kind == "user" else None,
         min(seconds, _ROOT_MOST) if principal.kind == "root" else seconds,
+        by=principal.arn,
         kind="federated",
         name=name,
         policy=policies.text,

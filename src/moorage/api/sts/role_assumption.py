@@ -84,6 +84,7 @@ async def session(
         role.account,
         role.id,
         seconds,
+        by=call.caller.principal.arn,
         kind="role",
         name=name,
         policy=policies.text,

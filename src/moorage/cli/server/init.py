@@ -83,7 +83,7 @@ async def _make(settings: Settings, account: AccountId, name: str) -> tuple[Key,
             key = Key(new_key_id(ACCESS_KEY), new_secret())
             write_key(settings.data, account, key)
         try:
-            is_new = await identity.keys.ensure_root(account, name, key.id, key.secret)
+            is_new = await identity.keys.ensure_root(account, name, key.id, key.secret, by="operator")
         except MoorageError as error:
             forget_key(settings.data, account, key)
             raise CannotServeError(

@@ -61,7 +61,7 @@ async def claim(settings: Settings, database: Database) -> None:
 
     def work(conn: Connection) -> bool:
         if deployment.get(conn, deployment.MODE) != _SERVE:
-            if not accounts.any_made(conn):
+            if not accounts.any_created(conn):
                 return False
             deployment.put(conn, deployment.MODE, _SERVE)
         return True

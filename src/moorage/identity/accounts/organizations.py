@@ -1,7 +1,7 @@
-"""The organisation that accounts are members of: its units, and the guard rails on each level.
+"""The organization that accounts are members of: its units, and the guardrail policies attached to each level.
 
-A setting of Moorage's, in the words of AWS Organizations: one document for the whole deployment. What its policies mean
-is not known here; they are kept by the hash of their text like every policy, so that decisions can refer to them.
+The whole deployment has one organization, in the terms of AWS Organizations. Its policies are not interpreted here.
+They are stored by the hash of their text like every policy, so that decisions can refer to them.
 """
 
 import hashlib
@@ -12,16 +12,17 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection
 
-from moorage import pages
+from moorage import events, pages
 from moorage.cache import entry_footprint
 from moorage.clock import Clock
+from moorage.events.identity import OrganizationRemoved, OrganizationSet
 from moorage.names import AccountId
 from moorage.store.metadata import epoch
 from moorage.store.metadata.identity import organizations as rows
 from moorage.store.metadata.policies import repository_policies
 
 FULL_ACCESS: Final = "FullAWSAccess"
-"""The SCP that is attached wherever none is named."""
+"""The SCP that is attached wherever the document names none."""
 FULL_ACCESS_TEXT: Final = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
 RCP_FULL_ACCESS: Final = "RCPFullAWSAccess"
 """The RCP that is attached everywhere and cannot be detached."""
@@ -34,15 +35,15 @@ PolicyName = Annotated[str, Meta(pattern=r"^[\w+=,.@-]{1,128}\Z")]
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What policies are attached to, by their names."""
+    """What policies are attached to: the root, a unit or an account."""
 
     service_control_policies: tuple[str, ...] = (FULL_ACCESS,)
     resource_control_policies: tuple[str, ...] = ()
-    """Beside RCPFullAWSAccess."""
+    """The names of those beside RCPFullAWSAccess."""
 
 
 class Account(Target, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A member."""
+    """A member account."""
 
     id: Id12
 
@@ -53,14 +54,14 @@ class _Branch(Target, frozen=True, kw_only=True, rename="camel"):
 
 
 class Unit(_Branch, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """An organisational unit."""
+    """An organizational unit."""
 
     id: Annotated[str, Meta(pattern=r"^ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}\Z")]
     name: str = ""
 
 
 class Root(_Branch, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What all units hang on."""
+    """The root of the tree of units."""
 
     id: Annotated[str, Meta(pattern=r"^r-[0-9a-z]{4,32}\Z")]
 
@@ -70,21 +71,21 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
 
     id: Annotated[str, Meta(pattern=r"^o-[a-z0-9]{10,32}\Z")]
     management_account: Id12
-    """Its administrators change the organisation; no SCP or RCP touches it."""
+    """The account whose administrators change the organization. No SCP or RCP applies to it."""
     root: Root
     service_control_policies: dict[PolicyName, msgspec.Raw] = {}
     resource_control_policies: dict[PolicyName, msgspec.Raw] = {}
 
 
-class Rail(NamedTuple):
-    """A policy attached to one level."""
+class Guardrail(NamedTuple):
+    """An SCP or RCP that is attached to one level."""
 
     name: str
     """With the level: `DenyDelete (ou-ab12-11111111)`."""
     hash: str
 
 
-Levels = tuple[tuple[Rail, ...], ...]
+Levels = tuple[tuple[Guardrail, ...], ...]
 
 
 class Membership(msgspec.Struct, frozen=True, gc=False):
@@ -92,79 +93,116 @@ class Membership(msgspec.Struct, frozen=True, gc=False):
 
     organization: str
     path: str
-    """`o-…/r-…/ou-…/`, as aws:PrincipalOrgPaths has it."""
+    """`o-…/r-…/ou-…/`, the value of aws:PrincipalOrgPaths."""
     scp: Levels | None
     """From the root down to the account. None for the management account."""
     rcp: Levels | None
+    """As `scp`."""
 
 
-_MEMBERS = 64 << 20
-"""Bytes; the one organization that there is has always room: its document is bounded."""
+_CACHED: Final = 64 << 20
+"""Bytes. The only organization always fits, because the size of its document is bounded."""
 Members = Mapping[str, Membership]
 """By account id."""
 
 
-class Kept(NamedTuple):
-    """A document as it was set; `document` None says that the organisation was removed."""
+class OrganizationDocument(NamedTuple):
+    """A document that is to be put in force; `access.organization` has checked it."""
+
+    text: str
+    management_account: AccountId
+    policies: Sequence[str]
+    """The texts of its SCPs and RCPs."""
+
+
+class OrganizationVersion(NamedTuple):
+    """An entry of the history: the document that was put in force; None: the organization was removed."""
 
     document: str | None
     at: float
     by: str
 
 
+def current(conn: Connection) -> OrganizationVersion | None:
+    """Return the newest entry of the history, or None if there never was an organization."""
+    newest = rows.newest(conn).id
+    return None if newest is None else OrganizationVersion._make(rows.entry(conn, newest))
+
+
+def put(conn: Connection, document: OrganizationDocument, *, by: str, at: float) -> None:
+    """Put a document in force."""
+    texts = (FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, *document.policies)
+    rows.add(conn, document.text, [repository_policies.keep(conn, text) for text in texts], at, by)
+    events.record(conn, OrganizationSet(at=at, account=document.management_account, by=by))
+
+
+def remove(conn: Connection, *, by: str, at: float) -> None:
+    """Remove the organization. Nothing happens if there is none."""
+    last = current(conn)
+    if last is None or last.document is None:
+        return
+    rows.add(conn, None, (), at, by)
+    account = AccountId(msgspec.json.decode(last.document, type=_Managed).management_account)
+    events.record(conn, OrganizationRemoved(at=at, account=account, by=by))
+
+
+class _Managed(msgspec.Struct, rename="camel"):
+    """The part of a document that names the management account."""
+
+    management_account: str
+
+
 class Organizations:
-    """The organisation in force, and those that were. Every change raises the authorisation epoch."""
+    """The organization in force, and its history."""
 
     def __init__(self, epochs: epoch.Epochs, clock: Clock) -> None:
         self._db = epochs.db
         self._clock = clock
-        self._members: epoch.ReadThroughCache[None, Members] = epoch.ReadThroughCache(
-            epochs, "organization", _MEMBERS, "wide", entry_footprint
+        self._cache: epoch.ReadThroughCache[None, Members] = epoch.ReadThroughCache(
+            epochs, "organization", _CACHED, "wide", entry_footprint
         )
-        self._read: tuple[int, Members] | None = None
+        self._last: tuple[int, Members] | None = None
+        """The members of the newest entry that was read, by its id."""
 
     async def members(self, at: epoch.Epoch | None = None) -> Members:
-        """The member accounts as they stand; none without an organisation. `at`: the epoch, where it was just read."""
-        known = self._members.known(None, at)
-        return known if known is not None else (await self._members.get(None, self._look, at))[1]
+        """Return the member accounts; none without an organization. `at`: the epoch, if the caller just read it."""
+        known = self._cache.known(None, at)
+        return known if known is not None else (await self._cache.get(None, self._look, at))[1]
 
-    async def get(self) -> Kept | None:
-        """What was set last; None when nothing ever was."""
+    async def get(self) -> OrganizationVersion | None:
+        """Return the newest entry, as `current` does."""
+        return await self._db.read(current)
 
-        def work(conn: Connection) -> Kept | None:
-            newest = rows.newest(conn).id
-            return None if newest is None else Kept._make(rows.entry(conn, newest))
+    async def put(self, document: OrganizationDocument, *, by: str) -> None:
+        """Put a document in force, as `put` does."""
+        at = self._clock.now()
+        await self._db.transaction(lambda conn: put(conn, document, by=by, at=at))
 
-        return await self._db.read(work)
+    async def remove(self, *, by: str) -> None:
+        """Remove the organization, as `remove` does."""
+        at = self._clock.now()
+        await self._db.transaction(lambda conn: remove(conn, by=by, at=at))
 
-    async def set(self, document: str | None, texts: Sequence[str], *, by: str) -> None:
-        """Put the document in force (None: there is no organisation any more); `texts` are those of its policies."""
+    async def history(
+        self, before: int | None = None, *, limit: int = 100
+    ) -> tuple[list[OrganizationVersion], int | None]:
+        """Return a page of the entries, newest first, and the value of `before` for the next page; None: the last page.
 
-        def work(conn: Connection) -> None:
-            hashes = [repository_policies.keep(conn, text) for text in (FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, *texts)]
-            rows.add(conn, document, hashes, self._clock.now(), by)
-            epoch.advance(conn)
-
-        await self._db.transaction(work)
-
-    async def history(self, before: int | None = None, *, limit: int = 100) -> tuple[list[Kept], int | None]:
-        """A page of the entries, newest first: as many as have `PAGE_BYTES` of documents together, and at least one.
-
-        Also the number to ask for the next page with, as `before`; None after the last one.
+        A page has as many entries as fit into `PAGE_BYTES` of documents, and at least one.
         """
         most_bytes = pages.PAGE_BYTES
         found, following = await self._db.read(lambda conn: rows.history(conn, before, limit, most_bytes))
-        return [Kept._make(row) for row in found], following
+        return [OrganizationVersion._make(row) for row in found], following
 
     def _look(self, conn: Connection) -> tuple[int, Members]:
         at, newest = rows.newest(conn)
         if newest is None:
             return at, {}
-        if self._read is None or self._read[0] != newest:  # the epoch rises far more often than this changes
+        if self._last is None or self._last[0] != newest:  # the epoch changes far more often than the organization
             document = rows.entry(conn, newest).document
             members = () if document is None else _members(msgspec.json.decode(document, type=Organization))
-            self._read = (newest, {str(account): membership for account, membership in members})
-        return at, self._read[1]
+            self._last = (newest, {str(account): membership for account, membership in members})
+        return at, self._last[1]
 
 
 def _members(organization: Organization) -> Iterator[tuple[AccountId, Membership]]:
@@ -172,23 +210,23 @@ def _members(organization: Organization) -> Iterator[tuple[AccountId, Membership
     rcps = {RCP_FULL_ACCESS: RCP_FULL_ACCESS_TEXT} | _texts(organization.resource_control_policies)
     hashes = [{name: hashlib.sha256(text.encode()).hexdigest() for name, text in each.items()} for each in (scps, rcps)]
 
-    def rails(target: Account | Unit | Root) -> tuple[tuple[Rail, ...], tuple[Rail, ...]]:
+    def guardrails(target: Account | Unit | Root) -> tuple[tuple[Guardrail, ...], tuple[Guardrail, ...]]:
         named = dict.fromkeys((RCP_FULL_ACCESS, *target.resource_control_policies))
         return (
-            tuple(Rail(f"{name} ({target.id})", hashes[0][name]) for name in target.service_control_policies),
-            tuple(Rail(f"{name} ({target.id})", hashes[1][name]) for name in named),
+            tuple(Guardrail(f"{name} ({target.id})", hashes[0][name]) for name in target.service_control_policies),
+            tuple(Guardrail(f"{name} ({target.id})", hashes[1][name]) for name in named),
         )
 
     def below(branch: Root | Unit, path: str, scp: Levels, rcp: Levels) -> Iterator[tuple[AccountId, Membership]]:
-        here, path = rails(branch), f"{path}{branch.id}/"
+        here, path = guardrails(branch), f"{path}{branch.id}/"
         scp, rcp = (*scp, here[0]), (*rcp, here[1])
         for account in branch.accounts:
-            own = rails(account)
-            guarded = account.id != organization.management_account
+            own = guardrails(account)
+            is_bound = account.id != organization.management_account
             yield (
                 AccountId(account.id),
                 Membership(
-                    organization.id, path, (*scp, own[0]) if guarded else None, (*rcp, own[1]) if guarded else None
+                    organization.id, path, (*scp, own[0]) if is_bound else None, (*rcp, own[1]) if is_bound else None
                 ),
             )
         for unit in branch.units:
@@ -197,5 +235,5 @@ def _members(organization: Organization) -> Iterator[tuple[AccountId, Membership
     return below(organization.root, f"{organization.id}/", (), ())
 
 
-def _texts(policies_: Mapping[str, msgspec.Raw]) -> dict[str, str]:
-    return {name: bytes(raw).decode() for name, raw in policies_.items()}
+def _texts(policies: Mapping[str, msgspec.Raw]) -> dict[str, str]:
+    return {name: bytes(raw).decode() for name, raw in policies.items()}

@@ -1,12 +1,12 @@
-"""What a key id stands for: secret, owner, policies; found in one read and cached while the epoch stands still."""
+"""Credentials by their key id: secret, owner and policies, found in one read and cached until the epoch changes."""
 
 import json
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from moorage.cache import entry_footprint
 from moorage.identity.arns import policy_arn
@@ -16,32 +16,33 @@ from moorage.identity.principals.unique_ids import PULL_TOKEN, SESSION, secret_p
 from moorage.names import AccountId
 from moorage.sealing import Sealer
 from moorage.store.metadata import epoch
-from moorage.store.metadata.identity import credentials, identities, managed_policies
+from moorage.store.metadata.identity import credentials as rows
+from moorage.store.metadata.identity import identities, managed_policies
 
 _CACHED: Final = 8 << 20
-"""Bytes of the credentials that are cached by key id. Unknown ids are not cached: anybody can make some up."""
+"""Bytes of cached credentials. Unknown key ids are not cached, because anybody can make some up."""
 
 
 class Attached(NamedTuple):
     """A policy that applies to a caller."""
 
     name: str
-    """Of an inline policy its name, of a managed one its ARN."""
+    """The name of an inline policy, the ARN of a managed one."""
     hash: str
-    """Of its document."""
+    """The hash of its document."""
     source: str
-    """`user`, `group`, `role`, `aws-managed`, `user-managed`: IAM's PolicySourceType; `session`: a session's own."""
+    """`user`, `group`, `role`, `aws-managed`, `user-managed`: IAM's PolicySourceType; `session`: a session policy."""
     group: str | None = None
-    """The group that a user has it through."""
+    """The name of the group that the user has the policy through."""
 
     @property
     def label(self) -> str:
-        """As people read it."""
+        """The name as it is shown to people."""
         return self.name if self.group is None else f"{self.name} (group {self.group})"
 
 
 class PolicySets(NamedTuple):
-    """The policies that come with a caller. None: no such set is attached; empty: attached, but says nothing."""
+    """The policies that come with a caller. None: there is no such set; empty: there is one, and it allows nothing."""
 
     identity: tuple[Attached, ...] = ()
     boundary: tuple[Attached, ...] | None = None
@@ -49,10 +50,10 @@ class PolicySets(NamedTuple):
 
 
 class SessionState(msgspec.Struct, frozen=True):
-    """What is known of a session beside whose it is."""
+    """What a session has beside its owner and its policies."""
 
     name: str
-    """Role session name, federated user's name; else empty."""
+    """The role session name or the federated user's name; else empty."""
     tags: dict[str, str]
     transitive_keys: tuple[str, ...]
     source_identity: str | None
@@ -63,31 +64,31 @@ class SessionState(msgspec.Struct, frozen=True):
 
 
 class Credential(msgspec.Struct, frozen=True, gc=False):
-    """A living access key or a session (which may be over: compare `expires_at` with the clock)."""
+    """An active access key, a session or a pull token. It may have expired: compare `expires_at` with the clock."""
 
     key_id: str
     secret: bytes
     account: AccountId
     kind: str
-    """`key`, `token` (a pull token), or of a session `session`, `role`, `federated` (`sessions.SessionKind`)."""
+    """`key`, `token` (a pull token), or the kind of a session: `session`, `role`, `federated` (`SessionKind`)."""
     owner: Entity | None
-    """The user or role whose rights it has. None: the account's root."""
+    """The user or role whose permissions it has. None: the account's root."""
     policies: PolicySets
     tags: dict[str, str]
-    """Principal tags: the session's over the owner's."""
+    """The principal tags: those of the owner, replaced by those of the session."""
     session_token_hash: str | None = None
-    """Of a session (`sessions.token_hash`), and of a pull token's secret: hex SHA-256."""
+    """The SHA-256, in hex, of a session's token (`sessions.token_hash`) or of a pull token's secret."""
     issued_at: float | None = None
     expires_at: float | None = None
     session: SessionState | None = None
     token_name: str | None = None
-    """Of a pull token."""
+    """The name of a pull token."""
     service_linked: bool = False
-    """Of a session: whether its role was made by CreateServiceLinkedRole."""
+    """Whether the role of a session was created by CreateServiceLinkedRole."""
 
 
 class _UnknownKeyError(Exception):
-    """There is no such credential under that epoch."""
+    """There is no such credential at that epoch."""
 
     def __init__(self, epoch: int) -> None:
         super().__init__(epoch)
@@ -95,29 +96,29 @@ class _UnknownKeyError(Exception):
 
 
 class Credentials:
-    """Finds credentials. A key unknown, inactive or deleted is None alike."""
+    """Finds credentials. A key that is unknown, inactive or deleted is None in every case."""
 
     def __init__(self, epochs: epoch.Epochs, sealer: Sealer) -> None:
         self._db = epochs.db
         self._epochs = epochs
         self._sealer = sealer
-        self._kept: epoch.ReadThroughCache[str, Credential] = epoch.ReadThroughCache(
+        self._cache: epoch.ReadThroughCache[str, Credential] = epoch.ReadThroughCache(
             epochs, "credentials", _CACHED, "wide", entry_footprint
         )
 
     async def find(self, key_id: str) -> tuple[int, Credential | None]:
-        """The epoch and the credential as they stand now; from memory while the epoch stands still."""
+        """Return the epoch and the credential, from the cache while the epoch is unchanged."""
         try:
-            return await self._kept.get(key_id, partial(self._look, key_id=key_id), await self._epochs.now())
+            return await self._cache.get(key_id, partial(self._look, key_id=key_id), await self._epochs.now())
         except _UnknownKeyError as error:
             return error.epoch, None
 
-    async def was_token(self, token_id: str, secret_hash: str) -> bool:
-        """Whether that pull token was made here; it may be over or revoked."""
-        return await self._db.read(lambda conn: credentials.is_kept_token(conn, token_id, secret_hash))
+    async def is_known_token(self, token_id: str, secret_hash: str) -> bool:
+        """Return whether that pull token was created here. It may have expired or been revoked."""
+        return await self._db.read(lambda conn: rows.is_known_token(conn, token_id, secret_hash))
 
     async def policies_of(self, entity: Entity) -> PolicySets:
-        """The policies of a user (with its groups'), group or role, and its boundary."""
+        """Return the policies of a user (with those of its groups), group or role, and its boundary."""
         return await self._db.read(lambda conn: policies_of(conn, entity))
 
     def _look(self, conn: Connection, key_id: str) -> tuple[int, Credential]:
@@ -129,46 +130,62 @@ class Credentials:
     def _read(self, conn: Connection, key_id: str) -> Credential | None:
         if key_id.startswith(PULL_TOKEN):
             return _read_token(conn, key_id)
-        temporary = key_id.startswith(SESSION)
-        row = credentials.session(conn, key_id) if temporary else credentials.key(conn, key_id)
+        if key_id.startswith(SESSION):
+            return self._read_session(conn, key_id)
+        row = rows.key(conn, key_id)
         if row is None:
             return None
-        owner = _owner(row)
-        state = _state(row) if temporary else None
+        account = AccountId(row.account)
+        owner = _owner(account, row.owner)
+        return Credential(
+            row.id,
+            self._opened(row.id, row.secret),
+            account,
+            "key",
+            owner,
+            policies_of(conn, owner),
+            {} if owner is None else identities.tags(conn, owner.id),
+        )
+
+    def _read_session(self, conn: Connection, key_id: str) -> Credential | None:
+        found = rows.session(conn, key_id)
+        if found is None:
+            return None
+        row, account = found.session, AccountId(found.session.account)
+        owner, state = _owner(account, found.owner), _state(row)
         tags = {} if owner is None else identities.tags(conn, owner.id)
         return Credential(
             row.id,
-            self._sealer.open(secret_purpose(row.id), row.secret),
-            AccountId(row.account),
-            row.kind if temporary else "key",
+            self._opened(row.id, row.secret),
+            account,
+            row.kind,
             owner,
-            _policies(conn, row, owner) if temporary else policies_of(conn, owner),
-            tags if state is None else {**_without(tags, state.tags), **state.tags},
-            row.token_hash if temporary else None,
-            row.issued_at if temporary else None,
-            row.expires_at if temporary else None,
+            _policies_of_session(conn, row, owner),
+            {**_without(tags, state.tags), **state.tags},
+            row.token_hash,
+            row.issued_at,
+            row.expires_at,
             state,
-            service_linked=temporary and row.role_service is not None,
+            service_linked=found.role_service is not None,
         )
+
+    def _opened(self, key_id: str, secret: str) -> bytes:
+        return self._sealer.open(secret_purpose(key_id), secret)
 
 
 def _read_token(conn: Connection, token_id: str) -> Credential | None:
-    """A pull token: its owner, held to the token's scope. It signs nothing, so it has no secret here."""
-    row = credentials.pull_token(conn, token_id)
+    """Return a pull token: its owner, limited by the token's scope. It signs no requests, so it has no secret here."""
+    row = rows.pull_token(conn, token_id)
     if row is None:
         return None
-    owner = None
-    if row.identity_id is not None:
-        at = row.identity_created_at
-        owner = Entity(
-            row.identity_kind, row.identity_id, AccountId(row.account), row.identity_name, row.path, at, row.boundary_id
-        )
+    account = AccountId(row.account)
+    owner = _owner(account, row.owner)
     sets = _of_root() if owner is None else policies_of(conn, owner)
     scope = Attached(f"scope of token {row.name}", row.policy_hash, "session")
     return Credential(
         row.id,
         b"",
-        AccountId(row.account),
+        account,
         "token",
         owner,
         sets._replace(session=(scope,)),
@@ -180,16 +197,16 @@ def _read_token(conn: Connection, token_id: str) -> Credential | None:
 
 
 def _of_root() -> PolicySets:
-    """The root may do everything; whoever acts for it, what their session policy leaves of that."""
+    """Return the policies of a credential of the root that a session policy limits: the root may do everything."""
     administrator = aws_managed.ADMINISTRATOR
     return PolicySets((Attached(administrator.arn, administrator.default.hash, "aws-managed"),))
 
 
 def policies_of(conn: Connection, owner: Entity | None) -> PolicySets:
-    """The policies of a user, group or role: own ones and, of a user, its groups'; the boundary. Of the root none."""
+    """Return the policies of a user (with those of its groups), group or role, and its boundary. The root has none."""
     if owner is None:
         return PolicySets()
-    applied = credentials.applied(conn, owner.id)
+    applied = rows.applied(conn, owner.id)
     wanted = {one.policy_id for one in applied if one.policy_id is not None}
     if owner.boundary_id is not None:
         wanted.add(owner.boundary_id)
@@ -203,13 +220,13 @@ def policies_of(conn: Connection, owner: Entity | None) -> PolicySets:
             identity.append(managed[one.policy_id]._replace(group=one.group))
     boundary = None
     if owner.boundary_id is not None:
-        # Were it not there, the boundary would allow nothing.
+        # A boundary that does not exist would allow nothing.
         boundary = (managed[owner.boundary_id],) if owner.boundary_id in managed else ()
     return PolicySets(tuple(identity), boundary)
 
 
-def _policies(conn: Connection, row: Row[Any], owner: Entity | None) -> PolicySets:
-    """Of a session: its owner's, and the session policies."""
+def _policies_of_session(conn: Connection, row: rows.SessionRow, owner: Entity | None) -> PolicySets:
+    """Return the policies of a session's owner, and its session policies."""
     sets = policies_of(conn, owner)
     if owner is None and row.kind == "federated":
         sets = _of_root()
@@ -224,7 +241,7 @@ def _policies(conn: Connection, row: Row[Any], owner: Entity | None) -> PolicySe
 
 
 def _managed(conn: Connection, policy_ids: Sequence[str]) -> dict[str, Attached]:
-    """The default versions of those managed policies that are there, by id."""
+    """Return the default versions of the managed policies that exist, by id."""
     found = {
         each: Attached(aws_managed.BY_ID[each].arn, aws_managed.BY_ID[each].default.hash, "aws-managed")
         for each in policy_ids
@@ -236,21 +253,16 @@ def _managed(conn: Connection, policy_ids: Sequence[str]) -> dict[str, Attached]
     return found
 
 
-def _owner(row: Row[Any]) -> Entity | None:
-    if row.identity_id is None:
+def _owner(account: AccountId, row: rows.OwnerRow) -> Entity | None:
+    """Return the owner of a credential; None for the root."""
+    if row.id is None:
         return None
-    return Entity(
-        row.identity_kind,
-        row.identity_id,
-        AccountId(row.account),
-        row.identity_name,
-        row.path,
-        row.created_at,
-        row.boundary_id,
-    )
+    # The columns of an identity are never null.
+    kind, name, path, created_at = row.kind or "", row.name or "", row.path or "/", row.created_at or 0.0
+    return Entity(kind, row.id, account, name, path, created_at, row.boundary_id)
 
 
-def _state(row: Row[Any]) -> SessionState:
+def _state(row: rows.SessionRow) -> SessionState:
     context = json.loads(row.context or "{}")
     return SessionState(
         row.name,
@@ -258,12 +270,12 @@ def _state(row: Row[Any]) -> SessionState:
         tuple(json.loads(row.transitive_keys or "[]")),
         row.source_identity,
         row.provider,
-        row.chained,
+        bool(row.chained),
         {key: tuple(value) if isinstance(value, list) else value for key, value in context.items()},
     )
 
 
-def _without(tags: dict[str, str], over: dict[str, str]) -> dict[str, str]:
-    """`tags` without those that `over` has, whatever the case of their keys."""
-    keys = {key.lower() for key in over}
+def _without(tags: dict[str, str], replaced: dict[str, str]) -> dict[str, str]:
+    """Return `tags` without the keys that `replaced` has in any case."""
+    keys = {key.lower() for key in replaced}
     return {key: value for key, value in tags.items() if key.lower() not in keys}

@@ -1,4 +1,4 @@
-"""When access keys and roles were used last: noted in memory, written a while later, off the way of requests."""
+"""The last use of access keys, pull tokens and roles: collected in memory and written once a minute."""
 
 import asyncio
 import contextlib
@@ -12,32 +12,33 @@ from moorage.store.metadata.identity import access_keys
 from moorage.store.metadata.identity.access_keys import Use
 
 WRITE_SECONDS: Final = 60.0
-"""So long a use may be unwritten; IAM's own figures are hours late."""
+"""How long a use may stay unwritten. IAM's own values are hours late."""
 _MOST: Final = 100_000
+"""How many keys, tokens and roles are collected at most before the next write."""
 
 _log = structlog.get_logger()
 
 
 class LastUses:
-    """Notes uses. A process that dies loses the last minute of them, and nothing else."""
+    """Collects uses. A process that dies loses the last minute of them, and nothing else."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
-        self._noted: dict[str, Use] = {}
+        self._collected: dict[str, Use] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def note(self, key_or_role_id: str, service: str, region: str) -> None:
-        """An access key, or a role through a session of it, was used just now."""
-        if len(self._noted) < _MOST or key_or_role_id in self._noted:
-            self._noted[key_or_role_id] = Use(self._clock.now(), service[:64], region[:25])
+    def note(self, used_id: str, service: str, region: str) -> None:
+        """Note that a key, a token, or a session of a role was used just now."""
+        if len(self._collected) < _MOST or used_id in self._collected:
+            self._collected[used_id] = Use(self._clock.now(), service[:64], region[:25])
 
     def start(self) -> None:
-        """Begin to write; in the event loop that serves."""
-        self._task = asyncio.create_task(self._write_on())
+        """Start writing, in the running event loop."""
+        self._task = asyncio.create_task(self._write_forever())
 
     async def stop(self) -> None:
-        """Write what is noted, and end."""
+        """Write what was collected, and stop."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -45,15 +46,15 @@ class LastUses:
         await self.write()
 
     async def write(self) -> None:
-        """Write what is noted."""
-        noted, self._noted = self._noted, {}
-        if noted:
-            await self._db.transaction(lambda conn: access_keys.note_uses(conn, noted), durable=False)
+        """Write what was collected."""
+        collected, self._collected = self._collected, {}
+        if collected:
+            await self._db.transaction(lambda conn: access_keys.record_uses(conn, collected), durable=False)
 
-    async def _write_on(self) -> None:
+    async def _write_forever(self) -> None:
         while True:
             await asyncio.sleep(WRITE_SECONDS)
             try:
                 await self.write()
-            except Exception:  # noqa: BLE001 - the next use is noted again
+            except Exception:  # noqa: BLE001 - the next use is collected again
                 _log.exception("last uses not written")

@@ -1,103 +1,111 @@
-"""The inline policies of users, groups and roles."""
+"""The inline policies of users, groups and roles: the rules, and the class that runs them in transactions."""
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
+from moorage import events
 from moorage.clock import Clock
 from moorage.errors import QueryError
+from moorage.events.identity import InlinePolicyDeleted, InlinePolicyPut
 from moorage.identity import errors
+from moorage.identity.principals import lookup
 from moorage.identity.principals.entity import Kind
-from moorage.identity.principals.lookup import named, record
-from moorage.identity.principals.roles import modifiable
 from moorage.names import AccountId
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.identity import identities, identity_policies
 
 CHARACTERS: Final = 512 << 10
-"""Of all inline policies of an identity, white space counted: IAM does not say what bounds this. One answer of
-GetAccountAuthorizationDetails has them all, percent-encoded."""
+"""The most characters of all inline policies of an identity with white space, for which IAM documents no limit. One
+response of GetAccountAuthorizationDetails contains them all, percent-encoded."""
 _SPACE: Final = re.compile(r"\s+")
 
 
 class PolicyState(NamedTuple):
-    """A policy as it was from `at` on; `hash` None once it was deleted."""
+    """A policy in its history: the hash of its document from `at` on; None: it was deleted."""
 
     hash: str | None
     at: float
     by: str
 
 
+def put(
+    conn: Connection, kind: Kind, account: AccountId, name: str, policy_name: str, text: str, *, by: str, at: float
+) -> None:
+    """Set a policy of the user, group or role to `text`, which the caller has parsed.
+
+    NoSuchEntity, LimitExceeded, UnmodifiableEntity.
+    """
+    owner = lookup.modifiable(conn, kind, account, name)
+    texts = {**identity_policies.inline_texts(conn, owner.id), policy_name: text}
+    if sum(len(_SPACE.sub("", each)) for each in texts.values()) > kind.inline_characters:
+        raise errors.over_limit(
+            f"Maximum policy size of {kind.inline_characters} bytes exceeded for {kind.name} {owner.name}"
+        )
+    if sum(map(len, texts.values())) > CHARACTERS:
+        raise errors.over_limit(
+            f"The policies of {kind.name} {owner.name} have more than {CHARACTERS} characters together, "
+            "white space included"
+        )
+    digest = identity_policies.put(conn, owner.id, policy_name, text)
+    identities.remember(conn, account, owner.id, "inline", policy_name, digest, at, by)
+    events.record(conn, InlinePolicyPut(at=at, account=account, by=by, identity_id=owner.id, policy_name=policy_name))
+
+
+def delete(
+    conn: Connection, kind: Kind, account: AccountId, name: str, policy_name: str, *, by: str, at: float
+) -> None:
+    """Delete a policy of the user, group or role. NoSuchEntity, UnmodifiableEntity."""
+    owner = lookup.modifiable(conn, kind, account, name)
+    if not identity_policies.remove(conn, owner.id, policy_name):
+        raise _no_policy(kind, policy_name)
+    identities.remember(conn, account, owner.id, "inline", policy_name, None, at, by)
+    events.record(
+        conn, InlinePolicyDeleted(at=at, account=account, by=by, identity_id=owner.id, policy_name=policy_name)
+    )
+
+
 class InlinePolicies:
-    """Inline policies by owner (kind, account, name) and policy name. NoSuchEntity for an owner that is not there."""
+    """Inline policies by owner (kind, account, name) and policy name. NoSuchEntity if there is no such owner."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
 
     async def put(self, kind: Kind, account: AccountId, name: str, policy_name: str, text: str, by: str) -> None:
-        """Set a policy to `text`, which the caller has found to be one. LimitExceeded."""
+        """Set a policy, as `put` does."""
         at = self._clock.now()
-
-        def work(conn: Connection) -> None:
-            row = _changeable(conn, kind, account, name)
-            texts = {**identity_policies.inline_texts(conn, row.id), policy_name: text}
-            if sum(len(_SPACE.sub("", each)) for each in texts.values()) > kind.inline_characters:
-                raise errors.over_limit(
-                    f"Maximum policy size of {kind.inline_characters} bytes exceeded for {kind.name} {row.name}"
-                )
-            if sum(map(len, texts.values())) > CHARACTERS:
-                raise errors.over_limit(
-                    f"The policies of {kind.name} {row.name} have more than {CHARACTERS} characters together, "
-                    "white space included"
-                )
-            digest = identity_policies.put(conn, row.id, policy_name, text)
-            identities.remember(conn, account, row.id, "inline", policy_name, digest, at, by)
-            record(conn, account, f"{kind.title}PolicyPut", at, by, identity_id=row.id, policy=policy_name)
-
-        await self._db.transaction(work)
+        await self._db.transaction(lambda conn: put(conn, kind, account, name, policy_name, text, by=by, at=at))
 
     async def delete(self, kind: Kind, account: AccountId, name: str, policy_name: str, by: str) -> None:
-        """NoSuchEntity when there is no such policy."""
+        """Delete a policy, as `delete` does."""
         at = self._clock.now()
-
-        def work(conn: Connection) -> None:
-            row = _changeable(conn, kind, account, name)
-            if not identity_policies.remove(conn, row.id, policy_name):
-                raise _no_policy(kind, policy_name)
-            identities.remember(conn, account, row.id, "inline", policy_name, None, at, by)
-            record(conn, account, f"{kind.title}PolicyDeleted", at, by, identity_id=row.id, policy=policy_name)
-
-        await self._db.transaction(work)
+        await self._db.transaction(lambda conn: delete(conn, kind, account, name, policy_name, by=by, at=at))
 
     async def text(self, kind: Kind, account: AccountId, name: str, policy_name: str) -> tuple[str, str]:
-        """The owner's name in its own spelling, and the policy as it was given. NoSuchEntity."""
+        """Return the owner's name as it was created, and the text of the policy. NoSuchEntity."""
 
         def work(conn: Connection) -> tuple[str, str]:
-            row = named(conn, kind, account, name)
-            texts = identity_policies.inline_texts(conn, row.id)
+            owner = lookup.get(conn, kind, account, name)
+            texts = identity_policies.inline_texts(conn, owner.id)
             if policy_name not in texts:
                 raise _no_policy(kind, policy_name)
-            return row.name, texts[policy_name]
+            return owner.name, texts[policy_name]
 
         return await self._db.read(work)
 
     async def names(self, kind: Kind, account: AccountId, name: str) -> list[str]:
-        """The names of the owner's policies, in order."""
+        """Return the names of the owner's policies, in order."""
         return await self._db.read(
-            lambda conn: [each for each, _ in identity_policies.inline(conn, named(conn, kind, account, name).id)]
+            lambda conn: identity_policies.inline_names(conn, lookup.get(conn, kind, account, name).id)
         )
 
     async def history(self, identity_id: str, policy_name: str) -> Sequence[PolicyState]:
-        """What that policy has been, oldest first."""
+        """Return every state of that policy, oldest first."""
         states = await self._db.read(lambda conn: identities.history(conn, identity_id, "inline", policy_name))
         return [PolicyState(*state) for state in states]
-
-
-def _changeable(conn: Connection, kind: Kind, account: AccountId, name: str) -> Any:
-    return modifiable(conn, account, name) if kind.name == "role" else named(conn, kind, account, name)
 
 
 def _no_policy(kind: Kind, policy_name: str) -> QueryError:

@@ -1,14 +1,14 @@
-"""Everything an account has of identities and policies, with all they say, in one order for pages."""
+"""Every identity and managed policy of an account with its documents, in an order that pages follow."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from moorage.identity.policies import managed_policies
 from moorage.identity.policies.managed_policies import ManagedPolicy, PolicyVersion
-from moorage.identity.principals.entity import Entity, Role, entity_of, role_of
+from moorage.identity.principals.entity import ROLE, USER, Entity, Role, entity_of, role_of
 from moorage.names import AccountId
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.identity import identities, identity_policies
@@ -17,11 +17,11 @@ _ORDER: Final = ("aws", "group", "policy", "role", "user")
 
 
 PAGE_CHARACTERS: Final = 1 << 20
-"""Of documents in one page, which are percent-encoded in the answer."""
-_ROWS: Final = 50  # identities read at a time: each has a handful of statements of its own
+"""The most characters of documents in one page. The response has them percent-encoded."""
+_ROWS: Final = 50  # identities read together: each needs several statements of its own
 
 
-class Held(NamedTuple):
+class InlinePolicy(NamedTuple):
     """An inline policy."""
 
     name: str
@@ -34,37 +34,37 @@ class Details(NamedTuple):
     kind: str
     """`user`, `group`, `role`, `policy`, `aws`."""
     position: str
-    """Its place in the order; a page goes on after it."""
+    """Its position in the order; the next page begins after it."""
     entity: Entity | None = None
     role: Role | None = None
     groups: tuple[str, ...] = ()
-    """Of a user, the names of its groups."""
-    inline: tuple[Held, ...] = ()
+    """The names of the groups of a user."""
+    inline: tuple[InlinePolicy, ...] = ()
     attached: tuple[ManagedPolicy, ...] = ()
     boundary: str | None = None
-    """ARN of the permissions boundary."""
+    """The ARN of the permissions boundary."""
     tags: Mapping[str, str] = MappingProxyType({})
     policy: ManagedPolicy | None = None
     versions: tuple[PolicyVersion, ...] = ()
 
 
-class AllDetails:
-    """Reads an account whole."""
+class AccountDetails:
+    """Reads everything that an account has."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     async def page(self, account: AccountId, kinds: Collection[str], *, after: str = "", limit: int) -> list[Details]:
-        """As `truncated_page`; empty when there are no more."""
+        """Return the first value of `truncated_page`; it is empty after the last page."""
         return (await self.truncated_page(account, kinds, after=after, limit=limit))[0]
 
     async def truncated_page(
         self, account: AccountId, kinds: Collection[str], *, after: str = "", limit: int
     ) -> tuple[list[Details], bool]:
-        """The next ones of those kinds (`Details.kind`) after a position, and whether there are more.
+        """Return the next details of those kinds (`Details.kind`) after a position, and whether there are more.
 
-        At most `limit`, and fewer when their documents have more than `PAGE_CHARACTERS` together. Of AWS's policies
-        those in use, unless `kinds` is nothing else.
+        There are at most `limit`, and fewer if their documents have more than `PAGE_CHARACTERS` together. AWS's
+        policies are included only if they are used, unless `kinds` contains nothing else.
         """
 
         def work(conn: Connection) -> tuple[list[Details], bool]:
@@ -88,7 +88,7 @@ def _characters(details: Details) -> int:
 
 
 def _following(conn: Connection, account: AccountId, kinds: Collection[str], after: str) -> Iterator[Details]:
-    """All after the position, each read when it is asked for."""
+    """Iterate over all details after the position, reading each when it is needed."""
     last_kind, _, last_name = after.partition("/")
     for kind in _ORDER:
         if kind not in kinds or kind < last_kind:
@@ -97,10 +97,16 @@ def _following(conn: Connection, account: AccountId, kinds: Collection[str], aft
         if kind in {"aws", "policy"}:
             yield from _policies(conn, account, kind, name, every=set(kinds) == {"aws"})
             continue
-        while rows := identities.page(conn, kind, account, "/", name, _ROWS):
-            for row in rows:
-                yield _entity(conn, kind, row)
-            name = rows[-1].name_folded
+        while page := _page(conn, kind, account, name):
+            for entity in page:
+                yield _details(conn, entity)
+            name = identities.folded(page[-1].name)
+
+
+def _page(conn: Connection, kind: str, account: AccountId, after: str) -> Sequence[Entity]:
+    if kind == ROLE.name:
+        return [role_of(row) for row in identities.roles_page(conn, account, "/", after, _ROWS)]
+    return [entity_of(row) for row in identities.page(conn, kind, account, "/", after, _ROWS)]
 
 
 def _policies(conn: Connection, account: AccountId, kind: str, after: str, *, every: bool) -> Iterator[Details]:
@@ -114,18 +120,18 @@ def _policies(conn: Connection, account: AccountId, kind: str, after: str, *, ev
         yield Details(kind, position, policy=each, versions=tuple(managed_policies.versions(conn, each)))
 
 
-def _entity(conn: Connection, kind: str, row: Row[Any]) -> Details:
-    entity = entity_of(row)
+def _details(conn: Connection, entity: Entity) -> Details:
     wanted = identity_policies.attached(conn, entity.id)
     boundary_id = entity.boundary_id
     policies = managed_policies.by_ids(conn, [*wanted, *([] if boundary_id is None else [boundary_id])])
+    groups = identities.groups_of(conn, entity.id) if entity.kind == USER.name else ()
     return Details(
-        kind,
-        f"{kind}/{row.name_folded}",
+        entity.kind,
+        f"{entity.kind}/{identities.folded(entity.name)}",
         entity,
-        role_of(row) if kind == "role" else None,
-        tuple(group.name for group in identities.groups_of(conn, entity.id)) if kind == "user" else (),
-        tuple(Held(name, text) for name, text in identity_policies.inline_texts(conn, entity.id).items()),
+        entity if isinstance(entity, Role) else None,
+        tuple(group.name for group in groups),
+        tuple(InlinePolicy(name, text) for name, text in identity_policies.inline_texts(conn, entity.id).items()),
         tuple(policies[each] for each in wanted if each in policies),
         policies[boundary_id].arn if boundary_id is not None and boundary_id in policies else None,
         identities.tags(conn, entity.id),

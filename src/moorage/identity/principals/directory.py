@@ -1,15 +1,16 @@
-"""Users, groups and roles looked up: what is the same for the three."""
+"""Reading users, groups and roles: what is the same for the three."""
 
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Final, Generic, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from typing import Final, Generic, TypeVar
 
-from sqlalchemy import Row
+from sqlalchemy import Connection
 
 from moorage import pages
 from moorage.clock import Clock
-from moorage.identity import arns
-from moorage.identity.principals.entity import Entity, Kind
-from moorage.identity.principals.lookup import named
+from moorage.identity import arns, errors
+from moorage.identity.principals import lookup
+from moorage.identity.principals.entity import Entity, Kind, entity_of
 from moorage.names import AccountId
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.identity import identities
@@ -17,35 +18,45 @@ from moorage.store.metadata.identity import identities
 E = TypeVar("E", bound=Entity)
 
 _AT_A_TIME: Final = 25
-"""Identities read together by `each`: a role comes with its trust policy, 128 KiB with white space."""
+"""How many identities `each` reads together. A role comes with its trust policy of up to 128 KiB."""
 
 
-class Directory(Generic[E]):
-    """The identities of one kind. Names do not tell case apart [recall: IAM's look-ups do not]; ARNs do."""
+class Directory(ABC, Generic[E]):
+    """The identities of one kind. Names are compared without case [recall: IAM does so]; ARNs with it."""
 
-    def __init__(self, db: Database, clock: Clock, kind: Kind, of_row: Callable[[Row[Any]], E]) -> None:
+    kind: Kind
+
+    def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
-        self._kind = kind
-        self._of_row = of_row
+
+    @abstractmethod
+    def _named(self, conn: Connection, account: AccountId, name: str) -> E | None: ...
+
+    @abstractmethod
+    def _with_id(self, conn: Connection, unique_id: str) -> E | None: ...
+
+    @abstractmethod
+    def _page(self, conn: Connection, account: AccountId, prefix: str, after: str, limit: int) -> list[E]: ...
 
     async def find(self, account: AccountId, name: str) -> E | None:
-        """The one of that name."""
-        row = await self._db.read(lambda conn: identities.named(conn, self._kind.name, account, name))
-        return None if row is None else self._of_row(row)
+        """Return the identity with that name, or None."""
+        return await self._db.read(lambda conn: self._named(conn, account, name))
 
     async def get(self, account: AccountId, name: str) -> E:
-        """The one of that name, or NoSuchEntity."""
-        return self._of_row(await self._db.read(lambda conn: named(conn, self._kind, account, name)))
+        """Return the identity with that name. Raises NoSuchEntity."""
+        found = await self.find(account, name)
+        if found is None:
+            raise errors.no_entity(self.kind.name, name)
+        return found
 
     async def page(self, account: AccountId, prefix: str, *, after: str = "", limit: int) -> list[E]:
-        """Those whose path starts with `prefix`, by name from `after` (a name) on."""
+        """Return up to `limit` identities whose path starts with `prefix`, by name, after the name `after`."""
         start = identities.folded(after)
-        rows = await self._db.read(lambda conn: identities.page(conn, self._kind.name, account, prefix, start, limit))
-        return [self._of_row(row) for row in rows]
+        return await self._db.read(lambda conn: self._page(conn, account, prefix, start, limit))
 
     def each(self, account: AccountId, prefix: str, *, after: str = "") -> AsyncIterator[E]:
-        """The same, one after the other, as many as are asked for; a few are read at a time."""
+        """Iterate over the identities that `page` returns, reading a few at a time."""
         return pages.each(
             lambda start, limit: self.page(account, prefix, after=start, limit=limit),
             lambda entity: entity.name,
@@ -54,17 +65,26 @@ class Directory(Generic[E]):
         )
 
     async def by_arn(self, arn: str) -> E | None:
-        """The one that has exactly this ARN, path and case too; None when there is none."""
-        said = arns.parse_identity(arn)
-        if said is None or said.kind != self._kind.name:
+        """Return the identity with exactly this ARN, path and case included, or None."""
+        named = arns.parse_identity(arn)
+        if named is None or named.kind != self.kind.name:
             return None
-        found = await self.find(said.account, said.name)
+        found = await self.find(named.account, named.name)
         return found if found is not None and found.arn == arn else None
 
     async def by_id(self, unique_id: str) -> E | None:
-        row = await self._db.read(lambda conn: identities.by_id(conn, self._kind.name, unique_id))
-        return None if row is None else self._of_row(row)
+        """Return the identity with that unique id, or None."""
+        return await self._db.read(lambda conn: self._with_id(conn, unique_id))
 
-    async def keeps_any(self, account: AccountId) -> bool:
-        """Whether this account has some here: then a policy may name only those (design §4)."""
-        return await self._db.read(lambda conn: identities.count(conn, self._kind.name, account)) > 0
+
+class EntityDirectory(Directory[Entity]):
+    """The users or the groups."""
+
+    def _named(self, conn: Connection, account: AccountId, name: str) -> Entity | None:
+        return lookup.find(conn, self.kind, account, name)
+
+    def _with_id(self, conn: Connection, unique_id: str) -> Entity | None:
+        return lookup.with_id(conn, self.kind, unique_id)
+
+    def _page(self, conn: Connection, account: AccountId, prefix: str, after: str, limit: int) -> list[Entity]:
+        return [entity_of(row) for row in identities.page(conn, self.kind.name, account, prefix, after, limit)]

@@ -1,29 +1,29 @@
-"""Users, groups and roles as everyone above sees them."""
+"""Users, groups and roles, as the layers above see them."""
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Row
 
 from moorage.identity.arns import identity_arn
 from moorage.names import AccountId
 from moorage.store.metadata.identity.access_keys import Use
+from moorage.store.metadata.identity.identities import IdentityRow, RoleRow, folded
 
 
 class Kind(NamedTuple):
     """What differs between users, groups and roles (IAM user guide, quotas)."""
 
     name: str
-    """As in ARNs and rows."""
+    """As in ARNs and rows: `user`, `group`, `role`."""
     title: str
     """As in operations and messages."""
     prefix: str
-    """Of unique ids."""
+    """The first letters of unique ids."""
     per_account: int
     inline_characters: int
-    """All inline policies of one together, white space not counted."""
+    """The most characters that all inline policies of one identity may have together, without white space."""
     attached: int = 10
-    """Managed policies attached to one."""
+    """The most managed policies that may be attached to one identity."""
 
 
 USER: Final = Kind("user", "User", "AIDA", 5000, 2048)
@@ -38,14 +38,14 @@ class Entity(msgspec.Struct, frozen=True, gc=False):
     kind: str
     """`user`, `group`, `role`."""
     id: str
-    """Never given to another."""
+    """The unique id, which is never given to another identity."""
     account: AccountId
     name: str
     path: str
     """Starts and ends with `/`."""
     created_at: float
     boundary_id: str | None = None
-    """The managed policy that is its permissions boundary."""
+    """The unique id of the managed policy that is its permissions boundary."""
 
     @property
     def arn(self) -> str:
@@ -56,23 +56,34 @@ class Role(Entity, frozen=True, gc=False, kw_only=True):
     """A role, with what only roles have."""
 
     trust: str
-    """The trust policy's text, as it was given."""
+    """The text of the trust policy, as it was given."""
     trust_hash: str
     max_session_seconds: int
     description: str
     service: str | None
     """The service of a service-linked role; None for any other role, whatever its path."""
     used: Use | None
-    """When a session of it was used last."""
+    """The last use of a session of the role; None: never used."""
 
 
-def entity_of(row: Row[Any]) -> Entity:
-    """From a row of `identities`."""
+def entity_of(row: IdentityRow | RoleRow) -> Entity:
+    """Return the identity of a row."""
     return Entity(row.kind, row.id, AccountId(row.account), row.name, row.path, row.created_at, row.boundary_id)
 
 
-def role_of(row: Row[Any]) -> Role:
-    """From a row of `identities.named` and its kin of kind `role`."""
+def row_of(entity: Entity) -> IdentityRow:
+    """Return the row of an identity."""
+    name, folded_name = entity.name, folded(entity.name)
+    return IdentityRow(
+        entity.id, entity.account, entity.kind, name, folded_name, entity.path, entity.created_at, entity.boundary_id
+    )
+
+
+def role_of(row: RoleRow) -> Role:
+    """Return the role of a row."""
+    used = None
+    if row.used_at is not None:
+        used = Use(row.used_at, row.used_service or "", row.used_region or "")
     return Role(
         row.kind,
         row.id,
@@ -86,5 +97,5 @@ def role_of(row: Row[Any]) -> Role:
         max_session_seconds=row.max_session_seconds,
         description=row.description,
         service=row.service,
-        used=None if row.used_at is None else Use(row.used_at, row.used_service, row.used_region),
+        used=used,
     )

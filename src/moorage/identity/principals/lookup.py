@@ -1,39 +1,88 @@
-"""Identities found by name within a transaction, or refused; and the record of what is done to them."""
-
-from typing import Any
+"""Identities by name, unique id or ARN, on a connection. Names are compared without case [recall]; ARNs with it."""
 
 from sqlalchemy import Connection
 
-from moorage.identity import errors
-from moorage.identity.principals.entity import Entity, Kind, entity_of
+from moorage.identity import arns, errors
+from moorage.identity.principals.entity import KINDS, ROLE, Entity, Kind, Role, entity_of, role_of
 from moorage.names import AccountId
-from moorage.store.metadata import epoch
-from moorage.store.metadata.identity import accounts, identities
+from moorage.store.metadata.identity import identities
 
 
-def named(conn: Connection, kind: Kind, account: AccountId, name: str) -> Any:
-    """The row of that user, group or role, whatever the case of `name`; or NoSuchEntity."""
+def find(conn: Connection, kind: Kind, account: AccountId, name: str) -> Entity | None:
+    """Return the user, group or role with that name, or None. Of a role only what every identity has."""
     row = identities.named(conn, kind.name, account, name)
-    if row is None:
+    return None if row is None else entity_of(row)
+
+
+def get(conn: Connection, kind: Kind, account: AccountId, name: str) -> Entity:
+    """Return the user, group or role with that name, as `find` does. Raises NoSuchEntity."""
+    found = find(conn, kind, account, name)
+    if found is None:
         raise errors.no_entity(kind.name, name)
-    return row
+    return found
 
 
-def renamed(
+def find_role(conn: Connection, account: AccountId, name: str) -> Role | None:
+    """Return the role with that name, or None."""
+    row = identities.role_named(conn, account, name)
+    return None if row is None else role_of(row)
+
+
+def get_role(conn: Connection, account: AccountId, name: str) -> Role:
+    """Return the role with that name. Raises NoSuchEntity."""
+    found = find_role(conn, account, name)
+    if found is None:
+        raise errors.no_entity(ROLE.name, name)
+    return found
+
+
+def with_id(conn: Connection, kind: Kind, unique_id: str) -> Entity | None:
+    """Return the user, group or role with that unique id, or None."""
+    row = identities.with_id(conn, kind.name, unique_id)
+    return None if row is None else entity_of(row)
+
+
+def with_arn(conn: Connection, arn: str) -> Entity | None:
+    """Return the user, group or role with exactly this ARN, path and case included, or None."""
+    named = arns.parse_identity(arn)
+    if named is None:
+        return None
+    found = find(conn, KINDS[named.kind], named.account, named.name)
+    return found if found is not None and found.arn == arn else None
+
+
+def has_any(conn: Connection, kind: Kind, account: AccountId) -> bool:
+    """Return whether the account has any users, groups or roles here. If so, policies may name only existing ones."""
+    return identities.count(conn, kind.name, account) > 0
+
+
+def modifiable(conn: Connection, kind: Kind, account: AccountId, name: str) -> Entity:
+    """Return the user, group or role, which its account may change.
+
+    Raises NoSuchEntity, and UnmodifiableEntity for a service-linked role.
+    """
+    return modifiable_role(conn, account, name) if kind is ROLE else get(conn, kind, account, name)
+
+
+def modifiable_role(conn: Connection, account: AccountId, name: str) -> Role:
+    """Return the role, which its account may change. Raises as `modifiable` does."""
+    role = get_role(conn, account, name)
+    if role.service is not None:
+        raise errors.unmodifiable(
+            f"Cannot perform the operation on the protected role '{role.name}' - this role is only modifiable by AWS"
+        )
+    return role
+
+
+def rename(
     conn: Connection, kind: Kind, account: AccountId, name: str, new_name: str | None, new_path: str | None
 ) -> Entity:
-    """The user or group under its new name, its new path, or both. NoSuchEntity, EntityAlreadyExists."""
-    row = named(conn, kind, account, name)
+    """Give a user or group another name, another path, or both; return it. NoSuchEntity, EntityAlreadyExists."""
+    entity = get(conn, kind, account, name)
     if new_name is not None:
-        other = identities.named(conn, kind.name, account, new_name)
-        if other is not None and other.id != row.id:
+        other = find(conn, kind, account, new_name)
+        if other is not None and other.id != entity.id:
             raise errors.already_exists(f"{kind.title} with name {new_name} already exists.")
-    changes = {"name": new_name or row.name, "path": new_path or row.path}
-    identities.change(conn, row.id, **changes)
-    return entity_of(named(conn, kind, account, changes["name"]))
-
-
-def record(conn: Connection, account: str, event: str, at: float, by: str, **payload: str) -> None:
-    """An event of a change, and the epoch raised so that every worker notices."""
-    accounts.record(conn, account, event, {**payload, "by": by}, at)
-    epoch.advance(conn)
+    wanted = new_name or entity.name
+    identities.rename(conn, entity.id, wanted, new_path or entity.path)
+    return get(conn, kind, account, wanted)

@@ -1,38 +1,142 @@
-"""Roles of an account: who may take them on (the trust policy), and for how long."""
+"""Roles of an account: who may assume them (the trust policy), and for how long.
+
+The rules are functions of a connection; the class runs them in transactions. Callers have parsed the trust policies.
+"""
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from moorage.clock import Clock
+from moorage import events
+from moorage.events.identity import RoleCreated, RoleDeleted, RoleTrustPolicySet, RoleUpdated
 from moorage.identity import errors
+from moorage.identity.accounts import accounts
 from moorage.identity.policies import managed_policies
+from moorage.identity.principals import lookup
 from moorage.identity.principals.directory import Directory
-from moorage.identity.principals.entity import ROLE, Role, role_of
-from moorage.identity.principals.lookup import named, record
+from moorage.identity.principals.entity import ROLE, Entity, Role, role_of, row_of
 from moorage.identity.principals.unique_ids import new_unique_id
 from moorage.names import AccountId
-from moorage.store.metadata.database.database import Database
-from moorage.store.metadata.identity import accounts, identities, identity_policies
+from moorage.store.metadata.identity import identities, identity_policies
 from moorage.store.metadata.policies import repository_policies as documents
 
 TRUST_CHARACTERS: Final = 2048
-"""A trust policy's, white space not counted (IAM's quota)."""
+"""The most characters of a trust policy, without white space (IAM's quota)."""
 SESSION_SECONDS: Final = 3600
 """How long a session may last unless the role says otherwise."""
 
 _SERVICE_LINKED_PATH: Final = "/aws-service-role/"
-_NO_TAGS: Mapping[str, str] = {}
+_NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 _SPACE: Final = re.compile(r"\s+")
 
 
-class Roles(Directory[Role]):
-    """Everything about roles; errors are IAM's. What a trust policy says is not known here: callers have parsed it."""
+class NewRole(NamedTuple):
+    """A role to create."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
-        super().__init__(db, clock, ROLE, role_of)
+    account: AccountId
+    name: str
+    trust: str
+    """The text of the trust policy, in its stored form."""
+    path: str = "/"
+    max_session_seconds: int = SESSION_SECONDS
+    description: str = ""
+    tags: Mapping[str, str] = _NO_TAGS
+    boundary: str | None = None
+    """The ARN of the managed policy that becomes its permissions boundary."""
+    service: str | None = None
+    """The service of a service-linked role. Only CreateServiceLinkedRole sets it."""
+
+
+def create(conn: Connection, new: NewRole, *, by: str, at: float) -> Role:
+    """Create a role, and its account if need be.
+
+    EntityAlreadyExists, LimitExceeded; InvalidInput for a reserved path; NoSuchEntity for the boundary.
+    """
+    _check_length(new.trust)
+    if new.service is None:
+        check_path(new.path)
+    if lookup.find(conn, ROLE, new.account, new.name) is not None:
+        raise errors.already_exists(f"Role with name {new.name} already exists.")
+    if identities.count(conn, ROLE.name, new.account) >= ROLE.per_account:
+        raise errors.limit_exceeded("RolesPerAccount", ROLE.per_account)
+    boundary_id = None if new.boundary is None else managed_policies.boundary(conn, new.account, new.boundary)
+    accounts.ensure(conn, new.account, by=by, at=at)
+    entity = Entity(ROLE.name, new_unique_id(ROLE.prefix), new.account, new.name, new.path, at, boundary_id)
+    identities.add(conn, row_of(entity))
+    digest = documents.keep(conn, new.trust)
+    identities.add_role(conn, entity.id, digest, new.max_session_seconds, new.description, new.service)
+    identities.set_tags(conn, entity.id, new.tags)
+    identities.remember(conn, new.account, entity.id, "trust", "", digest, at, by)
+    events.record(conn, RoleCreated(at=at, account=new.account, by=by, role_id=entity.id, arn=entity.arn))
+    return lookup.get_role(conn, new.account, new.name)
+
+
+def update(
+    conn: Connection,
+    account: AccountId,
+    name: str,
+    *,
+    max_session_seconds: int | None = None,
+    description: str | None = None,
+    by: str,
+    at: float,
+) -> Role:
+    """Change the session limit, the description or both of a role; return it. NoSuchEntity, UnmodifiableEntity."""
+    role = lookup.modifiable_role(conn, account, name)
+    seconds = role.max_session_seconds if max_session_seconds is None else max_session_seconds
+    identities.describe_role(conn, role.id, seconds, role.description if description is None else description)
+    events.record(conn, RoleUpdated(at=at, account=account, by=by, role_id=role.id, arn=role.arn))
+    return lookup.get_role(conn, account, name)
+
+
+def set_trust(conn: Connection, account: AccountId, name: str, trust: str, *, by: str, at: float) -> None:
+    """Replace the trust policy of a role. NoSuchEntity, LimitExceeded, UnmodifiableEntity."""
+    _check_length(trust)
+    role = lookup.modifiable_role(conn, account, name)
+    digest = documents.keep(conn, trust)
+    identities.set_trust(conn, role.id, digest)
+    identities.remember(conn, account, role.id, "trust", "", digest, at, by)
+    events.record(conn, RoleTrustPolicySet(at=at, account=account, by=by, role_id=role.id, arn=role.arn))
+
+
+def delete(
+    conn: Connection, account: AccountId, name: str, *, service_linked: bool = False, by: str, at: float
+) -> None:
+    """Delete a role and its sessions. NoSuchEntity; DeleteConflict while it has policies; UnmodifiableEntity.
+
+    `service_linked`: the role must be service-linked and is deleted with its policies (DeleteServiceLinkedRole).
+    """
+    if service_linked:
+        role = lookup.get_role(conn, account, name)
+        if role.service is None:
+            raise errors.no_entity(ROLE.name, name)
+    else:
+        role = lookup.modifiable_role(conn, account, name)
+        if identity_policies.attached(conn, role.id):
+            raise errors.delete_conflict("Cannot delete entity, must detach all policies first.")
+        if identity_policies.has_inline(conn, role.id):
+            raise errors.delete_conflict("Cannot delete entity, must delete policies first.")
+    identities.remove(conn, role.id)
+    events.record(conn, RoleDeleted(at=at, account=account, by=by, role_id=role.id, arn=role.arn))
+
+
+class Roles(Directory[Role]):
+    """Reads and changes roles. Errors are IAM's."""
+
+    kind = ROLE
+
+    def _named(self, conn: Connection, account: AccountId, name: str) -> Role | None:
+        return lookup.find_role(conn, account, name)
+
+    def _with_id(self, conn: Connection, unique_id: str) -> Role | None:
+        row = identities.role_with_id(conn, unique_id)
+        return None if row is None else role_of(row)
+
+    def _page(self, conn: Connection, account: AccountId, prefix: str, after: str, limit: int) -> list[Role]:
+        return list(map(role_of, identities.roles_page(conn, account, prefix, after, limit)))
 
     async def create(
         self,
@@ -48,34 +152,10 @@ class Roles(Directory[Role]):
         boundary: str | None = None,
         service: str | None = None,
     ) -> Role:
-        """Create a role. `boundary`: the ARN of a managed policy.
-
-        `service`: the service of a service-linked role. Only CreateServiceLinkedRole passes it, and nothing else makes
-        a role service-linked. Raises EntityAlreadyExists, LimitExceeded, InvalidInput for a reserved path, and
-        NoSuchEntity for the boundary.
-        """
-        at, role_id = self._clock.now(), new_unique_id(ROLE.prefix)
-        _check_length(trust)
-        if service is None:
-            check_path(path)
-
-        def work(conn: Connection) -> Role:
-            if identities.named(conn, ROLE.name, account, name) is not None:
-                raise errors.already_exists(f"Role with name {name} already exists.")
-            if identities.count(conn, ROLE.name, account) >= ROLE.per_account:
-                raise errors.limit_exceeded("RolesPerAccount", ROLE.per_account)
-            boundary_id = None if boundary is None else managed_policies.boundary(conn, account, boundary)
-            accounts.ensure(conn, account, "", at)
-            identities.add(conn, ROLE.name, role_id, account, name, path, boundary_id, at)
-            digest = documents.keep(conn, trust)
-            identities.add_role(conn, role_id, digest, max_session_seconds, description, service)
-            identities.set_tags(conn, role_id, tags)
-            identities.remember(conn, account, role_id, "trust", "", digest, at, by)
-            role = role_of(named(conn, ROLE, account, name))
-            _record(conn, role, "RoleCreated", at, by)
-            return role
-
-        return await self._db.transaction(work)
+        """Create a role, as `create` does."""
+        new = NewRole(account, name, trust, path, max_session_seconds, description, tags, boundary, service)
+        at = self._clock.now()
+        return await self._db.transaction(lambda conn: create(conn, new, by=by, at=at))
 
     async def update(
         self,
@@ -86,61 +166,29 @@ class Roles(Directory[Role]):
         max_session_seconds: int | None = None,
         description: str | None = None,
     ) -> Role:
-        """The role as it is now; what is None stays as it was. NoSuchEntity, UnmodifiableEntity."""
-        at = self._clock.now()
-
-        def work(conn: Connection) -> Role:
-            row = modifiable(conn, account, name)
-            wanted = {"max_session_seconds": max_session_seconds, "description": description}
-            changes = {key: value for key, value in wanted.items() if value is not None}
-            if changes:
-                identities.change_role(conn, row.id, **changes)
-            role = role_of(named(conn, ROLE, account, name))
-            _record(conn, role, "RoleUpdated", at, by)
-            return role
-
-        return await self._db.transaction(work)
+        """Change a role, as `update` does. None keeps a value."""
+        seconds, at = max_session_seconds, self._clock.now()
+        return await self._db.transaction(
+            lambda conn: update(conn, account, name, max_session_seconds=seconds, description=description, by=by, at=at)
+        )
 
     async def set_trust(self, account: AccountId, name: str, trust: str, by: str) -> None:
-        """From now on this says who may take the role on. NoSuchEntity, LimitExceeded, UnmodifiableEntity."""
+        """Replace the trust policy, as `set_trust` does."""
         at = self._clock.now()
-        _check_length(trust)
-
-        def work(conn: Connection) -> None:
-            row = modifiable(conn, account, name)
-            digest = documents.keep(conn, trust)
-            identities.change_role(conn, row.id, trust_hash=digest)
-            identities.remember(conn, account, row.id, "trust", "", digest, at, by)
-            _record(conn, role_of(row), "RoleTrustSet", at, by)
-
-        await self._db.transaction(work)
+        await self._db.transaction(lambda conn: set_trust(conn, account, name, trust, by=by, at=at))
 
     async def delete(self, account: AccountId, name: str, by: str, *, service_linked: bool = False) -> None:
-        """End a role and its sessions. NoSuchEntity; DeleteConflict while it has policies; UnmodifiableEntity.
-
-        `service_linked`: it is, and goes with its policies (DeleteServiceLinkedRole).
-        """
+        """Delete a role, as `delete` does."""
         at = self._clock.now()
-
-        def work(conn: Connection) -> None:
-            row = named(conn, ROLE, account, name) if service_linked else modifiable(conn, account, name)
-            if service_linked and row.service is None:
-                raise errors.no_entity(ROLE.name, name)
-            if not service_linked:
-                if identity_policies.attached(conn, row.id):
-                    raise errors.delete_conflict("Cannot delete entity, must detach all policies first.")
-                if identity_policies.has_inline(conn, row.id):
-                    raise errors.delete_conflict("Cannot delete entity, must delete policies first.")
-            identities.remove(conn, row.id)
-            _record(conn, role_of(row), "RoleDeleted", at, by)
-
-        await self._db.transaction(work)
+        await self._db.transaction(
+            lambda conn: delete(conn, account, name, service_linked=service_linked, by=by, at=at)
+        )
 
 
 def check_path(path: str) -> None:
     """Raise InvalidInput if only a service-linked role may have this path.
 
-    The sentence is IAM's [aws: quoted in public bug reports]. The path grants nothing, but people write conditions on
+    The message is IAM's [aws: quoted in public bug reports]. The path grants nothing, but people write conditions on
     it, such as `aws:PrincipalArn` not like `arn:aws:iam::*:role/aws-service-role/*`.
     """
     if path.startswith(_SERVICE_LINKED_PATH):
@@ -149,20 +197,6 @@ def check_path(path: str) -> None:
         )
 
 
-def modifiable(conn: Connection, account: AccountId, name: str) -> Any:
-    """The role, if its account may change it: a service-linked one is its service's."""
-    row = named(conn, ROLE, account, name)
-    if row.service is not None:
-        raise errors.unmodifiable(
-            f"Cannot perform the operation on the protected role '{row.name}' - this role is only modifiable by AWS"
-        )
-    return row
-
-
 def _check_length(trust: str) -> None:
     if len(_SPACE.sub("", trust)) > TRUST_CHARACTERS:
         raise errors.limit_exceeded("ACLSizePerRole", TRUST_CHARACTERS)
-
-
-def _record(conn: Connection, role: Role, event: str, at: float, by: str) -> None:
-    record(conn, role.account, event, at, by, role_id=role.id, arn=role.arn)

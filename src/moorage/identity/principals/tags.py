@@ -2,16 +2,17 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
+from moorage import events
 from moorage.clock import Clock
+from moorage.events.identity import IdentityTagged, IdentityUntagged
 from moorage.identity import errors
 from moorage.identity.policies import managed_policies
+from moorage.identity.principals import lookup
 from moorage.identity.principals.entity import KINDS
-from moorage.identity.principals.lookup import named, record
-from moorage.identity.principals.roles import modifiable
 from moorage.names import AccountId
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.identity import identities
@@ -21,12 +22,12 @@ _IN_TAGS: Final = frozenset("_.:/=+-@")
 
 
 def is_tag_text(text: str) -> bool:
-    """Whether keys and values of tags may be made of such characters: `[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*`."""
+    """Return whether tag keys and values may contain these characters: `[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*`."""
     return all(each in _IN_TAGS or unicodedata.category(each)[0] in "LZN" for each in text)
 
 
-def fault_of(tags: Mapping[str, str]) -> str | None:
-    """Why IAM refuses these tags of one user, role or policy; None if it does not."""
+def problem_of(tags: Mapping[str, str]) -> str | None:
+    """Return why IAM refuses these tags of one user, role or policy; None if it accepts them."""
     if len(tags) > TAGS:
         return f"more than {TAGS} tags"
     if len({key.lower() for key in tags}) < len(tags):
@@ -41,61 +42,64 @@ def fault_of(tags: Mapping[str, str]) -> str | None:
     return None
 
 
+def put(
+    conn: Connection, kind: str, account: AccountId, name: str, tags: Mapping[str, str], *, by: str, at: float
+) -> None:
+    """Set tags and keep the others. `kind`, `name`: as for `Tags`. NoSuchEntity; LimitExceeded past 50 tags."""
+    owner_id = _modifiable_owner(conn, kind, account, name)
+    identities.set_tags(conn, owner_id, tags)
+    if len(identities.tags(conn, owner_id)) > TAGS:
+        raise errors.over_limit(f"The number of tags has reached the maximum limit: {TAGS}.")
+    events.record(conn, IdentityTagged(at=at, account=account, by=by, identity_id=owner_id, keys=tuple(tags)))
+
+
+def remove(
+    conn: Connection, kind: str, account: AccountId, name: str, keys: Sequence[str], *, by: str, at: float
+) -> None:
+    """Remove tags by key; keys without a tag are no error. `kind`, `name`: as for `Tags`. NoSuchEntity."""
+    owner_id = _modifiable_owner(conn, kind, account, name)
+    identities.untag(conn, owner_id, keys)
+    events.record(conn, IdentityUntagged(at=at, account=account, by=by, identity_id=owner_id, keys=tuple(keys)))
+
+
 class Tags:
-    """Tags by owner: `kind` is `user`, `role` or `policy`, `name` its name or ARN. NoSuchEntity for one not there."""
+    """Reads and changes tags.
+
+    `kind` is `user`, `role` or `policy`; `name` is the owner's name or, of a policy, its ARN. NoSuchEntity if there is
+    no such owner.
+    """
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
 
     async def of(self, owner_id: str) -> dict[str, str]:
-        """The tags of the owner with that unique id, by key."""
+        """Return the tags of the owner with that unique id, by key."""
         return await self._db.read(lambda conn: identities.tags(conn, owner_id))
 
     async def get(self, kind: str, account: AccountId, name: str) -> dict[str, str]:
-        """The tags by key."""
-        return await self._db.read(lambda conn: identities.tags(conn, _owner(conn, kind, account, name, change=False)))
+        """Return the tags by key."""
+        return await self._db.read(lambda conn: identities.tags(conn, _owner(conn, kind, account, name)))
 
     async def set(self, kind: str, account: AccountId, name: str, tags: Mapping[str, str], by: str) -> None:
-        """Set these and keep the others. LimitExceeded past 50."""
+        """Set tags, as `put` does."""
         at = self._clock.now()
-
-        def work(conn: Connection) -> None:
-            owner_id = _owner(conn, kind, account, name, change=True)
-            identities.set_tags(conn, owner_id, tags)
-            if len(identities.tags(conn, owner_id)) > TAGS:
-                raise errors.over_limit(f"The number of tags has reached the maximum limit: {TAGS}.")
-            record(conn, account, f"{kind.title()}Tagged", at, by, identity_id=owner_id)
-
-        await self._db.transaction(work)
+        await self._db.transaction(lambda conn: put(conn, kind, account, name, tags, by=by, at=at))
 
     async def remove(self, kind: str, account: AccountId, name: str, keys: Sequence[str], by: str) -> None:
-        """Keys that are not there are no error."""
+        """Remove tags, as `remove` does."""
         at = self._clock.now()
-
-        def work(conn: Connection) -> None:
-            owner_id = _owner(conn, kind, account, name, change=True)
-            identities.untag(conn, owner_id, keys)
-            record(conn, account, f"{kind.title()}Untagged", at, by, identity_id=owner_id)
-
-        await self._db.transaction(work)
+        await self._db.transaction(lambda conn: remove(conn, kind, account, name, keys, by=by, at=at))
 
 
-def _owner(conn: Connection, kind: str, account: AccountId, name: str, *, change: bool) -> str:
-    """The unique id of a user, role or policy."""
+def _owner(conn: Connection, kind: str, account: AccountId, name: str) -> str:
+    """Return the unique id of a user, role or policy."""
     if kind == "policy":
-        return _policy(conn, account, name, change)
-    row: Row[Any] = (
-        modifiable(conn, account, name) if change and kind == "role" else named(conn, KINDS[kind], account, name)
-    )
-    owner_id: str = row.id
-    return owner_id
+        return managed_policies.get(conn, account, name).id
+    return lookup.get(conn, KINDS[kind], account, name).id
 
 
-def _policy(conn: Connection, account: AccountId, arn: str, change: bool) -> str:
-    if change:
-        return managed_policies.own_named(conn, account, arn).id
-    policy = managed_policies.find(conn, account, arn)
-    if policy is None:
-        raise errors.no_managed_policy(arn)
-    return policy.id
+def _modifiable_owner(conn: Connection, kind: str, account: AccountId, name: str) -> str:
+    if kind == "policy":
+        return managed_policies.own(conn, account, name).id
+    return lookup.modifiable(conn, KINDS[kind], account, name).id

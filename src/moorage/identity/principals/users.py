@@ -1,29 +1,95 @@
-"""Users of an account."""
+"""Users of an account: the rules, as functions of a connection, and the class that runs them in transactions."""
 
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
-from moorage.clock import Clock
+from moorage import events
+from moorage.events.identity import UserCreated, UserDeleted, UserUpdated
 from moorage.identity import errors
+from moorage.identity.accounts import accounts
 from moorage.identity.policies import managed_policies
-from moorage.identity.principals.directory import Directory
-from moorage.identity.principals.entity import USER, Entity, entity_of
-from moorage.identity.principals.lookup import named, record, renamed
+from moorage.identity.principals import lookup
+from moorage.identity.principals.directory import EntityDirectory
+from moorage.identity.principals.entity import USER, Entity, row_of
 from moorage.identity.principals.unique_ids import new_unique_id
 from moorage.names import AccountId
-from moorage.store.metadata.database.database import Database
-from moorage.store.metadata.identity import access_keys, accounts, identities, identity_policies
+from moorage.store.metadata.identity import access_keys, identities, identity_policies
 
-_NO_TAGS: Mapping[str, str] = {}
+_NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-class Users(Directory[Entity]):
-    """Everything about users; errors are IAM's (`QueryError` with NoSuchEntity, EntityAlreadyExists, …)."""
+class NewUser(NamedTuple):
+    """A user to create."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
-        super().__init__(db, clock, USER, entity_of)
+    account: AccountId
+    name: str
+    path: str = "/"
+    tags: Mapping[str, str] = _NO_TAGS
+    boundary: str | None = None
+    """The ARN of the managed policy that becomes its permissions boundary."""
+
+
+def create(conn: Connection, new: NewUser, *, by: str, at: float) -> Entity:
+    """Create a user, and its account if need be.
+
+    EntityAlreadyExists, LimitExceeded; NoSuchEntity for the boundary.
+    """
+    if lookup.find(conn, USER, new.account, new.name) is not None:
+        raise errors.already_exists(f"User with name {new.name} already exists.")
+    if identities.count(conn, USER.name, new.account) >= USER.per_account:
+        raise errors.limit_exceeded("UsersPerAccount", USER.per_account)
+    boundary_id = None if new.boundary is None else managed_policies.boundary(conn, new.account, new.boundary)
+    accounts.ensure(conn, new.account, by=by, at=at)
+    user = Entity(USER.name, new_unique_id(USER.prefix), new.account, new.name, new.path, at, boundary_id)
+    identities.add(conn, row_of(user))
+    identities.set_tags(conn, user.id, new.tags)
+    events.record(conn, UserCreated(at=at, account=user.account, by=by, user_id=user.id, arn=user.arn))
+    return user
+
+
+def update(
+    conn: Connection,
+    account: AccountId,
+    name: str,
+    *,
+    new_name: str | None = None,
+    new_path: str | None = None,
+    by: str,
+    at: float,
+) -> None:
+    """Give a user another name, another path, or both. Its ARN changes, its id does not.
+
+    NoSuchEntity, EntityAlreadyExists.
+    """
+    user = lookup.rename(conn, USER, account, name, new_name, new_path)
+    events.record(conn, UserUpdated(at=at, account=account, by=by, user_id=user.id, arn=user.arn))
+
+
+def delete(conn: Connection, account: AccountId, name: str, *, by: str, at: float) -> None:
+    """Delete a user and its sessions.
+
+    NoSuchEntity; DeleteConflict while it has keys, policies or groups [recall: IAM's messages].
+    """
+    user = lookup.get(conn, USER, account, name)
+    if identity_policies.attached(conn, user.id):
+        raise errors.delete_conflict("Cannot delete entity, must detach all policies first.")
+    if access_keys.of_owner(conn, account, user.id):
+        raise errors.delete_conflict("Cannot delete entity, must delete access keys first.")
+    if identity_policies.has_inline(conn, user.id):
+        raise errors.delete_conflict("Cannot delete entity, must delete policies first.")
+    if identities.groups_of(conn, user.id):
+        raise errors.delete_conflict("Cannot delete entity, must remove users from group first.")
+    identities.remove(conn, user.id)
+    events.record(conn, UserDeleted(at=at, account=account, by=by, user_id=user.id, arn=user.arn))
+
+
+class Users(EntityDirectory):
+    """Reads and changes users. Errors are IAM's (`QueryError` with NoSuchEntity, EntityAlreadyExists, …)."""
+
+    kind = USER
 
     async def create(
         self,
@@ -35,62 +101,20 @@ class Users(Directory[Entity]):
         tags: Mapping[str, str] = _NO_TAGS,
         boundary: str | None = None,
     ) -> Entity:
-        """A new user; its account is made when it is not there. `boundary`: a managed policy's ARN.
-
-        EntityAlreadyExists, LimitExceeded; NoSuchEntity for the boundary.
-        """
-        at, user_id = self._clock.now(), new_unique_id(USER.prefix)
-
-        def work(conn: Connection) -> Entity:
-            if identities.named(conn, USER.name, account, name) is not None:
-                raise errors.already_exists(f"User with name {name} already exists.")
-            if identities.count(conn, USER.name, account) >= USER.per_account:
-                raise errors.limit_exceeded("UsersPerAccount", USER.per_account)
-            boundary_id = None if boundary is None else managed_policies.boundary(conn, account, boundary)
-            accounts.ensure(conn, account, "", at)
-            identities.add(conn, USER.name, user_id, account, name, path, boundary_id, at)
-            identities.set_tags(conn, user_id, tags)
-            user = Entity(USER.name, user_id, account, name, path, at, boundary_id)
-            _record(conn, user, "UserCreated", at, by)
-            return user
-
-        return await self._db.transaction(work)
+        """Create a user, as `create` does."""
+        new, at = NewUser(account, name, path, tags, boundary), self._clock.now()
+        return await self._db.transaction(lambda conn: create(conn, new, by=by, at=at))
 
     async def update(
         self, account: AccountId, name: str, by: str, *, new_name: str | None = None, new_path: str | None = None
     ) -> None:
-        """Another name, another path, or both: the same user, its ARN changes. NoSuchEntity, EntityAlreadyExists."""
+        """Rename a user, as `update` does."""
         at = self._clock.now()
-
-        def work(conn: Connection) -> None:
-            _record(conn, renamed(conn, USER, account, name, new_name, new_path), "UserUpdated", at, by)
-
-        await self._db.transaction(work)
+        await self._db.transaction(
+            lambda conn: update(conn, account, name, new_name=new_name, new_path=new_path, by=by, at=at)
+        )
 
     async def delete(self, account: AccountId, name: str, by: str) -> None:
-        """End a user and its sessions. NoSuchEntity; DeleteConflict while it has keys, policies or groups."""
+        """Delete a user, as `delete` does."""
         at = self._clock.now()
-
-        def work(conn: Connection) -> None:
-            row = named(conn, USER, account, name)
-            _refuse_to_delete(conn, row)
-            identities.remove(conn, row.id)
-            _record(conn, entity_of(row), "UserDeleted", at, by)
-
-        await self._db.transaction(work)
-
-
-def _refuse_to_delete(conn: Connection, row: Row[Any]) -> None:
-    """IAM deletes only what has nothing left [recall: the sentences]."""
-    if identity_policies.attached(conn, row.id):
-        raise errors.delete_conflict("Cannot delete entity, must detach all policies first.")
-    if access_keys.of_owner(conn, row.account, row.id):
-        raise errors.delete_conflict("Cannot delete entity, must delete access keys first.")
-    if identity_policies.has_inline(conn, row.id):
-        raise errors.delete_conflict("Cannot delete entity, must delete policies first.")
-    if identities.groups_of(conn, row.id):
-        raise errors.delete_conflict("Cannot delete entity, must remove users from group first.")
-
-
-def _record(conn: Connection, user: Entity, event: str, at: float, by: str) -> None:
-    record(conn, user.account, event, at, by, user_id=user.id, arn=user.arn)
+        await self._db.transaction(lambda conn: delete(conn, account, name, by=by, at=at))

@@ -1,20 +1,31 @@
-"""Statements about the policies of identities: inline ones, and which managed ones are attached."""
+"""Statements about the policies of identities: inline policies, and attachments of managed policies."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from moorage.store.metadata.database.collation import bytewise
+from moorage.store.metadata.database.statement import rows
+from moorage.store.metadata.identity.identities import IdentityRow
 from moorage.store.metadata.identity.tables import attachments, identities, inline_policies
 from moorage.store.metadata.policies import repository_policies as documents_of_policies
 from moorage.store.metadata.tables import policy_documents as documents
+
+
+class Uses(NamedTuple):
+    """How many identities of an account use each managed policy, by policy id."""
+
+    attached: dict[str, int]
+    bounding: dict[str, int]
+    """As their permissions boundary."""
+
 
 # --- Inline ---
 
 
 def put(conn: Connection, identity_id: str, name: str, text: str) -> str:
-    """The identity's policy `name` says `text` from now on; the document's hash."""
+    """Set the identity's policy `name` to `text`; return the hash of the document."""
     digest = documents_of_policies.keep(conn, text)
     here = (inline_policies.c.identity_id == identity_id, inline_policies.c.name == name)
     changed = conn.execute(update(inline_policies).where(*here).values(policy_hash=digest))
@@ -24,21 +35,20 @@ def put(conn: Connection, identity_id: str, name: str, text: str) -> str:
 
 
 def remove(conn: Connection, identity_id: str, name: str) -> bool:
-    """Whether there was one."""
+    """Delete the identity's policy `name`. False if there is none."""
     here = (inline_policies.c.identity_id == identity_id, inline_policies.c.name == name)
     return conn.execute(delete(inline_policies).where(*here)).rowcount > 0
 
 
-def inline(conn: Connection, identity_id: str) -> list[tuple[str, str]]:
-    """Name and hash of each of the identity's inline policies, by name."""
+def inline_names(conn: Connection, identity_id: str) -> list[str]:
+    """Return the names of the identity's inline policies, in order."""
     name = bytewise(conn, inline_policies.c.name)
-    statement = select(inline_policies.c.name, inline_policies.c.policy_hash)
-    found = statement.where(inline_policies.c.identity_id == identity_id).order_by(name)
-    return [(row.name, row.policy_hash) for row in conn.execute(found)]
+    statement = select(inline_policies.c.name).where(inline_policies.c.identity_id == identity_id).order_by(name)
+    return list(conn.execute(statement).scalars())
 
 
 def inline_texts(conn: Connection, identity_id: str) -> dict[str, str]:
-    """The texts of the identity's inline policies by name, in the order of names."""
+    """Return the texts of the identity's inline policies by name, in the order of the names."""
     statement = select(inline_policies.c.name, documents.c.text).join(
         documents, documents.c.hash == inline_policies.c.policy_hash
     )
@@ -47,6 +57,7 @@ def inline_texts(conn: Connection, identity_id: str) -> dict[str, str]:
 
 
 def has_inline(conn: Connection, identity_id: str) -> bool:
+    """Return whether the identity has any inline policy."""
     found = select(inline_policies.c.name).where(inline_policies.c.identity_id == identity_id)
     return conn.execute(found.limit(1)).first() is not None
 
@@ -55,7 +66,7 @@ def has_inline(conn: Connection, identity_id: str) -> bool:
 
 
 def attach(conn: Connection, identity_id: str, policy_id: str) -> bool:
-    """Whether it was not attached before."""
+    """Attach a managed policy. False if it is attached already."""
     if policy_id in attached(conn, identity_id):
         return False
     conn.execute(insert(attachments).values(identity_id=identity_id, policy_id=policy_id))
@@ -63,13 +74,13 @@ def attach(conn: Connection, identity_id: str, policy_id: str) -> bool:
 
 
 def detach(conn: Connection, identity_id: str, policy_id: str) -> bool:
-    """Whether it was attached."""
+    """Detach a managed policy. False if it is not attached."""
     here = (attachments.c.identity_id == identity_id, attachments.c.policy_id == policy_id)
     return conn.execute(delete(attachments).where(*here)).rowcount > 0
 
 
 def attached(conn: Connection, identity_id: str) -> list[str]:
-    """Ids of the managed policies attached to the identity."""
+    """Return the ids of the managed policies that are attached to the identity, in order."""
     statement = select(attachments.c.policy_id).where(attachments.c.identity_id == identity_id)
     return list(conn.execute(statement.order_by(attachments.c.policy_id)).scalars())
 
@@ -85,10 +96,10 @@ def entities_of(
     bounded: bool,
     after: tuple[str, str],
     limit: int,
-) -> Sequence[Row[Any]]:
-    """The next identities of the account that have the policy `attached`, or (`bounded`) as their boundary.
+) -> list[IdentityRow]:
+    """Return up to `limit` identities that have the policy `attached`, or (`bounded`) as their permissions boundary.
 
-    They are ordered by kind and folded name, and come behind `after`, which is both of an earlier one.
+    They are ordered by kind and folded name, and come after `after`, the kind and the folded name of an earlier one.
     """
     having = select(attachments.c.identity_id).where(attachments.c.policy_id == policy_id)
     uses = [
@@ -103,11 +114,12 @@ def entities_of(
         or_(kind > after[0], and_(kind == after[0], name > after[1])),
         or_(*uses),
     )
-    return conn.execute(select(identities).where(*here).order_by(kind, name).limit(limit)).all()
+    columns = (identities.c[field] for field in IdentityRow._fields)
+    return rows(conn, select(*columns).where(*here).order_by(kind, name).limit(limit), IdentityRow)
 
 
-def uses(conn: Connection, account: str) -> tuple[dict[str, int], dict[str, int]]:
-    """How many identities of the account have each policy attached, and as their boundary, by policy id."""
+def uses(conn: Connection, account: str) -> Uses:
+    """Return how much the account uses each managed policy."""
     attached_to = (
         select(attachments.c.policy_id, func.count().label("number"))
         .join(identities, identities.c.id == attachments.c.identity_id)
@@ -119,7 +131,7 @@ def uses(conn: Connection, account: str) -> tuple[dict[str, int], dict[str, int]
         .where(identities.c.account == account, identities.c.boundary_id.is_not(None))
         .group_by(identities.c.boundary_id)
     )
-    return (
+    return Uses(
         {row.policy_id: row.number for row in conn.execute(attached_to)},
         {row.boundary_id: row.number for row in conn.execute(bounding)},
     )

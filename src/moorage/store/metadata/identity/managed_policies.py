@@ -1,11 +1,12 @@
 """Statements about the managed policies of accounts and their versions."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from moorage.store.metadata.database.collation import bytewise
+from moorage.store.metadata.database.statement import first_row, rows
 from moorage.store.metadata.identity.identities import folded
 from moorage.store.metadata.identity.tables import (
     attachments,
@@ -17,21 +18,45 @@ from moorage.store.metadata.identity.tables import (
 from moorage.store.metadata.policies import repository_policies as documents_of_policies
 from moorage.store.metadata.tables import policy_documents as documents
 
-_DEFAULT = and_(
-    policy_versions.c.policy_id == managed_policies.c.id,
-    policy_versions.c.version == managed_policies.c.default_version,
+
+class PolicyRow(NamedTuple):
+    """A managed policy; `policy_hash` is the hash of its default version."""
+
+    id: str
+    account: str
+    name: str
+    name_folded: str
+    path: str
+    description: str
+    created_at: float
+    updated_at: float
+    default_version: int
+    newest_version: int
+    policy_hash: str
+
+
+class VersionRow(NamedTuple):
+    """A version of a managed policy, with the text of its document."""
+
+    version: int
+    policy_hash: str
+    created_at: float
+    text: str
+
+
+_SELECTED = select(*(managed_policies.c[name] for name in PolicyRow._fields[:-1]), policy_versions.c.policy_hash).join(
+    policy_versions,
+    and_(
+        policy_versions.c.policy_id == managed_policies.c.id,
+        policy_versions.c.version == managed_policies.c.default_version,
+    ),
 )
-
-
-def _selected() -> Select[Any]:
-    """All columns of `managed_policies`, and the hash of the default version."""
-    return select(managed_policies, policy_versions.c.policy_hash).join(policy_versions, _DEFAULT)
 
 
 def add(
     conn: Connection, policy_id: str, account: str, name: str, path: str, description: str, text: str, at: float
 ) -> str:
-    """A policy with its first version, the default; the document's hash."""
+    """Add a policy with its first version, which is the default; return the hash of the document."""
     conn.execute(
         insert(managed_policies).values(
             id=policy_id,
@@ -49,25 +74,25 @@ def add(
     return add_version(conn, policy_id, 1, text, at)
 
 
-def named(conn: Connection, account: str, name: str) -> Row[Any] | None:
-    """The policy of that name, whatever its case."""
+def named(conn: Connection, account: str, name: str) -> PolicyRow | None:
+    """Return the policy with that name in any case, or None."""
     here = (managed_policies.c.account == account, managed_policies.c.name_folded == folded(name))
-    return conn.execute(_selected().where(*here)).one_or_none()
+    return first_row(conn, _SELECTED.where(*here), PolicyRow)
 
 
-def by_ids(conn: Connection, policy_ids: Iterable[str]) -> dict[str, Row[Any]]:
-    """Those of the policies that are there."""
+def by_ids(conn: Connection, policy_ids: Iterable[str]) -> dict[str, PolicyRow]:
+    """Return the policies that exist, by id."""
     wanted = list(policy_ids)
     if not wanted:
         return {}
-    return {row.id: row for row in conn.execute(_selected().where(managed_policies.c.id.in_(wanted)))}
+    return {row.id: row for row in rows(conn, _SELECTED.where(managed_policies.c.id.in_(wanted)), PolicyRow)}
 
 
-def all_of(conn: Connection, account: str, after: str = "", limit: int | None = None) -> Sequence[Row[Any]]:
-    """The account's policies, by folded name from `after` on."""
+def of_account(conn: Connection, account: str, after: str, limit: int) -> list[PolicyRow]:
+    """Return up to `limit` policies of the account by folded name, after the folded name `after`."""
     name = bytewise(conn, managed_policies.c.name_folded)
-    found = _selected().where(managed_policies.c.account == account, name > after).order_by(name)
-    return conn.execute(found if limit is None else found.limit(limit)).all()
+    found = _SELECTED.where(managed_policies.c.account == account, name > after).order_by(name)
+    return rows(conn, found.limit(limit), PolicyRow)
 
 
 def page(
@@ -79,31 +104,34 @@ def page(
     *,
     attached: bool = False,
     bounding: bool = False,
-) -> Sequence[Row[Any]]:
-    """The next policies of the account by path and name together, which are behind `after`.
+) -> list[PolicyRow]:
+    """Return up to `limit` policies of the account by path and name together, after the path and name `after`.
 
-    `attached`, `bounding`: only those attached to some identity, or that are the boundary of one.
+    `attached`, `bounding`: only policies that are attached to an identity, or are the boundary of one.
     """
     column = managed_policies.c
-    place = bytewise(conn, column.path + column.name)
-    here = [column.account == account, func.substr(column.path, 1, len(path_prefix)) == path_prefix, place > after]
+    position = bytewise(conn, column.path + column.name)
+    here = [column.account == account, func.substr(column.path, 1, len(path_prefix)) == path_prefix, position > after]
     if attached:
         here.append(column.id.in_(select(attachments.c.policy_id)))
     if bounding:
         here.append(column.id.in_(select(identities.c.boundary_id).where(identities.c.account == account)))
-    return conn.execute(_selected().where(*here).order_by(place).limit(limit)).all()
+    return rows(conn, _SELECTED.where(*here).order_by(position).limit(limit), PolicyRow)
 
 
 def count(conn: Connection, account: str) -> int:
+    """Return how many policies the account has."""
     return int(conn.execute(select(func.count()).where(managed_policies.c.account == account)).scalar_one())
 
 
 def count_versions(conn: Connection, account: str) -> int:
+    """Return how many versions all policies of the account have together."""
     statement = select(func.count()).select_from(managed_policies.join(policy_versions))
     return int(conn.execute(statement.where(managed_policies.c.account == account)).scalar_one())
 
 
 def remove(conn: Connection, policy_id: str) -> None:
+    """Delete a policy with its versions and tags."""
     conn.execute(delete(identity_tags).where(identity_tags.c.owner_id == policy_id))
     conn.execute(delete(managed_policies).where(managed_policies.c.id == policy_id))
 
@@ -112,7 +140,7 @@ def remove(conn: Connection, policy_id: str) -> None:
 
 
 def add_version(conn: Connection, policy_id: str, version: int, text: str, at: float) -> str:
-    """One more version; the document's hash."""
+    """Add a version; return the hash of the document."""
     digest = documents_of_policies.keep(conn, text)
     row = {"policy_id": policy_id, "version": version, "policy_hash": digest, "created_at": at}
     conn.execute(insert(policy_versions).values(row))
@@ -123,6 +151,7 @@ def add_version(conn: Connection, policy_id: str, version: int, text: str, at: f
 
 
 def set_default(conn: Connection, policy_id: str, version: int, at: float) -> None:
+    """Make a version the default."""
     conn.execute(
         update(managed_policies)
         .where(managed_policies.c.id == policy_id)
@@ -130,13 +159,14 @@ def set_default(conn: Connection, policy_id: str, version: int, at: float) -> No
     )
 
 
-def versions(conn: Connection, policy_id: str) -> Sequence[Row[Any]]:
-    """Every version (version, policy_hash, created_at, text), newest first."""
-    statement = select(policy_versions, documents.c.text).join(documents)
-    found = statement.where(policy_versions.c.policy_id == policy_id).order_by(policy_versions.c.version.desc())
-    return conn.execute(found).all()
+def versions(conn: Connection, policy_id: str) -> list[VersionRow]:
+    """Return every version, newest first."""
+    columns = (policy_versions.c.version, policy_versions.c.policy_hash, policy_versions.c.created_at, documents.c.text)
+    statement = select(*columns).join(documents).where(policy_versions.c.policy_id == policy_id)
+    return rows(conn, statement.order_by(policy_versions.c.version.desc()), VersionRow)
 
 
 def remove_version(conn: Connection, policy_id: str, version: int) -> None:
+    """Delete a version."""
     here = (policy_versions.c.policy_id == policy_id, policy_versions.c.version == version)
     conn.execute(delete(policy_versions).where(*here))

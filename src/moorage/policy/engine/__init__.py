@@ -1,1 +1,1 @@
-"""The engine: a request and its policies in, a decision out."""
+"""The engine: from a request and its policies to a decision."""

@@ -1,4 +1,4 @@
-"""Answers by the values of the condition keys that they depend on."""
+"""Caches results, keyed by the values of the condition keys that they depend on."""
 
 from collections.abc import Callable
 from itertools import count
@@ -9,22 +9,23 @@ from moorage.policy.matching.variables import Context
 T = TypeVar("T")
 
 LONGEST: Final = 256
-"""Characters of a value that an answer is kept under."""
+"""Characters of a value that a result may be cached under."""
 _numbers: Final = count()
 
 
-class Answers(Protocol):
-    """Where answers are kept, bounded by whoever hands it in. One serves many plans: every key has its own number."""
+class AnswerCache(Protocol):
+    """Where results are cached. The caller provides it and bounds it. It serves many plans: the keys of each have a
+    number of their own."""
 
     def get(self, key: tuple[object, ...], /) -> Any:
-        """The answer that is kept under the key, or None."""
+        """Return the result cached under the key, or None."""
 
     def keep(self, key: tuple[object, ...], value: Any, /) -> None:
-        """Keep it for as long as there is room."""
+        """Cache the result for as long as there is room."""
 
 
-class Forgetful:
-    """Keeps no answer."""
+class NoCache:
+    """Caches nothing."""
 
     def get(self, _key: tuple[object, ...], /) -> None:
         return None
@@ -33,17 +34,23 @@ class Forgetful:
         return None
 
 
-class ByValues(Generic[T]):
-    """What some statements answer together, found out once for each combination of the values that they read."""
+class CachedByValues(Generic[T]):
+    """The joint result of some statements, computed once for each combination of the values that they read."""
 
     __slots__ = ("_answers", "_find", "_number", "_reads", "_reads_resource")
 
     def __init__(
-        self, find: Callable[[str, str, Context], T], reads: tuple[str, ...], answers: Answers, *, reads_resource: bool
+        self,
+        find: Callable[[str, str, Context], T],
+        reads: tuple[str, ...],
+        answers: AnswerCache,
+        *,
+        reads_resource: bool,
     ) -> None:
-        """`find(resource, account, context)` depends on the values of the keys `reads`, and the resource, if so.
+        """`find(resource, account, context)` depends on the values of the keys `reads`, and on the resource if
+        `reads_resource`.
 
-        `find` must not refer to what holds this object: reference cycles wait for the garbage collector.
+        `find` must not refer to the object that holds this one: reference cycles wait for the garbage collector.
         """
         self._find: Final = find
         self._reads: Final = reads
@@ -52,11 +59,11 @@ class ByValues(Generic[T]):
         self._number: Final = number()
 
     def ask(self, resource: str, account: str, context: Context) -> T:
-        """The answer, kept or found. Raises what `find` raises."""
+        """Return the result, cached or computed. Raise what `find` raises."""
         key = (self._number, account, resource if self._reads_resource else None, *map(context.get, self._reads))
         try:
             known: T | None = self._answers.get(key)
-        except TypeError:  # a value that can be no key, and so is no text
+        except TypeError:  # a value that is not hashable, and so not text
             return self._find(resource, account, context)
         if known is None:
             known = self._find(resource, account, context)
@@ -68,5 +75,5 @@ class ByValues(Generic[T]):
 
 
 def number() -> int:
-    """A number for keys of `Answers`, which nothing else has."""
+    """Return a number for keys of `Answers` that nothing else has."""
     return next(_numbers)

@@ -1,4 +1,4 @@
-"""What the policy sets say together, as IAM combines them (docs/development/policy-engine.md §2.3)."""
+"""Combines the results of the policy sets as IAM does (docs/development/policy-engine.md §2.3)."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -14,7 +14,7 @@ _EXPLICIT_ORDER: Final[tuple[SetName, ...]] = ("scp", "rcp", "resource", "trust"
 
 
 class Ruling(msgspec.Struct, frozen=True, gc=False):
-    """Whether the request is allowed; the other members as in `Decision`."""
+    """Whether the request is allowed. The other members are as in `Decision`."""
 
     allowed: bool
     decided_by: DecidedBy
@@ -23,14 +23,14 @@ class Ruling(msgspec.Struct, frozen=True, gc=False):
 
 
 def rule(caller: Principal, resource_account: str, policies: Policies, trace: tuple[SetTrace, ...]) -> Ruling:
-    """What follows from the trace of every set that applies to this caller."""
+    """Return the ruling on the traces of all sets that apply to this caller."""
     return (
         _explicit_deny(trace) or _missing_level(policies, trace) or _combine(caller, resource_account, policies, trace)
     )
 
 
 def _explicit_deny(trace: tuple[SetTrace, ...]) -> Ruling | None:
-    """Step 1. The order is that in which AWS names one cause when several deny (docs/development/policy-engine.md
+    """Step 1. The order is that in which AWS names one cause when several sets deny (docs/development/policy-engine.md
     §7.2)."""
     denying = [one.set for one in trace if one.result == "deny"]
     if not denying:
@@ -51,11 +51,11 @@ def _missing_level(policies: Policies, trace: tuple[SetTrace, ...]) -> Ruling | 
 
 
 def _combine(caller: Principal, resource_account: str, policies: Policies, trace: tuple[SetTrace, ...]) -> Ruling:
-    """Steps 3 to 6 and A, when nothing denies explicitly."""
+    """Steps 3 to 6 and A, if nothing denies explicitly."""
     kind = caller.kind
     allowing: dict[SetName, str] = {one.set: one.strength for one in trace if one.result == "allow"}
     if policies.trust is not None or kind == "web":
-        return _take_on(caller, resource_account, policies, allowing)
+        return _assume_role(caller, resource_account, policies, allowing)
     grant = _STRENGTH[allowing.get("resource", "none")]
     if kind == "anonymous":
         return Ruling(grant >= ANY, "resource", "A-anonymous-grant" if grant >= ANY else "A-no-anonymous-grant")
@@ -69,24 +69,25 @@ def _combine(caller: Principal, resource_account: str, policies: Policies, trace
             return Ruling(False, "resource", "6-no-resource-grant")
         if not identity:
             return Ruling(False, "identity", "6-no-identity-grant")
-        return _stopped("6", kind, policies, allowing) or Ruling(True, "resource", "6-both-sides")
+        return _denied_by_limit("6", kind, policies, allowing) or Ruling(True, "resource", "6-both-sides")
     if kind == "root":
         return Ruling(True, "root", "3-account-root")
     if grant > LIMITED:
         return Ruling(True, "resource", "5a-direct-resource-grant")
     if grant > ACCOUNT:
-        return _stopped("5b", kind, policies, allowing) or Ruling(True, "resource", "5b-limited-resource-grant")
+        return _denied_by_limit("5b", kind, policies, allowing) or Ruling(True, "resource", "5b-limited-resource-grant")
     if not identity:
         return Ruling(False, "identity", "5c-no-identity-grant")
-    return _stopped("5c", kind, policies, allowing) or Ruling(True, "identity", "5c-identity-grant")
+    return _denied_by_limit("5c", kind, policies, allowing) or Ruling(True, "identity", "5c-identity-grant")
 
 
-def _take_on(caller: Principal, resource_account: str, policies: Policies, allowing: Mapping[SetName, str]) -> Ruling:
-    """Whether a role may be taken on: its trust policy must say so, whatever else does
-    (docs/development/policy-engine.md §8.2).
+def _assume_role(
+    caller: Principal, resource_account: str, policies: Policies, allowing: Mapping[SetName, str]
+) -> Ruling:
+    """Return whether a role may be assumed. Its trust policy must allow it (docs/development/policy-engine.md §8.2).
 
-    Who names the caller itself in the same account needs no identity policy; who only trusts the account leaves it to
-    those; across accounts both sides must agree. A web identity has no side of its own.
+    A trust policy that names a caller of the same account itself needs no identity policy; one that trusts the account
+    leaves it to identity policies; across accounts, both must allow it. A web identity has no identity policies.
     """
     kind = caller.kind
     grant = _STRENGTH[allowing.get("trust", "none")]
@@ -98,21 +99,21 @@ def _take_on(caller: Principal, resource_account: str, policies: Policies, allow
         # A missing role trusts nobody. A caller without permission gets the same reason whether or not the role exists.
         if not own_side:
             return Ruling(False, "identity", "7-no-identity-grant")
-        return _stopped("7", kind, policies, allowing) or Ruling(False, "trust", "7-not-trusted")
+        return _denied_by_limit("7", kind, policies, allowing) or Ruling(False, "trust", "7-not-trusted")
     if caller.account == resource_account:
         if grant > LIMITED:
             return Ruling(True, "trust", "7-direct-trust")
         if grant > ACCOUNT:
-            return _stopped("7", kind, policies, allowing) or Ruling(True, "trust", "7-limited-trust")
+            return _denied_by_limit("7", kind, policies, allowing) or Ruling(True, "trust", "7-limited-trust")
     if not own_side:
         return Ruling(False, "identity", "7-no-identity-grant")
-    return _stopped("7", kind, policies, allowing) or Ruling(True, "trust", "7-trusted-and-granted")
+    return _denied_by_limit("7", kind, policies, allowing) or Ruling(True, "trust", "7-trusted-and-granted")
 
 
-def _stopped(step: str, kind: str, policies: Policies, allowing: Mapping[SetName, str]) -> Ruling | None:
-    """The denial by the first limit, boundary or session policy, that does not let the request through.
+def _denied_by_limit(step: str, kind: str, policies: Policies, allowing: Mapping[SetName, str]) -> Ruling | None:
+    """Return the denial by the first limit (boundary or session policy) that does not allow the request.
 
-    Root has neither; a federated session without a session policy has no rights of its user's.
+    The root has neither. A federated session without a session policy has none of its user's permissions.
     """
     if kind == "root":
         return None

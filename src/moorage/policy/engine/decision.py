@@ -1,4 +1,4 @@
-"""The answer to a request, with how it was come by."""
+"""The decision on a request, and how it was reached."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ Verdict = Literal["deny", "allow", "none"]
 
 
 class PolicyTrace(msgspec.Struct, frozen=True):
-    """One policy's statements, as the request met them."""
+    """The statements of one policy, each with its result for the request."""
 
     name: str
     hash: str
@@ -21,29 +21,30 @@ class PolicyTrace(msgspec.Struct, frozen=True):
 
 
 class SetTrace(msgspec.Struct, frozen=True):
-    """One policy set (of SCPs and RCPs: one level). Sets that are not attached have no trace."""
+    """One policy set; for SCPs and RCPs, one level. Sets that are not attached have no trace."""
 
     set: SetName
     result: Verdict
     """`deny`: a Deny matched; `allow`: an Allow matched and no Deny; `none`: neither."""
     policies: tuple[PolicyTrace, ...]
     strength: str = "none"
-    """Of a resource set that allows: how its strongest Allow names the caller."""
+    """For a resource set that allows: how its strongest Allow names the caller."""
     level: int = 0
-    """Of SCPs and RCPs, from 0."""
+    """For SCPs and RCPs: the level, from 0."""
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """Whether a request may go on, and why."""
+    """Whether a request is allowed, and why."""
 
     request: Request
     allowed: bool
     explicit: bool
-    """Of a denial: a Deny statement matched, rather than nothing allowing it."""
+    """For a denial: whether a Deny statement matched, or nothing allowed it."""
     decided_by: DecidedBy
-    """The set that allowed or stopped it; `root`, `service`: the caller's nature; `request`: it could not be read."""
+    """The set that allowed or denied it; `root`, `service`: the kind of caller; `request`: the request was not valid.
+    """
     rule: str
-    """The step of docs/development/policy-engine.md §2.3 that decided, e.g. `5a-direct-resource-grant`."""
+    """The step of docs/development/policy-engine.md §2.3 that decided, such as `5a-direct-resource-grant`."""
     trace: tuple[SetTrace, ...]
 
     def deciding_statement(self) -> tuple[PolicyTrace, Finding] | None:
@@ -59,7 +60,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
         return None
 
     def missing_keys(self) -> tuple[str, ...]:
-        """Condition keys whose absence was the first thing that kept some statement from matching."""
+        """Condition keys whose absence was the first reason why some statement did not match."""
         keys = {
             finding.key: None
             for one in self.trace

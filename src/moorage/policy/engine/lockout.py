@@ -1,5 +1,7 @@
-"""Whether a repository policy would keep a whole account from ever setting another (docs/development/policy-engine.md
-§5, step 4)."""
+"""Whether a repository policy would keep a whole account from ever setting another one.
+
+See docs/development/policy-engine.md §5, step 4.
+"""
 
 from typing import Final
 
@@ -11,17 +13,17 @@ _ACTION: Final = "ecr:setrepositorypolicy"
 
 
 def locks_out(document: Document, account: str) -> bool:
-    """Whether some Deny, without a condition, stops `ecr:SetRepositoryPolicy` for every principal of `account`.
+    """Return whether a Deny without a condition denies `ecr:SetRepositoryPolicy` to every principal of `account`.
 
-    Symbolic: it covers the account's root too, whom nothing but an explicit Deny can stop. `account` (12 digits) owns
-    the repository. Whether the caller itself would still be allowed is a question for `evaluate`.
+    The check is symbolic: it includes the account's root, which only an explicit Deny can stop. `account` (12 digits)
+    owns the repository. Whether the caller itself would still be allowed is a question for `evaluate`.
     """
     return any(stops(statement, account) for statement in document.statements)
 
 
 def stops(statement: Statement, account: str) -> bool:
-    """Whether this one statement does."""
-    # Only `*`, the account itself, or a NotPrincipal without it can name a root user, and each means the account.
+    """Return whether this one statement does."""
+    # Only `*`, the account itself, or a NotPrincipal without it can name a root user, and each covers the account.
     return (
         not statement.allow
         and not statement.conditions

@@ -1,4 +1,4 @@
-"""What is asked, and the policies it is asked of."""
+"""A request, and the policies that decide it."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from moorage.policy.matching.variables import Context
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """One action by one principal on one resource. One HTTP call may need several."""
+    """One action by one principal on one resource. One HTTP request may need several."""
 
     principal: Principal
     action: str
@@ -18,13 +18,13 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     resource: str
     """An ARN, or `*` for an action without a resource type."""
     resource_account: str
-    """12 digits: who owns the resource. The caller's own account for `*`."""
+    """12 digits: the owner of the resource. For `*`, the caller's own account."""
     context: Context
     """Condition keys in lower case; a tuple for multivalued keys."""
 
 
 class Named(msgspec.Struct, frozen=True, gc=False):
-    """A policy with the name people know it by and the hash its text is kept under."""
+    """A policy with the name that people know it by and the hash of its text."""
 
     name: str
     hash: str
@@ -32,25 +32,24 @@ class Named(msgspec.Struct, frozen=True, gc=False):
 
 
 class Policies(msgspec.Struct, frozen=True, gc=False):
-    """The policy sets that apply to a request. None: no such set is attached; empty: attached, but says nothing."""
+    """The policy sets that apply to a request. None: no such set is attached; empty: one without statements."""
 
     identity: Sequence[Named] | None = None
-    """Of the user (with its groups) or role."""
+    """The identity policies of the user (with its groups) or role."""
     resource: Sequence[Named] | None = None
-    """The repository policy, and the registry policy's where it applies."""
+    """The repository policy, and the registry policy where it applies."""
     trust: Sequence[Named] | None = None
-    """Of a role that is to be taken on: its trust policy, without which nobody may (docs/development/policy-engine.md
-    §8.2)."""
+    """For a role to be assumed: its trust policy, which must allow it (docs/development/policy-engine.md §8.2)."""
     boundary: Sequence[Named] | None = None
     session: Sequence[Named] | None = None
-    """The session's inline policy and policy ARNs: one set."""
+    """The inline session policy and the policies passed by ARN: one set."""
     scp: Sequence[Sequence[Named]] | None = None
-    """Service control policies of the caller's account, one sequence a level (root, units, account)."""
+    """The service control policies of the caller's account, one sequence for each level (root, units, account)."""
     rcp: Sequence[Sequence[Named]] | None = None
-    """Resource control policies of the resource's account, one sequence a level."""
+    """The resource control policies of the resource's account, one sequence for each level."""
 
     def documents(self) -> tuple[Document, ...]:
-        """Every document that is attached, once."""
+        """Return every attached document once."""
         sets = (self.identity, self.resource, self.trust, self.boundary, self.session)
         levels = (*(self.scp or ()), *(self.rcp or ()))
         return tuple({id(named.document): named.document for some in (*sets, *levels) for named in some or ()}.values())

@@ -1,4 +1,4 @@
-"""Policy sets, narrowed down to what a caller's requests for an action leave open, and what comes of that."""
+"""Residual policies: policy sets specialized for a caller and an action, with the open statements left to check."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -14,21 +14,21 @@ from moorage.policy.matching.variables import Context
 _WITH_IDENTITY: Final = frozenset({"root", "user", "role", "federated"})
 
 
-class _Narrowed(msgspec.Struct, frozen=True, gc=False):
-    """A policy, narrowed down to a caller and an action."""
+class _Residual(msgspec.Struct, frozen=True, gc=False):
+    """A policy specialized for a caller and an action."""
 
     policy: Named
     findings: tuple[Finding, ...]
-    """Of each statement in order."""
+    """The finding of each statement, in order."""
     open: tuple[int, ...]
-    """Which of them hang on more than caller and action: they match so far, and may still fail."""
+    """The statements that depend on more than caller and action: they match so far, and may still fail."""
 
 
-class NarrowedSet(msgspec.Struct, frozen=True, gc=False):
-    """A policy set, narrowed down."""
+class ResidualSet(msgspec.Struct, frozen=True, gc=False):
+    """A specialized policy set."""
 
     name: SetName
-    policies: tuple[_Narrowed, ...]
+    policies: tuple[_Residual, ...]
     by_principal: bool
     level: int
 
@@ -39,7 +39,7 @@ class NarrowedSet(msgspec.Struct, frozen=True, gc=False):
                 yield narrowed.policy.document.statements[index], narrowed.findings[index]
 
     def trace(self, rest: Iterator[Finding]) -> SetTrace:
-        """What the set says; the findings of its open statements are taken from `rest`."""
+        """Return the trace of the set. The findings of its open statements are taken from `rest`."""
         traces = []
         result: Verdict = "none"
         strength = NONE
@@ -58,7 +58,7 @@ class NarrowedSet(msgspec.Struct, frozen=True, gc=False):
         return SetTrace(self.name, result, tuple(traces), STRENGTHS[strength], self.level)
 
     def explained(self, inquiry: Inquiry, resource: str, context: Context, told: SetTrace) -> SetTrace:
-        """`told`, the trace, with every element of its statements looked at."""
+        """Return the trace with the details of every element of its statements."""
         policies = []
         for narrowed, trace in zip(self.policies, told.policies, strict=True):
             findings = tuple(
@@ -69,34 +69,34 @@ class NarrowedSet(msgspec.Struct, frozen=True, gc=False):
         return msgspec.structs.replace(told, policies=tuple(policies))
 
 
-def narrowed_sets(inquiry: Inquiry, policies: Policies) -> Iterator[NarrowedSet]:
-    """Every set that is attached and applies to this kind of caller, narrowed down."""
+def residual_sets(inquiry: Inquiry, policies: Policies) -> Iterator[ResidualSet]:
+    """Return every set that is attached and applies to this kind of caller, specialized."""
     kind = inquiry.caller.kind
     if policies.resource is not None:
-        yield _narrowed("resource", policies.resource, inquiry, by_principal=True)
+        yield _residual("resource", policies.resource, inquiry, by_principal=True)
     if policies.trust is not None:
-        yield _narrowed("trust", policies.trust, inquiry, by_principal=True)
+        yield _residual("trust", policies.trust, inquiry, by_principal=True)
     if kind in _WITH_IDENTITY:
         if kind != "root":
             if policies.identity is not None:
-                yield _narrowed("identity", policies.identity, inquiry)
+                yield _residual("identity", policies.identity, inquiry)
             if policies.boundary is not None:
-                yield _narrowed("boundary", policies.boundary, inquiry)
+                yield _residual("boundary", policies.boundary, inquiry)
             if policies.session is not None:
-                yield _narrowed("session", policies.session, inquiry)
+                yield _residual("session", policies.session, inquiry)
         for level, attached in enumerate(policies.scp or ()):
-            yield _narrowed("scp", attached, inquiry, level=level)
+            yield _residual("scp", attached, inquiry, level=level)
     for level, attached in enumerate(policies.rcp or ()):
-        yield _narrowed("rcp", attached, inquiry, by_principal=True, level=level)
+        yield _residual("rcp", attached, inquiry, by_principal=True, level=level)
 
 
-def _narrowed(
+def _residual(
     name: SetName, attached: Sequence[Named], inquiry: Inquiry, *, by_principal: bool = False, level: int = 0
-) -> NarrowedSet:
+) -> ResidualSet:
     policies = []
     for policy in attached:
         statements = policy.document.statements
-        findings = [statement.meet(inquiry, by_principal=by_principal) for statement in statements]
-        hanging = [each.index for each in statements if findings[each.index].matched and each.hangs]
-        policies.append(_Narrowed(policy, tuple(findings), tuple(hanging)))
-    return NarrowedSet(name, tuple(policies), by_principal, level)
+        findings = [statement.match_caller(inquiry, by_principal=by_principal) for statement in statements]
+        hanging = [each.index for each in statements if findings[each.index].matched and each.depends_on_request]
+        policies.append(_Residual(policy, tuple(findings), tuple(hanging)))
+    return ResidualSet(name, tuple(policies), by_principal, level)

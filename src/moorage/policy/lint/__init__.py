@@ -1,4 +1,4 @@
-"""Lint: what is wrong, dangerous or pointless in a policy, where it stands, and what to do about it. Pure."""
+"""Lint: what is wrong, dangerous or pointless in a policy, where it is, and how to fix it. It does no I/O."""
 
 from moorage.policy.lint.access_analyzer import as_validate_policy
 from moorage.policy.lint.codes import CODES, Code, Severity

@@ -1,10 +1,11 @@
-"""Findings in the shape of IAM Access Analyzer's ValidatePolicy (docs/development/policy-engine.md §6.1)."""
+"""Findings in the format of IAM Access Analyzer's ValidatePolicy (docs/development/policy-engine.md §6.1)."""
 
 from moorage.policy.lint.finding import Finding, Position
 
 
 def as_validate_policy(finding: Finding) -> dict[str, object]:
-    """One finding; lines count from 1, columns and offsets from 0, as ValidatePolicy's do. `fix` is our addition."""
+    """Return one finding. Lines start at 1, columns and offsets at 0, as in ValidatePolicy. `fix` is an addition of
+    Moorage."""
     return {
         "findingType": finding.severity.value,
         "issueCode": finding.code,

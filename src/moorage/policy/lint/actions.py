@@ -1,4 +1,4 @@
-"""Findings on Action and NotAction: names that do not exist, patterns that match nothing, and too much."""
+"""Findings on Action and NotAction: unknown names, patterns that match nothing, and actions that are too broad."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -25,13 +25,13 @@ from moorage.policy.matching.action import EVERYTHING, Actions
 _EVERY_OF_ECR = "ecr:*"
 _PLAIN_ANYWHERE: Final = frozenset(f"ecr:{name}" for name in ECR_ACTIONS)
 _PLAIN: Final[Mapping[Kind, frozenset[str]]] = {Kind.TRUST: frozenset()}
-"""Actions that there is nothing to say of: as AWS spells them, in a policy of a kind that is asked for them."""
+"""Actions without findings: in AWS's spelling, in a policy of a kind that may name them."""
 _COMPARED: Final = 50
-"""Patterns with a wildcard elsewhere than at the end that each action is held against."""
+"""Patterns with a wildcard before the end that each action is compared with."""
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Every finding of this kind."""
+    """Yield every finding of this kind."""
     for one in subject.unsettled:
         plain = _PLAIN.get(subject.kind, _PLAIN_ANYWHERE)
         for entry in one.action.entries:
@@ -47,7 +47,7 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def _entry(subject: Subject, entry: Entry) -> Iterator[Finding]:
-    """What there is to say of one entry: at most one thing, the first that holds."""
+    """Yield the finding on one entry: at most one, the first that applies."""
     text = entry.text
     service, _, name = text.partition(":")
     if text == EVERYTHING:
@@ -92,7 +92,8 @@ def _wild_service(subject: Subject, entry: Entry, service: str, name: str) -> Fi
 
 
 def _moorage(subject: Subject, entry: Entry, name: str) -> Iterator[Finding]:
-    """Moorage's own actions: a name it does not have, or a pattern that matches none of those that count."""
+    """Yield the finding on one of Moorage's own actions: an unknown name, or a pattern that matches none of those
+    allowed."""
     if _wild(name):
         actions = Actions((entry.text,), negated=False)
         found = {known for known in MOORAGE_ACTIONS if actions.match(f"{MOORAGE}:{known.lower()}")}
@@ -112,7 +113,7 @@ def _moorage(subject: Subject, entry: Entry, name: str) -> Iterator[Finding]:
 
 
 def _not_denied(subject: Subject, one: StatementElements) -> Iterator[Finding]:
-    """A Deny that guards repositories from all of ECR and forgets what else can be done to them."""
+    """Yield findings on a Deny that denies all of ECR on repositories, and forgets Moorage's own actions."""
     if subject.kind is not Kind.RCP or one.effect != "Deny" or one.action.negated:
         return
     every = next((entry for entry in one.action.entries if entry.text.lower() == _EVERY_OF_ECR), None)
@@ -139,7 +140,7 @@ def _wild(text: str) -> bool:
 
 
 def _redundant(subject: Subject, one: StatementElements) -> Iterator[Finding]:
-    """Entries that another one covers: the same, or a pattern, whose place counts."""
+    """Yield findings on entries that another entry covers: an equal one, or a pattern. The place decides."""
     entries = one.action.entries
     lowered = [entry.text.lower() for entry in entries]
     patterns = [place for place, text in enumerate(lowered) if _wild(text)]
@@ -167,7 +168,7 @@ def _redundant(subject: Subject, one: StatementElements) -> Iterator[Finding]:
             found = [text[:end] for end in range(len(text) + 1) if text[:end] in starts]
             if _wild(text):
                 covering += [starts[start] for start in found]
-            else:  # what a pattern matches has its service
+            else:  # a pattern matches only actions of its own service
                 covering += [starts[start] for start in found if ":" in start]
                 covering += [place for place, actions in others if actions.match(text)]
             first = min((place for place in covering if place < len(entries) and lowered[place] != text), default=None)

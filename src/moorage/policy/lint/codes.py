@@ -1,7 +1,7 @@
 """The finding codes: severity, title and fix of each (docs/development/policy-engine.md §6; docs/reference/lint.md).
 
-Codes and titles are IAM Access Analyzer's where it has the check. ERROR is kept for what Set… refuses: what AWS's
-checks call an error and yet can be set is a WARNING here.
+Codes and titles are IAM Access Analyzer's where it has the check. ERROR is reserved for what Set… refuses: what AWS's
+checks call an error although it can be set is a WARNING here.
 """
 
 from enum import Enum
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 
 class Severity(Enum):
-    """From the gravest to the mildest; the values are Access Analyzer's findingType."""
+    """From the most to the least severe. The values are Access Analyzer's findingType."""
 
     ERROR = "ERROR"
     SECURITY_WARNING = "SECURITY_WARNING"
@@ -18,7 +18,7 @@ class Severity(Enum):
 
     @property
     def rank(self) -> int:
-        """0 is the gravest."""
+        """0 is the most severe."""
         return _RANKS[self]
 
 
@@ -26,7 +26,7 @@ _RANKS: Final = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class Code(NamedTuple):
-    """One kind of finding."""
+    """A kind of finding."""
 
     name: str
     severity: Severity

@@ -29,18 +29,18 @@ _READS: Final[Mapping[str, KeyType]] = {
     "NotIpAddress": "IpAddress",
     "Arn": "Arn",
 }
-"""The type an operator reads, by how its name begins."""
+"""The type that an operator reads, by the beginning of its name."""
 _TYPES: Final = {
     operator.name: next((kind for start, kind in _READS.items() if operator.name.startswith(start)), None)
     for operator in OPERATORS.values()
 }
-"""The same by the whole name."""
+"""The type that an operator reads, by its whole name."""
 _MFA: Final = "aws:multifactorauthpresent"
 _LIKE: Final[Mapping[str, str]] = {"StringEquals": "StringLike", "StringNotEquals": "StringNotLike"}
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Every finding of this kind."""
+    """Yield every finding of this kind."""
     for one in subject.unsettled:
         yield from _empty(subject, one)
         spelt: set[str] = set()
@@ -155,7 +155,7 @@ def _fit(subject: Subject, one: StatementElements, test: ConditionTest, key: Con
 
 
 def _absent(subject: Subject, one: StatementElements, test: ConditionTest, key: ConditionKey) -> Iterator[Finding]:
-    """A negated operator holds for requests without the key, so an Allow lets them in."""
+    """Yield findings on negated operators, which hold for requests without the key: an Allow applies to them."""
     base = test.operator.base
     if one.effect != "Allow" or base is None or not base.negated or not key.may_be_absent:
         return
@@ -166,7 +166,7 @@ def _absent(subject: Subject, one: StatementElements, test: ConditionTest, key: 
 
 
 def _needs(test: ConditionTest, key: str) -> bool:
-    """Whether no request without the key meets the test."""
+    """Return whether no request without the key passes the test."""
     operator = test.operator
     if test.key.lower() != key.lower():
         return False
@@ -176,7 +176,7 @@ def _needs(test: ConditionTest, key: str) -> bool:
 
 
 def _shared(one: StatementElements, test: ConditionTest) -> bool:
-    """Whether other keys stand under the same operator, which renaming it would change too."""
+    """Return whether the same operator has other keys, which renaming it would affect too."""
     return sum(other.operator_at == test.operator_at for other in one.tests) > 1
 
 
@@ -286,4 +286,4 @@ _CHECK_OF: Final = {
     name: next((check for start, check in _CHECKS.items() if name.startswith(start)), None)
     for name in ("Bool", *(operator.name for operator in OPERATORS.values()))
 }
-"""The same by the whole name; Null is read as Bool."""
+"""Return the type by the whole name of the operator; Null reads Bool."""

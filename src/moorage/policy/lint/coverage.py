@@ -1,4 +1,4 @@
-"""Which of ECR's actions an Action element covers, by name."""
+"""The actions of ECR that an Action element covers, by name."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -19,16 +19,16 @@ EVERY: Final = frozenset(ECR_ACTIONS)
 ON_REPOSITORY: Final = frozenset(name for name, action in ECR_ACTIONS.items() if action.resource == "repository")
 PERMISSIONS: Final = frozenset(name for name, action in ECR_ACTIONS.items() if action.level == "Permissions management")
 _LONGEST: Final = 64
-"""Characters of an entry whose actions are remembered."""
+"""Characters of an entry whose actions are cached."""
 _OFTEN: Final = 512
-"""Characters of all entries of an element, likewise."""
+"""Characters of all entries of an element whose actions are cached."""
 PULL: Final = _names(actions.PULL)
 PUSH: Final = _names(actions.PUSH)
 UPLOAD: Final = frozenset(_names(actions.UPLOAD))
 
 
 def listed(entry: str) -> frozenset[str]:
-    """The ECR actions that one entry matches."""
+    """Return the ECR actions that one entry matches."""
     return _known(entry) if len(entry) <= _LONGEST else _matched(entry)
 
 
@@ -45,7 +45,7 @@ _known: Final = lru_cache(maxsize=1024)(_matched)
 
 
 def covered(element: Listed) -> frozenset[str]:
-    """The ECR actions that a whole Action or NotAction element stands for."""
+    """Return the ECR actions that a whole Action or NotAction element covers."""
     texts = tuple([entry.text for entry in element.entries])
     named = (_listed_often if sum(map(len, texts)) <= _OFTEN else _listed)(texts)
     return EVERY - named if element.negated else named
@@ -56,9 +56,9 @@ def _listed(entries: tuple[str, ...]) -> frozenset[str]:
 
 
 _listed_often: Final = lru_cache(maxsize=512)(_listed)
-"""Most policies list the same few actions."""
+"""Return the actions of an element. It is cached, because most policies list the same few actions."""
 
 
 def union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
-    """All that is in any of them."""
+    """Return the union of the sets."""
     return frozenset().union(*sets)

@@ -1,4 +1,4 @@
-"""Findings on the policy as a whole: version, size, lock-out."""
+"""Findings on the policy as a whole: version, size, lockout."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -13,7 +13,7 @@ from moorage.policy.lint.subject import OF_ECR, Subject
 _QUOTAS: Final[Mapping[Kind, int]] = {
     Kind.REPOSITORY: 10240,
     Kind.REGISTRY: 10240,
-    # [recall] The largest of IAM's quotas for each kind; all but ECR's leave white space out of the count.
+    # The largest of IAM's quotas for each kind. All but ECR's do not count white space. Not verified against AWS.
     Kind.IDENTITY: 10240,
     Kind.BOUNDARY: 6144,
     Kind.SESSION: 2048,
@@ -27,7 +27,7 @@ _NO_ACCOUNT: Final = "000000000000"
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Every finding of this kind."""
+    """Yield every finding of this kind."""
     yield from _version(subject)
     yield from _size(subject)
     if subject.kind is Kind.REPOSITORY and subject.all_sound:
@@ -35,7 +35,7 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def _version(subject: Subject) -> Iterator[Finding]:
-    # Without `${` the two versions read alike, so that the newer can be written without a second thought.
+    # Without `${` the two versions have the same meaning, so changing the version is safe.
     safe = "${" not in subject.text
     if not any(key.lower() == "version" for key in subject.document):
         start = subject.places[""].start + 1
@@ -68,7 +68,7 @@ def _size(subject: Subject) -> Iterator[Finding]:
 def _lock_out(subject: Subject) -> Iterator[Finding]:
     for statement, found in zip(subject.policy.document().statements, subject.statements, strict=True):
         principals = statement.principals
-        # Whether a NotPrincipal spares the owner can be said only of an owner that is known.
+        # Whether a NotPrincipal exempts the owner is known only if the owner is known.
         known = subject.account is not None or (principals is not None and not principals.negated)
         if known and stops(statement, subject.account or _NO_ACCOUNT):
             yield subject.finding(

@@ -1,4 +1,4 @@
-"""One finding of lint: what, where, and the way out."""
+"""A finding: what is wrong, where, and how to fix it."""
 
 import bisect
 import re
@@ -8,7 +8,7 @@ from moorage.policy.lint.codes import CODES, Severity
 
 
 class Position(NamedTuple):
-    """A place in the text. Counted in characters, not bytes."""
+    """A place in the text, counted in characters, not bytes."""
 
     line: int
     """From 1."""
@@ -19,7 +19,7 @@ class Position(NamedTuple):
 
 
 class Edit(NamedTuple):
-    """Replace the characters from `start` up to `end` by `text`."""
+    """Replaces the characters from `start` up to `end` with `text`."""
 
     start: int
     end: int
@@ -27,10 +27,10 @@ class Edit(NamedTuple):
 
 
 class Fix(NamedTuple):
-    """What to do.
+    """How to fix a finding.
 
-    `safe` edits change nothing that a valid policy decides, or repair one that could not be set and whose meaning is
-    plain. Other edits are proposals: what they change is for a person to judge.
+    `safe` edits change nothing that a valid policy decides, or repair a policy that cannot be set and whose meaning is
+    clear. Other edits are proposals, which a person has to judge.
     """
 
     words: str
@@ -39,7 +39,7 @@ class Fix(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """`pointer` is the JSON pointer of what is at fault, empty for the whole document."""
+    """`pointer`: the JSON pointer of the element, empty for the whole document."""
 
     code: str
     message: str
@@ -54,14 +54,14 @@ class Finding(NamedTuple):
 
 
 class Lines:
-    """Offsets of a text as lines and columns."""
+    """Converts offsets in a text to lines and columns."""
 
     def __init__(self, text: str) -> None:
         self._length = len(text)
         self._starts = [0, *(found.end() for found in re.finditer("\n", text))]
 
     def position(self, offset: int) -> Position:
-        """Where `offset` is; the text's end for anything behind it."""
+        """Return the place of `offset`; the end of the text for any offset beyond it."""
         offset = min(max(offset, 0), self._length)
         line = bisect.bisect_right(self._starts, offset)
         return Position(line, offset - self._starts[line - 1] + 1, offset)

@@ -1,4 +1,4 @@
-"""Applying the edits of findings to a policy's text, whose layout they leave as it is."""
+"""Applies the edits of findings to the text of a policy, and keeps its layout."""
 
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -6,15 +6,16 @@ from typing import Final
 from moorage.policy.lint.finding import Edit, Finding
 
 ROUNDS: Final = 64
-"""How often a text is looked at again after its edits; of edits that touch, one waits for the next round."""
+"""Rounds of edits. If edits overlap, one waits for the next round."""
 
 
 def applied(
     text: str, findings: Iterable[Finding], *, proposals: bool = False, made: list[Finding] | None = None
 ) -> str:
-    """`text` with the findings' safe edits, and with `proposals` the others too. Of edits that overlap, the first.
+    """Return `text` with the safe edits of the findings; with `proposals`, the other edits too. The first of
+    overlapping edits is applied.
 
-    `made`: takes the findings whose edits were applied.
+    `made`: collects the findings whose edits were applied.
     """
     fixable = [finding for finding in findings if finding.fix.edits and (finding.fix.safe or proposals)]
     chosen: list[Edit] = []
@@ -36,7 +37,7 @@ def fixed(
     proposals: bool = False,
     made: list[Finding] | None = None,
 ) -> str:
-    """`text` after as many rounds of `applied` as change anything. `find` lints a text; `made` as in `applied`."""
+    """Return `text` after rounds of `applied` until nothing changes. `find`: lints a text. `made`: as in `applied`."""
     for _ in range(ROUNDS):
         after = applied(text, find(text), proposals=proposals, made=made)
         if after == text:

@@ -1,4 +1,4 @@
-"""Of which kind a policy is, where its text tells."""
+"""The kind of a policy, as far as its text shows it."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -11,14 +11,14 @@ from moorage.policy.matching.errors import ErrorCollector, PolicyError
 
 
 class Guess(NamedTuple):
-    """A kind, or None where the text fits several; and why, for people (nothing, where no kind could read it)."""
+    """A kind, or None if the text fits several; and the reason, for people (empty if the text fits no kind)."""
 
     kind: Kind | None
     because: str
 
 
 def guess_kind(text: str) -> Guess:
-    """What kind of policy `text` is. Only what tells the kinds apart for certain is taken for one. Never raises."""
+    """Return the kind of policy that `text` is. Only unambiguous features count. Never raise."""
     try:
         document = read(text, {}, ErrorCollector(keep=True))
     except PolicyError:

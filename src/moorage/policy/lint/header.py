@@ -1,4 +1,4 @@
-"""Findings as one response header: a list in the syntax of structured fields (RFC 9651), ASCII and bounded."""
+"""Findings as a response header: a list of structured fields (RFC 9651), ASCII and bounded."""
 
 from typing import Final
 from urllib.parse import quote
@@ -8,13 +8,14 @@ from moorage.policy.lint.finding import Finding
 from moorage.policy.lint.lint import Report
 
 MAX_LENGTH: Final = 2048
-"""Characters. Proxies commonly stop at 4 or 8 kB for all headers of a response."""
+"""Characters. Proxies commonly limit all headers of a response to 4 or 8 kB."""
 
 
 def as_header(report: Report) -> str:
-    """`2;error=1, CODE;severity=error;at="POINTER";line=1;column=9, …`: first how many, then the gravest that fit.
+    """Return `2;error=1, CODE;severity=error;at="POINTER";line=1;column=9, …`: the counts, then the most severe that
+    fit.
 
-    The pointer is percent-encoded where it is not ASCII, as in a URI fragment (RFC 6901 §6).
+    Non-ASCII characters of the pointer are percent-encoded, as in a URI fragment (RFC 6901, section 6).
     """
     total = len(report.findings) + report.left_out
     if not total:

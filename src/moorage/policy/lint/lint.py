@@ -1,4 +1,4 @@
-"""Lint itself: every fault of the grammar, then every rule over what is sound."""
+"""Runs lint: every error of the grammar, then every rule on what is valid."""
 
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
@@ -12,25 +12,26 @@ from moorage.policy.lint.repairs import explained
 from moorage.policy.lint.subject import Subject, statements_of
 
 MAX_FINDINGS: Final = 500
-"""Of more, the gravest are kept."""
+"""If there are more, the most severe are kept."""
 MAX_ENTRIES: Final = 2000
 """Texts (actions, principals, resources, condition values) and statements that the rules look at."""
 MAX_PATTERNS: Final = 300
-"""Of which action patterns, each of which costs the comparison with every action."""
+"""The action patterns among them, each of which is compared with every action."""
 
 Rule = Callable[[Subject], Iterator[Finding]]
 
 _RULES: Final[tuple[Rule, ...]] = (document.check, statements.check, principals.check)
 _TEMPLATE_RULES: Final[tuple[Rule, ...]] = (actions.check, resources.check, conditions.check, variables.check)
-"""Rules that look at each statement by itself, and not at its principals."""
+"""Rules that look at each statement by itself, without its principals."""
 
 
 class Report(NamedTuple):
-    """What lint found, in the order of the text."""
+    """The findings, in the order of the text."""
 
     findings: tuple[Finding, ...]
     left_out: int
-    """Findings above MAX_FINDINGS, the mildest first. Of a text with a thousand faults and more, at least so many."""
+    """Findings beyond MAX_FINDINGS, the least severe. For a text with a thousand errors and more, it is a lower bound.
+    """
 
     def count(self, severity: Severity) -> int:
         return sum(finding.severity is severity for finding in self.findings)
@@ -43,16 +44,16 @@ _CLEAN: Final = Report((), 0)
 
 
 def lint(text: str, kind: Kind, *, account: str | None = None) -> Report:
-    """What is wrong with `text` as a policy of `kind`. Never raises; bounded in time for any text.
+    """Lint `text` as a policy of `kind`. Never raise; take a bounded time for any text.
 
-    There is an ERROR if and only if `parse` refuses the text: both read by one grammar. `account` (12 digits): who owns
-    the repository, where that is known; some findings need it.
+    There is an ERROR if and only if `parse` refuses the text, because both use the same grammar. `account` (12 digits):
+    the owner of the repository, if known; some findings need it.
     """
     return lint_parsed(parsed(text, kind), account=account)
 
 
 def lint_parsed(policy: Parsed, *, account: str | None = None) -> Report:
-    """The same of a text that was read already."""
+    """Lint a text that is parsed already."""
     subject = Subject(policy, account)
     findings = [explained(subject, error) for error in policy.errors]
     if _too_long(policy):
@@ -64,7 +65,7 @@ def lint_parsed(policy: Parsed, *, account: str | None = None) -> Report:
 
 
 def _of_templates(subject: Subject) -> list[Finding]:
-    """What the rules of templates find, which look at every template once if they find nothing in it."""
+    """Yield the findings of the rules on templates, which look at a template once if they find nothing in it."""
     if not subject.unsettled:
         return []
     found = [finding for rule in _TEMPLATE_RULES for finding in rule(subject)]
@@ -78,7 +79,7 @@ def _of_templates(subject: Subject) -> list[Finding]:
 
 def _too_long(policy: Parsed) -> bool:
     text = policy.text
-    # Every JSON value follows one of these marks; the only value of a condition key counts twice, as the key does.
+    # Every JSON value follows one of these characters; the only value of a condition key counts twice, as its key does.
     most_entries = 2 * sum([text.count(mark) for mark in ":,[{"])
     if most_entries <= MAX_ENTRIES and "\\" not in text and text.count("*") + text.count("?") <= MAX_PATTERNS:
         return False  # nothing to count

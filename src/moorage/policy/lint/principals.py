@@ -1,4 +1,4 @@
-"""Findings on Principal and NotPrincipal: who is named, and whether that is too many."""
+"""Findings on Principal and NotPrincipal: who is named, and whether that is too broad."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -36,15 +36,15 @@ _NARROWING: Final = frozenset(
         "sts:externalid",
     }
 )
-"""Keys that tell who calls or from where."""
+"""Keys that identify the caller or where the request comes from."""
 _ORGANIZATION: Final = frozenset({"aws:principalorgid", "aws:principalorgpaths"})
 _WHO: Final = frozenset({"aws:principalaccount", "aws:principalarn", "aws:userid", "aws:username"})
-"""Keys by which a statement leaves some callers of an organization out, or names them."""
+"""Keys by which a statement excludes or selects callers of an organization."""
 _OF_SOURCE: Final = frozenset({"aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid", "aws:sourceorgpaths"})
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Every finding of this kind."""
+    """Yield every finding of this kind."""
     for one in subject.statements:
         principal = one.principal
         if principal is None:
@@ -109,10 +109,10 @@ def _public(subject: Subject, one: StatementElements, principal: Listed) -> Iter
 
 
 def _organization(subject: Subject, one: StatementElements, principal: Listed) -> Iterator[Finding]:
-    """In the resource's own account a grant to `*` is a grant of its own, beside the caller's policies.
+    """Yield findings on grants to `*`, which in the resource's own account apply without the caller's policies.
 
-    docs/development/policy-engine.md §2.3, steps 5a and 7: identity policies, permissions boundaries and session
-    policies are not asked.
+    See docs/development/policy-engine.md §2.3, steps 5a and 7: identity policies, permissions boundaries and session
+    policies are not evaluated.
     """
     everyone = [entry for entry in principal.entries if entry.text == "*" and entry.key == "AWS"]
     keys = {test.key.lower() for test in one.tests}
@@ -127,7 +127,8 @@ def _organization(subject: Subject, one: StatementElements, principal: Listed) -
 
 
 def _narrows(test: ConditionTest) -> bool:
-    """Whether only some callers can meet this test: a positive operator that no missing key and no wildcard passes."""
+    """Return whether only some callers can pass this test: a positive operator that no missing key and no wildcard
+    passes."""
     operator = test.operator
     if test.key.lower() not in _NARROWING or operator.base is None or operator.base.negated or operator.if_exists:
         return False

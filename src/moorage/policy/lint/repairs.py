@@ -1,4 +1,4 @@
-"""The grammar's faults as findings, with the way out of each that has one."""
+"""Converts errors of the grammar to findings, with a fix where there is one."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -37,17 +37,18 @@ _ON_KEY: Final = frozenset(
         "UNSUPPORTED_ELEMENT_COMBINATION",
     }
 )
-"""Codes whose place is the member's key, not its value."""
+"""Codes whose place is the key of the member, not its value."""
 _ACCOUNT: Final = re.compile(r"[0-9]{12}|arn:aws[a-z-]*:(?:iam|sts)::[0-9]{12}:.*", re.DOTALL)
 _OPERATORS: Final = (*(operator.name for operator in OPERATORS.values()), "Null")
 _QUALIFIERS: Final = ("forallvalues:", "foranyvalue:")
 
 
 def explained(subject: Subject, error: PolicyError) -> Finding:
-    """The finding for a fault."""
+    """Return the finding for an error."""
     repair = _REPAIRS.get(error.code)
     fix = None if repair is None else repair(subject, error)
-    # A place says where a text breaks off; a pointer that was read to its end, what is at fault.
+    # A position says where the text breaks off; a pointer, which is known if it was read to the end, says what is
+    # wrong.
     offset = error.at if error.code != "DUPLICATE_ELEMENT" else None
     if error.code == "DUPLICATE_ELEMENT" and error.at is not None:
         return _twice(subject, error, error.at)
@@ -172,7 +173,7 @@ def _unsupported(subject: Subject, error: PolicyError) -> Fix | None:
 
 def _resource(subject: Subject, error: PolicyError) -> Fix | None:
     value = subject.value(error.pointer)
-    # Only what stands for everything can go without asking; an ARN may have meant less than this repository.
+    # Only a resource that covers everything can be removed safely; an ARN may cover less than this repository.
     safe = error.pointer.endswith("/Resource") and value in ("*", ["*"])
     return Fix(CODES[error.code].fix, (subject.removed(error.pointer),), safe=safe)
 

@@ -1,4 +1,4 @@
-"""Findings on Resource and NotResource: ARNs that nothing has, and resources that say everything."""
+"""Findings on Resource and NotResource: ARNs that match nothing, and resources that cover everything."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _TAG_KEYS: Final = ("aws:resourcetag/", "ecr:resourcetag/", "aws:resourceaccount
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Every finding of this kind."""
+    """Yield every finding of this kind."""
     for one in subject.unsettled:
         if one.resource is None:
             continue
@@ -96,7 +96,7 @@ def _redundant(subject: Subject, resource: Listed) -> Iterator[Finding]:
         for entry in resource.entries
         if entry.text.endswith("*") and not _wild(entry.text[:-1]) and "${" not in entry.text
     ]
-    # A star reaches over colons in the last field only.
+    # A star matches colons in the last field only.
     starts = [(entry, start) for entry, start in starts if not start or start.count(":") >= PARTS - 1]
     seen: set[str] = set()
     for entry in resource.entries:
@@ -124,8 +124,8 @@ def _everything(subject: Subject, one: StatementElements, resource: Listed) -> I
 
 
 def _registry_action(subject: Subject, one: StatementElements, resource: Listed) -> Iterator[Finding]:
-    """Actions on the registry have no resource, so no ARN ever matches them (docs/development/policy-engine.md
-    §2.5)."""
+    """Yield findings on actions on the registry: they have no resource, so no ARN matches
+    (docs/development/policy-engine.md §2.5)."""
     actions = covered(one.action)
     named = all(text.lower().startswith("ecr:") for text in one.action.texts)
     if one not in subject.sound or not named or not actions or one.action.negated or resource.negated:

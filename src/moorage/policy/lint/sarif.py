@@ -16,7 +16,8 @@ _LEVELS: Final[Mapping[Severity, str]] = {
 
 
 def as_sarif(found: Iterable[tuple[str, Sequence[Finding]]], version: str) -> dict[str, object]:
-    """One log with one run: (path of a policy relative to the working directory, its findings)… `version`: ours."""
+    """Return one log with one run: (path of a policy relative to the working directory, its findings)… `version`:
+    Moorage's."""
     numbers = {name: number for number, name in enumerate(CODES)}
     driver = {"name": "moorage policy lint", "version": version, "rules": [_rule(code) for code in CODES.values()]}
     results = [_result(path, finding, numbers) for path, findings in found for finding in findings]
@@ -30,7 +31,7 @@ def as_sarif(found: Iterable[tuple[str, Sequence[Finding]]], version: str) -> di
 def _rule(code: Code) -> dict[str, object]:
     properties: dict[str, object] = {"tags": ["iam", "policy"]}
     if code.severity is Severity.SECURITY_WARNING:
-        # Code scanning sorts alerts by this number; from 7.0 on they count as high.
+        # Code scanning sorts alerts by this number; 7.0 and above count as high.
         properties = {"tags": ["iam", "policy", "security"], "security-severity": "7.5"}
     return {
         "id": code.name,

@@ -1,4 +1,4 @@
-"""Findings on statements: ids, redundancy, statements without effect, and sets of actions that need each other."""
+"""Findings on statements: ids, redundancy, statements without effect, and actions that need each other."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
@@ -15,12 +15,12 @@ from moorage.policy.matching.principal import account_named
 
 _GRANTING: Final = frozenset({Kind.REPOSITORY, Kind.IDENTITY, Kind.BOUNDARY, Kind.SESSION})
 _DENIES: Final = 50
-"""Deny statements that each Allow is held against."""
+"""Deny statements that each Allow is compared with."""
 _LOGIN: Final = SIGN_IN.removeprefix("ecr:")
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Every finding of this kind."""
+    """Yield every finding of this kind."""
     yield from _sids(subject)
     yield from _redundant(subject)
     yield from _denied(subject)
@@ -66,7 +66,8 @@ def _redundant(subject: Subject) -> Iterator[Finding]:
 
 
 def _outline(one: StatementElements) -> Hashable:
-    """What statements that mean the same have in common, and most others have not; cheaper than their meaning."""
+    """Return what statements with the same meaning share and most others do not; it is cheaper to compute than the
+    meaning."""
     principal = one.principal
     return one.effect, principal and (principal.negated, min(principal.texts, default=""))
 
@@ -84,7 +85,7 @@ def _named(element: Listed | None) -> Hashable:
 
 
 def _denied(subject: Subject) -> Iterator[Finding]:
-    """Allow statements that a Deny without a condition covers whole."""
+    """Yield findings on Allow statements that a Deny without a condition covers entirely."""
     denies = [one for one in subject.sound if one.effect == "Deny" and not one.tests][:_DENIES]
     for allow in subject.sound:
         if allow.effect != "Allow" or not denies:
@@ -169,7 +170,8 @@ def _lacking(
 
 
 def _token(subject: Subject, allows: Sequence[StatementElements]) -> Iterator[Finding]:
-    """GetAuthorizationToken has no resource: only Resource * allows it (docs/development/policy-engine.md §2.5)."""
+    """Yield findings on GetAuthorizationToken, which has no resource: only Resource * allows it
+    (docs/development/policy-engine.md §2.5)."""
     useful = [one for one in allows if _LOGIN in covered(one.action)]
     if any(_everything(one.resource) for one in useful):
         return

@@ -1,4 +1,4 @@
-"""What the rules of lint look at: a policy's text and elements, and how to point at them and to edit them."""
+"""What the rules of lint look at: the text and elements of a policy, and how to point at them and edit them."""
 
 import difflib
 import json
@@ -17,20 +17,20 @@ from moorage.policy.lint.codes import CODES
 from moorage.policy.lint.finding import Edit, Finding, Fix, Lines
 
 ATTACHED: Final = frozenset({Kind.IDENTITY, Kind.BOUNDARY, Kind.SESSION, Kind.SCP})
-"""Kinds that are attached to whom they speak of."""
+"""Kinds that are attached to the principals they apply to."""
 OF_ECR: Final = frozenset({Kind.REPOSITORY, Kind.REGISTRY})
 
 _SUGGESTIONS: Final = 20
-"""Near-miss look-ups a document gets; each compares with some sixty names."""
+"""Searches for similar names in a document; each compares with about sixty names."""
 _SHOWN: Final = 80
 _SPACE: Final = re.compile(r"\s*")
 
 
 class Subject:
-    """A policy under lint.
+    """A policy to lint.
 
-    `statements` are all, with what is unsound left out of them; `sound` are those without a fault, from which alone
-    one may conclude what is missing. `account` (12 digits) owns the resource the policy is for; None: not known.
+    `statements`: all, without what is not valid in them; `sound`: those without an error, which alone allow conclusions
+    about what is missing. `account` (12 digits): the owner of the resource; None: not known.
     """
 
     def __init__(self, policy: Parsed, account: str | None) -> None:
@@ -53,12 +53,12 @@ class Subject:
                 if template is None or not template.silent
             ]
         )
-        """The statements without those whose templates are known to be silent."""
+        """Return the statements without those whose templates are known to have no findings."""
         self._suggestions = _SUGGESTIONS
 
     @cached_property
     def places(self) -> Places:
-        """Where every value stands."""
+        """The place of every value."""
         return self.policy.places
 
     @cached_property
@@ -73,7 +73,7 @@ class Subject:
     def finding(
         self, code: str, at: str, message: str, fix: Fix | None = None, *, key: bool = False, offset: int | None = None
     ) -> Finding:
-        """A finding on the value at the pointer `at`, on its key, or on the one character at `offset`."""
+        """Return a finding on the value at the pointer `at`, on its key, or on the one character at `offset`."""
         place = self.places.get(at) or self.places.get("", Place(0, len(self.text), 0))
         start, end = place.start, place.end
         if offset is not None:
@@ -90,7 +90,7 @@ class Subject:
         )
 
     def value(self, at: str) -> Json:
-        """The JSON at a pointer that the document has."""
+        """Return the JSON at a pointer that exists in the document."""
         value: Json = self.document
         for part in at.split("/")[1:]:
             if isinstance(value, Mapping):
@@ -100,19 +100,19 @@ class Subject:
         return value
 
     def replaced(self, at: str, value: object) -> Edit:
-        """The value at `at` replaced by the JSON of `value`."""
+        """Return the edit that replaces the value at `at` with the JSON of `value`."""
         place = self.places[at]
         return Edit(place.start, place.end, _json(value))
 
     def renamed(self, at: str, key: str) -> Edit | None:
-        """The key of the member at `at` renamed; None where a sibling has that name."""
+        """Return the edit that renames the key of the member at `at`; None if a sibling has that name."""
         place = self.places[at]
         if member(at.rpartition("/")[0], key) in self.places or place.key == place.start:
             return None
         return Edit(place.key, self._key_end(place), _json(key))
 
     def removed(self, at: str) -> Edit:
-        """The member or item at `at` taken out, with the comma that belongs to it."""
+        """Return the edit that removes the member or item at `at`, with its comma."""
         place, text = self.places[at], self.text
         after = _past_space(text, place.end)
         if text[after : after + 1] == ",":
@@ -123,12 +123,12 @@ class Subject:
         return Edit(before - 1 if text[before - 1] == "," else place.key, place.end, "")
 
     def among_others(self, at: str) -> bool:
-        """Whether the value at `at` is one of several items of an array, so that it can go and leave one."""
+        """Return whether the value at `at` is one of several items of an array, so that it can be removed."""
         parent = self.value(at.rpartition("/")[0])
         return isinstance(parent, list) and len(parent) > 1
 
     def added(self, listed: Listed, texts: Iterable[str]) -> Edit:
-        """More texts in the array of an element; a single text becomes an array."""
+        """Return the edit that adds texts to the array of an element; a single text becomes an array."""
         place, text = self.places[listed.at], self.text
         more = [_json(one) for one in texts]
         if text[place.start] != "[":
@@ -142,7 +142,8 @@ class Subject:
         return place.key + len(self.text[place.key : place.start].rstrip().removesuffix(":").rstrip())
 
     def suggestion(self, word: str, known: Iterable[str]) -> str | None:
-        """The one of `known` that `word` may be a slip of; None when nothing is near, or too often asked."""
+        """Return the name in `known` that `word` may be a misspelling of; None if none is similar, or after too many
+        searches."""
         if self._suggestions <= 0 or len(word) > _SHOWN:
             return None
         self._suggestions -= 1
@@ -152,7 +153,7 @@ class Subject:
 
 
 def statements_of(pointer: str) -> Iterator[str]:
-    """The statements that a fault's pointer may lie in: of an array, or the lone one."""
+    """Return the statements that the pointer of an error may be in: those of an array, or the single one."""
     parts = pointer.split("/", 3)
     if len(parts) > 1 and parts[1] == "Statement":
         yield "/Statement"
@@ -171,7 +172,7 @@ def _json(value: object) -> str:
 
 
 def shown(text: str, most: int = _SHOWN) -> str:
-    """A text of the policy as messages quote it: cut when long, control characters as escapes."""
+    """Return a text of the policy as messages quote it: cut if it is long, with control characters as escapes."""
     cut = text if len(text) <= most else f"{text[:most]}…"
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape", "replace").decode()

@@ -1,5 +1,7 @@
-"""Findings on policy variables: where they are not read, and how they are misspelt (docs/development/policy-engine.md
-§3.4)."""
+"""Findings on policy variables: where they are not replaced, and misspelled ones.
+
+See docs/development/policy-engine.md §3.4.
+"""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ _WITHOUT: Final = ("Numeric", "Date", "IpAddress", "NotIpAddress", "Binary", "Nu
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Every finding of this kind."""
+    """Yield every finding of this kind."""
     for one in subject.unsettled:
         if one.resource is not None:
             for entry in one.resource.entries:

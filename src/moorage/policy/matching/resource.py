@@ -26,7 +26,7 @@ class Resources:
         exact: list[str] = []
         prefixes: list[str] = []
         patterns: list[Matcher] = []
-        moving: list[_Moving] = []
+        moving: list[_PatternWithVariables] = []
         for entry in entries:
             if matches_everything(tokens(entry)):
                 self.everything = True
@@ -41,7 +41,7 @@ class Resources:
             last = Template(parts[-1], variables=variables and len(parts) == PARTS, wildcards=True)
             head = [tokens(part) for part in parts[:-1]]
             if last.fixed is None:
-                moving.append(_Moving(head, last))
+                moving.append(_PatternWithVariables(head, last))
             else:
                 # Some identity policies omit the last parts; AWS reads them as stars.
                 padding = [(Wild.ANY,)] * (PARTS - len(parts)) if parts[0] == "arn" else []
@@ -84,7 +84,7 @@ class Resources:
         return self.negated
 
 
-class _Moving:
+class _PatternWithVariables:
     """One entry with a variable in its last part."""
 
     __slots__ = ("_head", "_last", "reads")

@@ -82,8 +82,8 @@ class Statement:
         "actions",
         "allow",
         "conditions",
+        "depends_on_request",
         "effect",
-        "hangs",
         "index",
         "principals",
         "reads",
@@ -111,7 +111,7 @@ class Statement:
         self.resources = resources
         self.conditions = conditions
         self._resources: Final = None if resources is None or resources.covers_everything else resources
-        self.hangs: Final = bool(conditions) or self._resources is not None
+        self.depends_on_request: Final = bool(conditions) or self._resources is not None
         """Whether a match depends on more than the caller and the action."""
         self.reads_resource: Final = self._resources is not None
         variables = () if self._resources is None else self._resources.reads
@@ -129,11 +129,11 @@ class Statement:
             return self
         return Statement(self.index, self.sid, self.effect, principals, self.actions, self.resources, self.conditions)
 
-    def meet(self, inquiry: Inquiry, *, by_principal: bool) -> Finding:
+    def match_caller(self, inquiry: Inquiry, *, by_principal: bool) -> Finding:
         """Do the first step: return the finding by caller and action alone.
 
-        A match is final if the statement depends on nothing else (`hangs`); otherwise `check` decides. `by_principal`:
-        the statement belongs to a set whose statements need a Principal.
+        A match is final unless the statement `depends_on_request`; then `check` decides. `by_principal`: the statement
+        belongs to a set whose statements need a Principal.
         """
         strength = NONE
         if by_principal:

@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 # Test processes of a whole run: as many as there are processors, from 2 to 4
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 2 ? 2 : n > 4 ? 4 : n)))
 
-.PHONY: setup setup-dev run test torture mutate lint format bench shapes settings dist clean
+.PHONY: setup setup-dev run test torture mutate lint format bench shapes settings picture dist clean
 
 setup: .venv/.runtime
 setup-dev: .venv/.dev
@@ -60,6 +60,10 @@ shapes: setup-dev
 # docs/reference/settings.md
 settings: setup-dev
 	@$(BIN)/python tools/generate_settings.py
+
+# docs/development/packages.md: which package imports which
+picture: setup-dev
+	@$(BIN)/python tools/draw_packages.py
 
 bench: setup-dev
 	@$(BIN)/python bench/run.py $(ARGS)

@@ -20,14 +20,13 @@ PAGE: Final = Path(__file__).parent.parent / "docs" / "reference" / "settings.md
 _HEAD: Final = """\
 # Settings
 
-Every setting of `moorage serve` and `moorage dev`. For operators who look up a name, a default or a unit;
-[operating](../how-to/operating.md) tells which of them matter when.
+Look up the name, default or unit of a setting of `moorage serve` and `moorage dev`.
 
 A setting is an environment variable. Some also have an option, which takes precedence. Commands that work on the data
-directory itself (`init`, `env`, `fsck`, `--on-host`) read the same variables. A value that cannot be read ends the
-command with a sentence that names the variable.
+directory itself (`init`, `env`, `fsck`, `--on-host`) read the same variables. If a value is invalid, the command exits
+with a message that names the variable.
 
-This page is generated from `src/moorage/settings.py`: change the meaning there and run `make settings`.
+This page is generated from `src/moorage/settings.py`. To change it, change the settings there and run `make settings`.
 
 """
 _UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"))

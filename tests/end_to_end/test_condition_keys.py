@@ -33,7 +33,7 @@ _GROUP = re.compile(r"^## (.+)$", re.MULTILINE)
 _SECTION = re.compile(r"^### (\S+)\n\n(.+)\n", re.MULTILINE)
 _EXAMPLE = re.compile(r"^```json (\w+)\n(.+?)\n```$", re.MULTILINE | re.DOTALL)
 NOT_SET, NEVER = "Not set yet", "Never present"
-ORGANISATIONS = "Organisations"  # which there are none of here: test_organizations.py has one
+ORGANIZATIONS = "Organizations"  # which there are none of here: test_organizations.py has one
 
 
 class Section(NamedTuple):
@@ -261,8 +261,8 @@ def test_what_is_said_to_be_set_is_set_at_the_doors(key: ConditionKey, seen: lis
 
 def test_every_key_of_the_page_is_shown_or_listed_as_not_set(seen: list[Seen]) -> None:
     populated = {key.name for key in CONDITION_KEYS.values() if key.populated}
-    assert populated - told(NOT_SET) - told(ORGANISATIONS) == set(SHOWN)
-    for name in told(NOT_SET) | told(NEVER) | told(ORGANISATIONS):
+    assert populated - told(NOT_SET) - told(ORGANIZATIONS) == set(SHOWN)
+    for name in told(NOT_SET) | told(NEVER) | told(ORGANIZATIONS):
         assert [one for one in seen if values_of(CONDITION_KEYS[name], one)] == []
 
 

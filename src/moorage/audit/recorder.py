@@ -2,8 +2,8 @@
 
 There are two queues. Writes, made or refused, are never dropped: while the queue has no room for a caller's next write,
 the caller waits. Everything else (reads, denied reads, requests that did not authenticate) is recorded while there is
-room and the principal has rows left for the day, and is only counted beyond that. docs/how-to/audit.md lists the
-guarantees.
+room and the principal has rows left for the day, and is only counted beyond that. docs/reference/audit-record.md lists
+the guarantees.
 """
 
 import asyncio

@@ -52,7 +52,7 @@ _S: Final[tuple[KeyType, ...]] = ("String",)
 _ARN: Final[tuple[KeyType, ...]] = ("Arn", "String")
 _BOOL: Final[tuple[KeyType, ...]] = ("Bool",)
 _SIGNED: Final = "every signed request"
-_ORG: Final = "an organisation is configured"
+_ORG: Final = "an organization is configured"
 _NETWORK: Final = "AWS's own networks only"
 _FORWARDED: Final = "an AWS service calls on with the caller's credentials"
 
@@ -79,9 +79,9 @@ _TABLE: Final = (
     ConditionKey("aws:PrincipalIsAWSService", _BOOL, _SIGNED, "true for replication and pull through caches only"),
     ConditionKey("aws:PrincipalServiceName", _S, "a service calls", "the service's name"),
     ConditionKey("aws:PrincipalServiceNamesList", _S, "a service calls", "all names of the service", multivalued=True),
-    ConditionKey("aws:PrincipalOrgID", _S, _ORG, "the organisation of the caller's account"),
+    ConditionKey("aws:PrincipalOrgID", _S, _ORG, "the organization of the caller's account"),
     ConditionKey("aws:PrincipalOrgPaths", _S, _ORG, "the paths to the caller's account", multivalued=True),
-    ConditionKey("aws:ResourceOrgID", _S, _ORG, "the organisation of the registry's account"),
+    ConditionKey("aws:ResourceOrgID", _S, _ORG, "the organization of the registry's account"),
     ConditionKey("aws:ResourceOrgPaths", _S, _ORG, "the paths to the registry's account", multivalued=True),
     ConditionKey("aws:ResourceAccount", _S, "there is a resource", "the registry's account, 12 digits"),
     ConditionKey("aws:ResourceTag/", _S, "the repository has the tag", "the repository's tags", on_repository=True),
@@ -105,7 +105,7 @@ _TABLE: Final = (
         "aws:SourceArn", _ARN, "a service acts for a resource", "that resource, such as the source repository"
     ),
     ConditionKey("aws:SourceAccount", _S, "a service acts for a resource", "that resource's account"),
-    ConditionKey("aws:SourceOrgID", _S, "a service acts for a resource", "the organisation of that account"),
+    ConditionKey("aws:SourceOrgID", _S, "a service acts for a resource", "the organization of that account"),
     ConditionKey("aws:SourceOrgPaths", _S, NEVER, _NETWORK, multivalued=True),
     ConditionKey("aws:SourceVpc", _S, NEVER, _NETWORK),
     ConditionKey("aws:SourceVpcArn", _ARN, NEVER, _NETWORK),

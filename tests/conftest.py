@@ -16,11 +16,13 @@ import psutil
 import pytest
 
 from moorage.settings import Settings
+from moorage.store.metadata.audit.audit import AuditStore
 from moorage.store.metadata.database import open as opening
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.database.open import _migrate_sqlite, open_audit_database, open_database
 from moorage.store.metadata.migrations import History
-from tests.running import free_port
+from tests.support.backend import APP, BY, Backend
+from tests.support.server_process import free_port
 
 # A deadline is a timed assertion: on a busy machine it fails for no fault of the code.
 hypothesis.settings.register_profile("unhurried", deadline=None)
@@ -183,3 +185,15 @@ async def database(database_settings: Settings) -> AsyncIterator[Database]:
     opened = await open_database(database_settings)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
+    """Identity, registry and access over a new SQLite database; the owner has the empty repository `team/app`."""
+    settings = Settings(data=tmp_path)
+    database, audit = await open_database(settings), await AuditStore.open(settings)
+    made = Backend.over(database, audit, settings)
+    await made.registry.repositories.create(APP, by=BY)
+    yield made
+    await audit.close()
+    await database.close()

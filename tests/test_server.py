@@ -17,9 +17,9 @@ import pytest
 
 from moorage.server import CannotServeError, check, listen
 from moorage.settings import Settings
-from tests.end_to_end.plane import Plane
-from tests.end_to_end.pushing import digest
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.ecr_push import digest
+from tests.support.oci_http import OciClient
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 CERTIFICATE: dict[str, Any] = {"tls_cert": Path("server.crt"), "tls_key": Path("server.key")}
 PUBLIC = "https://registry.example.com"
@@ -71,8 +71,8 @@ def test_an_address_in_use_is_told_before_anything_starts(tmp_path: Path) -> Non
 
 
 @contextmanager
-def serving(tmp_path: Path, *options: str, command: str = "dev", **environment: str) -> Iterator[RunningServer]:
-    server = RunningServer(tmp_path / "data", *options, command=command).start(environment=environment)
+def serving(tmp_path: Path, *options: str, command: str = "dev", **environment: str) -> Iterator[ServerProcess]:
+    server = ServerProcess(tmp_path / "data", *options, command=command).start(environment=environment)
     try:
         yield server
     finally:
@@ -84,12 +84,14 @@ def test_a_line_a_request_and_no_secret_in_it(tmp_path: Path) -> None:
         ecr = server.client("ecr")
         token = base64.b64decode(ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]).decode()
         password = token.partition(":")[2]
-        plane = Plane(server, "AWS", password)
-        plane.push("logged/app", "v1", b"content of a layer")
+        oci = OciClient(server, "AWS", password)
+        oci.push("logged/app", "v1", b"content of a layer")
         layer = digest(b"content of a layer")
         url = ecr.get_download_url_for_layer(repositoryName="logged/app", layerDigest=layer)["downloadUrl"]
         secret_of_url = url.partition("token=")[2]
-        assert Plane(server, "AWS", "wrong-password")("GET", f"/v2/logged/app/blobs/{layer}?{url.partition('?')[2]}")
+        assert OciClient(server, "AWS", "wrong-password")(
+            "GET", f"/v2/logged/app/blobs/{layer}?{url.partition('?')[2]}"
+        )
         iam = server.client("iam")
         iam.create_user(UserName="logged")
         key = iam.create_access_key(UserName="logged")["AccessKey"]
@@ -117,21 +119,21 @@ def test_a_line_a_request_and_no_secret_in_it(tmp_path: Path) -> None:
 
 def test_without_the_flag_there_is_no_line_a_request(tmp_path: Path) -> None:
     with serving(tmp_path, "--log-format", "json") as server:
-        assert Plane(server)("GET", "/v2/").status == 200
+        assert OciClient(server)("GET", "/v2/").status == 200
     assert '"event":"request"' not in server.log.read_text().replace(" ", "")
 
 
 def test_sigterm_lets_an_upload_finish(tmp_path: Path) -> None:
     content = os.urandom(3 << 20)
     with serving(tmp_path) as server:
-        plane = Plane(server)
-        location = plane("POST", "/v2/ending/blobs/uploads/").headers["location"]
+        oci = OciClient(server)
+        location = oci("POST", "/v2/ending/blobs/uploads/").headers["location"]
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         connection.putrequest("PUT", f"{location}?digest={digest(content)}")
         connection.putheader("Authorization", "Basic " + base64.b64encode(b"test:any").decode())
         connection.putheader("Content-Length", str(len(content)))
         connection.endheaders(content[: 1 << 20])
-        while Plane(server)("GET", location).headers["range"] == "0-0" and not arrived(server):
+        while OciClient(server)("GET", location).headers["range"] == "0-0" and not arrived(server):
             pass
         server.terminate()
         connection.send(content[1 << 20 :])
@@ -139,10 +141,10 @@ def test_sigterm_lets_an_upload_finish(tmp_path: Path) -> None:
         connection.close()
         assert server.wait() == 0
         server.start()
-        assert plane("GET", f"/v2/ending/blobs/{digest(content)}").body == content
+        assert oci("GET", f"/v2/ending/blobs/{digest(content)}").body == content
 
 
-def arrived(server: RunningServer) -> bool:
+def arrived(server: ServerProcess) -> bool:
     """Some bytes of an upload are in the data directory."""
     return any(file.stat().st_size for file in (server.data / "blobs").rglob("*") if file.is_file())
 
@@ -150,7 +152,7 @@ def arrived(server: RunningServer) -> bool:
 def test_sigterm_lets_a_download_finish(tmp_path: Path) -> None:
     content = os.urandom(24 << 20)
     with serving(tmp_path) as server:
-        Plane(server).push("ending", "v1", content)
+        OciClient(server).push("ending", "v1", content)
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         credential = "Basic " + base64.b64encode(b"test:any").decode()
         connection.request("GET", f"/v2/ending/blobs/{digest(content)}", headers={"Authorization": credential})
@@ -168,10 +170,10 @@ def test_forwarded_headers_count_from_trusted_proxies_alone(
 ) -> None:
     with serving(tmp_path, MOORAGE_TRUSTED_PROXIES=trusted) as server:
         forwarded = {"x_forwarded_proto": "https", "x_forwarded_host": "localhost:8443", "x_forwarded_for": "192.0.2.7"}
-        challenged = Plane(server, "AWS", "wrong")("GET", "/v2/", None, **forwarded)
+        challenged = OciClient(server, "AWS", "wrong")("GET", "/v2/", None, **forwarded)
         realm = f'realm="{scheme}://{host or server.registry}/"'
         assert realm in challenged.headers["www-authenticate"]
-        figures = Plane(server)("GET", "/metrics", None, **forwarded)
+        figures = OciClient(server)("GET", "/metrics", None, **forwarded)
         assert figures.status == (403 if trusted else 200)  # to the proxy's client it is not on loopback
 
 
@@ -185,32 +187,32 @@ def test_serve_makes_no_repository_on_push(tmp_path: Path) -> None:
     with serving(tmp_path, command="serve") as server:
         ecr = server.client("ecr", values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"].strip("'"))
         token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
-        plane = Plane(server, "AWS", base64.b64decode(token).decode().partition(":")[2])
-        refused = plane("POST", "/v2/not/there/blobs/uploads/")
+        oci = OciClient(server, "AWS", base64.b64decode(token).decode().partition(":")[2])
+        refused = oci("POST", "/v2/not/there/blobs/uploads/")
         assert (refused.status, json.loads(refused.body)["errors"][0]["code"]) == (404, "NAME_UNKNOWN")
         assert ecr.describe_repositories()["repositories"] == []
         ecr.create_repository(repositoryName="not/there")
-        plane.push("not/there", "v1", b"content")
+        oci.push("not/there", "v1", b"content")
         for user in ("test", "000000000000"):
-            assert Plane(server, user, "any")("GET", "/v2/").status == 401
-        assert Plane(server)("POST", "/_moorage/reset").status == 404
-        assert Plane(server)("POST", "/moto-api/reset").status == 404
-        assert Plane(server)("POST", "/_moorage/clock", b"{}").status == 404
+            assert OciClient(server, user, "any")("GET", "/v2/").status == 401
+        assert OciClient(server)("POST", "/_moorage/reset").status == 404
+        assert OciClient(server)("POST", "/moto-api/reset").status == 404
+        assert OciClient(server)("POST", "/_moorage/clock", b"{}").status == 404
 
 
 def test_dev_makes_a_repository_on_push_and_forgets_nothing_unless_told(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        pushed = Plane(server).push("made/by/push", "v1", b"content")
+        pushed = OciClient(server).push("made/by/push", "v1", b"content")
         names = [each["repositoryName"] for each in server.client("ecr").describe_repositories()["repositories"]]
         assert names == ["made/by/push"]
     with serving(tmp_path) as server:
-        assert Plane(server).pull("made/by/push", "v1") == pushed
+        assert OciClient(server).pull("made/by/push", "v1") == pushed
 
 
 def test_ephemeral_leaves_nothing(tmp_path: Path) -> None:
     environment = {"TMPDIR": str(tmp_path), "MOORAGE_DATA": str(tmp_path / "none")}
-    server = RunningServer(tmp_path / "data", "--ephemeral").start(environment=environment)
-    Plane(server).push("gone", "v1", b"content")
+    server = ServerProcess(tmp_path / "data", "--ephemeral").start(environment=environment)
+    OciClient(server).push("gone", "v1", b"content")
     assert list(tmp_path.glob("moorage-*"))
     assert server.stop() == 0
     assert not list(tmp_path.glob("moorage-*"))

@@ -4,45 +4,45 @@ import pytest
 
 from moorage.errors import AuthorizationTokenExpired, AuthorizationTokenInvalid
 from moorage.names import Digest, RepositoryName
-from tests.access.house import APP, HERE, OWNER, House, basic
+from tests.support.backend import APP, HERE, OWNER, Backend, basic
 
 LAYER = Digest("sha256:" + "a" * 64)
 
 
-async def test_a_token_is_its_callers_for_that_layer_alone(house: House) -> None:
-    ann = await house.user("ann")
-    token = house.downloads.seal(ann, APP, LAYER)
-    assert await house.downloads.open(token, APP, LAYER) == ann
+async def test_a_token_is_its_callers_for_that_layer_alone(backend: Backend) -> None:
+    ann = await backend.user("ann")
+    token = backend.downloads.seal(ann, APP, LAYER)
+    assert await backend.downloads.open(token, APP, LAYER) == ann
     others = (
         (APP, Digest("sha256:" + "b" * 64)),
         (APP._replace(name=RepositoryName("team/other")), LAYER),
-        (APP._replace(account=house.settings.default_account), LAYER),
+        (APP._replace(account=backend.settings.default_account), LAYER),
     )
     for ref, digest in others:
         with pytest.raises(AuthorizationTokenInvalid):
-            await house.downloads.open(token, ref, digest)
+            await backend.downloads.open(token, ref, digest)
 
 
-async def test_a_token_lives_a_quarter_of_an_hour_and_dies_with_its_key(house: House) -> None:
-    ann = await house.user("ann")
-    token = house.downloads.seal(ann, APP, LAYER)
-    start = house.clock.now()
-    house.clock.set(start + 899)
-    assert await house.downloads.open(token, APP, LAYER) == ann
-    house.clock.set(start + 901)
+async def test_a_token_lives_a_quarter_of_an_hour_and_dies_with_its_key(backend: Backend) -> None:
+    ann = await backend.user("ann")
+    token = backend.downloads.seal(ann, APP, LAYER)
+    start = backend.clock.now()
+    backend.clock.set(start + 899)
+    assert await backend.downloads.open(token, APP, LAYER) == ann
+    backend.clock.set(start + 901)
     with pytest.raises(AuthorizationTokenExpired):
-        await house.downloads.open(token, APP, LAYER)
-    fresh = house.downloads.seal(ann, APP, LAYER)
-    await house.identity.keys.delete(OWNER, "ann", ann.key_id, by="tests")
+        await backend.downloads.open(token, APP, LAYER)
+    fresh = backend.downloads.seal(ann, APP, LAYER)
+    await backend.identity.keys.delete(OWNER, "ann", ann.key_id, by="tests")
     with pytest.raises(AuthorizationTokenInvalid):
-        await house.downloads.open(fresh, APP, LAYER)
+        await backend.downloads.open(fresh, APP, LAYER)
 
 
-async def test_a_token_is_no_password_and_a_password_no_token(house: House) -> None:
-    ann = await house.user("ann")
-    password, _ = await house.authenticator.issue_password(ann, HERE)
+async def test_a_token_is_no_password_and_a_password_no_token(backend: Backend) -> None:
+    ann = await backend.user("ann")
+    password, _ = await backend.authenticator.issue_password(ann, HERE)
     for text in (password, "", "x", "\0"):
         with pytest.raises(AuthorizationTokenInvalid):
-            await house.downloads.open(text, APP, LAYER)
+            await backend.downloads.open(text, APP, LAYER)
     with pytest.raises(AuthorizationTokenInvalid):
-        await house.authenticator.caller_of_basic(basic("AWS", house.downloads.seal(ann, APP, LAYER)))
+        await backend.authenticator.caller_of_basic(basic("AWS", backend.downloads.seal(ann, APP, LAYER)))

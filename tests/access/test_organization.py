@@ -21,7 +21,7 @@ from moorage.errors import AccessDenied
 from moorage.identity.accounts.organizations import Organizations
 from moorage.names import AccountId
 from moorage.store.metadata.epoch import Epochs
-from tests.access.house import APP, BY, HERE, OTHER, OWNER, House, connection, statement
+from tests.support.backend import APP, BY, HERE, OTHER, OWNER, Backend, connection, statement
 
 MANAGEMENT = AccountId("000000000000")
 ORG, ROOT, UNIT = "o-moorage000", "r-ab12", "ou-ab12-11111111"
@@ -37,17 +37,17 @@ def organization(**changes: Any) -> dict[str, Any]:
     return {"id": ORG, "managementAccount": MANAGEMENT, "root": root, **changes}
 
 
-async def put(house: House, **changes: Any) -> None:
-    await keep(house.identity.organizations, json.dumps(organization(**changes)), by="tests")
+async def put(backend: Backend, **changes: Any) -> None:
+    await keep(backend.identity.organizations, json.dumps(organization(**changes)), by="tests")
 
 
 def deny(action: str | list[str], **more: Any) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": action, "Resource": "*", **more}]}
 
 
-async def sentence(house: House, caller: Caller, action: str = PULL) -> str:
+async def sentence(backend: Backend, caller: Caller, action: str = PULL) -> str:
     with pytest.raises(AccessDenied) as denied:
-        await house.access.require(caller, connection(), action, APP)
+        await backend.access.require(caller, connection(), action, APP)
     return denied.value.message
 
 
@@ -122,64 +122,68 @@ def test_units_nest_five_deep() -> None:
         checked(nested(6))
 
 
-async def test_an_scp_binds_the_accounts_callers_root_included_and_not_the_management_account(house: House) -> None:
-    root, management = await house.root(), await house.root(MANAGEMENT)
-    await house.policy(statement("Allow", PULL, Principal="*"))
-    assert await house.may(root, PULL)
+async def test_an_scp_binds_the_accounts_callers_root_included_and_not_the_management_account(backend: Backend) -> None:
+    root, management = await backend.root(), await backend.root(MANAGEMENT)
+    await backend.policy(statement("Allow", PULL, Principal="*"))
+    assert await backend.may(root, PULL)
     attached = {"serviceControlPolicies": ["FullAWSAccess", "NoPull"]}
-    await put(house, serviceControlPolicies={"NoPull": deny(PULL)}, root=attached)
-    assert (await sentence(house, root)).endswith("with an explicit deny in a service control policy")
-    assert await house.may(root, "ecr:ListImages")
-    assert await house.may(management, PULL)
-    assert await house.may(await house.root(OTHER), PULL)
-    await house.identity.organizations.remove(by="tests")
-    assert await house.may(root, PULL)
+    await put(backend, serviceControlPolicies={"NoPull": deny(PULL)}, root=attached)
+    assert (await sentence(backend, root)).endswith("with an explicit deny in a service control policy")
+    assert await backend.may(root, "ecr:ListImages")
+    assert await backend.may(management, PULL)
+    assert await backend.may(await backend.root(OTHER), PULL)
+    await backend.identity.organizations.remove(by="tests")
+    assert await backend.may(root, PULL)
 
 
-async def test_every_level_must_allow(house: House) -> None:
-    root = await house.root()
+async def test_every_level_must_allow(backend: Backend) -> None:
+    root = await backend.root()
     only = {"Statement": statement("Allow", ["ecr:List*", "ecr:Batch*"], Resource="*")}
     lists = {"Statement": statement("Allow", "ecr:List*", Resource="*")}
     await put(
-        house,
+        backend,
         serviceControlPolicies={"Some": only, "Lists": lists},
         unit={"serviceControlPolicies": ["Some"]},
         account={"serviceControlPolicies": ["Lists"]},
     )
-    assert await house.may(root, "ecr:ListImages")
-    assert (await sentence(house, root)).endswith(f"because no service control policy allows the {PULL} action")
+    assert await backend.may(root, "ecr:ListImages")
+    assert (await sentence(backend, root)).endswith(f"because no service control policy allows the {PULL} action")
 
 
-async def test_an_rcp_guards_the_accounts_resources_from_everybody(house: House) -> None:
-    outsider, root = await house.root(OTHER), await house.root()
-    await house.policy(statement("Allow", PULL, Principal="*"))
-    assert await house.may(outsider, PULL)
+async def test_an_rcp_guards_the_accounts_resources_from_everybody(backend: Backend) -> None:
+    outsider, root = await backend.root(OTHER), await backend.root()
+    await backend.policy(statement("Allow", PULL, Principal="*"))
+    assert await backend.may(outsider, PULL)
     perimeter = deny(PULL, Principal="*", Condition={"StringNotEqualsIfExists": {"aws:PrincipalOrgID": ORG}})
-    await put(house, resourceControlPolicies={"Perimeter": perimeter}, unit={"resourceControlPolicies": ["Perimeter"]})
-    assert (await sentence(house, outsider)).endswith("with an explicit deny in a resource control policy")
-    assert await house.may(root, PULL)
-    assert await house.may(await house.root(MANAGEMENT), PULL)
+    await put(
+        backend, resourceControlPolicies={"Perimeter": perimeter}, unit={"resourceControlPolicies": ["Perimeter"]}
+    )
+    assert (await sentence(backend, outsider)).endswith("with an explicit deny in a resource control policy")
+    assert await backend.may(root, PULL)
+    assert await backend.may(await backend.root(MANAGEMENT), PULL)
 
 
 @pytest.mark.parametrize("action", ["moorage:Purge", "moorage:Restore", "moorage:ReadAccess", "moorage:ReplayPolicy"])
-async def test_an_rcp_guards_repositories_from_moorages_own_actions(house: House, action: str) -> None:
-    outsider, root = await house.root(OTHER), await house.root()
-    await house.policy(statement("Allow", ["*", "moorage:*"], Principal="*"))
-    assert await house.may(outsider, action)
+async def test_an_rcp_guards_repositories_from_moorages_own_actions(backend: Backend, action: str) -> None:
+    outsider, root = await backend.root(OTHER), await backend.root()
+    await backend.policy(statement("Allow", ["*", "moorage:*"], Principal="*"))
+    assert await backend.may(outsider, action)
     perimeter = deny("*", Principal="*", Condition={"StringNotEqualsIfExists": {"aws:PrincipalOrgID": ORG}})
-    await put(house, resourceControlPolicies={"Perimeter": perimeter}, unit={"resourceControlPolicies": ["Perimeter"]})
-    assert (await sentence(house, outsider, action)).endswith("with an explicit deny in a resource control policy")
-    assert await house.may(root, action)
+    await put(
+        backend, resourceControlPolicies={"Perimeter": perimeter}, unit={"resourceControlPolicies": ["Perimeter"]}
+    )
+    assert (await sentence(backend, outsider, action)).endswith("with an explicit deny in a resource control policy")
+    assert await backend.may(root, action)
 
 
-async def test_an_rcp_does_not_reach_services_that_aws_does_not_list(house: House) -> None:
-    root = await house.root()
+async def test_an_rcp_does_not_reach_services_that_aws_does_not_list(backend: Backend) -> None:
+    root = await backend.root()
     everything = {"Everything": deny("*", Principal="*")}
-    await put(house, resourceControlPolicies=everything, unit={"resourceControlPolicies": ["Everything"]})
+    await put(backend, resourceControlPolicies=everything, unit={"resourceControlPolicies": ["Everything"]})
     user = NamedResource(OWNER, f"arn:aws:iam::{OWNER}:user/ann")
-    assert await house.access.allows(root, connection(), "iam:CreateUser", user)
-    assert not await house.access.allows(root, connection(), "sts:AssumeRole", user._replace(trust=""))
-    assert not await house.access.allows(root, connection(), "ecr:GetAuthorizationToken", Registry(OWNER, HERE))
+    assert await backend.access.allows(root, connection(), "iam:CreateUser", user)
+    assert not await backend.access.allows(root, connection(), "sts:AssumeRole", user._replace(trust=""))
+    assert not await backend.access.allows(root, connection(), "ecr:GetAuthorizationToken", Registry(OWNER, HERE))
 
 
 @pytest.mark.parametrize(
@@ -192,17 +196,17 @@ async def test_an_rcp_does_not_reach_services_that_aws_does_not_list(house: Hous
     ],
 )
 async def test_scps_spare_roles_that_are_service_linked_and_none_that_is_called_so(
-    house: House, name: str, path: str, service: str | None, may: bool
+    backend: Backend, name: str, path: str, service: str | None, may: bool
 ) -> None:
-    await house.policy(statement("Allow", PULL, Principal="*"))
+    await backend.policy(statement("Allow", PULL, Principal="*"))
     attached = {"serviceControlPolicies": ["FullAWSAccess", "NoPull"]}
-    await put(house, serviceControlPolicies={"NoPull": deny(PULL)}, root=attached)
-    role = await house.identity.roles.create(OWNER, path, name, TRUST, BY, service=service)
-    session = await house.identity.sessions.create(OWNER, role.id, 900, kind="role", name="session", by="tests")
-    caller = await house.holder(session.id)
+    await put(backend, serviceControlPolicies={"NoPull": deny(PULL)}, root=attached)
+    role = await backend.identity.roles.create(OWNER, path, name, TRUST, BY, service=service)
+    session = await backend.identity.sessions.create(OWNER, role.id, 900, kind="role", name="session", by="tests")
+    caller = await backend.holder(session.id)
     assert caller.principal.service_linked is may
     assert simulated(role) == msgspec.structs.replace(caller.principal, arn=simulated(role).arn, id=simulated(role).id)
-    assert await house.may(caller, PULL) is may
+    assert await backend.may(caller, PULL) is may
 
 
 @pytest.mark.parametrize(
@@ -217,33 +221,33 @@ async def test_scps_spare_roles_that_are_service_linked_and_none_that_is_called_
     ],
 )
 async def test_conditions_on_the_organization(
-    house: House, operator: str, key: str, value: str, member: bool, outsider: bool
+    backend: Backend, operator: str, key: str, value: str, member: bool, outsider: bool
 ) -> None:
-    await put(house)
-    await house.policy(statement("Allow", PULL, Principal="*", Condition={operator: {key: value}}))
-    management, other = await house.root(MANAGEMENT), await house.root(OTHER)
-    assert (await house.may(management, PULL), await house.may(other, PULL)) == (member, outsider)
+    await put(backend)
+    await backend.policy(statement("Allow", PULL, Principal="*", Condition={operator: {key: value}}))
+    management, other = await backend.root(MANAGEMENT), await backend.root(OTHER)
+    assert (await backend.may(management, PULL), await backend.may(other, PULL)) == (member, outsider)
 
 
-async def test_root_recovers_past_its_own_policies_and_not_past_the_organizations(house: House) -> None:
-    root = await house.root()
-    await house.policy(statement("Deny", "ecr:*", Principal="*"))
-    assert await house.may(root, "ecr:SetRepositoryPolicy")
+async def test_root_recovers_past_its_own_policies_and_not_past_the_organizations(backend: Backend) -> None:
+    root = await backend.root()
+    await backend.policy(statement("Deny", "ecr:*", Principal="*"))
+    assert await backend.may(root, "ecr:SetRepositoryPolicy")
     await put(
-        house,
+        backend,
         serviceControlPolicies={"Reads": {"Statement": statement("Allow", "ecr:Get*", Resource="*")}},
         unit={"serviceControlPolicies": ["Reads"]},
     )
-    assert await house.may(root, "ecr:GetRepositoryPolicy")
-    assert not await house.may(root, "ecr:SetRepositoryPolicy")
+    assert await backend.may(root, "ecr:GetRepositoryPolicy")
+    assert not await backend.may(root, "ecr:SetRepositoryPolicy")
 
 
-async def test_who_may_change_it(house: House) -> None:
-    desk = OrganizationDesk(house.identity.organizations, house.access, house.settings)
-    operator, owner = await house.root(house.settings.default_account), await house.root()
+async def test_who_may_change_it(backend: Backend) -> None:
+    desk = OrganizationDesk(backend.identity.organizations, backend.access, backend.settings)
+    operator, owner = await backend.root(backend.settings.default_account), await backend.root()
 
     async def may(caller: Caller, action: str) -> bool:
-        return await house.access.allows(caller, connection(), f"moorage:{action}Organization", await desk.resource())
+        return await backend.access.allows(caller, connection(), f"moorage:{action}Organization", await desk.resource())
 
     assert await may(operator, "Get")
     with pytest.raises(OrganizationNotFound):
@@ -256,7 +260,7 @@ async def test_who_may_change_it(house: House) -> None:
     assert await may(owner, "Get")
     shown = await desk.show()
     assert (shown.document, shown.by) == (taken, operator.principal.arn)
-    helper = await house.user("helper", statement("Allow", "moorage:GetOrganization", Resource="*"))
+    helper = await backend.user("helper", statement("Allow", "moorage:GetOrganization", Resource="*"))
     assert await may(helper, "Get")
     assert not await may(helper, "Delete")
     assert await may(owner, "Delete")
@@ -266,21 +270,21 @@ async def test_who_may_change_it(house: House) -> None:
     assert ([each.document for each in documents], following) == ([None, taken], None)
 
 
-async def test_another_worker_sees_it_on_its_next_request(house: House) -> None:
-    others = Organizations(Epochs(house.registry.repositories._db), house.clock)
+async def test_another_worker_sees_it_on_its_next_request(backend: Backend) -> None:
+    others = Organizations(Epochs(backend.registry.repositories._db), backend.clock)
     assert await others.members() == {}
-    await put(house)
+    await put(backend)
     assert set(await others.members()) == {OWNER, MANAGEMENT}
     assert (await others.members())[OWNER].path == PATH
 
 
-async def test_signing_in_is_bound_too(house: House) -> None:
-    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"))
+async def test_signing_in_is_bound_too(backend: Backend) -> None:
+    ann = await backend.user("ann", statement("Allow", "ecr:*", Resource="*"))
     whole = Registry(OWNER, HERE)
-    assert await house.access.allows(ann, connection(), "ecr:GetAuthorizationToken", whole)
+    assert await backend.access.allows(ann, connection(), "ecr:GetAuthorizationToken", whole)
     await put(
-        house,
+        backend,
         serviceControlPolicies={"NoSignIn": deny("ecr:GetAuthorizationToken")},
         unit={"serviceControlPolicies": ["FullAWSAccess", "NoSignIn"]},
     )
-    assert not await house.access.allows(ann, connection(), "ecr:GetAuthorizationToken", whole)
+    assert not await backend.access.allows(ann, connection(), "ecr:GetAuthorizationToken", whole)

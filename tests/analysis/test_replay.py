@@ -19,7 +19,7 @@ from moorage.audit.shared_values import read_caller
 from moorage.errors import InvalidParameter, RepositoryNotFound
 from moorage.identity.accounts.organizations import Guardrail, Membership
 from moorage.names import RepositoryName
-from tests.access.house import APP, OTHER, OWNER, House, document, statement
+from tests.support.backend import APP, OTHER, OWNER, Backend, document, statement
 
 PULL = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 
@@ -29,10 +29,10 @@ def proposal(*statements: dict[str, Any]) -> policy.Document:
 
 
 async def replay(
-    house: House, proposed: policy.Document | None, *, since: float = 0.0, baseline: Baseline = "in-force"
+    backend: Backend, proposed: policy.Document | None, *, since: float = 0.0, baseline: Baseline = "in-force"
 ) -> Report:
-    records = RecordedDecisions(house.audit, house.access)
-    replays = Replays(records, house.recorder, house.registry.repository_policies, house.clock, house.settings)
+    records = RecordedDecisions(backend.audit, backend.access)
+    replays = Replays(records, backend.recorder, backend.registry.repository_policies, backend.clock, backend.settings)
     prepared = await replays.prepare(APP, proposed, since=since, until=1e12, baseline=baseline)
     told = [each async for each in prepared.run()]
     report = told.pop()
@@ -44,14 +44,14 @@ async def replay(
     return report
 
 
-async def test_who_loses_and_who_gains_and_who_keeps_what_they_have(house: House) -> None:
+async def test_who_loses_and_who_gains_and_who_keeps_what_they_have(backend: Backend) -> None:
     mine = statement("Allow", "ecr:*", Resource="*")
-    ann, bob = [await house.user(name, mine, account=OTHER) for name in ("ann", "bob")]
-    eve = await house.user("eve", mine)
-    await house.policy(statement("Allow", PULL, Principal={"AWS": ann.principal.arn}))
+    ann, bob = [await backend.user(name, mine, account=OTHER) for name in ("ann", "bob")]
+    eve = await backend.user("eve", mine)
+    await backend.policy(statement("Allow", PULL, Principal={"AWS": ann.principal.arn}))
     for caller in (ann, ann, bob, eve):
-        await house.may(caller, "ecr:BatchGetImage", source_ip="198.51.100.9")
-    report = await replay(house, proposal(statement("Allow", PULL, Principal={"AWS": bob.principal.arn})))
+        await backend.may(caller, "ecr:BatchGetImage", source_ip="198.51.100.9")
+    report = await replay(backend, proposal(statement("Allow", PULL, Principal={"AWS": bob.principal.arn})))
     assert (report.requests, report.lost_requests, report.gained_requests) == (4, 2, 1)
     assert [(each.principal, each.action, each.requests) for each in report.lost] == [
         (ann.principal.arn, "ecr:BatchGetImage", 2)
@@ -63,52 +63,52 @@ async def test_who_loses_and_who_gains_and_who_keeps_what_they_have(house: House
         "198.51.100.9",
         "resource: no statement allows it (6-no-resource-grant)",
     )
-    row = await house.audit.find(example.decision)
+    row = await backend.audit.find(example.decision)
     assert row is not None
     assert row.principal == ann.principal.arn
 
 
-async def test_the_policy_in_force_changes_nothing_whatever_was_recorded_under_another(house: House) -> None:
-    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
-    await house.may(ann, "ecr:BatchGetImage")
+async def test_the_policy_in_force_changes_nothing_whatever_was_recorded_under_another(backend: Backend) -> None:
+    ann = await backend.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
+    await backend.may(ann, "ecr:BatchGetImage")
     grant = statement("Allow", PULL, Principal={"AWS": OTHER})
-    await house.policy(grant)
-    report = await replay(house, proposal(grant))
+    await backend.policy(grant)
+    report = await replay(backend, proposal(grant))
     assert (report.lost_requests, report.gained_requests, report.still_allowed) == (0, 0, 1)
     assert report.decided_otherwise == 1
-    report = await replay(house, proposal(grant), baseline="recorded")
+    report = await replay(backend, proposal(grant), baseline="recorded")
     assert (report.gained_requests, report.decided_otherwise) == (1, 0)
 
 
-async def test_each_request_has_its_own_time(house: House) -> None:
-    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
-    await house.policy(statement("Allow", PULL, Principal={"AWS": OTHER}))
+async def test_each_request_has_its_own_time(backend: Backend) -> None:
+    ann = await backend.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
+    await backend.policy(statement("Allow", PULL, Principal={"AWS": OTHER}))
     for second in (1_000_000, 2_000_000):
-        house.clock.set(second)
-        await house.may(ann, "ecr:BatchGetImage")
-        await house.recorder.flush()
+        backend.clock.set(second)
+        await backend.may(ann, "ecr:BatchGetImage")
+        await backend.recorder.flush()
     until = statement(
         "Allow",
         PULL,
         Principal={"AWS": OTHER},
         Condition={"DateLessThan": {"aws:CurrentTime": "1970-01-20T00:00:00Z"}},
     )
-    report = await replay(house, proposal(until))
+    report = await replay(backend, proposal(until))
     assert (report.still_allowed, report.lost_requests) == (1, 1)
     assert report.lost[0].first == "1970-01-24T03:33:20Z"
-    report = await replay(house, proposal(until), since=1_500_000)
+    report = await replay(backend, proposal(until), since=1_500_000)
     assert (report.requests, report.lost_requests) == (1, 1)
 
 
-async def test_equal_requests_of_an_hour_count_each_and_are_tried_at_their_first_and_last(house: House) -> None:
-    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
-    await house.policy(statement("Allow", PULL, Principal={"AWS": OTHER}))
+async def test_equal_requests_of_an_hour_count_each_and_are_tried_at_their_first_and_last(backend: Backend) -> None:
+    ann = await backend.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
+    await backend.policy(statement("Allow", PULL, Principal={"AWS": OTHER}))
     for second in (998_000, 998_500, 998_900):
-        house.clock.set(second)
-        await house.may(ann, "ecr:BatchGetImage")
-        await house.recorder.flush()
+        backend.clock.set(second)
+        await backend.may(ann, "ecr:BatchGetImage")
+        await backend.recorder.flush()
     late = {"NumericLessThan": {"aws:EpochTime": "998600"}}
-    report = await replay(house, proposal(statement("Allow", PULL, Principal={"AWS": OTHER}, Condition=late)))
+    report = await replay(backend, proposal(statement("Allow", PULL, Principal={"AWS": OTHER}, Condition=late)))
     assert (report.decisions, report.requests, report.lost_requests) == (1, 3, 3)
 
 
@@ -123,50 +123,50 @@ async def test_equal_requests_of_an_hour_count_each_and_are_tried_at_their_first
     ],
 )
 async def test_what_was_found_at_one_time_is_found_at_those_that_are_no_different(
-    house: House, condition: dict[str, Any], lost: int
+    backend: Backend, condition: dict[str, Any], lost: int
 ) -> None:
-    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
-    await house.policy(statement("Allow", PULL, Principal={"AWS": OTHER}))
+    ann = await backend.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
+    await backend.policy(statement("Allow", PULL, Principal={"AWS": OTHER}))
     for second in (998_000, 1_001_000, 1_002_000, 1_005_000):  # the second and third fall into one hour
-        house.clock.set(second)
-        await house.may(ann, "ecr:BatchGetImage")
-        await house.recorder.flush()
-    report = await replay(house, proposal(statement("Allow", PULL, Principal={"AWS": OTHER}, Condition=condition)))
+        backend.clock.set(second)
+        await backend.may(ann, "ecr:BatchGetImage")
+        await backend.recorder.flush()
+    report = await replay(backend, proposal(statement("Allow", PULL, Principal={"AWS": OTHER}, Condition=condition)))
     assert (report.decisions, report.requests, report.lost_requests) == (3, 4, lost)
 
 
-async def test_the_root_finds_its_way_out_and_making_a_repository_asks_no_policy(house: House) -> None:
-    root = await house.root()
-    await house.may(root, "ecr:SetRepositoryPolicy")
-    await house.may(root, "ecr:PutImage")
-    await house.may(root, "ecr:CreateRepository")
-    report = await replay(house, proposal(statement("Deny", "ecr:*", Principal="*")))
+async def test_the_root_finds_its_way_out_and_making_a_repository_asks_no_policy(backend: Backend) -> None:
+    root = await backend.root()
+    await backend.may(root, "ecr:SetRepositoryPolicy")
+    await backend.may(root, "ecr:PutImage")
+    await backend.may(root, "ecr:CreateRepository")
+    report = await replay(backend, proposal(statement("Deny", "ecr:*", Principal="*")))
     assert [(each.principal, each.action) for each in report.lost] == [(root.principal.arn, "ecr:PutImage")]
     assert report.still_allowed == 2
 
 
-async def test_no_policy_and_a_role_s_sessions_as_one(house: House) -> None:
-    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
-    await house.policy(statement("Allow", PULL, Principal={"AWS": OTHER}))
-    await house.may(ann, "ecr:BatchGetImage")
-    report = await replay(house, None)
+async def test_no_policy_and_a_role_s_sessions_as_one(backend: Backend) -> None:
+    ann = await backend.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
+    await backend.policy(statement("Allow", PULL, Principal={"AWS": OTHER}))
+    await backend.may(ann, "ecr:BatchGetImage")
+    report = await replay(backend, None)
     assert report.lost_requests == 1
 
 
-async def test_what_is_no_policy_is_refused_with_the_reason(house: House) -> None:
+async def test_what_is_no_policy_is_refused_with_the_reason(backend: Backend) -> None:
     with pytest.raises(InvalidParameter, match="no repository policy: "):
-        await house.check.proposed(APP, "{}")
-    await house.user("ann")
+        await backend.check.proposed(APP, "{}")
+    await backend.user("ann")
     nobody = f"arn:aws:iam::{OWNER}:user/nobody"
     with pytest.raises(InvalidParameter, match=f"Principal not found: {nobody}"):
-        await house.check.proposed(APP, document(statement("Allow", PULL, Principal={"AWS": nobody})))
+        await backend.check.proposed(APP, document(statement("Allow", PULL, Principal={"AWS": nobody})))
     with pytest.raises(InvalidParameter, match="at most 10240 characters"):
-        await house.check.proposed(APP, " " * 20_000)
+        await backend.check.proposed(APP, " " * 20_000)
 
 
-async def test_a_repository_that_is_not_there(house: House) -> None:
-    records = RecordedDecisions(house.audit, house.access)
-    replays = Replays(records, house.recorder, house.registry.repository_policies, house.clock, house.settings)
+async def test_a_repository_that_is_not_there(backend: Backend) -> None:
+    records = RecordedDecisions(backend.audit, backend.access)
+    replays = Replays(records, backend.recorder, backend.registry.repository_policies, backend.clock, backend.settings)
     with pytest.raises(RepositoryNotFound):
         await replays.prepare(APP._replace(name=RepositoryName("none")), None, since=0)
 
@@ -211,38 +211,38 @@ EXAMPLES = itertools.count(1)
 )
 @given(first=POLICIES, second=POLICIES, requests=REQUESTS)
 async def test_a_replay_says_what_the_doors_would_have_said(
-    house: House, first: str, second: str, requests: list[tuple[int, str, int, int]]
+    backend: Backend, first: str, second: str, requests: list[tuple[int, str, int, int]]
 ) -> None:
     """Whatever was asked: the policy in force changes nothing, and another changes what asking again would find."""
     example = next(EXAMPLES)
     begin = 1_000_000.0 * example
     if example == 1:
         mine = statement("Allow", "ecr:*", Resource="*")
-        await house.user("ann", mine, account=OTHER)
-        await house.user("bob", mine)
-        await house.user("eve")
+        await backend.user("ann", mine, account=OTHER)
+        await backend.user("bob", mine)
+        await backend.user("eve")
     people = [
-        await house.named("ann", OTHER),
-        await house.named("bob"),
-        await house.named("eve"),
-        await house.root(OTHER),
+        await backend.named("ann", OTHER),
+        await backend.named("bob"),
+        await backend.named("eve"),
+        await backend.root(OTHER),
     ]
 
     async def ask(at: float) -> list[bool]:
         answers = []
         for number, (who, action, address, seconds) in enumerate(requests):
-            house.clock.set(at + number * 4_000 + seconds)
-            answers.append(await house.may(people[who], action, source_ip=f"192.0.2.{address}"))
-            await house.recorder.flush()
+            backend.clock.set(at + number * 4_000 + seconds)
+            answers.append(await backend.may(people[who], action, source_ip=f"192.0.2.{address}"))
+            await backend.recorder.flush()
         return answers
 
-    await house.policy(*json.loads(first)["Statement"])
+    await backend.policy(*json.loads(first)["Statement"])
     before = await ask(begin)
-    same = await replay(house, proposal(*json.loads(first)["Statement"]), since=begin)
+    same = await replay(backend, proposal(*json.loads(first)["Statement"]), since=begin)
     assert (same.lost_requests, same.gained_requests, same.decided_otherwise) == (0, 0, 0)
     assert same.requests == len(requests)
-    found = await replay(house, proposal(*json.loads(second)["Statement"]), since=begin)
-    await house.policy(*json.loads(second)["Statement"])
+    found = await replay(backend, proposal(*json.loads(second)["Statement"]), since=begin)
+    await backend.policy(*json.loads(second)["Statement"])
     after = await ask(begin)
     assert found.lost_requests == sum(was and not now for was, now in zip(before, after, strict=True))
     assert found.gained_requests == sum(now and not was for was, now in zip(before, after, strict=True))
@@ -260,22 +260,22 @@ def test_a_caller_recorded_before_roles_were_told_to_be_service_linked_is_bound_
     assert guardrails.scp(members, kept.principal) == rails
 
 
-async def test_what_a_star_allowed_before_is_denied_in_a_replay_and_not_generated_again(house: House) -> None:
+async def test_what_a_star_allowed_before_is_denied_in_a_replay_and_not_generated_again(backend: Backend) -> None:
     """Records of before tell of Moorage's actions that `*` in a repository policy granted to other accounts."""
-    outsider = await house.root(OTHER)
-    await house.policy(statement("Allow", "*", Principal="*"))
-    assert not await house.may(outsider, "moorage:ReadAccess")
-    await house.recorder.flush()
-    with sqlite3.connect(house.settings.data / "audit.db") as database:
+    outsider = await backend.root(OTHER)
+    await backend.policy(statement("Allow", "*", Principal="*"))
+    assert not await backend.may(outsider, "moorage:ReadAccess")
+    await backend.recorder.flush()
+    with sqlite3.connect(backend.settings.data / "audit.db") as database:
         assert database.execute("UPDATE decisions SET allowed = 1, rule = '6-both-sides'").rowcount == 1
     opened = proposal(statement("Allow", "*", Principal="*"))
-    report = await replay(house, opened)
+    report = await replay(backend, opened)
     assert (report.still_denied, report.lost_requests, report.gained_requests) == (1, 0, 0)
-    report = await replay(house, opened, baseline="recorded")
+    report = await replay(backend, opened, baseline="recorded")
     assert [(each.principal, each.action) for each in report.lost] == [(outsider.principal.arn, "moorage:ReadAccess")]
-    records = RecordedDecisions(house.audit, house.access)
-    replays = Replays(records, house.recorder, house.registry.repository_policies, house.clock, house.settings)
-    made = Generator(records, replays, house.check).for_repository(
+    records = RecordedDecisions(backend.audit, backend.access)
+    replays = Replays(records, backend.recorder, backend.registry.repository_policies, backend.clock, backend.settings)
+    made = Generator(records, replays, backend.check).for_repository(
         APP, since=0.0, until=1e12, everybody=True, by_network=False
     )
     last = [each async for each in made][-1]
@@ -283,15 +283,15 @@ async def test_what_a_star_allowed_before_is_denied_in_a_replay_and_not_generate
     assert last.policy is None
 
 
-async def test_moorages_actions_that_are_spelled_out_count(house: House) -> None:
-    outsider = await house.root(OTHER)
-    await house.policy(statement("Allow", ["*", "moorage:ReadAccess"], Principal="*"))
-    assert await house.may(outsider, "moorage:ReadAccess")
-    report = await replay(house, proposal(statement("Allow", "*", Principal="*")))
+async def test_moorages_actions_that_are_spelled_out_count(backend: Backend) -> None:
+    outsider = await backend.root(OTHER)
+    await backend.policy(statement("Allow", ["*", "moorage:ReadAccess"], Principal="*"))
+    assert await backend.may(outsider, "moorage:ReadAccess")
+    report = await replay(backend, proposal(statement("Allow", "*", Principal="*")))
     assert [(each.principal, each.action) for each in report.lost] == [(outsider.principal.arn, "moorage:ReadAccess")]
-    records = RecordedDecisions(house.audit, house.access)
-    replays = Replays(records, house.recorder, house.registry.repository_policies, house.clock, house.settings)
-    made = Generator(records, replays, house.check).for_repository(
+    records = RecordedDecisions(backend.audit, backend.access)
+    replays = Replays(records, backend.recorder, backend.registry.repository_policies, backend.clock, backend.settings)
+    made = Generator(records, replays, backend.check).for_repository(
         APP, since=0.0, until=1e12, everybody=False, by_network=False
     )
     last = [each async for each in made][-1]
@@ -300,29 +300,29 @@ async def test_moorages_actions_that_are_spelled_out_count(house: House) -> None
     assert [each["Action"] for each in json.loads(last.policy)["Statement"]] == ["moorage:ReadAccess"]
 
 
-async def test_a_request_whose_context_was_cut_is_not_decided_on_what_is_left_of_it(house: House) -> None:
+async def test_a_request_whose_context_was_cut_is_not_decided_on_what_is_left_of_it(backend: Backend) -> None:
     """Neither a policy in force nor a proposed one may read a value that the record does not hold whole."""
-    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
+    ann = await backend.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
     grant = statement("Allow", PULL, Principal={"AWS": OTHER})
     by_agent = {**grant, "Condition": {"StringLike": {"aws:UserAgent": "*the end"}}}
     by_variable = {**grant, "Condition": {"StringLike": {"aws:SourceIp": "${aws:UserAgent}"}}}
-    await house.policy(by_agent)
-    assert await house.may(ann, "ecr:BatchGetImage", user_agent="x" * 5000 + "the end")
-    assert await house.may(ann, "ecr:BatchGetImage", user_agent="the end")
+    await backend.policy(by_agent)
+    assert await backend.may(ann, "ecr:BatchGetImage", user_agent="x" * 5000 + "the end")
+    assert await backend.may(ann, "ecr:BatchGetImage", user_agent="the end")
     for proposed in (by_agent, by_variable):
-        report = await replay(house, proposal(proposed), baseline="recorded")
+        report = await replay(backend, proposal(proposed), baseline="recorded")
         assert (report.requests, report.unreadable) == (1, 1)
-    assert (await replay(house, proposal(grant))).unreadable == 1
-    report = await replay(house, proposal(grant), baseline="recorded")
+    assert (await replay(backend, proposal(grant))).unreadable == 1
+    report = await replay(backend, proposal(grant), baseline="recorded")
     assert (report.still_allowed, report.unreadable) == (2, 0)
 
 
-async def test_nor_one_whose_referer_held_a_secret(house: House) -> None:
-    ann = await house.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
+async def test_nor_one_whose_referer_held_a_secret(backend: Backend) -> None:
+    ann = await backend.user("ann", statement("Allow", "ecr:*", Resource="*"), account=OTHER)
     grant = statement("Allow", PULL, Principal={"AWS": OTHER})
     by_page = {**grant, "Condition": {"StringLike": {"aws:Referer": "https://ci.example/*"}}}
-    await house.policy(grant)
+    await backend.policy(grant)
     for page in ("https://ci.example/build", "https://ci.example/build?token=secret", "https://u:p@ci.example/build"):
-        await house.may(ann, "ecr:BatchGetImage", referer=page)
-    report = await replay(house, proposal(by_page))
+        await backend.may(ann, "ecr:BatchGetImage", referer=page)
+    report = await replay(backend, proposal(by_page))
     assert (report.still_allowed, report.unreadable) == (1, 1)  # those two are equal in what is kept

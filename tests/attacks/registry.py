@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.running import MOORAGE, Error, RunningServer, run
+from tests.support.server_process import MOORAGE, Error, ServerProcess, run
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 ECR = "AmazonEC2ContainerRegistry_V20150921"
@@ -90,7 +90,7 @@ class Attacked:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.server = RunningServer(data, command="serve")
+        self.server = ServerProcess(data, command="serve")
         self.host = self.server.registry
 
     def prepare(self) -> None:

@@ -9,16 +9,16 @@ import pytest
 from moorage.declarative.steps import ACTIONS
 from tests.attacks.applied import EVERYTHING, Answer, apply, call, document, grant
 from tests.declarative import files
-from tests.running import RunningServer
-from tests.signed import Keys, keys_of, user
+from tests.support.admin_calls import Keys, keys_of, user
+from tests.support.server_process import ServerProcess
 
 MANAGEMENT = "000000000000"
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("apply") / "data").start()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path_factory.mktemp("apply") / "data").start()
     yield running
     running.stop()
 
@@ -29,7 +29,7 @@ def account(request: pytest.FixtureRequest) -> str:
     return f"77{sum(map(ord, request.node.name)) % 10**6:010d}"
 
 
-def everything_of(server: RunningServer, account: str) -> Any:
+def everything_of(server: ServerProcess, account: str) -> Any:
     """All that the account has."""
     exported = call(server, Keys(account, "test"), "export", {})
     details = server.client("iam", account).get_account_authorization_details()
@@ -47,7 +47,7 @@ def refused(answer: Answer, action: str, change: str) -> None:
     assert answer.message.startswith(f"Nothing was changed. {change}"), answer.message
 
 
-def test_what_an_scp_denies(server: RunningServer, account: str) -> None:
+def test_what_an_scp_denies(server: ServerProcess, account: str) -> None:
     """One apply made an administrator with a key, made and deleted repositories, and deleted a policy."""
     ecr, iam = server.client("ecr", account), server.client("iam", account)
     ecr.create_repository(repositoryName="kept")
@@ -84,7 +84,7 @@ def test_what_an_scp_denies(server: RunningServer, account: str) -> None:
         assert call(server, Keys(MANAGEMENT, "test"), "organization/delete", {}).status == 200
 
 
-def test_a_boundary_that_allows_nothing_of_iam_is_not_removed(server: RunningServer, account: str) -> None:
+def test_a_boundary_that_allows_nothing_of_iam_is_not_removed(server: ServerProcess, account: str) -> None:
     iam = server.client("iam", account)
     key = user(server, account, "author", EVERYTHING)
     allowed = {"Effect": "Allow", "Action": ["moorage:*", "ecr:*"], "Resource": "*"}
@@ -102,7 +102,7 @@ def test_a_boundary_that_allows_nothing_of_iam_is_not_removed(server: RunningSer
         assert everything_of(server, account) == before
 
 
-def test_everything_but_iam_obtains_no_administrator(server: RunningServer, account: str) -> None:
+def test_everything_but_iam_obtains_no_administrator(server: ServerProcess, account: str) -> None:
     key = user(server, account, "author", {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})
     before = everything_of(server, account)
     answer = apply(
@@ -112,7 +112,7 @@ def test_everything_but_iam_obtains_no_administrator(server: RunningServer, acco
     assert everything_of(server, account) == before
 
 
-def test_a_file_that_widens_its_authors_rights_does_not_use_them(server: RunningServer, account: str) -> None:
+def test_a_file_that_widens_its_authors_rights_does_not_use_them(server: ServerProcess, account: str) -> None:
     """All of it is decided on what is in force before anything of it is done."""
     key = user(
         server, account, "author",
@@ -131,7 +131,7 @@ def test_a_file_that_widens_its_authors_rights_does_not_use_them(server: Running
     assert everything_of(server, account) == before
 
 
-def test_sessions_that_iam_refuses_apply_nothing_of_it(server: RunningServer, account: str) -> None:
+def test_sessions_that_iam_refuses_apply_nothing_of_it(server: ServerProcess, account: str) -> None:
     """Those of GetSessionToken without MFA, and federated users: whatever their policies say."""
     key = user(server, account, "author", EVERYTHING)
     sts = server.client("sts", key.id, key.secret)
@@ -152,7 +152,7 @@ def test_sessions_that_iam_refuses_apply_nothing_of_it(server: RunningServer, ac
 
 
 @pytest.fixture(scope="module")
-def changing(server: RunningServer) -> str:
+def changing(server: ServerProcess) -> str:
     """An account in which the file of `files.after` takes every kind of step."""
     account = "770000000001"
     made = apply(server, Keys(account, "test"), json.dumps({"accounts": {account: files.before(account)}}))
@@ -165,7 +165,7 @@ def changing(server: RunningServer) -> str:
     return account
 
 
-def guarded(server: RunningServer, account: str, statement: Any) -> None:
+def guarded(server: ServerProcess, account: str, statement: Any) -> None:
     """Put an SCP of one statement on the account, beside FullAWSAccess if it denies."""
     names = ["Guard"] if statement["Effect"] == "Allow" else ["FullAWSAccess", "Guard"]
     organization = {
@@ -181,7 +181,7 @@ def guarded(server: RunningServer, account: str, statement: Any) -> None:
     assert put.status == 200, put
 
 
-def test_every_kind_of_step_needs_its_own_action(server: RunningServer, changing: str) -> None:
+def test_every_kind_of_step_needs_its_own_action(server: ServerProcess, changing: str) -> None:
     """With moorage:Apply and everything but one action nothing is done, and the refusal names what needs it."""
     root, asked = Keys(changing, "test"), {"prune": True, "keys": True}
     text = json.dumps({"accounts": {changing: files.after(changing)}})
@@ -207,7 +207,7 @@ def test_every_kind_of_step_needs_its_own_action(server: RunningServer, changing
         assert call(server, Keys(MANAGEMENT, "test"), "organization/delete", {}).status == 200
 
 
-def test_the_organization_needs_its_own_actions(server: RunningServer) -> None:
+def test_the_organization_needs_its_own_actions(server: ServerProcess) -> None:
     key = user(server, MANAGEMENT, "author", EVERYTHING)
     organization = {
         "id": "o-moorage000",
@@ -232,7 +232,7 @@ def test_the_organization_needs_its_own_actions(server: RunningServer) -> None:
     assert apply(server, key, ended, prune=True).json["failed"] is None
 
 
-def test_the_permission_is_asked_before_the_file_is_read(server: RunningServer, account: str) -> None:
+def test_the_permission_is_asked_before_the_file_is_read(server: ServerProcess, account: str) -> None:
     """Nor is another account's part told from the author's own."""
     key = user(server, account, "author", {"Effect": "Deny", "Action": "moorage:Apply", "Resource": "*"})
     for text in ("no: [file", "accounts: {'999999999999': {}}", "accounts: {}", "a: \n" * 200_000):
@@ -240,7 +240,7 @@ def test_the_permission_is_asked_before_the_file_is_read(server: RunningServer, 
         assert "is not authorized to perform: moorage:Apply on resource" in answer.message
 
 
-def test_what_a_new_entity_is_created_with_counts_for_what_it_is_given(server: RunningServer, account: str) -> None:
+def test_what_a_new_entity_is_created_with_counts_for_what_it_is_given(server: ServerProcess, account: str) -> None:
     """A delegated administrator may create users within a boundary, and give them what they like."""
     iam = server.client("iam", account)
     edge = iam.create_policy(PolicyName="edge", PolicyDocument=document(EVERYTHING))["Policy"]["Arn"]
@@ -281,7 +281,7 @@ def test_what_a_new_entity_is_created_with_counts_for_what_it_is_given(server: R
     assert (done.status, done.json["failed"]) == (200, None), done
 
 
-def test_policies_of_repositories_and_registries(server: RunningServer, account: str) -> None:
+def test_policies_of_repositories_and_registries(server: ServerProcess, account: str) -> None:
     ecr, key = server.client("ecr", account), user(server, account, "author", EVERYTHING)
     tags = {"team": "a"}
     ecr.create_repository(repositoryName="app", tags=[{"Key": "team", "Value": "a"}])
@@ -310,7 +310,7 @@ def test_policies_of_repositories_and_registries(server: RunningServer, account:
     refused(apply(server, key, of(app={"policy": policy})), "ecr:UntagResource", "repositories/us-east-1/app, tags: ")
 
 
-def test_session_policies_and_regions(server: RunningServer, account: str) -> None:
+def test_session_policies_and_regions(server: ServerProcess, account: str) -> None:
     iam = server.client("iam", account)
     key = user(server, account, "author", EVERYTHING)
     trust = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "sts:AssumeRole"}
@@ -338,7 +338,7 @@ def test_session_policies_and_regions(server: RunningServer, account: str) -> No
     assert apply(server, session, of("us-east-1")).json["failed"] is None
 
 
-def test_a_dry_run_lists_all_that_would_be_refused(server: RunningServer, account: str) -> None:
+def test_a_dry_run_lists_all_that_would_be_refused(server: ServerProcess, account: str) -> None:
     key = user(server, account, "author", {"Effect": "Allow", "Action": "moorage:Apply", "Resource": "*"})
     users: dict[str, Any] = {f"user-{number:03d}": {} for number in range(120)}
     answer = apply(server, key, json.dumps({"accounts": {account: {"users": users}}}), dry_run=True)

@@ -21,8 +21,8 @@ from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 from moorage.registry.registry import Registry
 from moorage.settings import Settings
 from tests.attacks.requests import OWNER, REGION, Answer, Request, Signer, ask, aws_request
-from tests.inside import Inside, inside
 from tests.registry.pushing import digest_of, manifest, stream
+from tests.support.in_process import InProcess, in_process
 
 ACCOUNT, MANAGEMENT = AccountId(OWNER), AccountId("999988887777")
 BY = f"arn:aws:iam::{OWNER}:root"
@@ -37,15 +37,15 @@ def document(*statements: dict[str, Any]) -> str:
 
 
 @dataclass
-class House:
-    inside: Inside
+class Deployment:
+    app: InProcess
     identity: Identity
     registry: Registry
     authenticator: Authenticator
     admin: Signer
 
     async def ask(self, request: Request, signer: Signer) -> Answer:
-        return await ask(self.inside.application, request, signer)
+        return await ask(self.app.asgi, request, signer)
 
     async def password(self, key_id: str) -> str:
         caller = await self.authenticator.caller_of(await self.authenticator.credential(key_id))
@@ -86,12 +86,10 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
     settings = Settings(mode="dev", data=tmp_path / "data", default_account=ACCOUNT, anonymous_pull=True)
-    async with inside(settings) as made:
-        running = made.application._running
-        assert running is not None
-        parts = running.components
+    async with in_process(settings) as made:
+        parts = made.components
         identity, registry = parts.identity, parts.registry
         await identity.accounts.ensure(ACCOUNT, by="tests")
         await identity.users.create(ACCOUNT, "/", "admin", BY)
@@ -106,29 +104,29 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         text = manifest(b"config", LAYER)
         await registry.images.put(APP, text, media_type=None, tags=["v1"], digest=None, by=BY, door="oci")
         authenticator = Authenticator(identity, parts.sealer, parts.clock, settings)
-        yield House(made, identity, registry, authenticator, Signer(key.id, secret, ""))
+        yield Deployment(made, identity, registry, authenticator, Signer(key.id, secret, ""))
 
 
-async def pulls(house: House) -> dict[str, tuple[Request, Signer]]:
+async def pulls(deployment: Deployment) -> dict[str, tuple[Request, Signer]]:
     """Requests that read a manifest or a layer, with every kind of credential of the user, its role and the root."""
-    nobody, admin = Signer("", "", ""), house.admin
+    nobody, admin = Signer("", "", ""), deployment.admin
     by_tag = Request("GET", f"/v2/{APP.name}/manifests/v1", "v2")
     layer = f"/v2/{APP.name}/blobs/{digest_of(LAYER)}"
     role = {"RoleArn": f"arn:aws:iam::{OWNER}:role/puller", "RoleSessionName": "session"}
-    await house.identity.inline.put(ROLE, ACCOUNT, "puller", "own", document(ALL), BY)
-    root, _ = await house.identity.keys.create(ACCOUNT, None, by="tests")
+    await deployment.identity.inline.put(ROLE, ACCOUNT, "puller", "own", document(ALL), BY)
+    root, _ = await deployment.identity.keys.create(ACCOUNT, None, by="tests")
     passwords = {
-        "registry password": await house.password(admin.key),
-        "of the root": await house.password(root.id),
-        "of GetSessionToken": await house.session("GetSessionToken"),
-        "of a federated user": await house.session("GetFederationToken", Name="fed", Policy=document(ALL)),
-        "of a role": await house.session("AssumeRole", **role),
-        "pull token": await house.pull_token("admin"),
-        "pull token of the root": await house.pull_token(None),
+        "registry password": await deployment.password(admin.key),
+        "of the root": await deployment.password(root.id),
+        "of GetSessionToken": await deployment.session("GetSessionToken"),
+        "of a federated user": await deployment.session("GetFederationToken", Name="fed", Policy=document(ALL)),
+        "of a role": await deployment.session("AssumeRole", **role),
+        "pull token": await deployment.pull_token("admin"),
+        "pull token of the root": await deployment.pull_token(None),
     }
     found = {name: (by_tag, Signer("", "", password)) for name, password in passwords.items()}
     for name, password in passwords.items():
-        header = await house.bearer(password)
+        header = await deployment.bearer(password)
         found[f"bearer, {name}"] = (replace(by_tag, service="", headers=header), nobody)
     first = Signer("", "", passwords["registry password"])
     for where in (f"{OWNER}/{REGION}/{APP.name}", APP.name):
@@ -140,7 +138,7 @@ async def pulls(house: House) -> dict[str, tuple[Request, Signer]]:
     found["range"] = (Request("GET", layer, "v2", headers=(("range", "bytes=0-3"),)), first)
     found["referrers"] = (Request("GET", f"/v2/{APP.name}/referrers/{digest_of(LAYER)}", "v2"), first)
     asked = aws_request("ecr", "GetDownloadUrlForLayer", repositoryName=APP.name, layerDigest=digest_of(LAYER))
-    url = json.loads((await house.ask(asked, admin)).body)["downloadUrl"]
+    url = json.loads((await deployment.ask(asked, admin)).body)["downloadUrl"]
     path, _, query = url.partition("://")[2].partition("/")[2].partition("?")
     found["download URL"] = (Request("GET", f"/{path}", "", query=query), nobody)
     found["BatchGetImage"] = (
@@ -151,30 +149,30 @@ async def pulls(house: House) -> dict[str, tuple[Request, Signer]]:
     return found
 
 
-async def statuses(house: House, asked: dict[str, tuple[Request, Signer]]) -> dict[str, int]:
-    return {name: (await house.ask(*each)).status for name, each in asked.items()}
+async def statuses(deployment: Deployment, asked: dict[str, tuple[Request, Signer]]) -> dict[str, int]:
+    return {name: (await deployment.ask(*each)).status for name, each in asked.items()}
 
 
 @pytest.mark.parametrize("kind", ["scp", "rcp", "boundary", "registry policy", "repository policy"])
-async def test_no_credential_walks_around_it(house: House, kind: str) -> None:
-    asked = await pulls(house)
-    before = await statuses(house, asked)
+async def test_no_credential_walks_around_it(deployment: Deployment, kind: str) -> None:
+    asked = await pulls(deployment)
+    before = await statuses(deployment, asked)
     assert all(200 <= status < 300 for status in before.values()), before
     everyone = {**DENY, "Principal": "*"}
     free: set[str] = set()
     if kind == "scp":
-        await house.organization(serviceControlPolicies={"closed": json.loads(document(DENY))})
+        await deployment.organization(serviceControlPolicies={"closed": json.loads(document(DENY))})
     elif kind == "rcp":
-        await house.organization(resourceControlPolicies={"closed": json.loads(document(everyone))})
+        await deployment.organization(resourceControlPolicies={"closed": json.loads(document(everyone))})
     elif kind == "boundary":  # of the user alone
         boundary = f"arn:aws:iam::{OWNER}:policy/nothing"
-        await house.identity.attachments.set_boundary(USER, ACCOUNT, "admin", boundary, BY)
+        await deployment.identity.attachments.set_boundary(USER, ACCOUNT, "admin", boundary, BY)
         free = {name for name in asked if name.endswith(("of a role", "of the root"))}
     elif kind == "registry policy":
-        await house.registry.registry_policies.set(ACCOUNT, APP.region, document(everyone), by=BY)
+        await deployment.registry.registry_policies.set(ACCOUNT, APP.region, document(everyone), by=BY)
     else:
         policy = {name: value for name, value in everyone.items() if name != "Resource"}
-        await house.registry.repository_policies.set(APP, document(policy), by=BY)
-    after = await statuses(house, asked)
+        await deployment.registry.repository_policies.set(APP, document(policy), by=BY)
+    after = await statuses(deployment, asked)
     assert {name for name, status in after.items() if status < 400} == free
     assert set(after.values()) <= {200, 206, 400, 403}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from moorage.settings import Settings
 from tests.attacks.test_secrets_in_the_record import ask, signed
-from tests.inside import inside
+from tests.support.in_process import in_process
 
 DENY = {
     "Version": "2012-10-17",
@@ -19,7 +19,7 @@ DENY = {
 
 
 async def test_the_explanation_keeps_the_verdict_and_says_what_was_cut(tmp_path: Path) -> None:
-    async with inside(Settings(mode="dev", data=tmp_path / "data")) as server:
+    async with in_process(Settings(mode="dev", data=tmp_path / "data")) as server:
         await server.ok("CreateRepository", repositoryName="team/app")
         await server.ok("SetRepositoryPolicy", repositoryName="team/app", policyText=json.dumps(DENY))
         agent = {"user-agent": "x" * 5000 + "the end", "authorization": "Basic dGVzdDp0ZXN0"}

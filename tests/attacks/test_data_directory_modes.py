@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 OPEN_TO_OTHERS = 0o077
 
@@ -32,7 +32,7 @@ def exposed(directory: Path) -> list[str]:
     ]
 
 
-def push(server: RunningServer) -> None:
+def push(server: ServerProcess) -> None:
     server.client("ecr").create_repository(repositoryName="team/app")
     layer = b"x" * 100_000
     password = server.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
@@ -60,7 +60,7 @@ def test_init_and_serve(tmp_path: Path) -> None:
     assert exposed(data.parent) == []
     credentials = (data / "credentials").read_text()
     key, secret = (line.partition(" = ")[2] for line in credentials.splitlines()[1:3])
-    server = RunningServer(data, "--workers", "2", command="serve").start()
+    server = ServerProcess(data, "--workers", "2", command="serve").start()
     try:
         client = server.client("ecr", key, secret)
         client.describe_repositories()
@@ -73,7 +73,7 @@ def test_init_and_serve(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("umask")
 def test_dev(tmp_path: Path) -> None:
-    server = RunningServer(tmp_path / "data").start()
+    server = ServerProcess(tmp_path / "data").start()
     try:
         push(server)
         assert exposed(tmp_path / "data") == []
@@ -89,7 +89,7 @@ def test_what_is_there_with_wider_modes_is_tightened_and_said(tmp_path: Path, co
     data.mkdir(mode=0o755)
     data.chmod(0o755)
     if command == "dev":  # which takes no data of `init`
-        server = RunningServer(data, command=command).start()
+        server = ServerProcess(data, command=command).start()
         server.stop()
         said = server.log.read_text()
         server.log.unlink()
@@ -105,7 +105,7 @@ def test_what_is_there_with_wider_modes_is_tightened_and_said(tmp_path: Path, co
     if command == "init":
         said = init(data, "--account", "111122223333").stderr
     else:
-        server = RunningServer(data, command=command).start()
+        server = ServerProcess(data, command=command).start()
         server.stop()
         said = server.log.read_text()
     names = ["moorage.db", "sealing.key", *(["server.json"] if command == "dev" else ["credentials", "registry.json"])]

@@ -18,7 +18,7 @@ from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 from moorage.registry.registry import Registry
 from moorage.settings import Settings
 from tests.attacks.requests import OWNER, Answer, Request, Signer, ask
-from tests.inside import Inside, inside
+from tests.support.in_process import InProcess, in_process
 
 ACCOUNT = AccountId(OWNER)
 BY = f"arn:aws:iam::{OWNER}:root"
@@ -35,10 +35,10 @@ HELD = {
 
 
 @dataclass
-class House:
+class Deployment:
     """An application, and a member whose one policy the tests write."""
 
-    inside: Inside
+    app: InProcess
     identity: Identity
     registry: Registry
     member: Signer
@@ -56,74 +56,72 @@ class House:
 
     async def call(self, name: str) -> Answer:
         body = json.dumps({"repository": APP.name, **CALLS[name]}).encode()
-        return await ask(self.inside.application, Request("POST", f"/_moorage/{name}", "moorage", body), self.member)
+        return await ask(self.app.asgi, Request("POST", f"/_moorage/{name}", "moorage", body), self.member)
 
     async def trash(self) -> list[str]:
         return [each.name for each in await self.registry.trash.repositories(ACCOUNT, APP.region)]
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with inside(Settings(mode="dev", data=tmp_path / "data", default_account=ACCOUNT)) as made:
-        running = made.application._running
-        assert running is not None
-        identity = running.components.identity
+async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
+    async with in_process(Settings(mode="dev", data=tmp_path / "data", default_account=ACCOUNT)) as made:
+        identity = made.components.identity
         await identity.accounts.ensure(ACCOUNT, by="tests")
         await identity.users.create(ACCOUNT, "/", "member", BY)
         key, secret = await identity.keys.create(ACCOUNT, "member", by="tests")
-        yield House(made, identity, running.components.registry, Signer(key.id, secret, ""))
+        yield Deployment(made, identity, made.components.registry, Signer(key.id, secret, ""))
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_a_new_repository_of_the_name_lends_no_tags(house: House, call: str) -> None:
+async def test_a_new_repository_of_the_name_lends_no_tags(deployment: Deployment, call: str) -> None:
     """The member makes a repository in the place of the deleted one, with the tag that lets it go on."""
-    await house.let({**DEVELOPER, **OF_DEV})
-    await house.delete(env="prod")
-    await house.registry.repositories.create(APP, tags={"env": "dev"}, by=BY)
-    answer = await house.call(call)
+    await deployment.let({**DEVELOPER, **OF_DEV})
+    await deployment.delete(env="prod")
+    await deployment.registry.repositories.create(APP, tags={"env": "dev"}, by=BY)
+    answer = await deployment.call(call)
     assert answer.denied_action == f"moorage:{call.capitalize()}", answer.body
-    assert await house.trash() == [APP.name]
+    assert await deployment.trash() == [APP.name]
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_a_deny_by_tag_goes_on(house: House, call: str) -> None:
-    await house.let(DEVELOPER, HELD)
-    await house.delete(hold="yes")
-    assert (await house.call(call)).denied_action == f"moorage:{call.capitalize()}"
-    assert await house.trash() == [APP.name]
+async def test_a_deny_by_tag_goes_on(deployment: Deployment, call: str) -> None:
+    await deployment.let(DEVELOPER, HELD)
+    await deployment.delete(hold="yes")
+    assert (await deployment.call(call)).denied_action == f"moorage:{call.capitalize()}"
+    assert await deployment.trash() == [APP.name]
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_its_own_policy_goes_on(house: House, call: str) -> None:
-    await house.let(DEVELOPER)
+async def test_its_own_policy_goes_on(deployment: Deployment, call: str) -> None:
+    await deployment.let(DEVELOPER)
     deny = {"Effect": "Deny", "Principal": {"AWS": f"arn:aws:iam::{OWNER}:user/member"}, "Action": "*"}
-    await house.delete(json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
-    assert (await house.call(call)).denied_action == f"moorage:{call.capitalize()}"
-    assert await house.trash() == [APP.name]
+    await deployment.delete(json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
+    assert (await deployment.call(call)).denied_action == f"moorage:{call.capitalize()}"
+    assert await deployment.trash() == [APP.name]
 
 
-async def test_of_several_of_one_name_each_is_decided_on_its_own(house: House) -> None:
-    await house.let({**DEVELOPER, **OF_DEV})
+async def test_of_several_of_one_name_each_is_decided_on_its_own(deployment: Deployment) -> None:
+    await deployment.let({**DEVELOPER, **OF_DEV})
     for stage in ("prod", "dev"):
-        await house.delete(env=stage)
-    assert (await house.call("purge")).status == 200
-    assert (await house.call("purge")).denied_action == "moorage:Purge"
-    assert await house.trash() == [APP.name]
+        await deployment.delete(env=stage)
+    assert (await deployment.call("purge")).status == 200
+    assert (await deployment.call("purge")).denied_action == "moorage:Purge"
+    assert await deployment.trash() == [APP.name]
 
 
-async def test_what_was_decided_on_is_what_goes(house: House) -> None:
+async def test_what_was_decided_on_is_what_goes(deployment: Deployment) -> None:
     """Of two calls at once, the second must not find what lies under the one that both were allowed to destroy."""
-    await house.let({**DEVELOPER, **OF_DEV})
+    await deployment.let({**DEVELOPER, **OF_DEV})
     for stage in ("prod", "dev"):
-        await house.delete(env=stage)
-    answers = await asyncio.gather(*[house.call("purge") for _ in range(8)])
+        await deployment.delete(env=stage)
+    answers = await asyncio.gather(*[deployment.call("purge") for _ in range(8)])
     assert 200 in {each.status for each in answers}
-    assert await house.trash() == [APP.name]
+    assert await deployment.trash() == [APP.name]
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_by_its_own_tags_it_is_allowed(house: House, call: str) -> None:
-    await house.let({**DEVELOPER, **OF_DEV}, {**DEVELOPER, "Resource": f"{APP.arn[: -len('team/app')]}team/other"})
-    await house.delete(env="dev")
-    assert (await house.call(call)).status == 200
-    assert await house.trash() == []
+async def test_by_its_own_tags_it_is_allowed(deployment: Deployment, call: str) -> None:
+    await deployment.let({**DEVELOPER, **OF_DEV}, {**DEVELOPER, "Resource": f"{APP.arn[: -len('team/app')]}team/other"})
+    await deployment.delete(env="dev")
+    assert (await deployment.call(call)).status == 200
+    assert await deployment.trash() == []

@@ -43,8 +43,8 @@ from tests.attacks.requests import (
 )
 from tests.identity.credentials.oidc_tokens import Signer as TokenSigner
 from tests.identity.credentials.oidc_tokens import issuers_file
-from tests.inside import Inside, inside
 from tests.registry.pushing import digest_of, manifest, stream
+from tests.support.in_process import InProcess, in_process
 
 BY = f"arn:aws:iam::{OWNER}:root"
 APP = RepositoryRef(AccountId(OWNER), Region(REGION), RepositoryName(REPOSITORY))
@@ -77,10 +77,10 @@ UNWATCHED = {"last_uses", "alembic_version"}
 
 
 @dataclass
-class House:
+class Deployment:
     """An application with something of everything in it, and two callers."""
 
-    inside: Inside
+    app: InProcess
     identity: Identity
     registry: Registry
     nobody: Signer
@@ -112,13 +112,13 @@ class House:
         `declared`: the action, for requests whose refusal cannot name it (HEAD has no body).
         """
         before = self.content()
-        first = await ask(self.inside.application, request, self.nobody)
+        first = await ask(self.app.asgi, request, self.nobody)
         action = first.denied_action or (declared if _is_mute_denial(first) else None)
         if not isinstance(action, str) or self.content() != before:
             return f"{name}: not refused to a caller without any permission: {first.status} {first.body[:300]!r}"
         await self.let_all_but(action)
         before = self.content()
-        second = await ask(self.inside.application, request, self.most)
+        second = await ask(self.app.asgi, request, self.most)
         refused = second.denied_action == action or _is_mute_denial(second)
         if not refused or self.content() != before:
             return f"{name}: not refused to a caller who may not {action}: {second.status} {second.body[:300]!r}"
@@ -127,7 +127,7 @@ class House:
     async def allowed(self, name: str, request: Request) -> str | None:
         """What is wrong when a caller who may do everything asks for it; None: nothing is, it is not refused."""
         await self.let_all_but("none:Such")
-        answer = await ask(self.inside.application, request, self.most)
+        answer = await ask(self.app.asgi, request, self.most)
         if answer.denied_action is None and not _is_mute_denial(answer) and answer.status < 500:
             return None
         return f"{name}: refused to a caller who may do everything: {answer.status} {answer.body[:300]!r}"
@@ -144,7 +144,7 @@ def profile(request: pytest.FixtureRequest) -> Literal["oci", "aws"]:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[House]:
+async def deployment(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Deployment]:
     issuer = TokenSigner("one")
     profile: Any = request.getfixturevalue("profile") if "profile" in request.fixturenames else "oci"
     settings = Settings(
@@ -154,10 +154,8 @@ async def house(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
         default_account=AccountId(OWNER),
         oidc_issuers=issuers_file(tmp_path, issuer),
     )
-    async with inside(settings) as made:
-        running = made.application._running
-        assert running is not None
-        parts = running.components
+    async with in_process(settings) as made:
+        parts = made.components
         identity, registry, account, now = parts.identity, parts.registry, AccountId(OWNER), parts.clock.now()
         await identity.accounts.ensure(account, by="tests")
         authenticator = Authenticator(identity, parts.sealer, parts.clock, settings)
@@ -186,20 +184,20 @@ async def house(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
         await registry.images.put(APP, text, media_type=None, digest=None, by=BY, door="oci")
         await registry.uploads.put(other, digest_of(b"theirs"), stream(b"theirs"), length=None, by=BY)
         token, database = issuer.token(now), settings.data / "moorage.db"
-        yield House(made, identity, registry, nobody, most, token, digest_of(b"theirs"), database)
+        yield Deployment(made, identity, registry, nobody, most, token, digest_of(b"theirs"), database)
 
 
-async def _walk(house: House, asked: Sequence[tuple[str, Request, object]]) -> None:
+async def _walk(deployment: Deployment, asked: Sequence[tuple[str, Request, object]]) -> None:
     """Each request is refused for want of its action alone."""
     assert asked
-    problems = [await house.refused(name, request, declared) for name, request, declared in asked]
-    problems += [await house.allowed(name, request) for name, request, _ in asked if name not in OUTSIDERS]
+    problems = [await deployment.refused(name, request, declared) for name, request, declared in asked]
+    problems += [await deployment.allowed(name, request) for name, request, _ in asked if name not in OUTSIDERS]
     found = [each for each in problems if each is not None]
     assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("service", [ECR, IAM, STS, TAGGING], ids=lambda service: str(service.name))
-async def test_every_operation_of_the_aws_door(house: House, service: Any) -> None:
+async def test_every_operation_of_the_aws_door(deployment: Deployment, service: Any) -> None:
     asked: list[tuple[str, Request, object]] = []
     for each, operation in service.operations.items():
         name = f"{service.name}:{each}"
@@ -207,17 +205,17 @@ async def test_every_operation_of_the_aws_door(house: House, service: Any) -> No
             assert name in CALLED_BY_ANYONE
             continue
         assert not isinstance(operation.action, Exempt)
-        request = aws_request(service.name, each, token=house.token)
+        request = aws_request(service.name, each, token=deployment.token)
         if name in UNPROVED:
-            answer = await ask(house.inside.application, request, house.most)
+            answer = await ask(deployment.app.asgi, request, deployment.most)
             assert (answer.status, b"<Code>InvalidIdentityToken</Code>" in answer.body) == (400, True)
             continue
         asked.append((name, request, None))
-    await _walk(house, asked)
+    await _walk(deployment, asked)
 
 
 @pytest.mark.usefixtures("profile")
-async def test_every_operation_of_v2(house: House) -> None:
+async def test_every_operation_of_v2(deployment: Deployment) -> None:
     pushed = manifest(b"config", b"layer")
     asked: list[tuple[str, Request, object]] = []
     for operation in (each for methods in OPERATIONS.values() for each in methods.values()):
@@ -226,12 +224,12 @@ async def test_every_operation_of_v2(house: House) -> None:
             assert name in CALLED_BY_ANYONE
             continue
         declared = operation.actions[0] if isinstance(operation.actions, tuple) else None
-        requests = oci_requests(operation, manifest=pushed, blob=house.blob)
+        requests = oci_requests(operation, manifest=pushed, blob=deployment.blob)
         asked += [(f"{name}?{each.query}", each, declared) for each in requests]
-    await _walk(house, asked)
+    await _walk(deployment, asked)
 
 
-async def test_every_administration_call(house: House) -> None:
+async def test_every_administration_call(deployment: Deployment) -> None:
     asked: list[tuple[str, Request, object]] = []
     for operation in [*ADMIN.all, *DEV.all]:
         name = f"{operation.method} {operation.path}"
@@ -240,39 +238,39 @@ async def test_every_administration_call(house: House) -> None:
         elif operation.action is BY_STATE:
             assert name in DECIDED_BY_STATE
             (request,) = admin_requests(operation)
-            assert (await ask(house.inside.application, request, house.nobody)).status == 404
+            assert (await ask(deployment.app.asgi, request, deployment.nobody)).status == 404
         else:
             asked += [(name, each, None) for each in admin_requests(operation)]
-    await _walk(house, asked)
+    await _walk(deployment, asked)
 
 
 @pytest.mark.parametrize("operation", ["TagResource", "UntagResource"])
-async def test_tagging_is_decided_on_each_repository(house: House, operation: str) -> None:
+async def test_tagging_is_decided_on_each_repository(deployment: Deployment, operation: str) -> None:
     """Beside `tag:TagResources` the caller needs `ecr:TagResource` on each repository, whether or not it exists."""
     there, missing = APP.arn, APP._replace(name=RepositoryName("team/none")).arn
     more: dict[str, Any] = {"ResourceARNList": [there, missing]}
-    await house.let_all_but(f"ecr:{operation}")
-    before = house.content()["repository_tags"]
-    answer = await ask(house.inside.application, aws_request("tagging", f"{operation}s", **more), house.most)
+    await deployment.let_all_but(f"ecr:{operation}")
+    before = deployment.content()["repository_tags"]
+    answer = await ask(deployment.app.asgi, aws_request("tagging", f"{operation}s", **more), deployment.most)
     failed = json.loads(answer.body)["FailedResourcesMap"]
     assert {arn: (each["StatusCode"], each["ErrorCode"]) for arn, each in failed.items()} == dict.fromkeys(
         (there, missing), (400, "AccessDeniedException")
     )
     assert all(f"not authorized to perform: ecr:{operation} on resource: {arn} " in each["ErrorMessage"]
                for arn, each in failed.items())  # fmt: skip
-    assert house.content()["repository_tags"] == before
+    assert deployment.content()["repository_tags"] == before
 
 
-async def test_what_depends_on_state_is_decided(house: House) -> None:
+async def test_what_depends_on_state_is_decided(deployment: Deployment) -> None:
     """A caller who may do all that is declared is still asked for what only the stored data calls for."""
-    application = house.inside.application
+    application = deployment.app.asgi
     uploads = f"/v2/{REPOSITORY}/blobs/uploads/"
     for source in ("&from=team/other", ""):
-        mount = Request("POST", uploads, "v2", query=f"mount={house.blob}{source}")
-        await house.let_all_but("ecr:GetDownloadUrlForLayer")
-        assert (await ask(application, mount, house.most)).status == 202  # an upload, and no mount
-    await house.let_all_but("ecr:CreateRepository")
-    before = house.content()["repositories"]
+        mount = Request("POST", uploads, "v2", query=f"mount={deployment.blob}{source}")
+        await deployment.let_all_but("ecr:GetDownloadUrlForLayer")
+        assert (await ask(application, mount, deployment.most)).status == 202  # an upload, and no mount
+    await deployment.let_all_but("ecr:CreateRepository")
+    before = deployment.content()["repositories"]
     begin = Request("POST", "/v2/brand/new/blobs/uploads/", "v2")
-    assert (await ask(application, begin, house.most)).denied_action == "ecr:CreateRepository"
-    assert house.content()["repositories"] == before
+    assert (await ask(application, begin, deployment.most)).denied_action == "ecr:CreateRepository"
+    assert deployment.content()["repositories"] == before

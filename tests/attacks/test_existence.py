@@ -30,10 +30,10 @@ from tests.attacks.requests import (
     aws_request,
     oci_requests,
 )
-from tests.attacks.test_every_operation_is_decided import BY, House, house, profile
+from tests.attacks.test_every_operation_is_decided import BY, Deployment, deployment, profile
 from tests.registry.pushing import manifest
 
-__all__ = ["house", "profile"]
+__all__ = ["deployment", "profile"]
 
 NAMES = {
     "team/app": "team/nop",
@@ -50,35 +50,34 @@ ABROAD = AccountId("999988887777")
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-async def signer(house: House, account: AccountId, *, allowed: bool) -> Signer:
+async def signer(deployment: Deployment, account: AccountId, *, allowed: bool) -> Signer:
     """A user of that account, which allows everything on repositories and roles, or nothing."""
-    identity, running = house.identity, house.inside.application._running
-    assert running is not None
+    identity, components = deployment.identity, deployment.app.components
     await identity.accounts.ensure(account, by="tests")
     await identity.users.create(account, "/", "stranger", BY)
     if allowed:
         text = POLICY.replace('"ecr:*"', '["ecr:*", "sts:AssumeRole", "moorage:*"]')
         await identity.inline.put(USER, account, "stranger", "own", text, BY)
     key, secret = await identity.keys.create(account, "stranger", by="tests")
-    authenticator = Authenticator(identity, running.components.sealer, running.components.clock, house.inside.settings)
+    authenticator = Authenticator(identity, components.sealer, components.clock, deployment.app.settings)
     caller = await authenticator.caller_of(await authenticator.credential(key.id))
     password, _ = await authenticator.issue_password(caller, Region(REGION))
     return Signer(key.id, secret, password)
 
 
-def requests(house: House, *, registry: bool) -> list[Request]:
+def requests(deployment: Deployment, *, registry: bool) -> list[Request]:
     """Requests of every operation; with `registry` they say that the owner's is meant."""
     found = []
     for service in (ECR, IAM, STS):
         for name in service.operations:
-            request = aws_request(service.name, name, token=house.token)
+            request = aws_request(service.name, name, token=deployment.token)
             members = json.loads(request.body) if service is ECR else {}
             if registry and "repositoryName" in members:
                 request = replace(request, body=json.dumps(members | {"registryId": OWNER}).encode())
             found.append(request)
     pushed = manifest(b"config", b"layer")
     for of_v2 in (each for methods in OPERATIONS.values() for each in methods.values()):
-        found += oci_requests(of_v2, manifest=pushed, blob=house.blob)
+        found += oci_requests(of_v2, manifest=pushed, blob=deployment.blob)
     for call in ADMIN.all:
         for request in admin_requests(call):
             if registry and b'"repository":' in request.body:
@@ -110,22 +109,22 @@ def told(answer: Answer, *names: str) -> Any:
 
 @pytest.mark.parametrize("who", ["colleague", "stranger", "trusted at home"])
 @pytest.mark.usefixtures("profile")
-async def test_existence_is_told_to_nobody_without_permission(house: House, who: str) -> None:
+async def test_existence_is_told_to_nobody_without_permission(deployment: Deployment, who: str) -> None:
     """A user of the same account, one of another, and one whose own account allows it to ask this one for anything."""
     trust = json.dumps(
         {"Statement": [{"Effect": "Allow", "Principal": {"AWS": [OWNER, ABROAD]}, "Action": "sts:AssumeRole"}]}
     )
     if who != "trusted at home":
-        await house.identity.roles.set_trust(AccountId(OWNER), "closed", trust, BY)
+        await deployment.identity.roles.set_trust(AccountId(OWNER), "closed", trust, BY)
     account = AccountId(OWNER) if who == "colleague" else ABROAD
-    asker = await signer(house, account, allowed=who == "trusted at home")
+    asker = await signer(deployment, account, allowed=who == "trusted at home")
     problems, compared = [], 0
-    for request in requests(house, registry=who != "colleague"):
+    for request in requests(deployment, registry=who != "colleague"):
         for there, missing in NAMES.items():
             other = swapped(request, there, missing)
             if other == request:
                 continue
-            answers = [await ask(house.inside.application, each, asker) for each in (request, other)]
+            answers = [await ask(deployment.app.asgi, each, asker) for each in (request, other)]
             said = [told(each, there, missing) for each in answers]
             compared += 1
             if said[0] != said[1]:
@@ -134,13 +133,13 @@ async def test_existence_is_told_to_nobody_without_permission(house: House, who:
     assert not problems, "\n".join(problems)
 
 
-async def test_a_member_without_permission_cannot_find_roles_that_trust_the_account(house: House) -> None:
+async def test_a_member_without_permission_cannot_find_roles_that_trust_the_account(deployment: Deployment) -> None:
     """A role that is missing trusts nobody; one that is there was refused in other words."""
-    asker = await signer(house, AccountId(OWNER), allowed=False)
+    asker = await signer(deployment, AccountId(OWNER), allowed=False)
     said = set()
     for name in ("closed", "missing"):
         arn = f"arn:aws:iam::{OWNER}:role/{name}"
-        answer = await ask(house.inside.application, aws_request("sts", "AssumeRole", RoleArn=arn), asker)
+        answer = await ask(deployment.app.asgi, aws_request("sts", "AssumeRole", RoleArn=arn), asker)
         said.add(_ID.sub("ID", answer.body.decode().replace(name, "NAME")))
     assert len(said) == 1, said
-    assert (await house.identity.roles.find(AccountId(OWNER), "closed")) is not None
+    assert (await deployment.identity.roles.find(AccountId(OWNER), "closed")) is not None

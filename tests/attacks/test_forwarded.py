@@ -18,7 +18,7 @@ from moorage.api.request_source import RequestSources
 from moorage.locations import Locations
 from moorage.settings import ForwardedHeaders, Settings
 from tests.attacks.asking import Answer, ask
-from tests.inside import Inside, inside
+from tests.support.in_process import InProcess, in_process
 
 PROXY = "10.0.0.9"
 TRUSTED = (ip_network("10.0.0.0/8"),)
@@ -135,11 +135,11 @@ def test_scheme_and_host_of_several_lines_are_the_nearest_proxys() -> None:
     assert (found.secure, found.host) == (False, "a.example")
 
 
-class House:
+class Deployment:
     """The application behind a proxy that says for whom it asks, and users with policies of their own."""
 
-    def __init__(self, inside: Inside) -> None:
-        self._application = inside.application
+    def __init__(self, app: InProcess) -> None:
+        self._application = app.asgi
 
     async def user(self, name: str, statements: list[dict[str, Any]]) -> Credentials:
         """A new user with that inline policy."""
@@ -173,9 +173,9 @@ class House:
 
 
 @pytest.fixture
-async def opened(tmp_path: Path) -> AsyncIterator[Inside]:
+async def opened(tmp_path: Path) -> AsyncIterator[InProcess]:
     settings = Settings.from_environment({}, mode="dev", data=tmp_path / "data", trusted_proxies=TRUSTED)
-    async with inside(settings) as running:
+    async with in_process(settings) as running:
         yield running
 
 
@@ -202,24 +202,22 @@ def where(operator: str, value: str = OFFICE) -> dict[str, Any]:
     ],
 )
 async def test_a_policy_that_asks_for_the_address_refuses_one_that_cannot_be_read(
-    opened: Inside, statements: list[dict[str, Any]]
+    opened: InProcess, statements: list[dict[str, Any]]
 ) -> None:
-    house = House(opened)
-    key = await house.user("ada", statements)
+    deployment = Deployment(opened)
+    key = await deployment.user("ada", statements)
     for address in ("unknown", "_hidden", "203.0.113.9.", "8.8.8.8, garbage", "[8.8.8.8]"):
-        assert (await house.describe(key, address)).code == "AccessDeniedException", address
-    answers = [(await house.describe(key, each)).status for each in ("203.0.113.9:4711", "8.8.8.8")]
+        assert (await deployment.describe(key, address)).code == "AccessDeniedException", address
+    answers = [(await deployment.describe(key, each)).status for each in ("203.0.113.9:4711", "8.8.8.8")]
     assert sorted(answers) == [200, 400]
 
 
-async def test_others_are_served_and_the_record_says_what_was_sent(opened: Inside) -> None:
-    house = House(opened)
-    key = await house.user("bob", [MAY])
-    answer = await house.describe(key, "_hidden" + "x" * 100)
+async def test_others_are_served_and_the_record_says_what_was_sent(opened: InProcess) -> None:
+    deployment = Deployment(opened)
+    key = await deployment.user("bob", [MAY])
+    answer = await deployment.describe(key, "_hidden" + "x" * 100)
     assert answer.status == 200
-    running = opened.application._running
-    assert running is not None
-    await running.components.recorder.flush()
-    event = await running.components.audit.event(answer.headers["x-amzn-requestid"])
+    await opened.components.recorder.flush()
+    event = await opened.components.audit.event(answer.headers["x-amzn-requestid"])
     assert event is not None
     assert event.source_ip == "_hidden" + "x" * 57

@@ -9,7 +9,7 @@ from moorage.locations import Locations
 from moorage.names import InvalidNameError
 from moorage.settings import Settings
 from tests.attacks.asking import ask, signed_as
-from tests.inside import Inside, inside
+from tests.support.in_process import InProcess, in_process
 
 AWS_NAMES = [
     "123456789012.dkr.ecr.us-east-1.amazonaws.com",
@@ -27,19 +27,19 @@ AWS_NAMES = [
 
 
 @pytest.fixture
-async def dev(tmp_path: Path) -> AsyncIterator[Inside]:
-    async with inside(Settings.from_environment({}, mode="dev", data=tmp_path / "data")) as running:
+async def dev(tmp_path: Path) -> AsyncIterator[InProcess]:
+    async with in_process(Settings.from_environment({}, mode="dev", data=tmp_path / "data")) as running:
         yield running
 
 
 @pytest.mark.parametrize("host", AWS_NAMES)
-async def test_dev_mode_does_not_answer_to_names_of_aws(dev: Inside, host: str) -> None:
+async def test_dev_mode_does_not_answer_to_names_of_aws(dev: InProcess, host: str) -> None:
     for method, path, headers in (
         ("POST", "/", signed_as("test", "DescribeRepositories", host=host)),
         ("GET", "/v2/", [("host", host)]),
         ("POST", "/_moorage/reset", [("host", host)]),
     ):
-        answer = await ask(dev.application, method, path, headers, b"{}")
+        answer = await ask(dev.asgi, method, path, headers, b"{}")
         assert answer.status == 421, (path, answer)
 
 
@@ -60,10 +60,10 @@ def test_dev_mode_answers_to_those_that_are_configured() -> None:
     assert not every.known_host("123456789012.dkr-ecr.us-east-1.on.aws")
 
 
-async def test_a_host_longer_than_a_name_can_be_is_refused(dev: Inside) -> None:
+async def test_a_host_longer_than_a_name_can_be_is_refused(dev: InProcess) -> None:
     port = ":" + "0" * 4000 + "1"
-    assert (await ask(dev.application, "GET", "/v2/", [("host", "localhost" + port)])).status == 421
-    assert (await ask(dev.application, "GET", "/v2/", [("host", "localhost:00080")])).status == 401
+    assert (await ask(dev.asgi, "GET", "/v2/", [("host", "localhost" + port)])).status == 421
+    assert (await ask(dev.asgi, "GET", "/v2/", [("host", "localhost:00080")])).status == 401
 
 
 def test_only_known_hosts_are_remembered() -> None:

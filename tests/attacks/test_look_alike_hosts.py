@@ -13,7 +13,7 @@ from moorage.login.helper import NOT_FOUND, HelperError, get, store
 from moorage.login.hosts import Server, host_of, server_of, write_host
 from moorage.login.server import find_place
 from tests.login.conftest import FakeServer, fake, home  # noqa: F401 - fixtures
-from tests.running import MOORAGE
+from tests.support.server_process import MOORAGE
 
 ECR = "111122223333.dkr.ecr.us-east-1"
 LOOK_ALIKES = [

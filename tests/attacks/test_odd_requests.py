@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from moorage.api.asgi import Message, Scope
 from moorage.settings import Settings
-from tests.inside import Inside, inside
+from tests.support.in_process import InProcess, in_process
 
 _FORM = b"application/x-www-form-urlencoded"
 _SIGNED = (
@@ -100,14 +100,14 @@ _BODIES = st.sampled_from(
 
 
 @pytest.fixture(params=["oci", "aws"])
-async def door(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Inside]:
+async def door(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[InProcess]:
     given: Any = request.param
     made = Settings(mode="dev", data=tmp_path / "data", profile=given, anonymous_pull=True)
-    async with inside(made) as opened:
+    async with in_process(made) as opened:
         yield opened
 
 
-async def answered(door: Inside, method: str, path: str, query: bytes, headers: Any, body: bytes) -> list[Message]:
+async def answered(door: InProcess, method: str, path: str, query: bytes, headers: Any, body: bytes) -> list[Message]:
     """What the application sends for a request with a Host, unless `headers` has another."""
     names = {name for name, _ in headers}
     scope: Scope = {
@@ -131,7 +131,7 @@ async def answered(door: Inside, method: str, path: str, query: bytes, headers: 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await door.application(scope, receive, send)
+    await door.asgi(scope, receive, send)
     return sent
 
 
@@ -172,7 +172,7 @@ def check(sent: list[Message], method: str) -> None:
     _BODIES,
 )
 async def test_every_door_answers_whatever_it_is_sent(
-    door: Inside, method: str, path: str, query: bytes, headers: Any, body: bytes
+    door: InProcess, method: str, path: str, query: bytes, headers: Any, body: bytes
 ) -> None:
     async with asyncio.timeout(60):
         check(await answered(door, method, path, query, headers, body), method)

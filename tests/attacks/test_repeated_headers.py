@@ -7,12 +7,12 @@ import pytest
 
 from moorage.settings import Settings
 from tests.attacks.asking import ask, signed_as
-from tests.inside import Inside, inside
+from tests.support.in_process import InProcess, in_process
 
 
 @pytest.fixture
-async def dev(tmp_path: Path) -> AsyncIterator[Inside]:
-    async with inside(Settings.from_environment({}, mode="dev", data=tmp_path / "data")) as running:
+async def dev(tmp_path: Path) -> AsyncIterator[InProcess]:
+    async with in_process(Settings.from_environment({}, mode="dev", data=tmp_path / "data")) as running:
         yield running
 
 
@@ -32,7 +32,7 @@ async def dev(tmp_path: Path) -> AsyncIterator[Inside]:
         ("sec-fetch-site", "none"),
     ],
 )
-async def test_they_are_refused_on_every_door(dev: Inside, repeated: tuple[str, str]) -> None:
+async def test_they_are_refused_on_every_door(dev: InProcess, repeated: tuple[str, str]) -> None:
     once = [
         *signed_as("test", "DescribeRepositories"),
         ("content-length", "2"),
@@ -43,12 +43,12 @@ async def test_they_are_refused_on_every_door(dev: Inside, repeated: tuple[str, 
         ("sec-fetch-site", "same-origin"),
     ]
     for method, path in (("POST", "/"), ("GET", "/v2/"), ("POST", "/_moorage/apply")):
-        answer = await ask(dev.application, method, path, [*once, repeated], b"{}")
+        answer = await ask(dev.asgi, method, path, [*once, repeated], b"{}")
         assert answer.status == 400, (path, answer)
         assert f"more than one {repeated[0]} header" in answer.body.decode()
 
 
-async def test_headers_that_are_lists_may_be_repeated(dev: Inside) -> None:
+async def test_headers_that_are_lists_may_be_repeated(dev: InProcess) -> None:
     headers = [
         *signed_as("test", "DescribeRepositories"),
         ("accept", "a/b"),
@@ -56,4 +56,4 @@ async def test_headers_that_are_lists_may_be_repeated(dev: Inside) -> None:
         ("via", "1"),
         ("via", "2"),
     ]
-    assert (await ask(dev.application, "POST", "/", headers, b"{}")).status == 200
+    assert (await ask(dev.asgi, "POST", "/", headers, b"{}")).status == 200

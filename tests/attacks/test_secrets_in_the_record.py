@@ -23,7 +23,7 @@ from moorage.api.sts import STS
 from moorage.audit import reader
 from moorage.settings import Settings
 from tests.faults.test_text import MANIFEST, REQUESTS
-from tests.inside import Inside, Reply, inside
+from tests.support.in_process import InProcess, Reply, in_process
 
 SECRET = "topsecret"
 SIGNATURE = "5ec2e7" * 10 + "5ec2"
@@ -123,13 +123,13 @@ def log() -> Iterator[io.StringIO]:
 
 
 @pytest.fixture
-async def server(tmp_path: Path, log: io.StringIO) -> AsyncIterator[Inside]:  # noqa: ARG001 - it configures logging first
+async def server(tmp_path: Path, log: io.StringIO) -> AsyncIterator[InProcess]:  # noqa: ARG001 - it configures logging first
     settings = Settings(mode="dev", data=tmp_path / "data", access_log=True, anonymous_pull=True)
-    async with inside(settings) as running:
+    async with in_process(settings) as running:
         yield running
 
 
-async def ask(server: Inside, method: str, path: str, body: bytes = b"", query: str = "", **headers: str) -> Reply:
+async def ask(server: InProcess, method: str, path: str, body: bytes = b"", query: str = "", **headers: str) -> Reply:
     sent = {"host": "localhost:4580", "content-length": str(len(body)), **HEADERS, **headers}
     answers: list[Message] = []
     pending = [{"type": "http.request", "body": body, "more_body": False}]
@@ -149,7 +149,7 @@ async def ask(server: Inside, method: str, path: str, body: bytes = b"", query: 
         "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in sent.items()],
         "client": ("127.0.0.1", 50000),
     }
-    await server.application(scope, receive, send)
+    await server.asgi(scope, receive, send)
     start, *rest = answers
     given = {name.decode(): value.decode() for name, value in start["headers"]}
     return Reply(start["status"], given, b"".join(each.get("body", b"") for each in rest))
@@ -197,7 +197,7 @@ def assert_nowhere(data: Path, log: io.StringIO, secrets: set[str]) -> None:
             assert place < 0, (where, secret, content[max(0, place - 300) : place + 100])
 
 
-async def walk(server: Inside, key: str) -> set[str]:
+async def walk(server: InProcess, key: str) -> set[str]:
     """Every operation of every door, with secrets wherever there is room for one; what was given out."""
     given: set[str] = set()
     for name in ECR.operations:
@@ -239,7 +239,7 @@ async def walk(server: Inside, key: str) -> set[str]:
     return given | secrets_in(reply)
 
 
-async def test_no_secret_is_in_the_record_or_the_log(server: Inside, log: io.StringIO) -> None:
+async def test_no_secret_is_in_the_record_or_the_log(server: InProcess, log: io.StringIO) -> None:
     await server.ok("CreateRepository", repositoryName="team/app")
     given = await walk(server, "test")
     assert len(given) > 5, given
@@ -247,7 +247,7 @@ async def test_no_secret_is_in_the_record_or_the_log(server: Inside, log: io.Str
     assert_nowhere(server.settings.data, log, given | {SECRET, SIGNATURE})
 
 
-async def test_nor_when_the_signature_is_wrong(server: Inside, log: io.StringIO) -> None:
+async def test_nor_when_the_signature_is_wrong(server: InProcess, log: io.StringIO) -> None:
     """A key that exists is named, and everything is refused."""
     form = urlencode({"Action": "CreateUser", "Version": IAM.version, "UserName": "ann"}).encode()
     assert (await ask(server, "POST", "/", form, **signed("iam"))).status == 200
@@ -259,9 +259,8 @@ async def test_nor_when_the_signature_is_wrong(server: Inside, log: io.StringIO)
     assert_nowhere(server.settings.data, log, {SECRET, SIGNATURE})
 
 
-def running_recorder(server: Inside) -> Any:
-    assert server.application._running is not None
-    return server.application._running.components.recorder
+def running_recorder(server: InProcess) -> Any:
+    return server.components.recorder
 
 
 def test_members_of_moorages_own_calls_that_are_kept_are_those_that_their_types_declare() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.running import Error, RunningServer
-from tests.signed import Keys, keys_of, user
+from tests.support.admin_calls import Keys, keys_of, user
+from tests.support.server_process import Error, ServerProcess
 
 MANAGEMENT, MEMBER = "000000000000", "222211110000"
 RESERVED = "/aws-service-role/replication.ecr.amazonaws.com/"
@@ -43,21 +43,21 @@ def trust(principal: Any) -> str:
 TRUSTED = trust({"AWS": MEMBER})
 
 
-def guard(server: RunningServer) -> None:
+def guard(server: ServerProcess) -> None:
     status, text = Keys(MANAGEMENT).post(server, "organization/put", {"document": json.dumps(GUARDED)})
     assert status == 200, text
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("service-linked") / "data").start()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path_factory.mktemp("service-linked") / "data").start()
     guard(running)
     yield running
     running.stop()
 
 
 @pytest.fixture(scope="module")
-def member(server: RunningServer) -> Keys:
+def member(server: ServerProcess) -> Keys:
     """An administrator of the member account."""
     server.client("ecr", MEMBER).create_repository(repositoryName="guarded")
     Keys(MANAGEMENT).post(server, "organization/delete", {})  # the SCP forbids to make users
@@ -66,7 +66,7 @@ def member(server: RunningServer) -> Keys:
     return keys
 
 
-def assert_bound(server: RunningServer, keys: Keys) -> None:
+def assert_bound(server: ServerProcess, keys: Keys) -> None:
     """The SCP denies all three of its actions."""
     said = "with an explicit deny in a service control policy"
     with pytest.raises(Error, match=said):
@@ -78,13 +78,13 @@ def assert_bound(server: RunningServer, keys: Keys) -> None:
     assert said in text
 
 
-def taken_on(server: RunningServer, keys: Keys, arn: str) -> Keys:
+def taken_on(server: ServerProcess, keys: Keys, arn: str) -> Keys:
     sts = keys.client(server, "sts")
     return keys_of(sts.assume_role(RoleArn=arn, RoleSessionName="session"))
 
 
 @pytest.mark.parametrize("path", [RESERVED, "/aws-service-role/", "/aws-service-role/x/", "/aws-service-role//"])
-def test_no_role_is_made_at_a_path_of_service_linked_roles(server: RunningServer, member: Keys, path: str) -> None:
+def test_no_role_is_made_at_a_path_of_service_linked_roles(server: ServerProcess, member: Keys, path: str) -> None:
     iam = member.client(server, "iam")
     with pytest.raises(Error) as refused:
         iam.create_role(RoleName="linked", Path=path, AssumeRolePolicyDocument=TRUSTED)
@@ -94,7 +94,7 @@ def test_no_role_is_made_at_a_path_of_service_linked_roles(server: RunningServer
         iam.get_role(RoleName="linked")
 
 
-def test_no_file_declares_one(server: RunningServer, member: Keys) -> None:
+def test_no_file_declares_one(server: ServerProcess, member: Keys) -> None:
     role = f"{{path: {RESERVED}, trust: {TRUSTED}}}"
     file = f'version: 1\naccounts:\n  "{MEMBER}":\n    groups:\n      first:\n    roles:\n      declared: {role}\n'
     status, text = member.post(server, "apply", {"text": file})
@@ -115,7 +115,7 @@ def test_no_file_declares_one(server: RunningServer, member: Keys) -> None:
     ],
 )
 def test_no_name_and_no_path_takes_a_role_out_of_its_scps(
-    server: RunningServer, member: Keys, name: str, path: str
+    server: ServerProcess, member: Keys, name: str, path: str
 ) -> None:
     iam = member.client(server, "iam")
     arn = iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=TRUSTED)["Role"]["Arn"]
@@ -125,7 +125,7 @@ def test_no_name_and_no_path_takes_a_role_out_of_its_scps(
     iam.delete_role(RoleName=name)
 
 
-def test_a_role_made_at_such_a_path_before_it_was_refused_is_bound(server: RunningServer, member: Keys) -> None:
+def test_a_role_made_at_such_a_path_before_it_was_refused_is_bound(server: ServerProcess, member: Keys) -> None:
     """What makes a role service-linked is its column, which CreateServiceLinkedRole alone has ever filled."""
     iam = member.client(server, "iam")
     service = "replication.ecr.amazonaws.com"
@@ -151,7 +151,7 @@ def test_a_role_made_at_such_a_path_before_it_was_refused_is_bound(server: Runni
     iam.delete_role(RoleName="old")
 
 
-def test_nobody_takes_on_or_changes_a_role_that_is_service_linked(server: RunningServer, member: Keys) -> None:
+def test_nobody_takes_on_or_changes_a_role_that_is_service_linked(server: ServerProcess, member: Keys) -> None:
     iam = member.client(server, "iam")
     role = iam.create_service_linked_role(AWSServiceName="replication.ecr.amazonaws.com")["Role"]
     for keys in (member, Keys(MEMBER)):
@@ -167,7 +167,7 @@ def test_nobody_takes_on_or_changes_a_role_that_is_service_linked(server: Runnin
     iam.delete_service_linked_role(**name)
 
 
-def test_such_paths_mean_nothing_on_users_groups_and_policies(server: RunningServer, member: Keys) -> None:
+def test_such_paths_mean_nothing_on_users_groups_and_policies(server: ServerProcess, member: Keys) -> None:
     iam = member.client(server, "iam")
     iam.update_user(UserName="administrator", NewPath=RESERVED)
     assert_bound(server, member)
@@ -176,7 +176,7 @@ def test_such_paths_mean_nothing_on_users_groups_and_policies(server: RunningSer
     iam.delete_group(GroupName="group")
 
 
-def test_the_status_of_a_deletion_tells_nothing_of_other_roles(server: RunningServer, member: Keys) -> None:
+def test_the_status_of_a_deletion_tells_nothing_of_other_roles(server: ServerProcess, member: Keys) -> None:
     """A made-up task would say whether a role of any name is there, decided on an ARN of the caller's choice."""
     iam = member.client(server, "iam")
     iam.create_role(RoleName="secret", AssumeRolePolicyDocument=TRUSTED)

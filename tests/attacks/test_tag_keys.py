@@ -12,7 +12,7 @@ from moorage.identity.principals.entity import USER
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 from moorage.settings import Settings
 from tests.attacks.requests import OWNER, Answer, Signer, ask, aws_request
-from tests.inside import Inside, inside
+from tests.support.in_process import InProcess, in_process
 
 BY = f"arn:aws:iam::{OWNER}:root"
 ACCOUNT = AccountId(OWNER)
@@ -22,25 +22,23 @@ APP = RepositoryRef(ACCOUNT, Region("us-east-1"), RepositoryName("team/app"))
 class Member:
     """A user who may create only repositories tagged `env` = `dev`, and delete only these."""
 
-    def __init__(self, server: Inside, signer: Signer) -> None:
+    def __init__(self, server: InProcess, signer: Signer) -> None:
         self._server = server
         self._signer = signer
 
     async def __call__(self, operation: str, **members: Any) -> Answer:
-        return await ask(self._server.application, aws_request("ecr", operation, **members), self._signer)
+        return await ask(self._server.asgi, aws_request("ecr", operation, **members), self._signer)
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Inside]:
-    async with inside(Settings(mode="dev", data=tmp_path / "data", default_account=ACCOUNT)) as made:
+async def server(tmp_path: Path) -> AsyncIterator[InProcess]:
+    async with in_process(Settings(mode="dev", data=tmp_path / "data", default_account=ACCOUNT)) as made:
         yield made
 
 
 @pytest.fixture
-async def member(server: Inside) -> Member:
-    running = server.application._running
-    assert running is not None
-    identity = running.components.identity
+async def member(server: InProcess) -> Member:
+    identity = server.components.identity
     await identity.accounts.ensure(ACCOUNT, by="tests")
     await identity.users.create(ACCOUNT, "/", "dev", BY)
     statements = [
@@ -51,7 +49,7 @@ async def member(server: Inside) -> Member:
     text = json.dumps({"Statement": [{"Effect": "Allow", "Resource": "*", **each} for each in statements]})
     await identity.inline.put(USER, ACCOUNT, "dev", "own", text, BY)
     key, secret = await identity.keys.create(ACCOUNT, "dev", by="tests")
-    authenticator = Authenticator(identity, running.components.sealer, running.components.clock, server.settings)
+    authenticator = Authenticator(identity, server.components.sealer, server.components.clock, server.settings)
     await authenticator.caller_of(await authenticator.credential(key.id))
     return Member(server, Signer(key.id, secret, ""))
 
@@ -69,10 +67,8 @@ async def test_a_second_tag_does_not_hide_the_one_that_a_policy_asks_for(member:
     assert missing.status == 200
 
 
-async def test_a_tag_in_other_letters_does_not_take_the_place_of_one(server: Inside, member: Member) -> None:
-    running = server.application._running
-    assert running is not None
-    repositories = running.components.registry.repositories
+async def test_a_tag_in_other_letters_does_not_take_the_place_of_one(server: InProcess, member: Member) -> None:
+    repositories = server.components.registry.repositories
     await repositories.create(APP, tags={"Env": "prod"}, by=BY)
     answer = await member("TagResource", resourceArn=APP.arn, tags=[{"Key": "env", "Value": "dev"}])
     assert code(answer) == "InvalidTagParameterException"

@@ -12,7 +12,7 @@ from moorage.identity.principals.entity import USER
 from moorage.names import AccountId
 from moorage.settings import Settings
 from tests.attacks.requests import OWNER, Answer, Request, Signer, ask
-from tests.inside import Inside, inside
+from tests.support.in_process import InProcess, in_process
 
 ORGANIZATION = {
     "id": "o-attacked123",
@@ -29,8 +29,8 @@ BODIES = {
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Inside]:
-    async with inside(Settings(mode="dev", data=tmp_path / "data", default_account=AccountId(OWNER))) as made:
+async def server(tmp_path: Path) -> AsyncIterator[InProcess]:
+    async with in_process(Settings(mode="dev", data=tmp_path / "data", default_account=AccountId(OWNER))) as made:
         yield made
 
 
@@ -44,25 +44,21 @@ async def administrator(identity: Identity) -> Signer:
     return Signer(key.id, secret, "")
 
 
-async def call(server: Inside, signer: Signer, path: str, body: bytes) -> Answer:
-    return await ask(server.application, Request("POST", f"/_moorage/{path}", "moorage", body), signer)
+async def call(server: InProcess, signer: Signer, path: str, body: bytes) -> Answer:
+    return await ask(server.asgi, Request("POST", f"/_moorage/{path}", "moorage", body), signer)
 
 
-async def recorded(server: Inside, signer: Signer) -> list[tuple[str, str | None]]:
+async def recorded(server: InProcess, signer: Signer) -> list[tuple[str, str | None]]:
     """Name and error code of each event, the oldest first."""
-    running = server.application._running
-    assert running is not None
-    await running.components.recorder.flush()
+    await server.components.recorder.flush()
     answer = await call(server, signer, "audit", b"{}")
     return [(each["eventName"], each.get("errorCode")) for each in reversed(json.loads(answer.body)["events"])]
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-async def test_a_body_that_is_ignored(server: Inside, body: bytes) -> None:
+async def test_a_body_that_is_ignored(server: InProcess, body: bytes) -> None:
     """Deleting the organization reads no body, and is in the record whatever the body is."""
-    running = server.application._running
-    assert running is not None
-    signer = await administrator(running.components.identity)
+    signer = await administrator(server.components.identity)
     put = json.dumps({"document": json.dumps(ORGANIZATION)}).encode()
     assert (await call(server, signer, "organization/put", put)).status == 200
     assert (await call(server, signer, "organization/delete", body)).status == 200
@@ -71,10 +67,8 @@ async def test_a_body_that_is_ignored(server: Inside, body: bytes) -> None:
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 @pytest.mark.parametrize("path", ["purge", "apply", "audit", "tokens/create"])
-async def test_a_body_that_cannot_be_read(server: Inside, path: str, body: bytes) -> None:
-    running = server.application._running
-    assert running is not None
-    signer = await administrator(running.components.identity)
+async def test_a_body_that_cannot_be_read(server: InProcess, path: str, body: bytes) -> None:
+    signer = await administrator(server.components.identity)
     answer = await call(server, signer, path, body)
     assert (answer.status, json.loads(answer.body)["__type"].rpartition("#")[2]) == (400, "SerializationException")
     (name,) = (each.event for each in ADMIN.all if each.path == f"/_moorage/{path}")

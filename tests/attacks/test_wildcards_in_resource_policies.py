@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.pushing import push_image
-from tests.running import Error, RunningServer
-from tests.signed import Keys, keys_of, user
+from tests.support.admin_calls import Keys, keys_of, user
+from tests.support.ecr_push import push_image
+from tests.support.server_process import Error, ServerProcess
 
 MANAGEMENT, OUTSIDER = "000000000000", "999900001111"
 ORG = "o-guardguard"
@@ -36,14 +36,14 @@ ASKED: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("wildcards") / "data").start()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path_factory.mktemp("wildcards") / "data").start()
     yield running
     running.stop()
 
 
 @pytest.fixture
-def organization(server: RunningServer) -> Iterator[Callable[..., None]]:
+def organization(server: ServerProcess) -> Iterator[Callable[..., None]]:
     """Puts an account under guard rails, until the test ends."""
 
     def guard(account: str, *, scp: list[Statement] | None = None, rcp: list[Statement] | None = None) -> None:
@@ -68,7 +68,7 @@ def organization(server: RunningServer) -> Iterator[Callable[..., None]]:
 class Owner:
     """An account with a repository `shared`, an image in it, and what may be set on them."""
 
-    def __init__(self, server: RunningServer) -> None:
+    def __init__(self, server: ServerProcess) -> None:
         self.server = server
         self.account = f"7788{next(NUMBERS):08}"
         self.keys = Keys(self.account)
@@ -105,7 +105,7 @@ class Owner:
 
 
 @pytest.fixture
-def owner(server: RunningServer) -> Owner:
+def owner(server: ServerProcess) -> Owner:
     return Owner(server)
 
 

@@ -8,15 +8,15 @@ import pytest
 from moorage.api.asgi import Message
 from moorage.settings import Settings
 from moorage.store.metadata.audit.audit import EventFilter
-from tests.end_to_end.pushing import digest
-from tests.inside import Inside, inside
+from tests.support.ecr_push import digest
+from tests.support.in_process import InProcess, in_process
 
 
 class Gone(OSError):
     """The client's end of the connection is closed."""
 
 
-async def leave(server: Inside, method: str, path: str, body: bytes = b"") -> None:
+async def leave(server: InProcess, method: str, path: str, body: bytes = b"") -> None:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
@@ -37,16 +37,15 @@ async def leave(server: Inside, method: str, path: str, body: bytes = b"") -> No
         "client": ("127.0.0.1", 50000),
     }
     with pytest.raises(Gone):
-        await server.application(scope, receive, send)
+        await server.asgi(scope, receive, send)
 
 
 async def test_writes_are_recorded_as_what_they_were(tmp_path: Path) -> None:
     content = b"layer"
-    async with inside(Settings(mode="dev", data=tmp_path / "data")) as server:
+    async with in_process(Settings(mode="dev", data=tmp_path / "data")) as server:
         await leave(server, "POST", f"/v2/team/app/blobs/uploads/?digest={digest(content)}", content)
-        assert (await (await server.plane())("GET", f"/v2/team/app/blobs/{digest(content)}")).body == content
-        assert server.application._running is not None
-        parts = server.application._running.components
+        assert (await (await server.oci())("GET", f"/v2/team/app/blobs/{digest(content)}")).body == content
+        parts = server.components
         await parts.recorder.flush()
         events = (await parts.audit.events("000000000000", EventFilter(name="CompleteLayerUpload"))).rows
         assert [(each.verdict, each.error_code) for each in events] == [("allowed", None)]

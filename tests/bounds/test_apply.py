@@ -22,8 +22,8 @@ from moorage.errors import Throttling
 from moorage.settings import Settings
 from tests.attacks.applied import apply
 from tests.bounds.latency import HealthPoll
-from tests.running import RunningServer
-from tests.signed import Keys
+from tests.support.admin_calls import Keys
+from tests.support.server_process import ServerProcess
 
 ACCOUNT = "111122223333"
 
@@ -161,14 +161,14 @@ async def test_others_are_served_while_a_file_is_compared(tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path / "data").start()
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path / "data").start()
     yield running
     running.stop()
 
 
 @pytest.mark.torture
-def test_how_long_others_wait(server: RunningServer, tmp_path: Path) -> None:
+def test_how_long_others_wait(server: ServerProcess, tmp_path: Path) -> None:
     """Prints the longest answer of a health check, idle and while files of up to 1 MiB are compared."""
     keys = Keys(ACCOUNT)
 

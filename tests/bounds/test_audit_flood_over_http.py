@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.running import Error, RunningServer
+from tests.support.server_process import Error, ServerProcess
 
 OWNER = "777700000021"
 SECONDS = 20.0
@@ -26,13 +26,13 @@ SMALL = {
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path / "data").start(environment=SMALL)
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path / "data").start(environment=SMALL)
     yield running
     running.stop()
 
 
-def user(server: RunningServer, name: str, *actions: str) -> dict[str, str]:
+def user(server: ServerProcess, name: str, *actions: str) -> dict[str, str]:
     iam = server.client("iam", OWNER)
     iam.create_user(UserName=name)
     document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
@@ -41,7 +41,7 @@ def user(server: RunningServer, name: str, *actions: str) -> dict[str, str]:
     return key
 
 
-def password(server: RunningServer, key: dict[str, str]) -> str:
+def password(server: ServerProcess, key: dict[str, str]) -> str:
     ecr = server.client("ecr", key["AccessKeyId"], key["SecretAccessKey"])
     token: str = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     assert base64.b64decode(token).startswith(b"AWS:")
@@ -131,7 +131,7 @@ def size_of(data: Path) -> int:
 
 
 @pytest.mark.torture
-async def test_no_write_is_missing_after_a_flood(server: RunningServer) -> None:
+async def test_no_write_is_missing_after_a_flood(server: ServerProcess) -> None:
     may = user(server, "may", "ecr:*")
     readers = [password(server, user(server, f"reader{each}", "ecr:GetAuthorizationToken")) for each in range(2)]
     tokens = [*readers, password(server, may)]
@@ -194,6 +194,6 @@ async def test_no_write_is_missing_after_a_flood(server: RunningServer) -> None:
     assert all(each and set(each) <= decided for each in named)
 
 
-def read_metrics(server: RunningServer) -> str:
+def read_metrics(server: ServerProcess) -> str:
     with urllib.request.urlopen(f"{server.url}/metrics") as answer:
         return str(answer.read().decode())

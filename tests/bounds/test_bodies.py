@@ -20,25 +20,30 @@ from moorage.api.body_timer import BodyTimer
 from moorage.errors import RequestTimeout
 from moorage.settings import Settings
 from tests.attacks.asking import HOST, signed_as
-from tests.inside import Inside, inside
-from tests.running import RunningServer
+from tests.support.in_process import InProcess, in_process
+from tests.support.server_process import ServerProcess
 
 PART = "UploadLayerPart"
 
 
 @pytest.fixture
-async def opened(tmp_path: Path) -> AsyncIterator[Inside]:
+async def opened(tmp_path: Path) -> AsyncIterator[InProcess]:
     settings = Settings.from_environment(
         {}, mode="dev", data=tmp_path / "data", body_pause_seconds=2, anonymous_pull=True
     )
-    async with inside(settings) as running:
+    async with in_process(settings) as running:
         yield running
 
 
 async def ask(
-    opened: Inside, method: str, path: str, headers: list[tuple[str, str]], receive: Callable[[], Awaitable[Message]],
-    query: bytes = b"", client: str = "127.0.0.1",
-) -> tuple[int, bytes]:  # fmt: skip
+    opened: InProcess,
+    method: str,
+    path: str,
+    headers: list[tuple[str, str]],
+    receive: Callable[[], Awaitable[Message]],
+    query: bytes = b"",
+    client: str = "127.0.0.1",
+) -> tuple[int, bytes]:
     """Status and body of the answer to a request whose body comes from `receive`."""
     sent: list[Message] = []
 
@@ -55,7 +60,7 @@ async def ask(
         "client": (client, 50_000),
         "server": ("127.0.0.1", 4580),
     }
-    await opened.application(scope, receive, send)
+    await opened.asgi(scope, receive, send)
     return sent[0]["status"], b"".join(each.get("body", b"") for each in sent[1:])
 
 
@@ -102,14 +107,14 @@ def requests(upload: str) -> dict[str, tuple[str, str, list[tuple[str, str]], by
     }
 
 
-async def upload_id(opened: Inside) -> str:
+async def upload_id(opened: InProcess) -> str:
     await opened.ok("CreateRepository", repositoryName="app")
     return str((await opened.ok("InitiateLayerUpload", repositoryName="app"))["uploadId"])
 
 
 @pytest.mark.parametrize("body", [never, drips])
 async def test_a_body_that_is_too_slow_is_refused_on_every_door(
-    opened: Inside, body: Callable[[], Awaitable[Message]]
+    opened: InProcess, body: Callable[[], Awaitable[Message]]
 ) -> None:
     kinds = requests(await upload_id(opened))
     asked = [ask(opened, *request[:3], body, request[3]) for request in kinds.values()]
@@ -122,7 +127,7 @@ async def test_a_body_that_is_too_slow_is_refused_on_every_door(
     assert b"<Code>RequestTimeout</Code>" in answers["the IAM API"][1]
 
 
-async def test_what_arrived_of_a_slow_chunk_is_kept(opened: Inside) -> None:
+async def test_what_arrived_of_a_slow_chunk_is_kept(opened: InProcess) -> None:
     upload = await upload_id(opened)
     first = [{"type": "http.request", "body": b"kept", "more_body": True}]
 
@@ -135,7 +140,7 @@ async def test_what_arrived_of_a_slow_chunk_is_kept(opened: Inside) -> None:
     assert (await ask(opened, "PUT", path, [HOST, BASIC], whole(b" on"), f"digest={digest}".encode()))[0] == 201
 
 
-async def test_a_stream_that_is_fast_enough_may_take_long(opened: Inside) -> None:
+async def test_a_stream_that_is_fast_enough_may_take_long(opened: InProcess) -> None:
     pieces = [b"x" * 16_384] * 8
 
     async def receive() -> Message:
@@ -180,14 +185,12 @@ def part(upload: str, content: bytes) -> bytes:
     return json.dumps(members).encode()
 
 
-async def test_wrong_signatures_do_not_hold_up_others(opened: Inside) -> None:
+async def test_wrong_signatures_do_not_hold_up_others(opened: InProcess) -> None:
     upload = await upload_id(opened)
-    running = opened.application._running
-    assert running is not None
-    identity = running.components.identity
+    identity = opened.components.identity
     await identity.users.create(opened.settings.default_account, "/", "ada", "test")
     key, _ = await identity.keys.create(opened.settings.default_account, "ada", by="tests")
-    now = running.components.clock.now()
+    now = opened.components.clock.now()
     forged = [
         (
             name,
@@ -210,7 +213,7 @@ async def test_wrong_signatures_do_not_hold_up_others(opened: Inside) -> None:
     wrong = await ask(opened, "POST", "/", forged, whole(part(upload, content)))
     assert wrong[0] == 400
     assert b"InvalidSignatureException" in wrong[1]
-    aws: Any = running.router._apps.aws
+    aws: Any = opened.router._apps.aws
     assert len(aws._large_bodies._arriving) == 0
 
 
@@ -290,7 +293,7 @@ async def test_large_bodies_are_whole_and_leave_nothing(tmp_path: Path, size: in
 
 
 def test_the_connection_is_closed_after_a_timeout(tmp_path: Path) -> None:
-    server = RunningServer(tmp_path / "data").start(environment={"MOORAGE_BODY_PAUSE_SECONDS": "1"})
+    server = ServerProcess(tmp_path / "data").start(environment={"MOORAGE_BODY_PAUSE_SECONDS": "1"})
     try:
         for method, path in (("POST", "/"), ("PUT", "/v2/app/manifests/v1"), ("POST", "/_moorage/clock")):
             with socket.create_connection(("127.0.0.1", server.port), timeout=60) as one:

@@ -14,20 +14,20 @@ import pytest
 from moorage.connections import ConnectionWatch, Requests
 from tests.bounds import silent
 from tests.bounds.memory import resident_mib, say
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 HTTP2 = {"MOORAGE_HTTP2": "true"}
 
 
 @contextlib.contextmanager
-def serving(tmp_path: Path, environment: dict[str, str] | None = None, *, tls: bool = False) -> Iterator[RunningServer]:
+def serving(tmp_path: Path, environment: dict[str, str] | None = None, *, tls: bool = False) -> Iterator[ServerProcess]:
     options: tuple[str, ...] = ()
     if tls:
         run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), "localhost", "127.0.0.1"])
         files = ("--tls-cert", str(tmp_path / "tls" / "server.crt"), "--tls-key", str(tmp_path / "tls" / "server.key"))
         options = files
     tmp_path.mkdir(exist_ok=True)
-    server = RunningServer(tmp_path / "data", *options).start(environment=environment)
+    server = ServerProcess(tmp_path / "data", *options).start(environment=environment)
     silent.seconds_until_served(server.port, tls=tls)
     try:
         yield server

@@ -29,10 +29,10 @@ from moorage.store.metadata.policies import history
 from moorage.store.metadata.policies import repository_policies as rows
 from moorage.store.metadata.policies.documents import REFERENCES
 from moorage.store.metadata.tables import policy_documents, registry_policy_history
-from tests.inside import inside
 from tests.registry.conftest import bench
 from tests.registry.pushing import BY, OTHER, REF, Bench
 from tests.store.metadata.migrations.test_upgrade import made_at
+from tests.support.in_process import in_process
 
 __all__ = ["bench"]
 
@@ -156,7 +156,7 @@ async def test_a_policy_can_be_set_while_the_sweep_deletes_its_document(bench: B
 async def test_a_policy_can_be_set_again_after_a_reset(database_settings: Settings) -> None:
     statement = {"Effect": "Allow", "Principal": "*", "Action": "ecr:BatchGetImage"}
     text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    async with inside(replace(database_settings, mode="dev")) as registry:
+    async with in_process(replace(database_settings, mode="dev")) as registry:
         for _ in range(2):
             await registry.ok("CreateRepository", repositoryName="team/app")
             await registry.ok("SetRepositoryPolicy", repositoryName="team/app", policyText=text)

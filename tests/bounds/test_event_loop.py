@@ -14,7 +14,7 @@ import pytest
 from moorage.access.repository_policy import MAX_TEXT
 from moorage.settings import Settings
 from tests.bounds.test_many_policies import policy
-from tests.inside import Inside, inside
+from tests.support.in_process import InProcess, in_process
 
 pytestmark = pytest.mark.torture
 HELD = 0.1
@@ -24,8 +24,8 @@ ONE = {"Effect": "Allow", "Principal": "*", "Action": "*"}
 
 
 @pytest.fixture
-async def app(tmp_path: Path) -> AsyncIterator[Inside]:
-    async with inside(Settings(mode="dev", data=tmp_path / "data")) as made:
+async def app(tmp_path: Path) -> AsyncIterator[InProcess]:
+    async with in_process(Settings(mode="dev", data=tmp_path / "data")) as made:
         await made.ok("CreateRepository", repositoryName=NAME)
         yield made
 
@@ -62,7 +62,7 @@ def say(what: str, seconds: float) -> None:
     assert seconds < HELD, what
 
 
-async def test_an_ordinary_policy_of_twenty_statements(app: Inside) -> None:
+async def test_an_ordinary_policy_of_twenty_statements(app: InProcess) -> None:
     async def work(number: int) -> None:
         await app.ok("SetRepositoryPolicy", repositoryName=NAME, policyText=policy(number))
 
@@ -107,7 +107,7 @@ def longest(shape: str) -> str:
 
 
 @pytest.mark.parametrize("shape", LONGEST)
-async def test_the_longest_policies(app: Inside, shape: str) -> None:
+async def test_the_longest_policies(app: InProcess, shape: str) -> None:
     text = longest(shape)
 
     async def work(number: int) -> None:
@@ -122,7 +122,7 @@ async def test_the_longest_policies(app: Inside, shape: str) -> None:
     [["*" + "a?" * 1000 + "b*"], [f"*?b{at}*" for at in range(800)], ["*" + "a" * 50 + "b" + "a" * 47 + "*"] * 90],
     ids=["one", "many", "literal"],
 )
-async def test_a_long_header_and_patterns(app: Inside, values: list[str]) -> None:
+async def test_a_long_header_and_patterns(app: InProcess, values: list[str]) -> None:
     text = json.dumps(condition({"aws:UserAgent": values}), separators=(",", ":"))
     await app.ok("SetRepositoryPolicy", repositoryName=NAME, policyText=text, force=True)
 
@@ -133,7 +133,7 @@ async def test_a_long_header_and_patterns(app: Inside, values: list[str]) -> Non
     say("User-Agent of 8 KiB", await least(4, work))
 
 
-async def test_an_explanation_with_many_denials(app: Inside) -> None:
+async def test_an_explanation_with_many_denials(app: InProcess) -> None:
     tests = [{"StringNotLike": {"aws:UserAgent": f"x{at}*"}} for at in range(70)]
     text = json.dumps({"Statement": [{**ONE, "Effect": "Deny", "Condition": each} for each in tests]})
     await app.ok("SetRepositoryPolicy", repositoryName=NAME, policyText=text.replace(" ", ""), force=True)

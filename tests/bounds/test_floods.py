@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bounds.memory import resident_mib, say
-from tests.running import RunningServer
+from tests.support.server_process import ServerProcess
 
 NUMBER = 100_000
 AT_ONCE = 500
@@ -16,8 +16,8 @@ LONG = "x" * 200
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path / "data").start(environment={"MOORAGE_ANONYMOUS_PULL": "true"})
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path / "data").start(environment={"MOORAGE_ANONYMOUS_PULL": "true"})
     yield running
     running.stop()
 
@@ -64,7 +64,7 @@ def flood(port: int, make: Callable[[int], str], first: int, number: int) -> Non
 
 @pytest.mark.torture
 @pytest.mark.parametrize("kind", FLOODS)
-def test_memory_stays_flat(server: RunningServer, kind: str) -> None:
+def test_memory_stays_flat(server: ServerProcess, kind: str) -> None:
     flood(server.port, FLOODS[kind], 0, 5_000)
     before = resident_mib(server.pid)
     flood(server.port, FLOODS[kind], 5_000, NUMBER)

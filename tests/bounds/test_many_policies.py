@@ -19,8 +19,8 @@ from moorage.audit import shared_values
 from moorage.registry.repository_policies import service as repository_policies
 from moorage.settings import Settings
 from tests.bounds.latency import HealthPoll
-from tests.inside import inside
-from tests.running import RunningServer
+from tests.support.in_process import in_process
+from tests.support.server_process import ServerProcess
 
 POLICIES = int(os.environ.get("TORTURE_POLICIES", "100000"))
 REPOSITORIES = POLICIES // 10
@@ -59,15 +59,13 @@ async def test_caches_stay_within_their_bytes_and_so_does_the_process(
         monkeypatch.setattr(module, name, MEBIBYTE)
     monkeypatch.setattr(repository_policies, "_DOCUMENTS_KEPT", MEBIBYTE // 8)
     before = {each.name: each.bytes for each in cache.sizes()}
-    async with inside(Settings(mode="dev", data=tmp_path / "data")) as app:
+    async with in_process(Settings(mode="dev", data=tmp_path / "data")) as app:
         await app.ok("CreateRepository", repositoryName="app")
 
         async def set_policies(start: int) -> None:
             for number in range(start, start + 60):
                 await app.ok("SetRepositoryPolicy", repositoryName="app", policyText=policy(number))
-            running = app.application._running
-            assert running is not None
-            await running.components.recorder.flush()  # decisions that are not written yet hold their policies
+            await app.components.recorder.flush()  # decisions that are not written yet hold their policies
 
         await set_policies(0)
         gc.collect()
@@ -91,7 +89,7 @@ async def test_caches_stay_within_their_bytes_and_so_does_the_process(
 
 @pytest.mark.torture
 def test_a_worker_stays_small_and_awake_while_policies_are_set(tmp_path: Path) -> None:
-    server = RunningServer(tmp_path / "data").start()
+    server = ServerProcess(tmp_path / "data").start()
     try:
         worker = max(
             (psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)),

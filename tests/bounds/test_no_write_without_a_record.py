@@ -10,20 +10,20 @@ import pytest
 from moorage.access.caller import Caller
 from moorage.audit.recorder import AuditUnavailable
 from moorage.settings import Settings
-from tests.api.oci.client import Answer
 from tests.attacks.test_secrets_in_the_record import ask, signed
-from tests.inside import Inside, Reply, inside
+from tests.support.in_process import InProcess, Reply, in_process
+from tests.support.oci_asgi import Answer
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Inside]:
-    async with inside(Settings(mode="dev", data=tmp_path / "data")) as running:
+async def server(tmp_path: Path) -> AsyncIterator[InProcess]:
+    async with in_process(Settings(mode="dev", data=tmp_path / "data")) as running:
         await running.ok("CreateRepository", repositoryName="team/app")
         yield running
 
 
 @pytest.fixture
-def asked(server: Inside, monkeypatch: pytest.MonkeyPatch) -> list[Caller]:
+def asked(server: InProcess, monkeypatch: pytest.MonkeyPatch) -> list[Caller]:
     """Who asked for room; nobody gets any."""
     callers: list[Caller] = []
 
@@ -31,12 +31,11 @@ def asked(server: Inside, monkeypatch: pytest.MonkeyPatch) -> list[Caller]:
         callers.append(caller)
         raise AuditUnavailable
 
-    assert server.application._running is not None
-    monkeypatch.setattr(server.application._running.components.recorder, "admit", admit)
+    monkeypatch.setattr(server.components.recorder, "admit", admit)
     return callers
 
 
-async def stored(server: Inside) -> Any:
+async def stored(server: InProcess) -> Any:
     repositories = (await server.ok("DescribeRepositories"))["repositories"]
     tokens = await ask(server, "POST", "/_moorage/tokens/list", b"{}", **signed("moorage"))
     users = await ask(server, "POST", "/", b"Action=ListUsers&Version=2010-05-08", **signed("iam"))
@@ -44,9 +43,9 @@ async def stored(server: Inside) -> Any:
     return repositories, tokens.json["tokens"], users.body.partition(b"<ResponseMetadata>")[0]
 
 
-async def test_writes_are_refused_at_every_door_and_change_nothing(server: Inside, asked: list[Caller]) -> None:
+async def test_writes_are_refused_at_every_door_and_change_nothing(server: InProcess, asked: list[Caller]) -> None:
     before = await stored(server)
-    plane = await server.plane()
+    oci = await server.oci()
     assert asked == []
     made = {"name": "deploy", "repositories": ["team/app"], "expires_at": 4e9, "pull": True}
     answers: list[Reply | Answer] = [
@@ -54,12 +53,12 @@ async def test_writes_are_refused_at_every_door_and_change_nothing(server: Insid
         await ask(server, "POST", "/", b"Action=CreateUser&Version=2010-05-08&UserName=ann", **signed("iam")),
         await ask(server, "POST", "/", b"Action=GetSessionToken&Version=2011-06-15", **signed("sts")),
         await ask(server, "POST", "/_moorage/tokens/create", json.dumps(made).encode(), **signed("moorage")),
-        await plane("POST", "/v2/team/app/blobs/uploads/"),
-        await plane("PUT", "/v2/team/app/manifests/v1", b"{}"),
-        await plane("DELETE", "/v2/team/app/manifests/v1"),
+        await oci("POST", "/v2/team/app/blobs/uploads/"),
+        await oci("PUT", "/v2/team/app/manifests/v1", b"{}"),
+        await oci("DELETE", "/v2/team/app/manifests/v1"),
     ]
     assert [each.status for each in answers] == [500] * len(answers)
     assert b"audit record cannot be written" in answers[0].body
     assert len(asked) == len(answers)
-    assert (await plane("GET", "/v2/team/app/tags/list")).json["tags"] == []
+    assert (await oci("GET", "/v2/team/app/tags/list")).json["tags"] == []
     assert await stored(server) == before

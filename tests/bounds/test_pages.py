@@ -17,9 +17,9 @@ from moorage.store.metadata.database.open import open_database
 from moorage.store.metadata.images import images as image_rows
 from moorage.store.metadata.repositories import repositories as repository_rows
 from moorage.store.metadata.tables import tags
-from tests.api.oci.client import Client
-from tests.inside import Inside, inside
 from tests.registry.pushing import digest_of, manifest
+from tests.support.in_process import InProcess, in_process
+from tests.support.oci_asgi import AsgiClient
 
 APP = "team/app"
 REF = RepositoryRef(AccountId("000000000000"), Region("us-east-1"), RepositoryName(APP))
@@ -31,47 +31,47 @@ SLACK = 64 << 10
 
 
 @pytest.fixture
-async def registry(database_settings: Settings) -> AsyncIterator[Inside]:
-    async with inside(replace(database_settings, mode="dev")) as made:
+async def registry(database_settings: Settings) -> AsyncIterator[InProcess]:
+    async with in_process(replace(database_settings, mode="dev")) as made:
         await made.ok("CreateRepository", repositoryName=APP)
-        plane = await made.plane()
+        oci = await made.oci()
         for blob in (b"config", b"layer"):
-            await plane("POST", f"/v2/{APP}/blobs/uploads/?digest={digest_of(blob)}", blob)
+            await oci("POST", f"/v2/{APP}/blobs/uploads/?digest={digest_of(blob)}", blob)
         yield made
 
 
 @pytest.fixture
-async def plane(registry: Inside) -> Client:
-    return await registry.plane()
+async def oci(registry: InProcess) -> AsgiClient:
+    return await registry.oci()
 
 
 @pytest.fixture
-async def beside(registry: Inside) -> AsyncIterator[Database]:
+async def beside(registry: InProcess) -> AsyncIterator[Database]:
     """The registry's database, for what would take too long through its door."""
     opened = await open_database(registry.settings)
     yield opened
     await opened.close()
 
 
-async def push(plane: Client, **more: object) -> str:
+async def push(oci: AsgiClient, **more: object) -> str:
     text = manifest(b"config", b"layer", **more)
-    put = await plane("PUT", f"/v2/{APP}/manifests/{digest_of(text)}", text, content_type=MANIFEST)
+    put = await oci("PUT", f"/v2/{APP}/manifests/{digest_of(text)}", text, content_type=MANIFEST)
     assert put.status == 201, put
     return digest_of(text)
 
 
-async def refer(plane: Client, number: int, length: int, kind: str = "a/b", letter: str = "x") -> str:
+async def refer(oci: AsgiClient, number: int, length: int, kind: str = "a/b", letter: str = "x") -> str:
     subject = {"mediaType": MANIFEST, "digest": SUBJECT, "size": 1}
     annotations = {"number": str(number), "text": letter * length}
-    return await push(plane, subject=subject, artifactType=kind, annotations=annotations)
+    return await push(oci, subject=subject, artifactType=kind, annotations=annotations)
 
 
-async def referrers(plane: Client, query: str = "") -> tuple[list[list[dict[str, Any]]], list[int]]:
+async def referrers(oci: AsgiClient, query: str = "") -> tuple[list[list[dict[str, Any]]], list[int]]:
     """The pages of the list, as a client follows them, and their lengths."""
     pages, lengths = [], []
     url = f"/v2/{APP}/referrers/{SUBJECT}{query}"
     while url:
-        answer = await plane("GET", url)
+        answer = await oci("GET", url)
         assert answer.status == 200
         pages.append(answer.json["manifests"])
         lengths.append(len(answer.body))
@@ -82,9 +82,9 @@ async def referrers(plane: Client, query: str = "") -> tuple[list[list[dict[str,
 
 
 @pytest.mark.usefixtures("registry")
-async def test_referrers_with_long_annotations_come_in_pages(plane: Client) -> None:
-    pushed = [await refer(plane, number, MIB * 3 // 2) for number in range(7)]
-    pages, lengths = await referrers(plane)
+async def test_referrers_with_long_annotations_come_in_pages(oci: AsgiClient) -> None:
+    pushed = [await refer(oci, number, MIB * 3 // 2) for number in range(7)]
+    pages, lengths = await referrers(oci)
     assert [each["digest"] for page in pages for each in page] == pushed
     assert [len(page) for page in pages] == [2, 2, 2, 1]
     assert max(lengths) <= PAGE_BYTES + SLACK
@@ -92,33 +92,33 @@ async def test_referrers_with_long_annotations_come_in_pages(plane: Client) -> N
 
 
 @pytest.mark.usefixtures("registry")
-async def test_one_referrer_as_long_as_a_manifest_may_be(plane: Client) -> None:
+async def test_one_referrer_as_long_as_a_manifest_may_be(oci: AsgiClient) -> None:
     longest = PAGE_BYTES - 2000
     pushed = [
-        await refer(plane, 0, longest),
-        await refer(plane, 1, longest // 6, letter="é"),
-        await refer(plane, 2, 1),
+        await refer(oci, 0, longest),
+        await refer(oci, 1, longest // 6, letter="é"),
+        await refer(oci, 2, 1),
     ]
-    pages, lengths = await referrers(plane)
+    pages, lengths = await referrers(oci)
     assert [each["digest"] for page in pages for each in page] == pushed
     assert max(lengths) <= PAGE_BYTES + SLACK
 
 
 @pytest.mark.usefixtures("registry")
-async def test_a_filter_goes_with_every_page(plane: Client) -> None:
+async def test_a_filter_goes_with_every_page(oci: AsgiClient) -> None:
     wanted = []
     for number in range(8):
-        digest = await refer(plane, number, MIB * 3 // 2, kind="a/sbom" if number % 2 else "a/signature")
+        digest = await refer(oci, number, MIB * 3 // 2, kind="a/sbom" if number % 2 else "a/signature")
         wanted += [digest] if number % 2 else []
-    pages, _ = await referrers(plane, "?artifactType=a/sbom")
+    pages, _ = await referrers(oci, "?artifactType=a/sbom")
     assert [each["digest"] for page in pages for each in page] == wanted
     assert [len(page) for page in pages] == [2, 2]
 
 
 @pytest.mark.usefixtures("registry")
-async def test_only_what_a_page_holds_is_read(plane: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_what_a_page_holds_is_read(oci: AsgiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(6):
-        await refer(plane, number, MIB * 3 // 2)
+        await refer(oci, number, MIB * 3 // 2)
     read = []
     rows = image_rows.referrers
 
@@ -128,13 +128,13 @@ async def test_only_what_a_page_holds_is_read(plane: Client, monkeypatch: pytest
         return found
 
     monkeypatch.setattr(image_rows, "referrers", counting)
-    await plane("GET", f"/v2/{APP}/referrers/{SUBJECT}")
+    await oci("GET", f"/v2/{APP}/referrers/{SUBJECT}")
     assert len(read) == 1
     assert 0 < read[0] <= PAGE_BYTES
 
 
-async def test_manifests_of_a_batch_are_limited_together(registry: Inside, plane: Client) -> None:
-    long = [await push(plane, annotations={"text": str(number) * (MIB * 3 // 2)}) for number in range(3)]
+async def test_manifests_of_a_batch_are_limited_together(registry: InProcess, oci: AsgiClient) -> None:
+    long = [await push(oci, annotations={"text": str(number) * (MIB * 3 // 2)}) for number in range(3)]
     asked = [{"imageDigest": digest} for digest in long]
     reply = await registry.ecr("BatchGetImage", repositoryName=APP, imageIds=asked)
     assert reply.error[0] == "LimitExceededException"
@@ -143,16 +143,16 @@ async def test_manifests_of_a_batch_are_limited_together(registry: Inside, plane
     assert [each["imageId"]["imageDigest"] for each in answer["images"]] == long[:2]
 
 
-async def test_the_longest_manifest_can_be_had(registry: Inside, plane: Client) -> None:
-    longest = await push(plane, annotations={"text": "x" * (PAGE_BYTES - len(manifest(b"config", b"layer")) - 60)})
+async def test_the_longest_manifest_can_be_had(registry: InProcess, oci: AsgiClient) -> None:
+    longest = await push(oci, annotations={"text": "x" * (PAGE_BYTES - len(manifest(b"config", b"layer")) - 60)})
     answer = await registry.ok("BatchGetImage", repositoryName=APP, imageIds=[{"imageDigest": longest}])
     assert len(answer["images"][0]["imageManifest"]) > PAGE_BYTES - 100
 
 
-async def test_one_manifest_under_many_tags_counts_each_time(registry: Inside, plane: Client) -> None:
+async def test_one_manifest_under_many_tags_counts_each_time(registry: InProcess, oci: AsgiClient) -> None:
     text = manifest(b"config", b"layer", annotations={"text": "x" * (MIB * 3)})
     for tag in ("a", "b"):
-        await plane("PUT", f"/v2/{APP}/manifests/{tag}", text, content_type=MANIFEST)
+        await oci("PUT", f"/v2/{APP}/manifests/{tag}", text, content_type=MANIFEST)
     reply = await registry.ecr("BatchGetImage", repositoryName=APP, imageIds=[{"imageTag": "a"}, {"imageTag": "b"}])
     assert reply.error[0] == "LimitExceededException"
 
@@ -175,8 +175,8 @@ async def tag_all(beside: Database, digests: list[str], count: int) -> None:
     await beside.transaction(work, long=True)
 
 
-async def test_images_with_many_tags_come_in_pages(registry: Inside, plane: Client, beside: Database) -> None:
-    pushed = [await push(plane, annotations={"number": str(number)}) for number in range(25)]
+async def test_images_with_many_tags_come_in_pages(registry: InProcess, oci: AsgiClient, beside: Database) -> None:
+    pushed = [await push(oci, annotations={"number": str(number)}) for number in range(25)]
     await tag_all(beside, pushed, 1000)
     found: list[str] = []
     token: dict[str, str] = {}
@@ -206,13 +206,13 @@ async def test_images_with_many_tags_come_in_pages(registry: Inside, plane: Clie
     assert len(listed.body) <= PAGE_BYTES
 
 
-async def test_a_refusal_names_so_many_indexes(registry: Inside, plane: Client) -> None:
-    child = await push(plane)
+async def test_a_refusal_names_so_many_indexes(registry: InProcess, oci: AsgiClient) -> None:
+    child = await push(oci)
     entry = {"mediaType": MANIFEST, "digest": child, "size": 1}
     for number in range(120):
         text = json.dumps({"schemaVersion": 2, "manifests": [entry], "annotations": {"number": str(number)}}).encode()
         kind = "application/vnd.oci.image.index.v1+json"
-        put = await plane("PUT", f"/v2/{APP}/manifests/{digest_of(text)}", text, content_type=kind)
+        put = await oci("PUT", f"/v2/{APP}/manifests/{digest_of(text)}", text, content_type=kind)
         assert put.status == 201
     answer = await registry.ok("BatchDeleteImage", repositoryName=APP, imageIds=[{"imageDigest": child}])
     assert answer["failures"][0]["failureReason"].count("sha256:") == 100

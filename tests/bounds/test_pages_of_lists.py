@@ -12,7 +12,7 @@ import yaml
 
 from moorage import pages
 from moorage.settings import Settings
-from tests.inside import Inside, Reply, inside
+from tests.support.in_process import InProcess, Reply, in_process
 
 BOUND = 60_000
 """Bytes of a page in these tests, so that a few rows fill several."""
@@ -31,26 +31,26 @@ NAMES = [f"n{number:02}" for number in range(18)]
 
 
 @pytest.fixture
-async def registry(database_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Inside]:
+async def registry(database_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[InProcess]:
     monkeypatch.setattr(pages, "PAGE_BYTES", BOUND)
-    async with inside(replace(database_settings, mode="dev")) as made:
+    async with in_process(replace(database_settings, mode="dev")) as made:
         yield made
 
 
-async def iam(registry: Inside, operation: str, **fields: Any) -> Reply:
+async def iam(registry: InProcess, operation: str, **fields: Any) -> Reply:
     body = urlencode({"Action": operation, "Version": "2010-05-08", **fields}).encode()
     reply = await registry.ask("", body, service="iam", content_type=FORM)
     assert reply.status == 200, reply
     return reply
 
 
-async def admin(registry: Inside, path: str, **members: Any) -> Reply:
+async def admin(registry: InProcess, path: str, **members: Any) -> Reply:
     reply = await registry.ask("", json.dumps(members).encode(), service="moorage", path=f"/_moorage/{path}")
     assert reply.status == 200, reply
     return reply
 
 
-async def listed(registry: Inside, operation: str, wanted: str, **fields: Any) -> list[str]:
+async def listed(registry: InProcess, operation: str, wanted: str, **fields: Any) -> list[str]:
     """The texts of the elements `wanted` in all pages."""
     found: list[str] = []
     marker: dict[str, str] = {}
@@ -70,7 +70,7 @@ async def listed(registry: Inside, operation: str, wanted: str, **fields: Any) -
         marker = {"Marker": nexts[0]}
 
 
-async def followed(registry: Inside, path: str, **members: Any) -> Iterator[Any]:
+async def followed(registry: InProcess, path: str, **members: Any) -> Iterator[Any]:
     """Every page of an administration call."""
     answers = []
     after: dict[str, str] = {}
@@ -89,7 +89,7 @@ def spaced(document: dict[str, Any], length: int) -> str:
     return json.dumps(document) + " " * length
 
 
-async def test_lists_of_identities(registry: Inside) -> None:
+async def test_lists_of_identities(registry: InProcess) -> None:
     for name in NAMES:
         await iam(registry, "CreateUser", UserName=name, Path=LONG_PATH)
         await iam(registry, "CreateGroup", GroupName=name, Path=LONG_PATH)
@@ -104,7 +104,7 @@ async def test_lists_of_identities(registry: Inside) -> None:
     assert len(names) == len(set(names)) == 3 * len(NAMES)
 
 
-async def test_lists_of_policies_and_who_has_them(registry: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lists_of_policies_and_who_has_them(registry: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "PAGE_BYTES", BOUND // 6)
     monkeypatch.setattr("moorage.identity.policies.managed_policies._AT_A_TIME", 5)
     path = f"/{'p' * 500}/"
@@ -134,7 +134,7 @@ async def test_lists_of_policies_and_who_has_them(registry: Inside, monkeypatch:
     assert await listed(registry, "ListEntitiesForPolicy", "UserName", PolicyArn=arns[0], **bounded) == NAMES
 
 
-async def test_simulations(registry: Inside) -> None:
+async def test_simulations(registry: InProcess) -> None:
     actions = {f"ActionNames.member.{number}": f"ecr:Some{number}" for number in range(1, 60)}
     resources = {f"ResourceArns.member.{number}": f"arn:aws:ecr:::{number:0900}" for number in range(1, 11)}
     asked = {"PolicyInputList.member.1": json.dumps(ALLOW), **actions, **resources}
@@ -147,7 +147,7 @@ async def test_simulations(registry: Inside) -> None:
     assert b"ask for fewer resources at once" in reply.body
 
 
-async def test_inline_policies_of_one_identity_are_bounded_with_their_white_space(registry: Inside) -> None:
+async def test_inline_policies_of_one_identity_are_bounded_with_their_white_space(registry: InProcess) -> None:
     await iam(registry, "CreateRole", RoleName="ci", AssumeRolePolicyDocument=json.dumps(TRUST))
     text = spaced(ALLOW, 130_000)
     for number in range(4):
@@ -159,7 +159,7 @@ async def test_inline_policies_of_one_identity_are_bounded_with_their_white_spac
     assert b"white space included" in reply.body
 
 
-async def test_pull_tokens(registry: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pull_tokens(registry: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("moorage.identity.credentials.pull_tokens._AT_A_TIME", 4)
     repositories = [f"{number:02}{'r' * 250}" for number in range(50)]
     for name in NAMES:
@@ -174,7 +174,7 @@ async def test_pull_tokens(registry: Inside, monkeypatch: pytest.MonkeyPatch) ->
     assert len({each["id"] for each in every}) == len(every)
 
 
-async def test_the_access_matrix_and_the_export(registry: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_access_matrix_and_the_export(registry: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     statements = [
         {
             "Effect": "Allow",
@@ -221,7 +221,7 @@ async def test_the_access_matrix_and_the_export(registry: Inside, monkeypatch: p
         assert file.count(section) == 1, section
 
 
-async def test_repositories_with_long_kms_keys(registry: Inside) -> None:
+async def test_repositories_with_long_kms_keys(registry: InProcess) -> None:
     key = "\x01" * 2048
     for name in NAMES:
         encryption = {"encryptionType": "KMS", "kmsKey": key}

@@ -10,14 +10,14 @@ from moorage.settings import Settings
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.repositories import regions
 from moorage.store.metadata.tables import account_settings
-from tests.inside import Reply, inside
+from tests.support.in_process import Reply, in_process
 
 STATEMENT = {"Effect": "Deny", "Principal": "*", "Action": "ecr:BatchGetImage", "Resource": "*"}
 PULL = json.dumps({"Version": "2012-10-17", "Statement": [STATEMENT]})
 
 
 async def test_an_account_has_so_many_regions(database_settings: Settings) -> None:
-    async with inside(dataclasses.replace(database_settings, mode="dev")) as registry:
+    async with in_process(dataclasses.replace(database_settings, mode="dev")) as registry:
 
         async def call(operation: str, region: str, key: str = "test", **parameters: str) -> Reply:
             return await registry.ask(operation, json.dumps(parameters).encode(), key=key, region=region)

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from moorage.application import Running
 from moorage.identity.identity import Identity
 from moorage.identity.principals.unique_ids import PULL_TOKEN
 from moorage.names import AccountId
 from moorage.settings import Settings
 from tests.attacks.asking import HOST, ask
-from tests.inside import Inside, inside
+from tests.support.in_process import InProcess, in_process
 
 FLOOD = 400
 OWNER = AccountId("111122223333")
@@ -23,20 +22,14 @@ Request = tuple[str, str, list[tuple[str, str]], bytes]
 
 
 @pytest.fixture(params=["dev", "serve"])
-async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Inside]:
+async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[InProcess]:
     settings = Settings.from_environment({}, mode=request.param, data=tmp_path / "data", anonymous_pull=True)
-    async with inside(settings) as running:
+    async with in_process(settings) as running:
         yield running
 
 
-def running(opened: Inside) -> Running:
-    found = opened.application._running
-    assert found is not None
-    return found
-
-
-def identity(opened: Inside) -> Identity:
-    return running(opened).components.identity
+def identity(opened: InProcess) -> Identity:
+    return opened.components.identity
 
 
 def remembered() -> dict[int, tuple[str, int]]:
@@ -104,41 +97,41 @@ def token_id(number: int) -> str:
     return f"{PULL_TOKEN}{letters}"
 
 
-async def send(opened: Inside, request: Request) -> int:
+async def send(opened: InProcess, request: Request) -> int:
     method, path, headers, more = request
     query, body = (more, b"") if more.startswith(b"token=") else (b"", more)
-    return (await ask(opened.application, method, path, headers, body, query=query)).status
+    return (await ask(opened.asgi, method, path, headers, body, query=query)).status
 
 
 @pytest.mark.parametrize("kind", FLOODS)
-async def test_a_flood_of_strangers_leaves_nothing(opened: Inside, kind: str) -> None:
+async def test_a_flood_of_strangers_leaves_nothing(opened: InProcess, kind: str) -> None:
     make = FLOODS[kind]
     for number in range(20):
         await send(opened, make(number))
-    await running(opened).components.recorder.flush()
+    await opened.components.recorder.flush()
     before = remembered()
     await flood(opened, make, 20)
     assert grown(before) == []
 
 
-async def flood(opened: Inside, make: Callable[[int], Request], first: int) -> set[int]:
+async def flood(opened: InProcess, make: Callable[[int], Request], first: int) -> set[int]:
     """Send `FLOOD` of these. What is on its way into the audit record is written now and then."""
     statuses = set()
     for number in range(first, first + FLOOD):
         statuses.add(await send(opened, make(number)))
         if number % 50 == 0:
-            await running(opened).components.recorder.flush()
-    await running(opened).components.recorder.flush()
+            await opened.components.recorder.flush()
+    await opened.components.recorder.flush()
     return statuses
 
 
-async def test_secrets_and_signatures_that_are_wrong_leave_nothing(opened: Inside) -> None:
+async def test_secrets_and_signatures_that_are_wrong_leave_nothing(opened: InProcess) -> None:
     found = identity(opened)
     await found.accounts.ensure(OWNER, by="tests")
     await found.users.create(OWNER, "/", "ada", "test")
     key, _ = await found.keys.create(OWNER, "ada", by="tests")
     token, text = await found.pull_tokens.create(
-        OWNER, "ada", "ci", ["*"], ["ecr:BatchGetImage"], running(opened).components.clock.now() + 900, "test"
+        OWNER, "ada", "ci", ["*"], ["ecr:BatchGetImage"], opened.components.clock.now() + 900, "test"
     )
     kinds: list[Callable[[int], Request]] = [
         lambda n: signed(key.id, region=f"{'abcdefghij'[n % 10]}{'abcdefghij'[n // 10 % 10]}-east-{n % 90}"),

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from moorage.api.asgi import Message
 from moorage.settings import Settings
-from tests.inside import inside
 from tests.registry.pushing import digest_of
+from tests.support.in_process import in_process
 
 MOST = 8 << 10
 
 
 async def test_a_part_is_sent_in_small_pieces_and_only_as_fast_as_it_is_taken(tmp_path: Path) -> None:
-    async with inside(Settings(mode="dev", data=tmp_path / "data")) as registry:
-        plane = await registry.plane()
+    async with in_process(Settings(mode="dev", data=tmp_path / "data")) as registry:
+        oci = await registry.oci()
         content = os.urandom(3 << 20)
         digest = digest_of(content)
-        assert (await plane("POST", f"/v2/team/app/blobs/uploads/?digest={digest}", content)).status == 201
+        assert (await oci("POST", f"/v2/team/app/blobs/uploads/?digest={digest}", content)).status == 201
         pieces: list[bytes] = []
         takes = asyncio.Semaphore(20)
 
@@ -33,7 +33,7 @@ async def test_a_part_is_sent_in_small_pieces_and_only_as_fast_as_it_is_taken(tm
         sent = {
             "host": "localhost:4580",
             "range": "bytes=1-",
-            "authorization": "Basic " + base64.b64encode(f"AWS:{plane.user}".encode()).decode(),
+            "authorization": "Basic " + base64.b64encode(f"AWS:{oci.user}".encode()).decode(),
         }
         scope = {
             "type": "http",
@@ -46,7 +46,7 @@ async def test_a_part_is_sent_in_small_pieces_and_only_as_fast_as_it_is_taken(tm
             "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
             "client": ("127.0.0.1", 50000),
         }
-        asked = asyncio.create_task(registry.application(scope, receive, send))
+        asked = asyncio.create_task(registry.asgi(scope, receive, send))
         async with asyncio.timeout(60):
             while len(pieces) < 21:  # noqa: ASYNC110 - the application is what is waited for
                 await asyncio.sleep(0.01)

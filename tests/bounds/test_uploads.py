@@ -17,18 +17,18 @@ from moorage.settings import Settings
 from moorage.store.blobs.held import HeldFile
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.tables import finished_uploads, uploads, usage
-from tests.inside import Inside, inside
 from tests.registry.pushing import BY, OTHER, REF, Bench, cut, digest_of, stream
+from tests.support.in_process import InProcess, in_process
 
 MIB = 1 << 20
 APP, BESIDE = "team/app", "team/beside"
 
 
 @pytest.fixture
-async def registry(database_settings: Settings) -> AsyncIterator[Inside]:
+async def registry(database_settings: Settings) -> AsyncIterator[InProcess]:
     """Three open uploads a repository, four an account."""
     limits = replace(database_settings, mode="dev", uploads_per_repository=3, uploads_per_account=4)
-    async with inside(limits) as made:
+    async with in_process(limits) as made:
         for name in (APP, BESIDE):
             await made.ok("CreateRepository", repositoryName=name)
         yield made
@@ -70,14 +70,14 @@ async def settled(bench: Bench) -> tuple[int, int]:
     return await counted(bench)
 
 
-async def test_a_repository_and_an_account_have_so_many_open_uploads(registry: Inside) -> None:
-    plane = await registry.plane()
+async def test_a_repository_and_an_account_have_so_many_open_uploads(registry: InProcess) -> None:
+    oci = await registry.oci()
     locations = []
     for _ in range(3):
-        begun = await plane("POST", f"/v2/{APP}/blobs/uploads/")
+        begun = await oci("POST", f"/v2/{APP}/blobs/uploads/")
         assert begun.status == 202
         locations.append(begun.headers["location"])
-    refused = await plane("POST", f"/v2/{APP}/blobs/uploads/")
+    refused = await oci("POST", f"/v2/{APP}/blobs/uploads/")
     assert (refused.status, refused.code) == (429, "TOOMANYREQUESTS")
     assert refused.message.endswith("service limit: 3 open uploads a repository, 4 an account")
     reply = await registry.ecr("InitiateLayerUpload", repositoryName=APP)
@@ -88,25 +88,25 @@ async def test_a_repository_and_an_account_have_so_many_open_uploads(registry: I
     other = "999999999999"
     await registry.ok("CreateRepository", key=other, repositoryName=APP)
     await registry.ok("InitiateLayerUpload", key=other, repositoryName=APP)
-    assert (await plane("DELETE", locations[0])).status == 204
-    assert (await plane("PUT", f"{locations[1]}?digest={digest_of(b'layer')}", b"layer")).status == 201
+    assert (await oci("DELETE", locations[0])).status == 204
+    assert (await oci("PUT", f"{locations[1]}?digest={digest_of(b'layer')}", b"layer")).status == 201
     for _ in range(2):
-        assert (await plane("POST", f"/v2/{APP}/blobs/uploads/")).status == 202
+        assert (await oci("POST", f"/v2/{APP}/blobs/uploads/")).status == 202
     part = base64.b64encode(b"layer").decode()
     where = {"repositoryName": BESIDE, "uploadId": upload}
     await registry.ok("UploadLayerPart", **where, partFirstByte=0, partLastByte=4, layerPartBlob=part)
     await registry.ok("CompleteLayerUpload", **where, layerDigests=[digest_of(b"layer")])
-    assert (await plane("POST", f"/v2/{BESIDE}/blobs/uploads/")).status == 202
+    assert (await oci("POST", f"/v2/{BESIDE}/blobs/uploads/")).status == 202
 
 
-async def test_a_layer_in_one_request_needs_no_upload(registry: Inside) -> None:
-    plane = await registry.plane()
+async def test_a_layer_in_one_request_needs_no_upload(registry: InProcess) -> None:
+    oci = await registry.oci()
     for _ in range(3):
-        assert (await plane("POST", f"/v2/{APP}/blobs/uploads/")).status == 202
-    small = await plane("POST", f"/v2/{APP}/blobs/uploads/?digest={digest_of(b'layer')}", b"layer")
+        assert (await oci("POST", f"/v2/{APP}/blobs/uploads/")).status == 202
+    small = await oci("POST", f"/v2/{APP}/blobs/uploads/?digest={digest_of(b'layer')}", b"layer")
     assert small.status == 201
     long = bytes(MIB)
-    refused = await plane("POST", f"/v2/{APP}/blobs/uploads/?digest={digest_of(long)}", long)
+    refused = await oci("POST", f"/v2/{APP}/blobs/uploads/?digest={digest_of(long)}", long)
     assert (refused.status, refused.code) == (429, "TOOMANYREQUESTS")
 
 
@@ -235,7 +235,7 @@ async def test_an_honest_client_may_correct_itself(bench: Bench) -> None:
     await bench.uploads.finish(REF, upload.id, digest_of(bytes(MIB)), by=BY, door="oci")
 
 
-async def test_finishes_that_fail_at_the_ecr_api(registry: Inside) -> None:
+async def test_finishes_that_fail_at_the_ecr_api(registry: InProcess) -> None:
     upload = (await registry.ok("InitiateLayerUpload", repositoryName=APP))["uploadId"]
     where = {"repositoryName": APP, "uploadId": upload}
     part = base64.b64encode(b"layer").decode()
@@ -247,9 +247,9 @@ async def test_finishes_that_fail_at_the_ecr_api(registry: Inside) -> None:
     assert told == ["InvalidLayerException"] * MOST_FAILED_FINISHES + ["UploadNotFoundException"]
 
 
-async def test_a_layer_that_is_there_already_is_not_hashed_for_ever(registry: Inside) -> None:
-    plane = await registry.plane()
-    await plane("POST", f"/v2/{APP}/blobs/uploads/?digest={digest_of(b'layer')}", b"layer")
+async def test_a_layer_that_is_there_already_is_not_hashed_for_ever(registry: InProcess) -> None:
+    oci = await registry.oci()
+    await oci("POST", f"/v2/{APP}/blobs/uploads/?digest={digest_of(b'layer')}", b"layer")
     upload = (await registry.ok("InitiateLayerUpload", repositoryName=APP))["uploadId"]
     where = {"repositoryName": APP, "uploadId": upload}
     part = base64.b64encode(b"layer").decode()

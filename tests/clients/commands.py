@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
 
-from tests.running import run
+from tests.support.server_process import run
 
 
 @dataclass

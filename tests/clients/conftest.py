@@ -9,7 +9,7 @@ import pytest
 from tests.clients.commands import ALL, Client
 from tests.clients.images import write_layout
 from tests.conftest import missing
-from tests.running import RunningServer
+from tests.support.server_process import ServerProcess
 
 
 def need(program: str) -> None:
@@ -19,8 +19,8 @@ def need(program: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("clients") / "data").start()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path_factory.mktemp("clients") / "data").start()
     yield running
     running.stop()
 
@@ -34,7 +34,7 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=ALL, ids=lambda kind: kind.program)
 def client(
-    request: pytest.FixtureRequest, server: RunningServer, layout: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, server: ServerProcess, layout: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Client]:
     kind: type[Client] = request.param
     need(kind.program)
@@ -47,7 +47,7 @@ def client(
         made.close()
 
 
-def password(server: RunningServer, key: str = "test", secret: str = "test") -> str:
+def password(server: ServerProcess, key: str = "test", secret: str = "test") -> str:
     """What `aws ecr get-login-password` prints for a key."""
     import base64
 

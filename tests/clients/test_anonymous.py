@@ -9,12 +9,12 @@ import pytest
 
 from tests.clients.commands import ALL, Client, Helm, Regctl
 from tests.clients.conftest import need, password
-from tests.running import RunningServer
+from tests.support.server_process import ServerProcess
 
 
 @pytest.fixture(scope="module")
-def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("anonymous") / "data")
+def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path_factory.mktemp("anonymous") / "data")
     running.start(environment={"MOORAGE_ANONYMOUS_PULL": "true"})
     yield running
     running.stop()
@@ -31,7 +31,7 @@ def fresh(kind: type[Client], layout: Path, work: Path) -> Client:
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.program)
 def test_pulls_without_a_login_and_pushes_with_one(
-    kind: type[Client], open_server: RunningServer, layout: Path, tmp_path_factory: pytest.TempPathFactory
+    kind: type[Client], open_server: ServerProcess, layout: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     need(kind.program)
     name = f"anonymous/{kind.program}" + ("/app" if kind is Helm else "")

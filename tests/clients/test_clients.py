@@ -3,19 +3,19 @@
 import json
 
 from tests.clients.commands import Client
-from tests.running import RunningServer
+from tests.support.server_process import ServerProcess
 
 DENIED = "with an explicit deny in a resource-based policy"
 
 
-def deny(server: RunningServer, repository: str, *actions: str) -> None:
+def deny(server: ServerProcess, repository: str, *actions: str) -> None:
     statement = {"Effect": "Deny", "Principal": "*", "Action": list(actions)}
     server.client("ecr").set_repository_policy(
         repositoryName=repository, policyText=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     )
 
 
-def told(client: Client, server: RunningServer, repository: str, action: str, said: str) -> None:
+def told(client: Client, server: ServerProcess, repository: str, action: str, said: str) -> None:
     """The client printed AWS's sentence; where it prints no body of a 403, the server's log has the denial."""
     if client.shows_reason:
         assert DENIED in said, said
@@ -30,7 +30,7 @@ def tag_of(client: Client) -> str:
     return "0.1.0" if client.program == "helm" else "v1"
 
 
-def test_pushes_and_pulls(client: Client, server: RunningServer) -> None:
+def test_pushes_and_pulls(client: Client, server: ServerProcess) -> None:
     repository = f"{client.program}/works/app"
     reference = f"{server.registry}/{repository}:{tag_of(client)}"
     client.push(reference)
@@ -39,7 +39,7 @@ def test_pushes_and_pulls(client: Client, server: RunningServer) -> None:
     client.pull(reference)
 
 
-def test_a_denied_pull_says_why(client: Client, server: RunningServer) -> None:
+def test_a_denied_pull_says_why(client: Client, server: ServerProcess) -> None:
     repository = f"{client.program}/no-pull/app"
     reference = f"{server.registry}/{repository}:{tag_of(client)}"
     client.push(reference)
@@ -49,7 +49,7 @@ def test_a_denied_pull_says_why(client: Client, server: RunningServer) -> None:
     told(client, server, repository, "ecr:BatchGetImage", denied.stdout + denied.stderr)
 
 
-def test_a_denied_push_says_why(client: Client, server: RunningServer) -> None:
+def test_a_denied_push_says_why(client: Client, server: ServerProcess) -> None:
     repository = f"{client.program}/no-push/app"
     reference = f"{server.registry}/{repository}:{tag_of(client)}"
     server.client("ecr").create_repository(repositoryName=repository)

@@ -17,7 +17,7 @@ import pytest
 
 from tests.clients.commands import Docker
 from tests.clients.conftest import need
-from tests.running import MOORAGE, RunningServer, free_port, run
+from tests.support.server_process import MOORAGE, ServerProcess, free_port, run
 
 OWNER, READER = "111122223333", "444455556666"
 BRANCH_OFFICE = "127.0.0.2"
@@ -72,7 +72,7 @@ class Relay:
 class Cli:
     """The AWS CLI with the configuration of one person: the key of a user, and profiles of the roles it takes on."""
 
-    def __init__(self, server: RunningServer, home: Path, account: str) -> None:
+    def __init__(self, server: ServerProcess, home: Path, account: str) -> None:
         self.server = server
         self.account = account
         (home / ".aws").mkdir(parents=True)
@@ -118,15 +118,15 @@ class Cli:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """One of its own: the clock is set here."""
-    running = RunningServer(tmp_path_factory.mktemp("conditions") / "data").start()
+    running = ServerProcess(tmp_path_factory.mktemp("conditions") / "data").start()
     yield running
     running.stop()
 
 
 @pytest.fixture(scope="module")
-def branch_office(server: RunningServer) -> Iterator[str]:
+def branch_office(server: ServerProcess) -> Iterator[str]:
     """Host and port as they are typed in the branch office."""
     relay = Relay(server.port).start()
     yield f"127.0.0.1:{relay.port}"
@@ -150,7 +150,7 @@ def document(*statements: dict[str, Any]) -> str:
 
 
 @pytest.fixture(scope="module")
-def reader(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Cli:
+def reader(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """The other account: user `ci` may take on the roles `puller` (team blue) and `other` (team red)."""
     iam = server.client("iam", READER)
     iam.create_user(UserName="ci")
@@ -172,7 +172,7 @@ def reader(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> C
 
 
 @pytest.fixture(scope="module")
-def owner(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Cli:
+def owner(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """The account of the repositories: user `admin` may do everything in it."""
     iam = server.client("iam", OWNER)
     iam.create_user(UserName="admin")
@@ -191,7 +191,7 @@ def passwords(reader: Cli) -> dict[str, str]:
 class Shared:
     """A repository of the owner with one image, and its policy."""
 
-    def __init__(self, server: RunningServer, owner: Cli, docker: Docker, name: str) -> None:
+    def __init__(self, server: ServerProcess, owner: Cli, docker: Docker, name: str) -> None:
         self._ecr = server.client("ecr", OWNER)
         self.name = name
         self.arn = f"arn:aws:ecr:us-east-1:{OWNER}:repository/{name}"
@@ -226,7 +226,7 @@ def refusal(repository: Shared, session: str, action: str = "ecr:BatchGetImage")
 
 
 def test_a_role_pulls_from_another_account_once_both_sides_allow_it(
-    server: RunningServer, owner: Cli, reader: Cli, docker: Docker
+    server: ServerProcess, owner: Cli, reader: Cli, docker: Docker
 ) -> None:
     shared = Shared(server, owner, docker, "roles/app")
     role = reader.assume(f"arn:aws:iam::{READER}:role/puller", "by-hand")
@@ -252,7 +252,7 @@ def test_a_role_pulls_from_another_account_once_both_sides_allow_it(
 
 
 def test_from_one_address_only(
-    server: RunningServer, owner: Cli, passwords: dict[str, str], docker: Docker, branch_office: str
+    server: ServerProcess, owner: Cli, passwords: dict[str, str], docker: Docker, branch_office: str
 ) -> None:
     shared = Shared(server, owner, docker, "source-ip/app")
     for registry in (server.registry, branch_office):
@@ -267,7 +267,7 @@ def test_from_one_address_only(
 
 
 def test_by_the_tags_of_the_caller(
-    server: RunningServer, owner: Cli, reader: Cli, passwords: dict[str, str], docker: Docker
+    server: ServerProcess, owner: Cli, reader: Cli, passwords: dict[str, str], docker: Docker
 ) -> None:
     shared = Shared(server, owner, docker, "principal-tag/app")
     shared.allow([*PULL, *PUSH], StringEquals={"aws:PrincipalTag/team": "blue"})
@@ -288,7 +288,7 @@ def test_by_the_tags_of_the_caller(
 
 
 def test_by_the_tags_of_the_repository(
-    server: RunningServer, owner: Cli, passwords: dict[str, str], docker: Docker
+    server: ServerProcess, owner: Cli, passwords: dict[str, str], docker: Docker
 ) -> None:
     shared = Shared(server, owner, docker, "resource-tag/app")
     shared.allow(
@@ -304,7 +304,7 @@ def test_by_the_tags_of_the_repository(
     assert refusal(shared, "puller/puller-7") in pulled(docker, shared.reference)
 
 
-def test_until_a_day(server: RunningServer, owner: Cli, passwords: dict[str, str], docker: Docker) -> None:
+def test_until_a_day(server: ServerProcess, owner: Cli, passwords: dict[str, str], docker: Docker) -> None:
     shared = Shared(server, owner, docker, "time/app")
     docker.login(server.registry, "AWS", passwords["puller"])
     now = time.time()
@@ -321,7 +321,7 @@ def test_until_a_day(server: RunningServer, owner: Cli, passwords: dict[str, str
     assert refusal(shared, "puller/puller-7") in pulled(docker, shared.reference)
 
 
-def set_clock(server: RunningServer, now: float) -> None:
+def set_clock(server: ServerProcess, now: float) -> None:
     request = urllib.request.Request(
         f"{server.url}/_moorage/clock",
         data=json.dumps({"now": now}).encode(),

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.clients.conftest import need, password
-from tests.running import RunningServer, run
+from tests.support.server_process import ServerProcess, run
 
 _EXTENDED = {
     "OCI_VERSION": "dev",
@@ -20,7 +20,7 @@ _EXTENDED = {
 
 
 @pytest.mark.parametrize("settings", [{"OCI_VERSION": "1.1"}, _EXTENDED], ids=["1.1", "extended"])
-def test_the_conformance_suite_passes_whole(server: RunningServer, settings: dict[str, str], tmp_path: Path) -> None:
+def test_the_conformance_suite_passes_whole(server: ServerProcess, settings: dict[str, str], tmp_path: Path) -> None:
     need("oci-conformance")
     environment = {
         **os.environ,

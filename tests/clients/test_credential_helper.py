@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import need
-from tests.running import MOORAGE, RunningServer, free_port, run
+from tests.support.server_process import MOORAGE, ServerProcess, free_port, run
 
 HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 
@@ -24,9 +24,9 @@ def test_crane_pushes_through_the_helper(tmp_path: Path, layout: Path) -> None:
     run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), HOST, "127.0.0.1"])
     tls = ("--tls-cert", str(tmp_path / "tls" / "server.crt"), "--tls-key", str(tmp_path / "tls" / "server.key"))
     data = tmp_path / "data"
-    secure = RunningServer(data, *tls, port=443).start(environment={"MOORAGE_HOSTS": HOST})
+    secure = ServerProcess(data, *tls, port=443).start(environment={"MOORAGE_HOSTS": HOST})
     # The helper takes only a proxyEndpoint that is an ECR host name.
-    api = RunningServer(data, "--uri-style", "aws", port=free_port()).start()
+    api = ServerProcess(data, "--uri-style", "aws", port=free_port()).start()
     try:
         (tmp_path / "docker").mkdir()
         (tmp_path / "docker" / "config.json").write_text(json.dumps({"credHelpers": {HOST: "ecr-login"}}))

@@ -7,11 +7,11 @@ import pytest
 
 from tests.clients.commands import Docker
 from tests.clients.conftest import need, password
-from tests.running import RunningServer, run
+from tests.support.server_process import ServerProcess, run
 
 
 @pytest.fixture(scope="module")
-def docker(server: RunningServer, layout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
+def docker(server: ServerProcess, layout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
     need("dockerd")
     need("docker")
     made = Docker(tmp_path_factory.mktemp("docker-build"), layout)
@@ -30,7 +30,7 @@ def context(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_classic_build(docker: Docker, server: RunningServer, context: Path) -> None:
+def test_classic_build(docker: Docker, server: ServerProcess, context: Path) -> None:
     reference = f"{server.registry}/built/classic:v1"
     docker.environment["DOCKER_BUILDKIT"] = "0"
     docker.call("build", "-t", reference, str(context))
@@ -39,7 +39,7 @@ def test_classic_build(docker: Docker, server: RunningServer, context: Path) -> 
     assert "by-docker" in docker.call("inspect", reference).stdout
 
 
-def test_buildx(docker: Docker, server: RunningServer, context: Path) -> None:
+def test_buildx(docker: Docker, server: ServerProcess, context: Path) -> None:
     need("docker-buildx")
     plugins = docker.work / "docker" / "cli-plugins"
     plugins.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def test_buildx(docker: Docker, server: RunningServer, context: Path) -> None:
     assert "by-docker" in docker.call("inspect", reference).stdout
 
 
-def test_a_manifest_list(docker: Docker, server: RunningServer) -> None:
+def test_a_manifest_list(docker: Docker, server: ServerProcess) -> None:
     base = f"{server.registry}/built/list"
     for tag in ("amd64", "again"):
         docker.push(f"{base}:{tag}")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.clients.conftest import password
 from tests.clients.images import digest
-from tests.running import RunningServer
+from tests.support.server_process import ServerProcess
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -19,7 +19,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 class Plain:
     """A registry client of a few lines, for documents that no installed client makes."""
 
-    def __init__(self, server: RunningServer, repository: str) -> None:
+    def __init__(self, server: ServerProcess, repository: str) -> None:
         self.base = f"{server.url}/v2/{repository}"
         self.headers = {"Authorization": "Basic " + base64.b64encode(f"AWS:{password(server)}".encode()).decode()}
 
@@ -53,7 +53,7 @@ class Plain:
 
 
 @pytest.fixture
-def plain(server: RunningServer) -> Plain:
+def plain(server: ServerProcess) -> Plain:
     return Plain(server, "documents/app")
 
 

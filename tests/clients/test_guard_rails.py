@@ -8,7 +8,7 @@ import pytest
 
 from tests.clients.commands import Client
 from tests.clients.test_clients import tag_of
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 ACCOUNT, MANAGEMENT = "000000000000", "999900009999"
 
@@ -24,7 +24,7 @@ def told(client: Client, tail: str, said: str) -> None:
 
 @pytest.mark.parametrize("guard", ["registry", "rcp", "scp"])
 def test_a_denied_client_is_told_which_guard_it_was(
-    client: Client, server: RunningServer, tmp_path: Path, guard: str
+    client: Client, server: ServerProcess, tmp_path: Path, guard: str
 ) -> None:
     repository = f"{client.program}/{guard}/app"
     unpushed = f"{client.program}/unpushed/app"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.clients.commands import Client, Containerd, Crane, Docker, Helm, Oras, Podman, Skopeo
 from tests.clients.conftest import need
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 KINDS: tuple[type[Client], ...] = (Docker, Podman, Skopeo, Helm, Crane, Oras)
 
@@ -29,11 +29,11 @@ def moorage_login(client: Client, *arguments: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server with nothing open: who has not logged in is refused."""
     data = tmp_path_factory.mktemp("login") / "data"
     run([MOORAGE, "init", "--data", str(data), "--account", "111122223333"])
-    running = RunningServer(data, command="serve").start(environment={"MOORAGE_CREATE_ON_PUSH": "true"})
+    running = ServerProcess(data, command="serve").start(environment={"MOORAGE_CREATE_ON_PUSH": "true"})
     yield running
     running.stop()
 
@@ -56,7 +56,7 @@ def fresh(request: pytest.FixtureRequest, layout: Path, tmp_path_factory: pytest
         made.close()
 
 
-def test_pushes_and_pulls_after_moorage_login(fresh: Client, serving: RunningServer) -> None:
+def test_pushes_and_pulls_after_moorage_login(fresh: Client, serving: ServerProcess) -> None:
     reference = f"{serving.registry}/login/{fresh.program}/app:{tag_of(fresh)}"
     assert fresh.push(reference, check=False).returncode != 0
     moorage_login(fresh, serving.registry, "--data", str(serving.data), "--tool", fresh.program)
@@ -64,7 +64,7 @@ def test_pushes_and_pulls_after_moorage_login(fresh: Client, serving: RunningSer
     fresh.pull(reference)
 
 
-def test_pushes_and_pulls_through_the_helper(fresh: Client, serving: RunningServer) -> None:
+def test_pushes_and_pulls_through_the_helper(fresh: Client, serving: ServerProcess) -> None:
     """Runs after the login above: what that left must not stand in the helper's way."""
     fresh.environment.pop("REGISTRY_AUTH_FILE")  # with it, podman and skopeo read no other file
     fresh.environment["XDG_RUNTIME_DIR"] = str(fresh.work / "runtime")
@@ -77,7 +77,7 @@ def test_pushes_and_pulls_through_the_helper(fresh: Client, serving: RunningServ
 
 
 def test_containerd_through_its_hosts_file(
-    serving: RunningServer, layout: Path, tmp_path_factory: pytest.TempPathFactory
+    serving: ServerProcess, layout: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     need("ctr")
     made = Containerd(tmp_path_factory.mktemp("login-ctr"), layout)
@@ -94,7 +94,7 @@ def test_containerd_through_its_hosts_file(
 
 
 def test_docker_login_and_logout_with_the_helper_in_place(
-    server: RunningServer, layout: Path, tmp_path_factory: pytest.TempPathFactory
+    server: ServerProcess, layout: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """docker itself stores and erases through the helper; after a logout it goes on with fresh passwords."""
     need("dockerd")

@@ -7,12 +7,12 @@ import pytest
 
 from tests.clients.commands import Client, Crane, Docker, Helm, Oras, Podman, Skopeo
 from tests.clients.conftest import need, password
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 KINDS: tuple[type[Client], ...] = (Docker, Podman, Skopeo, Helm, Crane, Oras)
 
 
-def token(server: RunningServer, *arguments: str) -> str:
+def token(server: ServerProcess, *arguments: str) -> str:
     environment = os.environ | {"AWS_ENDPOINT_URL": server.url}
     environment |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     return run([MOORAGE, "token", *arguments], env=environment).stdout.strip()
@@ -20,7 +20,7 @@ def token(server: RunningServer, *arguments: str) -> str:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.program)
 def test_pulls_with_a_token_and_pushes_nothing(
-    kind: type[Client], server: RunningServer, layout: Path, tmp_path_factory: pytest.TempPathFactory
+    kind: type[Client], server: ServerProcess, layout: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     need(kind.program)
     client = kind(tmp_path_factory.mktemp("token"), layout)

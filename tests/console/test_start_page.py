@@ -9,15 +9,15 @@ from moorage.api.asgi import Message, Scope
 from moorage.api.router import is_from_browser
 from moorage.application import Application
 from moorage.settings import Settings
-from tests.inside import Reply, inside
+from tests.support.in_process import Reply, in_process
 
 ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
 @pytest.fixture
 async def application(tmp_path: Path) -> AsyncIterator[Application]:
-    async with inside(Settings(mode="dev", data=tmp_path / "data")) as made:
-        yield made.application
+    async with in_process(Settings(mode="dev", data=tmp_path / "data")) as made:
+        yield made.asgi
 
 
 async def ask(application: Application, method: str, accept: str) -> Reply:

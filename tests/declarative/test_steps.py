@@ -27,8 +27,8 @@ from moorage.identity.arns import policy_arn
 from moorage.identity.credentials.credentials import PolicySets
 from moorage.names import AccountId, Region
 from moorage.settings import Settings
-from tests.access.house import connection
 from tests.declarative import files
+from tests.support.backend import connection
 
 ACCOUNT = AccountId("111122223333")
 REGION = Region("us-east-1")

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from tests.running import free_port
+from tests.support.server_process import free_port
 
 ROOT: Final = Path(__file__).parent.parent.parent
 _SERVER: Final = re.compile(r"^(?:\w+=\S+ +)*(?:\.venv/bin/)?(?:moorage (?:dev|serve)|make run)\b", re.MULTILINE)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.doctor.conftest import Make, look, of, only
 from tests.login.conftest import FakeServer
-from tests.running import RunningServer
+from tests.support.server_process import ServerProcess
 
 URL = "http://localhost:4580"
 
@@ -84,19 +84,19 @@ def test_the_region_of_a_profile(patient: Make, home: dict[str, str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("doctor-aws") / "data").start()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path_factory.mktemp("doctor-aws") / "data").start()
     yield running
     running.stop()
 
 
-def test_an_open_key(patient: Make, server: RunningServer) -> None:
+def test_an_open_key(patient: Make, server: ServerProcess) -> None:
     found = only("access key", patient(server.url))
     assert found == ("ok", "arn:aws:iam::000000000000:root, by the open key test of moorage dev", ())
     assert "123456789012:root" in only("access key", patient(server.url, account="123456789012")).text
 
 
-def test_a_key_that_the_server_does_not_know(patient: Make, server: RunningServer) -> None:
+def test_a_key_that_the_server_does_not_know(patient: Make, server: ServerProcess) -> None:
     variables = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "hidden"}
     found = only("access key", patient(server.url, environment=variables))
     assert found.state == "fail"
@@ -105,7 +105,7 @@ def test_a_key_that_the_server_does_not_know(patient: Make, server: RunningServe
     assert "hidden" not in str(found)
 
 
-def test_a_secret_that_is_wrong(patient: Make, server: RunningServer, home: dict[str, str]) -> None:
+def test_a_secret_that_is_wrong(patient: Make, server: ServerProcess, home: dict[str, str]) -> None:
     iam = server.client("iam")
     iam.create_user(UserName="ada")
     key = iam.create_access_key(UserName="ada")["AccessKey"]["AccessKeyId"]
@@ -117,12 +117,12 @@ def test_a_secret_that_is_wrong(patient: Make, server: RunningServer, home: dict
     assert f"the secret of {key} is not the right one" in found.text
 
 
-def test_a_profile_that_is_not_there(patient: Make, server: RunningServer) -> None:
+def test_a_profile_that_is_not_there(patient: Make, server: ServerProcess) -> None:
     found = only("access key", patient(server.url, profile="absent"))
     assert (found.state, found.fix) == ("fail", ("aws configure --profile absent",))
 
 
-def test_a_signature_that_is_too_old(patient: Make, server: RunningServer) -> None:
+def test_a_signature_that_is_too_old(patient: Make, server: ServerProcess) -> None:
     iam = server.client("iam")
     iam.create_user(UserName="late")
     key = iam.create_access_key(UserName="late")["AccessKey"]

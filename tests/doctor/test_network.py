@@ -8,7 +8,7 @@ import pytest
 from moorage.doctor.network import owner_of
 from tests.doctor.conftest import Make, of, only
 from tests.login.conftest import FakeServer
-from tests.running import free_port
+from tests.support.server_process import free_port
 
 
 def test_a_name_under_localhost_that_does_not_resolve(patient: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,12 @@ import pytest
 from moorage.doctor.target import Patient
 from tests.doctor.conftest import Make, look, of, only
 from tests.login.conftest import FakeServer
-from tests.running import RunningServer
+from tests.support.server_process import ServerProcess
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("doctor-password") / "data").start()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path_factory.mktemp("doctor-password") / "data").start()
     yield running
     running.stop()
 
@@ -29,7 +29,7 @@ def runtime(home: dict[str, str]) -> dict[str, str]:
     return {"XDG_RUNTIME_DIR": str(Path(home["HOME"]) / "runtime")}
 
 
-def password(server: RunningServer, key: str = "test", secret: str = "test") -> str:
+def password(server: ServerProcess, key: str = "test", secret: str = "test") -> str:
     token = server.client("ecr", key, secret).get_authorization_token()["authorizationData"][0]["authorizationToken"]
     return base64.b64decode(token).decode()
 
@@ -44,19 +44,19 @@ def in_docker(home: dict[str, str], host: str, credential: str) -> None:
     keep(Path(home["HOME"]) / ".docker" / "config.json", host, credential)
 
 
-def set_clock(server: RunningServer, now: float) -> None:
+def set_clock(server: ServerProcess, now: float) -> None:
     body = json.dumps({"now": now}).encode()
     urllib.request.urlopen(urllib.request.Request(f"{server.url}/_moorage/clock", data=body, method="POST"))
 
 
-def test_nobody_is_logged_in(patient: Make, server: RunningServer, runtime: dict[str, str]) -> None:
+def test_nobody_is_logged_in(patient: Make, server: ServerProcess, runtime: dict[str, str]) -> None:
     examined = patient(server.url, environment=runtime)
     found = only("password", examined)
     assert (found.state, found.fix) == ("fail", (f"moorage login {examined.host}",))
 
 
 def test_only_one_spelling_of_this_machine(
-    patient: Make, server: RunningServer, home: dict[str, str], runtime: dict[str, str]
+    patient: Make, server: ServerProcess, home: dict[str, str], runtime: dict[str, str]
 ) -> None:
     """Docker keeps logins by letters: who logged in to localhost is nobody to 127.0.0.1."""
     examined = patient(server.url, environment=runtime)
@@ -70,7 +70,7 @@ def test_only_one_spelling_of_this_machine(
 
 
 def test_good_ones_in_every_tools_file(
-    patient: Make, server: RunningServer, home: dict[str, str], runtime: dict[str, str]
+    patient: Make, server: ServerProcess, home: dict[str, str], runtime: dict[str, str]
 ) -> None:
     where = Path(home["HOME"])
     in_docker(home, server.registry, password(server))
@@ -84,7 +84,7 @@ def test_good_ones_in_every_tools_file(
 
 
 def test_one_that_has_ended(
-    patient: Make, server: RunningServer, home: dict[str, str], runtime: dict[str, str]
+    patient: Make, server: ServerProcess, home: dict[str, str], runtime: dict[str, str]
 ) -> None:
     in_docker(home, server.registry, password(server))
     examined = patient(server.url, environment=runtime)
@@ -110,7 +110,7 @@ def test_one_that_ends_soon(patient: Make, fake: FakeServer, home: dict[str, str
 
 
 def test_one_whose_key_is_gone(
-    patient: Make, server: RunningServer, home: dict[str, str], runtime: dict[str, str]
+    patient: Make, server: ServerProcess, home: dict[str, str], runtime: dict[str, str]
 ) -> None:
     iam = server.client("iam")
     iam.create_user(UserName="gone")
@@ -127,7 +127,7 @@ def test_one_whose_key_is_gone(
 
 
 def test_one_of_another_server(
-    patient: Make, server: RunningServer, home: dict[str, str], runtime: dict[str, str]
+    patient: Make, server: ServerProcess, home: dict[str, str], runtime: dict[str, str]
 ) -> None:
     in_docker(home, server.registry, "AWS:" + "x" * 80)
     found = only("password", patient(server.url, environment=runtime))
@@ -145,7 +145,7 @@ def test_a_registry_that_is_not_moorage(
     assert only("password", examined).state == state
 
 
-def test_podmans_broken_file(patient: Make, server: RunningServer, home: dict[str, str]) -> None:
+def test_podmans_broken_file(patient: Make, server: ServerProcess, home: dict[str, str]) -> None:
     broken = Path(home["HOME"]) / "auth.json"
     broken.write_text("{")
     found = look("password", patient(server.url, environment={"REGISTRY_AUTH_FILE": str(broken)}))[0]
@@ -158,7 +158,7 @@ def test_nobody_answers(patient: Make) -> None:
 
 
 @pytest.fixture
-def permitted(server: RunningServer) -> Any:
+def permitted(server: ServerProcess) -> Any:
     """Makes a user who may `actions` on everything; returns the environment with its key."""
     iam = server.client("iam")
 
@@ -184,12 +184,12 @@ PUSH = (
 )
 
 
-def asked(patient: Make, server: RunningServer, environment: dict[str, str], repository: str) -> Patient:
+def asked(patient: Make, server: ServerProcess, environment: dict[str, str], repository: str) -> Patient:
     return patient(server.url, environment=environment, repository=repository)
 
 
 def test_a_repository_that_one_may_use(
-    patient: Make, server: RunningServer, runtime: dict[str, str], permitted: Any
+    patient: Make, server: ServerProcess, runtime: dict[str, str], permitted: Any
 ) -> None:
     server.client("ecr").create_repository(repositoryName="may/use")
     environment = runtime | permitted(*PULL, *PUSH)
@@ -202,7 +202,7 @@ def test_a_repository_that_one_may_use(
 
 @pytest.mark.parametrize("missing", [*PULL, *PUSH])
 def test_a_right_that_is_missing_is_named(
-    patient: Make, server: RunningServer, runtime: dict[str, str], permitted: Any, missing: str
+    patient: Make, server: ServerProcess, runtime: dict[str, str], permitted: Any, missing: str
 ) -> None:
     name = f"lacks/{missing.partition(':')[2].lower()}"
     server.client("ecr").create_repository(repositoryName=name)
@@ -215,7 +215,7 @@ def test_a_right_that_is_missing_is_named(
     assert len(decision) == 36
 
 
-def test_a_repository_that_is_not_there(patient: Make, server: RunningServer, runtime: dict[str, str]) -> None:
+def test_a_repository_that_is_not_there(patient: Make, server: ServerProcess, runtime: dict[str, str]) -> None:
     found = only("repository", asked(patient, server, runtime, "not/there"))
     assert (found.state, found.text) == ("ok", "not/there is not there yet; the first push makes it")
     assert server.client("ecr").describe_repositories()["repositories"] is not None

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 
 class Home:
     """A directory with a file in it, and the account that it is about."""
 
-    def __init__(self, server: RunningServer, directory: Path, account: str) -> None:
+    def __init__(self, server: ServerProcess, directory: Path, account: str) -> None:
         self.server = server
         self.directory, self.account = directory, account
         self.key = (account, "test")

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from tests.conftest import PostgresServer
-from tests.running import RunningServer
+from tests.support.server_process import ServerProcess
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("end-to-end") / "data", "--access-log").start()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path_factory.mktemp("end-to-end") / "data", "--access-log").start()
     yield running
     running.stop()
 
@@ -26,6 +26,6 @@ def database_options(request: pytest.FixtureRequest) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def ecr(server: RunningServer) -> Any:
+def ecr(server: ServerProcess) -> Any:
     """The open key of the default account."""
     return server.client("ecr")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.end_to_end.test_why import Key, user
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 OWNER, OTHER = "888800000011", "888800000012"
 
@@ -30,7 +30,7 @@ def answers(said: str) -> dict[str, list[str]]:
     }
 
 
-def test_who_can_reach_a_repository_and_what_a_change_would_open(server: RunningServer, tmp_path: Path) -> None:
+def test_who_can_reach_a_repository_and_what_a_change_would_open(server: ServerProcess, tmp_path: Path) -> None:
     ecr = server.client("ecr", OWNER)
     ecr.create_repository(repositoryName="reach/app")
     ann = f"arn:aws:iam::{OWNER}:user/reach-ann"
@@ -91,7 +91,7 @@ def test_who_can_reach_a_repository_and_what_a_change_would_open(server: Running
     assert reach(owner, "--principal", f"arn:aws:iam::{OWNER}:user/nobody", check=False).returncode == 1
 
 
-def test_who_may_ask(server: RunningServer) -> None:
+def test_who_may_ask(server: ServerProcess) -> None:
     server.client("ecr", OWNER).create_repository(repositoryName="reach/mine")
     asker = user(server, OWNER, "reach-asker", "ecr:*")
     refused = reach(asker, "reach/mine", check=False)

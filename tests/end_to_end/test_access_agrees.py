@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from moorage.cli import app
-from tests.end_to_end.pushing import digest, push_image
 from tests.end_to_end.test_why import Key, user
-from tests.running import Error, RunningServer
-from tests.signed import Keys
+from tests.support.admin_calls import Keys
+from tests.support.ecr_push import digest, push_image
+from tests.support.server_process import Error, ServerProcess
 
 MANAGEMENT, MEMBER, FELLOW = "000000000000", "777700000001", "777700000002"
 OUTSIDER, STRANGER = "777700000003", "777700000004"
@@ -25,13 +25,13 @@ CAPABILITIES = ("pull", "push", "delete", "administer")
 Statement = dict[str, Any]
 
 
-def running(directory: Path, *, anonymous_pull: bool) -> RunningServer:
-    server = RunningServer(directory / "data")
+def running(directory: Path, *, anonymous_pull: bool) -> ServerProcess:
+    server = ServerProcess(directory / "data")
     return server.start(environment={"MOORAGE_ANONYMOUS_PULL": str(anonymous_pull).lower()})
 
 
 @pytest.fixture(scope="module")
-def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """Without anonymous callers."""
     server = running(tmp_path_factory.mktemp("closed"), anonymous_pull=False)
     yield server
@@ -39,7 +39,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 
 @pytest.fixture(scope="module")
-def open_to_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def open_to_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """With them."""
     server = running(tmp_path_factory.mktemp("open"), anonymous_pull=True)
     yield server
@@ -219,7 +219,7 @@ def does(key: Key, owner: str, policy: str) -> list[str]:
     return ["yes" if each else "no" for each in told]
 
 
-def does_anonymously(server: RunningServer, owner: str) -> list[str]:
+def does_anonymously(server: ServerProcess, owner: str) -> list[str]:
     """The same of somebody without credentials."""
 
     def status(method: str, path: str) -> int:
@@ -238,7 +238,7 @@ def does_anonymously(server: RunningServer, owner: str) -> list[str]:
     return ["yes" if each else "no" for each in told]
 
 
-def put_in_force(server: RunningServer, setup: Setup, owner: str) -> str:
+def put_in_force(server: ServerProcess, setup: Setup, owner: str) -> str:
     """All but the organisation; a repository policy that can be set again and changes nothing."""
     ecr = server.client("ecr", owner)
     ecr.create_repository(repositoryName="agree/app")
@@ -264,7 +264,7 @@ def answers(row: dict[str, Any]) -> list[str]:
     return [row["cells"][each]["answer"] for each in CAPABILITIES]
 
 
-def compare(server: RunningServer, tmp_path: Path, name: str) -> None:
+def compare(server: ServerProcess, tmp_path: Path, name: str) -> None:
     """Put it all in force; ask the matrix, the view of a principal, and the server."""
     setup = SETUPS[name]
     owner = f"7777000001{list(SETUPS).index(name):02}"
@@ -310,10 +310,10 @@ def compare(server: RunningServer, tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SETUPS)
-def test_the_matrix_is_what_the_server_does(closed: RunningServer, tmp_path: Path, name: str) -> None:
+def test_the_matrix_is_what_the_server_does(closed: ServerProcess, tmp_path: Path, name: str) -> None:
     compare(closed, tmp_path, name)
 
 
 @pytest.mark.parametrize("name", WITH_ANONYMOUS)
-def test_so_it_is_where_nobody_need_sign_in(open_to_all: RunningServer, tmp_path: Path, name: str) -> None:
+def test_so_it_is_where_nobody_need_sign_in(open_to_all: ServerProcess, tmp_path: Path, name: str) -> None:
     compare(open_to_all, tmp_path, name)

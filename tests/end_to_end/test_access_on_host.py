@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.running import MOORAGE, RunningServer, run
-from tests.signed import user
+from tests.support.admin_calls import user
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 FIRST, SECOND = "111122223333", "444455556666"
 PULL = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
@@ -16,7 +16,7 @@ PULL = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry whose server has stopped: two accounts, a repository that the first opens to the second."""
-    running = RunningServer(tmp_path_factory.mktemp("access-on-host") / "data").start()
+    running = ServerProcess(tmp_path_factory.mktemp("access-on-host") / "data").start()
     ecr = running.client("ecr", FIRST)
     ecr.create_repository(repositoryName="shared")
     running.client("ecr", SECOND, region="eu-west-1").create_repository(repositoryName="own")

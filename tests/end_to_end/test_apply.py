@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.applying import Home
-from tests.end_to_end.pushing import push_image
-from tests.running import Error, RunningServer
+from tests.support.ecr_push import push_image
+from tests.support.server_process import Error, ServerProcess
 
 
 @pytest.fixture(scope="module")
-def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("apply") / "data", *database_options).start()
+def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path_factory.mktemp("apply") / "data", *database_options).start()
     yield running
     running.stop()
 
@@ -82,13 +82,13 @@ EVERYTHING = """\
 
 
 @pytest.fixture
-def home(server: RunningServer, tmp_path: Path, request: pytest.FixtureRequest) -> Home:
+def home(server: ServerProcess, tmp_path: Path, request: pytest.FixtureRequest) -> Home:
     """Of an account of its own for each test."""
     number = sum(map(ord, request.node.name)) % 10**6
     return Home(server, tmp_path, f"78{number:010d}")
 
 
-def test_a_file_is_shown_applied_once_and_exported(server: RunningServer, home: Home) -> None:
+def test_a_file_is_shown_applied_once_and_exported(server: ServerProcess, home: Home) -> None:
     home.write(EVERYTHING)
     planned = home("apply", "file.yaml", "--dry-run")
     assert "+ users/node-1" in planned
@@ -112,7 +112,7 @@ def test_a_file_is_shown_applied_once_and_exported(server: RunningServer, home: 
     assert "team/far" in exported
 
 
-def test_changes_are_shown_line_by_line_and_made(server: RunningServer, home: Home) -> None:
+def test_changes_are_shown_line_by_line_and_made(server: ServerProcess, home: Home) -> None:
     home.write(EVERYTHING)
     home("apply", "file.yaml")
     changed = EVERYTHING.replace("ecr:DescribeImages", "ecr:ListImages").replace('rack: "7"', 'rack: "8"')
@@ -135,7 +135,7 @@ def test_changes_are_shown_line_by_line_and_made(server: RunningServer, home: Ho
     assert iam.list_groups_for_user(UserName="node-1")["Groups"] == []
 
 
-def test_what_is_not_named_goes_only_when_that_is_asked_for(server: RunningServer, home: Home) -> None:
+def test_what_is_not_named_goes_only_when_that_is_asked_for(server: ServerProcess, home: Home) -> None:
     home.write(EVERYTHING)
     home("apply", "file.yaml", "--keys")
     push_image(server.client("ecr", home.account), "team/app", "v1")
@@ -211,7 +211,7 @@ def test_what_stays_in_use_is_not_deleted(home: Home, kept: str, refused: str, w
     assert why in said
 
 
-def test_nobody_deletes_themselves(server: RunningServer, home: Home) -> None:
+def test_nobody_deletes_themselves(server: ServerProcess, home: Home) -> None:
     iam = server.client("iam", home.account)
     iam.create_user(UserName="ann")
     everything = {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
@@ -235,14 +235,14 @@ def test_an_id_that_is_nobodys_is_said(home: Home) -> None:
     assert "names the id of a user or role that is no more" in home("apply", "file.yaml", status=1)
 
 
-def test_a_policy_out_of_its_scope_leaves_the_registry_as_it_was(server: RunningServer, home: Home) -> None:
+def test_a_policy_out_of_its_scope_leaves_the_registry_as_it_was(server: ServerProcess, home: Home) -> None:
     home.write(RICH.replace("ecr:ReplicateImage", "ecr:BatchGetImage"))
     assert "Invalid registry policy provided" in home("apply", "file.yaml", status=1)
     ecr = server.client("ecr", home.account)
     assert ecr.get_account_setting(name="REGISTRY_POLICY_SCOPE")["value"] == "V2"
 
 
-def test_a_role_may_trust_one_that_the_same_file_makes(server: RunningServer, home: Home) -> None:
+def test_a_role_may_trust_one_that_the_same_file_makes(server: ServerProcess, home: Home) -> None:
     """Also where the account keeps roles already, and so knows which there are."""
     trust = {"Effect": "Allow", "Principal": {"AWS": home.account}, "Action": "sts:AssumeRole"}
     iam = server.client("iam", home.account)
@@ -253,7 +253,7 @@ def test_a_role_may_trust_one_that_the_same_file_makes(server: RunningServer, ho
     assert "9 changed" in home("apply", "file.yaml")
 
 
-def test_the_first_refusal_ends_the_run_in_the_words_of_the_api(server: RunningServer, home: Home) -> None:
+def test_the_first_refusal_ends_the_run_in_the_words_of_the_api(server: ServerProcess, home: Home) -> None:
     home.write("    users:\n      ann: {attached: [nowhere]}\n      bob: {}\n")
     said = home("apply", "file.yaml", status=1)
     assert "NoSuchEntity" in said
@@ -261,7 +261,7 @@ def test_the_first_refusal_ends_the_run_in_the_words_of_the_api(server: RunningS
     assert server.client("iam", home.account).list_users()["Users"] == [], "half of ann"
 
 
-def test_a_dry_run_foresees_groups_and_policies_that_are_not_there(server: RunningServer, home: Home) -> None:
+def test_a_dry_run_foresees_groups_and_policies_that_are_not_there(server: ServerProcess, home: Home) -> None:
     arn = f"arn:aws:iam::{home.account}:policy/nowhere"
     for wrong, message in (
         ("{groups: [nodes]}", "The group with name nodes cannot be found."),
@@ -328,7 +328,7 @@ def test_lint_warns(home: Home) -> None:
     assert "security_warning in policy" in home("apply", "file.yaml", "--dry-run")
 
 
-def test_only_the_part_of_ones_own_account(server: RunningServer, home: Home) -> None:
+def test_only_the_part_of_ones_own_account(server: ServerProcess, home: Home) -> None:
     own, other = home.account, f"79{home.account[2:]}"
     home.put(json.dumps({"accounts": {own: {"users": {"ann": {}}}, other: {"users": {"bob": {}}}}}))
     refused = home("apply", "file.yaml", status=1)
@@ -354,7 +354,7 @@ organization:
 """
 
 
-def test_the_organization_is_part_of_it(server: RunningServer, home: Home) -> None:
+def test_the_organization_is_part_of_it(server: ServerProcess, home: Home) -> None:
     home.put(f'accounts: {{"ACCOUNT": {{users: {{ann: {{}}}}}}}}\n{ORGANIZATION}')
     assert "not authorized to perform: moorage:GetOrganization" in home("apply", "file.yaml", status=1)
     assert server.client("iam", home.account).list_users()["Users"] == []
@@ -413,7 +413,7 @@ def test_the_guard_rails_that_a_file_sets_do_not_stop_it(home: Home) -> None:
         home("apply", "file.yaml", "--prune", "--yes")
 
 
-def test_a_dry_run_shows_what_would_be_refused(server: RunningServer, home: Home) -> None:
+def test_a_dry_run_shows_what_would_be_refused(server: ServerProcess, home: Home) -> None:
     iam = server.client("iam", home.account)
     iam.create_user(UserName="author")
     allowed = {"Effect": "Allow", "Action": ["moorage:Apply", "iam:CreateUser"], "Resource": "*"}
@@ -432,7 +432,7 @@ def test_a_dry_run_shows_what_would_be_refused(server: RunningServer, home: Home
     assert len(iam.list_users()["Users"]) == 1
 
 
-def test_who_may(server: RunningServer, home: Home) -> None:
+def test_who_may(server: ServerProcess, home: Home) -> None:
     iam = server.client("iam", home.account)
     iam.create_user(UserName="ann")
     key = iam.create_access_key(UserName="ann")["AccessKey"]

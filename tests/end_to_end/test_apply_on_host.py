@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.applying import Home
-from tests.running import MOORAGE, Error, RunningServer, run
+from tests.support.server_process import MOORAGE, Error, ServerProcess, run
 
 FIRST, SECOND = "111122223333", "444455556666"
 ROUNDS = 8
@@ -47,27 +47,27 @@ organization:
 
 
 @pytest.fixture(scope="module")
-def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """Two workers that serve what `moorage init` made: the first account."""
     data = tmp_path_factory.mktemp("on-host") / "data"
     run([MOORAGE, "init", "--account", FIRST, "--data", str(data), *database_options])
-    running = RunningServer(data, "--workers", "2", *database_options, command="serve").start()
+    running = ServerProcess(data, "--workers", "2", *database_options, command="serve").start()
     yield running
     running.stop()
 
 
 @pytest.fixture
-def home(server: RunningServer, tmp_path: Path) -> Home:
+def home(server: ServerProcess, tmp_path: Path) -> Home:
     return Home(server, tmp_path, SECOND)
 
 
 @pytest.fixture
-def host(server: RunningServer, database_options: list[str]) -> list[str]:
+def host(server: ServerProcess, database_options: list[str]) -> list[str]:
     """The options that lead to the registry."""
     return ["--on-host", "--data", str(server.data), *database_options]
 
 
-def test_a_file_of_several_accounts(server: RunningServer, home: Home, host: list[str]) -> None:
+def test_a_file_of_several_accounts(server: ServerProcess, home: Home, host: list[str]) -> None:
     home.put(FILE)
     planned = home("apply", "file.yaml", "--dry-run", *host)
     assert f"+ accounts/{SECOND}\n" in planned

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.pushing import push_image
-from tests.running import MOORAGE, Error, RunningServer, run
+from tests.support.ecr_push import push_image
+from tests.support.server_process import MOORAGE, Error, ServerProcess, run
 
 OWNER, READER = "777700000001", "777700000002"
 
 
-def user(server: RunningServer, account: str, name: str, *actions: str) -> dict[str, str]:
+def user(server: ServerProcess, account: str, name: str, *actions: str) -> dict[str, str]:
     """A user of the account who may do `actions` on everything, and its key."""
     iam = server.client("iam", account)
     iam.create_user(UserName=name)
@@ -30,7 +30,7 @@ def user(server: RunningServer, account: str, name: str, *actions: str) -> dict[
     return key
 
 
-def audit(server: RunningServer, key: str, *options: str, secret: str = "x", check: bool = True) -> Any:
+def audit(server: ServerProcess, key: str, *options: str, secret: str = "x", check: bool = True) -> Any:
     environment = {
         **os.environ,
         "AWS_ENDPOINT_URL": server.url,
@@ -42,12 +42,12 @@ def audit(server: RunningServer, key: str, *options: str, secret: str = "x", che
     return run([MOORAGE, "audit", *options], env=environment, check=check)
 
 
-def events(server: RunningServer, key: str, *options: str, secret: str = "x") -> list[dict[str, Any]]:
+def events(server: ServerProcess, key: str, *options: str, secret: str = "x") -> list[dict[str, Any]]:
     done = audit(server, key, "--json", "--since", "1h", *options, secret=secret)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def ask(server: RunningServer, path: str, token: str, method: str = "GET", body: bytes | None = None) -> Any:
+def ask(server: ServerProcess, path: str, token: str, method: str = "GET", body: bytes | None = None) -> Any:
     request = urllib.request.Request(
         server.url + path,
         headers={"Authorization": f"Basic {token}", "User-Agent": "docker/1"},
@@ -66,7 +66,7 @@ def token_of(ecr: Any) -> str:
     return token
 
 
-def test_a_call_of_the_api_is_an_event_as_cloudtrail_has_it(server: RunningServer) -> None:
+def test_a_call_of_the_api_is_an_event_as_cloudtrail_has_it(server: ServerProcess) -> None:
     key = user(server, OWNER, "shape", "ecr:*")
     ecr = server.client("ecr", key["AccessKeyId"], key["SecretAccessKey"])
     answer = ecr.create_repository(repositoryName="audited/shape")
@@ -106,7 +106,7 @@ def test_a_call_of_the_api_is_an_event_as_cloudtrail_has_it(server: RunningServe
     }
 
 
-def test_pushes_and_pulls_over_v2_are_the_events_of_the_api(server: RunningServer) -> None:
+def test_pushes_and_pulls_over_v2_are_the_events_of_the_api(server: ServerProcess) -> None:
     ecr = server.client("ecr", OWNER)
     ecr.create_repository(repositoryName="audited/plane")
     push_image(ecr, "audited/plane", "v1")
@@ -139,7 +139,7 @@ def test_pushes_and_pulls_over_v2_are_the_events_of_the_api(server: RunningServe
     )
 
 
-def test_neither_secrets_nor_images_are_kept(server: RunningServer) -> None:
+def test_neither_secrets_nor_images_are_kept(server: ServerProcess) -> None:
     iam, ecr = server.client("iam", OWNER), server.client("ecr", OWNER)
     iam.create_user(UserName="secretive")
     secret = iam.create_access_key(UserName="secretive")["AccessKey"]["SecretAccessKey"]
@@ -158,7 +158,7 @@ def test_neither_secrets_nor_images_are_kept(server: RunningServer) -> None:
     assert set(put["requestParameters"]["imageManifest"]) == {"sha256", "bytes"}
 
 
-def test_what_was_refused_is_an_event_too(server: RunningServer) -> None:
+def test_what_was_refused_is_an_event_too(server: ServerProcess) -> None:
     ecr = server.client("ecr", OWNER)
     key = user(server, OWNER, "refused")
     refusals: list[Callable[[], Any]] = [
@@ -184,7 +184,7 @@ def test_what_was_refused_is_an_event_too(server: RunningServer) -> None:
     assert forged["userIdentity"]["userName"] == "refused"
 
 
-def test_moorages_own_calls_are_events(server: RunningServer) -> None:
+def test_moorages_own_calls_are_events(server: ServerProcess) -> None:
     ecr = server.client("ecr", OWNER)
     ecr.create_repository(repositoryName="audited/trash")
     ecr.delete_repository(repositoryName="audited/trash")
@@ -196,7 +196,7 @@ def test_moorages_own_calls_are_events(server: RunningServer) -> None:
     assert event["additionalEventData"]["decisions"][0]["action"] == "moorage:Restore"
 
 
-def test_both_accounts_have_what_one_does_in_the_other(server: RunningServer) -> None:
+def test_both_accounts_have_what_one_does_in_the_other(server: ServerProcess) -> None:
     owner = server.client("ecr", OWNER)
     owner.create_repository(repositoryName="audited/shared", tags=[{"Key": "team", "Value": "red"}])
     key = user(server, READER, "guest", "ecr:*")
@@ -214,7 +214,7 @@ def test_both_accounts_have_what_one_does_in_the_other(server: RunningServer) ->
     assert tag not in own["additionalEventData"]["decisions"][0]["context"]
 
 
-def test_the_record_is_read_by_whom_the_account_lets(server: RunningServer) -> None:
+def test_the_record_is_read_by_whom_the_account_lets(server: ServerProcess) -> None:
     nobody, reader = user(server, OWNER, "curious"), user(server, OWNER, "auditor", "moorage:ReadAudit")
     refused = audit(server, nobody["AccessKeyId"], secret=nobody["SecretAccessKey"], check=False)
     assert refused.returncode != 0
@@ -225,7 +225,7 @@ def test_the_record_is_read_by_whom_the_account_lets(server: RunningServer) -> N
     assert "no resource-based policy allows" in other.stderr
 
 
-def test_events_are_filtered_and_paged_and_exported(server: RunningServer, tmp_path: Path) -> None:
+def test_events_are_filtered_and_paged_and_exported(server: ServerProcess, tmp_path: Path) -> None:
     ecr = server.client("ecr", OWNER)
     for number in range(7):
         ecr.create_repository(repositoryName=f"paged/{number}")
@@ -245,7 +245,7 @@ def test_events_are_filtered_and_paged_and_exported(server: RunningServer, tmp_p
     assert "yesterday" in bad.stderr
 
 
-def test_follow_shows_what_happens_next(server: RunningServer, tmp_path: Path) -> None:
+def test_follow_shows_what_happens_next(server: ServerProcess, tmp_path: Path) -> None:
     ecr = server.client("ecr", OWNER)
     environment = {
         **os.environ,
@@ -275,7 +275,7 @@ def test_follow_shows_what_happens_next(server: RunningServer, tmp_path: Path) -
         following.wait(30)
 
 
-def test_a_token_of_somebody_unknown_leaves_no_event(server: RunningServer) -> None:
+def test_a_token_of_somebody_unknown_leaves_no_event(server: ServerProcess) -> None:
     before = len(events(server, OWNER))
     assert ask(server, "/v2/audited/shape/manifests/x", base64.b64encode(b"AWS:nonsense").decode())[0] == 401
     assert len(events(server, OWNER)) == before + 1  # the question of before itself

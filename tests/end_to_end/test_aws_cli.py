@@ -6,10 +6,10 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 
-def environment(server: RunningServer, tmp_path: Path) -> dict[str, str]:
+def environment(server: ServerProcess, tmp_path: Path) -> dict[str, str]:
     said = run([MOORAGE, "env", "--port", str(server.port)]).stdout
     values = dict(shlex.split(line)[1].split("=", 1) for line in said.splitlines() if line.startswith("export "))
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_PAGER": "", **values}
@@ -22,7 +22,7 @@ def aws(env: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def test_a_repository_and_its_policy(server: RunningServer, tmp_path: Path) -> None:
+def test_a_repository_and_its_policy(server: ServerProcess, tmp_path: Path) -> None:
     env = environment(server, tmp_path)
     made = json.loads(aws(env, "ecr", "create-repository", "--repository-name", "cli/app"))
     assert made["repository"]["repositoryName"] == "cli/app"
@@ -36,7 +36,7 @@ def test_a_repository_and_its_policy(server: RunningServer, tmp_path: Path) -> N
     assert json.loads(aws(env, "sts", "get-caller-identity"))["Account"] == "000000000000"
 
 
-def test_a_role_and_what_it_may(server: RunningServer, tmp_path: Path) -> None:
+def test_a_role_and_what_it_may(server: ServerProcess, tmp_path: Path) -> None:
     env = environment(server, tmp_path)
     statement = {"Effect": "Allow", "Principal": {"AWS": "000000000000"}, "Action": "sts:AssumeRole"}
     (tmp_path / "trust.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.running import Error, RunningServer
+from tests.support.server_process import Error, ServerProcess
 
 ACCOUNT = "676767676767"
 NESTED = "[" * 4000 + "]" * 4000
@@ -65,7 +65,7 @@ def refused(call: Callable[..., Any], **fields: Any) -> tuple[str, str]:
     ],
     ids=range(16),
 )
-def test_a_malformed_trust_policy_makes_no_role(server: RunningServer, document: str) -> None:
+def test_a_malformed_trust_policy_makes_no_role(server: ServerProcess, document: str) -> None:
     iam = server.client("iam", ACCOUNT)
     code, message = refused(iam.create_role, RoleName="malformed", AssumeRolePolicyDocument=document)
     assert code in {"MalformedPolicyDocument", "ValidationError"}
@@ -73,7 +73,7 @@ def test_a_malformed_trust_policy_makes_no_role(server: RunningServer, document:
     assert refused(iam.get_role, RoleName="malformed")[0] == "NoSuchEntity"
 
 
-def test_documents_over_their_limit_are_refused(server: RunningServer) -> None:
+def test_documents_over_their_limit_are_refused(server: ServerProcess) -> None:
     iam, ecr = server.client("iam", ACCOUNT), server.client("ecr", ACCOUNT)
     iam.create_user(UserName="long")
     ecr.create_repository(repositoryName="bad/long")
@@ -105,7 +105,7 @@ def test_documents_over_their_limit_are_refused(server: RunningServer) -> None:
     ],
 )
 def test_wildcards_made_to_be_slow_are_decided(
-    server: RunningServer, name: str, allowed: bool, elements: dict[str, Any]
+    server: ServerProcess, name: str, allowed: bool, elements: dict[str, Any]
 ) -> None:
     iam = server.client("iam", ACCOUNT)
     iam.create_user(UserName=name)
@@ -118,7 +118,7 @@ def test_wildcards_made_to_be_slow_are_decided(
     assert code == ("RepositoryNotFoundException" if allowed else "AccessDeniedException")
 
 
-def test_many_conditions_within_the_limit_are_decided(server: RunningServer) -> None:
+def test_many_conditions_within_the_limit_are_decided(server: ServerProcess) -> None:
     ecr = server.client("ecr", ACCOUNT)
     ecr.create_repository(repositoryName="bad/many")
     policy = statement(Principal={"AWS": "787878787878"}, Action="ecr:ListImages", Condition=conditions(250))

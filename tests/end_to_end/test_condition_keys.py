@@ -16,10 +16,10 @@ from botocore import UNSIGNED
 from moorage.policy import Kind, parse
 from moorage.policy.catalog.condition_keys import CONDITION_KEYS, ConditionKey
 from moorage.policy.lint import lint
-from tests.end_to_end.plane import Plane
-from tests.end_to_end.pushing import push_image
 from tests.identity.credentials.oidc_tokens import ISSUER, Signer, issuers_file
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.ecr_push import push_image
+from tests.support.oci_http import OciClient
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 ACCOUNT = "565656565656"
 ARN = f"arn:aws:iam::{ACCOUNT}"
@@ -126,7 +126,7 @@ def statement(actions: Any, **more: Any) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [made]})
 
 
-def session(server: RunningServer, made: dict[str, str], service: str = "ecr") -> Any:
+def session(server: ServerProcess, made: dict[str, str], service: str = "ecr") -> Any:
     key, secret, token = (made[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
     return server.client(service, key, secret, aws_session_token=token)
 
@@ -143,7 +143,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Seen]]:
     """What was decided on when users, roles, web identities and the root spoke to both doors."""
     directory = tmp_path_factory.mktemp("keys")
     signer = Signer("one")
-    server = RunningServer(directory / "data")
+    server = ServerProcess(directory / "data")
     server.start(environment={"MOORAGE_OIDC_ISSUERS": str(issuers_file(directory, signer))})
     try:
         speak(server, signer)
@@ -152,7 +152,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Seen]]:
         server.stop()
 
 
-def speak(server: RunningServer, signer: Signer) -> None:
+def speak(server: ServerProcess, signer: Signer) -> None:
     iam, root = server.client("iam", ACCOUNT), server.client("ecr", ACCOUNT)
     root.create_repository(repositoryName=REPOSITORY, tags=[{"Key": "stage", "Value": "released"}])
     root.create_repository(repositoryName="keys/asked", tags=[{"Key": "stage", "Value": "asked"}])
@@ -173,7 +173,7 @@ def speak(server: RunningServer, signer: Signer) -> None:
     sts = server.client("sts", key["AccessKeyId"], key["SecretAccessKey"])
     pull(server, user)
     # The region of the path, whatever the host's is.
-    assert Plane(server, ACCOUNT)("GET", f"/v2/{ACCOUNT}/eu-central-1/keys/far/tags/list").status == 404
+    assert OciClient(server, ACCOUNT)("GET", f"/v2/{ACCOUNT}/eu-central-1/keys/far/tags/list").status == 404
 
     trust = statement(["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"], Principal={"AWS": ACCOUNT})
     tags = [{"Key": "team", "Value": "role-blue"}]
@@ -201,24 +201,24 @@ def speak(server: RunningServer, signer: Signer) -> None:
     made = run(
         [MOORAGE, "token", "create", "cluster-a", "--repository", "keys/*", "--pull"], env=as_root(server)
     ).stdout
-    pull_with(Plane(server, "cluster-a", next(line for line in made.splitlines() if line.startswith("mrg_"))))
+    pull_with(OciClient(server, "cluster-a", next(line for line in made.splitlines() if line.startswith("mrg_"))))
 
 
-def as_root(server: RunningServer) -> dict[str, str]:
+def as_root(server: ServerProcess) -> dict[str, str]:
     """The environment of a command that the account's root types."""
     named = {"AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "x"}
     return os.environ | named | {"AWS_REGION": "us-east-1"}
 
 
-def pull(server: RunningServer, ecr: Any) -> None:
+def pull(server: ServerProcess, ecr: Any) -> None:
     """Over /v2/, as the caller of `ecr`."""
     sealed = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     user, _, password = base64.b64decode(sealed).decode().partition(":")
-    pull_with(Plane(server, user, password))
+    pull_with(OciClient(server, user, password))
 
 
-def pull_with(plane: Plane) -> None:
-    answer = plane(
+def pull_with(oci: OciClient) -> None:
+    answer = oci(
         "GET",
         f"/v2/{ACCOUNT}/us-east-1/{REPOSITORY}/manifests/v1",
         user_agent="docker/1",
@@ -227,7 +227,7 @@ def pull_with(plane: Plane) -> None:
     assert answer.status == 200, answer
 
 
-def recorded(server: RunningServer) -> list[Seen]:
+def recorded(server: ServerProcess) -> list[Seen]:
     lines = run([MOORAGE, "audit", "--json", "--since", "1h", "-n", "1000"], env=as_root(server)).stdout.splitlines()
     decisions = (
         decision for line in lines for decision in json.loads(line).get("additionalEventData", {}).get("decisions", [])

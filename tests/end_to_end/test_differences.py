@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.end_to_end.pushing import digest, push_image, push_layer
 from tests.end_to_end.test_ecr import refused
+from tests.support.ecr_push import digest, push_image, push_layer
 
 
 def test_accepted_media_types_convert_nothing(ecr: Any) -> None:

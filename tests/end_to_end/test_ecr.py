@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.pushing import MANIFEST, digest, push_image, push_layer
-from tests.running import Error
+from tests.support.ecr_push import MANIFEST, digest, push_image, push_layer
+from tests.support.server_process import Error
 
 ACCOUNT = "000000000000"
 

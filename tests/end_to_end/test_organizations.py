@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.plane import Plane
-from tests.end_to_end.pushing import push_image
-from tests.running import MOORAGE, Error, RunningServer, run
+from tests.support.ecr_push import push_image
+from tests.support.oci_http import OciClient
+from tests.support.server_process import MOORAGE, Error, ServerProcess, run
 
 MANAGEMENT, MEMBER, OUTSIDER = "000000000000", "333344445555", "666677778888"
 ROUNDS = 8
@@ -44,26 +44,26 @@ def document(**unit: Any) -> str:
 @pytest.fixture(scope="module")
 def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Two workers over each kind of database."""
-    running = RunningServer(
+    running = ServerProcess(
         tmp_path_factory.mktemp("organizations") / "data", "--workers", "2", *database_options
     ).start()
     yield running
     running.stop()
 
 
-def moorage(server: RunningServer, *arguments: str, key: str = MANAGEMENT) -> "subprocess.CompletedProcess[str]":
+def moorage(server: ServerProcess, *arguments: str, key: str = MANAGEMENT) -> "subprocess.CompletedProcess[str]":
     return run([MOORAGE, *arguments], env=server.environment(key), check=False)
 
 
-def test_guard_rails_bind_both_doors_in_every_worker_at_once(server: RunningServer, tmp_path: Path) -> None:
+def test_guard_rails_bind_both_doors_in_every_worker_at_once(server: ServerProcess, tmp_path: Path) -> None:
     file = tmp_path / "organization.json"
-    member, outsider = server.client("ecr", MEMBER), Plane(server, OUTSIDER)
+    member, outsider = server.client("ecr", MEMBER), OciClient(server, OUTSIDER)
     member.create_repository(repositoryName="guarded")
     pushed = push_image(member, "guarded", "v1")
     everyone = {"Statement": {"Effect": "Allow", "Principal": "*", "Action": "ecr:BatchGetImage"}}
     member.set_repository_policy(repositoryName="guarded", policyText=json.dumps(everyone))
     path = f"/v2/{MEMBER}/us-east-1/guarded/manifests"
-    own = Plane(server, MEMBER)
+    own = OciClient(server, MEMBER)
     manifest = own("GET", f"{path}/v1")
     assert outsider("GET", f"{path}/v1").status == 200
     assert pushed
@@ -108,7 +108,7 @@ def test_guard_rails_bind_both_doors_in_every_worker_at_once(server: RunningServ
     assert json.loads(lines[1])["by"] == f"arn:aws:iam::{MANAGEMENT}:root"
 
 
-def test_no_other_account_may_set_it(server: RunningServer, tmp_path: Path) -> None:
+def test_no_other_account_may_set_it(server: ServerProcess, tmp_path: Path) -> None:
     file = tmp_path / "organization.json"
     file.write_text(document())
     refused = moorage(server, "organization", "set", str(file), key=OUTSIDER)
@@ -116,7 +116,7 @@ def test_no_other_account_may_set_it(server: RunningServer, tmp_path: Path) -> N
     assert "is not authorized to perform: moorage:PutOrganization" in refused.stderr
 
 
-def test_a_wrong_document_is_refused_with_its_place(server: RunningServer, tmp_path: Path) -> None:
+def test_a_wrong_document_is_refused_with_its_place(server: ServerProcess, tmp_path: Path) -> None:
     file = tmp_path / "organization.json"
     file.write_text(document(serviceControlPolicies=["Nowhere"]))
     for command in (["check"], ["set"]):
@@ -126,14 +126,14 @@ def test_a_wrong_document_is_refused_with_its_place(server: RunningServer, tmp_p
     assert moorage(server, "organization", "show").returncode == 1
 
 
-def test_a_new_document_can_be_set(server: RunningServer, tmp_path: Path) -> None:
+def test_a_new_document_can_be_set(server: ServerProcess, tmp_path: Path) -> None:
     file = tmp_path / "organization.json"
     file.write_text(moorage(server, "organization", "new", MANAGEMENT).stdout)
     assert moorage(server, "organization", "check", str(file)).returncode == 0
 
 
 def test_the_operator_sets_and_ends_it_on_the_host(tmp_path: Path) -> None:
-    running = RunningServer(tmp_path / "data").start()
+    running = ServerProcess(tmp_path / "data").start()
     try:
         file = tmp_path / "organization.json"
         file.write_text(document(**GUARDED))

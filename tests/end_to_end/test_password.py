@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from moorage import __version__
-from tests.running import RunningServer
+from tests.support.server_process import ServerProcess
 
 
 def basic(credential: str) -> str:
     return "Basic " + base64.b64encode(credential.encode()).decode()
 
 
-def asked(server: RunningServer, authorization: str | None, **headers: str) -> tuple[int, dict[str, Any]]:
+def asked(server: ServerProcess, authorization: str | None, **headers: str) -> tuple[int, dict[str, Any]]:
     sent = headers if authorization is None else headers | {"Authorization": authorization}
     request = urllib.request.Request(f"{server.url}/_moorage/password", headers=sent)
     try:
@@ -27,7 +27,7 @@ def asked(server: RunningServer, authorization: str | None, **headers: str) -> t
         return error.code, json.load(error)
 
 
-def test_a_password_made_here(server: RunningServer) -> None:
+def test_a_password_made_here(server: ServerProcess) -> None:
     data = server.client("ecr", "123456789012").get_authorization_token()["authorizationData"][0]
     status, said = asked(server, f"Basic {data['authorizationToken']}")
     assert status == 200
@@ -41,12 +41,12 @@ def test_a_password_made_here(server: RunningServer) -> None:
     }
 
 
-def test_an_open_key_never_ends(server: RunningServer) -> None:
+def test_an_open_key_never_ends(server: ServerProcess) -> None:
     status, said = asked(server, basic("test:any"))
     assert (status, said["state"], said["expiresAt"]) == (200, "valid", None)
 
 
-def test_one_made_with_a_session_ends_with_it(server: RunningServer) -> None:
+def test_one_made_with_a_session_ends_with_it(server: ServerProcess) -> None:
     iam = server.client("iam")
     iam.create_user(UserName="session-password")
     key = iam.create_access_key(UserName="session-password")["AccessKey"]
@@ -64,11 +64,11 @@ def test_one_made_with_a_session_ends_with_it(server: RunningServer) -> None:
 
 
 @pytest.mark.parametrize("authorization", [None, basic("AWS:" + "x" * 60), basic("AWS"), "Bearer x", "Basic !"])
-def test_anything_else_is_refused(server: RunningServer, authorization: str | None) -> None:
+def test_anything_else_is_refused(server: ServerProcess, authorization: str | None) -> None:
     status, said = asked(server, authorization)
     assert (status, said["__type"]) == (401, "UNAUTHORIZED")
 
 
-def test_a_web_page_cannot_ask(server: RunningServer) -> None:
+def test_a_web_page_cannot_ask(server: ServerProcess) -> None:
     status, _ = asked(server, basic("test:any"), Origin="https://evil.example.com")
     assert status == 403

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.pushing import push_image
-from tests.running import Error, RunningServer
+from tests.support.ecr_push import push_image
+from tests.support.server_process import Error, ServerProcess
 
 OWNER, READER = "111122223333", "444455556666"
 
 
-def get(server: RunningServer, path: str, password: str, user: str = "AWS") -> tuple[int, bytes]:
+def get(server: ServerProcess, path: str, password: str, user: str = "AWS") -> tuple[int, bytes]:
     credential = base64.b64encode(f"{user}:{password}".encode()).decode()
     request = urllib.request.Request(server.url + path, headers={"Authorization": f"Basic {credential}"})
     try:
@@ -30,7 +30,7 @@ def password_of(ecr: Any) -> str:
     return base64.b64decode(token).decode().partition(":")[2]
 
 
-def test_the_request_of_the_api_reference_gets_the_response_of_the_api_reference(server: RunningServer) -> None:
+def test_the_request_of_the_api_reference_gets_the_response_of_the_api_reference(server: ServerProcess) -> None:
     ecr = server.client("ecr", "012345678910")
     ecr.create_repository(repositoryName="ubuntu")
     text = (
@@ -55,7 +55,7 @@ def test_the_request_of_the_api_reference_gets_the_response_of_the_api_reference
     assert ecr.get_repository_policy(repositoryName="ubuntu")["policyText"] == canonical
 
 
-def test_another_account_pulls_only_while_the_policy_allows_it(server: RunningServer) -> None:
+def test_another_account_pulls_only_while_the_policy_allows_it(server: ServerProcess) -> None:
     owner, reader = server.client("ecr", OWNER), server.client("ecr", READER)
     owner.create_repository(repositoryName="shared/app")
     push_image(owner, "shared/app", "v1")
@@ -91,7 +91,7 @@ def test_another_account_pulls_only_while_the_policy_allows_it(server: RunningSe
     assert get(server, path, password)[0] == 403
 
 
-def test_a_policy_that_locks_its_author_out_needs_force(server: RunningServer) -> None:
+def test_a_policy_that_locks_its_author_out_needs_force(server: ServerProcess) -> None:
     ecr = server.client("ecr", OWNER)
     ecr.create_repository(repositoryName="locked")
     everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "ecr:*"}]}
@@ -121,7 +121,7 @@ def test_a_policy_that_locks_its_author_out_needs_force(server: RunningServer) -
         '{"Statement":' + "[" * 5000 + "]" * 5000 + "}",
     ],
 )
-def test_an_invalid_policy_is_refused_and_changes_nothing(server: RunningServer, text: str) -> None:
+def test_an_invalid_policy_is_refused_and_changes_nothing(server: ServerProcess, text: str) -> None:
     ecr = server.client("ecr", OWNER)
     with contextlib.suppress(ecr.exceptions.RepositoryAlreadyExistsException):
         ecr.create_repository(repositoryName="untouched")
@@ -137,7 +137,7 @@ def test_an_invalid_policy_is_refused_and_changes_nothing(server: RunningServer,
     assert missing.value.response["Error"]["Code"] == "RepositoryPolicyNotFoundException"
 
 
-def test_a_users_key_is_verified_and_its_policies_are_enforced(server: RunningServer) -> None:
+def test_a_users_key_is_verified_and_its_policies_are_enforced(server: ServerProcess) -> None:
     iam = server.client("iam")
     iam.create_user(UserName="ci")
     key = iam.create_access_key(UserName="ci")["AccessKey"]
@@ -158,7 +158,7 @@ def test_a_users_key_is_verified_and_its_policies_are_enforced(server: RunningSe
     assert get(server, "/v2/", password)[0] in {401, 403}
 
 
-def test_a_wrong_secret_is_refused(server: RunningServer) -> None:
+def test_a_wrong_secret_is_refused(server: ServerProcess) -> None:
     iam = server.client("iam")
     iam.create_user(UserName="forger")
     key = iam.create_access_key(UserName="forger")["AccessKey"]
@@ -167,7 +167,7 @@ def test_a_wrong_secret_is_refused(server: RunningServer) -> None:
     assert refused.value.response["Error"]["Code"] == "InvalidSignatureException"
 
 
-def test_a_principal_that_is_not_there_is_not_found(server: RunningServer) -> None:
+def test_a_principal_that_is_not_there_is_not_found(server: ServerProcess) -> None:
     iam, ecr = server.client("iam"), server.client("ecr")
     iam.create_user(UserName="present")
     ecr.create_repository(repositoryName="people")

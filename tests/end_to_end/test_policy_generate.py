@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from tests.end_to_end.test_why import Key, office, pull, user
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 OWNER, READER = "888800000001", "888800000002"
 
@@ -21,7 +21,7 @@ def generate(key: Key, *arguments: str, check: bool = True) -> Any:
     return run([MOORAGE, "policy", "generate", *arguments], env=environment, check=check)
 
 
-def test_from_a_policy_that_is_too_wide_to_the_least_one(server: RunningServer) -> None:
+def test_from_a_policy_that_is_too_wide_to_the_least_one(server: ServerProcess) -> None:
     office(server, "least/app")
     ecr = server.client("ecr", OWNER)
     wide = {"Effect": "Allow", "Principal": {"AWS": READER}, "Action": "ecr:*"}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.end_to_end.test_why import Key, office, pull, user
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 OWNER, READER = "888800000001", "888800000002"
 
@@ -27,7 +27,7 @@ def written(path: Path, *statements: dict[str, Any]) -> str:
     return str(path)
 
 
-def test_a_proposed_policy_is_tried_on_what_was_asked(server: RunningServer, tmp_path: Path) -> None:
+def test_a_proposed_policy_is_tried_on_what_was_asked(server: ServerProcess, tmp_path: Path) -> None:
     office(server, "try/office")
     ann = user(server, READER, "try-ann", "ecr:BatchGetImage", "ecr:GetAuthorizationToken")
     owner = Key(server, OWNER)
@@ -57,7 +57,7 @@ def test_a_proposed_policy_is_tried_on_what_was_asked(server: RunningServer, tmp
     assert ecr.get_repository_policy(repositoryName="try/office")["policyText"].count("Never") == 0
 
 
-def test_who_may_try_and_what_is_refused(server: RunningServer, tmp_path: Path) -> None:
+def test_who_may_try_and_what_is_refused(server: ServerProcess, tmp_path: Path) -> None:
     office(server, "try/refused")
     ann = user(server, OWNER, "try-may-not", "ecr:*")
     grant = {"Effect": "Allow", "Principal": "*", "Action": "ecr:BatchGetImage"}

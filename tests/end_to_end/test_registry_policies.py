@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.plane import Plane
-from tests.end_to_end.pushing import push_image
-from tests.running import MOORAGE, Error, RunningServer, run
+from tests.support.ecr_push import push_image
+from tests.support.oci_http import OciClient
+from tests.support.server_process import MOORAGE, Error, ServerProcess, run
 
 OWNER, READER = "222233334444", "555566667777"
 ALL = f"arn:aws:ecr:us-east-1:{OWNER}:repository/*"
@@ -21,7 +21,7 @@ def policy(effect: str, action: Any, resource: str = ALL, principal: Any = "*", 
 
 
 @pytest.fixture
-def owner(server: RunningServer) -> Any:
+def owner(server: ServerProcess) -> Any:
     ecr = server.client("ecr", OWNER)
     yield ecr
     ecr.put_account_setting(name="REGISTRY_POLICY_SCOPE", value="V2")
@@ -82,7 +82,7 @@ def test_an_invalid_policy_is_refused_and_changes_nothing(owner: Any, text: str)
     assert error_of(owner.get_registry_policy)["Code"] == "RegistryPolicyNotFoundException"
 
 
-def test_a_text_of_more_than_its_length_and_an_unknown_principal(server: RunningServer, owner: Any) -> None:
+def test_a_text_of_more_than_its_length_and_an_unknown_principal(server: ServerProcess, owner: Any) -> None:
     assert error_of(owner.put_registry_policy, policyText="x" * 10241)["Message"].endswith(
         "' at 'policyText' failed to satisfy constraint: Member must have length less than or equal to 10240"
     )
@@ -108,16 +108,16 @@ def test_v1_knows_what_passes_between_registries_alone(owner: Any) -> None:
     owner.describe_repositories()
 
 
-def test_it_lets_another_account_in_and_stops_it_on_both_doors(server: RunningServer, owner: Any) -> None:
-    reader, plane = server.client("ecr", READER), Plane(server, READER)
+def test_it_lets_another_account_in_and_stops_it_on_both_doors(server: ServerProcess, owner: Any) -> None:
+    reader, oci = server.client("ecr", READER), OciClient(server, READER)
     owner.create_repository(repositoryName="wide")
     push_image(owner, "wide", "v1")
     path = f"/v2/{OWNER}/us-east-1/wide/manifests/v1"
     asked = {"registryId": OWNER, "repositoryName": "wide", "imageIds": [{"imageTag": "v1"}]}
 
-    assert plane("GET", path).status == 403
+    assert oci("GET", path).status == 403
     owner.put_registry_policy(policyText=policy("Allow", "ecr:BatchGetImage", principal={"AWS": READER}))
-    assert plane("GET", path).status == 200
+    assert oci("GET", path).status == 200
     assert reader.batch_get_image(**asked)["failures"] == []
 
     allow = {"Effect": "Allow", "Principal": "*", "Action": "ecr:BatchGetImage"}
@@ -128,27 +128,27 @@ def test_it_lets_another_account_in_and_stops_it_on_both_doors(server: RunningSe
         f"arn:aws:ecr:us-east-1:{OWNER}:repository/wide with an explicit deny in a resource-based policy"
     )
     assert error_of(reader.batch_get_image, **asked) == {"Code": "AccessDeniedException", "Message": sentence}
-    denied = plane("GET", path)
+    denied = oci("GET", path)
     assert denied.status == 403
     told = json.loads(denied.body)["errors"][0]
     assert told["code"] == "DENIED"
     assert told["message"].startswith(sentence)
-    assert Plane(server, OWNER)("GET", path).status == 200
+    assert OciClient(server, OWNER)("GET", path).status == 200
 
 
-def test_no_repository_is_made_by_a_push_that_it_forbids(server: RunningServer, owner: Any) -> None:
+def test_no_repository_is_made_by_a_push_that_it_forbids(server: ServerProcess, owner: Any) -> None:
     owner.put_registry_policy(policyText=policy("Deny", "ecr:CreateRepository", f"{ALL[:-1]}secret/*"))
-    plane = Plane(server, OWNER)
-    refused = plane("POST", f"/v2/{OWNER}/us-east-1/secret/new/blobs/uploads/")
+    oci = OciClient(server, OWNER)
+    refused = oci("POST", f"/v2/{OWNER}/us-east-1/secret/new/blobs/uploads/")
     assert refused.status == 403
     assert b"ecr:CreateRepository" in refused.body
     assert (
         error_of(owner.describe_repositories, repositoryNames=["secret/new"])["Code"] == "RepositoryNotFoundException"
     )
-    assert plane("POST", f"/v2/{OWNER}/us-east-1/open/new/blobs/uploads/").status == 202
+    assert oci("POST", f"/v2/{OWNER}/us-east-1/open/new/blobs/uploads/").status == 202
 
 
-def test_why_shows_the_registry_policy(server: RunningServer, owner: Any) -> None:
+def test_why_shows_the_registry_policy(server: ServerProcess, owner: Any) -> None:
     owner.create_repository(repositoryName="explained")
     owner.put_registry_policy(policyText=policy("Deny", "ecr:ListImages"))
     with pytest.raises(Error) as denied:

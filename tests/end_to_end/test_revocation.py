@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.end_to_end.plane import Plane
-from tests.end_to_end.pushing import push_image
-from tests.running import Error, RunningServer
+from tests.support.ecr_push import push_image
+from tests.support.oci_http import OciClient
+from tests.support.server_process import Error, ServerProcess
 
 ACCOUNT = "121212121212"
 ARN = f"arn:aws:iam::{ACCOUNT}"
@@ -27,8 +27,8 @@ UNKNOWN = ("UnrecognizedClientException", 401)
 
 
 @pytest.fixture(scope="module")
-def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(
+def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(
         tmp_path_factory.mktemp("revocation") / "data", "--workers", str(WORKERS), *database_options
     ).start()
     ecr = running.client("ecr", ACCOUNT)
@@ -39,7 +39,7 @@ def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def iam(server: RunningServer) -> Any:
+def iam(server: ServerProcess) -> Any:
     return server.client("iam", ACCOUNT)
 
 
@@ -62,12 +62,12 @@ LOGIN_ONLY, PULL = allow("ecr:GetAuthorizationToken"), allow("ecr:GetAuthorizati
 class Caller:
     """Somebody with a key, and the registry password that was made with it while it was good."""
 
-    def __init__(self, server: RunningServer, key: str, secret: str, token: str | None = None) -> None:
+    def __init__(self, server: ServerProcess, key: str, secret: str, token: str | None = None) -> None:
         self.key = key
         self._ecr = server.client("ecr", key, secret, aws_session_token=token)
         sealed = self._ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
         user, _, password = base64.b64decode(sealed).decode().partition(":")
-        self._plane = Plane(server, user, password)
+        self._oci = OciClient(server, user, password)
 
     def api(self) -> str:
         """`allowed`, or the error's code; on a connection of its own."""
@@ -80,20 +80,20 @@ class Caller:
 
     def pull(self) -> int:
         """The status that a pull of the manifest gets; on a connection of its own."""
-        return self._plane("GET", f"/v2/{ACCOUNT}/us-east-1/{REPOSITORY}/manifests/v1").status
+        return self._oci("GET", f"/v2/{ACCOUNT}/us-east-1/{REPOSITORY}/manifests/v1").status
 
     def seen(self) -> set[tuple[str, int]]:
         """What came of many requests, whichever workers they met."""
         return {(self.api(), self.pull()) for _ in range(ROUNDS)}
 
 
-def user(server: RunningServer, iam: Any, name: str) -> Caller:
+def user(server: ServerProcess, iam: Any, name: str) -> Caller:
     """A user who may log in (its inline policy `own`), and whatever a case gave it before."""
     key = iam.create_access_key(UserName=name)["AccessKey"]
     return Caller(server, key["AccessKeyId"], key["SecretAccessKey"])
 
 
-def session(server: RunningServer, role: str) -> Caller:
+def session(server: ServerProcess, role: str) -> Caller:
     made = server.client("sts", ACCOUNT).assume_role(RoleArn=f"{ARN}:role/{role}", RoleSessionName="ci")["Credentials"]
     return Caller(server, made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
 
@@ -101,31 +101,31 @@ def session(server: RunningServer, role: str) -> Caller:
 class Case(NamedTuple):
     """`make` lets the caller through; `revoke` takes that away; `refusal`: what the two planes then say."""
 
-    make: Callable[[RunningServer, Any, str], Caller]
-    revoke: Callable[[RunningServer, Any, str, Caller], object]
+    make: Callable[[ServerProcess, Any, str], Caller]
+    revoke: Callable[[ServerProcess, Any, str, Caller], object]
     refusal: tuple[str, int]
 
 
-def with_inline_policy(server: RunningServer, iam: Any, name: str) -> Caller:
+def with_inline_policy(server: ServerProcess, iam: Any, name: str) -> Caller:
     iam.create_user(UserName=name)
     iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=PULL)
     return user(server, iam, name)
 
 
-def with_attached_policy(server: RunningServer, iam: Any, name: str) -> Caller:
+def with_attached_policy(server: ServerProcess, iam: Any, name: str) -> Caller:
     iam.create_user(UserName=name)
     iam.attach_user_policy(UserName=name, PolicyArn=PULL_ONLY)
     return user(server, iam, name)
 
 
-def with_managed_policy(server: RunningServer, iam: Any, name: str) -> Caller:
+def with_managed_policy(server: ServerProcess, iam: Any, name: str) -> Caller:
     iam.create_user(UserName=name)
     arn = iam.create_policy(PolicyName=name, PolicyDocument=PULL)["Policy"]["Arn"]
     iam.attach_user_policy(UserName=name, PolicyArn=arn)
     return user(server, iam, name)
 
 
-def in_a_group(server: RunningServer, iam: Any, name: str) -> Caller:
+def in_a_group(server: ServerProcess, iam: Any, name: str) -> Caller:
     iam.create_user(UserName=name)
     iam.create_group(GroupName=name)
     iam.put_group_policy(GroupName=name, PolicyName="own", PolicyDocument=PULL)
@@ -133,7 +133,7 @@ def in_a_group(server: RunningServer, iam: Any, name: str) -> Caller:
     return user(server, iam, name)
 
 
-def of_a_role(server: RunningServer, iam: Any, name: str) -> Caller:
+def of_a_role(server: ServerProcess, iam: Any, name: str) -> Caller:
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust(ACCOUNT))
     iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=PULL)
     return session(server, name)
@@ -158,7 +158,7 @@ def delete_user(iam: Any, name: str, key: str) -> None:
     iam.delete_user(UserName=name)
 
 
-def deny_in_the_repository(server: RunningServer, principal: str) -> object:
+def deny_in_the_repository(server: ServerProcess, principal: str) -> object:
     return server.client("ecr", ACCOUNT).set_repository_policy(
         repositoryName=REPOSITORY, policyText=policy("Deny", "ecr:BatchGetImage", Principal={"AWS": principal})
     )
@@ -239,7 +239,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_next_request_is_refused_by_every_worker_on_both_planes(server: RunningServer, iam: Any, name: str) -> None:
+def test_the_next_request_is_refused_by_every_worker_on_both_planes(server: ServerProcess, iam: Any, name: str) -> None:
     make, revoke, refusal = CASES[name]
     caller = make(server, iam, name)
     assert caller.seen() == {("allowed", 200)}
@@ -247,7 +247,7 @@ def test_the_next_request_is_refused_by_every_worker_on_both_planes(server: Runn
     assert caller.seen() == {refusal}
 
 
-def test_a_role_that_trusts_somebody_no_more_is_not_taken_on_again(server: RunningServer, iam: Any) -> None:
+def test_a_role_that_trusts_somebody_no_more_is_not_taken_on_again(server: ServerProcess, iam: Any) -> None:
     iam.create_user(UserName="trusted")
     iam.put_user_policy(UserName="trusted", PolicyName="own", PolicyDocument=allow("sts:AssumeRole"))
     key = iam.create_access_key(UserName="trusted")["AccessKey"]
@@ -272,7 +272,7 @@ def test_a_role_that_trusts_somebody_no_more_is_not_taken_on_again(server: Runni
         iam.update_assume_role_policy(RoleName="trusting", PolicyDocument=trust(ACCOUNT))
 
 
-def test_what_is_given_again_counts_at_once_too(server: RunningServer, iam: Any) -> None:
+def test_what_is_given_again_counts_at_once_too(server: ServerProcess, iam: Any) -> None:
     caller = with_inline_policy(server, iam, "to-and-fro")
     for status, outcome in (("Inactive", UNKNOWN), ("Active", ("allowed", 200))) * 2:
         iam.update_access_key(UserName="to-and-fro", AccessKeyId=caller.key, Status=status)

@@ -13,7 +13,7 @@ import pytest
 from botocore import UNSIGNED
 
 from tests.identity.credentials.oidc_tokens import ISSUER, Signer, issuers_file
-from tests.running import MOORAGE, Error, RunningServer, run
+from tests.support.server_process import MOORAGE, Error, ServerProcess, run
 
 ACCOUNT = "000000000000"
 OTHER = "111122223333"
@@ -23,16 +23,16 @@ PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/{NAME}"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     directory = tmp_path_factory.mktemp("sts")
     environment = {"MOORAGE_OIDC_ISSUERS": str(issuers_file(directory, SIGNER))}
-    running = RunningServer(directory / "data").start(environment=environment)
+    running = ServerProcess(directory / "data").start(environment=environment)
     yield running
     running.stop()
 
 
 @pytest.fixture(scope="module")
-def iam(server: RunningServer) -> Any:
+def iam(server: ServerProcess) -> Any:
     return server.client("iam")
 
 
@@ -49,7 +49,7 @@ def trusting(principal: Any, *actions: str, **more: Any) -> str:
 class People:
     """Makes users and roles of an account under names of their own."""
 
-    def __init__(self, server: RunningServer, account: str = ACCOUNT) -> None:
+    def __init__(self, server: ServerProcess, account: str = ACCOUNT) -> None:
         self.server = server
         self.account = account
         self.iam = server.client("iam", account)
@@ -69,16 +69,16 @@ class People:
 
 
 @pytest.fixture(scope="module")
-def people(server: RunningServer) -> People:
+def people(server: ServerProcess) -> People:
     return People(server)
 
 
 @pytest.fixture(scope="module")
-def others(server: RunningServer) -> People:
+def others(server: ServerProcess) -> People:
     return People(server, OTHER)
 
 
-def as_session(server: RunningServer, service: str, credentials: dict[str, str]) -> Any:
+def as_session(server: ServerProcess, service: str, credentials: dict[str, str]) -> Any:
     return server.client(
         service,
         credentials["AccessKeyId"],
@@ -95,7 +95,7 @@ def text(caught: "pytest.ExceptionInfo[Any]") -> str:
     return str(caught.value.response["Error"]["Message"])
 
 
-def test_a_role_is_taken_on_and_has_the_roles_rights_and_no_others(server: RunningServer, people: People) -> None:
+def test_a_role_is_taken_on_and_has_the_roles_rights_and_no_others(server: ServerProcess, people: People) -> None:
     user = people.user("ann", allowing("sts:AssumeRole"))
     role = people.role("reader", trusting({"AWS": ACCOUNT}), allowing("ecr:DescribeRepositories"), Path="/ci/")
     answer = server.client("sts", *user).assume_role(RoleArn=role, RoleSessionName="ci-1")
@@ -119,7 +119,7 @@ def test_a_role_is_taken_on_and_has_the_roles_rights_and_no_others(server: Runni
 
 
 def test_whom_the_role_does_not_trust_may_not_and_a_missing_role_says_the_same(
-    server: RunningServer, people: People
+    server: ServerProcess, people: People
 ) -> None:
     user = people.user("untrusted", allowing("*"))
     role = people.role("for-others", trusting({"AWS": OTHER}))
@@ -135,7 +135,7 @@ def test_whom_the_role_does_not_trust_may_not_and_a_missing_role_says_the_same(
 
 
 def test_across_accounts_both_sides_must_agree_and_the_external_id_fits(
-    server: RunningServer, people: People, others: People
+    server: ServerProcess, people: People, others: People
 ) -> None:
     role = people.role("partner", trusting({"AWS": OTHER}, Condition={"StringEquals": {"sts:ExternalId": "s3cret-id"}}))
     without = server.client("sts", *others.user("without"))
@@ -150,7 +150,7 @@ def test_across_accounts_both_sides_must_agree_and_the_external_id_fits(
     assert sts.assume_role(RoleArn=role, RoleSessionName="me", ExternalId="s3cret-id")["Credentials"]
 
 
-def test_a_session_policy_limits_and_a_policy_arn_does_too(server: RunningServer, people: People) -> None:
+def test_a_session_policy_limits_and_a_policy_arn_does_too(server: ServerProcess, people: People) -> None:
     user = people.user("limiter", allowing("sts:AssumeRole"))
     role = people.role("wide", trusting({"AWS": ACCOUNT}), allowing("ecr:*"))
     sts = server.client("sts", *user)
@@ -169,7 +169,7 @@ def test_a_session_policy_limits_and_a_policy_arn_does_too(server: RunningServer
         assert text(caught).endswith("because no session policy allows the ecr:CreateRepository action")
 
 
-def test_tags_follow_the_session_and_the_chain_and_need_their_own_right(server: RunningServer, people: People) -> None:
+def test_tags_follow_the_session_and_the_chain_and_need_their_own_right(server: ServerProcess, people: People) -> None:
     user = people.user("tagger", allowing("sts:AssumeRole", "sts:TagSession"))
     untagged = people.role("no-tags", trusting({"AWS": ACCOUNT}))
     first = people.role(
@@ -196,7 +196,7 @@ def test_tags_follow_the_session_and_the_chain_and_need_their_own_right(server: 
     as_session(server, "ecr", two["Credentials"]).create_repository(repositoryName="sts/blue")
 
 
-def test_a_source_identity_stays_and_a_chain_lasts_an_hour(server: RunningServer, people: People) -> None:
+def test_a_source_identity_stays_and_a_chain_lasts_an_hour(server: ServerProcess, people: People) -> None:
     actions = ("sts:AssumeRole", "sts:SetSourceIdentity")
     user = people.user("sourced", allowing(*actions))
     first = people.role("src-1", trusting({"AWS": ACCOUNT}, *actions), allowing(*actions), MaxSessionDuration=7200)
@@ -237,7 +237,7 @@ def test_a_source_identity_stays_and_a_chain_lasts_an_hour(server: RunningServer
     ],
     ids=str,
 )
-def test_bad_input_is_refused(server: RunningServer, people: People, given: dict[str, Any], expected: str) -> None:
+def test_bad_input_is_refused(server: ServerProcess, people: People, given: dict[str, Any], expected: str) -> None:
     try:
         people.iam.get_role(RoleName="strict")
     except Error:
@@ -248,7 +248,7 @@ def test_bad_input_is_refused(server: RunningServer, people: People, given: dict
     assert code(caught) == expected
 
 
-def test_a_deleted_role_ends_its_sessions_on_the_next_request(server: RunningServer, people: People) -> None:
+def test_a_deleted_role_ends_its_sessions_on_the_next_request(server: ServerProcess, people: People) -> None:
     role = people.role("short-lived", trusting({"AWS": ACCOUNT}), allowing("ecr:*"))
     answer = server.client("sts").assume_role(RoleArn=role, RoleSessionName="me")
     session = as_session(server, "ecr", answer["Credentials"])
@@ -270,14 +270,14 @@ def test_a_deleted_role_ends_its_sessions_on_the_next_request(server: RunningSer
         urllib.request.urlopen(ping)
 
 
-def test_the_root_takes_on_no_role(server: RunningServer, people: People) -> None:
+def test_the_root_takes_on_no_role(server: ServerProcess, people: People) -> None:
     role = people.role("not-for-root", trusting({"AWS": ACCOUNT}))
     key = people.iam.create_access_key()["AccessKey"]
     with pytest.raises(Error, match="Roles may not be assumed by root accounts"):
         server.client("sts", key["AccessKeyId"], key["SecretAccessKey"]).assume_role(RoleArn=role, RoleSessionName="me")
 
 
-def test_a_web_identity_takes_on_the_role_that_names_its_claims(server: RunningServer, people: People) -> None:
+def test_a_web_identity_takes_on_the_role_that_names_its_claims(server: ServerProcess, people: People) -> None:
     role = people.role(
         "github",
         trusting(
@@ -336,7 +336,7 @@ SOURCE = "https://aws.amazon.com/source_identity"
     ids=lambda claims: str(claims)[:80],
 )
 def test_tags_and_a_source_identity_that_a_token_may_not_have(
-    server: RunningServer, people: People, claims: dict[str, Any]
+    server: ServerProcess, people: People, claims: dict[str, Any]
 ) -> None:
     role = f"arn:aws:iam::{ACCOUNT}:role/tagged-by-token"
     try:
@@ -358,7 +358,7 @@ def test_tags_and_a_source_identity_that_a_token_may_not_have(
 
 
 def test_a_federated_user_has_what_the_session_policy_leaves_of_its_makers_rights(
-    server: RunningServer, people: People
+    server: ServerProcess, people: People
 ) -> None:
     user = people.user("maker", allowing("sts:GetFederationToken", "ecr:*"))
     sts = server.client("sts", *user)
@@ -379,7 +379,7 @@ def test_a_federated_user_has_what_the_session_policy_leaves_of_its_makers_right
         )
 
 
-def test_a_denial_is_decoded_for_whoever_may_know_it(server: RunningServer, people: People) -> None:
+def test_a_denial_is_decoded_for_whoever_may_know_it(server: ServerProcess, people: People) -> None:
     may_decode = people.user("decoder", allowing("sts:DecodeAuthorizationMessage"))
     may_not = people.user("curious", allowing("sts:GetCallerIdentity"))
     with pytest.raises(Error) as caught:
@@ -400,7 +400,7 @@ def test_a_denial_is_decoded_for_whoever_may_know_it(server: RunningServer, peop
     assert code(caught) == "InvalidAuthorizationMessageException"
 
 
-def test_why_tells_an_administrator_what_the_trust_policy_lacks(server: RunningServer, people: People) -> None:
+def test_why_tells_an_administrator_what_the_trust_policy_lacks(server: ServerProcess, people: People) -> None:
     role = people.role("why-trust", trusting({"AWS": OTHER}))
     user = people.user("asks-why", allowing("sts:AssumeRole"))
     with pytest.raises(Error) as caught:
@@ -412,7 +412,7 @@ def test_why_tells_an_administrator_what_the_trust_policy_lacks(server: RunningS
 
 
 @pytest.mark.usefixtures("people")
-def test_get_access_key_info_tells_the_account(server: RunningServer, others: People) -> None:
+def test_get_access_key_info_tells_the_account(server: ServerProcess, others: People) -> None:
     key, _ = others.user("keyed")
     assert server.client("sts").get_access_key_info(AccessKeyId=key)["Account"] == OTHER
     with pytest.raises(Error) as caught:

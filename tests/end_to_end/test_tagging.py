@@ -8,14 +8,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.end_to_end.test_aws_cli import aws, environment
-from tests.running import RunningServer
+from tests.support.server_process import ServerProcess
 
 OWNER = "222233334444"
 ARN = f"arn:aws:ecr:us-east-1:{OWNER}:repository/"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def repositories(server: RunningServer) -> None:
+def repositories(server: ServerProcess) -> None:
     ecr = server.client("ecr", OWNER)
     for name, tags in (
         ("tagged/blue-1", {"team": "blue"}),
@@ -26,7 +26,7 @@ def repositories(server: RunningServer) -> None:
         ecr.create_repository(repositoryName=name, tags=[{"Key": key, "Value": value} for key, value in tags.items()])
 
 
-def user(server: RunningServer, name: str, *statements: dict[str, Any]) -> Any:
+def user(server: ServerProcess, name: str, *statements: dict[str, Any]) -> Any:
     """A client of the API with a key of a new user who has these statements."""
     iam = server.client("iam", OWNER)
     iam.create_user(UserName=name)
@@ -36,7 +36,7 @@ def user(server: RunningServer, name: str, *statements: dict[str, Any]) -> Any:
     return server.client("resourcegroupstaggingapi", key["AccessKeyId"], key["SecretAccessKey"])
 
 
-def test_boto3_reads_all_pages(server: RunningServer) -> None:
+def test_boto3_reads_all_pages(server: ServerProcess) -> None:
     tagging = user(server, "reader", {"Action": "tag:Get*", "Resource": "*"})
     pages = tagging.get_paginator("get_resources").paginate(
         TagFilters=[{"Key": "team", "Values": ["blue", "red"]}],
@@ -53,7 +53,7 @@ def test_boto3_reads_all_pages(server: RunningServer) -> None:
     assert "user/reader is not authorized to perform: tag:TagResources on resource: *" in str(refused.value)
 
 
-def test_a_condition_on_tags_is_decided_on_each_repository(server: RunningServer) -> None:
+def test_a_condition_on_tags_is_decided_on_each_repository(server: ServerProcess) -> None:
     tagging = user(
         server,
         "blue",
@@ -77,7 +77,7 @@ def test_a_condition_on_tags_is_decided_on_each_repository(server: RunningServer
     assert failed[arns[0]]["ErrorCode"] == "AccessDeniedException"
 
 
-def test_the_aws_cli(server: RunningServer, tmp_path: Path) -> None:
+def test_the_aws_cli(server: ServerProcess, tmp_path: Path) -> None:
     env = environment(server, tmp_path) | {"AWS_ACCESS_KEY_ID": OWNER}
     arn = f"{ARN}tagged/none"
     api = "resourcegroupstaggingapi"
@@ -91,7 +91,7 @@ def test_the_aws_cli(server: RunningServer, tmp_path: Path) -> None:
     assert "cli" not in json.loads(aws(env, api, "get-tag-keys"))["TagKeys"]
 
 
-def test_the_record_names_the_service(server: RunningServer) -> None:
+def test_the_record_names_the_service(server: ServerProcess) -> None:
     tagging = user(server, "recorded", {"Action": "tag:*", "Resource": "*"})
     answer = tagging.get_resources()
     assert answer["ResponseMetadata"]["RequestId"]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.pushing import push_image
-from tests.running import Error, RunningServer
+from tests.support.ecr_push import push_image
+from tests.support.server_process import Error, ServerProcess
 
 ACCOUNT = "333300004444"
 READER = "333300005555"
@@ -20,7 +20,7 @@ REGION = "us-east-1"
 
 
 @pytest.fixture
-def ecr(server: RunningServer) -> Any:
+def ecr(server: ServerProcess) -> Any:
     return server.client("ecr", ACCOUNT)
 
 
@@ -307,7 +307,7 @@ def test_aws_ecr_repository_policy(ecr: Any, name: str) -> None:
         assert refused(call, repositoryName="tf/not-there") == "RepositoryNotFoundException"
 
 
-def test_a_policy_that_names_a_role_of_the_same_plan(server: RunningServer, ecr: Any, name: str) -> None:
+def test_a_policy_that_names_a_role_of_the_same_plan(server: ServerProcess, ecr: Any, name: str) -> None:
     iam = server.client("iam", ACCOUNT)
     trust = document({"Action": "sts:AssumeRole", "Effect": "Allow", "Principal": {"AWS": ACCOUNT}})
 

@@ -10,14 +10,14 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.running import Error, RunningServer
+from tests.support.server_process import Error, ServerProcess
 
 ACCOUNT = "333300003333"
 ARN = f"arn:aws:iam::{ACCOUNT}"
 
 
 @pytest.fixture
-def iam(server: RunningServer) -> Any:
+def iam(server: ServerProcess) -> Any:
     return server.client("iam", ACCOUNT)
 
 
@@ -289,7 +289,7 @@ def test_aws_iam_principal_policy_simulation(iam: Any) -> None:
     iam.delete_user(UserName="tf-simulated")
 
 
-def test_a_repository_policy_follows_its_users_and_roles(server: RunningServer, iam: Any) -> None:
+def test_a_repository_policy_follows_its_users_and_roles(server: ServerProcess, iam: Any) -> None:
     ecr = server.client("ecr", ACCOUNT)
     ecr.create_repository(repositoryName="follows")
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.plane import Plane
-from tests.end_to_end.pushing import push_image
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.ecr_push import push_image
+from tests.support.oci_http import OciClient
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 ACCOUNT = "343434343434"
 
 
 class Commands:
-    def __init__(self, server: RunningServer) -> None:
+    def __init__(self, server: ServerProcess) -> None:
         self._server = server
         self.key, self.secret = ACCOUNT, "test"
 
@@ -34,12 +34,12 @@ class Commands:
 
 
 @pytest.fixture
-def moorage(server: RunningServer) -> Commands:
+def moorage(server: ServerProcess) -> Commands:
     return Commands(server)
 
 
 @pytest.fixture(scope="module")
-def iam(server: RunningServer) -> Any:
+def iam(server: ServerProcess) -> Any:
     iam, ecr = server.client("iam", ACCOUNT), server.client("ecr", ACCOUNT)
     for name in ("team/app", "other/app"):
         ecr.create_repository(repositoryName=name)
@@ -57,41 +57,41 @@ def path(repository: str) -> str:
 
 
 @pytest.mark.usefixtures("iam")
-def test_a_token_pulls_what_it_is_for_until_it_is_revoked(server: RunningServer, moorage: Commands) -> None:
+def test_a_token_pulls_what_it_is_for_until_it_is_revoked(server: ServerProcess, moorage: Commands) -> None:
     password = moorage.make("e2e", "--repository", "team/*", "--pull", "--expires", "30d", "--user", "ann")
     assert password.startswith("mrg_")
-    plane = Plane(server, "e2e", password)
-    assert plane("GET", "/v2/").status == 200
-    assert plane("GET", path("team/app")).status == 200
-    refused = plane("GET", path("other/app"))
+    oci = OciClient(server, "e2e", password)
+    assert oci("GET", "/v2/").status == 200
+    assert oci("GET", path("team/app")).status == 200
+    refused = oci("GET", path("other/app"))
     assert refused.status == 403
     assert b"with an explicit deny in a session policy" in refused.body
     listed = moorage("token", "list")
     assert all(word in listed for word in ("e2e", "user/ann", "team/*", "pull"))
     assert moorage("token", "revoke", "e2e") == "token e2e is revoked\n"
-    assert plane("GET", path("team/app")).status == 401
+    assert oci("GET", path("team/app")).status == 401
     assert "e2e" not in moorage("token", "list")
     assert "revoked" in moorage("token", "list", "--all")
 
 
 @pytest.mark.usefixtures("iam")
-def test_why_explains_what_a_token_may_not(server: RunningServer, moorage: Commands) -> None:
-    plane = Plane(server, "x", moorage.make("why", "-r", "team/*", "--pull", "--user", "ann"))
-    decision = plane("GET", path("other/app")).headers["x-moorage-decision-id"]
+def test_why_explains_what_a_token_may_not(server: ServerProcess, moorage: Commands) -> None:
+    oci = OciClient(server, "x", moorage.make("why", "-r", "team/*", "--pull", "--user", "ann"))
+    decision = oci("GET", path("other/app")).headers["x-moorage-decision-id"]
     explained = moorage("why", decision)
     assert "NoOtherRepository" in explained
     assert "scope of token why" in explained
     assert "out of the scope of token why, which stays as it was made; another would do:" in explained
     assert "moorage token create NAME --repository other/app --pull" in explained
     assert "what would allow it" not in explained
-    decision = plane("POST", f"/v2/{ACCOUNT}/us-east-1/team/app/blobs/uploads/").headers["x-moorage-decision-id"]
+    decision = oci("POST", f"/v2/{ACCOUNT}/us-east-1/team/app/blobs/uploads/").headers["x-moorage-decision-id"]
     assert "moorage token create NAME --repository team/app --push" in moorage("why", decision)
 
 
 @pytest.mark.usefixtures("iam")
-def test_the_audit_record_names_the_token_and_not_its_secret(server: RunningServer, moorage: Commands) -> None:
+def test_the_audit_record_names_the_token_and_not_its_secret(server: ServerProcess, moorage: Commands) -> None:
     password = moorage.make("audited", "-r", "team/app", "--pull", "--user", "ann")
-    assert Plane(server, "x", password)("GET", path("team/app")).status == 200
+    assert OciClient(server, "x", password)("GET", path("team/app")).status == 200
     record = moorage("audit", "--since", "10m", "--json")
     events = [json.loads(line) for line in record.splitlines()]
     pulls = [each for each in events if each["eventName"] == "BatchGetImage"]
@@ -129,16 +129,16 @@ def test_what_cannot_be_made_says_why(moorage: Commands) -> None:
 
 
 @pytest.mark.usefixtures("iam")
-def test_who_holds_a_token_may_ask_what_it_is_worth(server: RunningServer, moorage: Commands) -> None:
-    plane = Plane(server, "x", moorage.make("asked", "-r", "team/app", "--pull", "--user", "ann"))
-    told = json.loads(plane("GET", "/_moorage/password").body)
+def test_who_holds_a_token_may_ask_what_it_is_worth(server: ServerProcess, moorage: Commands) -> None:
+    oci = OciClient(server, "x", moorage.make("asked", "-r", "team/app", "--pull", "--user", "ann"))
+    told = json.loads(oci("GET", "/_moorage/password").body)
     assert (told["state"], told["arn"]) == ("valid", f"arn:aws:iam::{ACCOUNT}:user/ann")
     moorage("token", "revoke", "asked")
-    assert json.loads(plane("GET", "/_moorage/password").body)["state"] == "revoked"
+    assert json.loads(oci("GET", "/_moorage/password").body)["state"] == "revoked"
 
 
-def test_an_empty_user_name_is_nobody_in_dev_mode(server: RunningServer) -> None:
+def test_an_empty_user_name_is_nobody_in_dev_mode(server: ServerProcess) -> None:
     """skopeo and podman send `Og==` when nobody is logged in."""
-    nobody = Plane(server, "", "")
+    nobody = OciClient(server, "", "")
     assert nobody("GET", "/v2/").status == 401
     assert nobody("POST", "/v2/anything/blobs/uploads/").status == 401

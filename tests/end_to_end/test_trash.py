@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.pushing import push_image
-from tests.running import MOORAGE, RunningServer
+from tests.support.ecr_push import push_image
+from tests.support.server_process import MOORAGE, ServerProcess
 
 ACCOUNT = "121212121212"
 
 
 @pytest.fixture
-def owner(server: RunningServer) -> Any:
+def owner(server: ServerProcess) -> Any:
     return server.client("ecr", ACCOUNT)
 
 
-def moorage(server: RunningServer, *arguments: str, key: str = ACCOUNT, secret: str = "test") -> tuple[int, str]:
+def moorage(server: ServerProcess, *arguments: str, key: str = ACCOUNT, secret: str = "test") -> tuple[int, str]:
     environment = os.environ | {
         "AWS_ENDPOINT_URL": server.url,
         "AWS_ACCESS_KEY_ID": key,
@@ -36,7 +36,7 @@ def images(ecr: Any, repository: str) -> list[dict[str, str]]:
     return found
 
 
-def test_a_repository_comes_back_with_its_images(server: RunningServer, owner: Any) -> None:
+def test_a_repository_comes_back_with_its_images(server: ServerProcess, owner: Any) -> None:
     owner.create_repository(repositoryName="trash/whole")
     digest = push_image(owner, "trash/whole", "v1")
     owner.delete_repository(repositoryName="trash/whole", force=True)
@@ -44,7 +44,7 @@ def test_a_repository_comes_back_with_its_images(server: RunningServer, owner: A
     assert images(owner, "trash/whole") == [{"imageDigest": digest, "imageTag": "v1"}]
 
 
-def test_a_name_in_use_is_not_taken_but_another_one_is(server: RunningServer, owner: Any) -> None:
+def test_a_name_in_use_is_not_taken_but_another_one_is(server: ServerProcess, owner: Any) -> None:
     owner.create_repository(repositoryName="trash/twice")
     digest = push_image(owner, "trash/twice", "v1")
     owner.delete_repository(repositoryName="trash/twice", force=True)
@@ -57,7 +57,7 @@ def test_a_name_in_use_is_not_taken_but_another_one_is(server: RunningServer, ow
     assert images(owner, "trash/twice") == []
 
 
-def test_an_image_and_a_tag_come_back(server: RunningServer, owner: Any) -> None:
+def test_an_image_and_a_tag_come_back(server: ServerProcess, owner: Any) -> None:
     owner.create_repository(repositoryName="trash/image")
     first = push_image(owner, "trash/image", "v1", content=b"one")
     owner.batch_delete_image(repositoryName="trash/image", imageIds=[{"imageDigest": first}])
@@ -69,14 +69,14 @@ def test_an_image_and_a_tag_come_back(server: RunningServer, owner: Any) -> None
     assert asked["images"][0]["imageId"]["imageDigest"] == first
 
 
-def test_what_was_purged_is_gone(server: RunningServer, owner: Any) -> None:
+def test_what_was_purged_is_gone(server: ServerProcess, owner: Any) -> None:
     owner.create_repository(repositoryName="trash/gone")
     owner.delete_repository(repositoryName="trash/gone")
     assert moorage(server, "purge", "trash/gone", "--yes") == (0, "repository trash/gone is destroyed\n")
     assert moorage(server, "restore", "trash/gone")[0] == 1
 
 
-def test_what_was_never_deleted_is_called_that(server: RunningServer, owner: Any) -> None:
+def test_what_was_never_deleted_is_called_that(server: ServerProcess, owner: Any) -> None:
     owner.create_repository(repositoryName="trash/living")
     digest = push_image(owner, "trash/living", "v1")
     for command in (["restore"], ["purge", "--yes"]):
@@ -93,7 +93,7 @@ def test_what_was_never_deleted_is_called_that(server: RunningServer, owner: Any
     assert images(owner, "trash/living") == [{"imageDigest": digest, "imageTag": "v1"}]
 
 
-def test_a_purge_that_names_a_tag_destroys_nothing(server: RunningServer, owner: Any) -> None:
+def test_a_purge_that_names_a_tag_destroys_nothing(server: ServerProcess, owner: Any) -> None:
     owner.create_repository(repositoryName="trash/kept")
     owner.delete_repository(repositoryName="trash/kept")
     program = (
@@ -113,7 +113,7 @@ def test_a_purge_that_names_a_tag_destroys_nothing(server: RunningServer, owner:
     assert moorage(server, "restore", "trash/kept")[0] == 0
 
 
-def test_restoring_under_another_name_needs_the_right_to_that_name(server: RunningServer, owner: Any) -> None:
+def test_restoring_under_another_name_needs_the_right_to_that_name(server: ServerProcess, owner: Any) -> None:
     iam = server.client("iam", ACCOUNT)
     iam.create_user(UserName="restorer")
     key = iam.create_access_key(UserName="restorer")["AccessKey"]
@@ -130,7 +130,7 @@ def test_restoring_under_another_name_needs_the_right_to_that_name(server: Runni
     assert moorage(server, "restore", "trash/mine", "--as", "trash/mine-again", **by)[0] == 0
 
 
-def test_a_name_that_reads_as_another_registrys_cannot_be_restored_to(server: RunningServer, owner: Any) -> None:
+def test_a_name_that_reads_as_another_registrys_cannot_be_restored_to(server: ServerProcess, owner: Any) -> None:
     owner.create_repository(repositoryName="trash/form")
     owner.delete_repository(repositoryName="trash/form")
     status, said = moorage(server, "restore", "trash/form", "--as", "123456789012/us-east-1/app")

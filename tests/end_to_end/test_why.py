@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.pushing import push_image
-from tests.running import MOORAGE, Error, RunningServer, run
+from tests.support.ecr_push import push_image
+from tests.support.server_process import MOORAGE, Error, ServerProcess, run
 
 OWNER, READER = "888800000001", "888800000002"
 
@@ -17,7 +17,7 @@ OWNER, READER = "888800000001", "888800000002"
 class Key:
     """A key of the command line."""
 
-    def __init__(self, server: RunningServer, name: str, secret: str = "x") -> None:
+    def __init__(self, server: ServerProcess, name: str, secret: str = "x") -> None:
         self.server, self.name, self.secret = server, name, secret
 
     def why(self, *arguments: str, check: bool = True) -> Any:
@@ -38,7 +38,7 @@ class Key:
         return self.server.client(service, self.name, self.secret)
 
 
-def user(server: RunningServer, account: str, name: str, *actions: str) -> Key:
+def user(server: ServerProcess, account: str, name: str, *actions: str) -> Key:
     iam = server.client("iam", account)
     iam.create_user(UserName=name)
     if actions:
@@ -49,7 +49,7 @@ def user(server: RunningServer, account: str, name: str, *actions: str) -> Key:
     return Key(server, key["AccessKeyId"], key["SecretAccessKey"])
 
 
-def pull(server: RunningServer, key: Key, repository: str, method: str = "GET") -> Any:
+def pull(server: ServerProcess, key: Key, repository: str, method: str = "GET") -> Any:
     token = key.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
     request = urllib.request.Request(
         f"{server.url}/v2/{OWNER}/us-east-1/{repository}/manifests/v1",
@@ -63,7 +63,7 @@ def pull(server: RunningServer, key: Key, repository: str, method: str = "GET") 
         return error.code, error.read(), dict(error.headers)
 
 
-def office(server: RunningServer, repository: str) -> None:
+def office(server: ServerProcess, repository: str) -> None:
     """A repository that the reader's account may pull from, from an office where nobody is."""
     ecr = server.client("ecr", OWNER)
     ecr.create_repository(repositoryName=repository)
@@ -79,7 +79,7 @@ def office(server: RunningServer, repository: str) -> None:
     ecr.set_repository_policy(repositoryName=repository, policyText=json.dumps(policy))
 
 
-def test_from_a_denied_pull_to_the_policy_that_allows_it(server: RunningServer) -> None:
+def test_from_a_denied_pull_to_the_policy_that_allows_it(server: ServerProcess) -> None:
     office(server, "why/office")
     ann = user(server, READER, "ann", "ecr:BatchGetImage", "ecr:GetAuthorizationToken")
     owner = Key(server, OWNER)
@@ -108,7 +108,7 @@ def test_from_a_denied_pull_to_the_policy_that_allows_it(server: RunningServer) 
     assert "DENIED" in owner.why(decision).stdout  # what was, stays
 
 
-def test_the_denied_caller_sees_its_own_side(server: RunningServer) -> None:
+def test_the_denied_caller_sees_its_own_side(server: ServerProcess) -> None:
     office(server, "why/sides")
     bob = user(server, READER, "bob", "ecr:BatchGetImage", "ecr:GetAuthorizationToken")
     pull(server, bob, "why/sides", "HEAD")
@@ -124,7 +124,7 @@ def test_the_denied_caller_sees_its_own_side(server: RunningServer) -> None:
     assert told["blockedBy"] == []
 
 
-def test_who_may_read_the_repository_policy_sees_both_sides(server: RunningServer) -> None:
+def test_who_may_read_the_repository_policy_sees_both_sides(server: ServerProcess) -> None:
     ecr = server.client("ecr", OWNER)
     ecr.create_repository(repositoryName="why/both")
     policy = {
@@ -148,7 +148,7 @@ def test_who_may_read_the_repository_policy_sees_both_sides(server: RunningServe
     assert told["blockedBy"] == ["resource"]
 
 
-def test_the_statements_of_a_foreign_policy_are_not_named_in_a_header(server: RunningServer) -> None:
+def test_the_statements_of_a_foreign_policy_are_not_named_in_a_header(server: ServerProcess) -> None:
     office(server, "why/header")
     deny = {"Sid": "WeKnowAboutYou", "Effect": "Deny", "Principal": "*", "Action": "ecr:BatchGetImage"}
     policy = {"Version": "2012-10-17", "Statement": [deny]}
@@ -159,7 +159,7 @@ def test_the_statements_of_a_foreign_policy_are_not_named_in_a_header(server: Ru
     assert headers["x-moorage-reason"] == "resource: explicit deny"
 
 
-def test_a_variable_without_a_value_is_shown_as_it_is_written(server: RunningServer) -> None:
+def test_a_variable_without_a_value_is_shown_as_it_is_written(server: ServerProcess) -> None:
     office(server, "why/variable")
     statement = {"Effect": "Allow", "Principal": {"AWS": READER}, "Action": "ecr:BatchGetImage"}
     statement["Condition"] = {"StringEquals": {"aws:PrincipalAccount": "${ecr:ResourceTag/team}"}}
@@ -171,14 +171,14 @@ def test_a_variable_without_a_value_is_shown_as_it_is_written(server: RunningSer
     assert "the policy wants ${ecr:ResourceTag/team}, which has no value in this request" in tree
 
 
-def test_an_allowed_request_is_explained_by_its_request_id(server: RunningServer) -> None:
+def test_an_allowed_request_is_explained_by_its_request_id(server: ServerProcess) -> None:
     answer = server.client("ecr", OWNER).create_repository(repositoryName="why/allowed")
     tree = Key(server, OWNER).why(answer["ResponseMetadata"]["RequestId"]).stdout
     assert tree.startswith("ALLOWED  ecr:CreateRepository on why/allowed")
     assert "what would allow it" not in tree
 
 
-def test_a_deleted_users_id_and_a_living_users_arn_are_shown(server: RunningServer) -> None:
+def test_a_deleted_users_id_and_a_living_users_arn_are_shown(server: ServerProcess) -> None:
     ecr = server.client("ecr", OWNER)
     ecr.create_repository(repositoryName="why/named")
     carl = user(server, OWNER, "carl", "ecr:GetAuthorizationToken")
@@ -194,14 +194,14 @@ def test_a_deleted_users_id_and_a_living_users_arn_are_shown(server: RunningServ
     assert "AIDA" not in json.dumps(told["suggestions"])
 
 
-def test_without_an_id_it_says_whose_denials_it_looked_for(server: RunningServer) -> None:
+def test_without_an_id_it_says_whose_denials_it_looked_for(server: ServerProcess) -> None:
     quiet = user(server, READER, "quiet")
     refused = quiet.why(check=False)
     assert refused.returncode == 1
     assert f"No denied request of arn:aws:iam::{READER}:user/quiet is recorded." in refused.stderr
 
 
-def test_strangers_are_told_nothing(server: RunningServer) -> None:
+def test_strangers_are_told_nothing(server: ServerProcess) -> None:
     office(server, "why/strange")
     dan, fay = user(server, READER, "dan", "ecr:GetAuthorizationToken"), user(server, READER, "fay")
     *_, headers = pull(server, dan, "why/strange", "HEAD")
@@ -217,7 +217,7 @@ def test_strangers_are_told_nothing(server: RunningServer) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--policy", "9"]])
-def test_a_suggestion_that_is_not_there(server: RunningServer, arguments: list[str]) -> None:
+def test_a_suggestion_that_is_not_there(server: ServerProcess, arguments: list[str]) -> None:
     gil = user(server, READER, "gil")
     with pytest.raises(Error):
         gil.client("ecr").describe_repositories()

@@ -14,9 +14,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from moorage.cli.access import decision_tree
-from tests.end_to_end.pushing import push_image
-from tests.running import Error, RunningServer
-from tests.signed import Keys, keys_of
+from tests.support.admin_calls import Keys, keys_of
+from tests.support.ecr_push import push_image
+from tests.support.server_process import Error, ServerProcess
 
 MANAGEMENT = "000000000000"
 READ_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
@@ -25,8 +25,8 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("proposals") / "data")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path_factory.mktemp("proposals") / "data")
     running.start(environment={"MOORAGE_ANONYMOUS_PULL": "true"})
     yield running
     running.stop()
@@ -53,7 +53,7 @@ def to(principal: Any, statement: dict[str, Any]) -> dict[str, Any]:
 class World:
     """An account with a repository, a second account, and what makes a proposal true in them."""
 
-    def __init__(self, server: RunningServer) -> None:
+    def __init__(self, server: ServerProcess) -> None:
         number = next(_numbers)
         self.server = server
         self.account, self.other = f"4444{number:08}", f"5555{number:08}"
@@ -190,7 +190,7 @@ class World:
 Act = Callable[[], Any]
 
 
-def explain(server: RunningServer, keys: Keys, decision: str) -> dict[str, Any] | None:
+def explain(server: ServerProcess, keys: Keys, decision: str) -> dict[str, Any] | None:
     """What `moorage why ID --json` prints for them; None: it is not theirs to see."""
     url = f"{server.url}/_moorage/explain/{decision}"
     request = AWSRequest("GET", url)
@@ -688,14 +688,14 @@ DENIALS = [
 
 
 @pytest.mark.parametrize("arrange", DENIALS, ids=lambda arrange: str(arrange.__name__))
-def test_what_is_proposed_lets_the_request_through(server: RunningServer, arrange: Callable[[World], Arranged]) -> None:
+def test_what_is_proposed_lets_the_request_through(server: ServerProcess, arrange: Callable[[World], Arranged]) -> None:
     count = _in_a_new_world(server, arrange, 0)
     if count > 1:
         # Of those between them too the engine has shown that they do (`tests/policy/analysis/test_suggestions.py`).
         _in_a_new_world(server, arrange, count - 1)
 
 
-def _in_a_new_world(server: RunningServer, arrange: Callable[[World], Arranged], number: int) -> int:
+def _in_a_new_world(server: ServerProcess, arrange: Callable[[World], Arranged], number: int) -> int:
     world = World(server)
     try:
         return _one(world, arrange, number)
@@ -747,7 +747,7 @@ def told_to(world: World, keys: Keys, act: Act) -> dict[str, Any]:
     return told
 
 
-def test_what_no_policy_can_allow_is_said(server: RunningServer) -> None:
+def test_what_no_policy_can_allow_is_said(server: ServerProcess) -> None:
     world = World(server)
     told = told_to(world, world.other_root, call(world, world.other_root, "audit", {"account": world.account}))
     assert told["note"] == (
@@ -757,7 +757,7 @@ def test_what_no_policy_can_allow_is_said(server: RunningServer) -> None:
     assert told["note"] in lines(told)
 
 
-def test_a_role_that_is_not_there_is_told_to_its_account_alone(server: RunningServer) -> None:
+def test_a_role_that_is_not_there_is_told_to_its_account_alone(server: ServerProcess) -> None:
     world = World(server)
     act = assuming(world, world.user(allow("sts:*"), other=True))
     role = f"arn:aws:iam::{world.account}:role/ci"
@@ -768,7 +768,7 @@ def test_a_role_that_is_not_there_is_told_to_its_account_alone(server: RunningSe
     assert f"to let arn:aws:iam::{world.other}:user/ann use sts:AssumeRole in the trust policy of {role}" in lines(told)
 
 
-def test_whether_a_foreign_role_is_there_or_trusts_makes_no_difference_to_what_is_told(server: RunningServer) -> None:
+def test_whether_a_foreign_role_is_there_or_trusts_makes_no_difference_to_what_is_told(server: ServerProcess) -> None:
     answers = []
     for trust in (None, to({"AWS": MANAGEMENT}, allow("sts:AssumeRole")), to("*", allow("sts:AssumeRole"))):
         world = World(server)
@@ -779,7 +779,7 @@ def test_whether_a_foreign_role_is_there_or_trusts_makes_no_difference_to_what_i
     assert answers[0] == answers[1] == answers[2] == ([["trust"]], None, 1)
 
 
-def test_a_repository_that_is_not_there_is_told_to_its_account_alone(server: RunningServer) -> None:
+def test_a_repository_that_is_not_there_is_told_to_its_account_alone(server: ServerProcess) -> None:
     world = World(server)
     ecr = world.other_root.client(server, "ecr")
 

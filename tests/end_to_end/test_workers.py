@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.plane import Plane
-from tests.end_to_end.pushing import digest, push_image
-from tests.running import MOORAGE, Error, RunningServer, run
+from tests.support.ecr_push import digest, push_image
+from tests.support.oci_http import OciClient
+from tests.support.server_process import MOORAGE, Error, ServerProcess, run
 
 WORKERS = 4
 ROUNDS = 12  # requests on connections of their own: with four workers each of them is asked, as good as surely
@@ -22,15 +22,15 @@ OWNER, READER = "111122223333", "444455556666"
 
 
 @pytest.fixture(scope="module")
-def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(
+def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(
         tmp_path_factory.mktemp("workers") / "data", "--workers", str(WORKERS), *database_options
     ).start()
     yield running
     assert running.stop() == 0
 
 
-def workers_of(server: RunningServer) -> set[int]:
+def workers_of(server: ServerProcess) -> set[int]:
     """The processes that the server has started to answer requests."""
     found = set()
     for entry in Path("/proc").iterdir():
@@ -45,7 +45,7 @@ def workers_of(server: RunningServer) -> set[int]:
     return found
 
 
-def metric(server: RunningServer, pattern: str) -> float:
+def metric(server: ServerProcess, pattern: str) -> float:
     with urllib.request.urlopen(f"{server.url}/metrics") as answer:
         text = answer.read().decode()
     return sum(float(value) for value in re.findall(rf"^{pattern} ([0-9.e+]+)$", text, re.MULTILINE))
@@ -56,8 +56,8 @@ def allow(action: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def test_a_policy_bites_on_the_next_request_in_every_worker(server: RunningServer) -> None:
-    owner, reader = server.client("ecr", OWNER), Plane(server, READER)
+def test_a_policy_bites_on_the_next_request_in_every_worker(server: ServerProcess) -> None:
+    owner, reader = server.client("ecr", OWNER), OciClient(server, READER)
     owner.create_repository(repositoryName="shared")
     push_image(owner, "shared", "v1")
     path = f"/v2/{OWNER}/us-east-1/shared/manifests/v1"
@@ -68,20 +68,20 @@ def test_a_policy_bites_on_the_next_request_in_every_worker(server: RunningServe
         assert {reader("GET", path).status for _ in range(ROUNDS)} == {403}
 
 
-def test_a_revoked_token_is_dead_in_every_worker_at_once(server: RunningServer) -> None:
+def test_a_revoked_token_is_dead_in_every_worker_at_once(server: ServerProcess) -> None:
     ecr = server.client("ecr", OWNER)
     ecr.create_repository(repositoryName="tokens")
     push_image(ecr, "tokens", "v1")
     environment = os.environ | {"AWS_ENDPOINT_URL": server.url}
     environment |= {"AWS_ACCESS_KEY_ID": OWNER, "AWS_SECRET_ACCESS_KEY": "test"}
     made = run([MOORAGE, "token", "create", "ci", "-r", "tokens", "--pull"], env=environment).stdout.strip()
-    plane, path = Plane(server, "ci", made), f"/v2/{OWNER}/us-east-1/tokens/manifests/v1"
-    assert {plane("GET", path).status for _ in range(ROUNDS)} == {200}
+    oci, path = OciClient(server, "ci", made), f"/v2/{OWNER}/us-east-1/tokens/manifests/v1"
+    assert {oci("GET", path).status for _ in range(ROUNDS)} == {200}
     run([MOORAGE, "token", "revoke", "ci"], env=environment)
-    assert {plane("GET", path).status for _ in range(ROUNDS)} == {401}
+    assert {oci("GET", path).status for _ in range(ROUNDS)} == {401}
 
 
-def test_a_key_is_dead_in_every_worker_at_once(server: RunningServer) -> None:
+def test_a_key_is_dead_in_every_worker_at_once(server: ServerProcess) -> None:
     iam = server.client("iam", OWNER)
     iam.create_user(UserName="ci")
     key = iam.create_access_key(UserName="ci")["AccessKey"]
@@ -96,7 +96,7 @@ def test_a_key_is_dead_in_every_worker_at_once(server: RunningServer) -> None:
         assert refused.value.response["Error"]["Code"] == "UnrecognizedClientException"
 
 
-def test_what_is_attached_counts_in_every_worker_at_once(server: RunningServer) -> None:
+def test_what_is_attached_counts_in_every_worker_at_once(server: ServerProcess) -> None:
     iam = server.client("iam", OWNER)
     iam.create_user(UserName="member")
     iam.create_group(GroupName="members")
@@ -131,33 +131,33 @@ def test_what_is_attached_counts_in_every_worker_at_once(server: RunningServer) 
     assert verdicts() == {no_identity}
 
 
-def test_an_upload_goes_on_with_any_worker(server: RunningServer) -> None:
-    plane = Plane(server)
+def test_an_upload_goes_on_with_any_worker(server: ServerProcess) -> None:
+    oci = OciClient(server)
     chunks = [os.urandom(70_000) for _ in range(ROUNDS)]
-    location = plane("POST", "/v2/parts/blobs/uploads/").headers["location"]
+    location = oci("POST", "/v2/parts/blobs/uploads/").headers["location"]
     sent = 0
     for chunk in chunks:
-        answer = plane("PATCH", location, chunk, content_range=f"{sent}-{sent + len(chunk) - 1}")
+        answer = oci("PATCH", location, chunk, content_range=f"{sent}-{sent + len(chunk) - 1}")
         assert answer.status == 202, answer
         sent += len(chunk)
         location = answer.headers["location"]
-        assert plane("GET", location).headers["range"] == f"0-{sent - 1}"
+        assert oci("GET", location).headers["range"] == f"0-{sent - 1}"
     whole = b"".join(chunks)
-    assert plane("PUT", f"{location}?digest={digest(whole)}").status == 201
-    assert {plane("GET", f"/v2/parts/blobs/{digest(whole)}").body == whole for _ in range(4)} == {True}
+    assert oci("PUT", f"{location}?digest={digest(whole)}").status == 201
+    assert {oci("GET", f"/v2/parts/blobs/{digest(whole)}").body == whole for _ in range(4)} == {True}
 
 
-def test_what_one_worker_stored_all_others_have(server: RunningServer) -> None:
-    plane = Plane(server)
+def test_what_one_worker_stored_all_others_have(server: ServerProcess) -> None:
+    oci = OciClient(server)
     for serial in range(4):
-        pushed = plane.push("everywhere", "v1", b"content %d" % serial)
-        assert {plane.pull("everywhere", "v1") for _ in range(4)} == {pushed}
+        pushed = oci.push("everywhere", "v1", b"content %d" % serial)
+        assert {oci.pull("everywhere", "v1") for _ in range(4)} == {pushed}
 
 
-def test_pushes_of_one_tag_at_once_end_with_one_of_them(server: RunningServer) -> None:
+def test_pushes_of_one_tag_at_once_end_with_one_of_them(server: ServerProcess) -> None:
     pushed: list[str] = []
     threads = [
-        threading.Thread(target=lambda n=number: pushed.append(Plane(server).push("race", "v1", b"racer %d" % n)))
+        threading.Thread(target=lambda n=number: pushed.append(OciClient(server).push("race", "v1", b"racer %d" % n)))
         for number in range(6)
     ]
     for thread in threads:
@@ -165,10 +165,10 @@ def test_pushes_of_one_tag_at_once_end_with_one_of_them(server: RunningServer) -
     for thread in threads:
         thread.join(60)
     assert len(pushed) == len(threads)
-    assert Plane(server).pull("race", "v1") in pushed
+    assert OciClient(server).pull("race", "v1") in pushed
 
 
-def test_a_denial_is_explained_by_any_worker(server: RunningServer) -> None:
+def test_a_denial_is_explained_by_any_worker(server: ServerProcess) -> None:
     owner, reader = server.client("ecr", OWNER), server.client("ecr", READER)
     owner.create_repository(repositoryName="told")
     for _ in range(4):
@@ -181,20 +181,20 @@ def test_a_denial_is_explained_by_any_worker(server: RunningServer) -> None:
         assert "ecr:ListImages" in said
 
 
-def test_metrics_are_the_sum_of_all_workers(server: RunningServer) -> None:
+def test_metrics_are_the_sum_of_all_workers(server: ServerProcess) -> None:
     asked = r'moorage_requests_total\{door="oci",method="GET",status="200"\}'
     before = metric(server, asked)
-    plane = Plane(server)
+    oci = OciClient(server)
     for _ in range(ROUNDS):
-        assert plane("GET", "/v2/").status == 200
+        assert oci("GET", "/v2/").status == 200
     assert metric(server, asked) == before + ROUNDS
     assert metric(server, r'moorage_decisions_total\{verdict="deny"\}') > 0
     assert metric(server, r'moorage_stored\{what="repositories"\}') > 0
 
 
-def test_a_worker_that_is_killed_is_brought_back(server: RunningServer) -> None:
-    plane = Plane(server)
-    pushed = plane.push("survives", "v1", b"before the kill")
+def test_a_worker_that_is_killed_is_brought_back(server: ServerProcess) -> None:
+    oci = OciClient(server)
+    pushed = oci.push("survives", "v1", b"before the kill")
     before = workers_of(server)
     assert len(before) == WORKERS
     victim = min(before)
@@ -203,4 +203,4 @@ def test_a_worker_that_is_killed_is_brought_back(server: RunningServer) -> None:
     while len(workers_of(server) - {victim}) < WORKERS and time.monotonic() < end:
         time.sleep(0.05)
     assert len(workers_of(server) - {victim}) == WORKERS
-    assert {plane.pull("survives", "v1") for _ in range(ROUNDS)} == {pushed}
+    assert {oci.pull("survives", "v1") for _ in range(ROUNDS)} == {pushed}

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from moorage.settings import Settings
-from tests.inside import Inside, inside
+from tests.support.in_process import InProcess, in_process
 
 
 @pytest.fixture
-async def registry(tmp_path: Path) -> AsyncIterator[Inside]:
+async def registry(tmp_path: Path) -> AsyncIterator[InProcess]:
     """`moorage dev`."""
-    async with inside(Settings(mode="dev", data=tmp_path / "data")) as made:
+    async with in_process(Settings(mode="dev", data=tmp_path / "data")) as made:
         yield made
 
 
 @pytest.fixture
-async def registry_on_each(database_settings: Settings) -> AsyncIterator[Inside]:
+async def registry_on_each(database_settings: Settings) -> AsyncIterator[InProcess]:
     """`moorage dev`, on each database."""
-    async with inside(replace(database_settings, mode="dev")) as made:
+    async with in_process(replace(database_settings, mode="dev")) as made:
         yield made

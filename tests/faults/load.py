@@ -11,9 +11,9 @@ from typing import Any
 
 import botocore.exceptions
 
-from tests.end_to_end.plane import Answer, Plane
-from tests.end_to_end.pushing import push_image
-from tests.running import RunningServer
+from tests.support.ecr_push import push_image
+from tests.support.oci_http import Answer, OciClient
+from tests.support.server_process import ServerProcess
 
 REPOSITORY = "kill/app"
 IMMUTABLE = "kill/immutable"
@@ -31,7 +31,7 @@ def is_outage(error: Exception) -> bool:
 class Load:
     """Clients that change things until they are stopped, and what was acknowledged to them."""
 
-    def __init__(self, server: RunningServer) -> None:
+    def __init__(self, server: ServerProcess) -> None:
         self.server = server
         self.pushed: dict[str, str] = {}
         self.deleted: set[str] = set()
@@ -68,16 +68,16 @@ class Load:
 
     def check(self) -> None:
         """Everything is as the last acknowledged change left it, and every visible image is whole."""
-        plane, ecr = Plane(self.server), self._ecr()
+        oci, ecr = OciClient(self.server), self._ecr()
         pages = ecr.get_paginator("list_images").paginate(repositoryName=REPOSITORY)
         tags = {each["imageTag"] for page in pages for each in page["imageIds"] if "imageTag" in each}
         assert set(self.pushed) <= tags, "an acknowledged push is lost"
         assert not self.deleted & tags, "an acknowledged deletion is undone"
         for tag in tags:
-            pulled = plane.pull(REPOSITORY, tag)
+            pulled = oci.pull(REPOSITORY, tag)
             assert self.pushed.get(tag, pulled) == pulled
         for tag, winners in self.winners.items():
-            assert set(winners) == {plane.pull(IMMUTABLE, tag)}, "an immutable tag has two winners"
+            assert set(winners) == {oci.pull(IMMUTABLE, tag)}, "an immutable tag has two winners"
         acknowledged = max((at for at, (_, known) in enumerate(self.policies) if known), default=None)
         if acknowledged is not None:
             text = json.loads(ecr.get_repository_policy(repositoryName=REPOSITORY)["policyText"])
@@ -114,7 +114,7 @@ class Load:
 
     def _push_by_oci(self, number: int, serial: int) -> None:
         tag = f"t{number}-{serial}"
-        self.pushed[tag] = Plane(self.server).push(REPOSITORY, tag, tag.encode() * random.choice((10, 30_000)))
+        self.pushed[tag] = OciClient(self.server).push(REPOSITORY, tag, tag.encode() * random.choice((10, 30_000)))
 
     def _delete(self, number: int, serial: int) -> None:
         time.sleep(0.1)

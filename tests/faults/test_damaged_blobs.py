@@ -14,10 +14,10 @@ from moorage.errors import LayerAlreadyExists, LayersNotFound
 from moorage.registry.images.types import ImageId
 from moorage.settings import Settings
 from moorage.store.metadata.database.database import Database
-from tests.api.oci.client import Answer, Client
-from tests.end_to_end.pushing import MANIFEST, digest
-from tests.inside import Inside
 from tests.registry.pushing import BY, OTHER, REF, Bench, Rights, digest_of, manifest, stream
+from tests.support.ecr_push import MANIFEST, digest
+from tests.support.in_process import InProcess
+from tests.support.oci_asgi import Answer, AsgiClient
 
 APP, BESIDE = "team/app", "team/beside"
 LARGE, SMALL = b"a large layer" * 10_000, b"a small layer"
@@ -59,7 +59,7 @@ def flip_rows(settings: Settings) -> None:
 Damage = Callable[[Settings], None]
 
 
-async def harm(registry: Inside, damage: Damage) -> None:
+async def harm(registry: InProcess, damage: Damage) -> None:
     damage(registry.settings)
     await asyncio.sleep(0)  # reads of one turn of the event loop share a snapshot
 
@@ -71,17 +71,17 @@ damaged = pytest.mark.parametrize(
 )
 
 
-async def at_once(plane: Client, name: str, content: bytes) -> Answer:
-    return await plane("POST", f"/v2/{name}/blobs/uploads/?digest={digest(content)}", content)
+async def at_once(oci: AsgiClient, name: str, content: bytes) -> Answer:
+    return await oci("POST", f"/v2/{name}/blobs/uploads/?digest={digest(content)}", content)
 
 
-async def in_pieces(plane: Client, name: str, content: bytes) -> Answer:
-    location = (await plane("POST", f"/v2/{name}/blobs/uploads/")).headers["location"]
-    location = (await plane("PATCH", location, content)).headers["location"]
-    return await plane("PUT", f"{location}?digest={digest(content)}")
+async def in_pieces(oci: AsgiClient, name: str, content: bytes) -> Answer:
+    location = (await oci("POST", f"/v2/{name}/blobs/uploads/")).headers["location"]
+    location = (await oci("PATCH", location, content)).headers["location"]
+    return await oci("PUT", f"{location}?digest={digest(content)}")
 
 
-async def by_the_ecr_api(registry: Inside, name: str, content: bytes) -> None:
+async def by_the_ecr_api(registry: InProcess, name: str, content: bytes) -> None:
     where = {"repositoryName": name}
     where["uploadId"] = (await registry.ok("InitiateLayerUpload", **where))["uploadId"]
     part = base64.b64encode(content).decode()
@@ -89,7 +89,7 @@ async def by_the_ecr_api(registry: Inside, name: str, content: bytes) -> None:
     await registry.ok("CompleteLayerUpload", **where, layerDigests=[digest(content)])
 
 
-async def availability(registry: Inside, content: bytes) -> str:
+async def availability(registry: InProcess, content: bytes) -> str:
     answer = await registry.ok("BatchCheckLayerAvailability", repositoryName=APP, layerDigests=[digest(content)])
     return str(answer["layers"][0]["layerAvailability"])
 
@@ -98,59 +98,59 @@ async def availability(registry: Inside, content: bytes) -> str:
 @pytest.mark.parametrize("push", [at_once, in_pieces])
 @pytest.mark.parametrize("to", [APP, BESIDE])
 async def test_the_next_push_repairs_it(
-    registry: Inside, content: bytes, damage: Damage, push: Callable[..., object], to: str
+    registry: InProcess, content: bytes, damage: Damage, push: Callable[..., object], to: str
 ) -> None:
-    plane = await registry.plane()
+    oci = await registry.oci()
     path = f"/v2/{APP}/blobs/{digest(content)}"
     for each in (LARGE, SMALL):
-        assert (await at_once(plane, APP, each)).status == 201
-    assert (await plane("HEAD", path)).status == 200
+        assert (await at_once(oci, APP, each)).status == 201
+    assert (await oci("HEAD", path)).status == 200
     await harm(registry, damage)
     # A client that asks first must learn that it has to send the bytes again.
-    assert (await plane("HEAD", path)).status == 404
+    assert (await oci("HEAD", path)).status == 404
     assert await availability(registry, content) == "UNAVAILABLE"
-    pushed: Answer = await push(plane, to, content)  # type: ignore[misc]
+    pushed: Answer = await push(oci, to, content)  # type: ignore[misc]
     assert pushed.status == 201
     for name in {APP, to}:
-        got = await plane("GET", f"/v2/{name}/blobs/{digest(content)}")
+        got = await oci("GET", f"/v2/{name}/blobs/{digest(content)}")
         assert (got.status, got.body) == (200, content)
-    assert (await plane("HEAD", path)).status == 200
+    assert (await oci("HEAD", path)).status == 200
     assert await availability(registry, content) == "AVAILABLE"
     assert len(objects(registry.settings)) == (1 if damage is not remove or content == LARGE else 0)
 
 
 @damaged
-async def test_the_ecr_api_repairs_it_too(registry: Inside, content: bytes, damage: Damage) -> None:
-    plane = await registry.plane()
+async def test_the_ecr_api_repairs_it_too(registry: InProcess, content: bytes, damage: Damage) -> None:
+    oci = await registry.oci()
     await registry.ok("CreateRepository", repositoryName=APP)
     for each in (LARGE, SMALL):
         await by_the_ecr_api(registry, APP, each)
     await harm(registry, damage)
     await by_the_ecr_api(registry, APP, content)
-    assert (await plane("GET", f"/v2/{APP}/blobs/{digest(content)}")).body == content
+    assert (await oci("GET", f"/v2/{APP}/blobs/{digest(content)}")).body == content
 
 
 @damaged
-async def test_it_is_not_mounted(registry: Inside, content: bytes, damage: Damage) -> None:
-    plane = await registry.plane()
+async def test_it_is_not_mounted(registry: InProcess, content: bytes, damage: Damage) -> None:
+    oci = await registry.oci()
     for each in (LARGE, SMALL):
-        await at_once(plane, APP, each)
+        await at_once(oci, APP, each)
     await harm(registry, damage)
     for query in (f"mount={digest(content)}&from={APP}", f"mount={digest(content)}"):
-        assert (await plane("POST", f"/v2/{BESIDE}/blobs/uploads/?{query}")).status == 202
+        assert (await oci("POST", f"/v2/{BESIDE}/blobs/uploads/?{query}")).status == 202
 
 
-async def test_a_small_one_with_wrong_bytes_is_repaired(registry: Inside) -> None:
+async def test_a_small_one_with_wrong_bytes_is_repaired(registry: InProcess) -> None:
     """Nobody has found the damage before: comparing what is at hand costs nothing."""
-    plane = await registry.plane()
-    await at_once(plane, APP, SMALL)
+    oci = await registry.oci()
+    await at_once(oci, APP, SMALL)
     await harm(registry, flip_rows)
-    assert (await at_once(plane, BESIDE, SMALL)).status == 201
-    assert (await plane("GET", f"/v2/{APP}/blobs/{digest(SMALL)}")).body == SMALL
+    assert (await at_once(oci, BESIDE, SMALL)).status == 201
+    assert (await oci("GET", f"/v2/{APP}/blobs/{digest(SMALL)}")).body == SMALL
 
 
-async def test_an_image_is_whole_again_after_a_push_of_its_layers(registry: Inside) -> None:
-    plane = await registry.plane()
+async def test_an_image_is_whole_again_after_a_push_of_its_layers(registry: InProcess) -> None:
+    oci = await registry.oci()
     manifest = json.dumps(
         {
             "schemaVersion": 2,
@@ -160,13 +160,13 @@ async def test_an_image_is_whole_again_after_a_push_of_its_layers(registry: Insi
         }
     ).encode()
     for each in (SMALL, LARGE):
-        await at_once(plane, APP, each)
-    assert (await plane("PUT", f"/v2/{APP}/manifests/v1", manifest, content_type=MANIFEST)).status == 201
+        await at_once(oci, APP, each)
+    assert (await oci("PUT", f"/v2/{APP}/manifests/v1", manifest, content_type=MANIFEST)).status == 201
     await harm(registry, remove)
     for each in (SMALL, LARGE):  # as a client does it: ask, and send what is not there
-        if (await plane("HEAD", f"/v2/{APP}/blobs/{digest(each)}")).status == 404:
-            assert (await at_once(plane, APP, each)).status == 201
-    assert (await plane("GET", f"/v2/{APP}/blobs/{digest(LARGE)}")).body == LARGE
+        if (await oci("HEAD", f"/v2/{APP}/blobs/{digest(each)}")).status == 404:
+            assert (await at_once(oci, APP, each)).status == 201
+    assert (await oci("GET", f"/v2/{APP}/blobs/{digest(LARGE)}")).body == LARGE
 
 
 @pytest.fixture

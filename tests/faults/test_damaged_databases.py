@@ -14,13 +14,13 @@ import asyncpg
 import pytest
 
 from tests.conftest import PostgresServer
-from tests.end_to_end.plane import Plane
-from tests.running import RunningServer, wait_for
+from tests.support.oci_http import OciClient
+from tests.support.server_process import ServerProcess, wait_for
 
 
 @contextmanager
-def serving(data: Path) -> Iterator[RunningServer]:
-    server = RunningServer(data, "--log-format", "json").start()
+def serving(data: Path) -> Iterator[ServerProcess]:
+    server = ServerProcess(data, "--log-format", "json").start()
     try:
         yield server
     finally:
@@ -31,11 +31,11 @@ def serving(data: Path) -> Iterator[RunningServer]:
 def data(tmp_path: Path) -> Path:
     """The data of a registry with an image in it, whose server has ended."""
     with serving(tmp_path / "data") as server:
-        Plane(server).push("kept", "v1", b"content")
+        OciClient(server).push("kept", "v1", b"content")
     return tmp_path / "data"
 
 
-def ready(server: RunningServer) -> tuple[int, dict[str, Any]]:
+def ready(server: ServerProcess) -> tuple[int, dict[str, Any]]:
     connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
     try:
         connection.request("GET", "/_moorage/ready")
@@ -45,7 +45,7 @@ def ready(server: RunningServer) -> tuple[int, dict[str, Any]]:
         connection.close()
 
 
-def events(server: RunningServer) -> list[dict[str, Any]]:
+def events(server: ServerProcess) -> list[dict[str, Any]]:
     return [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
 
 
@@ -55,9 +55,9 @@ def test_a_damaged_audit_record_is_set_aside(data: Path, damage: bytes) -> None:
     whole = audit.read_bytes()
     audit.write_bytes(damage or whole[:100] + os.urandom(len(whole) - 100))
     with serving(data) as server:
-        plane = Plane(server)
-        assert plane.pull("kept", "v1")
-        plane.push("kept", "v2", b"more")
+        oci = OciClient(server)
+        assert oci.pull("kept", "v1")
+        oci.push("kept", "v2", b"more")
         assert server.client("ecr").describe_repositories()["repositories"]
     kept = [file for file in data.glob("audit.db.damaged-*") if not file.name.endswith(("-wal", "-shm"))]
     assert len(kept) == 1
@@ -88,7 +88,7 @@ def test_damage_in_the_metadata_is_logged_at_the_start(data: Path) -> None:
     with file.open("r+b") as opened:
         opened.seek((page[0] - 1) * size)
         opened.write(b"\xff" * size)
-    server = RunningServer(data, "--log-format", "json").start()
+    server = ServerProcess(data, "--log-format", "json").start()
     try:
         wait_for(lambda: any(line["event"] == "the database is damaged" for line in events(server)))
     finally:
@@ -126,7 +126,7 @@ def test_a_server_whose_postgresql_is_read_only_is_not_ready(tmp_path: Path, pos
 
         asyncio.run(work())
 
-    server = RunningServer(tmp_path / "data", "--database-url", url, "--workers", "2").start()
+    server = ServerProcess(tmp_path / "data", "--database-url", url, "--workers", "2").start()
     try:
         assert [ready(server)[0] for _ in range(4)] == [200] * 4
         run(

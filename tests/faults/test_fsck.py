@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from moorage.cli import app
 from tests.conftest import PostgresServer
-from tests.end_to_end.pushing import digest, push_image, push_layer
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.ecr_push import digest, push_image, push_layer
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 LARGE = b"large " * 20_000
 """A layer that is kept as a file."""
@@ -27,7 +27,7 @@ SMALL_IMAGE = "000000000000/us-east-1/fsck/app:v2"
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data of a stopped server: v1 is an image of large layers, v2 one of small ones; an upload is under way."""
-    server = RunningServer(tmp_path_factory.mktemp("fsck") / "data").start()
+    server = ServerProcess(tmp_path_factory.mktemp("fsck") / "data").start()
     ecr = server.client("ecr")
     ecr.create_repository(repositoryName="fsck/app")
     push_image(ecr, "fsck/app", "v1", content=LARGE)
@@ -210,7 +210,7 @@ def test_a_layer_with_wrong_bytes_is_set_aside_and_comes_back_with_the_next_push
 ) -> None:
     [damaged] = [path for path in objects(data) if path.read_bytes().startswith(b"large")]
     damage(damaged)
-    server = RunningServer(data).start()
+    server = ServerProcess(data).start()
     try:
         ecr = server.client("ecr")
         status, [finding], summary = fsck(data, "--repair")
@@ -246,7 +246,7 @@ def test_a_running_server_is_checked_without_false_alarms(
     if metadata == "postgresql":
         postgres: PostgresServer = request.getfixturevalue("postgres")
         options = ["--database-url", postgres.new_database()]
-    server = RunningServer(tmp_path / "data", *options).start()
+    server = ServerProcess(tmp_path / "data", *options).start()
     ecr = server.client("ecr")
     ecr.create_repository(repositoryName="fsck/busy")
     ended = threading.Event()

@@ -10,9 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from moorage.settings import Settings
-from tests.api.oci.client import Answer, Client
-from tests.end_to_end.pushing import MANIFEST, digest
-from tests.inside import Inside, inside
+from tests.support.ecr_push import MANIFEST, digest
+from tests.support.in_process import InProcess, in_process
+from tests.support.oci_asgi import Answer, AsgiClient
 
 MIB = 1 << 20
 BLOBS = "/v2/team/app/blobs"
@@ -31,8 +31,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-async def registry(small_disk: Path) -> AsyncIterator[Inside]:
-    async with inside(Settings(mode="dev", data=small_disk / "data")) as made:
+async def registry(small_disk: Path) -> AsyncIterator[InProcess]:
+    async with in_process(Settings(mode="dev", data=small_disk / "data")) as made:
         yield made
 
 
@@ -55,44 +55,44 @@ class Filler:
         self._file.unlink()
 
 
-async def put_blob(plane: Client, content: bytes) -> Answer:
-    return await plane("POST", f"{BLOBS}/uploads/?digest={digest(content)}", content)
+async def put_blob(oci: AsgiClient, content: bytes) -> Answer:
+    return await oci("POST", f"{BLOBS}/uploads/?digest={digest(content)}", content)
 
 
-async def push(plane: Client, tag: str, layer: bytes) -> Answer:
+async def push(oci: AsgiClient, tag: str, layer: bytes) -> Answer:
     """An image whose config is there already."""
     kinds = {b"{}": "application/vnd.oci.image.config.v1+json", layer: "application/vnd.oci.image.layer.v1.tar"}
     config, described = [{"mediaType": kind, "digest": digest(each), "size": len(each)} for each, kind in kinds.items()]
     text = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [described]}).encode()
-    return await plane("PUT", f"/v2/team/app/manifests/{tag}", text, content_type=MANIFEST)
+    return await oci("PUT", f"/v2/team/app/manifests/{tag}", text, content_type=MANIFEST)
 
 
-async def pulls(plane: Client, tag: str, layer: bytes) -> bool:
-    manifest = await plane("GET", f"/v2/team/app/manifests/{tag}")
-    return manifest.status == 200 and (await plane("GET", f"{BLOBS}/{digest(layer)}")).body == layer
+async def pulls(oci: AsgiClient, tag: str, layer: bytes) -> bool:
+    manifest = await oci("GET", f"/v2/team/app/manifests/{tag}")
+    return manifest.status == 200 and (await oci("GET", f"{BLOBS}/{digest(layer)}")).body == layer
 
 
-async def test_a_full_disk_refuses_and_corrupts_nothing(registry: Inside, small_disk: Path) -> None:
-    plane, filler = await registry.plane(), Filler(small_disk)
+async def test_a_full_disk_refuses_and_corrupts_nothing(registry: InProcess, small_disk: Path) -> None:
+    oci, filler = await registry.oci(), Filler(small_disk)
     first, large = os.urandom(2 * MIB), os.urandom(3 * MIB)
     for content in (b"{}", first):
-        assert (await put_blob(plane, content)).status == 201
-    assert (await push(plane, "v1", first)).status == 201
-    location = (await plane("POST", f"{BLOBS}/uploads/")).headers["location"]
-    begun = await plane("PATCH", location, large[:MIB])
+        assert (await put_blob(oci, content)).status == 201
+    assert (await push(oci, "v1", first)).status == 201
+    location = (await oci("POST", f"{BLOBS}/uploads/")).headers["location"]
+    begun = await oci("PATCH", location, large[:MIB])
     assert begun.status == 202
 
     filler.fill()
     with capture_logs() as logged:
-        assert (await put_blob(plane, os.urandom(2 * MIB))).status == 507
+        assert (await put_blob(oci, os.urandom(2 * MIB))).status == 507
     assert "refused: no space left" in [line["event"] for line in logged]
     refused = 0
     for number in range(40):
         for answer in (
-            await put_blob(plane, os.urandom(2 * MIB)),
-            await put_blob(plane, b"small %d" % number + bytes(3000)),
-            await plane("PATCH", location, large[MIB:], content_range=f"{MIB}-{3 * MIB - 1}"),
-            await push(plane, f"full-{number}", first),
+            await put_blob(oci, os.urandom(2 * MIB)),
+            await put_blob(oci, b"small %d" % number + bytes(3000)),
+            await oci("PATCH", location, large[MIB:], content_range=f"{MIB}-{3 * MIB - 1}"),
+            await push(oci, f"full-{number}", first),
         ):
             assert answer.status in {201, 202, 507}, answer
             refused += answer.status == 507
@@ -100,15 +100,15 @@ async def test_a_full_disk_refuses_and_corrupts_nothing(registry: Inside, small_
                 assert answer.code == "UNKNOWN"
         reply = await registry.ecr("CreateRepository", repositoryName=f"full/{number}")
         assert reply.status in {200, 507}, reply
-        assert await pulls(plane, "v1", first)
+        assert await pulls(oci, "v1", first)
     assert refused > 40
 
     filler.free()
-    assert (await plane("GET", location)).headers["range"] == f"0-{MIB - 1}"
-    assert (await plane("PATCH", location, large[MIB:], content_range=f"{MIB}-{3 * MIB - 1}")).status == 202
-    assert (await plane("PUT", f"{location}?digest={digest(large)}")).status == 201
-    assert (await push(plane, "v2", large)).status == 201
+    assert (await oci("GET", location)).headers["range"] == f"0-{MIB - 1}"
+    assert (await oci("PATCH", location, large[MIB:], content_range=f"{MIB}-{3 * MIB - 1}")).status == 202
+    assert (await oci("PUT", f"{location}?digest={digest(large)}")).status == 201
+    assert (await push(oci, "v2", large)).status == 201
     for tag, layer in (("v1", first), ("v2", large)):
-        assert await pulls(plane, tag, layer)
-    for tag in (await plane("GET", "/v2/team/app/tags/list")).json["tags"]:
-        assert (await plane("GET", f"/v2/team/app/manifests/{tag}")).status == 200
+        assert await pulls(oci, tag, layer)
+    for tag in (await oci("GET", "/v2/team/app/tags/list")).json["tags"]:
+        assert (await oci("GET", f"/v2/team/app/manifests/{tag}")).status == 200

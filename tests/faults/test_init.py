@@ -16,7 +16,7 @@ from moorage.login import files
 from moorage.names import AccountId
 from moorage.settings import Settings
 from moorage.store.metadata.database.open import open_database
-from tests.running import MOORAGE, run
+from tests.support.server_process import MOORAGE, run
 
 FIRST, SECOND = "111122223333", "444455556666"
 

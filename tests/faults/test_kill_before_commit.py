@@ -14,10 +14,10 @@ from moorage.errors import InsufficientStorage, UploadNotFound
 from moorage.jobs.sweep import Sweep
 from moorage.settings import Settings
 from moorage.store.metadata.database.database import Database
-from tests.api.oci.client import Client
-from tests.end_to_end.pushing import digest
-from tests.inside import inside
 from tests.registry.pushing import BY, REF, Bench, digest_of, stream
+from tests.support.ecr_push import digest
+from tests.support.in_process import in_process
+from tests.support.oci_asgi import AsgiClient
 
 CONTENT = b"0123456789" * 20_000
 
@@ -25,9 +25,9 @@ _KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from moorage.settings import Settings
-from tests.end_to_end.pushing import digest
+from tests.support.ecr_push import digest
 from tests.faults.test_kill_before_commit import CONTENT
-from tests.inside import inside
+from tests.support.in_process import in_process
 
 rename = Path.replace
 
@@ -38,13 +38,13 @@ def rename_and_die(self, target):
 
 async def main():
     settings = Settings(mode="dev", data=Path(sys.argv[1]), database_url=sys.argv[2] or None)
-    async with inside(settings) as registry:
-        plane = await registry.plane()
-        location = (await plane("POST", "/v2/team/app/blobs/uploads/")).headers["location"]
-        await plane("PATCH", location, CONTENT)
+    async with in_process(settings) as registry:
+        oci = await registry.oci()
+        location = (await oci("POST", "/v2/team/app/blobs/uploads/")).headers["location"]
+        await oci("PATCH", location, CONTENT)
         print(location, flush=True)
         Path.replace = rename_and_die
-        await plane("PUT", f"{location}?digest={digest(CONTENT)}")
+        await oci("PUT", f"{location}?digest={digest(CONTENT)}")
 
 asyncio.run(main())
 """
@@ -64,36 +64,36 @@ async def killed(database_settings: Settings) -> tuple[Settings, str]:
 
 
 @pytest.fixture
-async def restarted(killed: tuple[Settings, str]) -> AsyncIterator[tuple[Client, str]]:
+async def restarted(killed: tuple[Settings, str]) -> AsyncIterator[tuple[AsgiClient, str]]:
     settings, location = killed
     assert list((settings.data / "blobs" / "uploads").iterdir()) == []
-    async with inside(settings) as registry:
-        yield await registry.plane(), location
+    async with in_process(settings) as registry:
+        yield await registry.oci(), location
 
 
-async def test_it_is_finished(restarted: tuple[Client, str]) -> None:
-    plane, location = restarted
+async def test_it_is_finished(restarted: tuple[AsgiClient, str]) -> None:
+    oci, location = restarted
     path = f"/v2/team/app/blobs/{digest(CONTENT)}"
-    assert (await plane("HEAD", path)).status == 404
-    status = await plane("GET", location)
+    assert (await oci("HEAD", path)).status == 404
+    status = await oci("GET", location)
     assert (status.status, status.headers["range"]) == (204, f"0-{len(CONTENT) - 1}")
-    assert (await plane("PUT", f"{location}?digest={digest(CONTENT)}")).status == 201
-    assert (await plane("GET", path)).body == CONTENT
-    assert (await plane("GET", location)).status == 404
+    assert (await oci("PUT", f"{location}?digest={digest(CONTENT)}")).status == 201
+    assert (await oci("GET", path)).body == CONTENT
+    assert (await oci("GET", location)).status == 404
 
 
-async def test_it_is_resumed(restarted: tuple[Client, str]) -> None:
-    plane, location = restarted
-    assert (await plane("PATCH", location, b"!", content_range=f"{len(CONTENT)}-{len(CONTENT)}")).status == 202
-    assert (await plane("PUT", f"{location}?digest={digest(CONTENT)}")).status == 400
-    assert (await plane("PUT", f"{location}?digest={digest(CONTENT + b'!')}")).status == 201
-    assert (await plane("GET", f"/v2/team/app/blobs/{digest(CONTENT + b'!')}")).body == CONTENT + b"!"
+async def test_it_is_resumed(restarted: tuple[AsgiClient, str]) -> None:
+    oci, location = restarted
+    assert (await oci("PATCH", location, b"!", content_range=f"{len(CONTENT)}-{len(CONTENT)}")).status == 202
+    assert (await oci("PUT", f"{location}?digest={digest(CONTENT)}")).status == 400
+    assert (await oci("PUT", f"{location}?digest={digest(CONTENT + b'!')}")).status == 201
+    assert (await oci("GET", f"/v2/team/app/blobs/{digest(CONTENT + b'!')}")).body == CONTENT + b"!"
 
 
-async def test_it_is_canceled(restarted: tuple[Client, str]) -> None:
-    plane, location = restarted
-    assert (await plane("DELETE", location)).status == 204
-    assert (await plane("GET", location)).status == 404
+async def test_it_is_canceled(restarted: tuple[AsgiClient, str]) -> None:
+    oci, location = restarted
+    assert (await oci("DELETE", location)).status == 204
+    assert (await oci("GET", location)).status == 404
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import threading
 import time
 from pathlib import Path
 
-from tests.running import RunningServer
+from tests.support.server_process import ServerProcess
 
 BASIC = {"Authorization": "Basic " + base64.b64encode(b"test:any").decode()}
 
 
 def test_layers_that_were_acknowledged_survive_a_kill(tmp_path: Path) -> None:
     """Over /v2/, small ones (kept in the metadata) and longer ones (kept in files), begun, filled and finished."""
-    server = RunningServer(tmp_path / "data").start()
+    server = ServerProcess(tmp_path / "data").start()
     acknowledged: dict[str, bytes] = {}
     failures: list[BaseException] = []
     stop = threading.Event()

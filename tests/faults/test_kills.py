@@ -19,20 +19,20 @@ import pytest
 
 from tests.conftest import PostgresServer
 from tests.faults.load import Load
-from tests.running import RunningServer
+from tests.support.server_process import ServerProcess
 
 KILLS = int(os.environ.get("TORTURE_KILLS", "200"))
 
 
-Victim = Callable[[RunningServer], None]
+Victim = Callable[[ServerProcess], None]
 
 
-def kill_server(server: RunningServer) -> None:
+def kill_server(server: ServerProcess) -> None:
     """All of its processes at once, as a power cut would."""
     server.kill()
 
 
-def kill_worker(server: RunningServer) -> None:
+def kill_worker(server: ServerProcess) -> None:
     """One worker; the supervisor must bring it back."""
     workers = [each for each in psutil.Process(server.pid).children() if _is_worker(each)]
     if workers:
@@ -40,7 +40,7 @@ def kill_worker(server: RunningServer) -> None:
             random.choice(workers).kill()
 
 
-def kill_supervisor(server: RunningServer) -> None:
+def kill_supervisor(server: ServerProcess) -> None:
     """The process that was started, alone; its workers must end with it and leave the port."""
     workers = psutil.Process(server.pid).children()
     os.kill(server.pid, signal.SIGKILL)
@@ -55,7 +55,7 @@ def _is_worker(process: psutil.Process) -> bool:
     return False
 
 
-def torment(server: RunningServer, kills: int, kill: Victim) -> None:
+def torment(server: ServerProcess, kills: int, kill: Victim) -> None:
     """Kill `kills` times under load, a few acknowledged changes apart, and check what is left."""
     load = Load(server)
     load.start()
@@ -80,7 +80,7 @@ def torment(server: RunningServer, kills: int, kill: Victim) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_was_acknowledged_survives_a_kill(tmp_path: Path, workers: int) -> None:
-    server = RunningServer(tmp_path / "data", "--workers", str(workers)).start()
+    server = ServerProcess(tmp_path / "data", "--workers", str(workers)).start()
     try:
         torment(server, 3, kill_server)
     finally:
@@ -91,7 +91,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path, workers: int) -> 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("kill", [kill_server, kill_worker, kill_supervisor])
 def test_nothing_is_lost_when_processes_are_killed(tmp_path: Path, kill: Victim, workers: int) -> None:
-    server = RunningServer(tmp_path / "data", "--workers", str(workers)).start()
+    server = ServerProcess(tmp_path / "data", "--workers", str(workers)).start()
     try:
         torment(server, KILLS // 8, kill)
     finally:
@@ -115,9 +115,9 @@ def test_nothing_is_lost_when_postgresql_is_killed(
 ) -> None:
     """The registry answers again when the database does, without being started again."""
     url = durable_postgres.new_database()
-    server = RunningServer(tmp_path / "data", "--workers", str(workers), "--database-url", url).start()
+    server = ServerProcess(tmp_path / "data", "--workers", str(workers), "--database-url", url).start()
 
-    def kill(server: RunningServer) -> None:
+    def kill(server: ServerProcess) -> None:
         durable_postgres.kill()
         durable_postgres.start_again()
         assert server.is_running

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.conftest import missing
-from tests.running import MOORAGE, RunningServer
+from tests.support.server_process import MOORAGE, ServerProcess
 
 SIZE = 48 << 20
 BASIC = {"Authorization": "Basic " + base64.b64encode(b"test:any").decode()}
@@ -26,19 +26,19 @@ def content() -> bytes:
 
 
 @pytest.fixture(scope="module", params=["http", "https"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     directory = tmp_path_factory.mktemp("large")
     options: list[str] = []
     if request.param == "https":
         subprocess.run([MOORAGE, "ca", "--out", str(directory / "tls")], check=True, capture_output=True)
         certificate, key = sorted((directory / "tls").rglob("server.*"))
         options = ["--tls-cert", str(certificate), "--tls-key", str(key)]
-    server = RunningServer(directory / "data", *options).start(environment={"MOORAGE_HTTP2": "true"})
+    server = ServerProcess(directory / "data", *options).start(environment={"MOORAGE_HTTP2": "true"})
     yield server
     assert server.stop() == 0
 
 
-def connect(server: RunningServer) -> http.client.HTTPConnection:
+def connect(server: ServerProcess) -> http.client.HTTPConnection:
     if server.scheme == "http":
         return http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     context = ssl.create_default_context()
@@ -46,7 +46,7 @@ def connect(server: RunningServer) -> http.client.HTTPConnection:
     return http.client.HTTPSConnection("127.0.0.1", server.port, timeout=60, context=context)
 
 
-def ask(server: RunningServer, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
+def ask(server: ServerProcess, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
     connection = connect(server)
     connection.request(method, path, body, BASIC | {name.replace("_", "-"): text for name, text in headers.items()})
     answer = connection.getresponse()
@@ -56,7 +56,7 @@ def ask(server: RunningServer, method: str, path: str, body: bytes = b"", **head
 
 
 @pytest.fixture
-def path(server: RunningServer, content: bytes) -> str:
+def path(server: ServerProcess, content: bytes) -> str:
     """Where the layer is, pushed if it is not there."""
     digest = "sha256:" + hashlib.sha256(content).hexdigest()
     path = f"/v2/large/app/blobs/{digest}"
@@ -65,12 +65,12 @@ def path(server: RunningServer, content: bytes) -> str:
     return path
 
 
-def resident(server: RunningServer) -> int:
+def resident(server: ServerProcess) -> int:
     process = psutil.Process(server.pid)
     return max(each.memory_info().rss for each in (process, *process.children(recursive=True)))
 
 
-def test_whole_and_in_part(server: RunningServer, path: str, content: bytes) -> None:
+def test_whole_and_in_part(server: ServerProcess, path: str, content: bytes) -> None:
     assert ask(server, "GET", path) == (200, content)
     assert ask(server, "GET", path, Range="bytes=5-9") == (206, content[5:10])
     assert ask(server, "GET", path, Range=f"bytes={3 << 20}-") == (206, content[3 << 20 :])
@@ -78,7 +78,7 @@ def test_whole_and_in_part(server: RunningServer, path: str, content: bytes) -> 
     assert ask(server, "GET", path, Authorization="Basic AAAA")[0] == 401
 
 
-def test_over_http_2(server: RunningServer, path: str, content: bytes, tmp_path: Path) -> None:
+def test_over_http_2(server: ServerProcess, path: str, content: bytes, tmp_path: Path) -> None:
     if shutil.which("curl") is None:
         missing("curl")
     how = "--http2-prior-knowledge" if server.scheme == "http" else "--http2"
@@ -100,7 +100,7 @@ def test_over_http_2(server: RunningServer, path: str, content: bytes, tmp_path:
     assert (tmp_path / "out").read_bytes() == content
 
 
-def test_clients_that_stop_reading_or_leave_cost_no_memory(server: RunningServer, path: str, content: bytes) -> None:
+def test_clients_that_stop_reading_or_leave_cost_no_memory(server: ServerProcess, path: str, content: bytes) -> None:
     ask(server, "GET", path)
     before = resident(server)
     slow = []
@@ -119,7 +119,7 @@ def test_clients_that_stop_reading_or_leave_cost_no_memory(server: RunningServer
     assert ask(server, "GET", path, Range="bytes=0-0") == (206, content[:1])
 
 
-def test_a_layer_deleted_half_way_still_arrives(server: RunningServer, path: str, content: bytes) -> None:
+def test_a_layer_deleted_half_way_still_arrives(server: ServerProcess, path: str, content: bytes) -> None:
     connection = connect(server)
     connection.request("GET", path, headers=BASIC)
     answer = connection.getresponse()

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.plane import Plane
-from tests.end_to_end.pushing import digest
-from tests.running import MOORAGE, RunningServer, run, wait_for
+from tests.support.ecr_push import digest
+from tests.support.oci_http import OciClient
+from tests.support.server_process import MOORAGE, ServerProcess, run, wait_for
 
 _PATIENCE = 15.0
 AUTHORIZATION = "Basic " + base64.b64encode(b"test:any").decode()
 
 
-def workers(server: RunningServer) -> list[int]:
+def workers(server: ServerProcess) -> list[int]:
     """The process ids of the server's workers."""
     return [int(pid) for pid in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()]
 
@@ -42,8 +42,8 @@ def threads(pid: int) -> int:
 
 
 @contextmanager
-def serving(tmp_path: Path, *options: str, **environment: str) -> Iterator[RunningServer]:
-    server = RunningServer(tmp_path / "data", *options).start(environment=environment)
+def serving(tmp_path: Path, *options: str, **environment: str) -> Iterator[ServerProcess]:
+    server = ServerProcess(tmp_path / "data", *options).start(environment=environment)
     number = int(options[options.index("--workers") + 1]) if "--workers" in options else 1
     try:
         wait_for(lambda: len(workers(server)) == number)
@@ -54,9 +54,9 @@ def serving(tmp_path: Path, *options: str, **environment: str) -> Iterator[Runni
 
 
 @contextmanager
-def stalled_upload(server: RunningServer) -> Iterator[None]:
+def stalled_upload(server: ServerProcess) -> Iterator[None]:
     """A client that has sent half of a layer and then nothing more."""
-    location = Plane(server)("POST", "/v2/stalled/blobs/uploads/").headers["location"]
+    location = OciClient(server)("POST", "/v2/stalled/blobs/uploads/").headers["location"]
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     connection.putrequest("PATCH", location)
     connection.putheader("Authorization", AUTHORIZATION)
@@ -92,16 +92,16 @@ def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [1, 2])
 def test_the_server_survives_a_worker_that_dies_again_and_again(tmp_path: Path, number: int) -> None:
     with serving(tmp_path, "--workers", str(number)) as server:
-        plane = Plane(server)
+        oci = OciClient(server)
         for tag in ("v1", "v2", "v3"):
             known = workers(server)
             os.kill(known[-1], signal.SIGKILL)
             wait_for(partial(replaced, server, known))
             server.wait_until_ready()
-            plane.push("dying", tag, b"content")
+            oci.push("dying", tag, b"content")
 
 
-def replaced(server: RunningServer, known: list[int]) -> bool:
+def replaced(server: ServerProcess, known: list[int]) -> bool:
     """Whether there are as many workers as in `known`, and not the same."""
     found = workers(server)
     return len(found) == len(known) and found != known
@@ -134,7 +134,7 @@ def refused(port: int) -> bool:
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_signals_to_all_processes_end_a_server_that_is_starting(tmp_path: Path, sent: signal.Signals) -> None:
-    server = RunningServer(tmp_path / "data", "--workers", "2").start(wait=False)
+    server = ServerProcess(tmp_path / "data", "--workers", "2").start(wait=False)
     try:
         wait_for(lambda: len(workers(server)) > 0)
         known = workers(server)
@@ -200,8 +200,8 @@ def test_what_is_pushed_while_workers_are_replaced_is_there(tmp_path: Path) -> N
     """SIGHUP replaces the workers one generation after the other; requests that they have are finished."""
     content = os.urandom(2 << 20)
     with serving(tmp_path, "--workers", "2") as server:
-        plane = Plane(server)
-        location = plane("POST", "/v2/replaced/blobs/uploads/").headers["location"]
+        oci = OciClient(server)
+        location = oci("POST", "/v2/replaced/blobs/uploads/").headers["location"]
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         connection.putrequest("PUT", f"{location}?digest={digest(content)}")
         connection.putheader("Authorization", AUTHORIZATION)
@@ -211,9 +211,9 @@ def test_what_is_pushed_while_workers_are_replaced_is_there(tmp_path: Path) -> N
         known = workers(server)
         os.kill(server.pid, signal.SIGHUP)
         wait_for(lambda: len(set(workers(server)) - set(known)) == 2 and len(workers(server)) == 3)
-        plane.push("replaced", "v1", b"content")
+        oci.push("replaced", "v1", b"content")
         connection.send(content[1 << 20 :])
         assert connection.getresponse().status == 201
         connection.close()
         wait_for(lambda: not any(map(lives, known)))
-        assert plane("GET", f"/v2/replaced/blobs/{digest(content)}").body == content
+        assert oci("GET", f"/v2/replaced/blobs/{digest(content)}").body == content

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.plane import CONFIG, LAYER, Plane
-from tests.end_to_end.pushing import MANIFEST, digest
-from tests.running import Error, RunningServer
+from tests.support.ecr_push import MANIFEST, digest
+from tests.support.oci_http import CONFIG, LAYER, OciClient
+from tests.support.server_process import Error, ServerProcess
 
 pytestmark = pytest.mark.torture
 
@@ -22,11 +22,11 @@ IMAGES = 20
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningServer]:
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
     options = ["--workers", "2"]
     if request.param == "postgresql":
         options += ["--database-url", request.getfixturevalue("postgres").new_database()]
-    running = RunningServer(tmp_path / "data", *options).start(
+    running = ServerProcess(tmp_path / "data", *options).start(
         environment={"MOORAGE_IMAGES_PER_REPOSITORY": str(IMAGES)}
     )
     yield running
@@ -48,11 +48,11 @@ def race(act: Callable[[int], str]) -> Counter[str]:
         return Counter(pool.map(run, range(RACERS)))
 
 
-def manifest(plane: Plane, repository: str, number: int) -> str:
+def manifest(oci: OciClient, repository: str, number: int) -> str:
     """A manifest as no other number has it, whose blobs are there."""
     content = b'{"architecture":"amd64","os":"linux","number":%d}' % number
-    config = {"mediaType": CONFIG, "digest": plane.push_blob(repository, content), "size": len(content)}
-    layer = {"mediaType": LAYER, "digest": plane.push_blob(repository, b"shared"), "size": 6}
+    config = {"mediaType": CONFIG, "digest": oci.push_blob(repository, content), "size": len(content)}
+    layer = {"mediaType": LAYER, "digest": oci.push_blob(repository, b"shared"), "size": 6}
     return json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]})
 
 
@@ -61,7 +61,7 @@ def images(ecr: Any, repository: str) -> list[dict[str, Any]]:
     return [each for page in pages for each in page["imageDetails"]]
 
 
-def test_one_creates_a_repository(server: RunningServer) -> None:
+def test_one_creates_a_repository(server: ServerProcess) -> None:
     ecr = server.client("ecr")
 
     def create(_: int) -> str:
@@ -71,14 +71,14 @@ def test_one_creates_a_repository(server: RunningServer) -> None:
     assert race(create) == {"created": 1, "RepositoryAlreadyExistsException": RACERS - 1}
 
 
-def test_an_immutable_tag_has_one_winner(server: RunningServer) -> None:
-    ecr, plane = server.client("ecr", config={"max_pool_connections": RACERS}), Plane(server)
+def test_an_immutable_tag_has_one_winner(server: ServerProcess) -> None:
+    ecr, oci = server.client("ecr", config={"max_pool_connections": RACERS}), OciClient(server)
     ecr.create_repository(repositoryName="race/tag", imageTagMutability="IMMUTABLE")
-    texts = [manifest(plane, "race/tag", number) for number in range(RACERS)]
+    texts = [manifest(oci, "race/tag", number) for number in range(RACERS)]
 
     def put(number: int) -> str:
         if number % 2:
-            answer = plane("PUT", "/v2/race/tag/manifests/v1", texts[number].encode(), content_type=MANIFEST)
+            answer = oci("PUT", "/v2/race/tag/manifests/v1", texts[number].encode(), content_type=MANIFEST)
             return "won" if answer.status == 201 else json.loads(answer.body)["errors"][0]["code"]
         ecr.put_image(repositoryName="race/tag", imageManifest=texts[number], imageTag="v1")
         return "won"
@@ -91,10 +91,10 @@ def test_an_immutable_tag_has_one_winner(server: RunningServer) -> None:
     assert image["imageDigest"] in {digest(text.encode()) for text in texts}
 
 
-def test_the_quota_of_images_is_exact(server: RunningServer) -> None:
-    ecr, plane = server.client("ecr", config={"max_pool_connections": RACERS}), Plane(server)
+def test_the_quota_of_images_is_exact(server: ServerProcess) -> None:
+    ecr, oci = server.client("ecr", config={"max_pool_connections": RACERS}), OciClient(server)
     ecr.create_repository(repositoryName="race/quota")
-    texts = [manifest(plane, "race/quota", number) for number in range(RACERS)]
+    texts = [manifest(oci, "race/quota", number) for number in range(RACERS)]
 
     def put(number: int) -> str:
         ecr.put_image(repositoryName="race/quota", imageManifest=texts[number], imageTag=f"v{number}")
@@ -115,23 +115,23 @@ def test_the_quota_of_images_is_exact(server: RunningServer) -> None:
     assert race(put) == {"pushed": IMAGES, "LimitExceededException": RACERS - IMAGES}
 
 
-def test_a_layer_that_fifty_push_is_stored_whole(server: RunningServer) -> None:
-    ecr, plane = server.client("ecr"), Plane(server)
+def test_a_layer_that_fifty_push_is_stored_whole(server: ServerProcess) -> None:
+    ecr, oci = server.client("ecr"), OciClient(server)
     content = b"the same bytes from everybody " * 50_000
     for number in range(5):
         ecr.create_repository(repositoryName=f"race/layer{number}")
 
     def push(number: int) -> str:
-        return plane.push_blob(f"race/layer{number % 5}", content)
+        return oci.push_blob(f"race/layer{number % 5}", content)
 
     assert race(push) == {digest(content): RACERS}
     for number in range(5):
-        assert plane("GET", f"/v2/race/layer{number}/blobs/{digest(content)}").body == content
+        assert oci("GET", f"/v2/race/layer{number}/blobs/{digest(content)}").body == content
 
 
-def test_whoever_pushes_while_others_delete_has_a_whole_image_or_an_error(server: RunningServer) -> None:
+def test_whoever_pushes_while_others_delete_has_a_whole_image_or_an_error(server: ServerProcess) -> None:
     """A push that is acknowledged last is pulled whole, however often the same image was deleted beside it."""
-    ecr, plane = server.client("ecr", config={"max_pool_connections": RACERS}), Plane(server)
+    ecr, oci = server.client("ecr", config={"max_pool_connections": RACERS}), OciClient(server)
     ecr.create_repository(repositoryName="race/both")
 
     def act(number: int) -> str:
@@ -139,28 +139,28 @@ def test_whoever_pushes_while_others_delete_has_a_whole_image_or_an_error(server
             image = {"imageTag": "v1"}
             ecr.batch_delete_image(repositoryName="race/both", imageIds=[image])
             return "deleted"
-        plane.push("race/both", "v1", b"always the same image")
+        oci.push("race/both", "v1", b"always the same image")
         return "pushed"
 
     for _ in range(3):
         assert set(race(act)) <= {"pushed", "deleted"}
-        pushed = plane.push("race/both", "v1", b"always the same image")
-        assert plane.pull("race/both", "v1") == pushed
+        pushed = oci.push("race/both", "v1", b"always the same image")
+        assert oci.pull("race/both", "v1") == pushed
         assert len(images(ecr, "race/both")) == 1
 
 
-def test_one_ends_an_upload(server: RunningServer) -> None:
-    ecr, plane = server.client("ecr"), Plane(server)
+def test_one_ends_an_upload(server: ServerProcess) -> None:
+    ecr, oci = server.client("ecr"), OciClient(server)
     ecr.create_repository(repositoryName="race/upload")
-    location = plane("POST", "/v2/race/upload/blobs/uploads/").headers["location"]
-    location = plane("PATCH", location, b"some bytes").headers["location"]
+    location = oci("POST", "/v2/race/upload/blobs/uploads/").headers["location"]
+    location = oci("PATCH", location, b"some bytes").headers["location"]
     joint = "&" if "?" in location else "?"
 
     def finish(_: int) -> str:
-        answer = plane("PUT", f"{location}{joint}digest={digest(b'some bytes')}")
+        answer = oci("PUT", f"{location}{joint}digest={digest(b'some bytes')}")
         return str(answer.status)
 
     results = race(finish)
     assert results["201"] >= 1
     assert set(results) <= {"201", "404", "409", "416"}, results
-    assert plane("GET", f"/v2/race/upload/blobs/{digest(b'some bytes')}").body == b"some bytes"
+    assert oci("GET", f"/v2/race/upload/blobs/{digest(b'some bytes')}").body == b"some bytes"

@@ -11,7 +11,7 @@ from moorage.identity.accounts.deployment import open_sealer
 from moorage.sealing import new_key
 from moorage.settings import Settings
 from moorage.store.metadata.database.open import open_database
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_missing_key_is_not_made_again(data: Path) -> None:
         assert not (data / "sealing.key").exists()
     assert "Restore it from a backup" in refusal(data, "serve", "--port", "0")
     (data / "sealing.key").write_text(key)
-    server = RunningServer(data, command="serve").start()
+    server = ServerProcess(data, command="serve").start()
     assert server.stop() == 0
 
 
@@ -44,7 +44,7 @@ def test_another_key(data: Path) -> None:
     (data / "sealing.key").write_text(new_key() + "\n")
     assert "is not the key that secrets" in refusal(data, "serve", "--port", "0")
     (data / "sealing.key").write_text(f"{new_key()}\n{key}")  # as a rotation does it
-    server = RunningServer(data, command="serve").start()
+    server = ServerProcess(data, command="serve").start()
     assert server.stop() == 0
 
 
@@ -61,7 +61,7 @@ def test_a_database_of_before_is_tried_by_a_secret_in_it(data: Path) -> None:
     (data / "sealing.key").write_text(new_key() + "\n")
     assert "is not the key" in refusal(data, "serve", "--port", "0")
     (data / "sealing.key").write_text(key)
-    server = RunningServer(data, command="serve").start()
+    server = ServerProcess(data, command="serve").start()
     assert server.stop() == 0
 
 
@@ -88,7 +88,7 @@ def test_serve_wants_a_database_in_which_an_account_is(data: Path) -> None:
     key = (data / "credentials").read_text()
     run([MOORAGE, "init", "--data", str(data)])
     assert (data / "credentials").read_text() == key
-    server = RunningServer(data, command="serve").start()
+    server = ServerProcess(data, command="serve").start()
     assert server.stop() == 0
 
 

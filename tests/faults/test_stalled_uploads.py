@@ -18,9 +18,9 @@ from moorage.jobs.sweep import Sweep
 from moorage.registry.layers.uploads import Upload
 from moorage.store.blobs import files, held
 from moorage.store.metadata.database.database import Database
-from tests.end_to_end.pushing import digest
 from tests.registry.pushing import BY, REF, Bench, digest_of, stream
-from tests.running import RunningServer
+from tests.support.ecr_push import digest
+from tests.support.server_process import ServerProcess
 
 MIB = 1 << 20
 FIRST, SECOND = b"first" * 100_000, b"second" * 100_000
@@ -184,13 +184,13 @@ BASIC = {"Authorization": "Basic " + base64.b64encode(b"test:any").decode()}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("stalled") / "data", "--workers", "2").start()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path_factory.mktemp("stalled") / "data", "--workers", "2").start()
     yield running
     assert running.stop() == 0
 
 
-def ask(server: RunningServer, method: str, path: str, body: bytes = b"", **headers: str) -> http.client.HTTPResponse:
+def ask(server: ServerProcess, method: str, path: str, body: bytes = b"", **headers: str) -> http.client.HTTPResponse:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request(method, path, body, BASIC | {name.replace("_", "-"): text for name, text in headers.items()})
     answer = connection.getresponse()
@@ -199,7 +199,7 @@ def ask(server: RunningServer, method: str, path: str, body: bytes = b"", **head
     return answer
 
 
-def stalled_patch(server: RunningServer, location: str, arrived: int) -> socket.socket:
+def stalled_patch(server: ServerProcess, location: str, arrived: int) -> socket.socket:
     """A connection that has sent so much of a megabyte."""
     connection = socket.create_connection(("127.0.0.1", server.port))
     head = f"PATCH {location} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {BASIC['Authorization']}\r\n"
@@ -208,7 +208,7 @@ def stalled_patch(server: RunningServer, location: str, arrived: int) -> socket.
 
 
 @pytest.mark.parametrize("arrived", [1000, 200_000])
-def test_another_connection_goes_on_where_one_stalls(server: RunningServer, arrived: int) -> None:
+def test_another_connection_goes_on_where_one_stalls(server: ServerProcess, arrived: int) -> None:
     """Often enough that both workers are asked, as good as surely."""
     for number in range(8):
         content = b"%d" % number + os.urandom(300_000)
@@ -223,7 +223,7 @@ def test_another_connection_goes_on_where_one_stalls(server: RunningServer, arri
         assert ask(server, "PUT", f"{location}?digest={digest(content)}").status == 201
 
 
-def test_an_upload_whose_connection_stalls_can_be_canceled(server: RunningServer) -> None:
+def test_an_upload_whose_connection_stalls_can_be_canceled(server: ServerProcess) -> None:
     for _ in range(8):
         location = ask(server, "POST", "/v2/stalled/app/blobs/uploads/").headers["Location"]
         with stalled_patch(server, location, 200_000):
@@ -232,7 +232,7 @@ def test_an_upload_whose_connection_stalls_can_be_canceled(server: RunningServer
             assert ask(server, "GET", location).status == 404
 
 
-def test_whoever_stalled_is_told_where_the_upload_ends(server: RunningServer) -> None:
+def test_whoever_stalled_is_told_where_the_upload_ends(server: ServerProcess) -> None:
     location = ask(server, "POST", "/v2/stalled/app/blobs/uploads/").headers["Location"]
     with stalled_patch(server, location, 200_000) as connection:
         time.sleep(0.1)

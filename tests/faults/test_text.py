@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from moorage.api.ecr import ECR
-from tests.api.oci.client import Client
-from tests.inside import Inside
+from tests.support.in_process import InProcess
+from tests.support.oci_asgi import AsgiClient
 
 NAME = "team/app"
 ARN = f"arn:aws:ecr:us-east-1:000000000000:repository/{NAME}"
@@ -95,23 +95,23 @@ def spoilt(value: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def registry(registry_on_each: Inside) -> Inside:
+def registry(registry_on_each: InProcess) -> InProcess:
     """What a text does depends on the database."""
     return registry_on_each
 
 
 @pytest.fixture
-async def plane(registry: Inside) -> Client:
+async def oci(registry: InProcess) -> AsgiClient:
     await registry.ok("CreateRepository", repositoryName=NAME)
-    return await registry.plane()
+    return await registry.oci()
 
 
 def test_every_operation_is_here() -> None:
     assert set(REQUESTS) == set(ECR.operations)
 
 
-@pytest.mark.usefixtures("plane")
-async def test_at_the_ecr_door(registry: Inside) -> None:
+@pytest.mark.usefixtures("oci")
+async def test_at_the_ecr_door(registry: InProcess) -> None:
     for operation, members in REQUESTS.items():
         for number, bad in enumerate(spoilt(members)):
             reply = await registry.ecr(operation, **bad)
@@ -123,8 +123,8 @@ async def test_at_the_ecr_door(registry: Inside) -> None:
 @pytest.mark.parametrize(
     "tags", [[{"Key": "a\0", "Value": "b"}], [{"Key": "a", "Value": "b\0"}], [{"Key": "a", "Value": "b\n"}]]
 )
-@pytest.mark.usefixtures("plane")
-async def test_resource_tags_say_what_is_wrong(registry: Inside, tags: list[dict[str, str]]) -> None:
+@pytest.mark.usefixtures("oci")
+async def test_resource_tags_say_what_is_wrong(registry: InProcess, tags: list[dict[str, str]]) -> None:
     wrong = ("InvalidTagParameterException", "Tag parameters are invalid")
     assert (await registry.ecr("TagResource", resourceArn=ARN, tags=tags)).error == wrong
     assert (await registry.ecr("CreateRepository", repositoryName="team/other", tags=tags)).error == wrong
@@ -133,10 +133,10 @@ async def test_resource_tags_say_what_is_wrong(registry: Inside, tags: list[dict
 
 
 @pytest.mark.usefixtures("registry")
-async def test_annotations_may_hold_what_json_can_write(plane: Client) -> None:
-    put = await plane("PUT", f"/v2/{NAME}/manifests/noted", MANIFEST.encode(), content_type="")
+async def test_annotations_may_hold_what_json_can_write(oci: AsgiClient) -> None:
+    put = await oci("PUT", f"/v2/{NAME}/manifests/noted", MANIFEST.encode(), content_type="")
     assert put.status == 201, put
-    shown = (await plane("GET", f"/v2/{NAME}/referrers/{DIGEST}")).json["manifests"]
+    shown = (await oci("GET", f"/v2/{NAME}/referrers/{DIGEST}")).json["manifests"]
     assert shown[0]["annotations"] == {"a\0": "b\0"}
 
 
@@ -156,14 +156,14 @@ async def test_annotations_may_hold_what_json_can_write(plane: Client) -> None:
         f"/v2/team/app/referrers/{DIGEST}?artifactType=%ed%a0%80",
     ],
 )
-async def test_at_the_data_plane(plane: Client, path: str) -> None:
+async def test_at_the_data_plane(oci: AsgiClient, path: str) -> None:
     for method in ("GET", "PUT", "POST", "PATCH", "DELETE"):
-        answer = await plane(method, path, b"x")
+        answer = await oci(method, path, b"x")
         assert answer.status < 500, answer
 
 
 @pytest.mark.usefixtures("registry")
-async def test_in_what_a_client_says_of_itself(plane: Client) -> None:
+async def test_in_what_a_client_says_of_itself(oci: AsgiClient) -> None:
     for noise in ("\x01\x7f", "é" * 300, "\x80"):
-        answer = await plane("GET", f"/v2/{NAME}/tags/list", user_agent=noise, referer=noise)
+        answer = await oci("GET", f"/v2/{NAME}/tags/list", user_agent=noise, referer=noise)
         assert answer.status == 200, answer

@@ -13,8 +13,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from tests.bounds.memory import say
-from tests.running import MOORAGE, RunningServer, run
-from tests.signed import Keys, user
+from tests.support.admin_calls import Keys, user
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 STARTS = int(os.environ.get("TORTURE_STARTS", "400"))
 
@@ -26,7 +26,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def signed_request(server: RunningServer, keys: Keys, authority: Path) -> int:
+def signed_request(server: ServerProcess, keys: Keys, authority: Path) -> int:
     """The status of a signed DescribeRegistry. Its signature is verified: the server computes HMACs with OpenSSL."""
     request = AWSRequest("POST", server.url + "/", data=b"{}")
     request.headers["X-Amz-Target"] = "AmazonEC2ContainerRegistry_V20150921.DescribeRegistry"
@@ -45,7 +45,7 @@ def signed_request(server: RunningServer, keys: Keys, authority: Path) -> int:
 def test_every_start_with_tls_answers_and_ends(tmp_path: Path, certificate: Path) -> None:
     options = ["--tls-cert", str(certificate / "server.crt"), "--tls-key", str(certificate / "server.key")]
     authority = certificate / "ca.crt"
-    plain = RunningServer(tmp_path / "data").start()
+    plain = ServerProcess(tmp_path / "data").start()
     allowed = {"Effect": "Allow", "Action": "ecr:DescribeRegistry", "Resource": "*"}
     keys = user(plain, "test", "signer", allowed)
     assert plain.stop() == 0
@@ -54,7 +54,7 @@ def test_every_start_with_tls_answers_and_ends(tmp_path: Path, certificate: Path
     slowest = 0.0
     for number in range(STARTS):
         workers = 1 + number % 4
-        server = RunningServer(tmp_path / "data", *options, "--workers", str(workers)).start(wait=False)
+        server = ServerProcess(tmp_path / "data", *options, "--workers", str(workers)).start(wait=False)
         try:
             server.wait_until_ready()
             assert signed_request(server, keys, authority) == 200
@@ -72,7 +72,7 @@ def test_a_server_ends_whenever_it_is_told(tmp_path: Path) -> None:
     """SIGTERM at any moment of the start of four workers: none is lost."""
     chance = random.Random(14)
     for _ in range(STARTS // 4):
-        server = RunningServer(tmp_path / "data", "--workers", "4").start(wait=False)
+        server = ServerProcess(tmp_path / "data", "--workers", "4").start(wait=False)
         try:
             time.sleep(chance.random() * 3)
             server.terminate()

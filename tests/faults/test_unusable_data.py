@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from moorage.cli import main
-from tests.running import MOORAGE, RunningServer, free_port, run
+from tests.support.server_process import MOORAGE, ServerProcess, free_port, run
 
 ON_HOST = ("export", "--on-host")
 SERVE = ("serve", "--port", "0")
@@ -195,7 +195,7 @@ def test_bad_options(sentence: Sentence, tmp_path: Path, arguments: tuple[str, .
 
 
 def test_localhost_is_an_address(tmp_path: Path) -> None:
-    server = RunningServer(tmp_path / "data", "--host", "localhost").start()
+    server = ServerProcess(tmp_path / "data", "--host", "localhost").start()
     assert server.stop() == 0
 
 
@@ -216,7 +216,7 @@ def test_a_json_log_is_json(data: Path, tmp_path: Path) -> None:
     done = run([MOORAGE, *SERVE, *log, "--data", str(tmp_path / "none")], check=False)
     assert json.loads(done.stderr)["level"] == "error"
     data.chmod(0o755)
-    server = RunningServer(data, "--workers", "2", *log, command="serve").start()
+    server = ServerProcess(data, "--workers", "2", *log, command="serve").start()
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n")
         connection.recv(100)

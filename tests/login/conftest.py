@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.running import MOORAGE
+from tests.support.server_process import MOORAGE
 
 
 @dataclass

@@ -12,7 +12,7 @@ from moorage.login.endpoint import Endpoint
 from moorage.login.errors import EndpointError
 from moorage.login.keys import Key
 from tests.login.conftest import FakeServer
-from tests.running import MOORAGE, RunningServer, free_port, run
+from tests.support.server_process import MOORAGE, ServerProcess, free_port, run
 
 KEY = Key("test", "test")
 
@@ -63,7 +63,7 @@ def test_tls(tmp_path: Path, fake: FakeServer) -> None:
     assert refused.value.code == "plain"
     run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), "127.0.0.1"])
     tls = ("--tls-cert", str(tmp_path / "tls" / "server.crt"), "--tls-key", str(tmp_path / "tls" / "server.key"))
-    server = RunningServer(tmp_path / "data", *tls).start()
+    server = ServerProcess(tmp_path / "data", *tls).start()
     try:
         with pytest.raises(EndpointError) as refused:
             Endpoint(server.url, "us-east-1").identity(KEY)

@@ -12,7 +12,7 @@ import pytest
 
 from moorage.login import passwords
 from moorage.login.hosts import Server, write_host
-from tests.running import MOORAGE, RunningServer
+from tests.support.server_process import MOORAGE, ServerProcess
 
 HELPER = str(Path(MOORAGE).with_name("docker-credential-moorage"))
 
@@ -32,14 +32,14 @@ def got(environment: dict[str, str], host: str) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("helper") / "data").start()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path_factory.mktemp("helper") / "data").start()
     yield running
     running.stop()
 
 
 @pytest.fixture
-def minted(server: RunningServer, home: dict[str, str]) -> dict[str, str]:
+def minted(server: ServerProcess, home: dict[str, str]) -> dict[str, str]:
     """An environment with a user's true key in a profile, and the host set up with it."""
     iam = server.client("iam")
     name = f"user-{time.monotonic_ns()}"
@@ -65,7 +65,7 @@ def test_a_host_nobody_set_up_is_not_found(home: dict[str, str]) -> None:
     assert call(home, "get", "\n") == (1, "no credentials server URL\n")
 
 
-def test_a_password_is_kept_while_it_is_good(minted: dict[str, str], server: RunningServer) -> None:
+def test_a_password_is_kept_while_it_is_good(minted: dict[str, str], server: ServerProcess) -> None:
     first = got(minted, server.registry)
     assert first[0] == "AWS"
     assert got(minted, f"https://{server.registry}") == first
@@ -84,7 +84,7 @@ def test_a_password_is_kept_while_it_is_good(minted: dict[str, str], server: Run
 
 
 @pytest.mark.parametrize("broken", ["", "{", '{"user": "AWS"}', '{"user": "AWS", "secret": "x", "at": "y"}'])
-def test_a_broken_file_is_made_again(minted: dict[str, str], server: RunningServer, broken: str) -> None:
+def test_a_broken_file_is_made_again(minted: dict[str, str], server: ServerProcess, broken: str) -> None:
     first = got(minted, server.registry)
     (file,) = kept_files(minted)
     file.write_text(broken)
@@ -92,7 +92,7 @@ def test_a_broken_file_is_made_again(minted: dict[str, str], server: RunningServ
     assert json.loads(file.read_text())["user"] == "AWS"
 
 
-def test_a_file_that_others_can_read_is_not_trusted(minted: dict[str, str], server: RunningServer) -> None:
+def test_a_file_that_others_can_read_is_not_trusted(minted: dict[str, str], server: ServerProcess) -> None:
     first = got(minted, server.registry)
     (file,) = kept_files(minted)
     file.chmod(0o644)
@@ -100,18 +100,18 @@ def test_a_file_that_others_can_read_is_not_trusted(minted: dict[str, str], serv
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_a_new_key_has_a_password_of_its_own(minted: dict[str, str], server: RunningServer) -> None:
+def test_a_new_key_has_a_password_of_its_own(minted: dict[str, str], server: ServerProcess) -> None:
     first = got(minted, server.registry)
     write_host(minted, server.registry, Server(server.url, "us-east-1", {"open": "test"}))
     assert got(minted, server.registry) != first
 
 
-def test_an_open_key_is_asked_anew_each_time(home: dict[str, str], server: RunningServer) -> None:
+def test_an_open_key_is_asked_anew_each_time(home: dict[str, str], server: ServerProcess) -> None:
     write_host(home, server.registry, Server(server.url, "us-east-1", {"open": "test"}))
     assert got(home, server.registry) != got(home, server.registry)
 
 
-def test_the_environment_is_enough(home: dict[str, str], server: RunningServer) -> None:
+def test_the_environment_is_enough(home: dict[str, str], server: ServerProcess) -> None:
     environment = home | {
         "AWS_ENDPOINT_URL": server.url,
         "AWS_ACCESS_KEY_ID": "123456789012",
@@ -121,7 +121,7 @@ def test_the_environment_is_enough(home: dict[str, str], server: RunningServer) 
     assert got(environment, "123456789012.dkr.ecr.us-east-1.amazonaws.com")[0] == "AWS"
 
 
-def test_what_a_person_stores_goes_first_until_it_is_erased(minted: dict[str, str], server: RunningServer) -> None:
+def test_what_a_person_stores_goes_first_until_it_is_erased(minted: dict[str, str], server: ServerProcess) -> None:
     host = server.registry
     first = got(minted, host)
     again = json.dumps({"ServerURL": host, "Username": first[0], "Secret": first[1]})
@@ -147,7 +147,7 @@ def test_a_stored_registry_password_ends_with_its_twelve_hours(home: dict[str, s
     assert call(home, "get", "r.example.com") == (1, "credentials not found in native keychain\n")
 
 
-def test_what_fails_says_why(minted: dict[str, str], server: RunningServer) -> None:
+def test_what_fails_says_why(minted: dict[str, str], server: ServerProcess) -> None:
     write_host(minted, "gone:1", Server("http://127.0.0.1:1", "us-east-1", {"open": "test"}))
     status, said = call(minted, "get", "gone:1")
     assert status == 1
@@ -159,13 +159,13 @@ def test_what_fails_says_why(minted: dict[str, str], server: RunningServer) -> N
     assert call(minted, "unknown")[0] == 1
 
 
-def test_erasing_works_when_the_key_is_gone(minted: dict[str, str], server: RunningServer) -> None:
+def test_erasing_works_when_the_key_is_gone(minted: dict[str, str], server: ServerProcess) -> None:
     got(minted, server.registry)
     write_host(minted, server.registry, Server(server.url, "us-east-1", {"profile": "none"}))
     assert call(minted, "erase", server.registry) == (0, "")
 
 
-def test_no_heavy_module_is_loaded_for_a_kept_password(minted: dict[str, str], server: RunningServer) -> None:
+def test_no_heavy_module_is_loaded_for_a_kept_password(minted: dict[str, str], server: ServerProcess) -> None:
     got(minted, server.registry)
     program = (
         "import sys; from moorage.login import helper; sys.argv = ['h', 'get']; assert helper.main() == 0; "

@@ -142,7 +142,7 @@ class FakeVisits:
         )
 
 
-class House:
+class FakedApp:
     """A door with its fakes."""
 
     def __init__(self) -> None:
@@ -205,22 +205,22 @@ class Answer:
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def app() -> FakedApp:
+    return FakedApp()
 
 
-async def test_the_steps_of_a_request(house: House) -> None:
-    answer = await house.wish({"name": "a"})
-    assert house.log == ["begin thing", "body", "finish", "decide thing:Wish a in eu-west-1", "ran"]
+async def test_the_steps_of_a_request(app: FakedApp) -> None:
+    answer = await app.wish({"name": "a"})
+    assert app.log == ["begin thing", "body", "finish", "decide thing:Wish a in eu-west-1", "ran"]
     assert answer.status == 200
     assert answer.body == b'{"alpha":"111122223333","zulu":"a"}'
     assert answer.headers[b"content-length"] == b"35"
     assert len(answer.headers[b"x-amzn-requestid"]) == 36
 
 
-async def test_a_bad_key_is_refused_before_the_body_is_read(house: House) -> None:
-    house.verifier.begins = UnrecognizedClient()
-    answer = await house.wish({"name": "a"})
+async def test_a_bad_key_is_refused_before_the_body_is_read(app: FakedApp) -> None:
+    app.verifier.begins = UnrecognizedClient()
+    answer = await app.wish({"name": "a"})
     assert (answer.status, answer.json) == (
         400,
         {
@@ -228,77 +228,77 @@ async def test_a_bad_key_is_refused_before_the_body_is_read(house: House) -> Non
             "message": "The security token included in the request is invalid.",
         },
     )
-    assert house.log == ["begin thing"]
+    assert app.log == ["begin thing"]
 
 
-async def test_a_bad_signature_comes_before_a_bad_body(house: House) -> None:
-    house.verifier.finishes = InvalidSignature("no")
-    assert (await house.wish(b"{")).json["__type"] == "InvalidSignatureException"
-    assert house.log == ["begin thing", "body", "finish"]
+async def test_a_bad_signature_comes_before_a_bad_body(app: FakedApp) -> None:
+    app.verifier.finishes = InvalidSignature("no")
+    assert (await app.wish(b"{")).json["__type"] == "InvalidSignatureException"
+    assert app.log == ["begin thing", "body", "finish"]
 
 
-async def test_a_bad_body_comes_before_the_decision(house: House) -> None:
-    house.access.denied = "a"
-    answer = await house.wish(b"{")
+async def test_a_bad_body_comes_before_the_decision(app: FakedApp) -> None:
+    app.access.denied = "a"
+    answer = await app.wish(b"{")
     assert answer.json["__type"] == "com.amazon.coral.service#SerializationException"
     assert answer.json["Message"]
-    assert (await house.wish({})).json["__type"] == "InvalidParameterException"
-    assert "ran" not in house.log
+    assert (await app.wish({})).json["__type"] == "InvalidParameterException"
+    assert "ran" not in app.log
 
 
-async def test_a_denial_keeps_the_body_from_running(house: House) -> None:
-    house.access.denied = "a"
-    answer = await house.wish({"name": "a"})
+async def test_a_denial_keeps_the_body_from_running(app: FakedApp) -> None:
+    app.access.denied = "a"
+    answer = await app.wish({"name": "a"})
     assert (answer.status, answer.json) == (
         400,
         {"__type": "AccessDeniedException", "message": "User: x is not authorized"},
     )
-    assert "ran" not in house.log
+    assert "ran" not in app.log
 
 
-async def test_each_of_several_resources_is_decided_and_the_denials_id_is_the_requests(house: House) -> None:
-    house.access.denied = "b"
-    answer = await house.wish({"name": "a,b,c"})
-    assert [line for line in house.log if line.startswith("decide")] == [
+async def test_each_of_several_resources_is_decided_and_the_denials_id_is_the_requests(app: FakedApp) -> None:
+    app.access.denied = "b"
+    answer = await app.wish({"name": "a,b,c"})
+    assert [line for line in app.log if line.startswith("decide")] == [
         "decide thing:Wish a in eu-west-1",
         "decide thing:Wish b in eu-west-1",
     ]
     assert answer.headers[b"x-amzn-requestid"] == b"the-decision"
 
 
-async def test_a_request_for_which_nothing_is_decided_does_not_run(house: House) -> None:
-    answer = await house.wish({"name": "a"}, **{"X-Amz-Target": "Thing_V1.Slip"})
+async def test_a_request_for_which_nothing_is_decided_does_not_run(app: FakedApp) -> None:
+    answer = await app.wish({"name": "a"}, **{"X-Amz-Target": "Thing_V1.Slip"})
     assert (answer.status, answer.json["__type"]) == (500, "ServerException")
-    assert "ran undecided" not in house.log
+    assert "ran undecided" not in app.log
 
 
 @pytest.mark.parametrize("announced", [True, False])
 async def test_a_body_over_its_limit_is_refused_unread(
-    house: House, announced: bool, monkeypatch: pytest.MonkeyPatch
+    app: FakedApp, announced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is read on after the answer, so that the client reads it, is left out here."""
     monkeypatch.setattr("moorage.api.asgi.LINGER_BYTES", 0)
     body = b'{"name":"' + b"a" * 200 + b'"}'
-    answer = await (house.wish(body) if announced else house.send(body, {"X-Amz-Target": "Thing_V1.Wish"}))
+    answer = await (app.wish(body) if announced else app.send(body, {"X-Amz-Target": "Thing_V1.Wish"}))
     assert answer.status == 413
-    assert ("body" in house.log) is not announced
-    assert "finish" not in house.log
+    assert ("body" in app.log) is not announced
+    assert "finish" not in app.log
 
 
 @pytest.mark.parametrize("target", ["Thing_V1.Unknown", "Thing_V2.Wish", "Thing_V1", "", "\xff"])
-async def test_an_unknown_operation(house: House, target: str) -> None:
-    answer = await house.wish({"name": "a"}, **{"X-Amz-Target": target})
+async def test_an_unknown_operation(app: FakedApp, target: str) -> None:
+    answer = await app.wish({"name": "a"}, **{"X-Amz-Target": target})
     assert answer.status == 400
     assert answer.json == {"__type": "com.amazon.coral.service#UnknownOperationException"}
-    assert house.log == []
+    assert app.log == []
 
 
-async def test_nothing_at_all_is_a_missing_token(house: House) -> None:
-    assert (await house.send(b"", {})).json["__type"] == "MissingAuthenticationTokenException"
+async def test_nothing_at_all_is_a_missing_token(app: FakedApp) -> None:
+    assert (await app.send(b"", {})).json["__type"] == "MissingAuthenticationTokenException"
 
 
-async def test_further_members_of_an_error(house: House) -> None:
-    answer = await house.wish({"name": "a", "failsWith": "part"})
+async def test_further_members_of_an_error(app: FakedApp) -> None:
+    answer = await app.wish({"name": "a", "failsWith": "part"})
     assert answer.json == {
         "__type": "InvalidLayerPartException",
         "message": "Layer part invalid for upload id 'an-upload': it is not there",
@@ -309,20 +309,20 @@ async def test_further_members_of_an_error(house: House) -> None:
     }
 
 
-async def test_a_fault_of_ours_tells_nothing_of_the_inside(house: House) -> None:
-    answer = await house.wish({"name": "a", "failsWith": "fault"})
+async def test_a_fault_of_ours_tells_nothing_of_the_inside(app: FakedApp) -> None:
+    answer = await app.wish({"name": "a", "failsWith": "fault"})
     assert answer.status == 500
     assert answer.json["__type"] == "ServerException"
     assert b"secret" not in answer.body
 
 
-async def test_a_content_length_that_is_no_number(house: House) -> None:
-    answer = await house.wish({"name": "a"}, **{"Content-Length": "many"})
+async def test_a_content_length_that_is_no_number(app: FakedApp) -> None:
+    answer = await app.wish({"name": "a"}, **{"Content-Length": "many"})
     assert answer.status == 400
 
 
-async def test_query_answers_xml(house: House) -> None:
-    answer = await house.folk(b"Action=Greet&Version=2010-05-08&Name=a%3Cb&Friends.member.1=x&Friends.member.2=y")
+async def test_query_answers_xml(app: FakedApp) -> None:
+    answer = await app.folk(b"Action=Greet&Version=2010-05-08&Name=a%3Cb&Friends.member.1=x&Friends.member.2=y")
     request_id = answer.headers[b"x-amzn-requestid"].decode()
     assert answer.headers[b"content-type"] == b"text/xml"
     assert answer.body.decode() == (
@@ -333,8 +333,8 @@ async def test_query_answers_xml(house: House) -> None:
     )
 
 
-async def test_a_presigned_query_needs_no_body(house: House) -> None:
-    answer = await house.send(
+async def test_a_presigned_query_needs_no_body(app: FakedApp) -> None:
+    answer = await app.send(
         b"",
         {},
         "GET",
@@ -355,27 +355,27 @@ async def test_a_presigned_query_needs_no_body(house: House) -> None:
         (b"\xff", 400, b"MalformedQueryString"),
     ],
 )
-async def test_query_errors(house: House, body: bytes, status: int, code: bytes) -> None:
-    answer = await house.folk(body)
+async def test_query_errors(app: FakedApp, body: bytes, status: int, code: bytes) -> None:
+    answer = await app.folk(body)
     assert answer.status == status
     assert b"<Error><Type>Sender</Type><Code>" + code + b"</Code>" in answer.body
 
 
-async def test_query_names_authentication_errors_its_own_way(house: House) -> None:
-    house.verifier.begins = UnrecognizedClient()
-    answer = await house.folk(b"Action=Greet&Name=a")
+async def test_query_names_authentication_errors_its_own_way(app: FakedApp) -> None:
+    app.verifier.begins = UnrecognizedClient()
+    answer = await app.folk(b"Action=Greet&Name=a")
     assert answer.status == 403
     assert b"<Code>InvalidClientTokenId</Code>" in answer.body
 
 
-async def test_long_bodies_are_held_one_after_the_other(house: House) -> None:
+async def test_long_bodies_are_held_one_after_the_other(app: FakedApp) -> None:
     carrying = {"X-Amz-Target": "Thing_V1.Carry"}
-    await asyncio.gather(*(house.wish({"name": "a"}, **carrying) for _ in range(3)))
-    assert [line for line in house.log if line.startswith("carr")] == ["carrying", "carried"] * 3
+    await asyncio.gather(*(app.wish({"name": "a"}, **carrying) for _ in range(3)))
+    assert [line for line in app.log if line.startswith("carr")] == ["carrying", "carried"] * 3
 
 
-async def test_a_long_body_takes_a_place_once_its_signature_is_right(house: House) -> None:
-    house.verifier.finishes = InvalidSignature("no")
-    async with house.door._large_bodies._decoding.place("111122223333"):  # the only one
-        answer = await house.wish({"name": "a"}, **{"X-Amz-Target": "Thing_V1.Carry"})
+async def test_a_long_body_takes_a_place_once_its_signature_is_right(app: FakedApp) -> None:
+    app.verifier.finishes = InvalidSignature("no")
+    async with app.door._large_bodies._decoding.place("111122223333"):  # the only one
+        answer = await app.wish({"name": "a"}, **{"X-Amz-Target": "Thing_V1.Carry"})
     assert answer.json["__type"] == "InvalidSignatureException"

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from moorage.identity.principals import details
-from tests.api.iam.client import ALLOW_ALL, OWNER, Client
+from tests.support.query_client import ALLOW_ALL, OWNER, QueryClient
 
 TRUST = '{"Statement":[{"Effect":"Allow","Principal":{"Service":"x.amazonaws.com"},"Action":"sts:AssumeRole"}]}'
 READ_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
 
 
-async def fill(root: Client) -> None:
+async def fill(root: QueryClient) -> None:
     await root.ok("CreateUser", UserName="ann", Tags=[{"Key": "a", "Value": "b"}], PermissionsBoundary=READ_ONLY)
     await root.ok("CreateUser", UserName="bob")
     await root.ok("CreateGroup", GroupName="devs")
@@ -23,7 +23,7 @@ async def fill(root: Client) -> None:
     await root.ok("AttachRolePolicy", RoleName="r", PolicyArn=f"arn:aws:iam::{OWNER}:policy/p")
 
 
-async def test_the_summary_counts(root: Client) -> None:
+async def test_the_summary_counts(root: QueryClient) -> None:
     await fill(root)
     summary = (await root.ok("GetAccountSummary"))["SummaryMap"]
     assert {key: summary[key] for key in ("Users", "Groups", "Roles", "Policies", "PolicyVersionsInUse")} == {
@@ -37,7 +37,7 @@ async def test_the_summary_counts(root: Client) -> None:
     assert summary["AssumeRolePolicySizeQuota"] == 2048
 
 
-async def test_everything_in_the_account_is_told_whole_and_in_pages(root: Client) -> None:
+async def test_everything_in_the_account_is_told_whole_and_in_pages(root: QueryClient) -> None:
     await fill(root)
     whole = await root.ok("GetAccountAuthorizationDetails")
     ann, bob = whole["UserDetailList"]
@@ -75,7 +75,9 @@ async def test_everything_in_the_account_is_told_whole_and_in_pages(root: Client
     assert len(set(seen)) == len(seen) == 6
 
 
-async def test_a_page_of_details_is_bounded_by_its_documents(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_page_of_details_is_bounded_by_its_documents(
+    root: QueryClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(details, "PAGE_CHARACTERS", 5000)
     await fill(root)
     fields: dict[str, Any] = {"MaxItems": 1000}
@@ -92,7 +94,7 @@ async def test_a_page_of_details_is_bounded_by_its_documents(root: Client, monke
     assert len({arn for page in pages for arn in page}) == 6
 
 
-async def test_an_account_may_have_one_alias(root: Client) -> None:
+async def test_an_account_may_have_one_alias(root: QueryClient) -> None:
     assert (await root.ok("ListAccountAliases"))["AccountAliases"] == []
     await root.ok("CreateAccountAlias", AccountAlias="first")
     await root.ok("CreateAccountAlias", AccountAlias="second")
@@ -103,7 +105,7 @@ async def test_an_account_may_have_one_alias(root: Client) -> None:
         assert (await root.refused("CreateAccountAlias", AccountAlias=bad))[1] == "ValidationError"
 
 
-async def test_last_uses_of_keys_and_roles_are_known(root: Client) -> None:
+async def test_last_uses_of_keys_and_roles_are_known(root: QueryClient) -> None:
     ann = await root.user("ann", ALLOW_ALL)
     key = (await root.ok("ListAccessKeys", UserName="ann"))["AccessKeyMetadata"][0]["AccessKeyId"]
     never = (await root.ok("GetAccessKeyLastUsed", AccessKeyId=key))["AccessKeyLastUsed"]
@@ -132,7 +134,7 @@ async def test_last_uses_of_keys_and_roles_are_known(root: Client) -> None:
     assert (await session.refused("GetCallerIdentity", "sts"))[:2] == (403, "InvalidClientTokenId")
 
 
-async def test_what_there_is_none_of_is_said_so(root: Client) -> None:
+async def test_what_there_is_none_of_is_said_so(root: QueryClient) -> None:
     await root.ok("CreateUser", UserName="ann")
     for operation, member in (
         ("ListMFADevices", "MFADevices"),
@@ -151,7 +153,7 @@ async def test_what_there_is_none_of_is_said_so(root: Client) -> None:
         )
 
 
-async def test_what_tools_look_for_is_answered_as_by_an_account_that_has_none(root: Client) -> None:
+async def test_what_tools_look_for_is_answered_as_by_an_account_that_has_none(root: QueryClient) -> None:
     for operation, member in (
         ("ListInstanceProfiles", "InstanceProfiles"),
         ("ListServerCertificates", "ServerCertificateMetadataList"),

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.api.iam.client import ALLOW_ALL, OWNER, Client
+from tests.support.query_client import ALLOW_ALL, OWNER, QueryClient
 
 READ_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
 ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
@@ -14,7 +14,7 @@ def allowing(action: Any, condition: Any, resource: str = "*") -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-async def test_only_some_policies_may_be_attached(root: Client) -> None:
+async def test_only_some_policies_may_be_attached(root: QueryClient) -> None:
     policy = allowing("iam:*UserPolicy", {"ArnEquals": {"iam:PolicyARN": READ_ONLY}})
     ann = await root.user("ann", policy)
     await ann.ok("AttachUserPolicy", UserName="ann", PolicyArn=READ_ONLY)
@@ -22,7 +22,7 @@ async def test_only_some_policies_may_be_attached(root: Client) -> None:
     await ann.ok("DetachUserPolicy", UserName="ann", PolicyArn=READ_ONLY)
 
 
-async def test_users_may_be_made_within_a_boundary_alone(root: Client) -> None:
+async def test_users_may_be_made_within_a_boundary_alone(root: QueryClient) -> None:
     actions = ["iam:CreateUser", "iam:PutUserPolicy", "iam:AttachUserPolicy", "iam:PutUserPermissionsBoundary"]
     ann = await root.user("ann", allowing(actions, {"StringEquals": {"iam:PermissionsBoundary": READ_ONLY}}))
     assert (await ann.refused("CreateUser", UserName="bob"))[0] == 403
@@ -35,7 +35,7 @@ async def test_users_may_be_made_within_a_boundary_alone(root: Client) -> None:
     assert (await ann.refused("PutUserPermissionsBoundary", UserName="bob", PermissionsBoundary=ADMIN))[0] == 403
 
 
-async def test_tags_of_the_request_and_of_the_resource_decide(root: Client) -> None:
+async def test_tags_of_the_request_and_of_the_resource_decide(root: QueryClient) -> None:
     ann = await root.user("ann", allowing("iam:*User", {"StringEquals": {"aws:RequestTag/team": "a"}}))
     assert (await ann.refused("CreateUser", UserName="x"))[0] == 403
     assert (await ann.refused("CreateUser", UserName="x", Tags=[{"Key": "team", "Value": "b"}]))[0] == 403
@@ -50,7 +50,7 @@ async def test_tags_of_the_request_and_of_the_resource_decide(root: Client) -> N
     assert (await cyd.refused("UntagUser", UserName="x", TagKeys=["note", "team"]))[0] == 403
 
 
-async def test_principal_tags_reach_policies(root: Client) -> None:
+async def test_principal_tags_reach_policies(root: QueryClient) -> None:
     policy = allowing("iam:GetUser", {"StringEquals": {"aws:ResourceTag/team": "${aws:PrincipalTag/Team}"}})
     ann = await root.user("ann", policy)
     assert (await ann.refused("GetUser"))[0] == 403
@@ -58,7 +58,7 @@ async def test_principal_tags_reach_policies(root: Client) -> None:
     await ann.ok("GetUser")
 
 
-async def test_a_rename_needs_both_names(root: Client) -> None:
+async def test_a_rename_needs_both_names(root: QueryClient) -> None:
     ann = await root.user("ann", allowing("iam:UpdateUser", {}, f"arn:aws:iam::{OWNER}:user/mine/*"))
     await root.ok("CreateUser", UserName="bob", Path="/mine/")
     await root.ok("CreateUser", UserName="cyd")
@@ -68,14 +68,14 @@ async def test_a_rename_needs_both_names(root: Client) -> None:
     assert (await root.refused("UpdateUser", UserName="rob", NewUserName="CYD"))[:2] == (409, "EntityAlreadyExists")
 
 
-async def test_a_session_without_mfa_may_not_use_iam(root: Client) -> None:
+async def test_a_session_without_mfa_may_not_use_iam(root: QueryClient) -> None:
     ann = await root.user("ann", ALLOW_ALL)
     made = (await ann.ok("GetSessionToken", "sts"))["Credentials"]
     session = root.as_key(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
     assert (await session.refused("ListUsers"))[:2] == (403, "InvalidClientTokenId")
 
 
-async def test_a_role_is_nobodys_user_and_makes_the_root_no_keys(root: Client) -> None:
+async def test_a_role_is_nobodys_user_and_makes_the_root_no_keys(root: QueryClient) -> None:
     trust = '{"Statement":[{"Effect":"Allow","Principal":{"Service":"x.amazonaws.com"},"Action":"sts:AssumeRole"}]}'
     role = (await root.ok("CreateRole", RoleName="r", AssumeRolePolicyDocument=trust))["Role"]
     await root.ok("AttachRolePolicy", RoleName="r", PolicyArn=ADMIN)
@@ -102,7 +102,7 @@ async def test_a_role_is_nobodys_user_and_makes_the_root_no_keys(root: Client) -
     await session.ok("CreateAccessKey", UserName="ann")
 
 
-async def test_federated_users_may_not_use_iam(root: Client) -> None:
+async def test_federated_users_may_not_use_iam(root: QueryClient) -> None:
     made = await root.identity.sessions.create(
         OWNER, None, 900, kind="federated", name="bob", policy=ALLOW_ALL, by="tests"
     )

@@ -1,9 +1,9 @@
 """Groups through the AWS door: their life, their members, and that their policies count."""
 
-from tests.api.iam.client import ALLOW_ALL, OWNER, Client
+from tests.support.query_client import ALLOW_ALL, OWNER, QueryClient
 
 
-async def test_a_group_is_made_renamed_listed_and_deleted(root: Client) -> None:
+async def test_a_group_is_made_renamed_listed_and_deleted(root: QueryClient) -> None:
     made = (await root.ok("CreateGroup", GroupName="devs", Path="/a/"))["Group"]
     assert made["Arn"] == f"arn:aws:iam::{OWNER}:group/a/devs"
     assert made["GroupId"].startswith("AGPA")
@@ -19,7 +19,7 @@ async def test_a_group_is_made_renamed_listed_and_deleted(root: Client) -> None:
     assert (await root.refused("GetGroup", GroupName="developers"))[:2] == (404, "NoSuchEntity")
 
 
-async def test_members_come_in_pages_and_keep_the_group(root: Client) -> None:
+async def test_members_come_in_pages_and_keep_the_group(root: QueryClient) -> None:
     await root.ok("CreateGroup", GroupName="devs")
     for name in ("ann", "bob", "cyd"):
         await root.ok("CreateUser", UserName=name)
@@ -39,7 +39,7 @@ async def test_members_come_in_pages_and_keep_the_group(root: Client) -> None:
     assert (await root.refused("AddUserToGroup", GroupName="devs", UserName="ann"))[0] == 404
 
 
-async def test_a_user_is_in_ten_groups_at_most(root: Client) -> None:
+async def test_a_user_is_in_ten_groups_at_most(root: QueryClient) -> None:
     await root.ok("CreateUser", UserName="ann")
     for number in range(11):
         await root.ok("CreateGroup", GroupName=f"g{number}")
@@ -50,7 +50,7 @@ async def test_a_user_is_in_ten_groups_at_most(root: Client) -> None:
     assert len((await root.ok("ListGroupsForUser", UserName="ann"))["Groups"]) == 10
 
 
-async def test_the_groups_policies_count_while_a_user_is_in_it(root: Client) -> None:
+async def test_the_groups_policies_count_while_a_user_is_in_it(root: QueryClient) -> None:
     ann = await root.user("ann")
     await root.ok("CreateGroup", GroupName="admins")
     await root.ok("PutGroupPolicy", GroupName="admins", PolicyName="all", PolicyDocument=ALLOW_ALL)

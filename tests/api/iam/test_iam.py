@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.api.iam.client import ALLOW_ALL, OWNER, Client
+from tests.support.query_client import ALLOW_ALL, OWNER, QueryClient
 
 
-async def test_a_user_is_made_shown_listed_and_deleted(root: Client) -> None:
+async def test_a_user_is_made_shown_listed_and_deleted(root: QueryClient) -> None:
     made = (await root.ok("CreateUser", UserName="ann", Path="/team/"))["User"]
     assert made["Arn"] == f"arn:aws:iam::{OWNER}:user/team/ann"
     assert (await root.ok("GetUser", UserName="ann"))["User"] == made
@@ -21,7 +21,7 @@ async def test_a_user_is_made_shown_listed_and_deleted(root: Client) -> None:
     assert await root.refused("DeleteUser", UserName="ann") == gone
 
 
-async def test_lists_come_in_pages(root: Client) -> None:
+async def test_lists_come_in_pages(root: QueryClient) -> None:
     for name in ("c", "a", "B"):
         await root.ok("CreateUser", UserName=name)
     first = await root.ok("ListUsers", MaxItems=2)
@@ -50,11 +50,11 @@ async def test_lists_come_in_pages(root: Client) -> None:
         ("DeleteAccessKey", {"AccessKeyId": "short"}),
     ],
 )
-async def test_fields_are_held_against_the_model(root: Client, operation: str, fields: dict[str, Any]) -> None:
+async def test_fields_are_held_against_the_model(root: QueryClient, operation: str, fields: dict[str, Any]) -> None:
     assert (await root.refused(operation, **fields))[:2] == (400, "ValidationError")
 
 
-async def test_a_key_lives_sleeps_and_dies(root: Client) -> None:
+async def test_a_key_lives_sleeps_and_dies(root: QueryClient) -> None:
     ann = await root.user("ann", ALLOW_ALL)
     assert (await ann.ok("GetUser"))["User"]["UserName"] == "ann"
     key = (await ann.ok("ListAccessKeys"))["AccessKeyMetadata"][0]
@@ -71,7 +71,7 @@ async def test_a_key_lives_sleeps_and_dies(root: Client) -> None:
     assert (await wrong.refused("GetUser"))[:2] == (403, "SignatureDoesNotMatch")
 
 
-async def test_policies_come_back_percent_encoded_as_given(root: Client) -> None:
+async def test_policies_come_back_percent_encoded_as_given(root: QueryClient) -> None:
     await root.ok("CreateUser", UserName="ann")
     text = ALLOW_ALL.replace(":", ": ")
     await root.ok("PutUserPolicy", UserName="ann", PolicyName="all", PolicyDocument=text)
@@ -86,7 +86,7 @@ async def test_policies_come_back_percent_encoded_as_given(root: Client) -> None
     assert (await root.refused("GetUserPolicy", UserName="ann", PolicyName="all"))[:2] == (404, "NoSuchEntity")
 
 
-async def test_a_user_may_only_what_its_policy_says_on_true_arns(root: Client) -> None:
+async def test_a_user_may_only_what_its_policy_says_on_true_arns(root: QueryClient) -> None:
     policy = {
         "Version": "2012-10-17",
         "Statement": [
@@ -103,7 +103,7 @@ async def test_a_user_may_only_what_its_policy_says_on_true_arns(root: Client) -
     assert (await ann.refused("CreateUser", UserName="x", Path="/admins/"))[:2] == (403, "AccessDenied")
 
 
-async def test_anybody_may_ask_who_they_are(root: Client) -> None:
+async def test_anybody_may_ask_who_they_are(root: QueryClient) -> None:
     deny = '{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}'
     ann = await root.user("ann", deny)
     who = await ann.ok("GetCallerIdentity", "sts")
@@ -112,7 +112,7 @@ async def test_anybody_may_ask_who_they_are(root: Client) -> None:
     assert (await root.ok("GetCallerIdentity", "sts"))["UserId"] == OWNER
 
 
-async def test_a_session_is_its_user_but_makes_nothing(root: Client) -> None:
+async def test_a_session_is_its_user_but_makes_nothing(root: QueryClient) -> None:
     ann = await root.user("ann", ALLOW_ALL)
     made = (await ann.ok("GetSessionToken", "sts", DurationSeconds=900))["Credentials"]
     session = root.as_key(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
@@ -126,13 +126,13 @@ async def test_a_session_is_its_user_but_makes_nothing(root: Client) -> None:
         assert refused[:2] == (400, "ValidationError")
 
 
-async def test_unknown_actions_are_named_invalid(root: Client) -> None:
+async def test_unknown_actions_are_named_invalid(root: QueryClient) -> None:
     status, body = await root.send("iam", "MakeCoffee", {})
     assert status == 400
     assert b"<Code>InvalidAction</Code>" in body
 
 
-async def test_what_is_left_out_is_an_invalid_action(root: Client) -> None:
+async def test_what_is_left_out_is_an_invalid_action(root: QueryClient) -> None:
     for service, action in (
         ("sts", "AssumeRoot"),
         ("iam", "CreateSAMLProvider"),

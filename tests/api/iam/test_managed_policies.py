@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.api.iam.client import ALLOW_ALL, OWNER, Client
+from tests.support.query_client import ALLOW_ALL, OWNER, QueryClient
 
 ARN = f"arn:aws:iam::{OWNER}:policy/p"
 READ_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
@@ -17,7 +17,7 @@ def document(action: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]})
 
 
-async def test_a_policy_has_up_to_five_versions_and_one_counts(root: Client) -> None:
+async def test_a_policy_has_up_to_five_versions_and_one_counts(root: QueryClient) -> None:
     made = (await root.ok("CreatePolicy", PolicyName="p", PolicyDocument=document("ecr:*"), Description="d"))["Policy"]
     assert (made["Arn"], made["DefaultVersionId"], made["AttachmentCount"]) == (ARN, "v1", 0)
     assert made["PolicyId"].startswith("ANPA")
@@ -49,7 +49,7 @@ async def test_a_policy_has_up_to_five_versions_and_one_counts(root: Client) -> 
     assert await root.refused("GetPolicy", PolicyArn=ARN) == (404, "NoSuchEntity", f"Policy {ARN} was not found.")
 
 
-async def test_documents_come_back_percent_encoded_as_given(root: Client) -> None:
+async def test_documents_come_back_percent_encoded_as_given(root: QueryClient) -> None:
     text = document("ecr:*").replace(",", " ,\n")
     await root.ok("CreatePolicy", PolicyName="p", PolicyDocument=text)
     _, body = await root.send("iam", "GetPolicyVersion", {"PolicyArn": ARN, "VersionId": "v1"})
@@ -57,7 +57,7 @@ async def test_documents_come_back_percent_encoded_as_given(root: Client) -> Non
     assert b"%0A" in body
 
 
-async def test_attached_policies_decide_and_are_listed(root: Client) -> None:
+async def test_attached_policies_decide_and_are_listed(root: QueryClient) -> None:
     ann = await root.user("ann")
     await root.ok("CreatePolicy", PolicyName="p", Path="/team/", PolicyDocument=document("iam:ListUsers"))
     arn = f"arn:aws:iam::{OWNER}:policy/team/p"
@@ -87,7 +87,7 @@ async def test_attached_policies_decide_and_are_listed(root: Client) -> None:
     assert (await root.refused("AttachUserPolicy", UserName="ann", PolicyArn=elsewhere))[0] == 404
 
 
-async def test_ten_policies_at_most_are_attached(root: Client) -> None:
+async def test_ten_policies_at_most_are_attached(root: QueryClient) -> None:
     await root.ok("CreateGroup", GroupName="g")
     for number in range(11):
         await root.ok("CreatePolicy", PolicyName=f"p{number}", PolicyDocument=document("ecr:*"))
@@ -97,7 +97,7 @@ async def test_ten_policies_at_most_are_attached(root: Client) -> None:
     assert refused == (409, "LimitExceeded", "Cannot exceed quota for PoliciesPerGroup: 10")
 
 
-async def test_lists_are_filtered(root: Client) -> None:
+async def test_lists_are_filtered(root: QueryClient) -> None:
     async def listed(**fields: Any) -> list[str]:
         found = (await root.ok("ListPolicies", **fields))["Policies"]
         return [each["PolicyName"] for each in found]
@@ -125,7 +125,7 @@ async def test_lists_are_filtered(root: Client) -> None:
     assert await listed(Scope="Local", Marker=first["Marker"]) == ["c"]
 
 
-async def test_who_uses_a_policy_is_told_in_pages(root: Client) -> None:
+async def test_who_uses_a_policy_is_told_in_pages(root: QueryClient) -> None:
     await root.ok("CreatePolicy", PolicyName="p", PolicyDocument=document("ecr:*"))
     await root.ok("CreateUser", UserName="ann")
     await root.ok("CreateGroup", GroupName="devs")
@@ -148,7 +148,7 @@ async def test_who_uses_a_policy_is_told_in_pages(root: Client) -> None:
     assert (await root.refused("DeletePolicy", PolicyArn=ARN))[2] == "Cannot delete a policy attached to entities."
 
 
-async def test_nobody_changes_what_aws_manages(root: Client) -> None:
+async def test_nobody_changes_what_aws_manages(root: QueryClient) -> None:
     for operation, fields in (
         ("CreatePolicyVersion", {"PolicyDocument": ALLOW_ALL}),
         ("DeletePolicy", {}),
@@ -162,7 +162,7 @@ async def test_nobody_changes_what_aws_manages(root: Client) -> None:
     assert "ecr:PutImage" not in unquote(text)
 
 
-async def test_a_boundary_limits_at_once(root: Client) -> None:
+async def test_a_boundary_limits_at_once(root: QueryClient) -> None:
     ann = await root.user("ann", ALLOW_ALL)
     await root.ok("CreatePolicy", PolicyName="p", PolicyDocument=document("iam:GetUser"))
     await root.ok("PutUserPermissionsBoundary", UserName="ann", PermissionsBoundary=ARN)
@@ -185,7 +185,7 @@ async def test_a_boundary_limits_at_once(root: Client) -> None:
 
 
 @pytest.mark.parametrize("kind", ["User", "Role", "Policy"])
-async def test_tags_are_set_over_each_other_whatever_their_case(root: Client, kind: str) -> None:
+async def test_tags_are_set_over_each_other_whatever_their_case(root: QueryClient, kind: str) -> None:
     await root.ok("CreateUser", UserName="one")
     await root.ok("CreateRole", RoleName="one", AssumeRolePolicyDocument=TRUST)
     await root.ok("CreatePolicy", PolicyName="p", PolicyDocument=ALLOW_ALL)
@@ -208,7 +208,7 @@ async def test_tags_are_set_over_each_other_whatever_their_case(root: Client, ki
     assert (await root.refused(f"Tag{kind}", **who, Tags=many))[:2] == (409, "LimitExceeded")
 
 
-async def test_a_policy_that_is_too_long_or_none_is_refused(root: Client) -> None:
+async def test_a_policy_that_is_too_long_or_none_is_refused(root: QueryClient) -> None:
     long = json.dumps(
         {
             "Version": "2012-10-17",
@@ -230,7 +230,7 @@ async def test_a_policy_that_is_too_long_or_none_is_refused(root: Client) -> Non
 
 
 @pytest.mark.parametrize("kind", ["User", "Group", "Role"])
-async def test_a_malformed_arn_of_a_policy_cannot_be_parsed(root: Client, kind: str) -> None:
+async def test_a_malformed_arn_of_a_policy_cannot_be_parsed(root: QueryClient, kind: str) -> None:
     for arn in ("there-is-no-arn-in-this-text", "arn:aws:iam::1:policy/p", ARN.replace(":policy/", ":role/")):
         for operation in (f"Attach{kind}Policy", f"Detach{kind}Policy"):
             refused = await root.refused(operation, **{f"{kind}Name": "nobody", "PolicyArn": arn})

@@ -6,7 +6,7 @@ import pytest
 from botocore.model import Shape, StringShape
 
 from moorage.api.iam import IAM
-from tests.api.iam.client import MODELS, Client
+from tests.support.query_client import MODELS, QueryClient
 
 MODEL = MODELS["iam"]
 TRUST = (
@@ -73,7 +73,7 @@ def test_every_operation_is_decided_by_the_action_of_its_name() -> None:
     }
 
 
-async def test_what_is_required_must_be_there(root: Client) -> None:
+async def test_what_is_required_must_be_there(root: QueryClient) -> None:
     for operation in sorted(IAM.operations):
         fields = fields_of(operation)
         for name in fields:
@@ -83,7 +83,7 @@ async def test_what_is_required_must_be_there(root: Client) -> None:
             assert (await root.refused(operation, **rest))[:2] == (400, "ValidationError"), (operation, name)
 
 
-async def test_lengths_and_numbers_are_held(root: Client) -> None:
+async def test_lengths_and_numbers_are_held(root: QueryClient) -> None:
     for operation, name, member in members():
         bad: list[Any] = []
         least, most = member.metadata.get("min"), member.metadata.get("max")
@@ -113,7 +113,7 @@ async def test_lengths_and_numbers_are_held(root: Client) -> None:
 
 
 @pytest.mark.parametrize("pattern_breaker", ["é", "a b", "a/b", "a*b"])
-async def test_names_are_held_to_their_pattern(root: Client, pattern_breaker: str) -> None:
+async def test_names_are_held_to_their_pattern(root: QueryClient, pattern_breaker: str) -> None:
     for operation, name, _ in members():
         if name.endswith("Name") and name != "AWSServiceName":
             status, code, _ = await root.refused(operation, **{**fields_of(operation), name: pattern_breaker})

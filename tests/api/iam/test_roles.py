@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.api.iam.client import ALLOW_ALL, OWNER, Client
+from tests.support.query_client import ALLOW_ALL, OWNER, QueryClient
 
 TRUST = {
     "Version": "2012-10-17",
@@ -14,7 +14,7 @@ TRUST = {
 TRUSTED = json.dumps(TRUST)
 
 
-async def test_a_role_is_made_shown_changed_and_deleted(root: Client) -> None:
+async def test_a_role_is_made_shown_changed_and_deleted(root: QueryClient) -> None:
     made = (
         await root.ok(
             "CreateRole",
@@ -45,14 +45,14 @@ async def test_a_role_is_made_shown_changed_and_deleted(root: Client) -> None:
     assert await root.refused("DeleteRole", RoleName="build") == gone
 
 
-async def test_a_name_is_taken_whatever_its_case_but_a_user_may_have_it_too(root: Client) -> None:
+async def test_a_name_is_taken_whatever_its_case_but_a_user_may_have_it_too(root: QueryClient) -> None:
     await root.ok("CreateRole", RoleName="one", AssumeRolePolicyDocument=TRUSTED)
     refused = await root.refused("CreateRole", RoleName="ONE", AssumeRolePolicyDocument=TRUSTED)
     assert refused == (409, "EntityAlreadyExists", "Role with name ONE already exists.")
     await root.ok("CreateUser", UserName="one")
 
 
-async def test_a_role_with_policies_is_not_deleted(root: Client) -> None:
+async def test_a_role_with_policies_is_not_deleted(root: QueryClient) -> None:
     await root.ok("CreateRole", RoleName="r", AssumeRolePolicyDocument=TRUSTED)
     await root.ok("PutRolePolicy", RoleName="r", PolicyName="p", PolicyDocument=ALLOW_ALL)
     arn = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
@@ -65,7 +65,7 @@ async def test_a_role_with_policies_is_not_deleted(root: Client) -> None:
     await root.ok("DeleteRole", RoleName="r")
 
 
-async def test_a_trust_policy_keeps_who_it_names_by_id_and_shows_the_arn(root: Client) -> None:
+async def test_a_trust_policy_keeps_who_it_names_by_id_and_shows_the_arn(root: QueryClient) -> None:
     ann = f"arn:aws:iam::{OWNER}:user/ann"
     await root.ok("CreateUser", UserName="ann")
     trust = TRUSTED.replace(f"arn:aws:iam::{OWNER}:root", ann)
@@ -109,7 +109,7 @@ async def test_a_trust_policy_keeps_who_it_names_by_id_and_shows_the_arn(root: C
         + '"}}}]}',
     ],
 )
-async def test_a_malformed_trust_policy_is_refused(root: Client, document: str) -> None:
+async def test_a_malformed_trust_policy_is_refused(root: QueryClient, document: str) -> None:
     await root.ok("CreateRole", RoleName="r", AssumeRolePolicyDocument=TRUSTED)
     for operation, field in (("CreateRole", "AssumeRolePolicyDocument"), ("UpdateAssumeRolePolicy", "PolicyDocument")):
         name = "new" if operation == "CreateRole" else "r"
@@ -118,7 +118,7 @@ async def test_a_malformed_trust_policy_is_refused(root: Client, document: str) 
     assert (await root.refused("GetRole", RoleName="new"))[0] == 404
 
 
-async def test_a_trust_policy_has_a_quota_without_white_space(root: Client) -> None:
+async def test_a_trust_policy_has_a_quota_without_white_space(root: QueryClient) -> None:
     padded = TRUSTED.replace("{", "{" + " " * 3000, 1)
     await root.ok("CreateRole", RoleName="r", AssumeRolePolicyDocument=padded)
     long = json.dumps({**TRUST, "Id": "x" * 2048})
@@ -126,7 +126,7 @@ async def test_a_trust_policy_has_a_quota_without_white_space(root: Client) -> N
     assert refused == (409, "LimitExceeded", "Cannot exceed quota for ACLSizePerRole: 2048")
 
 
-async def test_a_service_linked_role_is_its_services(root: Client) -> None:
+async def test_a_service_linked_role_is_its_services(root: QueryClient) -> None:
     service = "replication.ecr.amazonaws.com"
     role = (await root.ok("CreateServiceLinkedRole", AWSServiceName=service))["Role"]
     assert role["Arn"] == f"arn:aws:iam::{OWNER}:role/aws-service-role/{service}/AWSServiceRoleForECRReplication"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from moorage.access.organization import keep
-from tests.api.iam.client import OWNER, Client
+from tests.support.query_client import OWNER, QueryClient
 
 OTHER = "999999999999"
 APP = f"arn:aws:ecr:us-east-1:{OWNER}:repository/app"
@@ -24,19 +24,19 @@ def repository_policy(effect: str, principal: Any, action: str = "ecr:BatchGetIm
     return json.dumps({"Statement": [{"Effect": effect, "Principal": principal, "Action": action}]})
 
 
-async def simulate(root: Client, **fields: Any) -> list[Any]:
+async def simulate(root: QueryClient, **fields: Any) -> list[Any]:
     found: list[Any] = (await root.ok("SimulatePrincipalPolicy", **{"PolicySourceArn": ANN, **fields}))[
         "EvaluationResults"
     ]
     return found
 
 
-async def verdicts(root: Client, **fields: Any) -> list[str]:
+async def verdicts(root: QueryClient, **fields: Any) -> list[str]:
     return [each["EvalDecision"] for each in await simulate(root, **fields)]
 
 
 @pytest.fixture
-async def ann(root: Client) -> Client:
+async def ann(root: QueryClient) -> QueryClient:
     """A user with an inline policy, AWS's PullOnly through a group, and nothing else."""
     await root.ok("CreateUser", UserName="ann")
     await root.ok("CreateGroup", GroupName="devs")
@@ -46,7 +46,7 @@ async def ann(root: Client) -> Client:
     return root
 
 
-async def test_a_principal_is_simulated_with_all_that_is_attached(ann: Client) -> None:
+async def test_a_principal_is_simulated_with_all_that_is_attached(ann: QueryClient) -> None:
     results = await simulate(ann, ActionNames=["ecr:PutImage", "ecr:BatchGetImage", "ecr:DeleteRepository"])
     assert [each["EvalDecision"] for each in results] == ["allowed", "allowed", "implicitDeny"]
     assert results[0]["EvalActionName"] == "ecr:PutImage"
@@ -64,7 +64,7 @@ async def test_a_principal_is_simulated_with_all_that_is_attached(ann: Client) -
     assert await verdicts(ann, ActionNames=["ecr:PutImage"], PolicyInputList=[deny]) == ["explicitDeny"]
 
 
-async def test_each_resource_has_its_result(ann: Client) -> None:
+async def test_each_resource_has_its_result(ann: QueryClient) -> None:
     only = document("Deny", "ecr:PutImage", f"{APP}/locked")
     (result,) = await simulate(
         ann, ActionNames=["ecr:PutImage"], ResourceArns=[APP, f"{APP}/locked"], PolicyInputList=[only]
@@ -79,7 +79,7 @@ async def test_each_resource_has_its_result(ann: Client) -> None:
     assert result["MatchedStatements"] == locked["MatchedStatements"]
 
 
-async def test_statements_are_found_in_their_text(root: Client) -> None:
+async def test_statements_are_found_in_their_text(root: QueryClient) -> None:
     text = '{"Statement": [\n  {"Effect": "Allow", "Action": "ecr:PutImage", "Resource": "*"},\n  {\n'
     text += '"Effect": "Deny", "Action": "ecr:*", "Resource": "*"\n}]}'
     found = await root.ok("SimulateCustomPolicy", PolicyInputList=[text], ActionNames=["ecr:PutImage"])
@@ -89,7 +89,7 @@ async def test_statements_are_found_in_their_text(root: Client) -> None:
     assert (statement["SourcePolicyId"], statement["SourcePolicyType"]) == ("PolicyInputList.1", "IAM Policy")
 
 
-async def test_boundaries_limit_and_say_so(ann: Client) -> None:
+async def test_boundaries_limit_and_say_so(ann: QueryClient) -> None:
     boundary = document("Allow", "ecr:Batch*")
     put, get = await simulate(
         ann, ActionNames=["ecr:PutImage", "ecr:BatchGetImage"], PermissionsBoundaryPolicyInputList=[boundary]
@@ -109,7 +109,7 @@ async def test_boundaries_limit_and_say_so(ann: Client) -> None:
     assert refused[:2] == (400, "InvalidInput")
 
 
-async def test_a_resource_policy_counts_as_it_would(ann: Client) -> None:
+async def test_a_resource_policy_counts_as_it_would(ann: QueryClient) -> None:
     async def one(**fields: Any) -> Any:
         (result,) = await simulate(ann, ActionNames=["ecr:DescribeImages"], **{"ResourceArns": [APP], **fields})
         return result["ResourceSpecificResults"][0]
@@ -135,7 +135,7 @@ async def test_a_resource_policy_counts_as_it_would(ann: Client) -> None:
     assert allowed["EvalResourceDecision"] == "allowed"
 
 
-async def test_the_owner_may_be_named_and_the_caller_be_another(ann: Client) -> None:
+async def test_the_owner_may_be_named_and_the_caller_be_another(ann: QueryClient) -> None:
     await ann.ok("CreateUser", UserName="bob")
     bob = f"arn:aws:iam::{OWNER}:user/bob"
     policy = repository_policy("Allow", {"AWS": bob}, "ecr:DescribeImages")
@@ -154,7 +154,7 @@ async def test_the_owner_may_be_named_and_the_caller_be_another(ann: Client) -> 
         assert (status, code) in {(400, "InvalidInput"), (404, "NoSuchEntity")}
 
 
-async def test_context_is_given_and_what_lacks_is_told(ann: Client) -> None:
+async def test_context_is_given_and_what_lacks_is_told(ann: QueryClient) -> None:
     policy = document(
         "Allow",
         "ecr:DeleteRepository",
@@ -184,7 +184,7 @@ async def test_context_is_given_and_what_lacks_is_told(ann: Client) -> None:
     assert "aws:SourceIp" in keys["ContextKeyNames"]
 
 
-async def test_policies_may_be_left_out(ann: Client) -> None:
+async def test_policies_may_be_left_out(ann: QueryClient) -> None:
     actions = ["ecr:PutImage", "ecr:BatchGetImage"]
 
     async def left_out(**identifier: Any) -> list[str]:
@@ -202,7 +202,7 @@ async def test_policies_may_be_left_out(ann: Client) -> None:
     assert refused[:2] == (400, "InvalidInput")
 
 
-async def test_groups_and_roles_are_simulated_too(ann: Client) -> None:
+async def test_groups_and_roles_are_simulated_too(ann: QueryClient) -> None:
     group = f"arn:aws:iam::{OWNER}:group/devs"
     assert await verdicts(ann, PolicySourceArn=group, ActionNames=["ecr:BatchGetImage", "ecr:PutImage"]) == [
         "allowed",
@@ -221,7 +221,7 @@ async def test_groups_and_roles_are_simulated_too(ann: Client) -> None:
         assert refused[:2] == (404, "NoSuchEntity")
 
 
-async def test_results_come_in_pages_of_actions(ann: Client) -> None:
+async def test_results_come_in_pages_of_actions(ann: QueryClient) -> None:
     actions = ["ecr:PutImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"]
     first = await ann.ok("SimulatePrincipalPolicy", PolicySourceArn=ANN, ActionNames=actions, MaxItems=2)
     assert [each["EvalActionName"] for each in first["EvaluationResults"]] == actions[:2]
@@ -250,7 +250,7 @@ async def test_results_come_in_pages_of_actions(ann: Client) -> None:
         {"ResourceArns": [APP] * 600, "PolicyInputList": "many"},
     ],
 )
-async def test_bad_input_is_refused(ann: Client, fields: dict[str, Any]) -> None:
+async def test_bad_input_is_refused(ann: QueryClient, fields: dict[str, Any]) -> None:
     if fields.get("PolicyInputList") == "many":
         statement = {"Effect": "Allow", "Action": "ecr:PutImage", "Resource": "*"}
         fields = {**fields, "PolicyInputList": [json.dumps({"Statement": [statement] * 100})]}
@@ -258,7 +258,7 @@ async def test_bad_input_is_refused(ann: Client, fields: dict[str, Any]) -> None
     assert (await ann.refused("SimulatePrincipalPolicy", **ask))[:2] == (400, "InvalidInput")
 
 
-async def test_a_simulation_needs_its_own_permission(ann: Client) -> None:
+async def test_a_simulation_needs_its_own_permission(ann: QueryClient) -> None:
     bob = await ann.user("bob", document("Allow", "iam:SimulatePrincipalPolicy", ANN))
     await bob.ok("SimulatePrincipalPolicy", PolicySourceArn=ANN, ActionNames=["ecr:PutImage"])
     other = f"arn:aws:iam::{OWNER}:user/bob"
@@ -266,7 +266,7 @@ async def test_a_simulation_needs_its_own_permission(ann: Client) -> None:
     assert refused[:2] == (403, "AccessDenied")
 
 
-async def test_wildcards_made_to_be_slow_are_not(ann: Client) -> None:
+async def test_wildcards_made_to_be_slow_are_not(ann: QueryClient) -> None:
     policy = document("Allow", "ecr:" + "*a" * 60 + "b", Condition={"StringLike": {"aws:username": "*a" * 200 + "b"}})
     await verdicts(ann, ActionNames=["ecr:" + "a" * 120], PolicyInputList=[policy])
 
@@ -289,7 +289,7 @@ def organization(member: str, scps: dict[str, Any]) -> str:
     )
 
 
-async def test_service_control_policies_in_force_count_and_may_be_left_out(ann: Client) -> None:
+async def test_service_control_policies_in_force_count_and_may_be_left_out(ann: QueryClient) -> None:
     assert "OrganizationsDecisionDetail" not in (await simulate(ann, ActionNames=["ecr:PutImage"]))[0]
     here = {"StringNotEquals": {"aws:RequestedRegion": "eu-west-1"}}
     guard = document("Deny", "ecr:PutImage", Condition=here)
@@ -309,7 +309,7 @@ async def test_service_control_policies_in_force_count_and_may_be_left_out(ann: 
     assert "OrganizationsDecisionDetail" not in without
 
 
-async def test_service_control_policies_may_be_given_by_level(root: Client) -> None:
+async def test_service_control_policies_may_be_given_by_level(root: QueryClient) -> None:
     allow, pull = document("Allow", "ecr:*"), document("Allow", "ecr:BatchGetImage")
     answer = await root.ok(
         "SimulateCustomPolicy",
@@ -327,7 +327,7 @@ async def test_service_control_policies_may_be_given_by_level(root: Client) -> N
     assert found == [("implicitDeny", False), ("allowed", True)]
 
 
-async def test_the_resource_that_is_asked_for_is_named(ann: Client) -> None:
+async def test_the_resource_that_is_asked_for_is_named(ann: QueryClient) -> None:
     for resource in (APP, f"{APP}/*", "*"):
         (result,) = await simulate(ann, ActionNames=["ecr:PutImage"], ResourceArns=[resource])
         assert result["EvalResourceName"] == resource
@@ -356,7 +356,7 @@ async def test_the_resource_that_is_asked_for_is_named(ann: Client) -> None:
     ],
 )
 async def test_resource_policies_of_any_service_are_taken(
-    ann: Client, action: str, resource: str, statement: dict[str, Any]
+    ann: QueryClient, action: str, resource: str, statement: dict[str, Any]
 ) -> None:
     def policy(principal: Any) -> str:
         one = {"Effect": "Allow", "Principal": principal, **statement}
@@ -381,7 +381,7 @@ async def test_resource_policies_of_any_service_are_taken(
     assert await verdict({"Federated": "cognito-identity.amazonaws.com"}) == "implicitDeny"
 
 
-async def test_a_repository_policy_is_read_as_ecr_reads_it(ann: Client) -> None:
+async def test_a_repository_policy_is_read_as_ecr_reads_it(ann: QueryClient) -> None:
     ask: dict[str, Any] = {"ResourceArns": [APP], "ResourcePolicy": repository_policy("Allow", {"AWS": ANN}, "*")}
     assert await verdicts(ann, ActionNames=["ecr:DescribeImages"], **ask) == ["allowed"]
     # The star of a repository policy stands for ECR's actions only.

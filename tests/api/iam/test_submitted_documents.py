@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from moorage.identity.principals.entity import USER
-from tests.api.iam.client import ALLOW_ALL, OWNER, Client
+from tests.support.query_client import ALLOW_ALL, OWNER, QueryClient
 
 ONLY_STS = "AssumeRole policy may only specify STS AssumeRole actions."
 OLD_VERSION = "Policy document must be version 2012-10-17 or greater."
@@ -24,7 +24,7 @@ def trust(action: Any) -> str:
 
 
 @pytest.fixture
-async def made(root: Client) -> Client:
+async def made(root: QueryClient) -> QueryClient:
     await root.ok("CreateUser", UserName="ann")
     await root.ok("CreateGroup", GroupName="devs")
     await root.ok("CreateRole", RoleName="r", AssumeRolePolicyDocument=trust("sts:AssumeRole"))
@@ -32,7 +32,7 @@ async def made(root: Client) -> Client:
     return root
 
 
-async def refusals(client: Client, text: str) -> set[str]:
+async def refusals(client: QueryClient, text: str) -> set[str]:
     """What every operation that takes an identity policy says."""
     managed = f"arn:aws:iam::{OWNER}:policy/p"
     fields: dict[str, str]
@@ -51,7 +51,7 @@ async def refusals(client: Client, text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("version", [None, "2008-10-17"])
-async def test_managed_policies_need_the_newer_version(made: Client, version: str | None) -> None:
+async def test_managed_policies_need_the_newer_version(made: QueryClient, version: str | None) -> None:
     old, arn = document(version=version), f"arn:aws:iam::{OWNER}:policy/p"
     refused = (400, "MalformedPolicyDocument", OLD_VERSION)
     assert await made.refused("CreatePolicy", PolicyName="new", PolicyDocument=old) == refused
@@ -72,7 +72,7 @@ async def test_managed_policies_need_the_newer_version(made: Client, version: st
         ("PutImage", "an action is * or service:name, not PutImage, at /Statement/0/Action"),
     ],
 )
-async def test_actions_that_name_no_action_of_a_service(made: Client, action: Any, says: str) -> None:
+async def test_actions_that_name_no_action_of_a_service(made: QueryClient, action: Any, says: str) -> None:
     assert await refusals(made, document(action)) == {says}
     inverse = document(action).replace('"Action"', '"NotAction"')
     assert await refusals(made, inverse) == {says.replace("/Action", "/NotAction")}
@@ -99,11 +99,11 @@ async def test_actions_that_name_no_action_of_a_service(made: Client, action: An
         ("arn:aws:s3:us-east-1::bucket", "Resource arn:aws:s3:us-east-1::bucket can not contain region information."),
     ],
 )
-async def test_resources_that_are_no_arn(made: Client, resource: Any, says: str) -> None:
+async def test_resources_that_are_no_arn(made: QueryClient, resource: Any, says: str) -> None:
     assert await refusals(made, document(resource=resource)) == {says}
 
 
-async def test_types_of_iam_resources_are_written_in_full(made: Client) -> None:
+async def test_types_of_iam_resources_are_written_in_full(made: QueryClient) -> None:
     (said,) = await refusals(made, document("iam:*", f"arn:aws:iam::{OWNER}:u*"))
     assert said.startswith('IAM resource path must either be "*" or start with user/, federated-user/, role/, group/')
 
@@ -118,11 +118,11 @@ async def test_types_of_iam_resources_are_written_in_full(made: Client) -> None:
         document(version=None),
     ],
 )
-async def test_what_iam_takes_is_taken(made: Client, text: str) -> None:
+async def test_what_iam_takes_is_taken(made: QueryClient, text: str) -> None:
     await made.ok("PutUserPolicy", UserName="ann", PolicyName="p", PolicyDocument=text)
 
 
-async def test_trust_policies_name_actions_of_sts(made: Client) -> None:
+async def test_trust_policies_name_actions_of_sts(made: QueryClient) -> None:
     refused = (400, "MalformedPolicyDocument", ONLY_STS)
     for action in ("ecr:PutImage", ["sts:AssumeRole", "iam:PassRole"], "*", "s*:AssumeRole", "sts:", "sts:a:b"):
         text = trust(action)
@@ -132,14 +132,14 @@ async def test_trust_policies_name_actions_of_sts(made: Client) -> None:
         await made.ok("UpdateAssumeRolePolicy", RoleName="r", PolicyDocument=trust(action))
 
 
-async def test_session_policies_are_held_to_the_same_rules(root: Client) -> None:
+async def test_session_policies_are_held_to_the_same_rules(root: QueryClient) -> None:
     ann = await root.user("ann", ALLOW_ALL)
     refused = await ann.refused("GetFederationToken", "sts", Name="guest", Policy=document("*:PutImage"))
     assert refused[:2] == (400, "MalformedPolicyDocument")
     await ann.ok("GetFederationToken", "sts", Name="guest", Policy=document(version=None))
 
 
-async def test_a_document_that_is_stored_already_stays_in_force(root: Client) -> None:
+async def test_a_document_that_is_stored_already_stays_in_force(root: QueryClient) -> None:
     """Documents from before the rules are read, decided on, shown and attached as they were."""
     ann = await root.user("ann")
     identity = root.identity

@@ -7,8 +7,8 @@ import pytest
 from moorage.audit.event import AuditEvent
 from moorage.audit.text import MAX_BYTES
 from moorage.settings import Settings
-from tests.api.iam.client import Client
-from tests.inside import inside
+from tests.support.in_process import in_process
+from tests.support.query_client import QueryClient
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,9 @@ from tests.inside import inside
         ("ListUsers", "PathPrefix", "/" + "p" * 600, "Member must have length less than or equal to 512"),
     ],
 )
-async def test_the_value_is_shown_whole(root: Client, operation: str, member: str, value: str, constraint: str) -> None:
+async def test_the_value_is_shown_whole(
+    root: QueryClient, operation: str, member: str, value: str, constraint: str
+) -> None:
     name = member[0].lower() + member[1:]
     assert await root.refused(operation, **{member: value}) == (
         400,
@@ -30,7 +32,7 @@ async def test_the_value_is_shown_whole(root: Client, operation: str, member: st
     )
 
 
-async def test_lists_are_shown_whole(root: Client) -> None:
+async def test_lists_are_shown_whole(root: QueryClient) -> None:
     keys = [f"key{number}" for number in range(51)]
     tags = [{"Key": key, "Value": "v"} for key in keys]
     await root.ok("CreateUser", UserName="ann")
@@ -45,10 +47,8 @@ async def test_lists_are_shown_whole(root: Client) -> None:
 
 
 async def test_the_record_does_not_keep_a_long_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with inside(Settings(mode="dev", data=tmp_path / "data")) as registry:
-        running = registry.application._running
-        assert running is not None
-        recorder, noted = running.components.recorder, []
+    async with in_process(Settings(mode="dev", data=tmp_path / "data")) as registry:
+        recorder, noted = registry.components.recorder, []
         note = recorder.record_event
 
         def noting(event: AuditEvent) -> str:

@@ -21,7 +21,7 @@ from moorage.registry.registry import Registry, make_registry
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
 from moorage.store.metadata.database.open import open_database
-from tests.api.oci.client import Answer, Client
+from tests.support.oci_asgi import Answer, AsgiClient
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -80,12 +80,12 @@ class Urls:
 
 
 @dataclass
-class Plane:
+class OciApi:
     """The data plane under test."""
 
     registry: Registry
     rights: Rights
-    client: Client
+    client: AsgiClient
     clock: Clock
 
     async def create(self, name: str) -> None:
@@ -116,15 +116,15 @@ class Plane:
         return await self.client("PUT", f"/v2/{name}/manifests/{reference}", text, content_type=media_type)
 
 
-MakePlane = Callable[..., Any]
+MakeOciApi = Callable[..., Any]
 
 
 @pytest.fixture
-async def make_plane(tmp_path: Path) -> AsyncIterator[MakePlane]:
+async def make_oci(tmp_path: Path) -> AsyncIterator[MakeOciApi]:
     """Makes data planes; `given` are settings."""
     databases: list[Any] = []
 
-    async def make(**given: Any) -> Plane:
+    async def make(**given: Any) -> OciApi:
         settings = Settings.from_environment(
             {},
             **{
@@ -146,7 +146,7 @@ async def make_plane(tmp_path: Path) -> AsyncIterator[MakePlane]:
         urls: Any = Urls()
         request_sources = RequestSources(locations, settings.trusted_proxies)
         door = OciApp(registry, rights, passwords, urls, locations, request_sources, settings, clock)
-        return Plane(registry, rights, Client(door), clock)
+        return OciApi(registry, rights, AsgiClient(door), clock)
 
     yield make
     for database in databases:
@@ -154,16 +154,16 @@ async def make_plane(tmp_path: Path) -> AsyncIterator[MakePlane]:
 
 
 @pytest.fixture
-async def plane(make_plane: MakePlane) -> Plane:
+async def oci(make_oci: MakeOciApi) -> OciApi:
     """Profile oci, with the empty repository `app`."""
-    made: Plane = await make_plane()
+    made: OciApi = await make_oci()
     await made.create("app")
     return made
 
 
 @pytest.fixture
-async def aws(make_plane: MakePlane) -> Plane:
+async def aws(make_oci: MakeOciApi) -> OciApi:
     """Profile aws, with the empty repository `app`."""
-    made: Plane = await make_plane(profile="aws")
+    made: OciApi = await make_oci(profile="aws")
     await made.create("app")
     return made

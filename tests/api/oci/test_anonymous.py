@@ -15,8 +15,8 @@ from moorage.clock import Clock
 from moorage.policy import ECR_ACTIONS
 from moorage.policy.catalog.actions import ANONYMOUS
 from moorage.settings import SettingError, Settings
-from tests.api.oci.client import Answer, Client
-from tests.inside import Inside, inside
+from tests.support.in_process import InProcess, in_process
+from tests.support.oci_asgi import Answer, AsgiClient
 
 ACCOUNT = "000000000000"
 PULLS = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
@@ -35,40 +35,40 @@ def policy(actions: list[str]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-async def filled(server: Inside) -> None:
+async def filled(server: InProcess) -> None:
     """`open/app:v1`, which everybody may pull and push, and `closed/app:v1`."""
-    plane = await server.plane()
+    oci = await server.oci()
     for name in ("open/app", "closed/app"):
         await server.ok("CreateRepository", repositoryName=name)
         config = b'{"architecture":"amd64","os":"linux"}'
-        begun = await plane("POST", f"/v2/{name}/blobs/uploads/")
+        begun = await oci("POST", f"/v2/{name}/blobs/uploads/")
         digest = "sha256:" + hashlib.sha256(config).hexdigest()
-        assert (await plane("PUT", f"{begun.headers['location']}?digest={digest}", config)).status == 201
+        assert (await oci("PUT", f"{begun.headers['location']}?digest={digest}", config)).status == 201
         media = "application/vnd.oci.image.manifest.v1+json"
         layer = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": len(config)}
         manifest = json.dumps({"schemaVersion": 2, "mediaType": media, "config": layer, "layers": []}).encode()
-        assert (await plane("PUT", f"/v2/{name}/manifests/v1", manifest, content_type=media)).status == 201
+        assert (await oci("PUT", f"/v2/{name}/manifests/v1", manifest, content_type=media)).status == 201
     everything = [*PULLS, "ecr:PutImage", "ecr:InitiateLayerUpload", "ecr:BatchDeleteImage"]
     await server.ok("SetRepositoryPolicy", repositoryName="open/app", policyText=policy(everything))
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Inside]:
-    async with inside(Settings(data=tmp_path / "data", mode="dev", anonymous_pull=True)) as running:
+async def server(tmp_path: Path) -> AsyncIterator[InProcess]:
+    async with in_process(Settings(data=tmp_path / "data", mode="dev", anonymous_pull=True)) as running:
         await filled(running)
         yield running
 
 
 @pytest.fixture
-def nobody(server: Inside) -> Client:
-    return Client(server.application, user=None)
+def nobody(server: InProcess) -> AsgiClient:
+    return AsgiClient(server.asgi, user=None)
 
 
-async def fetched(client: Client, query: str = "service=ecr.amazonaws.com", **headers: str) -> Answer:
+async def fetched(client: AsgiClient, query: str = "service=ecr.amazonaws.com", **headers: str) -> Answer:
     return await client("GET", f"/v2/token?{query}", extra=headers)
 
 
-async def bearer(client: Client, **headers: str) -> dict[str, str]:
+async def bearer(client: AsgiClient, **headers: str) -> dict[str, str]:
     answer = await fetched(client, **headers)
     assert answer.status == 200, answer
     return {"authorization": f"Bearer {answer.json['token']}"}
@@ -79,9 +79,9 @@ def basic(user: str, password: str) -> str:
 
 
 async def test_nothing_of_it_is_there_unless_it_is_set(tmp_path: Path) -> None:
-    async with inside(Settings(data=tmp_path / "data", mode="dev")) as server:
+    async with in_process(Settings(data=tmp_path / "data", mode="dev")) as server:
         await filled(server)
-        nobody = Client(server.application, user=None)
+        nobody = AsgiClient(server.asgi, user=None)
         for url in ("/v2/", OPEN, "/v2/token"):
             refused = await nobody("GET", url)
             assert (refused.status, refused.headers["www-authenticate"], refused.body) == (
@@ -90,17 +90,17 @@ async def test_nothing_of_it_is_there_unless_it_is_set(tmp_path: Path) -> None:
                 b"Not Authorized\n",
             )
         assert (await nobody("GET", OPEN, authorization="Bearer x")).status == 401
-        assert (await (await server.plane())("GET", "/v2/token")).status == 404
+        assert (await (await server.oci())("GET", "/v2/token")).status == 404
 
 
-async def test_who_shows_nothing_pulls_what_is_open_to_all(nobody: Client) -> None:
+async def test_who_shows_nothing_pulls_what_is_open_to_all(nobody: AsgiClient) -> None:
     assert (await nobody("GET", OPEN)).status == 200
     assert (await nobody("HEAD", OPEN)).status == 200
     digest = (await nobody("GET", OPEN)).json["config"]["digest"]
     assert (await nobody("GET", f"/v2/open/app/blobs/{digest}")).status == 200
 
 
-async def test_the_ping_and_what_is_not_open_ask_for_a_token(nobody: Client) -> None:
+async def test_the_ping_and_what_is_not_open_ask_for_a_token(nobody: AsgiClient) -> None:
     ping = await nobody("GET", "/v2/")
     assert (ping.status, ping.headers["www-authenticate"]) == (401, challenge())
     for url in (CLOSED, "/v2/none/such/manifests/v1"):
@@ -109,7 +109,7 @@ async def test_the_ping_and_what_is_not_open_ask_for_a_token(nobody: Client) -> 
         assert (refused.status, refused.headers["www-authenticate"]) == (401, challenge(f"repository:{name}:pull"))
 
 
-async def test_a_token_of_nobody_pulls_the_same_and_writes_nothing(nobody: Client) -> None:
+async def test_a_token_of_nobody_pulls_the_same_and_writes_nothing(nobody: AsgiClient) -> None:
     shown = await bearer(nobody)
     assert (await nobody("GET", "/v2/", extra=shown)).status == 200
     assert (await nobody("GET", OPEN, extra=shown)).status == 200
@@ -129,14 +129,14 @@ async def test_a_token_of_nobody_pulls_the_same_and_writes_nothing(nobody: Clien
             )
 
 
-async def test_a_policy_counts_from_the_next_request_on(server: Inside, nobody: Client) -> None:
+async def test_a_policy_counts_from_the_next_request_on(server: InProcess, nobody: AsgiClient) -> None:
     shown = await bearer(nobody)
     await server.ok("DeleteRepositoryPolicy", repositoryName="open/app")
     assert (await nobody("GET", OPEN, extra=shown)).status == 403
     assert (await nobody("GET", OPEN)).status == 401
 
 
-async def test_anonymous_values_of_condition_keys(server: Inside, nobody: Client) -> None:
+async def test_anonymous_values_of_condition_keys(server: InProcess, nobody: AsgiClient) -> None:
     statement = {"Effect": "Allow", "Principal": "*", "Action": PULLS}
     for condition, status in (
         ({"StringEquals": {"aws:PrincipalType": "Anonymous"}}, 200),
@@ -148,23 +148,23 @@ async def test_anonymous_values_of_condition_keys(server: Inside, nobody: Client
         assert (await nobody("GET", OPEN)).status == status
 
 
-async def test_a_password_becomes_a_token_that_pushes(server: Inside, nobody: Client) -> None:
-    plane = await server.plane()
-    for authorization in (basic("test", "any"), basic("AWS", plane.user or "")):
+async def test_a_password_becomes_a_token_that_pushes(server: InProcess, nobody: AsgiClient) -> None:
+    oci = await server.oci()
+    for authorization in (basic("test", "any"), basic("AWS", oci.user or "")):
         shown = await bearer(nobody, authorization=authorization)
         assert (await nobody("GET", CLOSED, extra=shown)).status == 200
         assert (await nobody("POST", "/v2/closed/app/blobs/uploads/", extra=shown)).status == 202
         assert (await nobody("GET", CLOSED, authorization=authorization)).status == 200  # and Basic is taken as before
 
 
-async def test_a_wrong_password_gets_no_token_and_is_not_taken_for_nobody(nobody: Client) -> None:
+async def test_a_wrong_password_gets_no_token_and_is_not_taken_for_nobody(nobody: AsgiClient) -> None:
     for authorization in (basic("AWS", "wrong"), "Basic !", "Basic Og==", "Bearer x"):
         refused = await fetched(nobody, authorization=authorization)
         assert (refused.status, refused.headers["www-authenticate"]) == (401, BASIC)
         assert (await nobody("GET", OPEN, authorization=authorization)).status == 401
 
 
-async def test_a_token_is_short_lived(nobody: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_token_is_short_lived(nobody: AsgiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = await fetched(nobody)
     assert 0 < answer.json["expires_in"] <= 300
     assert answer.json["access_token"] == answer.json["token"]
@@ -176,14 +176,14 @@ async def test_a_token_is_short_lived(nobody: Client, monkeypatch: pytest.Monkey
     assert (over.status, over.headers["www-authenticate"]) == (401, challenge("repository:open/app:pull"))
 
 
-async def post(client: Client, **fields: str) -> Answer:
+async def post(client: AsgiClient, **fields: str) -> Answer:
     return await client(
         "POST", "/v2/token", urlencode(fields).encode(), content_type="application/x-www-form-urlencoded"
     )
 
 
-async def test_oauth2_password_and_refresh_token(server: Inside, nobody: Client) -> None:
-    password = (await server.plane()).user or ""
+async def test_oauth2_password_and_refresh_token(server: InProcess, nobody: AsgiClient) -> None:
+    password = (await server.oci()).user or ""
     given = await post(nobody, grant_type="password", username="AWS", password=password, service="s", client_id="c")
     assert given.status == 200
     assert "refresh_token" not in given.json
@@ -198,21 +198,21 @@ async def test_oauth2_password_and_refresh_token(server: Inside, nobody: Client)
     assert (await post(nobody, grant_type="code")).status == 400
 
 
-async def test_what_is_too_much_or_no_form_is_refused(nobody: Client) -> None:
+async def test_what_is_too_much_or_no_form_is_refused(nobody: AsgiClient) -> None:
     assert (await nobody("POST", "/v2/token", b"x" * (token_endpoint.BODY_LIMIT + 1))).status == 413
     assert (await nobody("POST", "/v2/token", b"\xff\xfe=")).status == 400
     assert (await nobody("POST", "/v2/token", b"&".join([b"a=b"] * 100))).status == 400
     assert (await nobody("PUT", "/v2/token")).status == 405
 
 
-async def test_no_page_of_another_site_gets_one(nobody: Client) -> None:
+async def test_no_page_of_another_site_gets_one(nobody: AsgiClient) -> None:
     for headers in ({"origin": "https://evil.example"}, {"sec_fetch_site": "cross-site"}):
         assert (await fetched(nobody, **headers)).status == 403
         assert (await nobody("POST", "/v2/token", b"grant_type=password", extra=headers)).status == 403
     assert (await fetched(nobody, host="evil.example")).status == 421
 
 
-async def test_one_address_gets_so_many_a_second(nobody: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_address_gets_so_many_a_second(nobody: AsgiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_endpoint, "PER_SECOND", 3)
     now = float(int(time.time()))
     monkeypatch.setattr(Clock, "now", lambda _self: now)
@@ -226,7 +226,9 @@ def test_profile_aws_has_no_anonymous_callers() -> None:
         Settings.from_environment({}, anonymous_pull=True, profile="aws")
 
 
-async def test_an_anonymous_caller_gets_at_no_other_action_than_the_matrix_says(server: Inside, nobody: Client) -> None:
+async def test_an_anonymous_caller_gets_at_no_other_action_than_the_matrix_says(
+    server: InProcess, nobody: AsgiClient
+) -> None:
     """Each action alone open to all: which of them let some request past its decision?"""
     digest, upload = f"sha256:{'0' * 64}", "0" * 8 + "-0000-4000-8000-" + "0" * 12
     below = (f"blobs/{digest}", f"blobs/uploads/{upload}", f"referrers/{digest}", "manifests/v1", "tags/list")

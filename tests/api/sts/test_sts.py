@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from moorage.api.asgi import Message
-from tests.api.iam.client import OWNER, Client
+from tests.support.query_client import OWNER, QueryClient
 
 CASE_INSENSITIVE = "Duplicate tag keys found. Please note that Tag keys are case insensitive."
 NOT_INCLUDED = "The specified transitive tag key must be included in the requested tags."
@@ -29,7 +29,7 @@ def tags(*keys: str) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-async def ann(root: Client) -> Client:
+async def ann(root: QueryClient) -> QueryClient:
     """A user who may assume the role `r`, which may assume itself, with tags."""
     allow = {"Effect": "Allow", "Action": ["sts:*"], "Resource": "*"}
     text = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
@@ -40,17 +40,17 @@ async def ann(root: Client) -> Client:
     return await root.user("ann", text)
 
 
-async def assumed(client: Client, **fields: Any) -> Client:
+async def assumed(client: QueryClient, **fields: Any) -> QueryClient:
     answer = await client.ok("AssumeRole", "sts", RoleArn=ROLE, RoleSessionName="me", **fields)
     made = answer["Credentials"]
     return client.as_key(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
 
 
-async def refused(client: Client, **fields: Any) -> tuple[int, str, str]:
+async def refused(client: QueryClient, **fields: Any) -> tuple[int, str, str]:
     return await client.refused("AssumeRole", "sts", RoleArn=ROLE, RoleSessionName="me", **fields)
 
 
-async def test_tag_keys_are_compared_without_case(ann: Client) -> None:
+async def test_tag_keys_are_compared_without_case(ann: QueryClient) -> None:
     bad = (400, "InvalidParameterValue")
     for keys in (("team", "team"), ("team", "TEAM")):
         assert await refused(ann, Tags=tags(*keys)) == (*bad, CASE_INSENSITIVE)
@@ -65,7 +65,7 @@ async def test_tag_keys_are_compared_without_case(ann: Client) -> None:
     await assumed(last, Tags=tags("stage"))
 
 
-async def test_a_bad_session_name_is_reported_before_a_bad_arn(ann: Client) -> None:
+async def test_a_bad_session_name_is_reported_before_a_bad_arn(ann: QueryClient) -> None:
     for arn in ("arn:aws:iam::000000000000:user/x", "short"):
         status, code, message = await ann.refused("AssumeRole", "sts", RoleArn=arn, RoleSessionName="a b")
         assert (status, code) == (400, "ValidationError")
@@ -75,7 +75,7 @@ async def test_a_bad_session_name_is_reported_before_a_bad_arn(ann: Client) -> N
         assert arn in message
 
 
-async def test_a_session_policy_has_the_length_of_the_service_model(ann: Client) -> None:
+async def test_a_session_policy_has_the_length_of_the_service_model(ann: QueryClient) -> None:
     short = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}]}
     fits = json.dumps(short).ljust(2048)
     await ann.ok("GetFederationToken", "sts", Name="guest", Policy=fits)
@@ -89,7 +89,7 @@ async def test_a_session_policy_has_the_length_of_the_service_model(ann: Client)
     assert (await refused(ann, Policy=f"{fits} "))[:2] == (400, "PackedPolicyTooLarge")
 
 
-async def unsigned(client: Client, **fields: str) -> tuple[int, bytes]:
+async def unsigned(client: QueryClient, **fields: str) -> tuple[int, bytes]:
     body = urlencode({"Action": "AssumeRoleWithSAML", "Version": "2011-06-15", **fields}).encode()
     headers = [(b"host", b"localhost:4580"), (b"content-type", b"application/x-www-form-urlencoded")]
     scope = {"type": "http", "method": "POST", "path": "/", "raw_path": b"/", "query_string": b"", "scheme": "http"}
@@ -118,7 +118,7 @@ async def unsigned(client: Client, **fields: str) -> tuple[int, bytes]:
     ],
 )
 async def test_saml_is_answered_as_by_an_account_without_providers(
-    root: Client, fields: dict[str, str], code: str, text: str
+    root: QueryClient, fields: dict[str, str], code: str, text: str
 ) -> None:
     status, body = await unsigned(root, **{**SAML, **fields})
     assert status == 400

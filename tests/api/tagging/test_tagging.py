@@ -13,7 +13,7 @@ from moorage.api.tagging import NOT_BUILT, TAGGING
 from moorage.api.tagging.shapes import OPERATIONS
 from moorage.registry.repositories import resource_tags
 from moorage.settings import Settings
-from tests.inside import Inside, inside
+from tests.support.in_process import InProcess, in_process
 
 ACCOUNT, OTHER = "000000000000", "111122223333"
 ARN = f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/"
@@ -22,7 +22,7 @@ ARN = f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/"
 class Tagging:
     """Calls operations of the API."""
 
-    def __init__(self, registry: Inside) -> None:
+    def __init__(self, registry: InProcess) -> None:
         self.registry = registry
 
     async def ask(self, operation: str, *, key: str = "test", region: str = "us-east-1", **members: Any) -> Any:
@@ -56,14 +56,14 @@ class Tagging:
 
 @pytest.fixture
 async def tagging(database_settings: Settings) -> AsyncIterator[Tagging]:
-    async with inside(replace(database_settings, mode="dev")) as registry:
+    async with in_process(replace(database_settings, mode="dev")) as registry:
         yield Tagging(registry)
 
 
 @pytest.fixture
 async def local(tmp_path: Path) -> AsyncIterator[Tagging]:
     """The same on SQLite alone, for what does not concern the database."""
-    async with inside(Settings(mode="dev", data=tmp_path / "data")) as registry:
+    async with in_process(Settings(mode="dev", data=tmp_path / "data")) as registry:
         yield Tagging(registry)
 
 
@@ -173,9 +173,7 @@ async def test_a_token_is_good_for_its_request_and_for_a_while(local: Tagging) -
         kind, _ = await local.refused(operation, PaginationToken=token, **given)
         assert kind == "InvalidParameterException"
     assert (await local.refused("GetTagKeys", PaginationToken="forged"))[0] == "InvalidParameterException"
-    running = local.registry.application._running
-    assert running is not None
-    running.components.clock.offset += 15 * 60 + 1
+    local.registry.components.clock.offset += 15 * 60 + 1
     kind, _ = await local.refused("GetResources", ResourcesPerPage=1, TagFilters=filters, PaginationToken=token)
     assert kind == "PaginationTokenExpiredException"
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from moorage.cli import app
 from moorage.login.errors import LoginError
 from tests.identity.credentials.oidc_tokens import ISSUER, Signer, issuers_file
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 ACCOUNT = "111122223333"
 COMMANDS = {
@@ -52,8 +52,8 @@ ORGANIZATION = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("whose") / "data").start()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path_factory.mktemp("whose") / "data").start()
     yield running
     running.stop()
 
@@ -118,7 +118,7 @@ def test_a_profile_that_is_not_there_is_an_error_in_every_command(
     "name",
     ["apply", "token create", "token revoke", "organization set", "organization remove", "restore", "purge"],
 )
-def test_commands_that_change_something_say_as_whom(home: dict[str, str], server: RunningServer, name: str) -> None:
+def test_commands_that_change_something_say_as_whom(home: dict[str, str], server: ServerProcess, name: str) -> None:
     there = home | {"AWS_ENDPOINT_URL": server.url}
     said = moorage(there, *COMMANDS[name]).stderr
     assert said.startswith(f"acting as arn:aws:iam::{ACCOUNT}:root, key: moorage-data/credentials [default]\n")
@@ -126,7 +126,7 @@ def test_commands_that_change_something_say_as_whom(home: dict[str, str], server
     assert other.stderr.startswith("acting as arn:aws:iam::444455556666:root, key: the environment")
 
 
-def test_a_profile_may_print_a_key_or_assume_a_role(home: dict[str, str], server: RunningServer) -> None:
+def test_a_profile_may_print_a_key_or_assume_a_role(home: dict[str, str], server: ServerProcess) -> None:
     iam = server.client("iam", ACCOUNT)
     trust = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
@@ -156,7 +156,7 @@ def test_a_profile_may_print_a_key_or_assume_a_role(home: dict[str, str], server
 def test_a_pod_acts_as_its_web_identity(home: dict[str, str], tmp_path: Path) -> None:
     signer = Signer("one")
     environment = {"MOORAGE_OIDC_ISSUERS": str(issuers_file(tmp_path, signer))}
-    server = RunningServer(tmp_path / "data").start(environment=environment)
+    server = ServerProcess(tmp_path / "data").start(environment=environment)
     try:
         name = ISSUER.removeprefix("https://")
         trust = {

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from moorage.doctor.checks import CHECKS
-from tests.running import MOORAGE, RunningServer, free_port, run
+from tests.support.server_process import MOORAGE, ServerProcess, free_port, run
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("doctor") / "data").start()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path_factory.mktemp("doctor") / "data").start()
     yield running
     running.stop()
 
@@ -32,7 +32,7 @@ def doctor(environment: dict[str, str], *arguments: str, status: int) -> str:
     return said
 
 
-def test_from_a_fresh_machine_to_a_healthy_one(environment: dict[str, str], server: RunningServer) -> None:
+def test_from_a_fresh_machine_to_a_healthy_one(environment: dict[str, str], server: ServerProcess) -> None:
     host = f"localhost:{server.port}"
     said = doctor(environment, host, status=1)
     assert f"nobody is logged in to {host}" in said
@@ -45,7 +45,7 @@ def test_from_a_fresh_machine_to_a_healthy_one(environment: dict[str, str], serv
     assert "the first push makes it" in said
 
 
-def test_what_it_tells_is_typed_and_helps(environment: dict[str, str], server: RunningServer) -> None:
+def test_what_it_tells_is_typed_and_helps(environment: dict[str, str], server: ServerProcess) -> None:
     """Every line that `--json` tells for this machine is run as it stands, and then all is well."""
     (Path(environment["HOME"]) / ".docker").mkdir()
     (Path(environment["HOME"]) / ".docker" / "config.json").write_text('{"credsStore": "desktop"}')

@@ -12,7 +12,7 @@ import pytest
 
 from moorage.login.local import read_server
 from tests.conftest import PostgresServer
-from tests.running import MOORAGE, RunningServer, run
+from tests.support.server_process import MOORAGE, ServerProcess, run
 
 
 def environment(data: Path, *arguments: str) -> dict[str, str]:
@@ -29,20 +29,20 @@ def aws(data: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture(scope="module")
-def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     directory = tmp_path_factory.mktemp("local")
     run([MOORAGE, "init", "--data", str(directory / "data"), "--account", "111122223333", "--region", "eu-west-1"])
     tls = directory / "tls"
     run([MOORAGE, "ca", "--out", str(tls)])
     options = ("--tls-cert", str(tls / "server.crt"), "--tls-key", str(tls / "server.key"))
-    server = RunningServer(directory / "data", *options, command="serve").start()
+    server = ServerProcess(directory / "data", *options, command="serve").start()
     while read_server(server.data) is None:  # written when the first worker answers
         time.sleep(0.05)
     yield server
     server.stop()
 
 
-def test_the_aws_cli_speaks_to_a_tls_server_by_moorage_env_alone(secure: RunningServer) -> None:
+def test_the_aws_cli_speaks_to_a_tls_server_by_moorage_env_alone(secure: ServerProcess) -> None:
     found = environment(secure.data)
     assert found["AWS_ENDPOINT_URL"] == f"https://localhost:{secure.port}"
     assert found["AWS_CA_BUNDLE"] == str(secure.data.parent / "tls" / "ca.crt")
@@ -56,7 +56,7 @@ def test_a_self_signed_certificate_is_trusted_too(tmp_path: Path) -> None:
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate)]
     run([*made, "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
     options = ("--tls-cert", str(certificate), "--tls-key", str(key))
-    server = RunningServer(tmp_path / "data", *options, command="serve").start()
+    server = ServerProcess(tmp_path / "data", *options, command="serve").start()
     try:
         while read_server(server.data) is None:
             time.sleep(0.05)
@@ -70,7 +70,7 @@ def test_serve_uses_the_database_that_init_was_told(postgres: PostgresServer, tm
     data = tmp_path / "data"
     given = ("--database-url", postgres.new_database())
     run([MOORAGE, "init", "--data", str(data), "--account", "111122223333", *given])
-    server = RunningServer(data, command="serve").start()
+    server = ServerProcess(data, command="serve").start()
     try:
         create = ("ecr", "create-repository", "--repository-name", "team/app")
         made = aws(data, *create, "--query", "repository.registryId")
@@ -80,7 +80,7 @@ def test_serve_uses_the_database_that_init_was_told(postgres: PostgresServer, tm
         server.stop()
 
 
-def test_commands_and_login_trust_it_too(secure: RunningServer, tmp_path: Path) -> None:
+def test_commands_and_login_trust_it_too(secure: ServerProcess, tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path), "PATH": "/nowhere", "COLUMNS": "200"}
     data = ("--data", str(secure.data))
     assert run([MOORAGE, "token", "list", *data], env=home).returncode == 0
@@ -90,7 +90,7 @@ def test_commands_and_login_trust_it_too(secure: RunningServer, tmp_path: Path) 
     assert f"localhost:{secure.port}" in logins
 
 
-def test_plain_http_to_a_server_of_tls_says_so(secure: RunningServer, tmp_path: Path) -> None:
+def test_plain_http_to_a_server_of_tls_says_so(secure: ServerProcess, tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path), "PATH": "/nowhere", "AWS_ENDPOINT_URL": f"http://localhost:{secure.port}"}
     for command in (("login",), ("why",)):
         said = run([MOORAGE, *command, "--data", str(secure.data)], env=home, check=False).stderr
@@ -98,7 +98,7 @@ def test_plain_http_to_a_server_of_tls_says_so(secure: RunningServer, tmp_path: 
         assert "\\x" not in said
 
 
-def test_the_port_of_the_command_line_goes_first(secure: RunningServer) -> None:
+def test_the_port_of_the_command_line_goes_first(secure: ServerProcess) -> None:
     assert environment(secure.data, "--port", "1")["AWS_ENDPOINT_URL"] == "http://localhost:1"
     own = environment(secure.data, "--port", str(secure.port))
     assert own["AWS_ENDPOINT_URL"] == f"https://localhost:{secure.port}"
@@ -106,7 +106,7 @@ def test_the_port_of_the_command_line_goes_first(secure: RunningServer) -> None:
 
 def test_what_docker_logs_in_to_is_what_repository_uri_says(tmp_path: Path) -> None:
     """`docker push $(aws ecr describe-repositories …)` after the login that the banner shows."""
-    server = RunningServer(tmp_path / "data").start()
+    server = ServerProcess(tmp_path / "data").start()
     try:
         made = aws(
             server.data, "ecr", "create-repository", "--repository-name", "app", "--query", "repository.repositoryUri"
@@ -121,7 +121,7 @@ def test_what_docker_logs_in_to_is_what_repository_uri_says(tmp_path: Path) -> N
     assert environment(server.data)["AWS_ENDPOINT_URL"] == kept.url
 
 
-def test_env_invents_no_key(secure: RunningServer) -> None:
+def test_env_invents_no_key(secure: ServerProcess) -> None:
     done = run([MOORAGE, "env", "--data", str(secure.data), "--account", "999999999999"], check=False)
     assert done.returncode == 1
     assert done.stdout == ""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from moorage.login.docker_config import DockerConfig
-from tests.running import MOORAGE, RunningServer, free_port, run
+from tests.support.server_process import MOORAGE, ServerProcess, free_port, run
 
 FAKE = """#!/bin/sh
 echo "$0 $@" >> "$RECORD/arguments"
@@ -23,8 +23,8 @@ exit ${FAKE_STATUS:-0}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("login") / "data").start()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path_factory.mktemp("login") / "data").start()
     yield running
     running.stop()
 
@@ -52,7 +52,7 @@ def login(environment: dict[str, str], *arguments: str, status: int = 0) -> str:
     return said
 
 
-def accepts(server: RunningServer, user: str, password: str) -> bool:
+def accepts(server: ServerProcess, user: str, password: str) -> bool:
     basic = base64.b64encode(f"{user}:{password}".encode()).decode()
     request = urllib.request.Request(f"{server.url}/v2/", headers={"Authorization": f"Basic {basic}"})
     try:
@@ -63,7 +63,7 @@ def accepts(server: RunningServer, user: str, password: str) -> bool:
 
 
 def test_a_password_goes_to_stdin_never_to_a_command_line(
-    environment: dict[str, str], server: RunningServer, tmp_path: Path
+    environment: dict[str, str], server: ServerProcess, tmp_path: Path
 ) -> None:
     said = login(environment, server.registry)
     arguments = (tmp_path / "record" / "arguments").read_text()
@@ -82,17 +82,17 @@ def test_a_password_goes_to_stdin_never_to_a_command_line(
     assert f"login --helper {server.registry}" in said
 
 
-def test_both_names_of_this_machine_when_none_is_given(environment: dict[str, str], server: RunningServer) -> None:
+def test_both_names_of_this_machine_when_none_is_given(environment: dict[str, str], server: ServerProcess) -> None:
     said = login(environment, "--port", str(server.port), "--tool", "docker")
     assert f"logged in to localhost:{server.port} and 127.0.0.1:{server.port}" in said
 
 
-def test_a_port_that_is_named_goes_before_the_environment(environment: dict[str, str], server: RunningServer) -> None:
+def test_a_port_that_is_named_goes_before_the_environment(environment: dict[str, str], server: ServerProcess) -> None:
     environment["AWS_ENDPOINT_URL"] = "http://localhost:1"
     assert f"localhost:{server.port}" in login(environment, "--port", str(server.port), "--tool", "docker")
 
 
-def test_without_docker_its_file_is_written(environment: dict[str, str], server: RunningServer) -> None:
+def test_without_docker_its_file_is_written(environment: dict[str, str], server: ServerProcess) -> None:
     environment["PATH"] = "/nowhere"
     login(environment, server.registry, "--tool", "docker")
     file = Path(environment["HOME"]) / ".docker" / "config.json"
@@ -102,12 +102,12 @@ def test_without_docker_its_file_is_written(environment: dict[str, str], server:
     assert accepts(server, *kept)
 
 
-def test_an_engine_that_is_off_is_no_obstacle(environment: dict[str, str], server: RunningServer) -> None:
+def test_an_engine_that_is_off_is_no_obstacle(environment: dict[str, str], server: ServerProcess) -> None:
     environment |= {"FAKE_STATUS": "1", "FAKE_SAYS": "Cannot connect to the Docker daemon at unix:///x. Is it running?"}
     assert "config.json" in login(environment, server.registry, "--tool", "docker")
 
 
-def test_a_tool_that_fails_is_named_with_what_to_type(environment: dict[str, str], server: RunningServer) -> None:
+def test_a_tool_that_fails_is_named_with_what_to_type(environment: dict[str, str], server: ServerProcess) -> None:
     environment |= {"FAKE_STATUS": "1", "FAKE_SAYS": "x509: certificate signed by unknown authority"}
     said = login(environment, server.registry, "--tool", "docker", "--tool", "helm", status=1)
     assert f"sudo install -D -m 644 CA.crt /etc/docker/certs.d/{server.registry}/ca.crt" in said
@@ -118,7 +118,7 @@ def test_a_tool_that_fails_is_named_with_what_to_type(environment: dict[str, str
 def test_a_ca_that_is_named_is_laid_where_the_tools_look(environment: dict[str, str], tmp_path: Path) -> None:
     run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), "localhost"])
     tls = ("--tls-cert", str(tmp_path / "tls" / "server.crt"), "--tls-key", str(tmp_path / "tls" / "server.key"))
-    server = RunningServer(tmp_path / "data", *tls).start()
+    server = ServerProcess(tmp_path / "data", *tls).start()
     host, ca = f"localhost:{server.port}", tmp_path / "tls" / "ca.crt"
     for name in ("docker", "helm"):  # the machine's own docker is left alone here
         (tmp_path / "bin" / name).unlink()
@@ -135,7 +135,7 @@ def test_a_ca_that_is_named_is_laid_where_the_tools_look(environment: dict[str, 
 
 
 def test_containerd_sends_the_password_from_its_hosts_file(
-    environment: dict[str, str], server: RunningServer, tmp_path: Path
+    environment: dict[str, str], server: ServerProcess, tmp_path: Path
 ) -> None:
     login(environment, server.registry, "--tool", "containerd", "--containerd-hosts", str(tmp_path / "certs.d"))
     file = tmp_path / "certs.d" / server.registry / "hosts.toml"
@@ -146,7 +146,7 @@ def test_containerd_sends_the_password_from_its_hosts_file(
     assert accepts(server, user, password)
 
 
-def test_the_helper_is_set_up_and_answers(environment: dict[str, str], server: RunningServer, tmp_path: Path) -> None:
+def test_the_helper_is_set_up_and_answers(environment: dict[str, str], server: ServerProcess, tmp_path: Path) -> None:
     home = Path(environment["HOME"])
     (home / ".docker").mkdir()
     before = {"auths": {server.registry: {"auth": "eDp5"}}, "credsStore": "desktop"}
@@ -165,7 +165,7 @@ def test_the_helper_is_set_up_and_answers(environment: dict[str, str], server: R
     assert "by docker-credential-moorage" in login(environment, server.registry, "--tool", "docker")
 
 
-def test_the_helper_warns_of_what_it_would_miss(environment: dict[str, str], server: RunningServer) -> None:
+def test_the_helper_warns_of_what_it_would_miss(environment: dict[str, str], server: ServerProcess) -> None:
     iam = server.client("iam")
     iam.create_user(UserName="helped")
     key = iam.create_access_key(UserName="helped")["AccessKey"]
@@ -186,7 +186,7 @@ def test_the_helper_warns_of_what_it_would_miss(environment: dict[str, str], ser
     assert key["SecretAccessKey"] not in file.read_text()
 
 
-def test_the_password_alone(environment: dict[str, str], server: RunningServer) -> None:
+def test_the_password_alone(environment: dict[str, str], server: ServerProcess) -> None:
     said = login(environment, "--print-password", server.registry)
     assert accepts(server, "AWS", said.strip())
 
@@ -194,7 +194,7 @@ def test_the_password_alone(environment: dict[str, str], server: RunningServer) 
 def test_the_key_of_moorage_init(environment: dict[str, str], tmp_path: Path) -> None:
     data = tmp_path / "data"
     run([MOORAGE, "init", "--data", str(data), "--account", "111122223333", "--region", "eu-west-1"])
-    server = RunningServer(data, command="serve").start()
+    server = ServerProcess(data, command="serve").start()
     try:
         said = login(environment, "--data", str(data), server.registry, "--tool", "helm")
         assert "arn:aws:iam::111122223333:root" in said
@@ -207,7 +207,7 @@ def test_the_key_of_moorage_init(environment: dict[str, str], tmp_path: Path) ->
 
 
 def test_a_minted_key_that_a_development_server_does_not_know(
-    environment: dict[str, str], server: RunningServer
+    environment: dict[str, str], server: ServerProcess
 ) -> None:
     environment |= {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "hidden-secret"}
     said = login(environment, server.registry, status=1)
@@ -231,7 +231,7 @@ def test_what_cannot_be_done_is_said_in_a_line(
     assert said in login(environment, *arguments, status=status)
 
 
-def test_nothing_is_installed(environment: dict[str, str], server: RunningServer) -> None:
+def test_nothing_is_installed(environment: dict[str, str], server: ServerProcess) -> None:
     environment["PATH"] = "/nowhere"
     assert "--print-password" in login(environment, server.registry, status=1)
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from moorage.cli import app
 from tests.clients.conftest import need
 from tests.clients.images import write_layout
-from tests.running import RunningServer, run
+from tests.support.server_process import ServerProcess, run
 
 
 def made(out: Path, *names: str, fails: bool = False) -> str:
@@ -208,8 +208,8 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def serving(tls: Path) -> Iterator[RunningServer]:
-    running = RunningServer(
+def serving(tls: Path) -> Iterator[ServerProcess]:
+    running = ServerProcess(
         tls.parent / "data", "--tls-cert", str(tls / "server.crt"), "--tls-key", str(tls / "server.key")
     ).start()
     yield running
@@ -217,7 +217,7 @@ def serving(tls: Path) -> Iterator[RunningServer]:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_python_and_curl_accept_it(tls: Path, serving: RunningServer, host: str) -> None:
+def test_python_and_curl_accept_it(tls: Path, serving: ServerProcess, host: str) -> None:
     url = f"https://{host}:{serving.port}/_moorage/health"
     context = ssl.create_default_context(cafile=str(tls / "ca.crt"))
     context.verify_flags |= ssl.VERIFY_X509_STRICT
@@ -241,7 +241,7 @@ def test_python_and_curl_accept_it(tls: Path, serving: RunningServer, host: str)
 
 @pytest.mark.parametrize("program", ["skopeo", "podman", "crane", "oras"])
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_clients_in_go_push_over_it(tls: Path, serving: RunningServer, tmp_path: Path, program: str, host: str) -> None:
+def test_clients_in_go_push_over_it(tls: Path, serving: ServerProcess, tmp_path: Path, program: str, host: str) -> None:
     need(program)
     layout = tmp_path / "image"
     write_layout(layout, files={"greeting": b"hello\n"})

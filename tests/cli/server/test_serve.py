@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import MOORAGE, Error, RunningServer, run
+from tests.support.server_process import MOORAGE, Error, ServerProcess, run
 
 
 def test_serve_takes_only_keys_that_were_made_here(tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ def test_serve_takes_only_keys_that_were_made_here(tmp_path: Path) -> None:
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(file)
     secret = parser["default"]["aws_secret_access_key"]
-    server = RunningServer(data, command="serve").start()
+    server = ServerProcess(data, command="serve").start()
     try:
         ecr = server.client("ecr", key[0], secret, region="eu-west-1")
         made = ecr.create_repository(repositoryName="first")["repository"]
@@ -62,7 +62,7 @@ def test_an_address_others_reach_needs_tls(tmp_path: Path) -> None:
 def test_tls_with_a_certificate_of_our_own_authority(tmp_path: Path) -> None:
     run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), "localhost", "127.0.0.1"])
     tls = ("--tls-cert", str(tmp_path / "tls" / "server.crt"), "--tls-key", str(tmp_path / "tls" / "server.key"))
-    server = RunningServer(tmp_path / "data", *tls).start()
+    server = ServerProcess(tmp_path / "data", *tls).start()
     try:
         trusted = server.client("sts", verify=str(tmp_path / "tls" / "ca.crt"))
         assert trusted.get_caller_identity()["Account"] == "000000000000"

@@ -47,7 +47,7 @@ def basic(user: str, password: str) -> str:
 
 
 @dataclass
-class House:
+class Backend:
     """The parts under test."""
 
     settings: Settings
@@ -63,7 +63,7 @@ class House:
     audit: AuditStore
 
     @classmethod
-    def over(cls, db: Database, audit: AuditStore, settings: Settings) -> "House":
+    def over(cls, db: Database, audit: AuditStore, settings: Settings) -> "Backend":
         clock, sealer = Clock(), Sealer([bytes(32)])
         identity = make_identity(db, sealer, clock)
         principals = Principals(identity)

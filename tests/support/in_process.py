@@ -1,4 +1,4 @@
-"""The whole application in this process: requests come in as ASGI, so bodies can be cut and clients can vanish."""
+"""The whole application in this process: requests come in as ASGI, so bodies can be cut and clients can disconnect."""
 
 import asyncio
 import base64
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from moorage.api.asgi import Message, Scope
-from moorage.application import Application
+from moorage.api.router import Router
+from moorage.application import Application, Components, Running
 from moorage.settings import Settings
-from tests.api.oci.client import Client
+from tests.support.oci_asgi import AsgiClient
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,31 @@ class Reply:
         return self.json["__type"].rpartition("#")[2], self.json.get("message", "")
 
 
-class Inside:
-    """Dev mode's open keys at the ECR door, a registry password of `test` at /v2/."""
+class InProcess:
+    """A started application, called without sockets.
+
+    Calls of the ECR API use an open key of dev mode; `oci` returns a client of /v2/ with a registry password.
+    """
 
     def __init__(self, application: Application, settings: Settings) -> None:
-        self.application = application
+        self.asgi = application
         self.settings = settings
+
+    @property
+    def components(self) -> Components:
+        """The stores and the rules over them, for what no API shows."""
+        return self._running.components
+
+    @property
+    def router(self) -> Router:
+        """What the application serves."""
+        return self._running.router
+
+    @property
+    def _running(self) -> Running:
+        running = self.asgi._running
+        assert running is not None, "the application has not been started"
+        return running
 
     async def ask(
         self,
@@ -95,7 +115,7 @@ class Inside:
             "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
             "client": ("127.0.0.1", 50000),
         }
-        await self.application(scope, receive, send)
+        await self.asgi(scope, receive, send)
         start, *rest = answers
         given = {name.decode(): value.decode() for name, value in start["headers"]}
         return Reply(start["status"], given, b"".join(each.get("body", b"") for each in rest), taken)
@@ -108,15 +128,15 @@ class Inside:
         assert reply.status == 200, reply
         return reply.json
 
-    async def plane(self, key: str = "test") -> Client:
+    async def oci(self, key: str = "test") -> AsgiClient:
         """The data plane as the holder of a registry password."""
         answer = await self.ok("GetAuthorizationToken", key=key)
         token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode()
-        return Client(self.application, user=token.partition(":")[2])
+        return AsgiClient(self.asgi, user=token.partition(":")[2])
 
 
 @contextlib.asynccontextmanager
-async def inside(settings: Settings) -> AsyncIterator[Inside]:
+async def in_process(settings: Settings) -> AsyncIterator[InProcess]:
     """The application, started and stopped as a server does it."""
     settings.data.mkdir(parents=True, exist_ok=True)  # the server does that before its workers start
     application = Application(settings)  # not `build`, which sets up this process's logging for good
@@ -127,7 +147,7 @@ async def inside(settings: Settings) -> AsyncIterator[Inside]:
     started = await to_server.get()
     assert started["type"] == "lifespan.startup.complete", started
     try:
-        yield Inside(application, settings)
+        yield InProcess(application, settings)
     finally:
         await from_server.put({"type": "lifespan.shutdown"})
         assert (await to_server.get())["type"] == "lifespan.shutdown.complete"

@@ -5,8 +5,8 @@ import http.client
 import json
 from typing import Any, NamedTuple
 
-from tests.end_to_end.pushing import MANIFEST, digest
-from tests.running import RunningServer
+from tests.support.ecr_push import MANIFEST, digest
+from tests.support.server_process import ServerProcess
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -18,10 +18,10 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class Plane:
+class OciClient:
     """As a user of `docker login`; a fresh connection for each request."""
 
-    def __init__(self, server: RunningServer, user: str = "test", password: str = "any") -> None:
+    def __init__(self, server: ServerProcess, user: str = "test", password: str = "any") -> None:
         self.server = server
         self._credential = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 

@@ -34,7 +34,7 @@ class Answer:
         return str(error["message"])
 
 
-class Client:
+class AsgiClient:
     """Asks one application. `user` is sent as Basic credentials; None sends none."""
 
     def __init__(self, application: Any, *, user: str | None = "tester", host: str = "localhost:4580") -> None:
@@ -42,8 +42,8 @@ class Client:
         self.user = user
         self.host = host
 
-    def as_user(self, user: str | None, host: str | None = None) -> "Client":
-        return Client(self._application, user=user, host=host or self.host)
+    def as_user(self, user: str | None, host: str | None = None) -> "AsgiClient":
+        return AsgiClient(self._application, user=user, host=host or self.host)
 
     async def __call__(
         self,

@@ -36,7 +36,7 @@ def free_port() -> int:
     return port
 
 
-class RunningServer:
+class ServerProcess:
     """`moorage dev` (or another command line) on a free loopback port, its log kept beside its data."""
 
     def __init__(self, data: Path, *options: str, command: str = "dev", port: int | None = None) -> None:
@@ -70,7 +70,7 @@ class RunningServer:
         assert self._process is not None
         return self._process.pid
 
-    def start(self, *, environment: dict[str, str] | None = None, wait: bool = True) -> "RunningServer":
+    def start(self, *, environment: dict[str, str] | None = None, wait: bool = True) -> "ServerProcess":
         arguments = [MOORAGE, self.command, "--port", str(self.port), "--data", str(self.data), *self.options]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

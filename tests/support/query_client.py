@@ -37,7 +37,7 @@ class NoAudit:
         return
 
 
-class Client:
+class QueryClient:
     """Calls the door with one key."""
 
     def __init__(self, door: AwsApp, identity: Identity, key: str, secret: str, token: str | None = None) -> None:
@@ -45,8 +45,8 @@ class Client:
         self.identity = identity
         self._credentials = (key, secret, token)
 
-    def as_key(self, key: str, secret: str, token: str | None = None) -> "Client":
-        return Client(self.door, self.identity, key, secret, token)
+    def as_key(self, key: str, secret: str, token: str | None = None) -> "QueryClient":
+        return QueryClient(self.door, self.identity, key, secret, token)
 
     async def send(self, service: str, operation: str, fields: dict[str, Any]) -> tuple[int, bytes]:
         key, secret, token = self._credentials
@@ -84,7 +84,7 @@ class Client:
         assert status >= 400, answer
         return status, answer["Error"]["Code"], answer["Error"]["Message"]
 
-    async def user(self, name: str, policy: str | None = None, path: str = "/") -> "Client":
+    async def user(self, name: str, policy: str | None = None, path: str = "/") -> "QueryClient":
         """A client with a new key of a new user."""
         await self.ok("CreateUser", UserName=name, Path=path)
         if policy is not None:

@@ -8,7 +8,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tests.running import RunningServer
+from tests.support.server_process import ServerProcess
 
 
 class Keys(NamedTuple):
@@ -18,11 +18,11 @@ class Keys(NamedTuple):
     secret: str = "any"
     token: str | None = None
 
-    def client(self, server: RunningServer, service: str) -> Any:
+    def client(self, server: ServerProcess, service: str) -> Any:
         """A boto3 client with these keys."""
         return server.client(service, self.id, self.secret, aws_session_token=self.token)
 
-    def post(self, server: RunningServer, path: str, body: dict[str, Any]) -> tuple[int, str]:
+    def post(self, server: ServerProcess, path: str, body: dict[str, Any]) -> tuple[int, str]:
         """The status and text that a signed POST to `/_moorage/{path}` is answered with."""
         url = f"{server.url}/_moorage/{path}"
         request = AWSRequest("POST", url, data=json.dumps(body).encode())
@@ -42,7 +42,7 @@ def keys_of(answer: dict[str, Any]) -> Keys:
     return Keys(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
 
 
-def user(server: RunningServer, account: str, name: str, *statements: dict[str, Any]) -> Keys:
+def user(server: ServerProcess, account: str, name: str, *statements: dict[str, Any]) -> Keys:
     """A user of that account with an inline policy of these statements, if any, and a key."""
     iam = server.client("iam", account)
     iam.create_user(UserName=name)

@@ -28,11 +28,11 @@ from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
 from moorage.store.metadata.database.open import open_database
 from tests.api.aws.test_sigv4 import FixedClock
-from tests.api.iam.client import OWNER, Client, NoAudit
+from tests.support.query_client import OWNER, NoAudit, QueryClient
 
 
 @pytest.fixture
-async def root(tmp_path: Path) -> AsyncIterator[Client]:
+async def root(tmp_path: Path) -> AsyncIterator[QueryClient]:
     settings = Settings(mode="dev", data=tmp_path)
     clock, sealer = FixedClock(), Sealer([bytes(32)])
     database = await open_database(settings)
@@ -51,5 +51,5 @@ async def root(tmp_path: Path) -> AsyncIterator[Client]:
     door = AwsApp(services, verifier, access, RequestSources(Locations(settings), ()), settings)
     await identity.accounts.ensure(OWNER, by="tests")
     key, secret = await identity.keys.create(OWNER, None, by="tests")
-    yield Client(door, identity, key.id, secret)
+    yield QueryClient(door, identity, key.id, secret)
     await database.close()

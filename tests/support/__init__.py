@@ -1,0 +1,1 @@
+"""What the tests of several parts share: clients, server processes, and the components joined in this process."""

@@ -14,7 +14,8 @@ from moorage.jobs.sweep import EXPIRED_SESSION_SECONDS, Sweep
 from moorage.names import AccountId
 from moorage.registry.images.types import ImageId
 from moorage.registry.repository_policies.service import RepositoryPolicies
-from moorage.registry.trash.service import MOST_LOOKED_AT, Trash
+from moorage.registry.trash.rules import MAX_REVISIONS
+from moorage.registry.trash.service import Trash
 from moorage.sealing import Sealer
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.identity.tables import sessions
@@ -62,7 +63,7 @@ async def test_the_history_of_tags_and_policies_is_kept_as_long_as_the_audit_rec
 async def test_a_tag_is_restored_from_its_last_entries(bench: Bench) -> None:
     first = await bench.image("first", tag="latest")
     others = [await bench.image(seed) for seed in ("a", "b")]
-    for number in range(MOST_LOOKED_AT + 10):
+    for number in range(MAX_REVISIONS + 10):
         body = (await bench.images.find(REF, others[number % 2])).body
         await bench.push(body, tag="latest", door="oci")
     trash = Trash(bench.db, bench.blobs, bench.clock, bench.settings)

@@ -1,7 +1,7 @@
 """What a list answers with is bounded in bytes, and so is what is read from the database to make it."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +10,12 @@ from sqlalchemy import Connection, insert
 
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 from moorage.pages import PAGE_BYTES
-from moorage.registry.images.bounds import PAGE_TAGS
+from moorage.registry.images.types import PAGE_TAGS
 from moorage.settings import Settings
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.database.open import open_database
 from moorage.store.metadata.images import images as image_rows
+from moorage.store.metadata.images.images import ReferrerRow
 from moorage.store.metadata.repositories import repositories as repository_rows
 from moorage.store.metadata.tables import tags
 from tests.registry.pushing import digest_of, manifest
@@ -122,9 +123,9 @@ async def test_only_what_a_page_holds_is_read(oci: AsgiClient, monkeypatch: pyte
     read = []
     rows = image_rows.referrers
 
-    def counting(conn: Connection, ids: Any) -> Any:
+    def counting(conn: Connection, ids: Sequence[int]) -> Sequence[ReferrerRow]:
         found = rows(conn, ids)
-        read.append(sum(len(row.annotations) for row in found))
+        read.append(sum(len(row.annotations or "") for row in found))
         return found
 
     monkeypatch.setattr(image_rows, "referrers", counting)

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from sqlalchemy import select
+
 from moorage.clock import Clock
 from moorage.errors import AccessDenied
+from moorage.events import AnyEvent
 from moorage.names import AccountId, Digest, Region, RepositoryName, RepositoryRef
 from moorage.registry.images.manifest_document import OCI_INDEX, OCI_MANIFEST
 from moorage.registry.images.service import Images
-from moorage.registry.images.types import Put
+from moorage.registry.images.types import PushResult
 from moorage.registry.layers.layers import Layer, Layers
 from moorage.registry.layers.uploads import Uploads
 from moorage.registry.repositories.service import Repositories
@@ -20,6 +24,7 @@ from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.epoch import Epochs
+from moorage.store.metadata.tables import outbox
 
 BY = "arn:aws:iam::123456789012:root"
 REF = RepositoryRef(AccountId("123456789012"), Region("eu-west-1"), RepositoryName("team/app"))
@@ -96,7 +101,9 @@ class Bench:
     async def layer(self, content: bytes, ref: RepositoryRef = REF) -> Layer:
         return await self.uploads.put(ref, digest_of(content), stream(content), length=len(content), by=BY)
 
-    async def push(self, body: bytes, *, tag: str | None = None, ref: RepositoryRef = REF, door: Any = "ecr") -> Put:
+    async def push(
+        self, body: bytes, *, tag: str | None = None, ref: RepositoryRef = REF, door: Any = "ecr"
+    ) -> PushResult:
         return await self.images.put(
             ref, body, media_type=None, tags=[] if tag is None else [tag], digest=None, by=BY, door=door
         )
@@ -108,6 +115,13 @@ class Bench:
         await self.layer(layer)
         put = await self.push(manifest(config, layer, **more), tag=tag)
         return put.manifest.digest
+
+
+async def recorded(db: Database) -> list[AnyEvent]:
+    """Return every event in the outbox, oldest first."""
+    rows = select(outbox.c.payload).order_by(outbox.c.id)
+    payloads = await db.read(lambda conn: list(conn.execute(rows).scalars()))
+    return [msgspec.json.decode(payload, type=AnyEvent) for payload in payloads]
 
 
 def descriptor(content: bytes, media_type: str) -> dict[str, object]:

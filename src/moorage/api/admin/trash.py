@@ -73,7 +73,7 @@ async def restore(call: Call, request: RestoreRequest) -> Response:
             tagged = f", tagged {', '.join(image.tags)}" if image.tags else ""
             others = f", with {len(image.others)} more that it names" if image.others else ""
             return _said(f"{ref.name}@{request.digest} is back{tagged}{others}")
-    back = await trash.restore_repository(ref, as_name=_as_name(request), by=call.by, decided=_decided(call, ref))
+    back = await trash.restore_repository(ref, as_name=_as_name(request), by=call.by, expected_id=_decided(call, ref))
     return _said(f"repository {back.name} is back")
 
 
@@ -87,7 +87,7 @@ async def purge(call: Call, request: PurgeRequest) -> Response:
         plural = "s" if len(children) > 1 else ""
         others = f", with {len(children)} deleted image{plural} that only it named" if children else ""
         return _said(f"{ref.name}@{doomed} is destroyed{others}")
-    await trash.purge_repository(ref, by=call.by, decided=_decided(call, ref))
+    await trash.purge_repository(ref, by=call.by, expected_id=_decided(call, ref))
     return _said(f"repository {ref.name} is destroyed")
 
 

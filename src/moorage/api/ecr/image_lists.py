@@ -5,7 +5,7 @@ from moorage.api.ecr.images import image_ids
 from moorage.api.ecr.pages import DEFAULT_PAGE, after_token, next_token
 from moorage.api.ecr.service import EcrCall, ref_of
 from moorage.errors import InvalidParameter
-from moorage.registry.images.service import Image
+from moorage.registry.images.types import Image
 
 _NEVER_HELD = frozenset({"ARCHIVED", "ACTIVATING"})
 """Statuses that no image can have yet."""

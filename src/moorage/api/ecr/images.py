@@ -7,7 +7,7 @@ from moorage.api.ecr import shapes
 from moorage.api.ecr.service import EcrCall, by, ref_of
 from moorage.errors import InvalidParameter
 from moorage.names import InvalidNameError, RepositoryRef, Tag, tag
-from moorage.registry.images.service import Failure, ImageId, Manifest
+from moorage.registry.images.types import ImageFailure, ImageId, Manifest
 
 IMAGE_BODY_LIMIT = 4 * MIB * 2 + (64 << 10)
 """The longest manifest, with room for JSON escapes and the other members."""
@@ -73,7 +73,7 @@ def _shown(ref: RepositoryRef, manifest: Manifest, image_tag: str | None) -> sha
     )
 
 
-def _shown_failure(failure: Failure) -> shapes.ImageFailure:
+def _shown_failure(failure: ImageFailure) -> shapes.ImageFailure:
     return shapes.ImageFailure(
         image_id=shapes.ImageIdentifier(image_digest=failure.id.digest, image_tag=failure.id.tag),
         failure_code=failure.code,

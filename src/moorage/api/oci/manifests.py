@@ -17,7 +17,7 @@ from moorage.errors import (
     MoorageError,
 )
 from moorage.names import Digest, InvalidNameError, Tag, tag
-from moorage.registry.images.service import Failure, ImageId
+from moorage.registry.images.types import ImageFailure, ImageId
 
 MOST_TAGS: Final = 50
 """Tags that one push by digest may set. The specification requires at least 10; proxies have room for about this many
@@ -133,7 +133,7 @@ async def delete(request: OciRequest) -> None:
     await request.answer(202, [])
 
 
-def _refusal(failure: Failure) -> MoorageError:
+def _refusal(failure: ImageFailure) -> MoorageError:
     """Return what the API reports for one image of many as the error of a request about one image."""
     if failure.code == "ImageNotFound":
         return ImageNotFound(failure.reason)

@@ -8,7 +8,7 @@ from moorage.api.asgi import Headers
 from moorage.api.oci.errors import PageInvalid
 from moorage.api.oci.request import OciRequest, parse_digest
 from moorage.errors import RepositoryNotFound
-from moorage.registry.images.service import Referrer
+from moorage.registry.images.types import Referrer
 
 MEDIA_TYPE = "application/vnd.oci.image.index.v1+json"
 PAGE = 250

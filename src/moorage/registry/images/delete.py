@@ -1,20 +1,20 @@
-"""Deleting images and tags, softly: the rows stay in the trash until the sweep destroys them."""
+"""Deleting images and tags. They go to the trash, from which they can be restored for a while."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from moorage.errors import ImageReferencedByManifestList, InvalidParameter, RepositoryNotFound
-from moorage.names import RepositoryRef
-from moorage.registry import events
-from moorage.registry.images.bounds import PAGE_TAGS
-from moorage.registry.images.types import Failure, ImageId, malformed, not_found, other_digest
+from moorage import events
+from moorage.errors import ImageReferencedByManifestList, InvalidParameter
+from moorage.events import registry as vocabulary
+from moorage.names import Digest, RepositoryRef, Tag
+from moorage.registry.images.types import PAGE_TAGS, ImageFailure, ImageId, malformed, not_found, other_digest
+from moorage.registry.repositories import rules as repositories
 from moorage.store.metadata.images import images as image_rows
 from moorage.store.metadata.images import tags as tag_rows
-from moorage.store.metadata.repositories import repositories as repository_rows
 
-MOST_PARENTS = 100
+MAX_PARENTS: Final = 100
 """Indexes that one refusal names."""
 
 
@@ -23,43 +23,40 @@ class Deletion(NamedTuple):
 
     ref: RepositoryRef
     ids: Sequence[ImageId]
-    by: str
-    at: float
     ecr: bool
-    """By ECR's rules: an image goes with its last tag, and not while an index names it."""
+    """Follow ECR's rules: an image is deleted with its last tag, and not while an index names it."""
 
 
 class _Target(NamedTuple):
     id: ImageId
     manifest_id: int
-    digest: str
+    digest: Digest
 
 
-def delete(conn: Connection, given: Deletion) -> tuple[list[ImageId], list[Failure]]:
-    """What was deleted, one entry a tag (or one for an untagged image), and what was not. Runs in a transaction.
+def delete(conn: Connection, given: Deletion, *, by: str, at: float) -> tuple[list[ImageId], list[ImageFailure]]:
+    """Delete images and tags. Return what was deleted, one entry for each tag (or untagged image), and the failures.
 
-    InvalidParameter when that is more than `PAGE_TAGS` entries.
+    `by` is the principal who deletes, `at` the time in seconds since the epoch. RepositoryNotFound; InvalidParameter if
+    there are more than `PAGE_TAGS` entries, except when one image has them all.
     """
-    repository = repository_rows.find(conn, given.ref)
-    if repository is None:
-        raise RepositoryNotFound(given.ref)
+    repository_id = repositories.require_id(conn, given.ref)
     targets: list[_Target] = []
-    failures: list[Failure] = []
+    failures: list[ImageFailure] = []
     for image in dict.fromkeys(given.ids):
-        target = _target(conn, repository.id, image)
-        if isinstance(target, Failure):
+        target = _target(conn, repository_id, image)
+        if isinstance(target, ImageFailure):
             failures.append(target)
         else:
             targets.append(target)
-    # Before anything goes: an index deleted by the same request does not free its children
+    # Looked up before anything is deleted: deleting an index does not free its children for the same request
     # (docs/development/ecr-behavior.md §6).
     named = {target.digest for target in targets} if given.ecr else set()
-    parents = image_rows.parents(conn, repository.id, named, MOST_PARENTS)
+    parents = image_rows.parents(conn, repository_id, named, MAX_PARENTS)
     deleted: list[ImageId] = []
     gone: set[int] = set()
     for target in targets:
         if target.manifest_id in gone:
-            continue  # an earlier id of this request took it
+            continue  # deleted by an earlier id of this request
         tags = tag_rows.of_manifests(conn, [target.manifest_id]).get(target.manifest_id, [])
         doomed = tags if target.id.tag is None else [target.id.tag]
         whole = target.id.tag is None or (given.ecr and tags == doomed)
@@ -69,25 +66,26 @@ def delete(conn: Connection, given: Deletion) -> tuple[list[ImageId], list[Failu
         if len(deleted) + len(doomed) > PAGE_TAGS and deleted:
             raise too_many_tags()
         if doomed == tags:
-            tag_rows.remove_all(conn, repository.id, target.manifest_id, tags, given.at, given.by)
+            tag_rows.remove_all(conn, repository_id, target.manifest_id, tags, at, by)
         else:
             for tag in doomed:
-                tag_rows.remove(conn, repository.id, tag, given.at, given.by)
+                tag_rows.remove(conn, repository_id, tag, at, by)
         if whole:
-            image_rows.trash(conn, repository.id, target.manifest_id, given.at, given.by)
+            image_rows.move_to_trash(conn, repository_id, target.manifest_id, at, by)
             gone.add(target.manifest_id)
         deleted += [ImageId(target.digest, tag) for tag in doomed] or [ImageId(target.digest)]
-        payload = {"digest": target.digest, "tags": doomed, "image": whole}
-        events.record(conn, given.ref, "image.deleted", payload, at=given.at)
+        event = vocabulary.ImageDeleted if whole else vocabulary.ImageUntagged
+        of = events.of_repository(given.ref)
+        events.record(conn, event(at=at, by=by, **of, digest=target.digest, tags=tuple(map(Tag, doomed))))
     return deleted, failures
 
 
 def too_many_tags() -> InvalidParameter:
-    """The refusal of a request whose answer would list too many tags."""
+    """Return the error for a request whose answer would list too many tags."""
     return InvalidParameter.at("imageIds", f"Member must name images that have at most {PAGE_TAGS} tags together")
 
 
-def _target(conn: Connection, repository_id: int, image: ImageId) -> _Target | Failure:
+def _target(conn: Connection, repository_id: int, image: ImageId) -> _Target | ImageFailure:
     failure = malformed(image)
     if failure is not None:
         return failure
@@ -98,12 +96,10 @@ def _target(conn: Connection, repository_id: int, image: ImageId) -> _Target | F
         if image.digest is not None and image.digest != tag.digest:
             return other_digest(image)
         return _Target(image, tag.manifest_id, tag.digest)
-    assert image.digest is not None  # noqa: S101 - else it was malformed
-    stored = image_rows.stored(conn, repository_id, image.digest)
-    if stored is None or stored.deleted_at is not None:
-        return not_found(image)
-    return _Target(image, stored.id, image.digest)
+    assert image.digest is not None  # noqa: S101 - otherwise it is malformed
+    manifest_id = image_rows.live_id(conn, repository_id, image.digest)
+    return not_found(image) if manifest_id is None else _Target(image, manifest_id, Digest(image.digest))
 
 
-def _referenced(image: ImageId, parents: Sequence[str]) -> Failure:
-    return Failure(image, "ImageReferencedByManifestList", ImageReferencedByManifestList(parents).message)
+def _referenced(image: ImageId, parents: Sequence[str]) -> ImageFailure:
+    return ImageFailure(image, "ImageReferencedByManifestList", ImageReferencedByManifestList(parents).message)

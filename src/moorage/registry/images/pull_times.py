@@ -1,4 +1,6 @@
-"""When images were last pulled: noted in memory, written in batches, at most once a day an image (as ECR does)."""
+"""When images were last pulled: noted in memory, written in batches, at most once a day for each image, as ECR does."""
+
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -6,12 +8,12 @@ from moorage.clock import Clock
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.images import images as image_rows
 
-DAY = 86_400.0
-_MOST_KNOWN = 100_000
+DAY: Final = 86_400.0
+_MAX_KNOWN: Final = 100_000
 
 
-class Pulls:
-    """What is noted and not yet written is lost with the process; it is a date for people, not a record."""
+class PullTimes:
+    """Notes pulls and writes them later. A process that dies loses those it has not written."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
@@ -20,25 +22,25 @@ class Pulls:
         self._waiting: dict[int, float] = {}
 
     def record(self, manifest_id: int) -> None:
-        """Note that the manifest was pulled now. Costs a look into a dictionary."""
+        """Note that the manifest was pulled now. It takes a dictionary lookup."""
         now = self._clock.now()
         last = self._known.get(manifest_id)
         if last is not None and 0 <= now - last < DAY:
             return
-        if len(self._known) >= _MOST_KNOWN:
+        if len(self._known) >= _MAX_KNOWN:
             self._known.clear()
         self._known[manifest_id] = now
         self._waiting[manifest_id] = now
 
     async def flush(self) -> None:
-        """Write what was noted."""
+        """Write what was noted. If that fails, it stays noted."""
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, {}
 
         def work(conn: Connection) -> None:
             for manifest_id, at in sorted(waiting.items()):
-                image_rows.pulled(conn, manifest_id, at, at - DAY)
+                image_rows.set_pulled(conn, manifest_id, at, at - DAY)
 
         try:
             await self._db.transaction(work, durable=False)

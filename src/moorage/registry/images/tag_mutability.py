@@ -1,13 +1,13 @@
-"""The rules of image tags: which may move."""
+"""Which image tags may be moved to another image."""
 
 from collections.abc import Sequence
 
 
 def may_move(mutability: str, filters: Sequence[str], tag: str) -> bool:
-    """Whether the tag, once it stands for an image, may be made to stand for another.
+    """Return whether a tag that points at an image may be pointed at another one.
 
-    `mutability` as the API has it; with `…_WITH_EXCLUSION` the wildcard texts in `filters` (`*`: any characters) name
-    the tags that are excepted.
+    `mutability` is the mode as the ECR API has it. With a `_WITH_EXCLUSION` mode, the wildcard texts in `filters` (`*`
+    stands for any characters) name the tags that are excepted.
     """
     mutable = mutability.startswith("MUTABLE")
     excepted = mutability.endswith("_WITH_EXCLUSION") and any(matches(text, tag) for text in filters)
@@ -15,7 +15,7 @@ def may_move(mutability: str, filters: Sequence[str], tag: str) -> bool:
 
 
 def matches(wildcard: str, tag: str) -> bool:
-    """Whether the whole tag fits the wildcard text. Linear, whatever a client writes."""
+    """Return whether the whole tag matches the wildcard text. The time is linear for any text."""
     first, *others = wildcard.split("*")
     if not others:
         return tag == first

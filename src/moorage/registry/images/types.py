@@ -1,17 +1,20 @@
-"""What an image is to those who ask for it: by id, to pull it, to describe it."""
+"""Images as the registry's callers see them."""
 
 import re
+from typing import Final
 
 import msgspec
 
 from moorage.names import Digest, RepositoryRef
 
-_DIGEST = re.compile(r"[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+")  # as ECR's failure reason quotes it
-_TAG = re.compile(r"[a-zA-Z0-9-_.]+")
+PAGE_TAGS: Final = 10_000
+"""Tags, of up to 300 bytes each, in one answer about several images. `moorage.pages` bounds its bytes."""
+_DIGEST: Final = re.compile(r"[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+")  # as ECR's failure reason quotes it
+_TAG: Final = re.compile(r"[a-zA-Z0-9-_.]+")
 
 
 class ImageId(msgspec.Struct, frozen=True, gc=False):
-    """How a client names an image: by digest, by tag, or by both. Texts as the client wrote them."""
+    """How a client names an image: by digest, by tag, or by both, exactly as the client wrote them."""
 
     digest: str | None = None
     tag: str | None = None
@@ -25,26 +28,27 @@ class Manifest(msgspec.Struct, frozen=True, gc=False):
     media_type: str
     body: bytes
     tag: str | None = None
-    """The tag it was asked for by, if it was."""
+    """The tag by which the client named it; None if it named the digest."""
 
 
-class Put(msgspec.Struct, frozen=True, gc=False):
+class PushResult(msgspec.Struct, frozen=True, gc=False):
     """A manifest that was pushed."""
 
     manifest: Manifest
     subject: Digest | None
     created: bool
-    """False when the repository had it already, under that tag if there was one."""
+    """False if the repository had the image already."""
 
 
 class Image(msgspec.Struct, frozen=True, gc=False):
-    """What DescribeImages tells. Times in epoch seconds, size in bytes (of an index: of its largest child)."""
+    """What DescribeImages returns. Times are in seconds since the epoch."""
 
     id: int
     ref: RepositoryRef
     digest: Digest
     tags: tuple[str, ...]
     size: int
+    """Bytes; of an index, those of its largest child."""
     pushed_at: float
     media_type: str
     artifact_type: str | None
@@ -53,8 +57,8 @@ class Image(msgspec.Struct, frozen=True, gc=False):
     subject: Digest | None
 
 
-class Failure(msgspec.Struct, frozen=True, gc=False):
-    """Why one image of a batch was not served; `code` is one of the model's ImageFailureCode."""
+class ImageFailure(msgspec.Struct, frozen=True, gc=False):
+    """Why one image of a batch failed; `code` is one of the values of ECR's ImageFailureCode."""
 
     id: ImageId
     code: str
@@ -62,27 +66,31 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
 
 
 class Referrer(msgspec.Struct, frozen=True, gc=False):
-    """An image whose subject is another; `size` is that of its manifest in bytes, `annotations` a JSON object."""
+    """An image whose subject is another image."""
 
     digest: Digest
     media_type: str
     size: int
+    """Bytes of the manifest."""
     artifact_type: str | None
     annotations: msgspec.Raw | None
+    """A JSON object."""
 
 
-def malformed(image: ImageId) -> Failure | None:
-    """Why the id can name no image at all; None when it can."""
+def malformed(image: ImageId) -> ImageFailure | None:
+    """Return the failure for an id that cannot name any image, or None if it can."""
     if image.digest is None and image.tag is None:
-        return Failure(image, "MissingDigestAndTag", "Invalid request parameters: both tag and digest cannot be null")
+        return ImageFailure(
+            image, "MissingDigestAndTag", "Invalid request parameters: both tag and digest cannot be null"
+        )
     if image.digest is not None and _DIGEST.fullmatch(image.digest) is None:
-        return Failure(
+        return ImageFailure(
             image,
             "InvalidImageDigest",
             "Invalid request parameters: image digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'",
         )
-    if image.tag is not None and _TAG.fullmatch(image.tag) is None:  # the code is the model's, the text a [guess]
-        return Failure(
+    if image.tag is not None and _TAG.fullmatch(image.tag) is None:  # the code is the model's, the text is a guess
+        return ImageFailure(
             image,
             "InvalidImageTag",
             "Invalid request parameters: image tag should satisfy the regex '[a-zA-Z0-9-_.]+'",
@@ -90,11 +98,12 @@ def malformed(image: ImageId) -> Failure | None:
     return None
 
 
-def not_found(image: ImageId) -> Failure:
-    return Failure(image, "ImageNotFound", "Requested image not found")
+def not_found(image: ImageId) -> ImageFailure:
+    """Return the failure for an image that the repository does not have."""
+    return ImageFailure(image, "ImageNotFound", "Requested image not found")
 
 
-def other_digest(image: ImageId) -> Failure:
-    """The tag is there, on another image."""
-    reason = "Requested image tag does not match the digest of the requested image"  # [guess]
-    return Failure(image, "ImageTagDoesNotMatchDigest", reason)
+def other_digest(image: ImageId) -> ImageFailure:
+    """Return the failure for a tag that points at another image than the digest names. The text is a guess."""
+    reason = "Requested image tag does not match the digest of the requested image"
+    return ImageFailure(image, "ImageTagDoesNotMatchDigest", reason)

@@ -1,17 +1,31 @@
-"""Statements about image tags as they stand, and their history."""
+"""Statements about image tags and their history."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, bindparam, collate, delete, func, insert, select, update
 
+from moorage.names import Digest
 from moorage.store.metadata.database.statement import Change, Query
 from moorage.store.metadata.tables import manifests, tag_history, tags
+
+
+class TagRow(NamedTuple):
+    """The image that a tag points at."""
+
+    manifest_id: int
+    digest: Digest
+
+
+class _CountRow(NamedTuple):
+    number: int
+
 
 _FIND = Query(
     select(tags.c.manifest_id, manifests.c.digest)
     .join(manifests, manifests.c.id == tags.c.manifest_id)
-    .where(tags.c.repository_id == bindparam("repository_id"), tags.c.name == bindparam("name"))
+    .where(tags.c.repository_id == bindparam("repository_id"), tags.c.name == bindparam("name")),
+    TagRow,
 )
 _MOVE = Change(
     update(tags)
@@ -19,47 +33,47 @@ _MOVE = Change(
     .values(manifest_id=bindparam("manifest_id"), updated_at=bindparam("updated_at"))
 )
 _ADD = Change(insert(tags).values({column.key: bindparam(column.key) for column in tags.c}))
-_REMEMBER = Change(
+_ADD_REVISION = Change(
     insert(tag_history).values({column.key: bindparam(column.key) for column in tag_history.c if column.key != "id"})
 )
-_COUNT = Query(select(func.count().label("count")).where(tags.c.manifest_id == bindparam("manifest_id")))
+_COUNT = Query(select(func.count().label("number")).where(tags.c.manifest_id == bindparam("manifest_id")), _CountRow)
 
 
-def find(conn: Connection, repository_id: int, name: str) -> Any | None:
-    """What the tag stands for (manifest_id, digest), or None."""
+def find(conn: Connection, repository_id: int, name: str) -> TagRow | None:
+    """Return the image that the tag points at, or None."""
     return _FIND.first(conn, {"repository_id": repository_id, "name": name})
 
 
 def point(conn: Connection, repository_id: int, name: str, manifest_id: int, digest: str, at: float, by: str) -> None:
-    """The tag stands for this manifest from now on; its history says so."""
+    """Point the tag at this manifest, and add that to its history."""
     pointed = {"manifest_id": manifest_id, "updated_at": at}
     if not _MOVE.run(conn, {"repository": repository_id, "tag": name, **pointed}):
         _ADD.run(conn, {"repository_id": repository_id, "name": name, **pointed})
-    _remember(conn, repository_id, name, digest, at, by)
+    _add_revision(conn, repository_id, name, digest, at, by)
 
 
 def remove(conn: Connection, repository_id: int, name: str, at: float, by: str) -> None:
-    """The tag is gone; its history says so."""
+    """Delete the tag, and add that to its history."""
     conn.execute(delete(tags).where(tags.c.repository_id == repository_id, tags.c.name == name))
-    _remember(conn, repository_id, name, None, at, by)
+    _add_revision(conn, repository_id, name, None, at, by)
 
 
 def remove_all(
     conn: Connection, repository_id: int, manifest_id: int, names: Sequence[str], at: float, by: str
 ) -> None:
-    """Remove the tags `names`, which are all that the manifest has; their history says so."""
+    """Delete the tags `names`, which are all the tags of the manifest, and add that to their history."""
     if names:
         conn.execute(delete(tags).where(tags.c.manifest_id == manifest_id))
         row = {"repository_id": repository_id, "digest": None, "at": at, "by": by}
-        _REMEMBER.run_each(conn, [{**row, "name": name} for name in names])
+        _ADD_REVISION.run_each(conn, [{**row, "name": name} for name in names])
 
 
-def _remember(conn: Connection, repository_id: int, name: str, digest: str | None, at: float, by: str) -> None:
-    _REMEMBER.run(conn, {"repository_id": repository_id, "name": name, "digest": digest, "at": at, "by": by})
+def _add_revision(conn: Connection, repository_id: int, name: str, digest: str | None, at: float, by: str) -> None:
+    _ADD_REVISION.run(conn, {"repository_id": repository_id, "name": name, "digest": digest, "at": at, "by": by})
 
 
 def of_manifests(conn: Connection, manifest_ids: Sequence[int]) -> dict[int, list[str]]:
-    """The tags of each of these manifests, sorted."""
+    """Return the tags of each of these manifests, sorted. Manifests without tags are left out."""
     statement = select(tags.c.manifest_id, tags.c.name).where(tags.c.manifest_id.in_(manifest_ids))
     found: dict[int, list[str]] = {}
     for row in conn.execute(statement):
@@ -70,10 +84,10 @@ def of_manifests(conn: Connection, manifest_ids: Sequence[int]) -> dict[int, lis
 def of_manifests_at_most(
     conn: Connection, manifest_ids: Sequence[int], limit: int
 ) -> tuple[dict[int, list[str]], set[int]]:
-    """The tags of these manifests, sorted, and which of the manifests they are complete of.
+    """Return the tags of these manifests, sorted, and the ids of the manifests whose tags are all included.
 
-    Reads at most `limit` + 1 tags. Manifests that come later in the order of their ids are left out if all of them have
-    more than `limit`.
+    At most `limit` + 1 tags are read. If the manifests have more than `limit` tags together, those with the highest ids
+    are left out.
     """
     if not manifest_ids:
         return {}, set()
@@ -90,14 +104,15 @@ def of_manifests_at_most(
 
 
 def count(conn: Connection, manifest_id: int) -> int:
+    """Return how many tags the manifest has."""
     row = _COUNT.first(conn, {"manifest_id": manifest_id})
-    return 0 if row is None else int(row.count)
+    return 0 if row is None else row.number
 
 
 def names(conn: Connection, repository_id: int, after: str, limit: int) -> list[str]:
-    """The next tags after `after` in ASCII order."""
+    """Return the next tags after `after`, in ASCII order."""
     name: ColumnElement[str] = tags.c.name
     if conn.dialect.name == "postgresql":
-        name = collate(tags.c.name, "C")  # SQLite compares bytes anyway
+        name = collate(tags.c.name, "C")  # SQLite compares bytes
     statement = select(tags.c.name).where(tags.c.repository_id == repository_id, name > after).order_by(name)
     return list(conn.execute(statement.limit(limit)).scalars())

@@ -1,45 +1,48 @@
-"""Statements about what was deleted and can still come back."""
+"""Statements about images and tags that were deleted and can be restored."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, delete, exists, select
+from sqlalchemy import Connection, delete, exists, select
 
+from moorage.names import Digest, Tag
+from moorage.store.metadata.database.statement import first_row, rows
 from moorage.store.metadata.tables import manifest_references, manifests, tag_history
 
 
-def image(conn: Connection, repository_id: int, digest: str) -> Row[*tuple[Any, ...]] | None:
-    """The image of that digest that was deleted last (id, digest, deleted_at), or None."""
-    return conn.execute(
-        select(manifests.c.id, manifests.c.digest, manifests.c.deleted_at)
-        .where(
-            manifests.c.repository_id == repository_id,
-            manifests.c.digest == digest,
-            manifests.c.deleted_at.is_not(None),
-        )
-        .order_by(manifests.c.deleted_at.desc(), manifests.c.id.desc())
-        .limit(1)
-    ).one_or_none()
+class DeletedImageRow(NamedTuple):
+    """An image in the trash."""
+
+    id: int
+    digest: Digest
+    deleted_at: float
+
+
+_IMAGE = select(manifests.c.id, manifests.c.digest, manifests.c.deleted_at)
+_LAST_DELETED_FIRST = (manifests.c.deleted_at.desc(), manifests.c.id.desc())
+
+
+def image(conn: Connection, repository_id: int, digest: str) -> DeletedImageRow | None:
+    """Return the image of that digest that was deleted last, or None."""
+    here = (manifests.c.repository_id == repository_id, manifests.c.digest == digest)
+    statement = _IMAGE.where(*here, manifests.c.deleted_at.is_not(None)).order_by(*_LAST_DELETED_FIRST)
+    return first_row(conn, statement.limit(1), DeletedImageRow)
 
 
 def deleted_children(
     conn: Connection, repository_id: int, manifest_id: int, *, since: float
-) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Of the images that the index `manifest_id` names: those deleted at `since` or later (id, digest, deleted_at)."""
+) -> Sequence[DeletedImageRow]:
+    """Return the images that the index `manifest_id` names and that were deleted at `since` or later."""
     named = select(manifest_references.c.digest).where(
         manifest_references.c.manifest_id == manifest_id, manifest_references.c.kind == "child"
     )
-    return conn.execute(
-        select(manifests.c.id, manifests.c.digest, manifests.c.deleted_at)
-        .where(
-            manifests.c.repository_id == repository_id, manifests.c.digest.in_(named), manifests.c.deleted_at >= since
-        )
-        .order_by(manifests.c.deleted_at.desc(), manifests.c.id.desc())
-    ).all()
+    here = (manifests.c.repository_id == repository_id, manifests.c.digest.in_(named))
+    statement = _IMAGE.where(*here, manifests.c.deleted_at >= since).order_by(*_LAST_DELETED_FIRST)
+    return rows(conn, statement, DeletedImageRow)
 
 
 def is_child(conn: Connection, repository_id: int, digest: str) -> bool:
-    """Return whether an index of the repository, living or in the trash, names the image of that digest."""
+    """Return whether an index of the repository, live or in the trash, names the image of that digest."""
     named = exists().where(
         manifest_references.c.repository_id == repository_id,
         manifest_references.c.digest == digest,
@@ -58,26 +61,18 @@ def destroy_image(conn: Connection, manifest_id: int) -> list[str]:
     return blobs
 
 
-def living_image(conn: Connection, repository_id: int, digest: str) -> int | None:
-    """The id of the image of that digest that is not deleted, or None."""
-    return conn.execute(
-        select(manifests.c.id).where(
-            manifests.c.repository_id == repository_id, manifests.c.digest == digest, manifests.c.deleted_at.is_(None)
-        )
-    ).scalar_one_or_none()
-
-
-def tags_lost_at(conn: Connection, repository_id: int, at: float) -> list[str]:
-    """The tags that were removed at that very moment."""
+def tags_deleted_at(conn: Connection, repository_id: int, at: float) -> list[Tag]:
+    """Return the tags that were deleted at exactly this time."""
     table = tag_history
     statement = select(table.c.name).where(
         table.c.repository_id == repository_id, table.c.at == at, table.c.digest.is_(None)
     )
-    return list(conn.execute(statement).scalars())
+    return [Tag(name) for name in conn.execute(statement).scalars()]
 
 
-def past_of_tag(conn: Connection, repository_id: int, name: str, limit: int) -> list[str | None]:
-    """The last `limit` digests that the tag stood for, the latest first; None where it was removed."""
+def tag_revisions(conn: Connection, repository_id: int, name: str, limit: int) -> list[Digest | None]:
+    """Return the last `limit` digests that the tag pointed at, newest first; None where it was deleted."""
     table = tag_history
     statement = select(table.c.digest).where(table.c.repository_id == repository_id, table.c.name == name)
-    return list(conn.execute(statement.order_by(table.c.id.desc()).limit(limit)).scalars())
+    newest_first = statement.order_by(table.c.id.desc()).limit(limit)
+    return [None if digest is None else Digest(digest) for digest in conn.execute(newest_first).scalars()]

@@ -25,8 +25,7 @@ from moorage.store.metadata.database.open import open_database
 from moorage.store.metadata.database.schema import metadata
 from moorage.store.metadata.epoch import Epochs
 from moorage.store.metadata.identity.tables import identity_history
-from moorage.store.metadata.policies import history
-from moorage.store.metadata.policies import repository_policies as rows
+from moorage.store.metadata.policies import documents, history, repository_policies
 from moorage.store.metadata.policies.documents import REFERENCES
 from moorage.store.metadata.tables import policy_documents, registry_policy_history
 from tests.registry.conftest import bench
@@ -45,7 +44,7 @@ async def sweep(bench: Bench, **changes: Any) -> None:
 
 
 async def keep(bench: Bench, text: str) -> None:
-    await bench.db.transaction(lambda conn: rows.keep(conn, text))
+    await bench.db.transaction(lambda conn: documents.keep(conn, text))
 
 
 async def texts(bench: Bench) -> set[str]:
@@ -115,7 +114,7 @@ async def test_the_documents_of_a_destroyed_repository_go(bench: Bench) -> None:
 
 async def test_a_policy_has_so_many_versions(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "MOST_OF_POLICY", 5)
-    monkeypatch.setattr(rows, "_TRIM_EVERY", 4)
+    monkeypatch.setattr(repository_policies, "_TRIM_EVERY", 4)
     policies = RepositoryPolicies(bench.db, bench.clock)
     await policies.set(OTHER, "0", by=BY)
     for number in range(20):

@@ -17,7 +17,7 @@ from moorage.sealing import Sealer
 from moorage.store.metadata import epoch
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.identity.tables import access_keys, sessions
-from moorage.store.metadata.policies import repository_policies
+from moorage.store.metadata.policies import documents
 
 ONE = AccountId("111111111111")
 TWO = AccountId("222222222222")
@@ -126,9 +126,7 @@ async def test_a_credential_carries_its_owner_and_policies(identity: Identity, d
     assert found is not None
     assert (found.secret, found.account, found.owner) == (secret.encode(), ONE, user)
     assert [each.name for each in found.policies.identity] == ["B", "z"]
-    assert (
-        await database.read(lambda conn: repository_policies.document(conn, found.policies.identity[1].hash)) == POLICY
-    )
+    assert await database.read(lambda conn: documents.text(conn, found.policies.identity[1].hash)) == POLICY
 
 
 async def test_a_change_bites_on_the_next_find_in_every_worker(identity: Identity, database: Database) -> None:

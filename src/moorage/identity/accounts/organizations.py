@@ -19,7 +19,7 @@ from moorage.events.identity import OrganizationRemoved, OrganizationSet
 from moorage.names import AccountId
 from moorage.store.metadata import epoch
 from moorage.store.metadata.identity import organizations as rows
-from moorage.store.metadata.policies import repository_policies
+from moorage.store.metadata.policies import documents
 
 FULL_ACCESS: Final = "FullAWSAccess"
 """The SCP that is attached wherever the document names none."""
@@ -132,7 +132,7 @@ def current(conn: Connection) -> OrganizationVersion | None:
 def put(conn: Connection, document: OrganizationDocument, *, by: str, at: float) -> None:
     """Put a document in force."""
     texts = (FULL_ACCESS_TEXT, RCP_FULL_ACCESS_TEXT, *document.policies)
-    rows.add(conn, document.text, [repository_policies.keep(conn, text) for text in texts], at, by)
+    rows.add(conn, document.text, [documents.keep(conn, text) for text in texts], at, by)
     events.record(conn, OrganizationSet(at=at, account=document.management_account, by=by))
 
 

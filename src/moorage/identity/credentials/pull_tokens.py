@@ -27,7 +27,7 @@ from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.identity import identities
 from moorage.store.metadata.identity import pull_tokens as rows
 from moorage.store.metadata.identity.pull_tokens import NewTokenRow, TokenRow
-from moorage.store.metadata.policies import repository_policies
+from moorage.store.metadata.policies import documents
 
 SHORTEST: Final = 60.0
 LONGEST: Final = 10 * 366 * 86_400.0
@@ -133,7 +133,7 @@ def create(conn: Connection, new: NewPullToken, *, by: str, at: float) -> PullTo
         identity_id=None if user is None else user.id,
         name=new.name,
         secret_hash=_hash(new.secret),
-        policy_hash=repository_policies.keep(conn, scope),
+        policy_hash=documents.keep(conn, scope),
         repositories=json.dumps(list(new.repositories)),
         actions=json.dumps(list(new.actions)),
         created_at=at,

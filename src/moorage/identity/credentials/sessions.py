@@ -19,7 +19,7 @@ from moorage.sealing import Sealer
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.identity import credentials, identities
 from moorage.store.metadata.identity.credentials import SessionRow
-from moorage.store.metadata.policies import repository_policies
+from moorage.store.metadata.policies import documents
 from moorage.store.metadata.repositories import usage
 
 SessionKind = Literal["session", "role", "federated"]
@@ -56,7 +56,7 @@ def add(conn: Connection, row: SessionRow, identity_id: str | None, policy: str 
         raise Throttling
     if not usage.take(conn, usage.sessions_of_account(account), 1, PER_ACCOUNT):
         raise Throttling
-    policy_hash = None if policy is None else repository_policies.keep(conn, policy)
+    policy_hash = None if policy is None else documents.keep(conn, policy)
     credentials.add_session(conn, row._replace(policy_hash=policy_hash), identity_id)
     events.record(
         conn, SessionCreated(at=row.issued_at, account=account, by=by, key_id=row.id, identity_id=identity_id)

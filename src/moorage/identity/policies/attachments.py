@@ -18,7 +18,7 @@ from moorage.identity.principals.entity import Entity, Kind, entity_of
 from moorage.names import AccountId
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.identity import identities, identity_policies
-from moorage.store.metadata.policies import repository_policies as documents
+from moorage.store.metadata.policies import documents
 
 
 def attach(conn: Connection, kind: Kind, account: AccountId, name: str, arn: str, *, by: str, at: float) -> None:

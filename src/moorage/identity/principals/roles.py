@@ -21,7 +21,7 @@ from moorage.identity.principals.entity import ROLE, Entity, Role, role_of, row_
 from moorage.identity.principals.unique_ids import new_unique_id
 from moorage.names import AccountId
 from moorage.store.metadata.identity import identities, identity_policies
-from moorage.store.metadata.policies import repository_policies as documents
+from moorage.store.metadata.policies import documents
 
 TRUST_CHARACTERS: Final = 2048
 """The most characters of a trust policy, without white space (IAM's quota)."""

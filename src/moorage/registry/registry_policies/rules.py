@@ -14,8 +14,8 @@ from moorage.registry import quotas
 from moorage.registry.account_settings.rules import DEFAULTS
 from moorage.registry.registry_policies.types import RegistryState
 from moorage.registry.repository_policies.types import PolicyRevision
+from moorage.store.metadata.policies import documents
 from moorage.store.metadata.policies import registry_policies as rows
-from moorage.store.metadata.policies import repository_policies as documents
 
 
 def put(conn: Connection, account: AccountId, region: Region, text: str, *, by: str, at: float) -> None:

@@ -12,12 +12,13 @@ from moorage.events import registry as vocabulary
 from moorage.names import RepositoryRef
 from moorage.registry.repositories import rules as repositories
 from moorage.registry.repository_policies.types import PolicyRevision
+from moorage.store.metadata.policies import documents
 from moorage.store.metadata.policies import repository_policies as rows
 
 
 def put(conn: Connection, ref: RepositoryRef, text: str, *, by: str, at: float) -> None:
     """Set the policy of the repository, in place of any other."""
-    policy_hash = rows.keep(conn, text)
+    policy_hash = documents.keep(conn, text)
     if not rows.set_of_repository(conn, ref, policy_hash, at, by):
         raise RepositoryNotFound(ref)
     event = vocabulary.RepositoryPolicySet(at=at, by=by, **events.of_repository(ref), policy_hash=policy_hash)
@@ -27,7 +28,7 @@ def put(conn: Connection, ref: RepositoryRef, text: str, *, by: str, at: float) 
 def get(conn: Connection, ref: RepositoryRef) -> str:
     """Return the text of the policy. RepositoryPolicyNotFound."""
     policy_hash = repositories.require(conn, ref).policy_hash
-    text = None if policy_hash is None else rows.document(conn, policy_hash)
+    text = None if policy_hash is None else documents.text(conn, policy_hash)
     if text is None:
         raise RepositoryPolicyNotFound(ref)
     return text

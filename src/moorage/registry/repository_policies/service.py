@@ -8,7 +8,7 @@ from moorage.names import RepositoryRef
 from moorage.registry.repository_policies import rules
 from moorage.registry.repository_policies.types import PolicyRevision
 from moorage.store.metadata.database.database import Database
-from moorage.store.metadata.policies import repository_policies as rows
+from moorage.store.metadata.policies import documents
 
 _DOCUMENTS_KEPT: Final = 4 << 20
 """Bytes of policy texts that are cached."""
@@ -38,7 +38,7 @@ class RepositoryPolicies:
         """Return the text of any policy document by its hash. LookupError if there is none."""
         text = self._documents.get(name)
         if text is None:
-            found = await self._db.read(lambda conn: rows.document(conn, name))
+            found = await self._db.read(lambda conn: documents.text(conn, name))
             if found is None:
                 raise LookupError(name)
             text = found

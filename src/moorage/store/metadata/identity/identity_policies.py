@@ -9,8 +9,8 @@ from moorage.store.metadata.database.collation import bytewise
 from moorage.store.metadata.database.statement import rows
 from moorage.store.metadata.identity.identities import IdentityRow
 from moorage.store.metadata.identity.tables import attachments, identities, inline_policies
-from moorage.store.metadata.policies import repository_policies as documents_of_policies
-from moorage.store.metadata.tables import policy_documents as documents
+from moorage.store.metadata.policies import documents
+from moorage.store.metadata.tables import policy_documents
 
 
 class Uses(NamedTuple):
@@ -26,7 +26,7 @@ class Uses(NamedTuple):
 
 def put(conn: Connection, identity_id: str, name: str, text: str) -> str:
     """Set the identity's policy `name` to `text`; return the hash of the document."""
-    digest = documents_of_policies.keep(conn, text)
+    digest = documents.keep(conn, text)
     here = (inline_policies.c.identity_id == identity_id, inline_policies.c.name == name)
     changed = conn.execute(update(inline_policies).where(*here).values(policy_hash=digest))
     if not changed.rowcount:
@@ -49,8 +49,8 @@ def inline_names(conn: Connection, identity_id: str) -> list[str]:
 
 def inline_texts(conn: Connection, identity_id: str) -> dict[str, str]:
     """Return the texts of the identity's inline policies by name, in the order of the names."""
-    statement = select(inline_policies.c.name, documents.c.text).join(
-        documents, documents.c.hash == inline_policies.c.policy_hash
+    statement = select(inline_policies.c.name, policy_documents.c.text).join(
+        policy_documents, policy_documents.c.hash == inline_policies.c.policy_hash
     )
     found = statement.where(inline_policies.c.identity_id == identity_id)
     return {row.name: row.text for row in conn.execute(found.order_by(bytewise(conn, inline_policies.c.name)))}

@@ -15,8 +15,8 @@ from moorage.store.metadata.identity.tables import (
     managed_policies,
     policy_versions,
 )
-from moorage.store.metadata.policies import repository_policies as documents_of_policies
-from moorage.store.metadata.tables import policy_documents as documents
+from moorage.store.metadata.policies import documents
+from moorage.store.metadata.tables import policy_documents
 
 
 class PolicyRow(NamedTuple):
@@ -141,7 +141,7 @@ def remove(conn: Connection, policy_id: str) -> None:
 
 def add_version(conn: Connection, policy_id: str, version: int, text: str, at: float) -> str:
     """Add a version; return the hash of the document."""
-    digest = documents_of_policies.keep(conn, text)
+    digest = documents.keep(conn, text)
     row = {"policy_id": policy_id, "version": version, "policy_hash": digest, "created_at": at}
     conn.execute(insert(policy_versions).values(row))
     conn.execute(
@@ -161,8 +161,13 @@ def set_default(conn: Connection, policy_id: str, version: int, at: float) -> No
 
 def versions(conn: Connection, policy_id: str) -> list[VersionRow]:
     """Return every version, newest first."""
-    columns = (policy_versions.c.version, policy_versions.c.policy_hash, policy_versions.c.created_at, documents.c.text)
-    statement = select(*columns).join(documents).where(policy_versions.c.policy_id == policy_id)
+    columns = (
+        policy_versions.c.version,
+        policy_versions.c.policy_hash,
+        policy_versions.c.created_at,
+        policy_documents.c.text,
+    )
+    statement = select(*columns).join(policy_documents).where(policy_versions.c.policy_id == policy_id)
     return rows(conn, statement.order_by(policy_versions.c.version.desc()), VersionRow)
 
 

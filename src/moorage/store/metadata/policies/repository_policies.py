@@ -1,18 +1,16 @@
-"""Statements about policy documents, kept by the hash of their text, and about repositories' policies."""
+"""Statements about repository policies: which document is the policy of a repository, and its history."""
 
-import hashlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, insert, null, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from moorage.names import RepositoryRef
 from moorage.store.metadata.database.statement import Change, Query, rows
 from moorage.store.metadata.policies import history as histories
-from moorage.store.metadata.tables import policy_documents, repositories, repository_policy_history
+from moorage.store.metadata.tables import repositories, repository_policy_history
 
-_TRIM_EVERY = 100
+_TRIM_EVERY: Final = 100
 """Changes of a repository's policy after which its history is trimmed."""
 
 
@@ -24,27 +22,12 @@ class RevisionRow(NamedTuple):
     by: str
 
 
-class _TextRow(NamedTuple):
-    text: str
-
-
 class _ChangedRow(NamedTuple):
     id: int
     policies: int
 
 
-_DOCUMENT = Query(select(policy_documents.c.text).where(policy_documents.c.hash == bindparam("name")), _TextRow)
-_USE_AGAIN: dict[str, Any] = {
-    "index_elements": ["hash"],
-    "set_": {"unused_since": null()},
-    "where": policy_documents.c.unused_since.is_not(None),
-}
-_NEW: dict[str, Any] = {"hash": bindparam("name"), "text": bindparam("document")}
-_KEEP = Change(
-    sqlite.insert(policy_documents).values(_NEW).on_conflict_do_update(**_USE_AGAIN),
-    postgresql=postgresql.insert(policy_documents).values(_NEW).on_conflict_do_update(**_USE_AGAIN),
-)
-_SET = Query(
+_SET: Final = Query(
     update(repositories)
     .where(
         repositories.c.account == bindparam("of_account"),
@@ -56,27 +39,11 @@ _SET = Query(
     .returning(repositories.c.id, repositories.c.policies),
     _ChangedRow,
 )
-_REMEMBER = Change(
+_ADD_REVISION: Final = Change(
     insert(repository_policy_history).values(
         **{name: bindparam(name) for name in ("repository_id", "policy_hash", "at", "by")}
     )
 )
-
-
-def keep(conn: Connection, text: str) -> str:
-    """Store a document unless it is stored already; return its hash (SHA-256 of the text, in hex).
-
-    Call it in each transaction that refers to the document, because unused documents are deleted in the background.
-    """
-    name = hashlib.sha256(text.encode()).hexdigest()
-    _KEEP.run(conn, {"name": name, "document": text})
-    return name
-
-
-def document(conn: Connection, name: str) -> str | None:
-    """Return the text of the document with that hash, or None."""
-    row = _DOCUMENT.first(conn, {"name": name})
-    return None if row is None else row.text
 
 
 def set_of_repository(conn: Connection, ref: RepositoryRef, name: str | None, at: float, by: str) -> bool:
@@ -88,7 +55,7 @@ def set_of_repository(conn: Connection, ref: RepositoryRef, name: str | None, at
     row = _SET.first(conn, {**where, "document": name})
     if row is None:
         return False
-    _REMEMBER.run(conn, {"repository_id": row.id, "policy_hash": name, "at": at, "by": by})
+    _ADD_REVISION.run(conn, {"repository_id": row.id, "policy_hash": name, "at": at, "by": by})
     if row.policies % _TRIM_EVERY == 0:
         histories.trim(conn, histories.REPOSITORY_POLICIES, {"repository_id": row.id})
     return True

@@ -145,7 +145,7 @@ OPERATIONS: dict[str, Callable[[Registry], Awaitable[Any]]] = {
     "create a repository": lambda it: it.repositories.create(REF._replace(name=RepositoryName("another")), by=BY),
     "describe a repository": lambda it: it.repositories.named(REF.account, REF.region, [REF.name]),
     "describe repositories": lambda it: it.repositories.page(REF.account, REF.region, limit=10),
-    "find repositories by tag": lambda it: it.resource_tags.offer(REF.account, REF.region, "", lambda _: True),
+    "find repositories by tag": lambda it: it.resource_tags.scan(REF.account, REF.region, "", lambda _: True),
     "set a policy": lambda it: it.repository_policies.set(REF, "{}", by=BY),
     "delete a repository": lambda it: it.repositories.delete(REF, force=True, by=BY),
 }
@@ -173,7 +173,7 @@ async def crowd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 async def test_what_an_operation_takes_does_not_grow(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MOST_EXAMINED", "_AT_A_TIME"):  # what a page looks at is bounded, but above what is few here
+    for name in ("MAX_EXAMINED", "_AT_A_TIME"):  # what a page looks at is bounded, but above what is few here
         monkeypatch.setattr(resource_tags, name, FEW // 2)
     few, counter = await crowd(FEW)
     many, _ = await crowd(MANY)

@@ -1,4 +1,4 @@
-"""Whether the registry can do its work: its database and the disk of its blobs can be written at this moment."""
+"""Readiness: whether the database and the disk of the blobs can be written now."""
 
 import asyncio
 import tempfile
@@ -16,15 +16,15 @@ from moorage.store.metadata.repositories import account_settings as setting_rows
 from moorage.store.reserve import require_room
 
 _FRESH_SECONDS: Final = 1.0
-"""How long an answer is given again: nobody signs the question, and it writes."""
+"""How long a result is returned again. The request needs no signature, and a probe writes."""
 _PATIENCE_SECONDS: Final = 3.0
-"""A probe that takes longer has failed; no other one is begun beside it."""
+"""A probe that takes longer has failed. No other one starts while it runs."""
 
 _log = structlog.get_logger()
 
 
 class Readiness:
-    """Probes by doing what requests do: a transaction of its own in the metadata, and a file beside the blobs.
+    """Probes by doing what requests do: it commits a transaction in the metadata and writes a file beside the blobs.
 
     The row that it writes belongs to no account.
     """
@@ -38,9 +38,9 @@ class Readiness:
         self._turn = asyncio.Lock()
 
     async def check(self) -> Mapping[str, str]:
-        """Return `ok`, `full` or `failed` for `metadata`, `blobs` and `space`. Why is logged when that changes.
+        """Return `ok`, `full` or `failed` for `metadata`, `blobs` and `space`. Changes are logged with the reason.
 
-        `full` space: pushes are refused, pulls and deletes are not.
+        With `full` space, pushes are refused, but pulls and deletes are not.
         """
         async with self._turn:
             if time.monotonic() - self._at >= _FRESH_SECONDS:
@@ -74,7 +74,7 @@ class Readiness:
         await self._db.transaction(work)
 
     def _write_file(self) -> None:
-        with tempfile.TemporaryFile(dir=self._directory) as file:  # without a name: nothing is left if we die here
+        with tempfile.TemporaryFile(dir=self._directory) as file:  # unnamed, so a crash leaves nothing
             file.write(b"ready")
             file.flush()
 
@@ -84,6 +84,6 @@ async def _outcome(probe: Callable[[], Awaitable[object]]) -> str:
         await probe()
     except InsufficientStorage as error:
         return f"full: {error}"
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is why the registry is not ready
+    except Exception as error:  # noqa: BLE001 - any error means that the registry is not ready
         return f"failed: {error!r}"
     return "ok"

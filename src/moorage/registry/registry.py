@@ -1,4 +1,4 @@
-"""The registry as one object: its nouns, made over one database and one blob store."""
+"""The registry as one object: the services of all capabilities, over one database and one blob store."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from moorage.store.metadata.epoch import Epochs
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Every rule and every state change goes through one of these."""
+    """The services of all capabilities."""
 
     repositories: Repositories
     images: Images
@@ -38,7 +38,7 @@ class Registry:
 def make_registry(
     db: Database, blobs: BlobStore, clock: Clock, settings: Settings, epochs: Epochs | None = None
 ) -> Registry:
-    """The registry over `db` and `blobs`. `epochs`: as of `make_identity`."""
+    """Return the registry over `db` and `blobs`. `epochs`: the reader of the authorization epoch, if there is one."""
     epochs = epochs or Epochs(db)
     layers = Layers(db, blobs, clock, settings)
     return Registry(

@@ -143,7 +143,7 @@ async def test_pages_of_resources(tagging: Tagging, monkeypatch: pytest.MonkeyPa
     whole = await tagging.found()
     assert list(whole) == [f"r{number:02}" for number in range(12) if number % 3]
     for examined in (1, 2, 3, 5_000):
-        monkeypatch.setattr(resource_tags, "MOST_EXAMINED", examined)
+        monkeypatch.setattr(resource_tags, "MAX_EXAMINED", examined)
         for per_page in (1, 3, 100):
             assert await tagging.found(ResourcesPerPage=per_page) == whole
         odd = await tagging.found(TagFilters=[{"Key": "parity", "Values": ["1"]}], ResourcesPerPage=2)
@@ -197,7 +197,7 @@ async def test_keys_and_values_in_use(tagging: Tagging, monkeypatch: pytest.Monk
     assert await tagging.ok("GetTagValues", Key="team") == {"PaginationToken": "", "TagValues": ["blue", "red"]}
     assert (await tagging.ok("GetTagValues", Key="none"))["TagValues"] == []
     assert (await tagging.ok("GetTagKeys", key=OTHER))["TagKeys"] == ["secret", "team"]
-    monkeypatch.setattr(resource_tags, "MOST_EXAMINED", 1)
+    monkeypatch.setattr(resource_tags, "MAX_EXAMINED", 1)
     seen: set[str] = set()
     token: str | None = None
     while token != "":

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from moorage import pages
 from moorage.api.tagging import shapes
 from moorage.api.tagging.service import TaggingCall, after_token, next_token
-from moorage.registry.repositories.resource_tags import Tagged
+from moorage.registry.repositories.resource_tags import TaggedRepository
 
 
 async def get_tag_keys(call: TaggingCall, request: shapes.GetTagKeysInput) -> shapes.GetTagKeysOutput:
@@ -14,7 +14,7 @@ async def get_tag_keys(call: TaggingCall, request: shapes.GetTagKeysInput) -> sh
 
 
 async def get_tag_values(call: TaggingCall, request: shapes.GetTagValuesInput) -> shapes.GetTagValuesOutput:
-    def values(each: Tagged) -> Iterable[str]:
+    def values(each: TaggedRepository) -> Iterable[str]:
         return (each.tags[request.key],) if request.key in each.tags else ()
 
     token, found = await _used(call, ("GetTagValues", request.key), request.pagination_token, values)
@@ -22,17 +22,17 @@ async def get_tag_values(call: TaggingCall, request: shapes.GetTagValuesInput) -
 
 
 async def _used(
-    call: TaggingCall, bound: tuple[str, ...], token: str | None, texts: Callable[[Tagged], Iterable[str]]
+    call: TaggingCall, bound: tuple[str, ...], token: str | None, texts: Callable[[TaggedRepository], Iterable[str]]
 ) -> tuple[str, list[str]]:
     """Return the next page's token and the texts of the repositories of this page, each once and sorted.
 
-    A page covers so many repositories (`MOST_EXAMINED`) and so many bytes; a text that is used on both sides of that
+    A page covers so many repositories (`MAX_EXAMINED`) and so many bytes; a text that is used on both sides of that
     border is on both pages.
     """
     found: set[str] = set()
     left = pages.PAGE_BYTES
 
-    def takes(each: Tagged) -> bool:
+    def takes(each: TaggedRepository) -> bool:
         nonlocal left
         new = set(texts(each)) - found
         left -= sum(6 * len(text) + 3 for text in new)  # at most, in JSON
@@ -42,5 +42,5 @@ async def _used(
         return True
 
     after = after_token(call, bound, token)
-    following = await call.services.registry.resource_tags.offer(call.account, call.region, after, takes)
+    following = await call.services.registry.resource_tags.scan(call.account, call.region, after, takes)
     return next_token(call, bound, following), sorted(found)

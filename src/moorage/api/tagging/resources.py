@@ -10,7 +10,7 @@ from moorage.api.tagging import arns, shapes
 from moorage.api.tagging.service import TaggingCall, after_token, next_token
 from moorage.errors import InvalidParameter
 from moorage.pages import Room
-from moorage.registry.repositories.resource_tags import Tagged
+from moorage.registry.repositories.resource_tags import TaggedRepository
 
 _PER_PAGE: Final = 50
 """Resources of a page where the request does not say how many."""
@@ -40,7 +40,7 @@ async def get_resources(call: TaggingCall, request: shapes.GetResourcesInput) ->
     found: list[shapes.ResourceTagMapping] = []
     room, tags_left = Room(per_page), tags_per_page
 
-    def takes(each: Tagged) -> bool:
+    def takes(each: TaggedRepository) -> bool:
         nonlocal tags_left
         if not matches(each.tags):
             return True
@@ -51,7 +51,7 @@ async def get_resources(call: TaggingCall, request: shapes.GetResourcesInput) ->
         found.append(shown)
         return True
 
-    following = await call.services.registry.resource_tags.offer(call.account, call.region, after, takes)
+    following = await call.services.registry.resource_tags.scan(call.account, call.region, after, takes)
     return shapes.GetResourcesOutput(
         pagination_token=next_token(call, bound, following), resource_tag_mapping_list=found
     )
@@ -75,7 +75,7 @@ async def _named(
         ref = arns.repository_of(call, arn)
         state = None if ref is None else await call.services.registry.repositories.state(ref)
         if ref is not None and state is not None and state.tags and not request.exclude_compliant_resources:
-            found.append(_shown(Tagged(ref, state.tags), request))
+            found.append(_shown(TaggedRepository(ref, state.tags), request))
     return shapes.GetResourcesOutput(pagination_token="", resource_tag_mapping_list=found)
 
 
@@ -107,7 +107,7 @@ def _digest_of(request: shapes.GetResourcesInput) -> str:
     return hashlib.sha256(_encode(rest)).hexdigest()
 
 
-def _shown(each: Tagged, request: shapes.GetResourcesInput) -> shapes.ResourceTagMapping:
+def _shown(each: TaggedRepository, request: shapes.GetResourcesInput) -> shapes.ResourceTagMapping:
     return shapes.ResourceTagMapping(
         resource_arn=each.ref.arn,
         tags=[shapes.Tag(key=key, value=value) for key, value in sorted(each.tags.items())],

@@ -1,4 +1,4 @@
-"""What a pushed manifest says: its kind, the digests it names, its subject. The bytes are kept as they came."""
+"""Reads pushed manifests: the media type, the digests that they name, the subject. The bytes are stored unchanged."""
 
 import re
 from typing import Literal
@@ -21,12 +21,12 @@ INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 VERSION_1 = frozenset({DOCKER_V1, DOCKER_V1_SIGNED})
 MANIFESTS = IMAGES | INDEXES | VERSION_1
 
-# Layers of these types may be left where their `urls` say; a registry need not hold them.
+# Layers of these types may stay at their `urls`, and need not be in the registry.
 _FOREIGN = re.compile(
     r"application/vnd\.(docker\.image\.rootfs\.foreign\.diff\.tar|oci\.image\.layer\.nondistributable\.v1\.tar).*"
 )
 _MEDIA_TYPE = re.compile(r"[\x21-\x7e]{1,255}")
-_LARGEST = 2**53 - 1  # sizes that every JSON reader takes exactly
+_MAX_SIZE = 2**53 - 1  # every JSON reader reads integers up to this exactly
 
 Kind = Literal["config", "layer", "child"]
 
@@ -38,24 +38,24 @@ class Reference(msgspec.Struct, frozen=True, gc=False):
     digest: Digest
     media_type: str
     size: int
-    """Bytes as the manifest says; 0 in schema 1, which does not."""
+    """Bytes, as the manifest states them; 0 in schema 1, which does not."""
     foreign: bool
-    """A layer that is kept elsewhere, at the URLs the manifest gives."""
+    """A layer that is stored elsewhere, at the URLs in the manifest."""
 
 
-def may_be_elsewhere(media_type: str) -> bool:
-    """Return whether a layer of that media type need not be in the registry if its descriptor has `urls`."""
+def is_nondistributable(media_type: str) -> bool:
+    """Return whether layers of that media type need not be in the registry if their descriptors have `urls`."""
     return _FOREIGN.fullmatch(media_type) is not None
 
 
 class ManifestDocument(msgspec.Struct, frozen=True):
-    """A manifest as far as a registry reads it."""
+    """The parts of a manifest that the registry uses."""
 
     media_type: str
     references: tuple[Reference, ...]
     subject: Digest | None
     artifact_type: str | None
-    """`artifactType`, else of an image the media type of its config (the referrers API's rule)."""
+    """`artifactType`, or else the media type of an image's config (the rule of the referrers API)."""
     config_media_type: str | None
     annotations: dict[str, str] | None
 
@@ -96,89 +96,89 @@ _decoder = msgspec.json.Decoder(_Body)
 
 
 def unacceptable() -> InvalidParameter:
-    """ECR's answer to every manifest that it cannot read, whatever is wrong with it."""
+    """Return ECR's error for every manifest that it cannot read, whatever the reason."""
     return InvalidParameter.at("ImageManifest", "Invalid JSON syntax")
 
 
 def read_manifest(body: bytes, media_type: str | None, *, ecr: bool = False) -> ManifestDocument:
-    """Return the document in `body`, sent as `media_type` (a Content-Type, or None when the client named none).
+    """Return the document in `body`, sent as `media_type` (a Content-Type, or None if the client named none).
 
-    Raises InvalidParameter when it is not JSON, not of a known type, says another type than it was sent as, or can be
-    read as two types at once; with `ecr` also when neither the client nor the document names its type. The OCI
-    specification asks clients to name it (SHOULD), so without `ecr` a missing type is inferred from the members.
+    Raises InvalidParameter if it is not JSON, not of a known type, names another type than it was sent as, or has the
+    members of two types. With `ecr` also if neither the client nor the document names the type. The OCI specification
+    says that clients SHOULD name it, so without `ecr` a missing type is inferred from the members.
     """
     try:
-        body.decode()  # the decoder skips what it does not know without looking at its bytes
-        text = _decoder.decode(body)
+        body.decode()  # the decoder does not check the bytes of members that it skips
+        document = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise unacceptable() from error
-    kind = _kind(text, media_type, ecr=ecr)
-    if (text.schema_version == 1) != (kind in VERSION_1) or text.schema_version not in {1, 2}:
+    actual = _media_type(document, media_type, ecr=ecr)
+    if (document.schema_version == 1) != (actual in VERSION_1) or document.schema_version not in {1, 2}:
         raise unacceptable()
     try:
-        return _read(text, kind)
+        return _read(document, actual)
     except InvalidNameError as error:
         raise unacceptable() from error
 
 
-def _kind(text: _Body, media_type: str | None, *, ecr: bool) -> str:
-    sent = media_type.partition(";")[0].strip().lower() if media_type else None
-    if sent and text.media_type and sent != text.media_type:
+def _media_type(document: _Body, sent_as: str | None, *, ecr: bool) -> str:
+    sent = sent_as.partition(";")[0].strip().lower() if sent_as else None
+    if sent and document.media_type and sent != document.media_type:
         raise unacceptable()
-    kind = text.media_type or sent or (None if ecr else _likely(text))
-    if kind not in MANIFESTS:
+    found = document.media_type or sent or (None if ecr else _inferred(document))
+    if found not in MANIFESTS:
         raise unacceptable()
-    return kind
+    return found
 
 
-def _likely(text: _Body) -> str | None:
-    """Infer the type of a document that names none and was sent without one."""
-    if text.fs_layers is not None:
-        return DOCKER_V1_SIGNED if text.signatures else DOCKER_V1
-    if text.manifests is not None:
+def _inferred(document: _Body) -> str | None:
+    """Return the media type of a document that names none and was sent without one; None if it is unclear."""
+    if document.fs_layers is not None:
+        return DOCKER_V1_SIGNED if document.signatures else DOCKER_V1
+    if document.manifests is not None:
         return OCI_INDEX
-    return OCI_MANIFEST if text.config is not None else None
+    return OCI_MANIFEST if document.config is not None else None
 
 
-def _read(text: _Body, kind: str) -> ManifestDocument:
+def _read(document: _Body, media_type: str) -> ManifestDocument:
     config_media_type = None
-    if kind in IMAGES:
-        if text.config is None or text.layers is None or text.manifests is not None:
+    if media_type in IMAGES:
+        if document.config is None or document.layers is None or document.manifests is not None:
             raise unacceptable()
-        config_media_type = _type(text.config.media_type)
+        config_media_type = _type(document.config.media_type)
         references = (
-            _reference(text.config, "config"),
-            *(_reference(layer, "layer") for layer in text.layers),
+            _reference(document.config, "config"),
+            *(_reference(layer, "layer") for layer in document.layers),
         )
-    elif kind in INDEXES:
-        if text.manifests is None or text.layers is not None:
+    elif media_type in INDEXES:
+        if document.manifests is None or document.layers is not None:
             raise unacceptable()
-        config = () if text.config is None else (_reference(text.config, "config"),)  # BuildKit's cache indexes
-        references = (*config, *(_reference(child, "child") for child in text.manifests))
+        config = () if document.config is None else (_reference(document.config, "config"),)  # BuildKit's cache indexes
+        references = (*config, *(_reference(child, "child") for child in document.manifests))
     else:
-        if not text.fs_layers:
+        if not document.fs_layers:
             raise unacceptable()
         references = tuple(
             Reference("layer", checked_digest(layer.blob_sum), "application/vnd.docker.container.image.rootfs.diff", 0,
                       foreign=False)
-            for layer in text.fs_layers
+            for layer in document.fs_layers
         )  # fmt: skip
-    artifact_type = _type(text.artifact_type) if text.artifact_type else config_media_type
+    artifact_type = _type(document.artifact_type) if document.artifact_type else config_media_type
     return ManifestDocument(
-        media_type=kind,
+        media_type=media_type,
         references=references,
-        subject=None if text.subject is None else _reference(text.subject, "child").digest,
+        subject=None if document.subject is None else _reference(document.subject, "child").digest,
         artifact_type=artifact_type,
         config_media_type=config_media_type,
-        annotations=text.annotations,
+        annotations=document.annotations,
     )
 
 
 def _reference(descriptor: _Descriptor, kind: Kind) -> Reference:
-    if not 0 <= descriptor.size <= _LARGEST:
+    if not 0 <= descriptor.size <= _MAX_SIZE:
         raise unacceptable()
     media_type = _type(descriptor.media_type)
-    foreign = kind == "layer" and bool(descriptor.urls) and may_be_elsewhere(media_type)
+    foreign = kind == "layer" and bool(descriptor.urls) and is_nondistributable(media_type)
     return Reference(kind, checked_digest(descriptor.digest), media_type, descriptor.size, foreign)
 
 

@@ -1,1 +1,1 @@
-"""Repositories: their rules and their state."""
+"""Repositories: created, described, tagged, changed and deleted."""

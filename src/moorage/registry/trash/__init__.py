@@ -1,1 +1,1 @@
-"""Deleted repositories, images and tags that can still be restored."""
+"""The trash: deleted repositories, images and tags, restored or destroyed."""

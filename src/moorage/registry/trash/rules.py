@@ -19,7 +19,7 @@ from moorage.errors import (
 )
 from moorage.events import registry as vocabulary
 from moorage.names import AccountId, Digest, Region, RepositoryRef, Tag
-from moorage.registry.images.manifest_document import may_be_elsewhere
+from moorage.registry.images.manifest_document import is_nondistributable
 from moorage.registry.images.tag_mutability import may_move
 from moorage.registry.quotas import quota_exceeded, require_repository_room
 from moorage.registry.repositories import rules as repositories
@@ -206,7 +206,7 @@ def _restore_one(conn: Connection, change: _Change, row: DeletedImageRow) -> lis
     if image_rows.reaches(conn, repository_id, change.settings.images_per_repository):
         raise quota_exceeded(f"a repository may have {change.settings.images_per_repository} images")
     missing = layer_rows.bring_back(conn, repository_id, row.id)
-    lost = [digest for digest, media_type in missing if not may_be_elsewhere(media_type)]
+    lost = [digest for digest, media_type in missing if not is_nondistributable(media_type)]
     if lost:
         raise LayersLost(row.digest, list(dict.fromkeys(lost)))
     image_rows.restore(conn, repository_id, row.id)

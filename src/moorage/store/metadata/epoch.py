@@ -1,7 +1,7 @@
 """The authorization epoch: numbers that every change of identity or policy raises in its own transaction.
 
-Caches of credentials, identities and compiled policies are good while theirs stands still. There are two, because
-what is changed most often, what belongs to one repository, leaves everything else as it was.
+Caches of credentials, identities and compiled policies are valid while their number does not change. There are two
+numbers, because the most frequent changes concern one repository, and leave the other caches valid.
 """
 
 from collections.abc import Callable, Hashable, Iterable
@@ -26,7 +26,7 @@ class Epoch(NamedTuple):
     value: int
     """Raised by every change."""
     wide: int
-    """Raised by changes that reach further than one repository: of identities, registries, the organisation."""
+    """Raised by changes that concern more than one repository: of identities, registries, the organization."""
 
 
 _CURRENT = Query(select(epoch.c.value, epoch.c.wide).where(epoch.c.id == 1))
@@ -35,24 +35,24 @@ _ADVANCE_REPOSITORY = Change(update(epoch).where(epoch.c.id == 1).values(value=e
 
 
 def current(conn: Connection) -> Epoch:
-    """The epoch as this snapshot sees it."""
+    """Return the epoch of this snapshot."""
     row = _CURRENT.first(conn, {})
-    assert row is not None  # noqa: S101 - the first migration made it
+    assert row is not None  # noqa: S101 - the first migration inserted it
     return Epoch(row.value, row.wide)
 
 
 def advance(conn: Connection) -> None:
-    """Raise the epoch; call it in the transaction of the change that others must notice."""
+    """Raise both numbers. Call it in the transaction of the change; `events.record` does."""
     _ADVANCE.run(conn, {})
 
 
 def advance_repository(conn: Connection) -> None:
-    """The same for a change that concerns one repository alone."""
+    """Raise the epoch for a change that concerns only one repository."""
     _ADVANCE_REPOSITORY.run(conn, {})
 
 
 class EpochCache(Generic[K, V]):
-    """Caches results that only a change of the epoch can change; emptied when it changes."""
+    """Caches results that can only change with the epoch. A change of the epoch empties the cache."""
 
     def __init__(
         self,
@@ -62,17 +62,17 @@ class EpochCache(Generic[K, V]):
         size_of: Callable[[K, V], int],
         shares: Callable[[V], Iterable[Sized]] = nothing,
     ) -> None:
-        """`part`: which number of the epoch the results depend on. The others as of `Cache`."""
+        """`part`: the number of the epoch that the results depend on. The other parameters are those of `Cache`."""
         self._part = Epoch._fields.index(part)
         self._epoch = -1
         self._kept: Cache[K, V] = Cache(name, most, size_of, shares)
 
     def known(self, key: K, epoch: Epoch | None) -> V | None:
-        """The result, if it is kept and the epoch that was just read is the one it is kept under."""
+        """Return the result, if it is cached under this epoch, which was just read."""
         return self._kept.get(key) if epoch is not None and epoch[self._part] == self._epoch else None
 
     def keep(self, key: K, value: V, epoch: Epoch) -> None:
-        """Keep what was found out under that epoch, or after it."""
+        """Cache a result that was read under that epoch, or after it."""
         self._keep(key, value, epoch[self._part])
 
     def _keep(self, key: K, value: V, number: int) -> None:
@@ -84,16 +84,16 @@ class EpochCache(Generic[K, V]):
         return len(self._kept)
 
     def _now(self, value: int) -> None:
-        """Epochs only rise: an older result that arrives late changes nothing."""
+        """Empty the cache if the epoch has risen. An older result that arrives late changes nothing."""
         if value > self._epoch:
             self._kept.clear()
             self._epoch = value
 
 
 class Epochs:
-    """The epoch of a database. A commit by anybody costs one look at it, however many ask.
+    """Reads the epoch of a database: once for each commit, however many callers ask.
 
-    Where the database cannot tell cheaply that something was committed, it is asked every time.
+    Where the database cannot tell cheaply that something was committed, each call reads it.
     """
 
     def __init__(self, db: Database) -> None:
@@ -102,7 +102,7 @@ class Epochs:
         self._current = Epoch(-1, -1)
 
     async def now(self) -> Epoch:
-        """The epoch."""
+        """Return the epoch."""
         changed = self.db.changed()
         if changed is None:
             return await self.db.read(current)
@@ -113,10 +113,9 @@ class Epochs:
 
 
 class ReadThroughCache(EpochCache[K, V]):
-    """Such results, read from the database.
+    """Caches results that are read from the database, with their epoch.
 
-    Where that cannot tell cheaply that something was committed, only what is asked for with a `known` epoch is kept:
-    else the epoch comes with the result.
+    Where the database cannot tell cheaply that something was committed, only calls with a `known` epoch use the cache.
     """
 
     def __init__(self, epochs: Epochs, name: str, most: int, part: Part, size_of: Callable[[K, V], int]) -> None:
@@ -126,9 +125,9 @@ class ReadThroughCache(EpochCache[K, V]):
     async def get(
         self, key: K, read: Callable[[Connection], tuple[int, V]], known: Epoch | None = None
     ) -> tuple[int, V]:
-        """The epoch (this part of it) and what `read` returned under it.
+        """Return the number of the epoch, and what `read` returned under it.
 
-        `known`: the epoch, where it has been read since the request came; it is not asked for again then.
+        `known`: the epoch, if it was read since the request came; then it is not read again.
         """
         db = self._epochs.db
         if known is None:

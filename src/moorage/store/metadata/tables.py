@@ -1,7 +1,7 @@
-"""The tables. Account and region are part of every key; times are seconds since the epoch (float).
+"""The tables. Account and region are part of every key; times are in seconds since the epoch (float).
 
-`deleted_at` marks what is in the trash: the ECR API no longer shows it, `moorage restore` brings it back, the sweep
-destroys it after the retention period. Documents of policies are kept by the SHA-256 of their text.
+Rows with a `deleted_at` are in the trash: the ECR API does not show them, `moorage restore` restores them, and
+maintenance destroys them after the retention period. Policy documents are stored by the SHA-256 of their text.
 """
 
 from sqlalchemy import (
@@ -23,14 +23,14 @@ from sqlalchemy import (
 import moorage.store.metadata.identity.tables
 import moorage.store.metadata.jobs.tables  # noqa: F401 - so that `metadata` has all tables
 from moorage.store.metadata.database.schema import BIG_ID, index_of_some
-from moorage.store.metadata.database.schema import metadata as metadata  # noqa: PLC0414 - whole once this module is
+from moorage.store.metadata.database.schema import metadata as metadata  # noqa: PLC0414 - complete once this module is imported
 
 _ALIVE = text("deleted_at IS NULL")
 _IN_TRASH = text("deleted_at IS NOT NULL")
 _REFERRER = text("subject IS NOT NULL AND deleted_at IS NULL")
 _REMOVED = text("digest IS NULL")
 
-# One row: the authorisation epoch, raised by every change of identity or policy in that change's own transaction.
+# One row: the authorization epoch. Every change of identity or policy raises it, in its own transaction.
 epoch = Table(
     "epoch",
     metadata,
@@ -39,7 +39,7 @@ epoch = Table(
     Column("wide", BigInteger, nullable=False, server_default="0"),  # see `epoch.Epoch`
 )
 
-# What belongs to the deployment as a whole, a row each; see `deployment`.
+# Values of the deployment as a whole, one row for each; see `deployment`.
 deployment = Table(
     "deployment",
     metadata,
@@ -65,7 +65,7 @@ repositories = Table(
     Column("kms_key", Text),
     Column("policy_hash", String(64), ForeignKey("policy_documents.hash")),  # the repository policy in force
     Column("policies", Integer, nullable=False, server_default="0"),  # how often its policy was set or deleted
-    Column("images", Integer, nullable=False, server_default="0"),  # so many rows of `manifests` are alive
+    Column("images", Integer, nullable=False, server_default="0"),  # the number of its live rows in `manifests`
     Column("deleted_at", Float),
     Column("deleted_by", Text),
 )
@@ -92,8 +92,8 @@ policy_documents = Table(
     "policy_documents",
     metadata,
     Column("hash", String(64), primary_key=True),  # SHA-256 of `text`, hex
-    Column("text", Text, nullable=False),  # canonical; known users in it stand as unique ids
-    # When the sweep first found that nothing refers to it; 0: it goes with the next sweep. See `documents`.
+    Column("text", Text, nullable=False),  # canonical; unique ids in place of the ARNs of known principals
+    # When nothing was first found to refer to it; 0: the next maintenance deletes it. See `documents`.
     Column("unused_since", Float),
 )
 index_of_some("ix_policy_documents_unused_since", text("unused_since IS NOT NULL"), policy_documents.c.unused_since)
@@ -110,7 +110,7 @@ repository_policy_history = Table(
     Index("ix_repository_policy_history_policy_hash", "policy_hash"),
 )
 
-registry_policies = Table(  # of whole registries; none has more than one
+registry_policies = Table(  # at most one for each registry
     "registry_policies",
     metadata,
     Column("account", String(12), primary_key=True),
@@ -132,16 +132,16 @@ registry_policy_history = Table(
     Index("ix_registry_policy_history_policy_hash", "policy_hash"),
 )
 
-organization_history = Table(  # the last row is in force
+organization_history = Table(  # the newest row is current
     "organization_history",
     metadata,
     Column("id", BIG_ID, primary_key=True),
-    Column("document", Text),  # JSON; null: from then on there was no organisation
+    Column("document", Text),  # JSON; null: the organization was removed
     Column("at", Float, nullable=False),
     Column("by", Text, nullable=False),
 )
 
-organization_policies = Table(  # the documents of the SCPs and RCPs of each entry of `organization_history`
+organization_policies = Table(  # the documents of the SCPs and RCPs of each row of `organization_history`
     "organization_policies",
     metadata,
     Column("entry_id", BIG_ID, ForeignKey("organization_history.id", ondelete="CASCADE"), primary_key=True),
@@ -159,7 +159,7 @@ manifests = Table(
     Column("digest", String(135), nullable=False),
     Column("media_type", String(255), nullable=False),
     Column("body", LargeBinary, nullable=False),  # exactly as pushed
-    Column("image_size", BigInteger, nullable=False),  # bytes, as DescribeImages tells it
+    Column("image_size", BigInteger, nullable=False),  # bytes, as DescribeImages returns it
     Column("artifact_type", String(255)),  # artifactType, else config.mediaType (the referrers API's rule)
     Column("config_media_type", String(255)),
     Column("subject", String(135)),
@@ -172,7 +172,7 @@ manifests = Table(
 )
 index_of_some("uq_manifests_alive", _ALIVE, manifests.c.repository_id, manifests.c.digest, unique=True)
 Index("ix_manifests_repository_id_id", manifests.c.repository_id, manifests.c.id)
-# Of referrers alone: most manifests have no subject. A filtered page must not look through referrers of other types.
+# Only referrers, because most manifests have no subject. A filtered page must not read referrers of other types.
 index_of_some("ix_manifests_referrers", _REFERRER, manifests.c.repository_id, manifests.c.subject)
 index_of_some(
     "ix_manifests_typed_referrers",
@@ -183,7 +183,7 @@ index_of_some(
 )
 index_of_some("ix_manifests_trash", _IN_TRASH, manifests.c.repository_id, manifests.c.digest)
 index_of_some("ix_manifests_deleted_at", _IN_TRASH, manifests.c.deleted_at)
-# An expression, so that SQLite does not use this index to sort what another one finds: only the sweep asks for it.
+# An expression, so that SQLite does not use this index to sort the results of another one. Only maintenance needs it.
 DELETED_AT = literal_column("(deleted_at + 0)", Float)
 index_of_some("ix_manifests_trash_by_time", _IN_TRASH, manifests.c.repository_id, DELETED_AT)
 
@@ -200,7 +200,7 @@ manifest_references = Table(  # what a manifest names: its config, layers, and (
     Index("ix_manifest_references_digest", "repository_id", "digest"),
 )
 
-tags = Table(  # image tags as they stand
+tags = Table(  # current image tags
     "tags",
     metadata,
     Column("repository_id", BIG_ID, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
@@ -296,7 +296,7 @@ upload_contents = Table(  # bytes of an upload that is small so far; without a r
 
 # --- Registry-wide ---
 
-usage = Table(  # of what a quota limits; written by whoever adds or removes it
+usage = Table(  # how much of each quota is used
     "usage",
     metadata,
     Column("scope", String(64), primary_key=True),  # see usage.py

@@ -1,1 +1,1 @@
-"""Statements about images, tags and what was deleted."""
+"""Statements about images and tags, live and in the trash."""

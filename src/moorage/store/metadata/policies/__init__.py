@@ -1,1 +1,1 @@
-"""Statements about policy documents and the policies that use them."""
+"""Statements about policy documents, policies and their histories."""

@@ -1,7 +1,7 @@
-"""Statements about histories: rows that say what was in force, from when on. The newest row of an owner is in force.
+"""Statements about histories. Each row of a history says what an owner had from a time on; the newest one is current.
 
-A row is needed as long as what it says was in force within the period that is kept: until its successor is older. The
-newest row of an owner that has nothing any more (its value is null) is needed until it is older itself.
+A row is needed while its value was current within the period that is kept, so until the next row of its owner is older
+than that. The newest row of an owner whose value is null (it was deleted) is needed until it is older itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,32 +20,32 @@ from moorage.store.metadata.tables import (
 )
 
 MOST: Final = 1_000_000
-"""Rows of one table and account that are kept: older ones are deleted early, except what is in force."""
+"""Rows of one table that are kept for one account. Older ones are deleted early, except current ones."""
 MOST_OF_POLICY: Final = 1000
-"""Entries in the history of one policy; older ones are deleted early."""
+"""Rows that are kept for one policy. Older ones are deleted early."""
 _TRIMMED_AT_ONCE: Final = 500
 
 
 class History(NamedTuple):
-    """A table with the columns `id` and `at`, and the columns that say whose a row is."""
+    """A table with the columns `id` and `at`, and the columns that name the owner of a row."""
 
     table: Table
     owner: tuple[str, ...]
     value: str | None
-    """The column that is null where the owner has nothing any more; None: the newest row is always kept."""
+    """The column that is null if the value was deleted. None: the newest row of an owner is always kept."""
 
 
 TAGS: Final = History(tag_history, ("repository_id", "name"), "digest")
 REPOSITORY_POLICIES: Final = History(repository_policy_history, ("repository_id",), "policy_hash")
 REGISTRY_POLICIES: Final = History(registry_policy_history, ("account", "region"), "policy_hash")
 IDENTITIES: Final = History(identity_history, ("owner_id", "aspect", "name"), "value")
-# SQLite gives the id of a deleted newest row again, and organizations are cached by these ids.
+# The newest row must stay: SQLite would use its id again, and organizations are cached by these ids.
 ORGANIZATIONS: Final = History(organization_history, (), None)
 HISTORIES: Final = (TAGS, REPOSITORY_POLICIES, REGISTRY_POLICIES, IDENTITIES, ORGANIZATIONS)
 
 
 def ids(conn: Connection) -> dict[str, tuple[int, int]]:
-    """The lowest and the highest id in each table that is not empty."""
+    """Return the lowest and the highest id in each table that is not empty, by the name of the table."""
     found = {}
     for each in HISTORIES:
         column = each.table.c.id
@@ -56,7 +56,7 @@ def ids(conn: Connection) -> dict[str, tuple[int, int]]:
 
 
 def owners(conn: Connection, history: History, below: int, limit: int) -> list[tuple[int, str]]:
-    """Ids below `below`, the highest first, with the account of each row (empty: it is everybody's)."""
+    """Return ids below `below`, highest first, with the account of each row (empty if it belongs to no account)."""
     row = history.table
     found = select(row.c.id, _account(history).label("account")).select_from(_with_account(history))
     return [
@@ -81,9 +81,9 @@ def _account(history: History) -> ColumnElement[str]:
 def page(
     conn: Connection, history: History, after: int, before: float, oldest: Mapping[str, int], limit: int
 ) -> list[tuple[int, bool]]:
-    """The next rows after the id `after`: id, and whether the row is no longer needed. Empty when the rest is needed.
+    """Return the next rows after the id `after`: the id, and whether the row can be deleted. Empty if no more can.
 
-    Rows may go that are older than `before`, or below the id `oldest` of their account: it has too many.
+    Rows can be deleted if they are older than `before`, or below the id `oldest` of their account, which has too many.
     """
     row, newer = history.table, history.table.alias("newer")
     same = (newer.c[name] == row.c[name] for name in history.owner)
@@ -110,13 +110,14 @@ def _is_over(until: float | None, before: float, *, early: bool, ended: bool) ->
 
 
 def drop(conn: Connection, history: History, ids: Sequence[int]) -> None:
+    """Delete rows by their ids."""
     conn.execute(delete(history.table).where(history.table.c.id.in_(ids)))
 
 
 def trim(conn: Connection, history: History, owner: Mapping[str, object]) -> None:
-    """Delete entries beyond the newest `MOST_OF_POLICY` of this owner, and let their documents go.
+    """Delete rows of this owner beyond the newest `MOST_OF_POLICY`, and release their documents.
 
-    At most some hundred at once: call it often enough.
+    One call deletes at most `_TRIMMED_AT_ONCE` rows, so call it at least as often as that many rows are added.
     """
     table = history.table
     here = [table.c[name] == owner[name] for name in history.owner]

@@ -11,7 +11,7 @@ _PROBE = text(
 
 
 def get(conn: Connection, account: str, region: str, name: str) -> str | None:
-    """What was put for that setting; None when nothing was."""
+    """Return the stored value of a setting, or None."""
     return conn.execute(
         select(account_settings.c.value).where(
             account_settings.c.account == account,
@@ -22,7 +22,7 @@ def get(conn: Connection, account: str, region: str, name: str) -> str | None:
 
 
 def put(conn: Connection, account: str, region: str, name: str, value: str) -> None:
-    """Set it."""
+    """Store the value of a setting."""
     conn.execute(
         delete(account_settings).where(
             account_settings.c.account == account,
@@ -34,5 +34,5 @@ def put(conn: Connection, account: str, region: str, name: str, value: str) -> N
 
 
 def probe(conn: Connection, value: str) -> None:
-    """Write a row that belongs to no account, to see whether rows can be written. Workers may do so at once."""
+    """Write a row that belongs to no account, to find out whether rows can be written. Several workers may call it."""
     conn.execute(_PROBE, {"value": value})

@@ -1,21 +1,21 @@
-"""Statements about the regions in which an account keeps something: repositories, a registry policy, settings."""
+"""Statements about the regions that an account uses: where it has repositories, a registry policy or settings."""
 
 from sqlalchemy import ColumnElement, Connection, Table, exists, func, select
 
 from moorage.store.metadata.tables import account_settings, registry_policies, repositories
 
-_KEPT: tuple[tuple[Table, ColumnElement[bool] | None], ...] = (
+_TABLES: tuple[tuple[Table, ColumnElement[bool] | None], ...] = (
     (repositories, repositories.c.deleted_at.is_(None)),
     (repositories, repositories.c.deleted_at.is_not(None)),
     (registry_policies, None),
     (account_settings, None),
 )
-"""Where a region is named; the conditions are those of partial indexes."""
+"""The tables that name regions. The conditions are those of partial indexes."""
 
 
 def is_used(conn: Connection, account: str, region: str) -> bool:
-    """Whether the account keeps something there."""
-    for table, condition in _KEPT:
+    """Return whether the account uses the region."""
+    for table, condition in _TABLES:
         query = select(exists().where(table.c.region == region, *_of(table, account, condition)))
         if conn.execute(query).scalar_one():
             return True
@@ -23,13 +23,13 @@ def is_used(conn: Connection, account: str, region: str) -> bool:
 
 
 def used(conn: Connection, account: str, most: int) -> set[str]:
-    """Return the regions in which the account keeps something, or at least `most` of them if there are more.
+    """Return the regions that the account uses, or at least `most` of them if there are more.
 
-    The database looks into an index once for each region, however much is there, and in one statement for each table:
-    each round trip to PostgreSQL would make the transaction longer, and so more likely to collide.
+    The database does one index lookup for each region, however many rows it has. One statement for each table does
+    them all, because each round trip to PostgreSQL makes the transaction longer and a conflict more likely.
     """
     found: set[str] = set()
-    for table, condition in _KEPT:
+    for table, condition in _TABLES:
         least = select(func.min(table.c.region).label("region")).where(*_of(table, account, condition))
         walk = least.cte("walk", recursive=True)
         following = least.where(table.c.region > walk.c.region).scalar_subquery()

@@ -1,12 +1,19 @@
-"""Statements about how much of its quotas an account or a repository uses: a row a quota, so that nobody counts rows.
+"""Statements about the use of quotas: one row for each quota of an account or repository, so that no rows are counted.
 
-Whoever adds or removes what is counted changes the amount in the same transaction.
+A transaction that adds or removes what a quota counts also changes its row.
 """
+
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from moorage.store.metadata.database.statement import Change, Query
 from moorage.store.metadata.tables import usage
+
+
+class _ScopeRow(NamedTuple):
+    scope: str
+
 
 _TAKE = Change(
     update(usage)
@@ -14,12 +21,12 @@ _TAKE = Change(
     .values(amount=usage.c.amount + bindparam("more"))
 )
 _GIVE = Change(update(usage).where(usage.c.scope == bindparam("of")).values(amount=usage.c.amount - bindparam("fewer")))
-_KNOWN = Query(select(usage.c.scope).where(usage.c.scope == bindparam("scope")))
+_KNOWN = Query(select(usage.c.scope).where(usage.c.scope == bindparam("scope")), _ScopeRow)
 _ADD = Change(insert(usage).values(scope=bindparam("scope"), amount=0))
 
 
 def take(conn: Connection, scope: str, more: int, most: int) -> bool:
-    """Add `more`, which may be negative; False, and nothing is added, when that would be more than `most`."""
+    """Add `more`, which may be negative. False, with nothing added, if the amount would exceed `most`."""
     if not more:
         return True
     values = {"of": scope, "more": more, "most": most}
@@ -27,18 +34,18 @@ def take(conn: Connection, scope: str, more: int, most: int) -> bool:
         return True
     if _KNOWN.first(conn, {"scope": scope}) is None:
         _ADD.run(conn, {"scope": scope})
-    # Also when the row is there: READ COMMITTED, another transaction may have added it since the first look.
+    # Also if the row exists: under READ COMMITTED, another transaction may have added it since the first attempt.
     return bool(_TAKE.run(conn, values))
 
 
 def give_back(conn: Connection, scope: str, fewer: int) -> None:
-    """Subtract what is no longer used."""
+    """Subtract `fewer`."""
     if fewer:
         _GIVE.run(conn, {"of": scope, "fewer": fewer})
 
 
 def forget(conn: Connection, scope: str) -> None:
-    """Delete the row of what is gone."""
+    """Delete the row of a quota whose account or repository is gone."""
     conn.execute(delete(usage).where(usage.c.scope == scope))
 
 
@@ -59,5 +66,5 @@ def sessions_of_account(account: str) -> str:
 
 
 def sessions_of_identity(account: str, identity_id: str | None) -> str:
-    """Of a user or role; None: of the account's root."""
+    """Return the scope for the sessions of a user or role; None: of the account's root."""
     return f"sessions of {identity_id or f'root {account}'}"

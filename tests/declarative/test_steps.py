@@ -5,14 +5,15 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from moorage import policy
 from moorage.access.authorize import NamedResource
 from moorage.access.caller import Caller
 from moorage.api.authorization import Concealed
+from moorage.api.aws import query
 from moorage.api.aws.operation import Call
-from moorage.api.aws.query import Parameters
 from moorage.api.ecr import ECR, shapes
 from moorage.api.iam import IAM, IamServices
 from moorage.application import Components, open_components
@@ -83,7 +84,7 @@ async def declared_by_the_api(parts: Components, planned: Planned, step: Step) -
     services = IamServices(identity=parts.identity, principals=parts.principals, simulator=unused, clock=parts.clock)
     call: Call[Any] = Call(services, ROOT, connection(), ACCOUNT, _region(planned), "", "http", "localhost", {})
     operation = (IAM if service == "iam" else ECR).operations[name]
-    request: Any = Parameters(fields(planned, step)) if service == "iam" else ecr_request(planned, name)
+    request: Any = iam_request(planned, step) if service == "iam" else ecr_request(planned, name)
     resources = await _now(operation.resources(call, request))
     conditions = await _now(operation.conditions(call, request))
     assert list(operation.actions(call, request)) == [step.action]
@@ -100,6 +101,15 @@ def _region(planned: Planned) -> Region:
     if planned.change.section == "repositories":
         return Region(name[0])
     return Region(name) if planned.change.section == "registries" else REGION
+
+
+def iam_request(planned: Planned, step: Step) -> Any:
+    """The request of IAM's operation; what it must have beside what it is decided on has any valid value."""
+    kind = IAM.requests[step.action.partition(":")[2]]
+    required = [each.encode_name for each in msgspec.structs.fields(kind) if each.required]
+    return query.decode(
+        kind, {name: {"VersionId": "v1"}.get(name, "v" * 20) for name in required} | fields(planned, step)
+    )
 
 
 def fields(planned: Planned, step: Step) -> dict[str, str]:

@@ -12,7 +12,6 @@ import pytest
 from moorage.access.caller import Connection
 from moorage.api.asgi import Message, Scope
 from moorage.api.authorization import AUTHENTICATED
-from moorage.api.aws import query
 from moorage.api.aws.app import AwsApp
 from moorage.api.aws.operation import Call, Operation, Service
 from moorage.api.aws.sigv4 import Claim
@@ -70,10 +69,21 @@ async def slip(call: Call[list[str]], request: Wish) -> Granted:
     return Granted(zulu=request.name, alpha=call.account)
 
 
-async def greet(_call: Call[list[str]], request: query.Parameters) -> Mapping[str, query.Value]:
-    if request.required("Name") == "nobody":
+class Greet(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    name: str
+    friends: list[str] | None = None
+
+
+class Greeted(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    greeting: str
+    friends: list[str] | None
+    old: bool = True
+
+
+async def greet(_call: Call[list[str]], request: Greet) -> Greeted:
+    if request.name == "nobody":
         raise QueryError("NoSuchEntity", "no <one>", 404)
-    return {"Greeting": f"hello {request.required('Name')} & co", "Friends": request.members("Friends"), "Old": True}
+    return Greeted(greeting=f"hello {request.name} & co", friends=request.friends)
 
 
 class Declared(NamedTuple):
@@ -92,7 +102,7 @@ THING: Service[list[str]] = Service(
     dict.fromkeys(("Wish", "Carry", "Slip"), Declared(Wish)),
 )
 FOLK: Service[list[str]] = Service(
-    "folk", "query", "2010-05-08", (Operation("Greet", greet, AUTHENTICATED),), {"Greet": Declared(query.Parameters)}
+    "folk", "query", "2010-05-08", (Operation("Greet", greet, AUTHENTICATED),), {"Greet": Declared(Greet)}
 )
 
 

@@ -6,7 +6,7 @@ check its constraints; decide; run the operation.
 """
 
 import os
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -27,7 +27,7 @@ from moorage.api.asgi import (
     respond,
 )
 from moorage.api.authorization import AUTHENTICATED, decide
-from moorage.api.aws import errors, json11, query, recorded_call
+from moorage.api.aws import errors, json11, query, recorded_call, xml
 from moorage.api.aws.large_bodies import LargeBodies
 from moorage.api.aws.operation import BODY_LIMIT, Call, Operation, Service
 from moorage.api.aws.sigv4 import Claim, Verifier, scope_service
@@ -115,7 +115,7 @@ class AwsRequest:
         """Return the status and body of an error, in the protocol of the request's service."""
         if self.opened is None or not self.is_query:
             return error.status, errors.json_body(error)
-        xmlns = query.namespace(self.opened.service.name, self.opened.service.version)
+        xmlns = xml.namespace(self.opened.service.name, self.opened.service.version)
         return errors.query_body(error, xmlns, self.request_id)
 
 
@@ -250,12 +250,13 @@ class AwsApp:
         if request.scope["method"] != "POST" and not request.caller.verified:
             # A web page of any site could make a browser send it, with a key that anybody can guess.
             raise QueryError("AccessDenied", "A key that is not verified (dev mode) can only be used with POST.", 403)
-        parameters = query.Parameters.parse(body, request.scope["query_string"])
-        name, version = parameters.get("Action") or "", parameters.get("Version")
+        form = query.parse_form(body, request.scope["query_string"])
+        name, version = form.get("Action", ""), form.get("Version")
         request.operation = name
         operation = service.operations.get(name)
         if operation is None or version not in {None, service.version}:
             raise UnknownOperation(f"Could not find operation {name} for version {version}")
+        parameters = query.decode(service.requests[name], form)
         if operation.authenticate is not None:
             request.caller = await operation.authenticate(opened.services, parameters)
         return await self._answered(
@@ -265,13 +266,14 @@ class AwsApp:
     async def _unsigned(self, request: AwsRequest, connection: Connection) -> bytes:
         """Carry out an operation whose request proves who calls; every other one must be signed."""
         body = await read_body(request.receive, self._length(request), _UNSIGNED_BODY)
-        parameters = query.Parameters.parse(body, request.scope["query_string"])
-        name = parameters.get("Action") or ""
+        form = query.parse_form(body, request.scope["query_string"])
+        name = form.get("Action", "")
         for opened in self._services.values():
             operation = opened.service.operations.get(name)
             if operation is None or operation.authenticate is None:
                 continue
             request.opened, request.operation = opened, name
+            parameters = query.decode(opened.service.requests[name], form)
             request.caller = await operation.authenticate(opened.services, parameters)
             return await self._answered(
                 request, connection, opened, operation, connection.region, request.caller, parameters
@@ -286,13 +288,11 @@ class AwsApp:
         operation: Operation,
         region: Region,
         caller: Caller,
-        parameters: query.Parameters,
+        parameters: Any,
     ) -> bytes:
-        response: Mapping[str, query.Value] | None = await self._decided(
-            request, connection, opened, operation, region, caller, parameters
-        )
-        xmlns = query.namespace(opened.service.name, opened.service.version)
-        return query.answer(operation.name, xmlns, response, request.request_id)
+        response = await self._decided(request, connection, opened, operation, region, caller, parameters)
+        xmlns = xml.namespace(opened.service.name, opened.service.version)
+        return xml.response_document(operation.name, xmlns, response, request.request_id)
 
     async def _decided(
         self,

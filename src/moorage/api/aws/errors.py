@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from moorage.api.aws import query
+from moorage.api.aws import xml
 from moorage.errors import (
     AccessDenied,
     ExpiredToken,
@@ -68,4 +68,4 @@ def query_code(error: MoorageError) -> tuple[str, int]:
 def query_body(error: MoorageError, xmlns: str, request_id: str) -> tuple[int, bytes]:
     """Return the status and document of an error of a Query service."""
     code, status = query_code(error)
-    return status, query.error_answer(xmlns, code, error.message, status, request_id)
+    return status, xml.error_document(xmlns, code, error.message, status, request_id)

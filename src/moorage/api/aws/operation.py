@@ -8,7 +8,6 @@ of them (`api/<service>/operations.py`) that declares their actions and resource
 An operation that every authenticated caller may call declares `AUTHENTICATED` instead of an action, and no resource.
 """
 
-import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
@@ -18,12 +17,11 @@ import msgspec
 from moorage.access.caller import Caller, Connection
 from moorage.access.operations import Conditions
 from moorage.api.authorization import AUTHENTICATED, Exempt, Target, UndecidedError, check_declared
-from moorage.api.aws.json11 import Violation, constraint
+from moorage.api.aws.constraints import Violation, constraint
 from moorage.errors import MoorageError, ValidationFailed
 from moorage.names import AccountId, Region
 
 S = TypeVar("S")
-F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 
 MIB = 1 << 20
 BODY_LIMIT = MIB
@@ -121,8 +119,8 @@ class Service(Generic[S]):
         name: str,
         protocol: Literal["json", "query"],
         version: str,
-        operations: Sequence[Operation] = (),
-        model: Mapping[str, Declared] = {},
+        operations: Sequence[Operation],
+        model: Mapping[str, Declared],
         *,
         joins_violations: frozenset[str] = frozenset(),
         joined: type[MoorageError] = ValidationFailed,
@@ -143,25 +141,3 @@ class Service(Generic[S]):
             raise ValueError(f"{name} has two operations of one name")
         if len(self.requests) < len(self.operations):
             raise ValueError(f"the model of {name} does not have {sorted(self.operations.keys() - self.requests)}")
-
-    def operation(
-        self,
-        name: str,
-        *,
-        action: Actions,
-        resource: Callable[[Call[S], Any], Resources] | None = None,
-        conditions: Callable[[Call[S], Any], FoundConditions] = no_conditions,
-        authenticate: Callable[[S, Any], Awaitable[Caller]] | None = None,
-    ) -> Callable[[F], F]:
-        """Register the decorated function. The annotation of its second parameter is the request type."""
-        check_declared(f"{self.name}:{name}", action, resource, AUTHENTICATED)
-
-        def register(function: F) -> F:
-            annotations = inspect.get_annotations(function, eval_str=True)
-            _, self.requests[name] = (annotations[name] for name in inspect.signature(function).parameters)
-            self.operations[name] = Operation(
-                name, function, action, resource, conditions=conditions, authenticate=authenticate
-            )
-            return function
-
-        return register

@@ -1,187 +1,191 @@
-"""The AWS Query protocol of IAM and STS: form in, XML out (docs/development/policy-engine.md §8.1)."""
+"""Forms of the Query protocol of IAM and STS, decoded into typed requests (docs/development/policy-engine.md §8.1)."""
 
-import re
-from collections.abc import ItemsView, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
-from xml.sax.saxutils import escape
 
+import msgspec
+from msgspec import inspect
+
+from moorage.api.aws.constraints import Violation, all_of, bare, described, violations
 from moorage.errors import QueryError
 
-Value: TypeAlias = "str | int | float | bool | Mapping[str, Value] | Sequence[Value] | None"
-"""A list becomes `<member>` elements; None is left out; a bool is `true` or `false`."""
+T = TypeVar("T")
+
+_FIELDS: Final = 1000
+"""Form fields that a request may have."""
+_LONGEST_NAME: Final = 256
+"""Characters of the longest name of a field that can belong to a list or a structure."""
+_DEEPEST: Final = 8
+"""Dots in such a name."""
+_DIGITS: Final = 18
+"""Characters of the longest number that is read."""
 
 
-class Entries(dict[str, Value]):
-    """A map as an answer's value: `<entry><key>…</key><value>…</value></entry>` for each member."""
+def parse_form(body: bytes, query_string: bytes = b"") -> dict[str, str]:
+    """Return the fields of the body and the query string. Raises QueryError `MalformedQueryString`."""
+    try:
+        pairs = parse_qsl(
+            (query_string + b"&" + body).decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_FIELDS,
+        )
+    except ValueError as error:
+        raise QueryError("MalformedQueryString", "The request's form fields could not be read.") from error
+    return dict(pairs)
 
 
-class Markup(str):
-    """A value that is XML already."""
+def decode(request: type[T], form: Mapping[str, str]) -> T:
+    """Return the form as a `request`. Fields that it does not have are ignored.
 
-    __slots__ = ()
+    Raises QueryError: `MalformedInput` for what is no number or boolean, `ValidationError` that names every violated
+    constraint of the model.
+    """
+    members = _reader(request)(_Fields(form))
+    try:
+        return msgspec.convert(members, request)
+    except msgspec.ValidationError:
+        raise _invalid(violations(request, members)) from None
 
-    @classmethod
-    def of(cls, value: Value) -> "Markup":
-        return cls(_content(value))
+
+def invalid(member: str, value: str | None, constraint: str) -> QueryError:
+    """Return the ValidationError for a constraint that the model does not have, such as `Member must not be null`.
+
+    `member` is its name as the model spells it.
+    """
+    shown = "null" if value is None else f"'{value}'"
+    name = member[:1].lower() + member[1:]
+    text = f"1 validation error detected: Value {shown} at '{name}' failed to satisfy constraint: {constraint}"
+    return QueryError("ValidationError", text)
 
 
-_CONTROL = {code: None for code in (*range(0x20), 0xFFFE, 0xFFFF) if code not in {0x09, 0x0A, 0x0D}}
-"""Characters XML 1.0 cannot carry."""
+def _invalid(violated: list[Violation]) -> QueryError:
+    return QueryError("ValidationError", all_of(violated))
 
 
-class Parameters:
-    """The form fields of one request. A missing required field, or one of the wrong form, is a ValidationError."""
+class _Fields:
+    """The fields of a form, and which lists and structures have any."""
 
-    __slots__ = ("_fields",)
+    __slots__ = ("form", "parents")
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
-        self._fields = fields
+    def __init__(self, form: Mapping[str, str]) -> None:
+        self.form = form
+        self.parents: set[str] = set()
+        """`Tags`, `Tags.member` and `Tags.member.1` of `Tags.member.1.Key`."""
+        for name in form:
+            if "." in name and len(name) <= _LONGEST_NAME:
+                steps = name.split(".", _DEEPEST)
+                self.parents.update(".".join(steps[:count]) for count in range(1, len(steps)))
 
-    @classmethod
-    def parse(cls, body: bytes, query_string: bytes = b"") -> "Parameters":
-        """From the body and the query string; QueryError `MalformedQueryString` when they are no form."""
-        try:
-            pairs = parse_qsl(
-                (query_string + b"&" + body).decode("ascii"),
-                keep_blank_values=True,
-                errors="strict",
-                max_num_fields=1000,
-            )
-        except ValueError as error:
-            raise QueryError("MalformedQueryString", "The request's form fields could not be read.") from error
-        return cls(dict(pairs))
 
-    def get(self, name: str) -> str | None:
-        return self._fields.get(name)
+_Reader: TypeAlias = Callable[[_Fields, str], Any]
+"""Reads the member at a path; None if the form does not have it."""
 
-    def items(self) -> ItemsView[str, str]:
-        """Every field and its value, as sent."""
-        return self._fields.items()
 
-    def required(self, name: str) -> str:
-        value = self._fields.get(name)
-        if value is None:
-            raise invalid(name, None, "Member must not be null")
-        return value
+class _Member(NamedTuple):
+    name: str
+    read: _Reader
 
-    def integer(self, name: str) -> int | None:
-        text = self._fields.get(name)
-        if text is None:
-            return None
-        if not text.removeprefix("-").isascii() or not text.removeprefix("-").isdigit() or len(text) > 18:
-            raise QueryError("MalformedInput", f"{text} is not a number")
-        return int(text)
 
-    def boolean(self, name: str) -> bool | None:
-        text = self._fields.get(name)
-        if text is None:
-            return None
-        if text.lower() not in {"true", "false"}:
-            raise QueryError("MalformedInput", f"{text} is not a boolean")
-        return text.lower() == "true"
+_READERS: dict[type, Callable[[_Fields], dict[str, Any]]] = {}
+"""By request type: creating one costs far more than using it."""
 
-    def structures(self, name: str) -> "list[Parameters]":
-        """The structures `Name.member.1.…`, `Name.member.2.…`, … up to the first one missing."""
-        numbered: dict[str, dict[str, str]] = {}
-        prefix = f"{name}.member."
-        for field, value in self._fields.items():
-            if field.startswith(prefix):
-                number, _, rest = field[len(prefix) :].partition(".")
-                numbered.setdefault(number, {})[rest] = value
-        found: list[Parameters] = []
-        while (fields := numbered.get(str(len(found) + 1))) is not None:
-            found.append(Parameters(fields))
+
+def _reader(request: type) -> Callable[[_Fields], dict[str, Any]]:
+    """Return what reads the members of a request."""
+    known = _READERS.get(request)
+    if known is None:
+        known = _READERS[request] = _new_reader(request)
+    return known
+
+
+def _new_reader(request: type) -> Callable[[_Fields], dict[str, Any]]:
+    kind, _ = bare(described(request))
+    if not isinstance(kind, inspect.StructType):
+        raise TypeError(f"{request} is no structure")
+    members = _members(kind)
+
+    def read(fields: _Fields) -> dict[str, Any]:
+        found = {}
+        for name, read in members:
+            value = read(fields, name)
+            if value is not None:
+                found[name] = value
         return found
 
-    def structure(self, name: str) -> "Parameters | None":
-        """The structure `Name.…`, or None when no field of it is there."""
-        prefix = f"{name}."
-        fields = {field[len(prefix) :]: value for field, value in self._fields.items() if field.startswith(prefix)}
-        return Parameters(fields) if fields else None
-
-    def members(self, name: str) -> list[str]:
-        """The values of `Name.member.1`, `Name.member.2`, … up to the first one missing."""
-        values: list[str] = []
-        while (value := self._fields.get(f"{name}.member.{len(values) + 1}")) is not None:
-            values.append(value)
-        return values
+    return read
 
 
-def invalid(name: str, value: str | None, constraint: str) -> QueryError:
-    """IAM's ValidationError for the form field `name`, e.g. constraint `Member must not be null`."""
-    member = name[:1].lower() + name[1:]
-    shown = "null" if value is None else f"'{value}'"
-    return QueryError(
-        "ValidationError",
-        f"1 validation error detected: Value {shown} at '{member}' failed to satisfy constraint: {constraint}",
-    )
+def _members(kind: inspect.StructType) -> list[_Member]:
+    return [_Member(field.encode_name, _reader_of(field.type)) for field in kind.fields]
 
 
-def checked_number(name: str, values: Sequence[str], most: int) -> None:
-    """Raise IAM's ValidationError for the list `name` if it has more than `most` members. `values`: what it shows."""
-    if len(values) > most:
-        raise invalid(name, f"[{', '.join(values)}]", f"Member must have length less than or equal to {most}")
+def _reader_of(kind: inspect.Type) -> _Reader:
+    kind, _ = bare(kind)
+    match kind:
+        case inspect.StrType():
+            return _string
+        case inspect.IntType():
+            return _integer
+        case inspect.BoolType():
+            return _boolean
+        case inspect.ListType():
+            return _list_of(_reader_of(kind.item_type))
+        case inspect.StructType():
+            return _structure_of(_members(kind))
+    raise TypeError(f"a form cannot hold a {kind}")
 
 
-def checked(name: str, value: str, pattern: re.Pattern[str], least: int, most: int) -> str:
-    """`value`, if it has that form and between `least` and `most` characters; else IAM's ValidationError for `name`."""
-    if len(value) < least:
-        raise invalid(name, value, f"Member must have length greater than or equal to {least}")
-    if len(value) > most:
-        raise invalid(name, value, f"Member must have length less than or equal to {most}")
-    if pattern.fullmatch(value) is None:
-        raise invalid(name, value, f"Member must satisfy regular expression pattern: {pattern.pattern}")
-    return value
+def _string(fields: _Fields, path: str) -> str | None:
+    return fields.form.get(path)
 
 
-def instant(seconds: float) -> str:
-    """A time as the Query protocol writes it: `2026-01-31T08:15:00Z`."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _integer(fields: _Fields, path: str) -> int | None:
+    text = fields.form.get(path)
+    if text is None:
+        return None
+    digits = text.removeprefix("-")
+    if not digits.isascii() or not digits.isdigit() or len(text) > _DIGITS:
+        raise QueryError("MalformedInput", f"{text} is not a number")
+    return int(text)
 
 
-def namespace(service: str, version: str) -> str:
-    return f"https://{service}.amazonaws.com/doc/{version}/"
+def _boolean(fields: _Fields, path: str) -> bool | None:
+    text = fields.form.get(path)
+    if text is None:
+        return None
+    if text.lower() not in {"true", "false"}:
+        raise QueryError("MalformedInput", f"{text} is not a boolean")
+    return text.lower() == "true"
 
 
-def answer(operation: str, xmlns: str, result: Mapping[str, Value] | None, request_id: str) -> bytes:
-    """The response document; operations without a result (DeleteUser) have None."""
-    inner = "" if result is None else f"<{operation}Result>{_elements(result)}</{operation}Result>"
-    return (
-        f'<{operation}Response xmlns="{xmlns}">{inner}'
-        f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{operation}Response>"
-    ).encode()
+def _list_of(read: _Reader) -> _Reader:
+    """Return what reads `Name.member.1`, `Name.member.2`, … up to the first one missing.
+
+    Clients send an empty list as an empty field of its name.
+    """
+
+    def read_list(fields: _Fields, path: str) -> list[Any] | None:
+        if f"{path}.member" not in fields.parents:
+            return None if fields.form.get(path) else [] if path in fields.form else None
+        found: list[Any] = []
+        while (item := read(fields, f"{path}.member.{len(found) + 1}")) is not None:
+            found.append(item)
+        return found
+
+    return read_list
 
 
-def error_answer(xmlns: str, code: str, message: str, status: int, request_id: str) -> bytes:
-    """The error document."""
-    kind = "Receiver" if status >= 500 else "Sender"
-    return (
-        f'<ErrorResponse xmlns="{xmlns}"><Error><Type>{kind}</Type><Code>{_text(code)}</Code>'
-        f"<Message>{_text(message)}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
-    ).encode()
+def _structure_of(members: list[_Member]) -> _Reader:
+    def read_structure(fields: _Fields, path: str) -> dict[str, Any] | None:
+        if path not in fields.parents:
+            return None
+        found = {}
+        for name, read in members:
+            value = read(fields, f"{path}.{name}")
+            if value is not None:
+                found[name] = value
+        return found
 
-
-def _elements(members: Mapping[str, Value]) -> str:
-    return "".join(f"<{name}>{_content(value)}</{name}>" for name, value in members.items() if value is not None)
-
-
-def _content(value: Value) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return value if isinstance(value, Markup) else _text(value)
-    if isinstance(value, Entries):
-        return "".join(
-            f"<entry><key>{_text(key)}</key><value>{_content(each)}</value></entry>" for key, each in value.items()
-        )
-    if isinstance(value, Mapping):
-        return _elements(value)
-    if isinstance(value, Sequence):
-        return "".join(f"<member>{_content(each)}</member>" for each in value)
-    return str(value)
-
-
-def _text(text: str) -> str:
-    return escape(text.translate(_CONTROL))
+    return read_structure

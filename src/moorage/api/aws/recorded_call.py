@@ -1,9 +1,9 @@
 """The parts of a call's parameters and response that the audit record keeps, without secrets and image bytes.
 
-A typed request is recorded as its type declares it, a form as far as the operation's model declares its parameters
-(`declared_members`). Member names begin with a lowercase letter, as in CloudTrail; keys of maps, such as tag keys, are
-chosen by the client and stay as they are. Secrets are replaced by the words that CloudTrail uses. A manifest or layer
-part is recorded as its digest and size. Of any other text longer than 1 KiB the beginning is kept as well.
+A request is recorded as its type declares it, so what else a client sends is not. Member names begin with a lowercase
+letter, as in CloudTrail; keys of maps, such as tag keys, are chosen by the client and stay as they are. Secrets are
+replaced by the words that CloudTrail uses. A manifest or layer part is recorded as its digest and size. Of any other
+text longer than 1 KiB the beginning is kept as well.
 """
 
 import hashlib
@@ -13,8 +13,6 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from moorage.api.aws import declared_members
-from moorage.api.aws.query import Parameters
 from moorage.audit.event import GIVE_CREDENTIALS
 from moorage.audit.text import MAX_BYTES, truncated
 from moorage.cache import measured
@@ -69,10 +67,7 @@ def is_write(operation: str) -> bool:
 
 
 def request_parameters(request: Any) -> bytes:
-    """Return `requestParameters` as JSON, for a typed request or the parameters of a form."""
-    if isinstance(request, Parameters):
-        declared = declared_members.QUERY | declared_members.SECRET
-        return _encoded({name: value for name, value in request.items() if name.partition(".")[0] in declared})
+    """Return `requestParameters` of a typed request as JSON."""
     return _encoded(request)
 
 
@@ -89,7 +84,7 @@ def response_elements(operation: str, response: Any) -> bytes:
 
 
 def _gives_credentials(response: Any) -> bool:
-    return isinstance(response, Mapping) and "Credentials" in response
+    return getattr(response, "credentials", None) is not None
 
 
 def _encoded(value: Any, *, are_members: bool = True) -> bytes:

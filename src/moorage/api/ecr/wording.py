@@ -1,6 +1,6 @@
 """How ECR words violated constraints where it differs from the model layer (docs/development/ecr-behavior.md §3.1)."""
 
-from moorage.api.aws.json11 import Violation, constraint
+from moorage.api.aws.constraints import Violation, constraint
 from moorage.names import REPOSITORY_NAME_PATTERN
 
 _MUTABILITY = "IMMUTABLE, MUTABLE, MUTABLE_WITH_EXCLUSION, IMMUTABLE_WITH_EXCLUSION"

@@ -4,186 +4,209 @@ They answer as in an account that has none. Tools ask before they create or dele
 Terraform's `force_destroy`), and when they take stock of an account.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import NoReturn
 
 from moorage.access.authorize import Resource
-from moorage.api.aws.query import Parameters, Value
-from moorage.api.iam import fields, paging
-from moorage.api.iam.service import (
-    IAM,
-    FindsConditions,
-    FindsResource,
-    IamCall,
-    about,
-    in_account,
-    name_of,
-    nothing,
-    owner,
-    the,
-    the_owner,
-)
+from moorage.api.iam import shapes
+from moorage.api.iam.paging import limits
+from moorage.api.iam.service import IamCall, MayHavePathPrefix, MayNameUser, in_account, owner, path_prefix_of
 from moorage.errors import QueryError
-from moorage.identity import errors
 from moorage.identity.arns import identity_arn
-from moorage.identity.principals.entity import ROLE, USER
+from moorage.identity.errors import no_such
 
-_ENCODINGS: Final = ("SSH", "PEM")
-
-
-@IAM.operation(
-    "ListInstanceProfilesForRole",
-    action="iam:ListInstanceProfilesForRole",
-    resource=the(ROLE),
-    conditions=about(ROLE),
-)
-async def list_instance_profiles_for_role(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    """None, of a role that is there."""
-    asked = paging.Asked.by(request)
-    await call.services.identity.roles.get(call.account, name_of(ROLE, request))
-    return _none(asked, "InstanceProfiles")
+# Instance profiles.
 
 
-@IAM.operation("ListVirtualMFADevices", action="iam:ListVirtualMFADevices", resource=nothing)
-async def list_virtual_mfa_devices(_call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    return _none(paging.Asked.by(request), "VirtualMFADevices")
+async def instance_profiles_under(call: IamCall, request: MayHavePathPrefix) -> Sequence[Resource]:
+    return in_account(call, identity_arn("instance-profile", call.account, path_prefix_of(request), ""))
 
 
-async def _instance_profiles(call: IamCall, request: Parameters) -> Sequence[Resource]:
-    return in_account(call, identity_arn("instance-profile", call.account, fields.path_prefix(request), ""))
+async def the_instance_profile(
+    call: IamCall, request: shapes.GetInstanceProfileRequest | shapes.ListInstanceProfileTagsRequest
+) -> Sequence[Resource]:
+    return in_account(call, identity_arn("instance-profile", call.account, "/", request.instance_profile_name))
 
 
-@IAM.operation("ListInstanceProfiles", action="iam:ListInstanceProfiles", resource=_instance_profiles)
-async def list_instance_profiles(_call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    return _none(paging.Asked.by(request), "InstanceProfiles")
+async def list_instance_profiles(
+    _call: IamCall, request: shapes.ListInstanceProfilesRequest
+) -> shapes.ListInstanceProfilesResponse:
+    limits(request)
+    return shapes.ListInstanceProfilesResponse(instance_profiles=[], is_truncated=False)
 
 
-@IAM.operation("ListServerCertificates", action="iam:ListServerCertificates", resource=nothing)
-async def list_server_certificates(_call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    fields.path_prefix(request)
-    return _none(paging.Asked.by(request), "ServerCertificateMetadataList")
+async def list_instance_profiles_for_role(
+    call: IamCall, request: shapes.ListInstanceProfilesForRoleRequest
+) -> shapes.ListInstanceProfilesForRoleResponse:
+    """Return none. Raises NoSuchEntity for a role that does not exist."""
+    limits(request)
+    await call.services.identity.roles.get(call.account, request.role_name)
+    return shapes.ListInstanceProfilesForRoleResponse(instance_profiles=[], is_truncated=False)
 
 
-@IAM.operation("ListSAMLProviders", action="iam:ListSAMLProviders", resource=nothing)
-async def list_saml_providers(_call: IamCall, _request: Parameters) -> Mapping[str, Value]:
-    return {"SAMLProviderList": []}
+async def get_instance_profile(_call: IamCall, request: shapes.GetInstanceProfileRequest) -> NoReturn:
+    raise _no_instance_profile(request.instance_profile_name)
 
 
-@IAM.operation("ListOpenIDConnectProviders", action="iam:ListOpenIDConnectProviders", resource=nothing)
-async def list_open_id_connect_providers(_call: IamCall, _request: Parameters) -> Mapping[str, Value]:
+async def list_instance_profile_tags(_call: IamCall, request: shapes.ListInstanceProfileTagsRequest) -> NoReturn:
+    limits(request)
+    raise _no_instance_profile(request.instance_profile_name)
+
+
+def _no_instance_profile(name: str) -> QueryError:
+    return no_such(f"Instance Profile {name} cannot be found.")
+
+
+# Server certificates.
+
+
+async def the_server_certificate(
+    call: IamCall, request: shapes.GetServerCertificateRequest | shapes.ListServerCertificateTagsRequest
+) -> Sequence[Resource]:
+    return in_account(call, identity_arn("server-certificate", call.account, "/", request.server_certificate_name))
+
+
+async def list_server_certificates(
+    _call: IamCall, request: shapes.ListServerCertificatesRequest
+) -> shapes.ListServerCertificatesResponse:
+    limits(request)
+    return shapes.ListServerCertificatesResponse(server_certificate_metadata_list=[], is_truncated=False)
+
+
+async def get_server_certificate(_call: IamCall, request: shapes.GetServerCertificateRequest) -> NoReturn:
+    raise _no_server_certificate(request.server_certificate_name)
+
+
+async def list_server_certificate_tags(_call: IamCall, request: shapes.ListServerCertificateTagsRequest) -> NoReturn:
+    limits(request)
+    raise _no_server_certificate(request.server_certificate_name)
+
+
+def _no_server_certificate(name: str) -> QueryError:
+    return no_such(f"The Server Certificate with name {name} cannot be found.")
+
+
+# Identity providers.
+
+
+async def the_saml_provider(
+    call: IamCall, request: shapes.GetSAMLProviderRequest | shapes.ListSAMLProviderTagsRequest
+) -> Sequence[Resource]:
+    return in_account(call, request.saml_provider_arn)
+
+
+async def list_saml_providers(
+    _call: IamCall, _request: shapes.ListSAMLProvidersRequest
+) -> shapes.ListSAMLProvidersResponse:
+    return shapes.ListSAMLProvidersResponse(saml_provider_list=[])
+
+
+async def get_saml_provider(_call: IamCall, request: shapes.GetSAMLProviderRequest) -> NoReturn:
+    raise _no_saml_provider(request.saml_provider_arn)
+
+
+async def list_saml_provider_tags(_call: IamCall, request: shapes.ListSAMLProviderTagsRequest) -> NoReturn:
+    limits(request)
+    raise _no_saml_provider(request.saml_provider_arn)
+
+
+def _no_saml_provider(arn: str) -> QueryError:
+    return no_such(f"Manifest not found for arn {arn}")
+
+
+async def the_oidc_provider(
+    call: IamCall, request: shapes.GetOpenIDConnectProviderRequest | shapes.ListOpenIDConnectProviderTagsRequest
+) -> Sequence[Resource]:
+    return in_account(call, request.open_id_connect_provider_arn)
+
+
+async def list_open_id_connect_providers(
+    _call: IamCall, _request: shapes.ListOpenIDConnectProvidersRequest
+) -> shapes.ListOpenIDConnectProvidersResponse:
     """Return no provider: OIDC issuers are configured in a file and are not IAM resources here."""
-    return {"OpenIDConnectProviderList": []}
+    return shapes.ListOpenIDConnectProvidersResponse(open_id_connect_provider_list=[])
 
 
-@IAM.operation("GetAccountPasswordPolicy", action="iam:GetAccountPasswordPolicy", resource=nothing)
-async def get_account_password_policy(call: IamCall, _request: Parameters) -> Mapping[str, Value]:
-    raise errors.no_such(f"The Password Policy with domain name {call.account} cannot be found.")
+async def get_open_id_connect_provider(_call: IamCall, request: shapes.GetOpenIDConnectProviderRequest) -> NoReturn:
+    raise _no_open_id_connect_provider(request.open_id_connect_provider_arn)
 
 
-@IAM.operation("GetSSHPublicKey", action="iam:GetSSHPublicKey", resource=the(USER), conditions=about(USER))
-async def get_ssh_public_key(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    key = fields.public_key_id(request)
-    request.required("Encoding")
-    fields.choice(request, "Encoding", _ENCODINGS)
-    await call.services.identity.users.get(call.account, name_of(USER, request))
-    raise errors.no_such(f"The Public Key with id {key} cannot be found.")
+async def list_open_id_connect_provider_tags(
+    _call: IamCall, request: shapes.ListOpenIDConnectProviderTagsRequest
+) -> NoReturn:
+    limits(request)
+    raise _no_open_id_connect_provider(request.open_id_connect_provider_arn)
 
 
-def _not_found(operation: str, read: Callable[[Parameters], str], resource: FindsResource, message: str) -> None:
-    """Register an operation on something that does not exist. `read` returns its name or ARN, for `message`."""
-
-    @IAM.operation(operation, action=f"iam:{operation}", resource=resource)
-    async def not_found(_call: IamCall, request: Parameters) -> Mapping[str, Value]:
-        if operation.startswith("List"):
-            paging.Asked.by(request)
-        raise errors.no_such(message.format(read(request)))
+def _no_open_id_connect_provider(arn: str) -> QueryError:
+    return no_such(f"OpenIDConnect Provider not found for arn {arn}")
 
 
-def _by_name(kind: str, field: str, message: str, *operations: str) -> None:
-    def read(request: Parameters) -> str:
-        return fields.name(request, field)
-
-    async def resource(call: IamCall, request: Parameters) -> Sequence[Resource]:
-        return in_account(call, identity_arn(kind, call.account, "/", read(request)))
-
-    for operation in operations:
-        _not_found(operation, read, resource, message)
+# What users can have, and accounts.
 
 
-def _by_arn(field: str, message: str, *operations: str) -> None:
-    def read(request: Parameters) -> str:
-        return fields.arn(request, field)
-
-    async def resource(call: IamCall, request: Parameters) -> Sequence[Resource]:
-        return in_account(call, read(request))
-
-    for operation in operations:
-        _not_found(operation, read, resource, message)
+async def list_virtual_mfa_devices(
+    _call: IamCall, request: shapes.ListVirtualMFADevicesRequest
+) -> shapes.ListVirtualMFADevicesResponse:
+    limits(request)
+    return shapes.ListVirtualMFADevicesResponse(virtual_mfa_devices=[], is_truncated=False)
 
 
-_by_name(
-    "instance-profile",
-    "InstanceProfileName",
-    "Instance Profile {} cannot be found.",
-    "GetInstanceProfile",
-    "ListInstanceProfileTags",
-)
-_by_name(
-    "server-certificate",
-    "ServerCertificateName",
-    "The Server Certificate with name {} cannot be found.",
-    "GetServerCertificate",
-    "ListServerCertificateTags",
-)
-_by_arn("SAMLProviderArn", "Manifest not found for arn {}", "GetSAMLProvider", "ListSAMLProviderTags")
-_by_arn(
-    "OpenIDConnectProviderArn",
-    "OpenIDConnect Provider not found for arn {}",
-    "GetOpenIDConnectProvider",
-    "ListOpenIDConnectProviderTags",
-)
+async def list_mfa_devices(call: IamCall, request: shapes.ListMFADevicesRequest) -> shapes.ListMFADevicesResponse:
+    limits(request)
+    await _check_user(call, request)
+    return shapes.ListMFADevicesResponse(mfa_devices=[], is_truncated=False)
 
 
-def _of_users(operation: str, member: str, conditions: FindsConditions) -> None:
-    """Register a list that is empty for every user."""
-
-    @IAM.operation(operation, action=f"iam:{operation}", resource=the_owner, conditions=conditions)
-    async def list_none(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-        asked = paging.Asked.by(request)
-        await _check_user(call, request)
-        return _none(asked, member)
+async def list_ssh_public_keys(
+    call: IamCall, request: shapes.ListSSHPublicKeysRequest
+) -> shapes.ListSSHPublicKeysResponse:
+    limits(request)
+    await _check_user(call, request)
+    return shapes.ListSSHPublicKeysResponse(ssh_public_keys=[], is_truncated=False)
 
 
-for _operation, _member in (
-    ("ListMFADevices", "MFADevices"),
-    ("ListSSHPublicKeys", "SSHPublicKeys"),
-    ("ListServiceSpecificCredentials", "ServiceSpecificCredentials"),
-    ("ListSigningCertificates", "Certificates"),
-):
-    _of_users(_operation, _member, about(USER))
+async def list_service_specific_credentials(
+    call: IamCall, request: shapes.ListServiceSpecificCredentialsRequest
+) -> shapes.ListServiceSpecificCredentialsResponse:
+    limits(request)
+    await _check_user(call, request)
+    return shapes.ListServiceSpecificCredentialsResponse(service_specific_credentials=[], is_truncated=False)
 
 
-@IAM.operation("GetLoginProfile", action="iam:GetLoginProfile", resource=the_owner, conditions=about(USER))
-async def get_login_profile(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+async def list_signing_certificates(
+    call: IamCall, request: shapes.ListSigningCertificatesRequest
+) -> shapes.ListSigningCertificatesResponse:
+    limits(request)
+    await _check_user(call, request)
+    return shapes.ListSigningCertificatesResponse(certificates=[], is_truncated=False)
+
+
+async def get_ssh_public_key(call: IamCall, request: shapes.GetSSHPublicKeyRequest) -> NoReturn:
+    await call.services.identity.users.get(call.account, request.user_name)
+    raise no_such(f"The Public Key with id {request.ssh_public_key_id} cannot be found.")
+
+
+async def get_login_profile(call: IamCall, request: shapes.GetLoginProfileRequest) -> NoReturn:
     raise await _no_login_profile(call, request)
 
 
-@IAM.operation("DeleteLoginProfile", action="iam:DeleteLoginProfile", resource=the_owner, conditions=about(USER))
-async def delete_login_profile(call: IamCall, request: Parameters) -> None:
+async def delete_login_profile(call: IamCall, request: shapes.DeleteLoginProfileRequest) -> NoReturn:
     raise await _no_login_profile(call, request)
 
 
-async def _no_login_profile(call: IamCall, request: Parameters) -> QueryError:
+async def _no_login_profile(call: IamCall, request: MayNameUser) -> QueryError:
     name = await _check_user(call, request)
-    return errors.no_such(f"Login Profile for User {name} cannot be found.")
+    return no_such(f"Login Profile for User {name} cannot be found.")
 
 
-async def _check_user(call: IamCall, request: Parameters) -> str | None:
+async def get_account_password_policy(call: IamCall, _request: shapes.GetAccountPasswordPolicyRequest) -> NoReturn:
+    raise no_such(f"The Password Policy with domain name {call.account} cannot be found.")
+
+
+async def _check_user(call: IamCall, request: MayNameUser) -> str | None:
+    """Return the name of the user that the request is about. Raises NoSuchEntity if there is no such user."""
     name = owner(call, request)
     if name is not None:
         await call.services.identity.users.get(call.account, name)
     return name
-
-
-def _none(asked: paging.Asked, member: str) -> dict[str, Value]:
-    return asked.of(member, list[str](), str, str)

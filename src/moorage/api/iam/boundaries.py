@@ -1,24 +1,23 @@
 """Permissions boundaries of users and roles: Put- and Delete{User,Role}PermissionsBoundary."""
 
-from moorage.api.aws.query import Parameters
-from moorage.api.iam import fields
-from moorage.api.iam.service import IAM, IamCall, about, by, name_of, the
-from moorage.identity.principals.entity import ROLE, USER, Kind
+from moorage.api.iam import shapes
+from moorage.api.iam.service import IamCall, by
+from moorage.identity.principals.entity import ROLE, USER
 
 
-def _operations(kind: Kind) -> None:
-    """Register the two operations of one kind of owner."""
-    put, remove = f"Put{kind.title}PermissionsBoundary", f"Delete{kind.title}PermissionsBoundary"
-
-    @IAM.operation(put, action=f"iam:{put}", resource=the(kind), conditions=about(kind, new_boundary=True))
-    async def put_boundary(call: IamCall, request: Parameters) -> None:
-        name, arn = name_of(kind, request), fields.arn(request, "PermissionsBoundary")
-        await call.services.identity.attachments.set_boundary(kind, call.account, name, arn, by(call))
-
-    @IAM.operation(remove, action=f"iam:{remove}", resource=the(kind), conditions=about(kind, boundary=True))
-    async def delete_boundary(call: IamCall, request: Parameters) -> None:
-        await call.services.identity.attachments.remove_boundary(kind, call.account, name_of(kind, request), by(call))
+async def put_user_permissions_boundary(call: IamCall, request: shapes.PutUserPermissionsBoundaryRequest) -> None:
+    attachments, arn = call.services.identity.attachments, request.permissions_boundary
+    await attachments.set_boundary(USER, call.account, request.user_name, arn, by(call))
 
 
-for _kind in (USER, ROLE):
-    _operations(_kind)
+async def delete_user_permissions_boundary(call: IamCall, request: shapes.DeleteUserPermissionsBoundaryRequest) -> None:
+    await call.services.identity.attachments.remove_boundary(USER, call.account, request.user_name, by(call))
+
+
+async def put_role_permissions_boundary(call: IamCall, request: shapes.PutRolePermissionsBoundaryRequest) -> None:
+    attachments, arn = call.services.identity.attachments, request.permissions_boundary
+    await attachments.set_boundary(ROLE, call.account, request.role_name, arn, by(call))
+
+
+async def delete_role_permissions_boundary(call: IamCall, request: shapes.DeleteRolePermissionsBoundaryRequest) -> None:
+    await call.services.identity.attachments.remove_boundary(ROLE, call.account, request.role_name, by(call))

@@ -1,4 +1,4 @@
-"""Policy documents as IAM takes them in and gives them back."""
+"""Policy documents as IAM takes them and returns them."""
 
 from urllib.parse import quote
 
@@ -17,6 +17,6 @@ def checked(text: str, *, managed: bool = False) -> str:
     return text
 
 
-def shown(text: str) -> str:
-    """Percent-encoded (RFC 3986), as IAM's answers have it."""
+def encoded(text: str) -> str:
+    """Return a document percent-encoded (RFC 3986), as IAM's responses have it."""
     return quote(text, safe="")

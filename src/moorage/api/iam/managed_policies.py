@@ -3,57 +3,63 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from moorage.access.authorize import Resource
-from moorage.api.aws.query import Parameters, Value
-from moorage.api.iam import documents, fields, paging, response_members
-from moorage.api.iam.attachments import USAGES
-from moorage.api.iam.service import IAM, IamCall, about_new, about_policy, by, in_account, the_new_policy, the_policy
+from moorage.api.iam import documents, paging, response_members, shapes
+from moorage.api.iam.parameters import tag_list, tags_by_key
+from moorage.api.iam.service import IamCall, by, in_account, path_of, path_prefix_of
 from moorage.identity.policies.managed_policies import Owner, Usage
 
-_SCOPES: Final = ("All", "AWS", "Local")
 _OWNERS: Final[Mapping[Owner, str]] = {"account": "AWS", "aws": "Local"}
-"""Whose policies there are, and the scope that leaves them out."""
+"""Owners of policies, and the scope that leaves their policies out."""
 
 
-@IAM.operation("CreatePolicy", action="iam:CreatePolicy", resource=the_new_policy, conditions=about_new)
-async def create_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    name, path, text = fields.name(request, "PolicyName"), fields.policy_path(request), fields.document(request)
-    description, tags = fields.policy_description(request), fields.tags(request)
+async def create_policy(call: IamCall, request: shapes.CreatePolicyRequest) -> shapes.CreatePolicyResponse:
+    tags = tags_by_key(request.tags)
     policy = await call.services.identity.managed.create(
-        call.account, path, name, documents.checked(text, managed=True), by(call), description=description, tags=tags
+        call.account,
+        path_of(request),
+        request.policy_name,
+        documents.checked(request.policy_document, managed=True),
+        by(call),
+        description=request.description or "",
+        tags=tags,
     )
-    return {"Policy": {**response_members.policy(policy), "Tags": response_members.tags(tags) or None}}
+    return shapes.CreatePolicyResponse(policy=replace(response_members.policy(policy), tags=tag_list(tags) or None))
 
 
-@IAM.operation("GetPolicy", action="iam:GetPolicy", resource=the_policy, conditions=about_policy)
-async def get_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    policy = await call.services.identity.managed.get(call.account, fields.arn(request))
-    tags = await call.services.identity.tags.of(policy.id)
-    more: dict[str, Value] = {"Description": policy.description or None, "Tags": response_members.tags(tags)}
-    return {"Policy": {**response_members.policy(policy), **more}}
+async def get_policy(call: IamCall, request: shapes.GetPolicyRequest) -> shapes.GetPolicyResponse:
+    policy = await call.services.identity.managed.get(call.account, request.policy_arn)
+    tags = tag_list(await call.services.identity.tags.of(policy.id))
+    return shapes.GetPolicyResponse(
+        policy=replace(response_members.policy(policy), description=policy.description or None, tags=tags)
+    )
 
 
-async def _policies_under(call: IamCall, request: Parameters) -> Sequence[Resource]:
-    """What IAM names in its denials [recall]; being no ARN, only a policy's `*` covers it."""
-    return in_account(call, f"policy path {fields.path_prefix(request)}")
+async def policies_under(call: IamCall, request: shapes.ListPoliciesRequest) -> Sequence[Resource]:
+    """Return what IAM names in its denials [recall]; it is not an ARN, so only a policy's `*` covers it."""
+    return in_account(call, f"policy path {path_prefix_of(request)}")
 
 
-@IAM.operation("ListPolicies", action="iam:ListPolicies", resource=_policies_under)
-async def list_policies(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    """The account's and AWS's policies, by ARN."""
-    prefix, scope = fields.path_prefix(request), fields.choice(request, "Scope", _SCOPES)
-    asked = paging.Asked.by(request)
-    filtered, only_attached = fields.choice(request, "PolicyUsageFilter", USAGES), request.boolean("OnlyAttached")
-    usage: Usage | None = "attached" if only_attached or filtered == "PermissionsPolicy" else None
-    if filtered == "PermissionsBoundary":
+async def list_policies(call: IamCall, request: shapes.ListPoliciesRequest) -> shapes.ListPoliciesResponse:
+    """Return policies of the account and of AWS, by ARN."""
+    most, after = paging.limits(request)
+    wanted = request.policy_usage_filter
+    usage: Usage | None = "attached" if request.only_attached or wanted == "PermissionsPolicy" else None
+    if wanted == "PermissionsBoundary":
         usage = "bounding"
-    owners = [owner for owner, other in _OWNERS.items() if scope != other]
     found = await call.services.identity.managed.page(
-        call.account, owners=owners, path_prefix=prefix, usage=usage, after=asked.after, limit=asked.most + 1
+        call.account,
+        owners=[owner for owner, other in _OWNERS.items() if request.scope != other],
+        path_prefix=path_prefix_of(request),
+        usage=usage,
+        after=after,
+        limit=most + 1,
     )
-    return paging.page("Policies", found, asked.most, lambda each: each.arn, response_members.policy)
+    page = paging.page(found, most, lambda each: each.arn, response_members.policy)
+    return shapes.ListPoliciesResponse(policies=page.items, is_truncated=page.is_truncated, marker=page.marker)
 
 
-@IAM.operation("DeletePolicy", action="iam:DeletePolicy", resource=the_policy, conditions=about_policy)
-async def delete_policy(call: IamCall, request: Parameters) -> None:
-    await call.services.identity.managed.delete(call.account, fields.arn(request), by(call))
+async def delete_policy(call: IamCall, request: shapes.DeletePolicyRequest) -> None:
+    await call.services.identity.managed.delete(call.account, request.policy_arn, by(call))

@@ -1,29 +1,46 @@
-"""Lists in pages: MaxItems and Marker in, IsTruncated and Marker out."""
+"""Lists in pages: MaxItems and Marker of requests, IsTruncated and Marker of responses."""
 
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
-from moorage.api.aws.query import Markup, Parameters, Value, invalid
-from moorage.api.iam import fields
+from moorage.api.aws import query, xml
 from moorage.pages import Room
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 _DEFAULT: Final = 100
-_MOST: Final = 1000
 _MARKER: Final = 4096
 
 
-def limit(request: Parameters) -> int:
-    """How many items a page may have: MaxItems, 1 to 1000, else 100."""
-    return fields.integer(request, "MaxItems", 1, _MOST) or _DEFAULT
+class AsksForPage(Protocol):
+    @property
+    def max_items(self) -> int | None: ...
+
+    @property
+    def marker(self) -> str | None: ...
 
 
-def after(request: Parameters) -> str:
-    """What the page before ended with; empty for the first page. ValidationError for a forged Marker."""
-    marker = request.get("Marker")
+class Limits(NamedTuple):
+    """The page that a request asks for."""
+
+    most: int
+    """How many items it may have, 1 to 1000."""
+    after: str
+    """The position where it begins; empty for the first page."""
+
+
+def limits(request: AsksForPage) -> Limits:
+    """Return the page that a request asks for. Raises ValidationError for a forged Marker.
+
+    Call it before anything is looked up: AWS validates a request first.
+    """
+    return Limits(request.max_items or _DEFAULT, _position(request.marker))
+
+
+def _position(marker: str | None) -> str:
     if marker is None:
         return ""
     try:
@@ -33,72 +50,64 @@ def after(request: Parameters) -> str:
     except (binascii.Error, ValueError):
         position = ""
     if not position or not position.isprintable():
-        raise invalid("Marker", marker, "Member must be a marker of an earlier answer")
+        raise query.invalid("Marker", marker, "Member must be a marker of an earlier answer")
     return position
 
 
-class Page:
-    """An answer with one list or several, at most `most` items and `pages.PAGE_BYTES` bytes of XML in all of them.
+class PageRoom:
+    """Counts what fits in a page of one list or several: `most` items and `pages.PAGE_BYTES` bytes of XML in all.
 
     Offer one item after the other, at least one more than there may be, until one is not taken.
     """
 
-    def __init__(self, most: int, *members: str) -> None:
-        self._lists: dict[str, list[Value]] = {member: [] for member in members}
+    def __init__(self, most: int) -> None:
         self._room = Room(most)
         self._position = ""
-        self._truncated = False
+        self._is_full = False
 
-    def takes(self, member: str, item: Value, position: str) -> bool:
-        """Add an item to the list `member`. False if it belongs to the next page; then offer no more.
+    def takes(self, item: Any, position: str) -> bool:
+        """Return whether the item belongs to this page. If it does not, it begins the next: offer no more.
 
-        `position`: what `after` gives for the page that begins behind the item.
+        `position`: where the page begins that follows the item.
         """
-        written = Markup.of(item)
-        if self._truncated or not self._room.takes(len(written.encode())):
-            self._truncated = True
+        if self._is_full or not self._room.takes(len(xml.content(item).encode())):
+            self._is_full = True
             return False
-        self._lists[member].append(written)
         self._position = position
         return True
 
-    def answer(self, *, more: bool = False) -> dict[str, Value]:
-        """The answer; `more`: there are items that were not offered."""
-        truncated = self._truncated or more
-        answer: dict[str, Value] = {**self._lists, "IsTruncated": truncated}
-        if truncated:
-            answer["Marker"] = marker(self._position)
-        return answer
+    def marker(self, *, more: bool = False) -> str | None:
+        """Return the Marker of the next page; None if this is the last. `more`: there are items not offered."""
+        return _marker(self._position) if self._is_full or more else None
 
 
-def page(
-    member: str, found: Iterable[T], most: int, name: Callable[[T], str], shown: Callable[[T], Value]
-) -> dict[str, Value]:
-    """The answer for `found`, which holds one item more than `most` when there is a further page."""
-    made = Page(most, member)
+class Page(NamedTuple, Generic[T]):
+    """One page of a list, as members of a response."""
+
+    items: list[T]
+    is_truncated: bool
+    marker: str | None
+
+
+def page(found: Iterable[S], most: int, position: Callable[[S], str], shape: Callable[[S], T]) -> Page[T]:
+    """Return the page of `found`, which has at least one item more than `most` if there is a further page.
+
+    `position`: where an item is in the order of the list. `shape`: the item as responses have it.
+    """
+    room, items = PageRoom(most), []
     for each in found:
-        if not made.takes(member, shown(each), name(each)):
+        item = shape(each)
+        if not room.takes(item, position(each)):
             break
-    return made.answer()
+        items.append(item)
+    marker = room.marker()
+    return Page(items, marker is not None, marker)
 
 
-class Asked(NamedTuple):
-    """The page that a request asks for. Read it before anything is looked up: its fields may be wrong."""
-
-    most: int
-    after: str
-
-    @classmethod
-    def by(cls, request: Parameters) -> "Asked":
-        return cls(limit(request), after(request))
-
-    def of(
-        self, member: str, every: Sequence[T], name: Callable[[T], str], shown: Callable[[T], Value]
-    ) -> dict[str, Value]:
-        """That page of a list that is all at hand, in the order of `name`."""
-        return page(member, [item for item in every if name(item) > self.after], self.most, name, shown)
+def page_of(asked: Limits, every: Sequence[S], position: Callable[[S], str], shape: Callable[[S], T]) -> Page[T]:
+    """Return the page that is asked for of a list that is all at hand, in the order of `position`."""
+    return page([item for item in every if position(item) > asked.after], asked.most, position, shape)
 
 
-def marker(position: str) -> str:
-    """The Marker that says: on from here."""
+def _marker(position: str) -> str:
     return base64.urlsafe_b64encode(position.encode()).decode()

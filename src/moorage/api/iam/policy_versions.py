@@ -1,56 +1,60 @@
 """Versions of managed policies: Create-, Get-, List-, DeletePolicyVersion, SetDefaultPolicyVersion."""
 
-from collections.abc import Mapping
+from msgspec.structs import replace
 
-from moorage.api.aws.query import Parameters, Value, instant
-from moorage.api.iam import documents, fields, paging
-from moorage.api.iam.service import IAM, IamCall, about_policy, by, the_policy
+from moorage.api.aws.xml import timestamp
+from moorage.api.iam import documents, paging, shapes
+from moorage.api.iam.parameters import version_number
+from moorage.api.iam.service import IamCall, by
 from moorage.identity.policies.managed_policies import PolicyVersion
 
 
-@IAM.operation("CreatePolicyVersion", action="iam:CreatePolicyVersion", resource=the_policy, conditions=about_policy)
-async def create_policy_version(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    arn, text = fields.arn(request), fields.document(request)
-    as_default = request.boolean("SetAsDefault") or False
+async def create_policy_version(
+    call: IamCall, request: shapes.CreatePolicyVersionRequest
+) -> shapes.CreatePolicyVersionResponse:
     version = await call.services.identity.managed.create_version(
-        call.account, arn, documents.checked(text, managed=True), by(call), as_default=as_default
+        call.account,
+        request.policy_arn,
+        documents.checked(request.policy_document, managed=True),
+        by(call),
+        as_default=request.set_as_default or False,
     )
-    return {"PolicyVersion": _shown(version)}
+    return shapes.CreatePolicyVersionResponse(policy_version=_in_lists(version))
 
 
-@IAM.operation("GetPolicyVersion", action="iam:GetPolicyVersion", resource=the_policy, conditions=about_policy)
-async def get_policy_version(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    arn, number = fields.arn(request), fields.version(request)
-    version = await call.services.identity.managed.version(call.account, arn, number)
-    return {"PolicyVersion": {"Document": documents.shown(version.text), **_shown(version)}}
+async def get_policy_version(call: IamCall, request: shapes.GetPolicyVersionRequest) -> shapes.GetPolicyVersionResponse:
+    managed, number = call.services.identity.managed, version_number(request.version_id)
+    version = await managed.version(call.account, request.policy_arn, number)
+    return shapes.GetPolicyVersionResponse(
+        policy_version=replace(_in_lists(version), document=documents.encoded(version.text))
+    )
 
 
-@IAM.operation("ListPolicyVersions", action="iam:ListPolicyVersions", resource=the_policy, conditions=about_policy)
-async def list_policy_versions(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    """Newest first."""
-    most, after = paging.limit(request), paging.after(request)
-    found = await call.services.identity.managed.versions(call.account, fields.arn(request))
+async def list_policy_versions(
+    call: IamCall, request: shapes.ListPolicyVersionsRequest
+) -> shapes.ListPolicyVersionsResponse:
+    """Return the newest first."""
+    most, after = paging.limits(request)
+    found = await call.services.identity.managed.versions(call.account, request.policy_arn)
     rest = [each for each in found if not after.isdigit() or each.number < int(after)]
-    return paging.page("Versions", rest, most, lambda each: str(each.number), _shown)
+    page = paging.page(rest, most, lambda each: str(each.number), _in_lists)
+    return shapes.ListPolicyVersionsResponse(versions=page.items, is_truncated=page.is_truncated, marker=page.marker)
 
 
-@IAM.operation(
-    "SetDefaultPolicyVersion", action="iam:SetDefaultPolicyVersion", resource=the_policy, conditions=about_policy
-)
-async def set_default_policy_version(call: IamCall, request: Parameters) -> None:
-    arn, number = fields.arn(request), fields.version(request)
-    await call.services.identity.managed.set_default(call.account, arn, number, by(call))
+async def set_default_policy_version(call: IamCall, request: shapes.SetDefaultPolicyVersionRequest) -> None:
+    managed, number = call.services.identity.managed, version_number(request.version_id)
+    await managed.set_default(call.account, request.policy_arn, number, by(call))
 
 
-@IAM.operation("DeletePolicyVersion", action="iam:DeletePolicyVersion", resource=the_policy, conditions=about_policy)
-async def delete_policy_version(call: IamCall, request: Parameters) -> None:
-    arn, number = fields.arn(request), fields.version(request)
-    await call.services.identity.managed.delete_version(call.account, arn, number, by(call))
+async def delete_policy_version(call: IamCall, request: shapes.DeletePolicyVersionRequest) -> None:
+    managed, number = call.services.identity.managed, version_number(request.version_id)
+    await managed.delete_version(call.account, request.policy_arn, number, by(call))
 
 
-def _shown(version: PolicyVersion) -> dict[str, Value]:
-    return {
-        "VersionId": f"v{version.number}",
-        "IsDefaultVersion": version.is_default,
-        "CreateDate": instant(version.created_at),
-    }
+def _in_lists(version: PolicyVersion) -> shapes.PolicyVersion:
+    """Return a version without its document."""
+    return shapes.PolicyVersion(
+        version_id=f"v{version.number}",
+        is_default_version=version.is_default,
+        create_date=timestamp(version.created_at),
+    )

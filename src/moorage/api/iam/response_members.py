@@ -1,91 +1,156 @@
-"""Users, groups, roles and policies as members of IAM's answers."""
+"""Users, groups, roles and policies as members of IAM's responses."""
 
-from collections.abc import Mapping
+from typing import Any
 
-from moorage.api.aws.query import Value, instant
-from moorage.api.iam import documents
+from moorage.api.aws.xml import timestamp
+from moorage.api.iam import shapes
+from moorage.api.iam.documents import encoded
+from moorage.api.iam.parameters import tag_list
 from moorage.api.iam.service import IamCall
+from moorage.identity.arns import root_arn
 from moorage.identity.policies.managed_policies import ManagedPolicy
-from moorage.identity.principals.entity import KINDS, Entity, Role
+from moorage.identity.principals.entity import Entity, Role
+from moorage.names import AccountId
 
 
-def entity(one: Entity) -> dict[str, Value]:
-    """What lists say of a user, group or role."""
-    title = KINDS[one.kind].title
-    return {
-        "Path": one.path,
-        f"{title}Name": one.name,
-        f"{title}Id": one.id,
-        "Arn": one.arn,
-        "CreateDate": instant(one.created_at),
-    }
+def user(entity: Entity) -> shapes.User:
+    """Return what lists have of a user."""
+    return shapes.User(
+        path=entity.path,
+        user_name=entity.name,
+        user_id=entity.id,
+        arn=entity.arn,
+        create_date=timestamp(entity.created_at),
+    )
 
 
-async def role(call: IamCall, one: Role) -> dict[str, Value]:
-    """What lists say of a role."""
-    return {
-        **entity(one),
-        "AssumeRolePolicyDocument": documents.shown(await call.services.principals.shown(one.trust)),
-        "Description": one.description or None,
-        "MaxSessionDuration": one.max_session_seconds,
-    }
+async def user_in_full(call: IamCall, entity: Entity) -> shapes.User:
+    """Return a user with its permissions boundary and tags."""
+    return shapes.User(
+        path=entity.path,
+        user_name=entity.name,
+        user_id=entity.id,
+        arn=entity.arn,
+        create_date=timestamp(entity.created_at),
+        permissions_boundary=await _boundary_of(call, entity),
+        tags=await _tags_of(call, entity),
+    )
 
 
-async def whole_user(call: IamCall, one: Entity) -> dict[str, Value]:
-    """A user with its boundary and tags."""
-    return {**entity(one), **await limits(call, one)}
+def root_user(account: AccountId, created_at: float) -> shapes.User:
+    """Return the root of an account, of which IAM returns no name and no path, although its service model requires
+    both."""
+    absent: Any = None
+    return shapes.User(
+        path=absent,
+        user_name=absent,
+        user_id=account,
+        arn=root_arn(account),
+        create_date=timestamp(created_at),
+    )
 
 
-async def created_role(call: IamCall, one: Role) -> dict[str, Value]:
-    """Return what CreateRole and CreateServiceLinkedRole return: without the session duration and the last use."""
-    return {**await role(call, one), **await limits(call, one), "MaxSessionDuration": None}
+def group(entity: Entity) -> shapes.Group:
+    return shapes.Group(
+        path=entity.path,
+        group_name=entity.name,
+        group_id=entity.id,
+        arn=entity.arn,
+        create_date=timestamp(entity.created_at),
+    )
 
 
-async def whole_role(call: IamCall, one: Role) -> dict[str, Value]:
-    """A role with its boundary, tags and last use."""
-    return {**await role(call, one), **await limits(call, one), "RoleLastUsed": last_used(one)}
+async def role(call: IamCall, entity: Role) -> shapes.Role:
+    """Return what lists have of a role."""
+    return shapes.Role(
+        path=entity.path,
+        role_name=entity.name,
+        role_id=entity.id,
+        arn=entity.arn,
+        create_date=timestamp(entity.created_at),
+        assume_role_policy_document=await trust_policy(call, entity),
+        description=entity.description or None,
+        max_session_duration=entity.max_session_seconds,
+    )
 
 
-async def limits(call: IamCall, one: Entity) -> dict[str, Value]:
-    """The permissions boundary and the tags of a user or role; left out where there are none."""
-    identity = call.services.identity
-    arn = None if one.boundary_id is None else await identity.managed.arn_of(one.boundary_id)
-    return {"PermissionsBoundary": boundary(arn), "Tags": tags(await identity.tags.of(one.id)) or None}
+async def created_role(call: IamCall, entity: Role) -> shapes.Role:
+    """Return what CreateRole and CreateServiceLinkedRole return: without session duration and last use."""
+    return shapes.Role(
+        path=entity.path,
+        role_name=entity.name,
+        role_id=entity.id,
+        arn=entity.arn,
+        create_date=timestamp(entity.created_at),
+        assume_role_policy_document=await trust_policy(call, entity),
+        description=entity.description or None,
+        permissions_boundary=await _boundary_of(call, entity),
+        tags=await _tags_of(call, entity),
+    )
 
 
-def boundary(arn: str | None) -> Value:
+async def role_in_full(call: IamCall, entity: Role) -> shapes.Role:
+    """Return a role with its permissions boundary, tags and last use."""
+    return shapes.Role(
+        path=entity.path,
+        role_name=entity.name,
+        role_id=entity.id,
+        arn=entity.arn,
+        create_date=timestamp(entity.created_at),
+        assume_role_policy_document=await trust_policy(call, entity),
+        description=entity.description or None,
+        max_session_duration=entity.max_session_seconds,
+        permissions_boundary=await _boundary_of(call, entity),
+        tags=await _tags_of(call, entity),
+        role_last_used=last_used(entity),
+    )
+
+
+async def trust_policy(call: IamCall, entity: Role) -> str:
+    """Return the trust policy of a role, with the principals as it names them."""
+    return encoded(await call.services.principals.shown(entity.trust))
+
+
+async def _boundary_of(call: IamCall, entity: Entity) -> shapes.AttachedPermissionsBoundary | None:
+    if entity.boundary_id is None:
+        return None
+    return boundary(await call.services.identity.managed.arn_of(entity.boundary_id))
+
+
+async def _tags_of(call: IamCall, entity: Entity) -> list[shapes.Tag] | None:
+    return tag_list(await call.services.identity.tags.of(entity.id)) or None
+
+
+def boundary(arn: str | None) -> shapes.AttachedPermissionsBoundary | None:
+    """Return the permissions boundary with that ARN."""
     if arn is None:
         return None
     # IAM returns `Policy`, although its service model has `PermissionsBoundaryPolicy` as the only value.
-    return {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": arn}
+    return shapes.AttachedPermissionsBoundary(permissions_boundary_type="Policy", permissions_boundary_arn=arn)
 
 
-def last_used(one: Role) -> Mapping[str, Value]:
-    """Empty for a role that was never used."""
-    if one.used is None:
-        return {}
-    return {"LastUsedDate": instant(one.used.at), "Region": one.used.region}
+def last_used(entity: Role) -> shapes.RoleLastUsed:
+    """Return when a role was last used; empty for a role that was never used."""
+    if entity.used is None:
+        return shapes.RoleLastUsed()
+    return shapes.RoleLastUsed(last_used_date=timestamp(entity.used.at), region=entity.used.region)
 
 
-def tags(found: Mapping[str, str]) -> list[Value]:
-    return [{"Key": key, "Value": value} for key, value in found.items()]
+def policy(managed: ManagedPolicy) -> shapes.Policy:
+    """Return what lists have of a managed policy."""
+    return shapes.Policy(
+        policy_name=managed.name,
+        policy_id=managed.id,
+        arn=managed.arn,
+        path=managed.path,
+        default_version_id=f"v{managed.default_version}",
+        attachment_count=managed.attached,
+        permissions_boundary_usage_count=managed.bounding,
+        is_attachable=True,
+        create_date=timestamp(managed.created_at),
+        update_date=timestamp(managed.updated_at),
+    )
 
 
-def policy(one: ManagedPolicy) -> dict[str, Value]:
-    """What lists say of a managed policy."""
-    return {
-        "PolicyName": one.name,
-        "PolicyId": one.id,
-        "Arn": one.arn,
-        "Path": one.path,
-        "DefaultVersionId": f"v{one.default_version}",
-        "AttachmentCount": one.attached,
-        "PermissionsBoundaryUsageCount": one.bounding,
-        "IsAttachable": True,
-        "CreateDate": instant(one.created_at),
-        "UpdateDate": instant(one.updated_at),
-    }
-
-
-def attached(one: ManagedPolicy) -> Value:
-    return {"PolicyName": one.name, "PolicyArn": one.arn}
+def attached_policy(managed: ManagedPolicy) -> shapes.AttachedPolicy:
+    return shapes.AttachedPolicy(policy_name=managed.name, policy_arn=managed.arn)

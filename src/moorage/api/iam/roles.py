@@ -1,80 +1,72 @@
 """Roles: CreateRole, GetRole, ListRoles, UpdateRole, UpdateRoleDescription, UpdateAssumeRolePolicy, DeleteRole."""
 
-from collections.abc import Mapping
-
-from moorage.api.aws.query import Parameters, Value
-from moorage.api.iam import fields, paging, response_members
-from moorage.api.iam.service import IAM, IamCall, about, about_new, by, name_of, the, the_new, those_under
-from moorage.identity.principals.entity import ROLE
+from moorage.api.iam import paging, response_members, shapes
+from moorage.api.iam.parameters import tags_by_key
+from moorage.api.iam.service import IamCall, by, path_of, path_prefix_of
 from moorage.identity.principals.roles import SESSION_SECONDS
 
 
-@IAM.operation("CreateRole", action="iam:CreateRole", resource=the_new(ROLE), conditions=about_new)
-async def create_role(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    """MalformedPolicyDocument when the trust policy is none, or names a user or role that is not there."""
-    text = fields.document(request, "AssumeRolePolicyDocument")
-    name, path, tags = fields.new_name(request, "RoleName"), fields.path(request), fields.tags(request)
-    description, seconds = fields.description(request) or "", fields.session_seconds(request) or SESSION_SECONDS
-    boundary = fields.optional_arn(request, "PermissionsBoundary")
+async def create_role(call: IamCall, request: shapes.CreateRoleRequest) -> shapes.CreateRoleResponse:
+    """Raises MalformedPolicyDocument for an invalid trust policy, and for one that names a user or role that is
+    missing."""
     role = await call.services.identity.roles.create(
         call.account,
-        path,
-        name,
-        await call.services.principals.trust(text),
+        path_of(request),
+        request.role_name,
+        await call.services.principals.trust(request.assume_role_policy_document),
         by(call),
-        max_session_seconds=seconds,
-        description=description,
-        tags=tags,
-        boundary=boundary,
+        max_session_seconds=request.max_session_duration or SESSION_SECONDS,
+        description=request.description or "",
+        tags=tags_by_key(request.tags),
+        boundary=request.permissions_boundary,
     )
-    return {"Role": await response_members.created_role(call, role)}
+    return shapes.CreateRoleResponse(role=await response_members.created_role(call, role))
 
 
-@IAM.operation("GetRole", action="iam:GetRole", resource=the(ROLE), conditions=about(ROLE))
-async def get_role(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    role = await call.services.identity.roles.get(call.account, name_of(ROLE, request))
-    return {"Role": await response_members.whole_role(call, role)}
+async def get_role(call: IamCall, request: shapes.GetRoleRequest) -> shapes.GetRoleResponse:
+    role = await call.services.identity.roles.get(call.account, request.role_name)
+    return shapes.GetRoleResponse(role=await response_members.role_in_full(call, role))
 
 
-@IAM.operation("ListRoles", action="iam:ListRoles", resource=those_under(ROLE))
-async def list_roles(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    most, prefix = paging.limit(request), fields.path_prefix(request)
-    page = paging.Page(most, "Roles")
-    async for role in call.services.identity.roles.each(call.account, prefix, after=paging.after(request)):
-        if not page.takes("Roles", await response_members.role(call, role), role.name):
+async def list_roles(call: IamCall, request: shapes.ListRolesRequest) -> shapes.ListRolesResponse:
+    most, after = paging.limits(request)
+    room, roles = paging.PageRoom(most), []
+    async for each in call.services.identity.roles.each(call.account, path_prefix_of(request), after=after):
+        role = await response_members.role(call, each)
+        if not room.takes(role, each.name):
             break
-    return page.answer()
+        roles.append(role)
+    marker = room.marker()
+    return shapes.ListRolesResponse(roles=roles, is_truncated=marker is not None, marker=marker)
 
 
-@IAM.operation("UpdateRole", action="iam:UpdateRole", resource=the(ROLE), conditions=about(ROLE))
-async def update_role(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    """What is left out stays as it was [guess: AWS may set its defaults]."""
-    name, seconds = name_of(ROLE, request), fields.session_seconds(request)
-    description = fields.description(request)
+async def update_role(call: IamCall, request: shapes.UpdateRoleRequest) -> shapes.UpdateRoleResponse:
+    """Leave what the request omits as it was [guess: AWS may set its defaults]."""
+    await call.services.identity.roles.update(
+        call.account,
+        request.role_name,
+        by(call),
+        max_session_seconds=request.max_session_duration,
+        description=request.description,
+    )
+    return shapes.UpdateRoleResponse()
+
+
+async def update_role_description(
+    call: IamCall, request: shapes.UpdateRoleDescriptionRequest
+) -> shapes.UpdateRoleDescriptionResponse:
     roles = call.services.identity.roles
-    await roles.update(call.account, name, by(call), max_session_seconds=seconds, description=description)
-    return {}
+    role = await roles.update(call.account, request.role_name, by(call), description=request.description)
+    return shapes.UpdateRoleDescriptionResponse(role=await response_members.role_in_full(call, role))
 
 
-@IAM.operation("UpdateRoleDescription", action="iam:UpdateRoleDescription", resource=the(ROLE), conditions=about(ROLE))
-async def update_role_description(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    name, _ = name_of(ROLE, request), request.required("Description")
-    description = fields.description(request)
-    role = await call.services.identity.roles.update(call.account, name, by(call), description=description)
-    return {"Role": await response_members.whole_role(call, role)}
+async def update_assume_role_policy(call: IamCall, request: shapes.UpdateAssumeRolePolicyRequest) -> None:
+    """Raises MalformedPolicyDocument as CreateRole does. Sessions of the role remain valid."""
+    roles = call.services.identity.roles
+    role = await roles.find(call.account, request.role_name)
+    trust = await call.services.principals.trust(request.policy_document, in_force="" if role is None else role.trust)
+    await roles.set_trust(call.account, request.role_name, trust, by(call))
 
 
-@IAM.operation(
-    "UpdateAssumeRolePolicy", action="iam:UpdateAssumeRolePolicy", resource=the(ROLE), conditions=about(ROLE)
-)
-async def update_assume_role_policy(call: IamCall, request: Parameters) -> None:
-    """MalformedPolicyDocument as with CreateRole. Living sessions go on."""
-    name, text = name_of(ROLE, request), fields.document(request)
-    in_force = await call.services.identity.roles.find(call.account, name)
-    trust = await call.services.principals.trust(text, in_force="" if in_force is None else in_force.trust)
-    await call.services.identity.roles.set_trust(call.account, name, trust, by(call))
-
-
-@IAM.operation("DeleteRole", action="iam:DeleteRole", resource=the(ROLE), conditions=about(ROLE))
-async def delete_role(call: IamCall, request: Parameters) -> None:
-    await call.services.identity.roles.delete(call.account, name_of(ROLE, request), by(call))
+async def delete_role(call: IamCall, request: shapes.DeleteRoleRequest) -> None:
+    await call.services.identity.roles.delete(call.account, request.role_name, by(call))

@@ -1,22 +1,23 @@
 """The IAM service: what its operations may use, and what each is decided on (resources and condition keys)."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from operator import attrgetter
+from typing import Any, Final, Protocol, TypeAlias
 
 from moorage.access.authorize import NamedResource, Resource
 from moorage.access.operations import Conditions, fit_for_iam, iam_conditions, resource_tags
 from moorage.access.principals import Principals
 from moorage.analysis.simulate import Simulator
 from moorage.api.authorization import Concealed, Target
-from moorage.api.aws.operation import Call, Service
-from moorage.api.aws.query import Parameters
-from moorage.api.iam import fields
+from moorage.api.aws.operation import Call
+from moorage.api.iam import shapes
+from moorage.api.iam.parameters import tags_by_key
 from moorage.clock import Clock
 from moorage.errors import QueryError, UnrecognizedClient
 from moorage.identity.arns import identity_arn, policy_arn
 from moorage.identity.identity import Identity
-from moorage.identity.principals.entity import GROUP, ROLE, USER, Entity, Kind
+from moorage.identity.principals.entity import GROUP, KINDS, USER, Entity, Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,35 +31,88 @@ class IamServices:
 
 
 IamCall: TypeAlias = Call[IamServices]
-FindsResource: TypeAlias = Callable[[IamCall, Parameters], Awaitable[Sequence[Target]]]
-FindsConditions: TypeAlias = Callable[[IamCall, Parameters], Awaitable[Conditions]]
+FindsResource: TypeAlias = Callable[[IamCall, Any], Awaitable[Sequence[Target]]]
+FindsConditions: TypeAlias = Callable[[IamCall, Any], Awaitable[Conditions]]
+ReadsConditions: TypeAlias = Callable[[Any], Conditions]
+"""Returns the condition keys that a request brings by itself."""
 
-IAM: Service[IamServices] = Service("iam", "query", "2010-05-08")
+
+# What requests have in common.
+
+
+class MayNameUser(Protocol):
+    @property
+    def user_name(self) -> str | None: ...
+
+
+class MayHavePath(Protocol):
+    @property
+    def path(self) -> str | None: ...
+
+
+class MayHavePathPrefix(Protocol):
+    @property
+    def path_prefix(self) -> str | None: ...
+
+
+class HasPolicyArn(Protocol):
+    @property
+    def policy_arn(self) -> str: ...
+
+
+class MayHaveTags(Protocol):
+    @property
+    def tags(self) -> list[shapes.Tag] | None: ...
+
+
+class HasTagKeys(Protocol):
+    @property
+    def tag_keys(self) -> list[str]: ...
+
+
+class MayHaveBoundary(Protocol):
+    @property
+    def permissions_boundary(self) -> str | None: ...
+
+
+_NAME: Final[Mapping[str, Callable[[Any], str]]] = {kind: attrgetter(f"{kind}_name") for kind in KINDS}
+"""Reads user_name, group_name or role_name of a request."""
+_NEW_NAME: Final[Mapping[str, Callable[[Any], str | None]]] = {
+    kind.name: attrgetter(f"new_{kind.name}_name") for kind in (USER, GROUP)
+}
 
 
 def by(call: IamCall) -> str:
-    """Who acts, for the records."""
+    """Return who acts, for the records."""
     return call.caller.principal.arn
 
 
-def owner(call: IamCall, request: Parameters) -> str | None:
-    """The user that UserName names, else the caller itself; None is the account's root.
+def owner(call: IamCall, request: MayNameUser) -> str | None:
+    """Return the user that UserName names, else the caller itself; None for the account's root.
 
-    A role's session is neither: ValidationError, lest it be taken for the root.
+    Raises ValidationError for the session of a role, which is neither.
     """
-    named, principal = fields.optional_name(request, "UserName"), call.caller.principal
-    if named is None and principal.kind not in {"user", "root"}:
+    principal = call.caller.principal
+    if request.user_name is None and principal.kind not in {"user", "root"}:
         raise QueryError("ValidationError", "Must specify userName when calling with non-User credentials")
-    return named or principal.user_name
+    return request.user_name or principal.user_name
 
 
-def name_of(kind: Kind, request: Parameters) -> str:
-    """The user, group or role that a request names."""
-    return fields.name(request, f"{kind.title}Name", 64 if kind is ROLE else 128)
+def name_of(kind: Kind, request: Any) -> str:
+    """Return the name of the user, group or role that a request names."""
+    return _NAME[kind.name](request)
 
 
-async def found(call: IamCall, kind: Kind, name: str) -> Entity | None:
-    """The user, group or role of that name."""
+def path_of(request: MayHavePath) -> str:
+    return request.path or "/"
+
+
+def path_prefix_of(request: MayHavePathPrefix) -> str:
+    return request.path_prefix or "/"
+
+
+async def find(call: IamCall, kind: Kind, name: str) -> Entity | None:
+    """Return the user, group or role of that name; None if there is none."""
     identity = call.services.identity
     if kind is USER:
         return await identity.users.find(call.account, name)
@@ -67,20 +121,20 @@ async def found(call: IamCall, kind: Kind, name: str) -> Entity | None:
     return await identity.roles.find(call.account, name)
 
 
-# What operations are decided on: for `resource=` of an operation's declaration.
+# What operations are decided on: for `resource` of an operation's declaration.
 
 
 def the(kind: Kind) -> FindsResource:
-    """The one named, by its ARN. A denial names it without its path, whether it exists or not."""
+    """The one that the request names, by its ARN. A denial names it without its path, whether it exists or not."""
 
-    async def resource(call: IamCall, request: Parameters) -> Sequence[Target]:
+    async def resource(call: IamCall, request: Any) -> Sequence[Target]:
         return await _named(call, kind, name_of(kind, request))
 
     return resource
 
 
-async def the_owner(call: IamCall, request: Parameters) -> Sequence[Target]:
-    """As `the(USER)`, but UserName may be left out. Of the root's own there is no ARN to grant: `*`."""
+async def the_owner(call: IamCall, request: MayNameUser) -> Sequence[Target]:
+    """As `the(USER)`, but UserName is optional. The root's own resources have no ARN to grant: `*`."""
     name = owner(call, request)
     if name is None:
         return in_account(call, "*")
@@ -88,119 +142,138 @@ async def the_owner(call: IamCall, request: Parameters) -> Sequence[Target]:
 
 
 def the_new(kind: Kind) -> FindsResource:
-    """The one to be made, at its path."""
+    """The one to be created, at its path."""
 
-    async def resource(call: IamCall, request: Parameters) -> Sequence[Resource]:
-        name = fields.name(request, f"{kind.title}Name", 128 if kind is GROUP else 64)
-        return in_account(call, identity_arn(kind.name, call.account, fields.path(request), name))
+    async def resource(call: IamCall, request: Any) -> Sequence[Resource]:
+        return in_account(call, identity_arn(kind.name, call.account, path_of(request), name_of(kind, request)))
 
     return resource
 
 
 def the_renamed(kind: Kind) -> FindsResource:
-    """The one named, and under the name and path that it shall have: both must be allowed (IAM user guide)."""
+    """The one named, and the same one under its new name and path: both must be allowed (IAM user guide)."""
 
-    async def resource(call: IamCall, request: Parameters) -> Sequence[Target]:
-        name = name_of(kind, request)
-        there = await found(call, kind, name)
-        new_name = fields.optional_name(request, f"New{kind.title}Name", 128 if kind is GROUP else 64) or name
-        path = None if request.get("NewPath") is None else fields.path(request, "NewPath")
+    async def resource(
+        call: IamCall, request: shapes.UpdateUserRequest | shapes.UpdateGroupRequest
+    ) -> Sequence[Target]:
+        name, path = name_of(kind, request), request.new_path
+        entity = await find(call, kind, name)
+        new_name = _NEW_NAME[kind.name](request) or name
         target = identity_arn(kind.name, call.account, path or "/", new_name)
-        renamed = target if there is None else identity_arn(kind.name, call.account, path or there.path, new_name)
+        renamed = target if entity is None else identity_arn(kind.name, call.account, path or entity.path, new_name)
         return list(dict.fromkeys([*await _named(call, kind, name), *concealed(call, target, renamed)]))
 
     return resource
 
 
 def those_under(kind: Kind) -> FindsResource:
-    """Lists are decided on what is under the path prefix [recall: the ARN IAM names in its denials]."""
+    """Everything under the path prefix, for lists [recall: the ARN IAM names in its denials]."""
 
-    async def resource(call: IamCall, request: Parameters) -> Sequence[Resource]:
-        return in_account(call, identity_arn(kind.name, call.account, fields.path_prefix(request), ""))
+    async def resource(call: IamCall, request: MayHavePathPrefix) -> Sequence[Resource]:
+        return in_account(call, identity_arn(kind.name, call.account, path_prefix_of(request), ""))
 
     return resource
 
 
-async def the_policy(call: IamCall, request: Parameters) -> Sequence[Resource]:
+async def the_policy(call: IamCall, request: HasPolicyArn) -> Sequence[Resource]:
     """The managed policy that PolicyArn names."""
-    return in_account(call, fields.arn(request))
+    return in_account(call, request.policy_arn)
 
 
-async def the_new_policy(call: IamCall, request: Parameters) -> Sequence[Resource]:
-    name = fields.name(request, "PolicyName")
-    return in_account(call, policy_arn(call.account, fields.policy_path(request), name))
+async def the_new_policy(call: IamCall, request: shapes.CreatePolicyRequest) -> Sequence[Resource]:
+    return in_account(call, policy_arn(call.account, path_of(request), request.policy_name))
 
 
-async def nothing(call: IamCall, _request: Parameters) -> Sequence[Resource]:
-    """An action without a resource type."""
+async def no_resource(call: IamCall, _request: Any) -> Sequence[Resource]:
+    """For an action without a resource type."""
     return in_account(call, "*")
 
 
 async def _named(call: IamCall, kind: Kind, name: str) -> Sequence[Target]:
-    there = await found(call, kind, name)
+    entity = await find(call, kind, name)
     asked = identity_arn(kind.name, call.account, "/", name)
-    return concealed(call, asked, asked if there is None else there.arn)
+    return concealed(call, asked, asked if entity is None else entity.arn)
 
 
 def concealed(call: IamCall, asked: str, found: str) -> Sequence[Target]:
-    """The ARN `found`; a caller who may not use it is denied on `asked`, as if nothing had been found."""
+    """Return the ARN `found`; a caller who may not use it is denied on `asked`, as if nothing had been found."""
     (resource,) = in_account(call, found)
     return [resource if asked == found else Concealed(resource._replace(arn=asked), resource)]
 
 
 def in_account(call: IamCall, *arns: str) -> Sequence[NamedResource]:
-    """These resources of the caller's account. UnrecognizedClient for sessions that IAM refuses."""
+    """Return these resources of the caller's account. Raises UnrecognizedClient for sessions that IAM refuses."""
     if not fit_for_iam(call.caller):
         raise UnrecognizedClient
     return [NamedResource(call.account, arn) for arn in arns]
 
 
-# The condition keys of IAM: for `conditions=`.
+# The condition keys that a request brings by itself.
 
 
-def about(
-    kind: Kind, *, boundary: bool = False, new_boundary: bool = False, policy: bool = False, tags: bool = False
-) -> FindsConditions:
-    """The tags that the one named has, and what the operation adds.
+def new_boundary(request: MayHaveBoundary) -> Conditions:
+    return iam_conditions(boundary=request.permissions_boundary)
 
-    `boundary`: the permissions boundary it has; `new_boundary`: the one in the request; `policy`: PolicyArn;
-    `tags`: the tags or keys in the request.
+
+def named_policy(request: HasPolicyArn) -> Conditions:
+    return iam_conditions(policy=request.policy_arn)
+
+
+def given_tags(request: MayHaveTags) -> Conditions:
+    return iam_conditions(tags=tags_by_key(request.tags))
+
+
+def removed_tag_keys(request: HasTagKeys) -> Conditions:
+    return iam_conditions(tag_keys=request.tag_keys)
+
+
+# The condition keys that operations are decided on: for `conditions` of an operation's declaration.
+
+
+def about(kind: Kind, *given: ReadsConditions, boundary: bool = False) -> FindsConditions:
+    """The tags of the one that the request names, and what the request brings.
+
+    `boundary`: the permissions boundary in force as well.
     """
 
-    async def conditions(call: IamCall, request: Parameters) -> Conditions:
-        values = requested(request, boundary=new_boundary, policy=policy, tags=tags)
+    async def conditions(call: IamCall, request: Any) -> Conditions:
+        values = _all_of(given, request)
         name = owner(call, request) if kind is USER else name_of(kind, request)
-        there = None if name is None else await found(call, kind, name)
-        if there is not None:
-            values.update(resource_tags("iam", await call.services.identity.tags.of(there.id)))
-            if boundary and there.boundary_id is not None:
-                values["iam:permissionsboundary"] = await call.services.identity.managed.arn_of(there.boundary_id) or ""
+        entity = None if name is None else await find(call, kind, name)
+        if entity is not None:
+            values.update(resource_tags("iam", await call.services.identity.tags.of(entity.id)))
+            if boundary and entity.boundary_id is not None:
+                arn = await call.services.identity.managed.arn_of(entity.boundary_id)
+                values["iam:permissionsboundary"] = arn or ""
         return values
 
     return conditions
 
 
-async def about_policy(call: IamCall, request: Parameters) -> Conditions:
-    """The tags that the managed policy has, and those in the request."""
-    values = requested(request, tags=True)
-    policy = await call.services.identity.managed.find(call.account, fields.arn(request))
-    if policy is not None:
-        values.update(resource_tags("iam", await call.services.identity.tags.of(policy.id)))
+def about_policy(*given: ReadsConditions) -> FindsConditions:
+    """The tags of the managed policy that PolicyArn names, and what the request brings."""
+
+    async def conditions(call: IamCall, request: HasPolicyArn) -> Conditions:
+        values = _all_of(given, request)
+        policy = await call.services.identity.managed.find(call.account, request.policy_arn)
+        if policy is not None:
+            values.update(resource_tags("iam", await call.services.identity.tags.of(policy.id)))
+        return values
+
+    return conditions
+
+
+def about_new(*given: ReadsConditions) -> FindsConditions:
+    """What the request brings for the one to be created."""
+
+    async def conditions(_call: IamCall, request: Any) -> Conditions:
+        return _all_of(given, request)
+
+    return conditions
+
+
+def _all_of(given: Sequence[ReadsConditions], request: Any) -> dict[str, str | tuple[str, ...]]:
+    values: dict[str, str | tuple[str, ...]] = {}
+    for read in given:
+        values.update(read(request))
     return values
-
-
-async def about_new(_call: IamCall, request: Parameters) -> Conditions:
-    """Of what is to be made: its tags and permissions boundary."""
-    return requested(request, boundary=True, tags=True)
-
-
-def requested(
-    request: Parameters, *, boundary: bool = False, policy: bool = False, tags: bool = False
-) -> dict[str, str | tuple[str, ...]]:
-    """The condition keys that come from the request alone."""
-    return iam_conditions(
-        boundary=fields.optional_arn(request, "PermissionsBoundary") if boundary else None,
-        policy=fields.arn(request) if policy else None,
-        tags=fields.tags(request) if tags else {},
-        tag_keys=fields.tag_keys(request) if tags else (),
-    )

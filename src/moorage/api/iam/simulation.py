@@ -1,7 +1,7 @@
 """The policy simulator: Simulate{Principal,Custom}Policy, GetContextKeysFor{Principal,Custom}Policy."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple, TypeAlias
 
 from moorage import policy
 from moorage.access.authorize import Resource
@@ -17,41 +17,29 @@ from moorage.analysis.simulate import (
     principal,
     without,
 )
-from moorage.api.aws.query import Entries, Parameters, Value, checked
-from moorage.api.iam import fields, paging
-from moorage.api.iam.service import IAM, IamCall, in_account, nothing
+from moorage.api.aws import query
+from moorage.api.iam import paging, shapes
+from moorage.api.iam.service import IamCall, in_account
 from moorage.errors import QueryError
 from moorage.identity import arns
 from moorage.names import InvalidNameError, account_id
 
-_TYPES: Final = (
-    "string",
-    "stringList",
-    "numeric",
-    "numericList",
-    "boolean",
-    "booleanList",
-    "ip",
-    "ipList",
-    "binary",
-    "binaryList",
-    "date",
-    "dateList",
-)
-_EXCLUDED: Final = ("inline", "aws-managed", "user-managed", "permission-boundary", "scp", "rcp")
-_KINDS: Final = ("user", "group", "role")
 _OF_ECR: Final = ("ecr:", "moorage:")
+_SimulationRequest: TypeAlias = shapes.SimulatePrincipalPolicyRequest | shapes.SimulateCustomPolicyRequest
 
 
-async def _the_source(call: IamCall, request: Parameters) -> Sequence[Resource]:
-    return in_account(call, fields.arn(request, "PolicySourceArn"))
+async def the_source(
+    call: IamCall,
+    request: shapes.SimulatePrincipalPolicyRequest | shapes.GetContextKeysForPrincipalPolicyRequest,
+) -> Sequence[Resource]:
+    return in_account(call, request.policy_source_arn)
 
 
-class _Asked(NamedTuple):
+class _Question(NamedTuple):
     """What a request asks, apart from whose policies are simulated."""
 
-    actions: list[str]
-    resources: list[str]
+    actions: Sequence[str]
+    resources: Sequence[str]
     given: tuple[Source, ...]
     boundary: tuple[Source, ...]
     resource_policy: Source | None
@@ -62,123 +50,133 @@ class _Asked(NamedTuple):
     begin: int
     """Index of the page's first action."""
 
-    @classmethod
-    def read(cls, request: Parameters) -> "_Asked":
-        boundary = _given(request, "PermissionsBoundaryPolicyInputList", policy.Kind.BOUNDARY)
-        if len(boundary) > 1:
-            raise QueryError("InvalidInput", "There can be only one permissions boundary.")
-        after = paging.after(request)
-        actions = _listed(request, "ActionNames", 3, 128) or [request.required("ActionNames.member.1")]
-        return cls(
-            actions,
-            _listed(request, "ResourceArns", 1, 2048),
-            _given(request, "PolicyInputList"),
-            boundary,
-            _resource_policy(request, actions),
-            _owner(request),
-            fields.optional_caller(request),
-            _context(request),
-            paging.limit(request),
-            int(after) if after.isascii() and after.isdigit() else 0,
-        )
+
+def _question(request: _SimulationRequest) -> _Question:
+    boundary = _given(
+        "PermissionsBoundaryPolicyInputList", request.permissions_boundary_policy_input_list, policy.Kind.BOUNDARY
+    )
+    if len(boundary) > 1:
+        raise QueryError("InvalidInput", "There can be only one permissions boundary.")
+    _check_not_empty("ActionNames", request.action_names)
+    most, after = paging.limits(request)
+    return _Question(
+        request.action_names,
+        request.resource_arns or [],
+        _given("PolicyInputList", request.policy_input_list),
+        boundary,
+        _resource_policy(request),
+        _owner(request.resource_owner),
+        request.caller_arn,
+        _context(request.context_entries or ()),
+        most,
+        int(after) if after.isascii() and after.isdigit() else 0,
+    )
 
 
-@IAM.operation("SimulatePrincipalPolicy", action="iam:SimulatePrincipalPolicy", resource=_the_source)
-async def simulate_principal_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    """The policies of a user (with its groups'), group or role, and those given besides."""
-    asked, exclusions = _Asked.read(request), _exclusions(request)
-    subject = await call.services.simulator.subject(call.account, fields.arn(request, "PolicySourceArn"))
+async def simulate_principal_policy(
+    call: IamCall, request: shapes.SimulatePrincipalPolicyRequest
+) -> shapes.SimulatePolicyResponse:
+    """Simulate the policies of a user (with its groups'), group or role, and those that the request adds."""
+    question, exclusions = _question(request), _exclusions(request.policy_exclusion_list or ())
+    subject = await call.services.simulator.subject(call.account, request.policy_source_arn)
     subject = without(subject, exclusions)
-    return await _simulated(call, asked, subject._replace(identity=(*subject.identity, *asked.given)))
+    return await _simulated(call, question, subject._replace(identity=(*subject.identity, *question.given)))
 
 
-@IAM.operation("SimulateCustomPolicy", action="iam:SimulateCustomPolicy", resource=nothing)
-async def simulate_custom_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    """The policies given, and no others; service control policies too, a level after another."""
-    asked = _Asked.read(request)
-    if not asked.given:
-        request.required("PolicyInputList.member.1")
-    if asked.resource_policy is not None and asked.caller_arn is None:
+async def simulate_custom_policy(
+    call: IamCall, request: shapes.SimulateCustomPolicyRequest
+) -> shapes.SimulatePolicyResponse:
+    """Simulate only the policies that the request has, service control policies included, level by level."""
+    question = _question(request)
+    _check_not_empty("PolicyInputList", request.policy_input_list)
+    if question.resource_policy is not None and question.caller_arn is None:
         raise QueryError("InvalidInput", "CallerArn is required when ResourcePolicy is given.")
     nobody = policy.Principal("user", call.account, f"arn:aws:iam::{call.account}:user/simulated", "simulated")
     values = call.services.simulator.values(nobody, {})
-    return await _simulated(call, asked, Subject(nobody, asked.given, None, values, _given_levels(request)))
+    return await _simulated(call, question, Subject(nobody, question.given, None, values, _given_levels(request)))
 
 
-async def _simulated(call: IamCall, asked: _Asked, subject: Subject) -> Mapping[str, Value]:
-    if asked.boundary:
-        subject = subject._replace(boundary=asked.boundary)
-    if asked.caller_arn is not None:
-        subject = await _called_by(call, subject, asked.caller_arn)
+async def _simulated(call: IamCall, question: _Question, subject: Subject) -> shapes.SimulatePolicyResponse:
+    if question.boundary:
+        subject = subject._replace(boundary=question.boundary)
+    if question.caller_arn is not None:
+        subject = await _called_by(call, subject, question.caller_arn)
     simulation = Simulation(
-        subject, resource_policy=asked.resource_policy, resource_owner=asked.resource_owner, given=asked.context
+        subject,
+        resource_policy=question.resource_policy,
+        resource_owner=question.resource_owner,
+        given=question.context,
     )
-    end = asked.begin + min(asked.most, simulation.page(len(asked.resources)))
-    page = paging.Page(asked.most, "EvaluationResults")
-    following = asked.begin
-    async for each in simulation.results(asked.actions[asked.begin : end], asked.resources):
+    end = question.begin + min(question.most, simulation.page(len(question.resources)))
+    room, results, following = paging.PageRoom(question.most), list[shapes.EvaluationResult](), question.begin
+    async for each in simulation.results(question.actions[question.begin : end], question.resources):
         following += 1
-        if not page.takes("EvaluationResults", _result(each, asked.resources), str(following)):
+        result = _result(each, question.resources)
+        if not room.takes(result, str(following)):
             break
-    return page.answer(more=len(asked.actions) > end)
+        results.append(result)
+    marker = room.marker(more=len(question.actions) > end)
+    return shapes.SimulatePolicyResponse(evaluation_results=results, is_truncated=marker is not None, marker=marker)
 
 
-@IAM.operation("GetContextKeysForCustomPolicy", action="iam:GetContextKeysForCustomPolicy", resource=nothing)
-async def get_context_keys_for_custom_policy(_call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    given = _given(request, "PolicyInputList")
-    if not given:
-        request.required("PolicyInputList.member.1")
-    return {"ContextKeyNames": _keys(given)}
+async def get_context_keys_for_custom_policy(
+    _call: IamCall, request: shapes.GetContextKeysForCustomPolicyRequest
+) -> shapes.GetContextKeysForPolicyResponse:
+    _check_not_empty("PolicyInputList", request.policy_input_list)
+    return _context_keys(_given("PolicyInputList", request.policy_input_list))
 
 
-@IAM.operation("GetContextKeysForPrincipalPolicy", action="iam:GetContextKeysForPrincipalPolicy", resource=_the_source)
-async def get_context_keys_for_principal_policy(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    subject = await call.services.simulator.subject(call.account, fields.arn(request, "PolicySourceArn"))
-    return {"ContextKeyNames": _keys((*subject.identity, *_given(request, "PolicyInputList")))}
+async def get_context_keys_for_principal_policy(
+    call: IamCall, request: shapes.GetContextKeysForPrincipalPolicyRequest
+) -> shapes.GetContextKeysForPolicyResponse:
+    subject = await call.services.simulator.subject(call.account, request.policy_source_arn)
+    return _context_keys((*subject.identity, *_given("PolicyInputList", request.policy_input_list)))
 
 
-def _keys(sources: Iterable[Source]) -> list[Value]:
+def _context_keys(sources: Iterable[Source]) -> shapes.GetContextKeysForPolicyResponse:
     keys: dict[str, str] = {}
     for source in sources:
         for key in policy.context_keys(source.document):
             keys.setdefault(key.lower(), key)
-    return list(keys.values())
+    return shapes.GetContextKeysForPolicyResponse(context_key_names=list(keys.values()))
 
 
-def _listed(request: Parameters, field: str, least: int, most: int) -> list[str]:
-    return [checked(field, each, fields.ANY, least, most) for each in request.members(field)]
+def _check_not_empty(member: str, given: Sequence[str]) -> None:
+    """Raise ValidationError for an empty list: the model has no bound, but there is nothing to simulate."""
+    if not given:
+        raise query.invalid(member, None, "Member must not be null")
 
 
-def _given(request: Parameters, field: str, kind: policy.Kind = policy.Kind.IDENTITY) -> tuple[Source, ...]:
-    """The policies that a request brings with it. InvalidInput."""
+def _given(member: str, texts: Sequence[str] | None, kind: policy.Kind = policy.Kind.IDENTITY) -> tuple[Source, ...]:
+    """Return the policies that a request has in a member. Raises InvalidInput."""
     return tuple(
-        Source(f"{field}.{number}", "none", _document(fields.document_text(field, text), kind))
-        for number, text in enumerate(request.members(field), 1)
+        Source(f"{member}.{number}", "none", _document(text, kind)) for number, text in enumerate(texts or (), 1)
     )
 
 
-def _given_levels(request: Parameters) -> tuple[tuple[policy.Named, ...], ...] | None:
-    """The service control policies that a request brings with it, by level; None when there is none. InvalidInput."""
+def _given_levels(request: shapes.SimulateCustomPolicyRequest) -> tuple[tuple[policy.Named, ...], ...] | None:
+    """Return the service control policies that a request has, by level; None if it has none. Raises InvalidInput."""
+    member, kind = "ServiceControlPolicyInputList", policy.Kind.SCP
     levels = [
         tuple(
             policy.Named(each.id, "", each.document)
-            for each in _given(level, "ServiceControlPolicyInputList", policy.Kind.SCP)
+            for each in _given(member, level.service_control_policy_input_list, kind)
         )
-        for level in request.structures("OrderedOrganizationPolicyInputList")
+        for level in request.ordered_organization_policy_input_list or ()
     ]
     return tuple(levels) or None
 
 
-def _resource_policy(request: Parameters, actions: Sequence[str]) -> Source | None:
+def _resource_policy(request: _SimulationRequest) -> Source | None:
     """Return the policy of a resource of any service. Raises InvalidInput.
 
     In a simulation of ECR's actions it is read as a repository or registry policy if it is one, as SetRepositoryPolicy
     and PutRegistryPolicy read it.
     """
-    if request.get("ResourcePolicy") is None:
+    text = request.resource_policy
+    if text is None:
         return None
-    text = fields.document(request, "ResourcePolicy")
-    if all(each.lower().startswith(_OF_ECR) for each in actions):
+    if all(each.lower().startswith(_OF_ECR) for each in request.action_names):
         for kind in (policy.Kind.REPOSITORY, policy.Kind.REGISTRY):
             found = policy.parsed(text, kind)
             if not found.errors:
@@ -196,42 +194,45 @@ def _document(text: str, kind: policy.Kind) -> policy.Document:
 
 
 async def _called_by(call: IamCall, subject: Subject, arn: str) -> Subject:
-    """The subject's policies, as if that user, group or role had them. Of another account it need not be here."""
-    said = arns.parse_identity(arn)
-    if said is None:
+    """Return the subject's policies as if that user, group or role had them. In another account it need not exist."""
+    parsed = arns.parse_identity(arn)
+    if parsed is None:
         raise QueryError("InvalidInput", f"Invalid caller: {arn} is not the ARN of a user, group or role.")
     simulator = call.services.simulator
-    if said.account == call.account:
+    if parsed.account == call.account:
         entity = await simulator.entity(call.account, arn)
         caller, tags = principal(entity), await call.services.identity.tags.of(entity.id)
     else:
-        caller, tags = policy.Principal("user", said.account, arn, arn, user_name=said.name), {}
-        if said.kind == "role":
-            session = arns.role_session_arn(said.account, said.name, "simulated")
-            caller = policy.Principal("role", said.account, session, session, role_arn=arn)
+        caller, tags = policy.Principal("user", parsed.account, arn, arn, user_name=parsed.name), {}
+        if parsed.kind == "role":
+            session = arns.role_session_arn(parsed.account, parsed.name, "simulated")
+            caller = policy.Principal("role", parsed.account, session, session, role_arn=arn)
     return subject._replace(caller=caller, context=simulator.values(caller, tags))
 
 
-def _owner(request: Parameters) -> str | None:
-    """ResourceOwner: an account id, or the ARN of an account's root."""
-    given = request.get("ResourceOwner")
+def _owner(given: str | None) -> str | None:
+    """Return the account that ResourceOwner names: by its id, or by the ARN of its root. Raises InvalidInput."""
     if given is None:
         return None
-    named = policy.account_named(checked("ResourceOwner", given, fields.ANY, 1, 2048))
+    named = policy.account_named(given)
     try:
         return account_id(given if named is None else named)
     except InvalidNameError as error:
         raise QueryError("InvalidInput", f"Invalid resource owner: {given[:100]}") from error
 
 
-def _context(request: Parameters) -> dict[str, str | tuple[str, ...]]:
-    """Context entries by key in lower case; lists are multivalued."""
+def _context(entries: Iterable[shapes.ContextEntry]) -> dict[str, str | tuple[str, ...]]:
+    """Return context entries by key in lower case; lists are multivalued.
+
+    Raises ValidationError for an entry without a key, InvalidInput for one with several values that is no list.
+    """
     values: dict[str, str | tuple[str, ...]] = {}
-    for entry in request.structures("ContextEntries"):
-        key = checked("ContextKeyName", entry.required("ContextKeyName"), fields.ANY, 5, 256).lower()
-        kind = fields.choice(entry, "ContextKeyType", _TYPES) or "string"
-        given = tuple(entry.members("ContextKeyValues"))
-        if kind.endswith("List"):
+    for entry in entries:
+        if entry.context_key_name is None:
+            raise query.invalid("ContextKeyName", None, "Member must not be null")
+        key = entry.context_key_name.lower()
+        given = tuple(entry.context_key_values or ())
+        if (entry.context_key_type or "string").endswith("List"):
             values[key] = given
         elif len(given) == 1:
             values[key] = given[0]
@@ -240,92 +241,91 @@ def _context(request: Parameters) -> dict[str, str | tuple[str, ...]]:
     return values
 
 
-def _exclusions(request: Parameters) -> list[Exclusion]:
+def _exclusions(identifiers: Iterable[shapes.PolicyIdentifier]) -> list[Exclusion]:
+    """Return the policies that a simulation leaves out. Raises InvalidInput."""
     found = []
-    for each in request.structures("PolicyExclusionList"):
-        inline, arn = each.structure("InlinePolicyIdentifier"), fields.optional_arn(each, "PolicyArn")
-        kind = fields.choice(each, "PolicyType", _EXCLUDED)
-        if sum(one is not None for one in (inline, arn, kind)) != 1:
+    for each in identifiers:
+        inline = each.inline_policy_identifier
+        if sum(one is not None for one in (inline, each.policy_arn, each.policy_type)) != 1:
             raise QueryError("InvalidInput", "A policy identifier has exactly one of its members.")
         if inline is None:
-            found.append(Exclusion(kind, arn))
-            continue
-        inline.required("AttachmentType")
-        attached = fields.choice(inline, "AttachmentType", _KINDS) or ""
-        name = fields.name(inline, "PolicyName")
-        found.append(Exclusion(inline=(name, attached, inline.required("AttachmentName"))))
+            found.append(Exclusion(each.policy_type, each.policy_arn))
+        else:
+            found.append(Exclusion(inline=(inline.policy_name, inline.attachment_type, inline.attachment_name)))
     return found
 
 
-def _result(result: Result, resources: Sequence[str]) -> Value:
-    """Return the result of one action: over all resources, and under it of each one that the request names.
+def _result(result: Result, resources: Sequence[str]) -> shapes.EvaluationResult:
+    """Return the result of one action: over all resources, and for each one that the request names.
 
     EvalResourceName is the resource that the request names, or `*`. For several resources it is the ARN's template, as
     the service model has it.
     """
     outcomes = result.outcomes
-    name = result.resource_form if len(outcomes) > 1 else outcomes[0].resource
-    answer: dict[str, Value] = {
-        "EvalActionName": result.action,
-        "EvalResourceName": name,
-        "EvalDecision": result.verdict,
-        "MatchedStatements": _statements(
+    one_by_one = bool(resources) and list(resources) != [EVERYTHING]
+    return shapes.EvaluationResult(
+        eval_action_name=result.action,
+        eval_resource_name=result.resource_form if len(outcomes) > 1 else outcomes[0].resource,
+        eval_decision=result.verdict,
+        matched_statements=_statements(
             dict.fromkeys(one for each in outcomes if each.verdict == result.verdict for one in each.matched)
         ),
-        "MissingContextValues": list(dict.fromkeys(key for each in outcomes for key in each.missing)),
-        **_boundary(all(each.boundary_allows for each in outcomes), outcomes[0]),
-        **_organization(outcomes),
-    }
-    if resources and list(resources) != [EVERYTHING]:
-        answer["EvalDecisionDetails"] = Entries(_details(outcomes))
-        answer["ResourceSpecificResults"] = [_outcome(each) for each in outcomes]
-    return answer
+        missing_context_values=list(dict.fromkeys(key for each in outcomes for key in each.missing)),
+        permissions_boundary_decision_detail=_boundary(all(each.boundary_allows for each in outcomes), outcomes[0]),
+        organizations_decision_detail=_organization(outcomes),
+        eval_decision_details=_details(outcomes) if one_by_one else None,
+        resource_specific_results=[_outcome(each) for each in outcomes] if one_by_one else None,
+    )
 
 
-def _outcome(outcome: Outcome) -> Value:
-    return {
-        "EvalResourceName": outcome.resource,
-        "EvalResourceDecision": outcome.verdict,
-        "MatchedStatements": _statements(outcome.matched),
-        "MissingContextValues": list(outcome.missing),
-        "EvalDecisionDetails": None if outcome.by_type is None else Entries(outcome.by_type),
-        **_boundary(bool(outcome.boundary_allows), outcome),
-    }
+def _outcome(outcome: Outcome) -> shapes.ResourceSpecificResult:
+    return shapes.ResourceSpecificResult(
+        eval_resource_name=outcome.resource,
+        eval_resource_decision=outcome.verdict,
+        matched_statements=_statements(outcome.matched),
+        missing_context_values=list(outcome.missing),
+        eval_decision_details=None if outcome.by_type is None else dict(outcome.by_type),
+        permissions_boundary_decision_detail=_boundary(bool(outcome.boundary_allows), outcome),
+    )
 
 
-def _details(outcomes: Iterable[Outcome]) -> dict[str, Value]:
-    """Of each policy type the most restrictive decision; empty within one account."""
-    worst: dict[str, Value] = {}
+def _details(outcomes: Iterable[Outcome]) -> dict[str, str]:
+    """Return the most restrictive decision of each policy type; empty within one account."""
+    worst: dict[str, str] = {}
     order = ("allowed", "implicitDeny", "explicitDeny")
     for outcome in outcomes:
         for name, verdict in (outcome.by_type or {}).items():
             known = worst.get(name)
-            if known is None or order.index(verdict) > order.index(str(known)):
+            if known is None or order.index(verdict) > order.index(known):
                 worst[name] = verdict
     return worst
 
 
-def _boundary(allows: bool, outcome: Outcome) -> dict[str, Value]:
+def _boundary(allows: bool, outcome: Outcome) -> shapes.PermissionsBoundaryDecisionDetail | None:
     if outcome.boundary_allows is None:
-        return {}
-    return {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": allows}}
+        return None
+    return shapes.PermissionsBoundaryDecisionDetail(allowed_by_permissions_boundary=allows)
 
 
-def _statements(matched: Iterable[Matched]) -> list[Value]:
+def _organization(outcomes: Sequence[Outcome]) -> shapes.OrganizationsDecisionDetail | None:
+    if outcomes[0].organization_allows is None:
+        return None
+    allowed = all(each.organization_allows for each in outcomes)
+    return shapes.OrganizationsDecisionDetail(allowed_by_organizations=allowed)
+
+
+def _statements(matched: Iterable[Matched]) -> list[shapes.Statement]:
     return [
-        {
-            "SourcePolicyId": each.source,
+        shapes.Statement(
+            source_policy_id=each.source,
             # As IAM returns it, and not as its service model has it (`user`, `aws-managed`, `resource`, …).
-            "SourcePolicyType": "Resource Policy" if each.type == "resource" else "IAM Policy",
-            "StartPosition": {"Line": each.span.start.line, "Column": each.span.start.column},
-            "EndPosition": {"Line": each.span.end.line, "Column": each.span.end.column},
-        }
+            source_policy_type="Resource Policy" if each.type == "resource" else "IAM Policy",
+            start_position=_position(each.span.start),
+            end_position=_position(each.span.end),
+        )
         for each in matched
     ]
 
 
-def _organization(outcomes: Sequence[Outcome]) -> dict[str, Value]:
-    if outcomes[0].organization_allows is None:
-        return {}
-    allowed = all(each.organization_allows for each in outcomes)
-    return {"OrganizationsDecisionDetail": {"AllowedByOrganizations": allowed}}
+def _position(at: policy.Position) -> shapes.Position:
+    return shapes.Position(line=at.line, column=at.column)

@@ -1,48 +1,62 @@
 """Tags of users, roles and managed policies: Tag-, Untag{User,Role,Policy}, List{User,Role,Policy}Tags."""
 
-from collections.abc import Mapping
+from moorage.api.iam import paging, shapes
+from moorage.api.iam.parameters import tags_by_key
+from moorage.api.iam.service import HasTagKeys, IamCall, MayHaveTags, by
+from moorage.identity.principals.entity import ROLE, USER
 
-from moorage.api.aws.query import Parameters, Value
-from moorage.api.iam import fields, paging
-from moorage.api.iam.service import (
-    IAM,
-    FindsConditions,
-    FindsResource,
-    IamCall,
-    about,
-    about_policy,
-    by,
-    name_of,
-    the,
-    the_policy,
-)
-from moorage.identity.principals.entity import KINDS, ROLE, USER
+_POLICY = "policy"
 
 
-def _operations(kind: str, title: str, resource: FindsResource, conditions: FindsConditions) -> None:
-    """Register the three operations of one kind of owner."""
-
-    def name(request: Parameters) -> str:
-        return fields.arn(request) if kind == "policy" else name_of(KINDS[kind], request)
-
-    @IAM.operation(f"Tag{title}", action=f"iam:Tag{title}", resource=resource, conditions=conditions)
-    async def tag(call: IamCall, request: Parameters) -> None:
-        given = fields.tags(request)
-        await call.services.identity.tags.set(kind, call.account, name(request), given, by(call))
-
-    @IAM.operation(f"Untag{title}", action=f"iam:Untag{title}", resource=resource, conditions=conditions)
-    async def untag(call: IamCall, request: Parameters) -> None:
-        keys = fields.tag_keys(request)
-        await call.services.identity.tags.remove(kind, call.account, name(request), keys, by(call))
-
-    @IAM.operation(f"List{title}Tags", action=f"iam:List{title}Tags", resource=resource, conditions=conditions)
-    async def list_tags(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-        asked = paging.Asked.by(request)
-        found = await call.services.identity.tags.get(kind, call.account, name(request))
-        tags = sorted(found.items(), key=lambda tag: tag[0].lower())
-        return asked.of("Tags", tags, lambda tag: tag[0].lower(), lambda tag: {"Key": tag[0], "Value": tag[1]})
+async def tag_user(call: IamCall, request: shapes.TagUserRequest) -> None:
+    await _tag(call, USER.name, request.user_name, request)
 
 
-for _kind in (USER, ROLE):
-    _operations(_kind.name, _kind.title, the(_kind), about(_kind, tags=True))
-_operations("policy", "Policy", the_policy, about_policy)
+async def tag_role(call: IamCall, request: shapes.TagRoleRequest) -> None:
+    await _tag(call, ROLE.name, request.role_name, request)
+
+
+async def tag_policy(call: IamCall, request: shapes.TagPolicyRequest) -> None:
+    await _tag(call, _POLICY, request.policy_arn, request)
+
+
+async def _tag(call: IamCall, kind: str, name: str, request: MayHaveTags) -> None:
+    await call.services.identity.tags.set(kind, call.account, name, tags_by_key(request.tags), by(call))
+
+
+async def untag_user(call: IamCall, request: shapes.UntagUserRequest) -> None:
+    await _untag(call, USER.name, request.user_name, request)
+
+
+async def untag_role(call: IamCall, request: shapes.UntagRoleRequest) -> None:
+    await _untag(call, ROLE.name, request.role_name, request)
+
+
+async def untag_policy(call: IamCall, request: shapes.UntagPolicyRequest) -> None:
+    await _untag(call, _POLICY, request.policy_arn, request)
+
+
+async def _untag(call: IamCall, kind: str, name: str, request: HasTagKeys) -> None:
+    await call.services.identity.tags.remove(kind, call.account, name, request.tag_keys, by(call))
+
+
+async def list_user_tags(call: IamCall, request: shapes.ListUserTagsRequest) -> shapes.ListUserTagsResponse:
+    page = await _tags(call, USER.name, request.user_name, request)
+    return shapes.ListUserTagsResponse(tags=page.items, is_truncated=page.is_truncated, marker=page.marker)
+
+
+async def list_role_tags(call: IamCall, request: shapes.ListRoleTagsRequest) -> shapes.ListRoleTagsResponse:
+    page = await _tags(call, ROLE.name, request.role_name, request)
+    return shapes.ListRoleTagsResponse(tags=page.items, is_truncated=page.is_truncated, marker=page.marker)
+
+
+async def list_policy_tags(call: IamCall, request: shapes.ListPolicyTagsRequest) -> shapes.ListPolicyTagsResponse:
+    page = await _tags(call, _POLICY, request.policy_arn, request)
+    return shapes.ListPolicyTagsResponse(tags=page.items, is_truncated=page.is_truncated, marker=page.marker)
+
+
+async def _tags(call: IamCall, kind: str, name: str, request: paging.AsksForPage) -> paging.Page[shapes.Tag]:
+    asked = paging.limits(request)
+    found = await call.services.identity.tags.get(kind, call.account, name)
+    tags = [shapes.Tag(key=key, value=found[key]) for key in sorted(found, key=str.lower)]
+    return paging.page_of(asked, tags, lambda tag: tag.key.lower(), lambda tag: tag)

@@ -1,66 +1,46 @@
 """Users: CreateUser, GetUser, ListUsers, UpdateUser, DeleteUser."""
 
-from collections.abc import Mapping
-
-from moorage.api.aws.query import Parameters, Value, instant
-from moorage.api.iam import fields, paging, response_members
-from moorage.api.iam.service import (
-    IAM,
-    IamCall,
-    about,
-    about_new,
-    by,
-    name_of,
-    owner,
-    the,
-    the_new,
-    the_owner,
-    the_renamed,
-    those_under,
-)
-from moorage.identity.arns import root_arn
-from moorage.identity.principals.entity import USER
+from moorage.api.iam import paging, response_members, shapes
+from moorage.api.iam.parameters import tags_by_key
+from moorage.api.iam.service import IamCall, by, owner, path_of, path_prefix_of
 
 
-@IAM.operation("CreateUser", action="iam:CreateUser", resource=the_new(USER), conditions=about_new)
-async def create_user(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    name, path, tags = fields.new_name(request, "UserName"), fields.path(request), fields.tags(request)
-    boundary = fields.optional_arn(request, "PermissionsBoundary")
-    users = call.services.identity.users
-    user = await users.create(call.account, path, name, by(call), tags=tags, boundary=boundary)
-    return {"User": await response_members.whole_user(call, user)}
+async def create_user(call: IamCall, request: shapes.CreateUserRequest) -> shapes.CreateUserResponse:
+    user = await call.services.identity.users.create(
+        call.account,
+        path_of(request),
+        request.user_name,
+        by(call),
+        tags=tags_by_key(request.tags),
+        boundary=request.permissions_boundary,
+    )
+    return shapes.CreateUserResponse(user=await response_members.user_in_full(call, user))
 
 
-@IAM.operation("GetUser", action="iam:GetUser", resource=the_owner, conditions=about(USER))
-async def get_user(call: IamCall, request: Parameters) -> Mapping[str, Value]:
+async def get_user(call: IamCall, request: shapes.GetUserRequest) -> shapes.GetUserResponse:
     """Without UserName the caller itself, which may be the root."""
     name = owner(call, request)
     if name is not None:
-        return {
-            "User": await response_members.whole_user(call, await call.services.identity.users.get(call.account, name))
-        }
-    made = await call.services.identity.accounts.created_at(call.account)
-    at = instant(call.services.clock.now() if made is None else made)
-    return {"User": {"UserId": call.account, "Arn": root_arn(call.account), "CreateDate": at}}
+        user = await call.services.identity.users.get(call.account, name)
+        return shapes.GetUserResponse(user=await response_members.user_in_full(call, user))
+    created_at = await call.services.identity.accounts.created_at(call.account)
+    root = response_members.root_user(call.account, call.services.clock.now() if created_at is None else created_at)
+    return shapes.GetUserResponse(user=root)
 
 
-@IAM.operation("ListUsers", action="iam:ListUsers", resource=those_under(USER))
-async def list_users(call: IamCall, request: Parameters) -> Mapping[str, Value]:
-    most, prefix = paging.limit(request), fields.path_prefix(request)
-    users = call.services.identity.users
-    found = await users.page(call.account, prefix, after=paging.after(request), limit=most + 1)
-    return paging.page("Users", found, most, lambda user: user.name, response_members.entity)
+async def list_users(call: IamCall, request: shapes.ListUsersRequest) -> shapes.ListUsersResponse:
+    most, after = paging.limits(request)
+    found = await call.services.identity.users.page(call.account, path_prefix_of(request), after=after, limit=most + 1)
+    page = paging.page(found, most, lambda user: user.name, response_members.user)
+    return shapes.ListUsersResponse(users=page.items, is_truncated=page.is_truncated, marker=page.marker)
 
 
-@IAM.operation("UpdateUser", action="iam:UpdateUser", resource=the_renamed(USER), conditions=about(USER))
-async def update_user(call: IamCall, request: Parameters) -> None:
-    """Its unique id stays, so policies that name the user go on naming it."""
-    name = name_of(USER, request)
-    new_name = None if request.get("NewUserName") is None else fields.new_name(request, "NewUserName")
-    new_path = None if request.get("NewPath") is None else fields.path(request, "NewPath")
-    await call.services.identity.users.update(call.account, name, by(call), new_name=new_name, new_path=new_path)
+async def update_user(call: IamCall, request: shapes.UpdateUserRequest) -> None:
+    """Keep the user's unique id, so that policies that name the user still do."""
+    await call.services.identity.users.update(
+        call.account, request.user_name, by(call), new_name=request.new_user_name, new_path=request.new_path
+    )
 
 
-@IAM.operation("DeleteUser", action="iam:DeleteUser", resource=the(USER), conditions=about(USER))
-async def delete_user(call: IamCall, request: Parameters) -> None:
-    await call.services.identity.users.delete(call.account, name_of(USER, request), by(call))
+async def delete_user(call: IamCall, request: shapes.DeleteUserRequest) -> None:
+    await call.services.identity.users.delete(call.account, request.user_name, by(call))

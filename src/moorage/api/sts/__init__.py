@@ -1,22 +1,6 @@
 """STS's API over the Query protocol."""
 
-from moorage.api.sts import (  # registers the operations
-    assume_role,
-    authorization_messages,
-    callers,
-    federation,
-    saml,
-    web_identity,
-)
-from moorage.api.sts.service import STS, StsServices
+from moorage.api.sts.operations import STS
+from moorage.api.sts.service import StsServices
 
-__all__ = [
-    "STS",
-    "StsServices",
-    "assume_role",
-    "authorization_messages",
-    "callers",
-    "federation",
-    "saml",
-    "web_identity",
-]
+__all__ = ["STS", "StsServices"]

@@ -1,7 +1,7 @@
-"""DecodeAuthorizationMessage: a denial in full, for who may know it.
+"""DecodeAuthorizationMessage: a denial in full, for callers who may know it.
 
-AWS hands out an encoded message with some denials. Here every denial has an id (on ECR's door the request id), which
-stands for its record; what of it is told is what `moorage why` would tell the same caller.
+AWS returns an encoded message with some denials. Here every denial has an id (in the ECR API the request id), which
+identifies its record; the response tells what `moorage why` would tell the same caller.
 """
 
 import json
@@ -9,20 +9,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from moorage.analysis.why import DecisionNotFound
-from moorage.api.aws.query import Parameters, Value
-from moorage.api.sts import fields
-from moorage.api.sts.service import STS, StsCall, no_resource
+from moorage.api.sts import shapes
+from moorage.api.sts.service import StsCall
 from moorage.errors import QueryError
 
 
-@STS.operation("DecodeAuthorizationMessage", action="sts:DecodeAuthorizationMessage", resource=no_resource)
-async def decode_authorization_message(call: StsCall, request: Parameters) -> Mapping[str, Value]:
-    """DecodedMessage in the form of the STS API reference. InvalidAuthorizationMessageException."""
+async def decode_authorization_message(
+    call: StsCall, request: shapes.DecodeAuthorizationMessageRequest
+) -> shapes.DecodeAuthorizationMessageResponse:
+    """Return the denial in the form of the STS API reference. Raises InvalidAuthorizationMessageException."""
     try:
-        told = await call.services.why.explain(fields.encoded_message(request).strip(), call.caller, call.connection)
+        explanation = await call.services.why.explain(request.encoded_message.strip(), call.caller, call.connection)
     except DecisionNotFound as error:
         raise QueryError("InvalidAuthorizationMessageException", "Message is not valid") from error
-    return {"DecodedMessage": json.dumps(_message(told))}
+    return shapes.DecodeAuthorizationMessageResponse(decoded_message=json.dumps(_message(explanation)))
 
 
 def _message(told: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,14 +1,13 @@
-"""The STS service: what its operations may use, and what is decided on before a role is taken on."""
+"""The STS service: what its operations may use, and what assuming a role is decided on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from moorage.access.authorize import NamedResource, Resource
 from moorage.analysis.why import Why
-from moorage.api.aws.operation import Call, Service
-from moorage.api.aws.query import Parameters
-from moorage.api.sts import fields
+from moorage.api.aws.operation import Call
+from moorage.api.sts.session_parameters import role_arn
 from moorage.clock import Clock
 from moorage.identity.credentials.oidc import Issuers
 from moorage.identity.identity import Identity
@@ -26,15 +25,22 @@ class StsServices:
 
 StsCall: TypeAlias = Call[StsServices]
 
-STS: Service[StsServices] = Service("sts", "query", "2011-06-15")
+
+class NamesRole(Protocol):
+    @property
+    def role_arn(self) -> str: ...
 
 
-async def the_role(call: StsCall, request: Parameters) -> Sequence[Resource]:
-    """The role that RoleArn names, with its trust policy. One that is not there trusts nobody, and nothing tells."""
-    arn = fields.role_arn(request)
+async def the_role(call: StsCall, request: NamesRole) -> Sequence[Resource]:
+    """Return the role that RoleArn names, with its trust policy.
+
+    A role that does not exist trusts nobody, so that a denial does not tell whether it exists.
+    """
+    arn = role_arn(request.role_arn)
     role = await call.services.identity.roles.by_arn(arn.text)
     return (NamedResource(arn.account, arn.text, "" if role is None else role.trust_hash),)
 
 
-def no_resource(call: StsCall, _request: Parameters) -> Sequence[Resource]:
+def no_resource(call: StsCall, _request: Any) -> Sequence[Resource]:
+    """`*`: for `resource` of an operation's declaration."""
     return (NamedResource(call.account, "*"),)

@@ -1,11 +1,12 @@
-"""What STS answers about a session it made, and the managed policies that shall limit it."""
+"""What STS's responses say about a new session, and the managed policies that limit it."""
 
 import math
 from collections.abc import Mapping, Sequence
 
-from moorage.api.aws.query import Value, instant
-from moorage.api.sts import fields
+from moorage.api.aws.xml import timestamp
+from moorage.api.sts import shapes
 from moorage.api.sts.service import StsCall
+from moorage.api.sts.session_parameters import SessionPolicies
 from moorage.errors import QueryError
 from moorage.identity import arns
 from moorage.identity.credentials.sessions import Session
@@ -15,26 +16,26 @@ from moorage.names import AccountId
 _TAG_CHARACTERS = 50 * (128 + 256)
 
 
-def credentials(session: Session) -> Mapping[str, Value]:
-    return {
-        "AccessKeyId": session.id,
-        "SecretAccessKey": session.secret,
-        "SessionToken": session.token,
-        "Expiration": instant(session.expires_at),
-    }
+def credentials(session: Session) -> shapes.Credentials:
+    return shapes.Credentials(
+        access_key_id=session.id,
+        secret_access_key=session.secret,
+        session_token=session.token,
+        expiration=timestamp(session.expires_at),
+    )
 
 
-def role_user(role: Role, name: str) -> Mapping[str, Value]:
-    return {
-        "AssumedRoleId": f"{role.id}:{name}",
-        "Arn": arns.role_session_arn(role.account, role.name, name),
-    }
+def assumed_role_user(role: Role, session_name: str) -> shapes.AssumedRoleUser:
+    return shapes.AssumedRoleUser(
+        assumed_role_id=f"{role.id}:{session_name}",
+        arn=arns.role_session_arn(role.account, role.name, session_name),
+    )
 
 
-def packed_size(policies: fields.SessionPolicies, tags: Mapping[str, str]) -> int | None:
-    """Per cent of the room there is, the fuller of policies and tags; None when nothing was passed.
+def packed_size(policies: SessionPolicies, tags: Mapping[str, str]) -> int | None:
+    """Return the share of the available space that policies or tags take, whichever is larger, in percent.
 
-    [guess] AWS packs them in a form it does not publish.
+    None if the request has neither. [guess] AWS packs them in a form that it does not publish.
     """
     if policies.text is None and policies.arns is None and not tags:
         return None
@@ -42,8 +43,11 @@ def packed_size(policies: fields.SessionPolicies, tags: Mapping[str, str]) -> in
     return max(policies.packed, tagged)
 
 
-async def policy_ids(call: StsCall, account: AccountId, policies: fields.SessionPolicies) -> Sequence[str] | None:
-    """Ids of the managed policies passed, which must be of the session's account or AWS's."""
+async def policy_ids(call: StsCall, account: AccountId, policies: SessionPolicies) -> Sequence[str] | None:
+    """Return the ids of the managed policies in PolicyArns; None without PolicyArns.
+
+    Raises ValidationError for a policy that is not one of the session's account or of AWS.
+    """
     if policies.arns is None:
         return None
     found = []

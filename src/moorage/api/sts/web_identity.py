@@ -1,10 +1,10 @@
-"""AssumeRoleWithWebIdentity: a role for whoever holds a good token of a configured OIDC issuer. Nobody signs it.
+"""AssumeRoleWithWebIdentity: a role for the holder of a valid token of a configured OIDC issuer. It is not signed.
 
 The token's claims are condition keys of the decision, and of every later request of the session
 (`token.actions.githubusercontent.com:repository`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -12,10 +12,10 @@ import msgspec
 from moorage import policy
 from moorage.access import context
 from moorage.access.caller import Caller
-from moorage.api.aws.query import Parameters, Value
-from moorage.api.sts import fields, role_assumption
-from moorage.api.sts.role_assumption import Asked
-from moorage.api.sts.service import STS, StsCall, StsServices, the_role
+from moorage.api.sts import role_assumption, session_response, shapes
+from moorage.api.sts.role_assumption import SessionAttributes
+from moorage.api.sts.service import StsCall, StsServices
+from moorage.api.sts.session_parameters import check_claims, role_arn, session_policies, spelled_as_in, tags_by_key
 from moorage.errors import QueryError
 from moorage.identity.credentials.credentials import PolicySets
 from moorage.identity.credentials.oidc import WebIdentity
@@ -24,10 +24,10 @@ _TAGS: Final = "https://aws.amazon.com/tags"
 _SOURCE_IDENTITY: Final = "https://aws.amazon.com/source_identity"
 
 
-async def _bearer(services: StsServices, request: Parameters) -> Caller:
-    """Whom the token vouches for, as the provider of the role's account knows them."""
-    identity = await services.issuers.verify(fields.token(request))
-    account = fields.role_arn(request).account
+async def bearer(services: StsServices, request: shapes.AssumeRoleWithWebIdentityRequest) -> Caller:
+    """Return the caller that the token vouches for, as the provider of the role's account knows it."""
+    identity = await services.issuers.verify(request.web_identity_token)
+    account = role_arn(request.role_arn).account
     provider = f"arn:aws:iam::{account}:oidc-provider/{identity.issuer.name}"
     principal = policy.Principal("web", "", provider, f"{provider}:{identity.audience}:{identity.subject}")
     conditions = {**identity.keys, **context.of_credential(principal, None), "aws:federatedprovider": provider}
@@ -36,7 +36,7 @@ async def _bearer(services: StsServices, request: Parameters) -> Caller:
 
 def _identity(call: StsCall) -> WebIdentity:
     identity = call.caller.web
-    assert identity is not None  # noqa: S101 - `_bearer` made the caller
+    assert identity is not None  # noqa: S101 - `bearer` returned the caller
     return identity
 
 
@@ -47,46 +47,53 @@ class _SessionTags(msgspec.Struct):
     transitive_tag_keys: tuple[str, ...] = ()
 
 
-def _asked(call: StsCall) -> Asked:
-    """Return the session that the token asks for. Raises QueryError when its tags or source identity are not valid."""
+def _attributes(call: StsCall) -> SessionAttributes:
+    """Return what the token asks for its session. Raises QueryError if its tags or source identity are not valid."""
     identity = _identity(call)
     try:
-        wanted = msgspec.convert(identity.claims.get(_TAGS, {}), _SessionTags)
+        claims = msgspec.convert(identity.claims.get(_TAGS, {}), _SessionTags)
         source = msgspec.convert(identity.claims.get(_SOURCE_IDENTITY), str | None)
-        if source is not None:
-            fields.checked_source_identity(source)
-        tags = fields.checked_tags([(key, value) for key, (value,) in wanted.principal_tags.items()])
+        claimed = {key: value for key, (value,) in claims.principal_tags.items()}
+        check_claims(claimed, source)
+        tags = tags_by_key([shapes.Tag(key=key, value=value) for key, value in claimed.items()])
     except (msgspec.ValidationError, QueryError) as error:
         raise QueryError(
             "InvalidIdentityToken", f"The session tags or the source identity in the ID Token are not valid: {error}"
         ) from error
-    return Asked(
+    keys = spelled_as_in(tags, claims.transitive_tag_keys)
+    return SessionAttributes(
         tags,
-        tuple(dict.fromkeys(key for key in fields.known_keys(wanted.transitive_tag_keys, tags) if key is not None)),
+        tuple(dict.fromkeys(key for key in keys if key is not None)),
         source,
         provider=call.caller.principal.arn,
         context=identity.keys,
     )
 
 
-def _actions(call: StsCall, _request: Parameters) -> Sequence[str]:
-    return _asked(call).actions("sts:AssumeRoleWithWebIdentity")
+def actions(call: StsCall, _request: shapes.AssumeRoleWithWebIdentityRequest) -> Sequence[str]:
+    return _attributes(call).actions("sts:AssumeRoleWithWebIdentity")
 
 
-async def _conditions(call: StsCall, request: Parameters) -> dict[str, str | tuple[str, ...]]:
-    return await role_assumption.conditions(call, request, _asked(call))
+async def conditions(
+    call: StsCall, request: shapes.AssumeRoleWithWebIdentityRequest
+) -> dict[str, str | tuple[str, ...]]:
+    return await role_assumption.conditions(call, request, _attributes(call))
 
 
-@STS.operation(
-    "AssumeRoleWithWebIdentity", action=_actions, resource=the_role, conditions=_conditions, authenticate=_bearer
-)
-async def assume_role_with_web_identity(call: StsCall, request: Parameters) -> Mapping[str, Value]:
-    identity, policies = _identity(call), fields.session_policies(request)
-    role = await role_assumption.trusting(call, request)
+async def assume_role_with_web_identity(
+    call: StsCall, request: shapes.AssumeRoleWithWebIdentityRequest
+) -> shapes.AssumeRoleWithWebIdentityResponse:
+    identity, attributes = _identity(call), _attributes(call)
+    policies = session_policies(request.policy, request.policy_arns)
+    role = await role_assumption.existing_role(call, request)
     seconds = role_assumption.duration(request, role)
-    answer = await role_assumption.session(call, request, role, seconds, _asked(call), policies)
-    return answer | {
-        "SubjectFromWebIdentityToken": identity.subject,
-        "Provider": identity.issuer.issuer,
-        "Audience": identity.audience,
-    }
+    session = await role_assumption.create_session(call, request, role, seconds, attributes, policies)
+    return shapes.AssumeRoleWithWebIdentityResponse(
+        credentials=session_response.credentials(session),
+        assumed_role_user=session_response.assumed_role_user(role, request.role_session_name),
+        packed_policy_size=session_response.packed_size(policies, attributes.tags),
+        source_identity=attributes.source_identity,
+        subject_from_web_identity_token=identity.subject,
+        provider=identity.issuer.issuer,
+        audience=identity.audience,
+    )

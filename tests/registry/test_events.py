@@ -50,25 +50,37 @@ CASES = {
     "delete": Case(DELETE_REPOSITORY, [{"kind": "repository.deleted", **ON}]),
     "restore": Case(
         lambda it: it.trash.restore_repository(REF, as_name=NEW.name, by=WHO),
-        [{"kind": "repository.restored", "repository": NEW.name}],
+        [{"kind": "repository.restored", "repository": NEW.name, "formerName": REF.name}],
         (DELETE_REPOSITORY,),
     ),
     "purge": Case(
         lambda it: it.trash.purge_repository(REF, by=WHO), [{"kind": "repository.purged", **ON}], (DELETE_REPOSITORY,)
     ),
     "mutability": Case(
-        lambda it: it.repositories.set_mutability(REF, "IMMUTABLE", (), by=WHO),
-        [{"kind": "repository.settings-changed", **ON}],
+        lambda it: it.repositories.set_mutability(REF, "MUTABLE_WITH_EXCLUSION", ("v*",), by=WHO),
+        [
+            {
+                "kind": "repository.settings-changed",
+                "mutability": "MUTABLE_WITH_EXCLUSION",
+                "exclusionFilters": ["v*"],
+                "scanOnPush": False,
+                **ON,
+            }
+        ],
     ),
     "scan on push": Case(
-        lambda it: it.repositories.set_scan_on_push(REF, True, by=WHO), [{"kind": "repository.settings-changed", **ON}]
+        lambda it: it.repositories.set_scan_on_push(REF, True, by=WHO),
+        [{"kind": "repository.settings-changed", "mutability": "MUTABLE", "scanOnPush": True, **ON}],
     ),
     "resource tags": Case(
         lambda it: it.repositories.tag(REF, {"a": "1"}, by=WHO), [{"kind": "repository.tagged", "keys": ["a"], **ON}]
     ),
     "resource tags removed": Case(
-        lambda it: it.repositories.untag(REF, ["a"], by=WHO), [{"kind": "repository.untagged", "keys": ["a"], **ON}]
+        lambda it: it.repositories.untag(REF, ["a", *map(str, range(1000))], by=WHO),
+        [{"kind": "repository.untagged", "keys": ["a"], **ON}],
+        (lambda it: it.repositories.tag(REF, {"a": "1", "b": "2"}, by=WHO),),
     ),
+    "no resource tag removed": Case(lambda it: it.repositories.untag(REF, ["a"], by=WHO), []),
     "policy": Case(
         SET_POLICY, [{"kind": "repository-policy.set", "policyHash": digest_of(b"{}").partition(":")[2], **ON}]
     ),

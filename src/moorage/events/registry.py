@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from moorage.events.event import Authorization, RegistryEvent, RepositoryEvent
-from moorage.names import Digest, Tag
+from moorage.names import Digest, RepositoryName, Tag
 
 
 class RepositoryCreated(RepositoryEvent, frozen=True, kw_only=True, tag="repository.created"):
@@ -23,13 +23,20 @@ class RepositoryRestored(RepositoryEvent, frozen=True, kw_only=True, tag="reposi
 
     authorization: ClassVar[Authorization] = Authorization.REPOSITORY
 
+    former_name: RepositoryName
+    """The name under which it was deleted."""
+
 
 class RepositoryPurged(RepositoryEvent, frozen=True, kw_only=True, tag="repository.purged"):
     """A deleted repository was destroyed."""
 
 
 class RepositorySettingsChanged(RepositoryEvent, frozen=True, kw_only=True, tag="repository.settings-changed"):
-    """The tag mutability or the scan setting of a repository changed."""
+    """The tag mutability or the scan setting of a repository was set. The fields have the values since then."""
+
+    mutability: str
+    exclusion_filters: tuple[str, ...]
+    scan_on_push: bool
 
 
 class RepositoryTagged(RepositoryEvent, frozen=True, kw_only=True, tag="repository.tagged"):

@@ -93,8 +93,17 @@ def set_scan_on_push(conn: Connection, ref: RepositoryRef, scan_on_push: bool, *
 
 
 def _changed(conn: Connection, ref: RepositoryRef, by: str, at: float) -> Repository:
-    events.record(conn, vocabulary.RepositorySettingsChanged(at=at, by=by, **events.of_repository(ref)))
-    return get(conn, ref)
+    changed = get(conn, ref)
+    event = vocabulary.RepositorySettingsChanged(
+        at=at,
+        by=by,
+        **events.of_repository(ref),
+        mutability=changed.mutability,
+        exclusion_filters=changed.exclusion_filters,
+        scan_on_push=changed.scan_on_push,
+    )
+    events.record(conn, event)
+    return changed
 
 
 def tag(conn: Connection, ref: RepositoryRef, tags: Mapping[str, str], *, by: str, at: float) -> None:
@@ -107,10 +116,13 @@ def tag(conn: Connection, ref: RepositoryRef, tags: Mapping[str, str], *, by: st
 
 
 def untag(conn: Connection, ref: RepositoryRef, keys: Sequence[str], *, by: str, at: float) -> None:
-    """Remove the resource tags with these keys, where they exist. InvalidTagParameter."""
+    """Remove the resource tags with these keys, as far as they exist. InvalidTagParameter."""
     check_tag_keys(keys)
-    tag_rows.remove(conn, require_id(conn, ref), keys)
-    events.record(conn, vocabulary.RepositoryUntagged(at=at, by=by, **events.of_repository(ref), keys=tuple(keys)))
+    repository_id = require_id(conn, ref)
+    removed = tuple(tag_rows.of_repository(conn, repository_id).keys() & set(keys))
+    if removed:  # a client may send any number of other keys, which must not fill the outbox
+        tag_rows.remove(conn, repository_id, removed)
+        events.record(conn, vocabulary.RepositoryUntagged(at=at, by=by, **events.of_repository(ref), keys=removed))
 
 
 def tags(conn: Connection, ref: RepositoryRef) -> dict[str, str]:

@@ -71,7 +71,8 @@ def restore_repository(
         raise RepositoryAlreadyExists(target)
     require_repository_room(conn, target, settings)
     repository_rows.restore(conn, row.id, target.name)
-    events.record(conn, vocabulary.RepositoryRestored(at=at, by=by, **events.of_repository(target)))
+    event = vocabulary.RepositoryRestored(at=at, by=by, **events.of_repository(target), former_name=ref.name)
+    events.record(conn, event)
 
 
 def purge_repository(conn: Connection, ref: RepositoryRef, *, expected_id: int | None, by: str, at: float) -> list[str]:

@@ -16,42 +16,42 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from moorage.doctor.checks import CHECKS
 from moorage.doctor.finding import Finding
-from moorage.doctor.target import Patient
+from moorage.doctor.target import Target
 from moorage.login.server import Place
 from tests.login.conftest import FakeServer, fake, home
 
 __all__ = ["fake", "home"]
 
-Make = Callable[..., Patient]
+Make = Callable[..., Target]
 
 
 @pytest.fixture
-def patient(home: dict[str, str], tmp_path: Path) -> Make:
-    """Makes a patient: `patient(url, …)`, with the empty environment and what is given over it."""
+def target(home: dict[str, str], tmp_path: Path) -> Make:
+    """Creates a target: `target(url, …)`, with the empty environment and what is given over it."""
 
-    def make(url: str, *, host: str | None = None, environment: dict[str, str] | None = None, **more: Any) -> Patient:
+    def make(url: str, *, host: str | None = None, environment: dict[str, str] | None = None, **more: Any) -> Target:
         where = host or url.partition("://")[2]
         place = Place((where,), url)
         more.setdefault("data", tmp_path / "no-data")
-        return Patient(place=place, environment=home | (environment or {}), region="us-east-1", **more)
+        return Target(place=place, environment=home | (environment or {}), region="us-east-1", **more)
 
     return make
 
 
-def look(check: str, patient: Patient) -> list[Finding]:
+def look(check: str, target: Target) -> list[Finding]:
     """What one check finds."""
-    return list(CHECKS[check](patient))
+    return list(CHECKS[check](target))
 
 
-def only(check: str, patient: Patient) -> Finding:
+def only(check: str, target: Target) -> Finding:
     """The one thing that a check finds."""
-    (finding,) = look(check, patient)
+    (finding,) = look(check, target)
     return finding
 
 
-def of(fake: FakeServer, patient: Make, **more: Any) -> Patient:
-    """A patient behind the fake server."""
-    return patient(fake.url, **more)
+def of(fake: FakeServer, target: Make, **more: Any) -> Target:
+    """A target behind the fake server."""
+    return target(fake.url, **more)
 
 
 class Authority:

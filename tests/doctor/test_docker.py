@@ -29,80 +29,80 @@ def mend(line: str) -> None:
     subprocess.run(["sh", "-c", line], check=True)
 
 
-def test_no_configuration(patient: Make) -> None:
-    assert only("docker config", patient(URL)).state == "ok"
-    assert only("docker helper", patient(URL)).state == "ok"
+def test_no_configuration(target: Make) -> None:
+    assert only("docker config", target(URL)).state == "ok"
+    assert only("docker helper", target(URL)).state == "ok"
 
 
-def test_broken_json(patient: Make, home: dict[str, str]) -> None:
+def test_broken_json(target: Make, home: dict[str, str]) -> None:
     file = written(home, '{"auths": {},}')
-    found = only("docker config", patient(URL))
+    found = only("docker config", target(URL))
     assert found.state == "fail"
     assert "line 1" in found.text
-    assert only("docker helper", patient(URL)).state == "skip"
+    assert only("docker helper", target(URL)).state == "skip"
     mend(found.fix[0])
     assert not file.exists()
-    assert only("docker config", patient(URL)).state == "ok"
+    assert only("docker config", target(URL)).state == "ok"
 
 
-def test_passwords_that_others_can_read(patient: Make, home: dict[str, str]) -> None:
+def test_passwords_that_others_can_read(target: Make, home: dict[str, str]) -> None:
     file = written(home, {"auths": {HOST: {"auth": "eDp5"}}})
-    assert only("docker config", patient(URL)).state == "ok"
+    assert only("docker config", target(URL)).state == "ok"
     file.chmod(0o644)
-    found = only("docker config", patient(URL))
+    found = only("docker config", target(URL))
     assert found.state == "warn"
     mend(found.fix[0])
-    assert only("docker config", patient(URL)).state == "ok"
+    assert only("docker config", target(URL)).state == "ok"
 
 
-def test_a_desktops_store_that_is_missing(patient: Make, home: dict[str, str]) -> None:
+def test_a_desktops_store_that_is_missing(target: Make, home: dict[str, str]) -> None:
     file = written(home, {"credsStore": "desktop", "currentContext": "x"})
-    found = only("docker helper", patient(URL))
+    found = only("docker helper", target(URL))
     assert found.state == "fail"
     assert "docker-credential-desktop" in found.text
     mend(found.fix[0])
     assert json.loads(file.read_text()) == {"currentContext": "x"}
 
 
-def test_a_helper_that_is_missing(patient: Make, home: dict[str, str]) -> None:
+def test_a_helper_that_is_missing(target: Make, home: dict[str, str]) -> None:
     written(home, {"credHelpers": {HOST: "pass"}})
-    found = only("docker helper", patient(URL))
+    found = only("docker helper", target(URL))
     assert (found.state, found.fix) == ("fail", (f"moorage login --helper {HOST}",))
     file = written(home, {"credHelpers": {HOST: "moorage"}})
-    found = only("docker helper", patient(URL, environment={"PATH": "/bin"}))
+    found = only("docker helper", target(URL, environment={"PATH": "/bin"}))
     assert found.state == "fail"
     mend(found.fix[0])
     assert json.loads(file.read_text()) == {"credHelpers": {}}
 
 
-def test_our_helper_that_was_told_nothing(patient: Make, home: dict[str, str]) -> None:
+def test_our_helper_that_was_told_nothing(target: Make, home: dict[str, str]) -> None:
     written(home, {"credHelpers": {HOST: "moorage"}})
-    found = only("docker helper", patient(URL))
+    found = only("docker helper", target(URL))
     assert (found.state, found.fix) == ("fail", (f"moorage login --helper {HOST}",))
     write_host(home, HOST, Server(URL, "us-east-1", {"open": "test"}))
-    assert only("docker helper", patient(URL)).state == "ok"
+    assert only("docker helper", target(URL)).state == "ok"
     hosts_file(home).write_text("{")
-    found = only("docker helper", patient(URL))
+    found = only("docker helper", target(URL))
     assert found.state == "fail"
     assert found.fix[0].startswith("mv ")
 
 
-def test_amazons_helper_on_a_name_that_is_not_amazons(patient: Make, home: dict[str, str], tmp_path: Path) -> None:
+def test_amazons_helper_on_a_name_that_is_not_amazons(target: Make, home: dict[str, str], tmp_path: Path) -> None:
     program = tmp_path / "docker-credential-ecr-login"
     program.write_text("")
     program.chmod(0o755)
     written(home, {"credHelpers": {HOST: "ecr-login", "1.dkr.ecr.us-east-1.amazonaws.com": "ecr-login"}})
     environment = {"PATH": str(tmp_path)}
-    found = only("docker helper", patient(URL, environment=environment))
+    found = only("docker helper", target(URL, environment=environment))
     assert (found.state, found.fix) == ("fail", (f"moorage login --helper {HOST}",))
-    amazon = patient("https://1.dkr.ecr.us-east-1.amazonaws.com", environment=environment)
+    amazon = target("https://1.dkr.ecr.us-east-1.amazonaws.com", environment=environment)
     assert only("docker helper", amazon).state == "ok"
 
 
-def test_a_stale_password_beside_a_helper(patient: Make, home: dict[str, str]) -> None:
+def test_a_stale_password_beside_a_helper(target: Make, home: dict[str, str]) -> None:
     file = written(home, {"credHelpers": {HOST: "moorage"}, "auths": {f"https://{HOST}": {"auth": "eDp5"}}})
     write_host(home, HOST, Server(URL, "us-east-1", {"open": "test"}))
-    helper, stale = look("docker helper", patient(URL))
+    helper, stale = look("docker helper", target(URL))
     assert (helper.state, stale.state) == ("ok", "warn")
     mend(stale.fix[0])
     assert json.loads(file.read_text())["auths"] == {}
@@ -129,31 +129,31 @@ def engine(tmp_path: Path) -> Any:
 RUNS = {"ServerVersion": "28.0", "RegistryConfig": {"InsecureRegistryCIDRs": ["127.0.0.0/8"], "IndexConfigs": {}}}
 
 
-def test_an_engine_that_runs(patient: Make, engine: Any) -> None:
+def test_an_engine_that_runs(target: Make, engine: Any) -> None:
     engine.says(RUNS)
-    assert only("docker engine", patient(URL, environment=engine.environment)).state == "ok"
-    assert only("docker engine", patient("https://r.example.com", environment=engine.environment)).state == "ok"
-    assert only("docker engine", patient(URL, environment={"PATH": "/nowhere"})).state == "skip"
+    assert only("docker engine", target(URL, environment=engine.environment)).state == "ok"
+    assert only("docker engine", target("https://r.example.com", environment=engine.environment)).state == "ok"
+    assert only("docker engine", target(URL, environment={"PATH": "/nowhere"})).state == "skip"
 
 
-def test_an_engine_that_is_off(patient: Make, engine: Any) -> None:
+def test_an_engine_that_is_off(target: Make, engine: Any) -> None:
     engine.says({"ServerErrors": ["Cannot connect to the Docker daemon"]}, status=1)
-    found = only("docker engine", patient(URL, environment=engine.environment))
+    found = only("docker engine", target(URL, environment=engine.environment))
     assert (found.state, found.fix) == ("warn", ("sudo systemctl start docker",))
 
 
-def test_an_engine_that_is_not_yours(patient: Make, engine: Any) -> None:
+def test_an_engine_that_is_not_yours(target: Make, engine: Any) -> None:
     engine.says({}, "permission denied while trying to connect to the Docker daemon socket", 1)
-    found = only("docker engine", patient(URL, environment=engine.environment))
+    found = only("docker engine", target(URL, environment=engine.environment))
     assert found.state == "fail"
     assert found.fix[0].startswith("sudo usermod -aG docker")
 
 
-def test_an_engine_that_wants_tls(patient: Make, engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_wants_tls(target: Make, engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     daemon = tmp_path / "daemon.json"
     monkeypatch.setattr(docker_checks, "_DAEMON", daemon)
     engine.says(RUNS)
-    examined = patient("http://10.1.2.3:4580", environment=engine.environment)
+    examined = target("http://10.1.2.3:4580", environment=engine.environment)
     found = only("docker engine", examined)
     assert found.state == "fail"
     mend(found.fix[0].replace("sudo ", ""))
@@ -166,8 +166,8 @@ def test_an_engine_that_wants_tls(patient: Make, engine: Any, tmp_path: Path, mo
     assert only("docker engine", examined).state == "ok"
 
 
-def test_an_engine_behind_a_proxy(patient: Make, engine: Any) -> None:
+def test_an_engine_behind_a_proxy(target: Make, engine: Any) -> None:
     engine.says(RUNS | {"HttpsProxy": "http://proxy:3128", "NoProxy": "a"})
-    warned, _ = look("docker engine", patient("https://r.example.com", environment=engine.environment))
+    warned, _ = look("docker engine", target("https://r.example.com", environment=engine.environment))
     assert warned.state == "warn"
     assert "NO_PROXY=a,r.example.com" in warned.fix[0]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from moorage.doctor.target import Patient
+from moorage.doctor.target import Target
 from tests.doctor.conftest import Make, look, of, only
 from tests.login.conftest import FakeServer
 from tests.support.server_process import ServerProcess
@@ -49,17 +49,17 @@ def set_clock(server: ServerProcess, now: float) -> None:
     urllib.request.urlopen(urllib.request.Request(f"{server.url}/_moorage/clock", data=body, method="POST"))
 
 
-def test_nobody_is_logged_in(patient: Make, server: ServerProcess, runtime: dict[str, str]) -> None:
-    examined = patient(server.url, environment=runtime)
+def test_nobody_is_logged_in(target: Make, server: ServerProcess, runtime: dict[str, str]) -> None:
+    examined = target(server.url, environment=runtime)
     found = only("password", examined)
     assert (found.state, found.fix) == ("fail", (f"moorage login {examined.host}",))
 
 
 def test_only_one_spelling_of_this_machine(
-    patient: Make, server: ServerProcess, home: dict[str, str], runtime: dict[str, str]
+    target: Make, server: ServerProcess, home: dict[str, str], runtime: dict[str, str]
 ) -> None:
     """Docker keeps logins by letters: who logged in to localhost is nobody to 127.0.0.1."""
-    examined = patient(server.url, environment=runtime)
+    examined = target(server.url, environment=runtime)
     names = (server.registry, f"localhost:{server.port}")
     examined.place = examined.place._replace(hosts=names)
     assert only("password", examined).fix == (f"moorage login --port {server.port}",)
@@ -70,24 +70,22 @@ def test_only_one_spelling_of_this_machine(
 
 
 def test_good_ones_in_every_tools_file(
-    patient: Make, server: ServerProcess, home: dict[str, str], runtime: dict[str, str]
+    target: Make, server: ServerProcess, home: dict[str, str], runtime: dict[str, str]
 ) -> None:
     where = Path(home["HOME"])
     in_docker(home, server.registry, password(server))
     keep(where / "runtime" / "containers" / "auth.json", server.registry, password(server, "123456789012"))
     keep(where / ".config" / "helm" / "registry" / "config.json", server.registry, "test:any")
-    docker, podman, helm = look("password", patient(server.url, environment=runtime))
+    docker, podman, helm = look("password", target(server.url, environment=runtime))
     assert (docker.state, podman.state, helm.state) == ("ok", "ok", "ok")
     assert docker.text.startswith("docker: arn:aws:iam::000000000000:root, until 20")
     assert "podman: arn:aws:iam::123456789012:root" in podman.text
     assert helm.text == "helm: arn:aws:iam::000000000000:root"
 
 
-def test_one_that_has_ended(
-    patient: Make, server: ServerProcess, home: dict[str, str], runtime: dict[str, str]
-) -> None:
+def test_one_that_has_ended(target: Make, server: ServerProcess, home: dict[str, str], runtime: dict[str, str]) -> None:
     in_docker(home, server.registry, password(server))
-    examined = patient(server.url, environment=runtime)
+    examined = target(server.url, environment=runtime)
     set_clock(server, time.time() + 11.8 * 3600)
     try:
         assert only("password", examined).state == "ok"  # by its own clock it lasts; see the clock
@@ -99,10 +97,10 @@ def test_one_that_has_ended(
     assert "the password of test ended at 20" in found.text
 
 
-def test_one_that_ends_soon(patient: Make, fake: FakeServer, home: dict[str, str], runtime: dict[str, str]) -> None:
+def test_one_that_ends_soon(target: Make, fake: FakeServer, home: dict[str, str], runtime: dict[str, str]) -> None:
     said = {"status": "ready", "state": "valid", "arn": "arn:x", "keyId": "k", "expiresAt": time.time() + 600}
     fake.body = json.dumps(said).encode()
-    examined = of(fake, patient, environment=runtime)
+    examined = of(fake, target, environment=runtime)
     in_docker(home, examined.host, "AWS:x")
     found = only("password", examined)
     assert found.state == "warn"
@@ -110,7 +108,7 @@ def test_one_that_ends_soon(patient: Make, fake: FakeServer, home: dict[str, str
 
 
 def test_one_whose_key_is_gone(
-    patient: Make, server: ServerProcess, home: dict[str, str], runtime: dict[str, str]
+    target: Make, server: ServerProcess, home: dict[str, str], runtime: dict[str, str]
 ) -> None:
     iam = server.client("iam")
     iam.create_user(UserName="gone")
@@ -118,7 +116,7 @@ def test_one_whose_key_is_gone(
     policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}]}
     iam.put_user_policy(UserName="gone", PolicyName="all", PolicyDocument=json.dumps(policy))
     in_docker(home, server.registry, password(server, key["AccessKeyId"], key["SecretAccessKey"]))
-    examined = patient(server.url, environment=runtime)
+    examined = target(server.url, environment=runtime)
     assert "user/gone" in only("password", examined).text
     iam.delete_access_key(UserName="gone", AccessKeyId=key["AccessKeyId"])
     found = only("password", examined)
@@ -127,34 +125,34 @@ def test_one_whose_key_is_gone(
 
 
 def test_one_of_another_server(
-    patient: Make, server: ServerProcess, home: dict[str, str], runtime: dict[str, str]
+    target: Make, server: ServerProcess, home: dict[str, str], runtime: dict[str, str]
 ) -> None:
     in_docker(home, server.registry, "AWS:" + "x" * 80)
-    found = only("password", patient(server.url, environment=runtime))
+    found = only("password", target(server.url, environment=runtime))
     assert found.state == "fail"
     assert "not made by this server" in found.text
 
 
 @pytest.mark.parametrize(("status", "state"), [(200, "ok"), (401, "fail"), (403, "fail")])
 def test_a_registry_that_is_not_moorage(
-    patient: Make, fake: FakeServer, home: dict[str, str], runtime: dict[str, str], status: int, state: str
+    target: Make, fake: FakeServer, home: dict[str, str], runtime: dict[str, str], status: int, state: str
 ) -> None:
     fake.status = status
-    examined = of(fake, patient, environment=runtime)
+    examined = of(fake, target, environment=runtime)
     in_docker(home, examined.host, "someone:x")
     assert only("password", examined).state == state
 
 
-def test_podmans_broken_file(patient: Make, server: ServerProcess, home: dict[str, str]) -> None:
+def test_podmans_broken_file(target: Make, server: ServerProcess, home: dict[str, str]) -> None:
     broken = Path(home["HOME"]) / "auth.json"
     broken.write_text("{")
-    found = look("password", patient(server.url, environment={"REGISTRY_AUTH_FILE": str(broken)}))[0]
+    found = look("password", target(server.url, environment={"REGISTRY_AUTH_FILE": str(broken)}))[0]
     assert (found.state, found.fix) == ("warn", (f"moorage login --tool podman {server.registry}",))
 
 
-def test_nobody_answers(patient: Make) -> None:
-    assert only("password", patient("http://127.0.0.1:1")).state == "skip"
-    assert only("repository", patient("http://127.0.0.1:1", repository="a")).state == "skip"
+def test_nobody_answers(target: Make) -> None:
+    assert only("password", target("http://127.0.0.1:1")).state == "skip"
+    assert only("repository", target("http://127.0.0.1:1", repository="a")).state == "skip"
 
 
 @pytest.fixture
@@ -184,16 +182,16 @@ PUSH = (
 )
 
 
-def asked(patient: Make, server: ServerProcess, environment: dict[str, str], repository: str) -> Patient:
-    return patient(server.url, environment=environment, repository=repository)
+def asked(target: Make, server: ServerProcess, environment: dict[str, str], repository: str) -> Target:
+    return target(server.url, environment=environment, repository=repository)
 
 
 def test_a_repository_that_one_may_use(
-    patient: Make, server: ServerProcess, runtime: dict[str, str], permitted: Any
+    target: Make, server: ServerProcess, runtime: dict[str, str], permitted: Any
 ) -> None:
     server.client("ecr").create_repository(repositoryName="may/use")
     environment = runtime | permitted(*PULL, *PUSH)
-    assert [each.text for each in look("repository", asked(patient, server, environment, "may/use"))] == [
+    assert [each.text for each in look("repository", asked(target, server, environment, "may/use"))] == [
         "you may pull",
         "you may push",
     ]
@@ -202,12 +200,12 @@ def test_a_repository_that_one_may_use(
 
 @pytest.mark.parametrize("missing", [*PULL, *PUSH])
 def test_a_right_that_is_missing_is_named(
-    patient: Make, server: ServerProcess, runtime: dict[str, str], permitted: Any, missing: str
+    target: Make, server: ServerProcess, runtime: dict[str, str], permitted: Any, missing: str
 ) -> None:
     name = f"lacks/{missing.partition(':')[2].lower()}"
     server.client("ecr").create_repository(repositoryName=name)
     environment = runtime | permitted(*(set(PULL + PUSH) - {missing}))
-    failed = [each for each in look("repository", asked(patient, server, environment, name)) if each.state == "fail"]
+    failed = [each for each in look("repository", asked(target, server, environment, name)) if each.state == "fail"]
     assert [missing in each.text for each in failed] == [True]
     assert f"you may not {'pull' if missing in PULL else 'push'}" in failed[0].text
     decision = failed[0].fix[0].removeprefix("moorage why ")
@@ -215,15 +213,15 @@ def test_a_right_that_is_missing_is_named(
     assert len(decision) == 36
 
 
-def test_a_repository_that_is_not_there(patient: Make, server: ServerProcess, runtime: dict[str, str]) -> None:
-    found = only("repository", asked(patient, server, runtime, "not/there"))
+def test_a_repository_that_is_not_there(target: Make, server: ServerProcess, runtime: dict[str, str]) -> None:
+    found = only("repository", asked(target, server, runtime, "not/there"))
     assert (found.state, found.text) == ("ok", "not/there is not there yet; the first push makes it")
     assert server.client("ecr").describe_repositories()["repositories"] is not None
-    assert only("repository", asked(patient, server, runtime, "NO/name")).state == "fail"
+    assert only("repository", asked(target, server, runtime, "NO/name")).state == "fail"
 
 
-def test_a_repository_that_nobody_makes(patient: Make, fake: FakeServer, runtime: dict[str, str]) -> None:
+def test_a_repository_that_nobody_makes(target: Make, fake: FakeServer, runtime: dict[str, str]) -> None:
     fake.status, fake.body = 404, b'{"errors": [{"code": "NAME_UNKNOWN", "message": "no"}]}'
-    examined = of(fake, patient, environment=runtime, repository="a b")
+    examined = of(fake, target, environment=runtime, repository="a b")
     found = only("repository", examined)
     assert found.state == "skip"  # nobody could be made a password for

@@ -12,22 +12,22 @@ from tests.login.conftest import FakeServer
 Tls = Callable[[Path], str]
 
 
-def test_all_is_well(patient: Make, authority: Authority, tls: Tls) -> None:
+def test_all_is_well(target: Make, authority: Authority, tls: Tls) -> None:
     url = tls(authority.sign("127.0.0.1"))
-    examined = patient(url, environment={"AWS_CA_BUNDLE": str(authority.file), "PATH": "/nowhere"})
+    examined = target(url, environment={"AWS_CA_BUNDLE": str(authority.file), "PATH": "/nowhere"})
     checks = ("transport", "certificate name", "certificate dates", "certificate trust", "answer")
     assert {check: only(check, examined).state for check in checks} == dict.fromkeys(checks, "ok") | {"answer": "warn"}
 
 
-def test_another_name(patient: Make, authority: Authority, tls: Tls) -> None:
-    found = only("certificate name", patient(tls(authority.sign("registry.example.com", "10.0.0.1"))))
+def test_another_name(target: Make, authority: Authority, tls: Tls) -> None:
+    found = only("certificate name", target(tls(authority.sign("registry.example.com", "10.0.0.1"))))
     assert found.state == "fail"
     assert "is for registry.example.com, 10.0.0.1, not for 127.0.0.1" in found.text
     assert found.fix == ("moorage ca registry.example.com 10.0.0.1 127.0.0.1   # then start it again",)
 
 
-def test_a_name_that_would_be_a_command_is_not_printed_as_one(patient: Make, authority: Authority, tls: Tls) -> None:
-    found = only("certificate name", patient(tls(authority.sign("a;reboot", "b"))))
+def test_a_name_that_would_be_a_command_is_not_printed_as_one(target: Make, authority: Authority, tls: Tls) -> None:
+    found = only("certificate name", target(tls(authority.sign("a;reboot", "b"))))
     assert "reboot" not in found.text + "".join(found.fix)
 
 
@@ -40,8 +40,8 @@ def test_a_name_that_would_be_a_command_is_not_printed_as_one(patient: Make, aut
         (-9, 50, "ok", "good"),
     ],
 )
-def test_dates(patient: Make, authority: Authority, tls: Tls, begins: int, ends: int, state: str, said: str) -> None:
-    examined = patient(tls(authority.sign("127.0.0.1", begins=begins, ends=ends)))
+def test_dates(target: Make, authority: Authority, tls: Tls, begins: int, ends: int, state: str, said: str) -> None:
+    examined = target(tls(authority.sign("127.0.0.1", begins=begins, ends=ends)))
     found = only("certificate dates", examined)
     assert found.state == state
     assert said in found.text
@@ -50,8 +50,8 @@ def test_dates(patient: Make, authority: Authority, tls: Tls, begins: int, ends:
         assert only("certificate trust", examined).state == "skip"
 
 
-def test_an_unknown_authority(patient: Make, authority: Authority, tls: Tls) -> None:
-    examined = patient(tls(authority.sign("127.0.0.1")), environment={"AWS_CA_BUNDLE": "/etc/hostname"})
+def test_an_unknown_authority(target: Make, authority: Authority, tls: Tls) -> None:
+    examined = target(tls(authority.sign("127.0.0.1")), environment={"AWS_CA_BUNDLE": "/etc/hostname"})
     found = only("certificate trust", examined)
     assert found.state == "fail"
     assert "Tests of the doctor" in found.text
@@ -60,25 +60,25 @@ def test_an_unknown_authority(patient: Make, authority: Authority, tls: Tls) -> 
 
 
 def test_the_authority_that_moorage_ca_left_here(
-    patient: Make, authority: Authority, tls: Tls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: Make, authority: Authority, tls: Tls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "moorage-tls").mkdir()
     (tmp_path / "moorage-tls" / "ca.crt").write_bytes(authority.file.read_bytes())
-    examined = patient(tls(authority.sign("127.0.0.1")), environment={"PATH": "/nowhere"})
+    examined = target(tls(authority.sign("127.0.0.1")), environment={"PATH": "/nowhere"})
     found = only("certificate trust", examined)
     assert (found.state, found.fix) == ("warn", (f"export AWS_CA_BUNDLE={tmp_path}/moorage-tls/ca.crt",))
     assert only("answer", examined).state == "warn"  # it is asked, and is no Moorage
 
 
 def test_an_authority_that_docker_does_not_know(
-    patient: Make, authority: Authority, tls: Tls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: Make, authority: Authority, tls: Tls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tls_checks, "DOCKER_CERTIFICATES", tmp_path / "certs.d")
     (tmp_path / "docker").write_text("")
     (tmp_path / "docker").chmod(0o755)
     environment = {"PATH": str(tmp_path)}
-    examined = patient(tls(authority.sign("127.0.0.1")), environment=environment, ca=str(authority.file))
+    examined = target(tls(authority.sign("127.0.0.1")), environment=environment, ca=str(authority.file))
     aws, docker = look("certificate trust", examined)
     assert (aws.state, aws.fix) == ("warn", (f"export AWS_CA_BUNDLE={authority.file}",))
     place = tmp_path / "certs.d" / examined.host / "ca.crt"
@@ -88,21 +88,21 @@ def test_an_authority_that_docker_does_not_know(
     assert [each.state for each in look("certificate trust", examined)] == ["warn", "ok"]
 
 
-def test_no_tls_where_it_is_expected(patient: Make, fake: FakeServer) -> None:
-    examined = patient(fake.url.replace("http", "https"))
+def test_no_tls_where_it_is_expected(target: Make, fake: FakeServer) -> None:
+    examined = target(fake.url.replace("http", "https"))
     found = only("transport", examined)
     assert (found.state, found.fix) == ("fail", (f"moorage doctor http://{examined.host}",))
     assert look("certificate name", examined) == look("certificate dates", examined) == []
 
 
-def test_tls_where_none_is_expected(patient: Make, authority: Authority, tls: Tls) -> None:
+def test_tls_where_none_is_expected(target: Make, authority: Authority, tls: Tls) -> None:
     url = tls(authority.sign("127.0.0.1"))
-    found = only("transport", patient(url.replace("https", "http")))
+    found = only("transport", target(url.replace("https", "http")))
     assert (found.state, found.fix) == ("fail", (f"moorage doctor {url}",))
 
 
-def test_plain_http(patient: Make, fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    examined = of(fake, patient)
+def test_plain_http(target: Make, fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    examined = of(fake, target)
     assert only("transport", examined).state == "ok"
     monkeypatch.setattr(type(examined), "is_local", False)
     found = only("transport", examined)

@@ -1,1 +1,1 @@
-"""What stands between this machine and a registry: checks, each with the line that mends what it finds."""
+"""Diagnoses the connection between this machine and a registry. Each check names the commands that fix a problem."""

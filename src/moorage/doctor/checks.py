@@ -1,13 +1,13 @@
-"""Every check by name, in the order in which a connection is made: what fails first explains what comes after."""
+"""Every check by name, in the order in which a connection is made: the first failure explains those that follow."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
 from moorage.doctor import aws, docker, network, password, repository, server, tls
 from moorage.doctor.finding import Finding
-from moorage.doctor.target import Patient
+from moorage.doctor.target import Target
 
-Check: TypeAlias = Callable[[Patient], Iterator[Finding]]
+Check: TypeAlias = Callable[[Target], Iterator[Finding]]
 
 CHECKS: dict[str, Check] = {
     "docker config": docker.config,
@@ -38,8 +38,8 @@ class Named(NamedTuple):
     finding: Finding
 
 
-def examine(patient: Patient) -> Iterator[Named]:
-    """Every finding, as soon as it is made."""
+def examine(target: Target) -> Iterator[Named]:
+    """Yield every finding as soon as it is made."""
     for name, check in CHECKS.items():
-        for finding in check(patient):
+        for finding in check(target):
             yield Named(name, finding)

@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""The result of a check."""
 
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -6,10 +6,10 @@ State: TypeAlias = Literal["ok", "warn", "fail", "skip"]
 
 
 class Finding(NamedTuple):
-    """One thing found, in a sentence; `fix` are the lines to type, empty where nothing is wrong.
+    """One finding, in a sentence. `fix`: the commands to run, empty if nothing is wrong.
 
-    `fail` stands in the way of a push or pull; `warn` of something else, or will soon; `skip` could not be looked at,
-    because of what was found before.
+    `fail` prevents a push or pull; `warn` prevents something else, or soon will; `skip` could not be checked, because
+    of an earlier finding.
     """
 
     state: State
@@ -18,7 +18,7 @@ class Finding(NamedTuple):
 
 
 def _found(state: State, text: str, *fix: str) -> Finding:
-    """What servers say is part of it: nothing of that may drive a terminal."""
+    """The text may contain what servers send: control characters must not reach a terminal."""
     return Finding(state, "".join(each if each.isprintable() else "?" for each in text), fix)
 
 

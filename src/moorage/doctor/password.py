@@ -1,4 +1,4 @@
-"""The passwords that clients would send: whose they are, and whether they are still good."""
+"""Checks of the passwords that clients would send: whose they are, and whether they are still valid."""
 
 import os
 import time
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from moorage.doctor.finding import Finding, fail, ok, skip, warn
-from moorage.doctor.target import Patient
+from moorage.doctor.target import Target
 from moorage.login.docker_config import DockerConfig, config_file
 from moorage.login.errors import DockerConfigError, EndpointError
 from moorage.login.passwords import Credential
@@ -14,9 +14,9 @@ from moorage.login.passwords import Credential
 _SOON = 1800.0  # seconds
 
 
-def files(patient: Patient) -> dict[str, Path]:
-    """Where each family of tools keeps its passwords, by the name that `moorage login --tool` takes."""
-    environment = patient.environment
+def files(target: Target) -> dict[str, Path]:
+    """Where each family of tools stores its passwords, by the name that `moorage login --tool` accepts."""
+    environment = target.environment
     home = Path(environment.get("HOME") or Path.home())
     configuration = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
     runtime = Path(environment.get("XDG_RUNTIME_DIR") or f"/run/containers/{os.getuid()}")
@@ -28,16 +28,16 @@ def files(patient: Patient) -> dict[str, Path]:
     }
 
 
-def passwords(patient: Patient) -> Iterator[Finding]:
-    """Each tool's password for the host, if it has one, is good."""
-    if patient.silence is not None:
-        yield skip(patient.silence)
+def passwords(target: Target) -> Iterator[Finding]:
+    """Check that the password of each tool for the host, if it has one, is valid."""
+    if target.silence is not None:
+        yield skip(target.silence)
         return
-    hosts = patient.place.hosts
-    held = {host: list(_of_host(patient, host)) for host in hosts}
+    hosts = target.place.hosts
+    held = {host: list(_of_host(target, host)) for host in hosts}
     missing = [host for host, findings in held.items() if not findings]
     if len(missing) == len(hosts):
-        line = f"moorage login {patient.host}" if len(hosts) == 1 else f"moorage login --port {patient.port}"
+        line = f"moorage login {target.host}" if len(hosts) == 1 else f"moorage login --port {target.port}"
         yield fail(f"nobody is logged in to {' or '.join(hosts)}", line)
         return
     for findings in held.values():
@@ -46,33 +46,33 @@ def passwords(patient: Patient) -> Iterator[Finding]:
         yield warn(f"nobody is logged in to {host}, as images may also be named", f"moorage login {host}")
 
 
-def _of_host(patient: Patient, host: str) -> Iterator[Finding]:
-    """What the tools hold for one spelling of the host; nothing when they hold nothing."""
-    for tool, file in files(patient).items():
+def _of_host(target: Target, host: str) -> Iterator[Finding]:
+    """Yield findings on the tools' passwords for one spelling of the host; nothing if they have none."""
+    for tool, file in files(target).items():
         try:
-            credential = DockerConfig(file).credential_of(host, patient.environment)
+            credential = DockerConfig(file).credential_of(host, target.environment)
         except DockerConfigError as error:
             if tool != "docker":
                 yield warn(str(error), f"moorage login --tool {tool} {host}")
             elif "not installed" not in str(error) and "not JSON" not in str(error):
-                # Docker's file, and whether its helper is there, were looked at before.
+                # Docker's file and helper were checked before.
                 yield fail(str(error), f"moorage login --helper {host}")
             continue
         if credential is not None:
-            yield _judge(patient, f"moorage login --tool {tool} {host}", tool, credential)
+            yield _judge(target, f"moorage login --tool {tool} {host}", tool, credential)
 
 
-def _judge(patient: Patient, again: str, tool: str, credential: Credential) -> Finding:
-    if not patient.is_moorage:
-        return _by_ping(patient, tool, credential, again)
+def _judge(target: Target, again: str, tool: str, credential: Credential) -> Finding:
+    if not target.is_moorage:
+        return _by_ping(target, tool, credential, again)
     try:
-        said = patient.document("/_moorage/password", credential)
+        said = target.document("/_moorage/password", credential)
     except EndpointError as error:
         return fail(str(error), again)
     if said["status code"] == 401:
         return fail(f"{tool}: the password was not made by this server, or not with the data it has now", again)
     if said["status code"] != 200:
-        return _by_ping(patient, tool, credential, again)
+        return _by_ping(target, tool, credential, again)
     ends = said.get("expiresAt")
     when = "" if ends is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(float(ends)))
     if said.get("state") == "expired":
@@ -84,9 +84,9 @@ def _judge(patient: Patient, again: str, tool: str, credential: Credential) -> F
     return ok(f"{tool}: {said.get('arn')}{f', until {when}' if when else ''}")
 
 
-def _by_ping(patient: Patient, tool: str, credential: Credential, again: str) -> Finding:
+def _by_ping(target: Target, tool: str, credential: Credential, again: str) -> Finding:
     try:
-        status = patient.ask("GET", "/v2/", credential).status
+        status = target.ask("GET", "/v2/", credential).status
     except EndpointError as error:
         return fail(str(error), again)
     if status == 200:
@@ -94,22 +94,22 @@ def _by_ping(patient: Patient, tool: str, credential: Credential, again: str) ->
     return fail(f"{tool}: the password is not taken ({status})", again)
 
 
-def best(patient: Patient) -> Credential | None:
-    """The credential that a push would be made with: docker's, podman's, helm's, else one minted now."""
-    for file in files(patient).values():
+def best(target: Target) -> Credential | None:
+    """Return the credential that a push would use: docker's, podman's or helm's, or else a new one."""
+    for file in files(target).values():
         try:
-            credential = DockerConfig(file).credential_of(patient.host, patient.environment)
+            credential = DockerConfig(file).credential_of(target.host, target.environment)
         except DockerConfigError:
             continue
         try:
-            if credential is not None and patient.ask("GET", "/v2/", credential).status == 200:
+            if credential is not None and target.ask("GET", "/v2/", credential).status == 200:
                 return credential
         except EndpointError:
             return None
-    if isinstance(patient.key, Exception):
+    if isinstance(target.key, Exception):
         return None
     try:
-        minted = patient.endpoint.authorization(patient.key.key)
+        minted = target.endpoint.authorization(target.key.key)
     except EndpointError:
         return None
     return Credential(minted.user, minted.secret)

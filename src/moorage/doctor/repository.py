@@ -1,4 +1,4 @@
-"""One repository: may this person pull from it and push to it? Asked of the server itself, changing nothing."""
+"""Checks of one repository: whether the caller may pull and push. It asks the server and changes nothing."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 from moorage.doctor.finding import Finding, fail, ok, skip
 from moorage.doctor.password import best
-from moorage.doctor.target import Patient
+from moorage.doctor.target import Target
 from moorage.login.endpoint import Answer
 from moorage.login.errors import EndpointError
 from moorage.login.passwords import Credential
@@ -18,61 +18,61 @@ _DECISION = re.compile(r"[0-9a-zA-Z-]{8,64}")
 _NO_BLOB = f"sha256:{'0' * 64}"
 
 
-def repository(patient: Patient) -> Iterator[Finding]:
-    """Each step of a pull and of a push is permitted."""
-    if patient.repository is None:
+def repository(target: Target) -> Iterator[Finding]:
+    """Check that each step of a pull and a push is permitted."""
+    if target.repository is None:
         return
-    if patient.silence is not None:
-        yield skip(patient.silence)
+    if target.silence is not None:
+        yield skip(target.silence)
         return
-    credential = best(patient)
+    credential = best(target)
     if credential is None:
         yield skip("no password is good, and none could be made")
         return
     try:
-        yield from _steps(patient, credential, f"/v2/{quote(patient.repository)}")
+        yield from _steps(target, credential, f"/v2/{quote(target.repository)}")
     except EndpointError as error:
-        yield fail(str(error), f"moorage doctor {patient.host}")
+        yield fail(str(error), f"moorage doctor {target.host}")
 
 
-def _steps(patient: Patient, credential: Credential, base: str) -> Iterator[Finding]:
-    manifest = patient.ask("GET", f"{base}/manifests/{_NO_TAG}", credential)
+def _steps(target: Target, credential: Credential, base: str) -> Iterator[Finding]:
+    manifest = target.ask("GET", f"{base}/manifests/{_NO_TAG}", credential)
     if _code(manifest) in {"NAME_UNKNOWN", "NAME_INVALID"}:
-        yield from _not_there(patient, manifest)
+        yield from _not_there(target, manifest)
         return
-    blob = patient.ask("GET", f"{base}/blobs/{_NO_BLOB}", credential)
-    yield from _permitted(patient, "pull", {"ecr:BatchGetImage": manifest, "ecr:GetDownloadUrlForLayer": blob})
-    steps = {"ecr:BatchCheckLayerAvailability": patient.ask("HEAD", f"{base}/blobs/{_NO_BLOB}", credential)}
-    begun = steps["ecr:InitiateLayerUpload"] = patient.ask("POST", f"{base}/blobs/uploads/", credential, b"")
-    if begun.status == 202:  # asked how far it is, and given up: the same rights as sending and finishing it
+    blob = target.ask("GET", f"{base}/blobs/{_NO_BLOB}", credential)
+    yield from _permitted(target, "pull", {"ecr:BatchGetImage": manifest, "ecr:GetDownloadUrlForLayer": blob})
+    steps = {"ecr:BatchCheckLayerAvailability": target.ask("HEAD", f"{base}/blobs/{_NO_BLOB}", credential)}
+    begun = steps["ecr:InitiateLayerUpload"] = target.ask("POST", f"{base}/blobs/uploads/", credential, b"")
+    if begun.status == 202:  # status and cancellation need the same permissions as sending and completing an upload
         where = urlsplit(begun.headers.get("Location", ""))
         upload = f"{where.path}{f'?{where.query}' if where.query else ''}"
-        steps["ecr:UploadLayerPart"] = patient.ask("GET", upload, credential)
-        steps["ecr:CompleteLayerUpload"] = patient.ask("DELETE", upload, credential)
-    # Nothing can come of a manifest that is none; whether it would be taken is decided first.
-    steps["ecr:PutImage"] = patient.ask("PUT", f"{base}/manifests/{_NO_TAG}", credential, b"{}")
-    yield from _permitted(patient, "push", steps)
+        steps["ecr:UploadLayerPart"] = target.ask("GET", upload, credential)
+        steps["ecr:CompleteLayerUpload"] = target.ask("DELETE", upload, credential)
+    # An invalid manifest is never stored; whether it would be accepted is decided first.
+    steps["ecr:PutImage"] = target.ask("PUT", f"{base}/manifests/{_NO_TAG}", credential, b"{}")
+    yield from _permitted(target, "push", steps)
 
 
-def _not_there(patient: Patient, said: Answer) -> Iterator[Finding]:
+def _not_there(target: Target, said: Answer) -> Iterator[Finding]:
     if _code(said) == "NAME_INVALID":
-        yield fail("no repository can have that name", f"moorage doctor --repository team/app {patient.host}")
+        yield fail("no repository can have that name", f"moorage doctor --repository team/app {target.host}")
         return
-    line = f"aws ecr create-repository --repository-name {shlex.quote(str(patient.repository))}"
-    if _makes_repositories(patient):
-        yield ok(f"{patient.repository} is not there yet; the first push makes it")
+    line = f"aws ecr create-repository --repository-name {shlex.quote(str(target.repository))}"
+    if _makes_repositories(target):
+        yield ok(f"{target.repository} is not there yet; the first push makes it")
     else:
-        yield fail(f"there is no repository {patient.repository}", line)
+        yield fail(f"there is no repository {target.repository}", line)
 
 
-def _makes_repositories(patient: Patient) -> bool:
+def _makes_repositories(target: Target) -> bool:
     try:
-        return patient.document("/_moorage/password", best(patient)).get("mode") == "dev"
+        return target.document("/_moorage/password", best(target)).get("mode") == "dev"
     except EndpointError:
         return False
 
 
-def _permitted(patient: Patient, what: str, answers: dict[str, Answer]) -> Iterator[Finding]:
+def _permitted(target: Target, what: str, answers: dict[str, Answer]) -> Iterator[Finding]:
     denied = {action: answer for action, answer in answers.items() if answer.status in {401, 403}}
     if not denied:
         yield ok(f"you may {what}")
@@ -80,7 +80,7 @@ def _permitted(patient: Patient, what: str, answers: dict[str, Answer]) -> Itera
         decision = answer.headers.get("X-Moorage-Decision-Id", "")
         yield fail(
             f"you may not {what}: {action} is denied. {_message(answer)}",
-            f"moorage why {decision}" if _DECISION.fullmatch(decision) else f"moorage login {patient.host}",
+            f"moorage why {decision}" if _DECISION.fullmatch(decision) else f"moorage login {target.host}",
         )
 
 
@@ -89,12 +89,12 @@ def _code(answer: Answer) -> str:
 
 
 def _message(answer: Answer) -> str:
-    """What the server said; a HEAD can say it in a header only."""
+    """Return the server's message; the response to a HEAD has it in a header only."""
     return _error(answer)[1] or answer.headers.get("X-Moorage-Reason", "")
 
 
 def _error(answer: Answer) -> tuple[str, str]:
-    """Code and message of the specification's error body; empty texts when it is none."""
+    """Return code and message of the specification's error body; empty texts if it is not one."""
     try:
         first = json.loads(answer.body)["errors"][0]
         return str(first["code"]), str(first["message"])

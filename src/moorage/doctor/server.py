@@ -1,4 +1,5 @@
-"""The server: is it Moorage, does it know this host name, are the clocks together; and if it is here, its disk."""
+"""Checks of the server: whether it is Moorage, knows this host name and has the right time; and the disk of a local
+server."""
 
 import shutil
 import time
@@ -6,53 +7,53 @@ from collections.abc import Iterator
 
 from moorage.doctor.finding import Finding, fail, ok, skip, warn
 from moorage.doctor.network import owner_of, who_listens
-from moorage.doctor.target import Patient
+from moorage.doctor.target import Target
 from moorage.login.endpoint import Answer
 
-_SKEW_REFUSED = 300.0  # seconds: SigV4's limit, MOORAGE_CLOCK_SKEW_SECONDS
+_SKEW_REFUSED = 300.0  # seconds: the limit of SigV4, MOORAGE_CLOCK_SKEW_SECONDS
 _SKEW_NOTED = 60.0
 _LITTLE_SPACE = 1 << 30  # bytes
 _LITTLE_SHARE = 0.05
 
 
-def answer(patient: Patient) -> Iterator[Finding]:
-    """/v2/ is a registry's, and Moorage's."""
-    said = patient.ping
+def answer(target: Target) -> Iterator[Finding]:
+    """Check that /v2/ is a registry, and that it is Moorage."""
+    said = target.ping
     if not isinstance(said, Answer):
-        # Why there is no answer was said by the checks before, but for what only HTTP shows.
-        yield fail(str(said)) if said.code == "answer" else skip(patient.silence or "")
+        # The earlier checks reported why there is no response, except for what only HTTP shows.
+        yield fail(str(said)) if said.code == "answer" else skip(target.silence or "")
     elif said.status == 421:
         yield fail(
-            f"the server does not answer to the name {patient.name}. On the server, add it and start again",
-            f"export MOORAGE_HOSTS={patient.name}",
+            f"the server does not answer to the name {target.name}. On the server, add it and start again",
+            f"export MOORAGE_HOSTS={target.name}",
         )
-    elif patient.is_moorage:
+    elif target.is_moorage:
         yield ok("Moorage answers")
     elif said.status in {200, 401}:
         yield warn(f"a registry answers, but not Moorage (Server: {said.headers.get('Server', 'unnamed')})")
     else:
-        yield _somebody_else(patient, said)
+        yield _somebody_else(target, said)
 
 
-def _somebody_else(patient: Patient, said: Answer) -> Finding:
+def _somebody_else(target: Target, said: Answer) -> Finding:
     server = said.headers.get("Server")
     text = f"what answers is no registry: /v2/ gave {said.status}{f' (Server: {server})' if server else ''}"
-    if not patient.is_local:
-        return fail(f"{text}. Is this the right host and port?", f"curl -i {patient.registry_url}/v2/")
-    owner = owner_of(patient.port)
+    if not target.is_local:
+        return fail(f"{text}. Is this the right host and port?", f"curl -i {target.registry_url}/v2/")
+    owner = owner_of(target.port)
     if owner is None:
-        return fail(f"{text}. Who is it?", who_listens(patient.port))
-    text += f"; port {patient.port} is held by {owner}. Take another"
-    return fail(text, f"moorage dev --port {patient.port + 1}")
+        return fail(f"{text}. Who is it?", who_listens(target.port))
+    text += f"; port {target.port} is held by {owner}. Take another"
+    return fail(text, f"moorage dev --port {target.port + 1}")
 
 
-def clock(patient: Patient) -> Iterator[Finding]:
-    """The two clocks agree: a signature more than five minutes off is refused."""
-    said = patient.ping
+def clock(target: Target) -> Iterator[Finding]:
+    """Check that the two clocks agree: a signature that is more than five minutes off is refused."""
+    said = target.ping
     if not isinstance(said, Answer) or said.clock is None:
         yield skip("the server told no time")
         return
-    off = patient.asked_at - said.clock
+    off = target.asked_at - said.clock
     if abs(off) < _SKEW_NOTED:
         yield ok("both clocks agree")
         return
@@ -69,22 +70,22 @@ def clock(patient: Patient) -> Iterator[Finding]:
         yield fail(f"{text}: signatures more than 5 minutes off are refused", *fix)
 
 
-def disk(patient: Patient) -> Iterator[Finding]:
-    """A server of this machine has room left, and keeps its secrets to itself."""
-    if not patient.is_local or not patient.data.is_dir():
+def disk(target: Target) -> Iterator[Finding]:
+    """Check that a server of this machine has space left, and that its secrets are private."""
+    if not target.is_local or not target.data.is_dir():
         return
-    usage = shutil.disk_usage(patient.data)
+    usage = shutil.disk_usage(target.data)
     free = usage.free / (1 << 30)
     if usage.free < _LITTLE_SPACE or usage.free < usage.total * _LITTLE_SHARE:
         found = fail if usage.free < _LITTLE_SPACE / 10 else warn
         yield found(
-            f"{free:.1f} GiB are free where {patient.data} lies; a push needs room. See what takes it",
-            f"du -xh --max-depth=2 {patient.data} | sort -h | tail",
+            f"{free:.1f} GiB are free where {target.data} lies; a push needs room. See what takes it",
+            f"du -xh --max-depth=2 {target.data} | sort -h | tail",
         )
     else:
-        yield ok(f"{free:.0f} GiB free for {patient.data}")
+        yield ok(f"{free:.0f} GiB free for {target.data}")
     for secret in ("sealing.key", "credentials"):
-        file = patient.data / secret
+        file = target.data / secret
         if file.exists() and file.stat().st_mode & 0o077:
             yield fail(f"others on this machine can read {file}", f"chmod 600 {file}")
 

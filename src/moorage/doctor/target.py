@@ -1,4 +1,5 @@
-"""What is examined: one registry host as seen from this machine. Each observation is made once, when first needed."""
+"""The target of the checks: one registry host as seen from this machine. Each observation is made once, when first
+needed."""
 
 import base64
 import json
@@ -22,12 +23,12 @@ from moorage.login.server import Place, port_of
 
 LOCAL_CA = Path("moorage-tls/ca.crt")
 TIMEOUT = 5.0
-"""Seconds that any one observation may take."""
+"""Seconds that a single observation may take."""
 
 
 @dataclass
-class Patient:
-    """A registry host, the environment of the person who asks, and what they said of it."""
+class Target:
+    """A registry host, the environment of the person who runs the checks, and the options they gave."""
 
     place: Place
     environment: Mapping[str, str]
@@ -38,11 +39,11 @@ class Patient:
     account: str | None = None
     repository: str | None = None
     asked_at: float = 0.0
-    """When the server's time was asked for, in seconds since the epoch."""
+    """When the server's time was requested, in seconds since the epoch."""
 
     @property
     def host(self) -> str:
-        """Host and port as image references have them."""
+        """Host and port as in image references."""
         return self.place.hosts[0]
 
     @property
@@ -52,22 +53,22 @@ class Patient:
 
     @property
     def is_local(self) -> bool:
-        """Is it this machine itself?"""
+        """Whether the host is this machine."""
         return is_loopback(self.host)
 
     @property
     def registry_url(self) -> str:
-        """Where /v2/ answers. The API may be elsewhere: an ECR host name stands for any endpoint."""
+        """The URL of /v2/. The API may be elsewhere: an ECR host name can belong to any endpoint."""
         return f"{'http' if self.place.plain else 'https'}://{self.host}"
 
     @cached_property
     def port(self) -> int:
-        """The port, named or of the scheme."""
+        """The port: as named, or that of the scheme."""
         return port_of(self.host, plain=self.place.plain)
 
     @cached_property
     def addresses(self) -> list[str]:
-        """What the name resolves to; empty when it does not."""
+        """The addresses of the name; empty if it does not resolve."""
         try:
             found = socket.getaddrinfo(self.name, self.port, type=socket.SOCK_STREAM)
         except OSError:
@@ -76,7 +77,7 @@ class Patient:
 
     @cached_property
     def refusal(self) -> OSError | None:
-        """Why no address takes a connection; None when one does."""
+        """Why no address accepts a connection; None if one does."""
         problem: OSError | None = OSError("no address")
         for address in self.addresses:
             try:
@@ -88,7 +89,7 @@ class Patient:
 
     @cached_property
     def certificate(self) -> bytes | ssl.SSLError | OSError:
-        """The certificate that is shown, DER, trusted or not; an SSLError when what answers speaks no TLS."""
+        """The server's certificate in DER, trusted or not; an SSLError if the server does not use TLS."""
         context = ssl._create_unverified_context()  # noqa: S323 - it is looked at here, and nothing is sent
         try:
             with (
@@ -100,7 +101,7 @@ class Patient:
             return error
 
     def chain_problem(self, cafile: str | None) -> str | None:
-        """Why the certificate's chain is not trusted by `cafile` (None: the system's); None when it is.
+        """Return why the certificate chain is not trusted by `cafile` (None: the system's); None if it is trusted.
 
         Names are not compared here.
         """
@@ -119,8 +120,8 @@ class Patient:
 
     @cached_property
     def trust(self) -> str | None:
-        """The file that the server's certificate is trusted by, of those a person named, or that `moorage ca` left
-        here; None: the system's."""
+        """The CA file that trusts the server's certificate, among the given ones and that of `moorage ca`; None: the
+        system's."""
         here = str(LOCAL_CA.resolve()) if LOCAL_CA.exists() else None
         for file in filter(None, (self.ca, self.environment.get("AWS_CA_BUNDLE"), here)):
             if self.chain_problem(file) is None:
@@ -128,7 +129,7 @@ class Patient:
         return None
 
     def ask(self, method: str, path: str, credential: Credential | None = None, body: bytes | None = None) -> Answer:
-        """One request to the registry. EndpointError."""
+        """Send one request to the registry. Raise EndpointError."""
         headers = {}
         if credential is not None:
             basic = base64.b64encode(f"{credential.user}:{credential.secret}".encode()).decode()
@@ -140,7 +141,7 @@ class Patient:
 
     @cached_property
     def ping(self) -> Answer | EndpointError:
-        """What /v2/ answers to nobody."""
+        """The response of /v2/ to a request without credentials."""
         if not self.addresses or self.refusal is not None:
             return EndpointError("no connection", "unreachable")
         self.asked_at = time.time()
@@ -151,14 +152,14 @@ class Patient:
 
     @cached_property
     def is_moorage(self) -> bool:
-        """Does Moorage answer there?"""
+        """Whether the server is Moorage."""
         try:
             return bool(self.document("/_moorage/ready").get("status") == "ready")
         except EndpointError:
             return False
 
     def document(self, path: str, credential: Credential | None = None) -> dict[str, Any]:
-        """A JSON object from the server, with its HTTP status as `status code`. EndpointError when there is none."""
+        """Return a JSON object from the server, with the HTTP status as `status code`. Raise EndpointError."""
         answer = self.ask("GET", path, credential)
         try:
             decoded = json.loads(answer.body)
@@ -170,7 +171,7 @@ class Patient:
 
     @cached_property
     def endpoint(self) -> Endpoint:
-        """The AWS side."""
+        """The endpoint of the AWS API."""
         trust = None if self.place.plain else self.trust
         return Endpoint(self.place.endpoint, self.region, trust, TIMEOUT)
 
@@ -195,7 +196,7 @@ class Patient:
 
     @property
     def silence(self) -> str | None:
-        """Why nothing more can be asked of the server; None when it answers."""
+        """Why nothing more can be asked of the server; None if it responds."""
         if isinstance(self.ping, Answer):
             return None
         return "its certificate is not trusted, so nothing is sent" if self.ping.code == "tls" else "no connection"

@@ -1,4 +1,4 @@
-"""TLS: does the certificate name the host, is it in date, and who trusts it?"""
+"""Checks of TLS: whether the certificate names the host, is valid today, and is trusted."""
 
 import datetime
 import ipaddress
@@ -10,49 +10,49 @@ from collections.abc import Iterator
 from cryptography import x509
 
 from moorage.doctor.finding import Finding, fail, ok, skip, warn
-from moorage.doctor.target import Patient
+from moorage.doctor.target import Target
 from moorage.login.tools import DOCKER_CERTIFICATES
 
 _SOON = datetime.timedelta(days=14)
 _NAME = re.compile(r"[A-Za-z0-9.:*_-]+")
 
 
-def scheme(patient: Patient) -> Iterator[Finding]:
-    """What answers speaks what is expected of it: TLS, or plain HTTP where that is safe."""
-    if patient.refusal is not None:
+def scheme(target: Target) -> Iterator[Finding]:
+    """Check that the server uses what is expected: TLS, or plain HTTP where that is safe."""
+    if target.refusal is not None:
         yield skip("no connection")
         return
-    shown = patient.certificate
-    if patient.place.plain and isinstance(shown, bytes):
+    shown = target.certificate
+    if target.place.plain and isinstance(shown, bytes):
         yield fail(
-            f"{patient.host} speaks TLS, and {patient.place.endpoint} says plain HTTP",
-            f"moorage doctor https://{patient.host}",
+            f"{target.host} speaks TLS, and {target.place.endpoint} says plain HTTP",
+            f"moorage doctor https://{target.host}",
         )
-    elif patient.place.plain:
-        if patient.is_local:
+    elif target.place.plain:
+        if target.is_local:
             yield ok("plain HTTP, which stays on this machine")
         else:
-            line = f"moorage ca {patient.name}   # on the server, then serve with --tls-cert and --tls-key"
+            line = f"moorage ca {target.name}   # on the server, then serve with --tls-cert and --tls-key"
             yield warn("plain HTTP: passwords travel over the network in the clear", line)
     elif isinstance(shown, bytes):
         yield ok("it speaks TLS")
     elif isinstance(shown, ssl.SSLError):
         yield fail(
-            f"{patient.host} does not speak TLS, as https needs. If it is meant to be plain HTTP",
-            f"moorage doctor http://{patient.host}",
+            f"{target.host} does not speak TLS, as https needs. If it is meant to be plain HTTP",
+            f"moorage doctor http://{target.host}",
         )
     else:
-        yield fail(f"{patient.host} hung up on TLS ({shown})", f"moorage doctor http://{patient.host}")
+        yield fail(f"{target.host} hung up on TLS ({shown})", f"moorage doctor http://{target.host}")
 
 
-def dates(patient: Patient) -> Iterator[Finding]:
-    """The certificate is in date. (Without TLS there is nothing to find; so it is below.)"""
-    certificate = _certificate(patient)
+def dates(target: Target) -> Iterator[Finding]:
+    """Check that the certificate is valid today. Without TLS, this and the checks below find nothing."""
+    certificate = _certificate(target)
     if certificate is None:
         return
     now = datetime.datetime.now(datetime.UTC)
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    again = f"moorage ca {' '.join(_names(certificate)) or patient.name}   # on the server, then start it again"
+    again = f"moorage ca {' '.join(_names(certificate)) or target.name}   # on the server, then start it again"
     if now > ends:
         yield fail(f"the certificate ended on {ends:%Y-%m-%d %H:%M} UTC", again)
     elif now < begins:
@@ -63,38 +63,38 @@ def dates(patient: Patient) -> Iterator[Finding]:
         yield ok(f"good until {ends:%Y-%m-%d}")
 
 
-def names(patient: Patient) -> Iterator[Finding]:
-    """The certificate is for this host."""
-    certificate = _certificate(patient)
+def names(target: Target) -> Iterator[Finding]:
+    """Check that the certificate is for this host."""
+    certificate = _certificate(target)
     if certificate is None:
         return
     held = _names(certificate)
-    if any(_covers(each, patient.name) for each in held):
-        yield ok(f"it is for {patient.name}")
+    if any(_covers(each, target.name) for each in held):
+        yield ok(f"it is for {target.name}")
         return
     yield fail(
-        f"the certificate is for {', '.join(held) or 'no name'}, not for {patient.name}. On the server",
-        f"moorage ca {' '.join([*held, patient.name])}   # then start it again",
+        f"the certificate is for {', '.join(held) or 'no name'}, not for {target.name}. On the server",
+        f"moorage ca {' '.join([*held, target.name])}   # then start it again",
     )
 
 
-def trust(patient: Patient) -> Iterator[Finding]:
-    """The certificate's issuer is trusted, by each client in its own way."""
-    certificate = _certificate(patient)
+def trust(target: Target) -> Iterator[Finding]:
+    """Check that each client trusts the issuer of the certificate."""
+    certificate = _certificate(target)
     if certificate is None:
         return
     now = datetime.datetime.now(datetime.UTC)
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         yield skip("the certificate is out of date")
         return
-    problem = patient.chain_problem(None)
+    problem = target.chain_problem(None)
     if problem is None:
         yield ok("trusted by this system's authorities")
         return
-    yield from _others_trust(patient, certificate, patient.trust, problem)
+    yield from _others_trust(target, certificate, target.trust, problem)
 
 
-def _others_trust(patient: Patient, certificate: x509.Certificate, file: str | None, problem: str) -> Iterator[Finding]:
+def _others_trust(target: Target, certificate: x509.Certificate, file: str | None, problem: str) -> Iterator[Finding]:
     ca = file or "ca.crt"
     if file is None:
         issuer = certificate.issuer.rfc4514_string() or "an issuer without a name"
@@ -103,27 +103,27 @@ def _others_trust(patient: Patient, certificate: x509.Certificate, file: str | N
         yield fail(
             f"the certificate is not trusted ({problem}): {said}. Bring the server's CA here (moorage ca left it in "
             "moorage-tls/ca.crt) as ca.crt, and",
-            f"moorage login --ca {ca} {patient.host}",
+            f"moorage login --ca {ca} {target.host}",
             "export AWS_CA_BUNDLE=$PWD/ca.crt SSL_CERT_FILE=$PWD/ca.crt",
         )
         return
-    if patient.environment.get("AWS_CA_BUNDLE") == file:
+    if target.environment.get("AWS_CA_BUNDLE") == file:
         yield ok(f"the AWS CLI trusts it by AWS_CA_BUNDLE={file}")
     else:
         yield warn("the AWS CLI does not trust it yet", f"export AWS_CA_BUNDLE={file}")
-    docker_ca = DOCKER_CERTIFICATES / patient.host / "ca.crt"
-    if shutil.which("docker", path=patient.environment.get("PATH")) is None:
+    docker_ca = DOCKER_CERTIFICATES / target.host / "ca.crt"
+    if shutil.which("docker", path=target.environment.get("PATH")) is None:
         return
-    if any(patient.chain_problem(str(each)) is None for each in docker_ca.parent.glob("*.crt")):
+    if any(target.chain_problem(str(each)) is None for each in docker_ca.parent.glob("*.crt")):
         yield ok(f"docker trusts it by {docker_ca.parent}")
     else:
         yield fail("docker does not trust it yet", f"sudo install -D -m 644 {ca} {docker_ca}")
 
 
-def _certificate(patient: Patient) -> x509.Certificate | None:
-    if patient.place.plain or patient.refusal is not None or not isinstance(patient.certificate, bytes):
+def _certificate(target: Target) -> x509.Certificate | None:
+    if target.place.plain or target.refusal is not None or not isinstance(target.certificate, bytes):
         return None
-    return x509.load_der_x509_certificate(patient.certificate)
+    return x509.load_der_x509_certificate(target.certificate)
 
 
 def _names(certificate: x509.Certificate) -> list[str]:
@@ -132,12 +132,12 @@ def _names(certificate: x509.Certificate) -> list[str]:
     except x509.ExtensionNotFound:
         return []
     addresses = [str(each) for each in found.get_values_for_type(x509.IPAddress)]
-    # Whoever made the certificate chose them, and here they come to stand in lines that a person may type.
+    # The author of the certificate chose these names, and here they become part of commands that a person may run.
     return [each for each in (*found.get_values_for_type(x509.DNSName), *addresses) if _NAME.fullmatch(each)]
 
 
 def _covers(held: str, host: str) -> bool:
-    """Does a name of a certificate stand for `host`? A star stands for one label (RFC 9525)."""
+    """Return whether a name of a certificate matches `host`. A star matches one label (RFC 9525)."""
     try:
         return ipaddress.ip_address(held) == ipaddress.ip_address(host)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Docker's `config.json` as far as logging in goes: stored credentials, and which helper is asked for which host.
+"""Docker's `config.json`: stored credentials, and which credential helper serves which host.
 
 crane, oras, regctl, nerdctl and many libraries read the same file. The rules are docker's: `credHelpers` of the host
-goes before `credsStore`, and where a helper is named the `auths` of the file are not looked at.
+takes precedence over `credsStore`, and if there is a helper, the `auths` of the file are ignored.
 """
 
 import base64
@@ -25,16 +25,16 @@ _PREFIX = "docker-credential-"
 
 
 def config_file(environment: Mapping[str, str]) -> Path:
-    """Where docker keeps it."""
+    """Return where docker keeps its configuration."""
     home = Path(environment.get("HOME") or Path.home())
     return Path(environment.get("DOCKER_CONFIG") or home / ".docker") / "config.json"
 
 
 class DockerConfig:
-    """One such file, read; podman's `auth.json` and helm's `config.json` have the same form."""
+    """A configuration file. podman's `auth.json` and helm's `config.json` have the same format."""
 
     def __init__(self, file: Path) -> None:
-        """Read `file`; one that is not there is empty. DockerConfigError."""
+        """Read `file`; a missing file is empty. Raise DockerConfigError."""
         self.file = file
         try:
             text = file.read_text()
@@ -54,12 +54,13 @@ class DockerConfig:
         self.content: dict[str, Any] = content
 
     def helper_of(self, host: str) -> str | None:
-        """The name of the helper that is asked for `host` (`ecr-login`, `desktop`); None: the file itself holds it."""
+        """Return the name of the helper for `host` (`ecr-login`, `desktop`); None if the file itself has the
+        credential."""
         named = self.content.get("credHelpers", {}).get(host) or self.content.get("credsStore")
         return str(named) if named else None
 
     def auth_of(self, host: str) -> Credential | None:
-        """The credential that the file itself holds for `host`."""
+        """Return the credential for `host` in the file itself."""
         for key, entry in self.content.get("auths", {}).items():
             if host_of(key) == host and isinstance(entry, dict):
                 found = _credential(entry)
@@ -68,12 +69,12 @@ class DockerConfig:
         return None
 
     def credential_of(self, host: str, environment: Mapping[str, str]) -> Credential | None:
-        """What docker would send to `host`: the helper's answer, else the file's. DockerConfigError if it fails."""
+        """Return what docker would send to `host`: from the helper, or else from the file. Raise DockerConfigError."""
         helper = self.helper_of(host)
         return self.auth_of(host) if helper is None else _ask(helper, host, environment)
 
     def set_auth(self, host: str, credential: Credential, environment: Mapping[str, str]) -> None:
-        """Keep a credential as `docker login` would: in the helper where one is named, else in the file."""
+        """Store a credential as `docker login` would: in the helper if there is one, else in the file."""
         helper = self.helper_of(host)
         if helper is not None:
             given = {"ServerURL": host, "Username": credential.user, "Secret": credential.secret}
@@ -85,7 +86,7 @@ class DockerConfig:
         self._write()
 
     def set_helper(self, host: str, helper: str) -> None:
-        """Let `helper` be asked for `host`; what the file itself held for it goes, as docker would not read it."""
+        """Configure `helper` for `host`, and remove the file's own credential, which docker would no longer read."""
         self.content.setdefault("credHelpers", {})[host] = helper
         auths = self.content.get("auths", {})
         for key in [key for key in auths if host_of(key) == host]:
@@ -98,7 +99,7 @@ class DockerConfig:
 
 
 def program_of(helper: str, environment: Mapping[str, str]) -> str | None:
-    """The path of a helper's program; None when it is not installed."""
+    """Return the path of a helper's program; None if it is not installed."""
     return shutil.which(_PREFIX + helper, path=environment.get("PATH", os.defpath))
 
 
@@ -113,7 +114,7 @@ def _ask(helper: str, host: str, environment: Mapping[str, str]) -> Credential |
 
 
 class NotKeptError(DockerConfigError):
-    """The helper knows nothing of the host."""
+    """The helper has no credential for the host."""
 
 
 def _call(helper: str, action: str, text: str, environment: Mapping[str, str]) -> str:
@@ -137,12 +138,13 @@ def _call(helper: str, action: str, text: str, environment: Mapping[str, str]) -
     said = done.stdout.strip() or done.stderr.strip()
     if said == NOT_FOUND:
         raise NotKeptError(said)
-    # The first line only: what a helper prints when it fails is its own business, and may be long.
+    # The first line only: what a helper prints when it fails may be long.
     raise DockerConfigError(f"{_PREFIX}{helper} failed: {said.partition(chr(10))[0][:300]}")
 
 
 def _credential(entry: Mapping[str, Any]) -> Credential | None:
-    """`auth` (base64 of user:password), else `username` and `password`; an identity token is no password."""
+    """Return the credential in `auth` (base64 of user:password), or else in `username` and `password`. Identity tokens
+    do not count."""
     if entry.get("auth"):
         try:
             user, colon, secret = base64.b64decode(str(entry["auth"]), validate=True).decode().partition(":")

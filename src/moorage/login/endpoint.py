@@ -1,4 +1,4 @@
-"""The AWS side of a server as a client sees it: who am I, and a registry password for me."""
+"""A client of a server's AWS API: the caller's identity, and registry passwords."""
 
 import base64
 import email.utils
@@ -19,12 +19,12 @@ from moorage.login.signing import sign
 _TIMEOUT = 20.0  # seconds
 _ANSWER_LIMIT = 1 << 20  # bytes
 _TLS_ALERT = "\x15\x03"
-"""How a server that speaks TLS begins its answer to plain HTTP (RFC 8446 section 5.1)."""
+"""How a server that uses TLS begins its response to plain HTTP (RFC 8446, section 5.1)."""
 _ECR_VERSION = "20150921"
 
 
 class Answer(NamedTuple):
-    """An HTTP answer; `clock` is the server's time in seconds since the epoch, None when it did not say."""
+    """An HTTP response. `clock`: the server's time in seconds since the epoch, None if it was not sent."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
 
 class Password(NamedTuple):
-    """A registry password. `expires_at` is in seconds since the epoch by *this* machine's clock."""
+    """A registry password. `expires_at`: seconds since the epoch by *this* machine's clock."""
 
     user: str
     secret: str
@@ -45,7 +45,7 @@ class Password(NamedTuple):
 
 
 class Endpoint:
-    """A server's URL and how to trust it. `ca` is a PEM file to trust beside nothing else; None: the system's."""
+    """The URL of a server and how to trust it. `ca`: a PEM file, the only one to trust; None: the system's."""
 
     def __init__(self, url: str, region: str, ca: str | None = None, timeout: float = _TIMEOUT) -> None:
         self.url = url.rstrip("/")
@@ -55,7 +55,7 @@ class Endpoint:
         self._parts = urlsplit(self.url)
 
     def authorization(self, key: Key) -> Password:
-        """A fresh registry password: ECR's GetAuthorizationToken. EndpointError."""
+        """Return a new registry password from ECR's GetAuthorizationToken. Raise EndpointError."""
         headers = {
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Target": f"AmazonEC2ContainerRegistry_V{_ECR_VERSION}.GetAuthorizationToken",
@@ -64,14 +64,14 @@ class Endpoint:
         try:
             said = json.loads(answer.body)["authorizationData"][0]
             user, _, secret = base64.b64decode(said["authorizationToken"]).decode().partition(":")
-            # What counts is how long it lives by the server's own clock.
+            # The lifetime is measured by the server's own clock.
             life = float(said["expiresAt"]) - (answer.clock or time.time())
             return Password(user, secret, time.time() + life, str(said.get("proxyEndpoint", self.url)))
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise EndpointError(f"{self.url} gave no password, and not as ECR does", "answer") from error
 
     def identity(self, key: Key) -> str:
-        """The ARN that the key stands for: STS's GetCallerIdentity. EndpointError."""
+        """Return the ARN of the key's principal from STS's GetCallerIdentity. Raise EndpointError."""
         body = b"Action=GetCallerIdentity&Version=2011-06-15"
         answer = self._signed(key, "sts", body, {"Content-Type": "application/x-www-form-urlencoded"})
         found = re.search(rb"<Arn>([^<]{1,2048})</Arn>", answer.body)
@@ -80,9 +80,9 @@ class Endpoint:
         return found[1].decode("utf-8", "replace")
 
     def session(self, key: Key | None, action: str, asked: Mapping[str, str]) -> Key:
-        """The key of the session that STS's `action` (AssumeRole and its siblings) gives to `key`. EndpointError.
+        """Return the session key that STS's `action` (such as AssumeRole) issues to `key`. Raise EndpointError.
 
-        None: the request is not signed, as it holds a token.
+        None: the request is not signed, because it contains a token.
         """
         body = urlencode({"Action": action, "Version": "2011-06-15", **asked}).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -105,7 +105,7 @@ class Endpoint:
         return answer
 
     def send(self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> Answer:
-        """One request and its answer, whatever its status. EndpointError when there is none."""
+        """Send one request and return the response, whatever its status. Raise EndpointError if there is none."""
         with self.exchange(method, path, headers or {}, body) as answer:
             return Answer(answer.status, answer.headers, answer.read(_ANSWER_LIMIT), _clock_of(answer.headers))
 
@@ -113,9 +113,10 @@ class Endpoint:
     def exchange(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
     ) -> Iterator[http.client.HTTPResponse]:
-        """One request and its answer, to be read within the block. EndpointError when there is none, or it breaks off.
+        """Send one request, and yield the response to be read within the block. Raise EndpointError if there is none or
+        it breaks off.
 
-        Proxies of the environment are not used: a registry of one's own is rarely behind them.
+        Proxies of the environment are not used: a private registry is rarely behind one.
         """
         connection = self._connection()
         try:
@@ -161,7 +162,7 @@ def _clock_of(headers: http.client.HTTPMessage) -> float | None:
 
 
 def _refusal(url: str, answer: Answer) -> EndpointError:
-    """What the server said, JSON or XML, in its own words."""
+    """Return the server's error message, from JSON or XML."""
     code, message = "", ""
     try:
         said: Any = json.loads(answer.body)

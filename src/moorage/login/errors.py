@@ -1,23 +1,23 @@
-"""What can go wrong on the way to a password. Every message is for the person, and says what would help."""
+"""Errors of logging in. Every message is for a person, and says what would help."""
 
 
 class LoginError(Exception):
-    """The base of all of them."""
+    """The base class of all of them."""
 
 
 class KeyNotFoundError(LoginError):
-    """No access key can be had from where it was asked for."""
+    """The named source has no usable access key."""
 
 
 class HostsBrokenError(LoginError):
-    """The file that maps hosts to servers is there and cannot be used."""
+    """The file that maps hosts to servers cannot be used."""
 
 
 class EndpointError(LoginError):
-    """The server gave nothing.
+    """The server did not return what was requested.
 
-    `code` is the server's own, or the kind of the failure: ca, tls, plain, secure (TLS where none was spoken),
-    unreachable or answer (something answered, and not as AWS does).
+    `code`: the server's own code, or the kind of the failure: ca, tls, plain, secure (TLS where plain HTTP was
+    expected), unreachable, or answer (a response that is not AWS's).
     """
 
     def __init__(self, message: str, code: str = "") -> None:
@@ -26,4 +26,4 @@ class EndpointError(LoginError):
 
 
 class DockerConfigError(LoginError):
-    """Docker's configuration file is there and cannot be used."""
+    """Docker's configuration file cannot be used."""

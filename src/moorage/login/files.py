@@ -1,14 +1,14 @@
-"""Private files: written whole or not at all, readable by their owner alone."""
+"""Private files: written as a whole, readable by their owner only."""
 
 import os
 from pathlib import Path
 
 
 def write_private(file: Path, text: str) -> None:
-    """Replace `file` with `text` in one step, mode 0600; directories that are missing are made with 0700.
+    """Replace `file` with `text` in one step, with mode 0600; create missing directories with mode 0700.
 
-    When it returns the text is on the disk; whatever happens before, the old text stays. A symbolic link
-    is followed, so that a configuration kept elsewhere stays there.
+    When it returns, the text is on disk; if it fails before, the old text stays. A symbolic link is followed, so that a
+    configuration that is kept elsewhere stays there.
     """
     target = file.resolve()
     _make_directories(target.parent)
@@ -17,7 +17,7 @@ def write_private(file: Path, text: str) -> None:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
             out.write(text)
             out.flush()
-            os.fsync(out.fileno())  # before the new name: else a power cut may leave an empty file under it
+            os.fsync(out.fileno())  # before renaming: otherwise a power cut may leave an empty file under the new name
         temporary.replace(target)
         _flush_directory(target.parent)
     except BaseException:
@@ -26,7 +26,8 @@ def write_private(file: Path, text: str) -> None:
 
 
 def _flush_directory(path: Path) -> None:
-    """As `moorage.data_directory.flush_directory`: this package imports nothing of the rest (it must start fast)."""
+    """Do what `moorage.data_directory.flush_directory` does. This package imports nothing else of Moorage, to start
+    fast."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -35,7 +36,7 @@ def _flush_directory(path: Path) -> None:
 
 
 def _make_directories(path: Path) -> None:
-    """`mkdir -p`, with 0700 for each one: `Path.mkdir` gives its mode to the last only."""
+    """Do `mkdir -p` with mode 0700 for each directory: `Path.mkdir` applies its mode to the last one only."""
     if not path.is_dir():
         _make_directories(path.parent)
         path.mkdir(exist_ok=True, mode=0o700)

@@ -1,7 +1,7 @@
 """`docker-credential-moorage`: docker's credential helper protocol, for any host name.
 
-`get`, `store`, `erase` and `list`, each with its input on stdin and its answer on stdout, errors too, with status 1:
-https://github.com/docker/docker-credential-helpers. Docker starts it for every command that touches a registry.
+`get`, `store`, `erase` and `list` read stdin and write stdout; errors are written to stdout too, with status 1:
+https://github.com/docker/docker-credential-helpers. Docker starts it for every command that uses a registry.
 """
 
 import json
@@ -15,7 +15,7 @@ from moorage.login.hosts import host_of, read_hosts, server_of
 from moorage.login.passwords import Credential
 
 NOT_FOUND = "credentials not found in native keychain"
-"""Docker compares this text: with it the host is asked without credentials, with any other the command fails."""
+"""Docker compares this text: with it, docker sends no credentials to the host; with any other, the command fails."""
 _NO_URL = "no credentials server URL"
 _INPUT_LIMIT = 1 << 16  # bytes
 _USAGE = """docker-credential-moorage get|store|erase|list
@@ -24,7 +24,7 @@ Docker calls it; tell docker to with: moorage login --helper HOST"""
 
 
 class HelperError(LoginError):
-    """What docker shows the person."""
+    """An error that docker shows to the person."""
 
 
 def get(environment: Mapping[str, str], text: str) -> str:
@@ -44,7 +44,7 @@ def get(environment: Mapping[str, str], text: str) -> str:
 
 
 def store(environment: Mapping[str, str], text: str) -> str:
-    """Keep what `docker login` was given."""
+    """Store the credential that `docker login` was given."""
     try:
         given = json.loads(text)
         url, credential = str(given["ServerURL"]), Credential(str(given["Username"]), str(given["Secret"]))
@@ -56,14 +56,14 @@ def store(environment: Mapping[str, str], text: str) -> str:
 
 
 def erase(environment: Mapping[str, str], text: str) -> str:
-    """Forget what is kept; a host that is set up gets a new password when it is asked for next."""
+    """Delete a stored credential. A configured host gets a new password the next time one is requested."""
     host = _host(text)
     passwords.forget(environment, host, server_of(environment, host))
     return ""
 
 
 def list_hosts(environment: Mapping[str, str], _: str) -> str:
-    """The hosts that are set up, each with its user name."""
+    """Return the configured hosts, each with its user name."""
     users = {host: passwords.stored(environment, host) for host in read_hosts(environment)}
     return json.dumps({host: "AWS" if kept is None else kept.user for host, kept in users.items()})
 
@@ -77,16 +77,16 @@ _ACTIONS: dict[str, Callable[[Mapping[str, str], str], str]] = {
 
 
 def main() -> int:
-    """The program: its exit status."""
+    """Run the program. Return its exit status."""
     action = _ACTIONS.get(sys.argv[1]) if len(sys.argv) == 2 else None
     if action is None:
         sys.stdout.write(f"{_USAGE}\n")
         return 1
-    # `list` is asked without an input, and a terminal would be waited for.
+    # `list` has no input, and reading a terminal would wait forever.
     text = "" if action is list_hosts else sys.stdin.read(_INPUT_LIMIT)
     try:
         sys.stdout.write(action(os.environ, text))
-    except HelperError as error:  # the protocol's own texts are compared by docker
+    except HelperError as error:  # docker compares the texts of the protocol
         sys.stdout.write(f"{error}\n")
         return 1
     except (LoginError, OSError) as error:

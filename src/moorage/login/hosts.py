@@ -1,6 +1,6 @@
-"""Which server a registry's host name belongs to, and whose key it takes: the file `hosts.json`.
+"""The server and key of each registry host name: the file `hosts.json`.
 
-The file holds no secret: it names the place where a key is kept. It is in `$MOORAGE_CONFIG`, else in
+The file contains no secret: it says where a key is stored. It is in `$MOORAGE_CONFIG`, else in
 `$XDG_CONFIG_HOME/moorage`, else in `~/.config/moorage`.
 """
 
@@ -16,7 +16,7 @@ from moorage.login.errors import HostsBrokenError
 from moorage.login.files import write_private
 
 AWS_SUFFIXES = frozenset({"amazonaws.com", "amazonaws.com.cn", "on.aws", "on.amazonwebservices.com.cn"})
-"""Amazon's own domains, of every partition that has an ECR name here."""
+"""Amazon's own domains, of every partition that has ECR names here."""
 
 _LABEL = r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?"
 _HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::[0-9]{{1,5}})?"
@@ -26,7 +26,7 @@ _LONGEST_URL = 2048  # characters
 
 
 class Server(NamedTuple):
-    """Where a host's API answers, and how its key is found: `Found.reference` of keys.py. Empty: in the usual order."""
+    """The URL of a host's API, and how its key is found: `Found.reference` of keys.py. Empty: in the usual order."""
 
     endpoint: str
     region: str
@@ -35,9 +35,9 @@ class Server(NamedTuple):
 
 
 def host_of(text: str) -> str:
-    """Return host and port as image references have them: `https://Host.example:4580/v2/` → `host.example:4580`.
+    """Return host and port as in image references: `https://Host.example:4580/v2/` → `host.example:4580`.
 
-    Empty when `text` is neither a URL nor a host name: a client could read another host in it.
+    It is empty if `text` is neither a URL nor a host name: a client could read another host in it.
     """
     stripped = text.strip()
     if len(stripped) > _LONGEST_URL or not stripped.isascii():  # `lower` turns some other letters into ASCII ones
@@ -53,7 +53,7 @@ def region_of(host: str) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Is it a name or address of this machine itself, with or without a port?"""
+    """Return whether it is a name or address of this machine, with or without a port."""
     name = without_port(host)
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -64,21 +64,21 @@ def is_loopback(host: str) -> bool:
 
 
 def without_port(host: str) -> str:
-    """`[::1]:4580` → `::1`, `localhost:4580` → `localhost`."""
+    """Return the name alone: `[::1]:4580` → `::1`, `localhost:4580` → `localhost`."""
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]
 
 
 def same_server(one: str, other: str) -> bool:
-    """Are these two the host and port of one server? Names of this machine itself are all the same."""
+    """Return whether these are the host and port of one server. All names of this machine are the same."""
     if is_loopback(one) and is_loopback(other):
         return _port_of(one) == _port_of(other)
     return one.lower() == other.lower()
 
 
 def hosts_file(environment: Mapping[str, str]) -> Path:
-    """Where the mapping is kept."""
+    """Return the path of the file."""
     given = environment.get("MOORAGE_CONFIG")
     if given:
         return Path(given) / "hosts.json"
@@ -87,7 +87,7 @@ def hosts_file(environment: Mapping[str, str]) -> Path:
 
 
 def read_hosts(environment: Mapping[str, str]) -> dict[str, Server]:
-    """Every host of the file; empty when there is none. HostsBrokenError."""
+    """Return every host in the file; none if it does not exist. Raise HostsBrokenError."""
     file = hosts_file(environment)
     try:
         written: Any = json.loads(file.read_text())
@@ -108,7 +108,7 @@ def _server(entry: Mapping[str, Any]) -> Server:
 
 
 def write_host(environment: Mapping[str, str], host: str, server: Server) -> Path:
-    """Add or replace a host; returns the file. HostsBrokenError."""
+    """Add or replace a host, and return the path of the file. Raise HostsBrokenError."""
     hosts = read_hosts(environment) | {host: server}
     file = hosts_file(environment)
     content = {name: {k: v for k, v in each._asdict().items() if v is not None} for name, each in hosts.items()}
@@ -117,8 +117,9 @@ def write_host(environment: Mapping[str, str], host: str, server: Server) -> Pat
 
 
 def server_of(environment: Mapping[str, str], host: str) -> Server | None:
-    """Return the server of `host`: the file's, else that of AWS_ENDPOINT_URL if `host` belongs to it. None for a host
-    that nobody set up. Raises HostsBrokenError.
+    """Return the server of `host`: as the file says, or else that of AWS_ENDPOINT_URL if `host` belongs to it.
+
+    Returns None for a host that is not configured. Raises HostsBrokenError.
     """
     listed = read_hosts(environment).get(host)
     if listed is not None:
@@ -130,11 +131,11 @@ def server_of(environment: Mapping[str, str], host: str) -> Server | None:
 
 
 def _belongs(host: str, own: str) -> bool:
-    """Does a registry host belong to the server whose host and port are `own`?
+    """Return whether a registry host belongs to the server whose host and port are `own`.
 
-    It does when it is that host, or an ECR name under that host or under one of Amazon's domains, which clients reach
-    through that server. A name under `localhost` belongs to a server on this machine, at the same port. Whoever can
-    have a certificate for any other name would be handed a password.
+    It does if it is that host, or an ECR name under that host or under one of Amazon's domains, which clients reach
+    through that server. A name under `localhost` belongs to a server on this machine with the same port. For any other
+    name, an attacker who can get a certificate would receive a password.
     """
     if host == own:
         return True
@@ -153,10 +154,10 @@ def _port_of(host: str) -> str:
 
 
 def endpoint_of_environment(environment: Mapping[str, str]) -> str | None:
-    """Where the AWS SDKs send ECR's calls."""
+    """Return the URL where the AWS SDKs send ECR's calls."""
     return environment.get("AWS_ENDPOINT_URL_ECR") or environment.get("AWS_ENDPOINT_URL") or None
 
 
 def region_of_environment(environment: Mapping[str, str]) -> str:
-    """The region of the AWS SDKs; us-east-1 when none is set."""
+    """Return the region of the AWS SDKs; us-east-1 if none is set."""
     return environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"

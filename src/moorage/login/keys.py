@@ -1,4 +1,4 @@
-"""Where an access key comes from: environment, AWS profile, the file of `moorage init`, or dev mode's open key.
+"""Finds access keys: in the environment, in AWS profiles, in the file of `moorage init`, or dev mode's open key.
 
 botocore has the same rules and is not used: importing it takes half a second, and docker starts the credential helper
 for every command.
@@ -14,17 +14,17 @@ from moorage.login.errors import KeyNotFoundError
 from moorage.login.local import read_server
 
 OPEN = "test"
-"""The key id that stands for the default account's root in `moorage dev`."""
+"""The key id of the default account's root in `moorage dev`."""
 
 _PROCESS_PATIENCE = 60.0  # seconds
 _ID = "AWS_ACCESS_KEY_ID"
 _SECRET = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - a name
 _HOLDS_A_KEY = frozenset({"aws_access_key_id", "credential_process", "role_arn", "sso_session", "sso_start_url"})
-"""Settings without which a profile says nothing of credentials."""
+"""Settings of which a profile needs one to have credentials."""
 
 
 class Key(NamedTuple):
-    """An access key as clients use it."""
+    """An access key for signing."""
 
     id: str
     secret: str
@@ -38,7 +38,7 @@ _NO_KEY = Key("", "")
 
 
 class Role(NamedTuple):
-    """A role to assume: by a key, or by the web identity token in `token_file`."""
+    """A role to assume: with a key, or with the web identity token in `token_file`."""
 
     arn: str
     session: str | None = None
@@ -50,9 +50,9 @@ class Role(NamedTuple):
 class Found(NamedTuple):
     """A key, where it was found (in words), and how to find it there again.
 
-    `reference` names the place and holds no secret: {"profile": name}, {"data": directory, "account": id},
-    {"open": id} or {"environment": ""}. Region and endpoint are those of the place, if it has any. `roles` are assumed
-    one after the other, the first with `key`, before anything is asked (`roles.assume`); a web identity has no key.
+    `reference` says where the key is stored and contains no secret: {"profile": name}, {"data": directory, "account":
+    id}, {"open": id} or {"environment": ""}. Region and endpoint are those configured there, if any. `roles` are
+    assumed one after the other, the first with `key`, before any call (`roles.assume`); a web identity has no key.
     """
 
     key: Key
@@ -66,12 +66,12 @@ class Found(NamedTuple):
 def find_key(
     environment: Mapping[str, str], data: Path, *, profile: str | None = None, account: str | None = None
 ) -> Found:
-    """Return the key to use. Raises KeyNotFoundError where one is named, wholly or in part, and cannot be used.
+    """Return the key to use. Raise KeyNotFoundError if one is named, wholly or in part, and cannot be used.
 
     The first of: `profile`; `account` (see `account_key`); the environment; the profile that AWS_PROFILE names; the
-    data directory's first key; the default profile; dev mode's open key. Within them the AWS CLI's rules hold: a
-    profile that is named must exist, and a web identity in the environment goes before a profile that holds keys. A
-    local key goes before the default profile because that one mostly belongs to Amazon.
+    first key of the data directory; the default profile; dev mode's open key. Otherwise the rules of the AWS CLI apply:
+    a profile that is named must exist, and a web identity in the environment takes precedence over a profile with keys.
+    A local key takes precedence over the default profile, which usually belongs to Amazon.
     """
     if profile is not None:
         return profile_key(environment, profile)
@@ -98,7 +98,7 @@ def find_key(
 
 
 def look_up(environment: Mapping[str, str], reference: Mapping[str, str]) -> Found:
-    """The key at the place that `Found.reference` named; by `find_key` when it names none. KeyNotFoundError."""
+    """Return the key that `Found.reference` names; without one, that of `find_key`. Raise KeyNotFoundError."""
     if "profile" in reference:
         return profile_key(environment, reference["profile"])
     if "data" in reference:
@@ -115,7 +115,8 @@ def look_up(environment: Mapping[str, str], reference: Mapping[str, str]) -> Fou
 
 
 def environment_key(environment: Mapping[str, str]) -> Found:
-    """The key of AWS_ACCESS_KEY_ID and its siblings, else the environment's web identity. KeyNotFoundError."""
+    """Return the key of AWS_ACCESS_KEY_ID and related variables, or the environment's web identity. Raise
+    KeyNotFoundError."""
     key_id, secret = environment.get(_ID), environment.get(_SECRET)
     if not key_id and not secret and environment.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
         return _web_identity(environment)
@@ -132,7 +133,7 @@ def environment_key(environment: Mapping[str, str]) -> Found:
 
 
 def _web_identity(environment: Mapping[str, str]) -> Found:
-    """What Kubernetes and CI platforms set: a role, and a file with the token that assumes it."""
+    """Return what Kubernetes and CI platforms set: a role, and a file with the token that assumes it."""
     arn = environment.get("AWS_ROLE_ARN")
     if not arn:
         raise KeyNotFoundError(
@@ -143,19 +144,21 @@ def _web_identity(environment: Mapping[str, str]) -> Found:
 
 
 def is_minted(key: Key) -> bool:
-    """Does it look like a key that a server made? Every other key is open: its id says it all, and is no secret."""
+    """Return whether it looks like a key that a server created. Every other key is open: its id is enough, and is no
+    secret."""
     return key.id[:4].upper() in {"AKIA", "ASIA"}
 
 
 def open_key(key_id: str) -> Found:
-    """A key of dev mode: 12 digits are the root of that account, any word the root of the default one."""
+    """Return a key of dev mode: 12 digits are the root of that account, any other word is the root of the default
+    account."""
     return Found(Key(key_id, "test"), f"the open key {key_id} of moorage dev", {"open": key_id})
 
 
 def account_key(data: Path, account: str) -> Found:
-    """The key of an account, when a person names it: the data directory's, else dev mode's open key.
+    """Return the key of a named account: that of the data directory, or else dev mode's open key.
 
-    Raises KeyNotFoundError where `moorage init` made other accounts: an open key would be of no use there.
+    Raises KeyNotFoundError if `moorage init` created other accounts: an open key does not work there.
     """
     local = local_key(data, account)
     if local is not None:
@@ -170,9 +173,9 @@ def account_key(data: Path, account: str) -> Found:
 
 
 def local_key(data: Path, account: str | None) -> Found | None:
-    """The key that `moorage init` left in the data directory for `account` (or its first one).
+    """Return the key that `moorage init` stored in the data directory for `account` (or its first one).
 
-    Where `moorage dev` keeps its data, the open key of the default account.
+    In the data directory of `moorage dev`, it is the open key of the default account.
     """
     file = data / "credentials"
     section = account or "default"
@@ -185,15 +188,15 @@ def local_key(data: Path, account: str | None) -> Found | None:
 
 
 def read_key(file: Path, section: str) -> Key | None:
-    """The key under a section of a file in AWS's credentials format; None when there is none."""
+    """Return the key in a section of a file in AWS's credentials format; None if there is none."""
     return _key_of(_sections(file).get(section, {}), str(file))
 
 
 def profile_key(environment: Mapping[str, str], name: str) -> Found:
-    """The key of a profile of the AWS CLI: written down in its files, printed by its `credential_process`, or the key
-    that assumes its role (`source_profile`, `credential_source = Environment`, `web_identity_token_file`).
+    """Return the key of an AWS CLI profile: from its files, from its `credential_process`, or the key that assumes its
+    role.
 
-    Raises KeyNotFoundError.
+    Roles: `source_profile`, `credential_source = Environment`, `web_identity_token_file`. Raises KeyNotFoundError.
     """
     found = _profile(environment, name, ())
     return found._replace(source=f"profile {name} of the AWS CLI", reference={"profile": name})
@@ -219,7 +222,7 @@ def _profile(environment: Mapping[str, str], name: str, above: tuple[str, ...]) 
 def _assuming(
     environment: Mapping[str, str], name: str, profile: Mapping[str, str], above: tuple[str, ...]
 ) -> tuple[Found, Role]:
-    """The role of a profile, and what assumes it."""
+    """Return the role of a profile, and the key that assumes it."""
     role = Role(
         profile["role_arn"],
         profile.get("role_session_name"),
@@ -264,7 +267,7 @@ def _no_key(name: str) -> str:
 
 
 def aws_files(environment: Mapping[str, str]) -> tuple[Path, Path]:
-    """The AWS CLI's credentials and config files."""
+    """Return the credentials and config files of the AWS CLI."""
     home = Path(environment.get("HOME") or Path.home()) / ".aws"
     credentials = environment.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials"
     config = environment.get("AWS_CONFIG_FILE") or home / "config"
@@ -272,7 +275,8 @@ def aws_files(environment: Mapping[str, str]) -> tuple[Path, Path]:
 
 
 def read_profile(environment: Mapping[str, str], name: str) -> dict[str, str]:
-    """What both files say of a profile; the credentials file wins. An ECR endpoint of its `services` section counts."""
+    """Return the settings of a profile in both files; the credentials file wins. An ECR endpoint in its `services`
+    section counts."""
     credentials, config = aws_files(environment)
     sections = _sections(config)
     found = dict(sections.get(name if name == "default" else f"profile {name}", {}))
@@ -285,7 +289,7 @@ def read_profile(environment: Mapping[str, str], name: str) -> dict[str, str]:
 
 
 def _sections(file: Path) -> dict[str, dict[str, str]]:
-    """A file of AWS's format; empty when there is none. Raises KeyNotFoundError: another key is no substitute."""
+    """Read a file in AWS's format; a missing file is empty. Raise KeyNotFoundError: another key is no substitute."""
     parser = configparser.RawConfigParser(default_section="\0", strict=False)
     try:
         parser.read_string(file.read_text())
@@ -299,7 +303,7 @@ def _sections(file: Path) -> dict[str, dict[str, str]]:
 
 
 def _key_of(section: Mapping[str, str], where: str) -> Key | None:
-    """The key that a section holds; None when it holds none. KeyNotFoundError when it holds half of one."""
+    """Return the key in a section; None if it has none. Raise KeyNotFoundError if it has half of one."""
     if not section.get(_ID.lower()):
         return None
     if not section.get(_SECRET.lower()):
@@ -308,7 +312,7 @@ def _key_of(section: Mapping[str, str], where: str) -> Key | None:
 
 
 def _key_of_process(command: str, name: str) -> Key:
-    """What a `credential_process` prints (AWS's format, Version 1)."""
+    """Return the key that a `credential_process` prints (AWS's format, Version 1)."""
     import shlex  # noqa: PLC0415 - the helper must start fast, and few profiles have one
     import subprocess  # noqa: PLC0415
 

@@ -1,6 +1,6 @@
-"""How a server of this machine is reached: `server.json`, written beside the data by `moorage serve` and `moorage dev`.
+"""The local server: `server.json`, which `moorage serve` and `moorage dev` write beside the data.
 
-Commands that run where the data is read it, so that nobody has to repeat what the server was told.
+Commands on the same machine read it, so that nobody has to repeat the server's options.
 """
 
 import json
@@ -14,9 +14,8 @@ _FILE = "server.json"
 
 
 class LocalServer(NamedTuple):
-    """Its mode (`serve` or `dev`), the URL that clients use, the port it listens on, and the CA that its certificate is
-    trusted by: a PEM file, None where clients trust it anyway or no TLS is spoken.
-    """
+    """The mode of the server (`serve` or `dev`), its URL for clients, its port, and its CA: a PEM file, None if clients
+    trust it anyway or TLS is not used."""
 
     mode: str
     url: str
@@ -25,12 +24,12 @@ class LocalServer(NamedTuple):
 
 
 def write_server(data: Path, server: LocalServer) -> None:
-    """Keep it in `data`."""
+    """Write the file in `data`."""
     write_private(data / _FILE, json.dumps(server._asdict()) + "\n")
 
 
 def read_server(data: Path) -> LocalServer | None:
-    """The server that keeps its data in `data`; None when none ever ran there. Raises LoginError."""
+    """Return the server that keeps its data in `data`; None if none ever ran there. Raise LoginError."""
     file = data / _FILE
     try:
         written = json.loads(file.read_text())

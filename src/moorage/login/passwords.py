@@ -1,6 +1,6 @@
-"""Passwords kept between commands: the minted ones until shortly before they end, and those a person stored.
+"""Passwords stored between commands: issued ones until shortly before they expire, and those that a person stored.
 
-One file each, mode 0600, in `$XDG_CACHE_HOME/moorage` (else `~/.cache/moorage`).
+Each is a file of mode 0600 in `$XDG_CACHE_HOME/moorage` (else `~/.cache/moorage`).
 """
 
 import hashlib
@@ -17,9 +17,9 @@ from moorage.login.hosts import Server
 from moorage.login.keys import Found, is_minted, look_up
 
 _BEFORE_THE_END = 1800.0
-"""Seconds before its end at which a password is no longer handed out: a long push begins with it."""
+"""Seconds before its expiry at which a password is no longer used: a long push may begin with it."""
 _STORED_LIFE = 12 * 3600.0
-"""A stored registry password says no end; ECR's last as long as this."""
+"""Lifetime of a stored registry password, which has no expiry of its own; ECR's last this long."""
 
 
 class Credential(NamedTuple):
@@ -33,9 +33,10 @@ class Credential(NamedTuple):
 
 
 def credential_of(environment: Mapping[str, str], server: Server) -> Credential:
-    """A credential for `server` that is good for a while yet, minted when none is kept.
+    """Return a credential for `server` that is valid for a while, and request one if none is stored.
 
-    KeyNotFoundError; EndpointError. An open key's is minted each time: its server may have begun anew.
+    Raises KeyNotFoundError or EndpointError. With an open key, one is requested each time: its server may have been
+    reset.
     """
     found = look_up(environment, server.key)
     file = _minted_file(environment, server, found)
@@ -54,7 +55,7 @@ def credential_of(environment: Mapping[str, str], server: Server) -> Credential:
 
 
 def stored(environment: Mapping[str, str], host: str) -> Credential | None:
-    """What a person logged in to `host` with; None when there is nothing, or it has ended."""
+    """Return what a person logged in to `host` with; None if there is nothing, or it has expired."""
     kept = _read(_stored_file(environment, host))
     if kept is None:
         return None
@@ -64,7 +65,7 @@ def stored(environment: Mapping[str, str], host: str) -> Credential | None:
 
 
 def store(environment: Mapping[str, str], host: str, server: Server | None, credential: Credential) -> None:
-    """Keep what a person logged in with. It goes before what would be minted, unless it was minted here."""
+    """Store what a person logged in with. It takes precedence over issued passwords, unless it is one of them."""
     for file in _minted_files(environment, server):
         minted = _read(file)
         if minted is not None and (minted["user"], minted["secret"]) == credential:
@@ -74,20 +75,20 @@ def store(environment: Mapping[str, str], host: str, server: Server | None, cred
 
 
 def forget(environment: Mapping[str, str], host: str, server: Server | None) -> None:
-    """Drop everything that is kept for `host`."""
+    """Delete everything stored for `host`."""
     _stored_file(environment, host).unlink(missing_ok=True)
     for file in _minted_files(environment, server):
         file.unlink(missing_ok=True)
 
 
 def directory(environment: Mapping[str, str]) -> Path:
-    """Where passwords are kept."""
+    """Return the directory of stored passwords."""
     home = Path(environment.get("HOME") or Path.home())
     return Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "moorage"
 
 
 def _minted_files(environment: Mapping[str, str], server: Server | None) -> list[Path]:
-    """The file of the server's password; none when its key cannot be found any more."""
+    """Return the file of a server's password; None if its key cannot be found any more."""
     if server is None:
         return []
     try:
@@ -97,7 +98,7 @@ def _minted_files(environment: Mapping[str, str], server: Server | None) -> list
 
 
 def _minted_file(environment: Mapping[str, str], server: Server, found: Found) -> Path:
-    """One for each key, and for each role that a key or web identity assumes: sessions differ each time."""
+    """Return the file for a key, or for the role that a key or web identity assumes, whose session keys vary."""
     parts = [part for role in found.roles for part in role]
     return directory(environment) / f"minted-{_name(server.endpoint, server.region, *found.key, *parts)}.json"
 
@@ -111,7 +112,7 @@ def _name(*parts: str | None) -> str:
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    """What the file keeps; None when it is not there, not whole, or others could have read it."""
+    """Return the content of the file; None if it is missing, incomplete, or was readable by others."""
     try:
         with file.open() as opened:
             if os.fstat(opened.fileno()).st_mode & 0o077:
@@ -125,7 +126,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 
 def _is_fresh(kept: Mapping[str, Any]) -> bool:
-    """Is there enough left of it? A password made in the future is the work of a clock that was set back."""
+    """Return whether it is valid for long enough. One issued in the future comes from a clock that was set back."""
     now = time.time()
     life = kept["ends"] - kept["at"]
     return bool(kept["at"] <= now < kept["ends"] - min(_BEFORE_THE_END, life / 4))

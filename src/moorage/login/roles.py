@@ -1,4 +1,4 @@
-"""Assumes the roles that a profile or the environment names, as the AWS CLI does, with the STS of the registry."""
+"""Assumes the roles that a profile or the environment names, as the AWS CLI does, at the registry's STS."""
 
 import time
 from pathlib import Path
@@ -9,9 +9,9 @@ from moorage.login.keys import Found, Key, Role
 
 
 def assume(found: Found, endpoint: Endpoint) -> Found:
-    """`found` with the session's key in place of the one that assumes its roles; as it is when it names none.
+    """Return `found` with the key of the assumed role's session; unchanged if it names no roles.
 
-    Raises KeyNotFoundError when a token cannot be read, and EndpointError when STS refuses.
+    Raises KeyNotFoundError if a token cannot be read, and EndpointError if STS refuses.
     """
     for role in found.roles:
         found = found._replace(key=_assume(role, found.key, endpoint))

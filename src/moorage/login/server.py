@@ -1,4 +1,4 @@
-"""Which server a person means by a host, a URL, or nothing at all: its registry host names and its API's URL."""
+"""The server that a person means by a host, a URL, or nothing: its registry host names and the URL of its API."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -19,14 +19,14 @@ _PROBE_TIMEOUT = 5.0  # seconds
 
 
 class Place(NamedTuple):
-    """Host names as image references have them, the first as given, and the URL where ECR's API answers."""
+    """Host names as in image references, the first as given, and the URL of ECR's API."""
 
     hosts: tuple[str, ...]
     endpoint: str
 
     @property
     def plain(self) -> bool:
-        """Does the registry speak plain HTTP? One with a name of its own, apart from its API's, is expected not to."""
+        """Whether the registry uses plain HTTP. One with another host name than its API is expected to use TLS."""
         if not self.endpoint.startswith("http://"):
             return False
         return is_loopback(self.hosts[0]) or urlsplit(self.endpoint).netloc.lower() == self.hosts[0]
@@ -35,12 +35,12 @@ class Place(NamedTuple):
 def find_place(
     text: str | None, environment: Mapping[str, str], served: str, *, endpoint: str | None = None, ca: str | None = None
 ) -> Place:
-    """Return the server that `text` means: a URL, a host, or None for that of the environment, else of this machine
+    """Return the server that `text` means: a URL, a host, or None for that of the environment, or else of this machine
     (`served`).
 
-    A name without a scheme means TLS, unless this machine itself answers without; nothing falls back to plain HTTP
-    over a network. Raises EndpointError for what is neither a URL nor a host, and for a host of Amazon's when nobody
-    said where its API is.
+    A name without a scheme means TLS, unless this machine itself responds without it; nothing falls back to plain HTTP
+    over a network. Raises EndpointError for what is neither a URL nor a host, and for one of Amazon's hosts if the URL
+    of its API is not given.
     """
     if text is None:
         url = endpoint or endpoint_of_environment(environment) or served
@@ -78,7 +78,7 @@ def _scheme(url: str) -> str:
 
 
 def port_of(host: str, *, plain: bool) -> int:
-    """The port that a host names, else that of its scheme. EndpointError when it is no port."""
+    """Return the port that a host names, or else that of its scheme. Raise EndpointError if it is not valid."""
     try:
         port = urlsplit(f"//{host}").port
     except ValueError:
@@ -87,7 +87,7 @@ def port_of(host: str, *, plain: bool) -> int:
 
 
 def _spellings(host: str) -> tuple[str, ...]:
-    """Both names of this machine: docker keeps a login for the letters, not for what they mean."""
+    """Return both names of this machine: docker stores a login by the spelling of the host."""
     name = without_port(host)
     if name not in {"localhost", "127.0.0.1"}:
         return (host,)

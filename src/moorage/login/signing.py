@@ -1,4 +1,4 @@
-"""Signature Version 4 as a client makes it: the `Authorization` header of one request."""
+"""Signs requests with Signature Version 4: the `Authorization` header of one request."""
 
 import hashlib
 import hmac
@@ -22,10 +22,10 @@ def sign(
     headers: Mapping[str, str] | None = None,
     now: float | None = None,
 ) -> dict[str, str]:
-    """`headers` and those that prove who sends the request.
+    """Return `headers` and those that prove who sends the request.
 
-    `url` is absolute; path and query are signed as they stand in it, so they must be sent just so (`now`: seconds since
-    the epoch). Every header given is signed. The rule: AWS's "Create a signed request", for services other than S3.
+    `url` is absolute; path and query are signed as they are, so they must be sent unchanged. `now`: seconds since the
+    epoch. Every given header is signed. See AWS's "Create a signed request", for services other than S3.
     """
     parts = urlsplit(url)
     instant = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
@@ -49,7 +49,7 @@ def sign(
 
 
 def _query(text: str) -> str:
-    """Names and values encoded by AWS's rule, in order."""
+    """Return names and values encoded by AWS's rule, sorted."""
     pairs = parse_qsl(text, keep_blank_values=True)
     encoded = sorted((quote(name, safe=_UNRESERVED), quote(value, safe=_UNRESERVED)) for name, value in pairs)
     return "&".join(f"{name}={value}" for name, value in encoded)

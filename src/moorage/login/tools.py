@@ -1,7 +1,7 @@
-"""The container tools that can be logged in, each as it wants to be: a password goes to a program's stdin or into a
-file of mode 0600, never onto a command line.
+"""The container tools that can be logged in. A password goes to a program's stdin or into a file of mode 0600, never
+onto a command line.
 
-docker's file also serves crane, oras, regctl and nerdctl; podman, skopeo and buildah share one of their own.
+docker's file also serves crane, oras, regctl and nerdctl; podman, skopeo and buildah share a file of their own.
 """
 
 import base64
@@ -25,7 +25,7 @@ _CONTAINERD = Path("/etc/containerd/certs.d")
 
 
 class Job(NamedTuple):
-    """What every tool is to be told: a credential for a host, how the host is spoken to, whom to trust."""
+    """What every tool needs: a credential for a host, how to connect to the host, and which CA to trust."""
 
     host: str
     credential: Credential
@@ -36,7 +36,7 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of it: a note, or why not; and the lines to type if something is left to do."""
+    """The outcome: a note, or the reason of a failure, and the commands to run if something is left to do."""
 
     done: bool
     text: str = ""
@@ -44,8 +44,8 @@ class Outcome(NamedTuple):
 
 
 class Tool(NamedTuple):
-    """A tool by the name a person gives: its program, those it shares a login with, how to log in, and a push as an
-    example, with the flag that plain HTTP needs."""
+    """A tool by its usual name: its program, the tools that share its login, how to log in, and an example of a push,
+    with the flag that plain HTTP needs."""
 
     program: str
     family: str
@@ -55,10 +55,11 @@ class Tool(NamedTuple):
 
 
 def chosen(names: Sequence[str], environment: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The tools to log in, one of each family: pairs of a tool and all those it stands for, `podman, skopeo`.
+    """Return the tools to log in, one of each family: pairs of a tool and the names of the family, such as `podman,
+    skopeo`.
 
-    `names` are taken whether installed or not; without any, everything that is installed, but containerd: its files
-    belong to the machine. ValueError names a tool that is unknown.
+    `names` are included whether installed or not. Without names, every installed tool is included except containerd,
+    whose files belong to the machine. Raises ValueError with the name of an unknown tool.
     """
     unknown = [name for name in names if name not in TOOLS]
     if unknown:
@@ -74,7 +75,7 @@ def chosen(names: Sequence[str], environment: Mapping[str, str]) -> list[tuple[s
 
 
 def log_in(job: Job, tool: str) -> Outcome:
-    """Log one tool in. What fails is an outcome too."""
+    """Log one tool in. A failure is an outcome too."""
     try:
         return TOOLS[tool].login(job)
     except (LoginError, OSError) as error:
@@ -82,7 +83,7 @@ def log_in(job: Job, tool: str) -> Outcome:
 
 
 def _docker(job: Job) -> Outcome:
-    """`docker login`, which knows docker's own rules; where it cannot be asked, its file is written."""
+    """Run `docker login`, which knows docker's own rules; write docker's file if that is not possible."""
     file = config_file(job.environment)
     program = shutil.which("docker", path=job.environment.get("PATH"))
     if program is None or DockerConfig(file).helper_of(job.host) == "moorage":
@@ -111,7 +112,7 @@ def _keeper(file: Path, host: str) -> str:
 
 
 def _containers(job: Job) -> Outcome:
-    """podman, skopeo and buildah: whichever is here writes the file that all of them read."""
+    """Log in podman, skopeo and buildah: any of them that is installed writes the file that all of them read."""
     path = job.environment.get("PATH")
     program = next(filter(None, (shutil.which(each, path=path) for each in _CONTAINERS)), None)
     if program is None:
@@ -141,10 +142,11 @@ def _helm(job: Job) -> Outcome:
 
 
 def _containerd(job: Job) -> Outcome:
-    """containerd keeps no passwords, but sends the headers that its host file names: the password is one of them."""
+    """Log in containerd. It stores no passwords, but sends the headers of its host file: one of them contains the
+    password."""
     url = f"{'http' if job.plain else 'https'}://{job.host}"
     basic = base64.b64encode(f"{job.credential.user}:{job.credential.secret}".encode()).decode()
-    quoted = json.dumps(url)  # a TOML basic string takes what JSON's does
+    quoted = json.dumps(url)  # a TOML basic string accepts what JSON's does
     lines = [
         f"server = {quoted}",
         "",
@@ -160,14 +162,15 @@ def _containerd(job: Job) -> Outcome:
 
 
 def example(tool: str, job: Job) -> str:
-    """What to type next with a tool that is logged in."""
+    """Return the next command for a tool that is logged in."""
     found = TOOLS[tool]
     plain = found.plain if job.plain else ""
     return found.example.format(host=job.host, plain=plain, hosts=job.containerd_hosts)
 
 
 def log_out(host: str, environment: Mapping[str, str]) -> None:
-    """Drop what podman's and helm's own files hold for `host`: they are read before docker's, and its helper."""
+    """Remove what podman's and helm's own files contain for `host`: they take precedence over docker's file and its
+    helper."""
     for program, *arguments in (["podman", "logout"], ["skopeo", "logout"], ["helm", "registry", "logout"]):
         found = shutil.which(program, path=environment.get("PATH"))
         if found is not None:
@@ -192,7 +195,7 @@ TOOLS: dict[str, Tool] = {
 
 
 def _run(arguments: Sequence[str], job: Job) -> "subprocess.CompletedProcess[str]":
-    """The program with the password on its stdin."""
+    """Run the program with the password on its stdin."""
     try:
         return subprocess.run(
             arguments,
@@ -208,13 +211,13 @@ def _run(arguments: Sequence[str], job: Job) -> "subprocess.CompletedProcess[str
 
 
 def _said(done: "subprocess.CompletedProcess[str]", job: Job) -> str:
-    """The program's last words, in which the password would be blotted out."""
+    """Return the last line of the program's output, with the password removed."""
     lines = [line.strip() for line in f"{done.stdout}\n{done.stderr}".splitlines() if line.strip()]
     return (lines[-1] if lines else f"ended with {done.returncode}").replace(job.credential.secret, "…")[:500]
 
 
 def trust(host: str, ca: Path, environment: Mapping[str, str]) -> list[str]:
-    """Lay the CA where docker's engine and podman look for it. The lines to type where this person may not write."""
+    """Install the CA where docker's engine and podman look for it. Return the commands to run if this user may not."""
     path, lines, places = environment.get("PATH"), [], []
     if shutil.which("docker", path=path):
         places.append(DOCKER_CERTIFICATES)

@@ -13,7 +13,7 @@ from moorage.cli.client import local_server, login
 from moorage.cli.server.banner import as_called
 from moorage.cli.server.initialized import Home
 from moorage.doctor.checks import Named, examine
-from moorage.doctor.target import Patient
+from moorage.doctor.target import Target
 from moorage.login.hosts import region_of, region_of_environment
 from moorage.login.server import find_place
 from moorage.settings import Settings
@@ -45,7 +45,7 @@ def doctor(
     known = trust or os.environ.get("AWS_CA_BUNDLE") or here.ca
     place = find_place(host, os.environ, here.url, endpoint=api, ca=known)
     home = Home.read(settings.data)
-    patient = Patient(
+    target = Target(
         place=place,
         environment=os.environ,
         data=settings.data,
@@ -55,28 +55,28 @@ def doctor(
         account=account,
         repository=repository,
     )
-    healthy = _as_json(patient) if as_json else _as_text(patient)
+    healthy = _as_json(target) if as_json else _as_text(target)
     if not healthy:
         raise typer.Exit(1)
 
 
-def _as_json(patient: Patient) -> bool:
-    found = list(examine(patient))
+def _as_json(target: Target) -> bool:
+    found = list(examine(target))
     healthy = not any(each.finding.state == "fail" for each in found)
     findings = [
         {"check": check, "state": state, "text": text, "fix": [as_called(line) for line in fix]}
         for check, (state, text, fix) in found
     ]
-    said = {"host": patient.host, "endpoint": patient.place.endpoint, "ok": healthy, "findings": findings}
+    said = {"host": target.host, "endpoint": target.place.endpoint, "ok": healthy, "findings": findings}
     sys.stdout.write(json.dumps(said, indent=2) + "\n")
     return healthy
 
 
-def _as_text(patient: Patient) -> bool:
+def _as_text(target: Target) -> bool:
     out = Console(highlight=False, soft_wrap=True)
-    out.print(f"[bold]{patient.host}[/]  [dim]{patient.place.endpoint}[/]\n")
+    out.print(f"[bold]{target.host}[/]  [dim]{target.place.endpoint}[/]\n")
     found = []
-    for each in examine(patient):
+    for each in examine(target):
         found.append(each)
         _print(out, each)
     problems = sum(each.finding.state == "fail" for each in found)

@@ -37,26 +37,36 @@ from moorage.api.tagging import TAGGING, TaggingServices
 from moorage.audit.reader import AuditReader
 from moorage.audit.recorded_decisions import RecordedDecisions
 from moorage.audit.recorder import Recorder
+from moorage.audit.retention import AuditMaintenance
 from moorage.clock import Clock
 from moorage.console.app import console_app
 from moorage.declarative.nouns import Nouns
 from moorage.declarative.service import Declared
+from moorage.events.delivery import Delivery
 from moorage.identity.accounts.deployment import open_sealer
 from moorage.identity.credentials.oidc import Issuers, read_issuers
 from moorage.identity.identity import Identity, make_identity
-from moorage.jobs.sweep import Sweep
+from moorage.identity.maintenance import IdentityMaintenance
+from moorage.jobs.maintenance import maintenance_kinds
+from moorage.jobs.periodic import PeriodicTasks
+from moorage.jobs.queue import JobQueue
+from moorage.jobs.retention import JobMaintenance
+from moorage.jobs.runner import Runner
 from moorage.locations import Locations
+from moorage.registry.maintenance import RegistryMaintenance
 from moorage.registry.readiness import Readiness
 from moorage.registry.registry import Registry, make_registry
 from moorage.sealing import Sealer
 from moorage.settings import Settings
 from moorage.store.blobs.files import FileBlobStore
 from moorage.store.checking import problems_of_database
+from moorage.store.elapsed import ElapsedTime
 from moorage.store.metadata.audit.audit import AuditStore
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.database.open import open_database
 from moorage.store.metadata.deployment import reset, stored_sizes
 from moorage.store.metadata.epoch import Epochs
+from moorage.store.reserve import Reserve
 
 _log = structlog.get_logger()
 
@@ -97,11 +107,13 @@ class Running:
 
     router: Router
     components: Components
+    runner: Runner
     background: list[asyncio.Task[None]]
     """Tasks that run until the application stops."""
 
     async def stop(self) -> None:
-        """End the tasks, write what waits to be written, and close the stores."""
+        """End the jobs and tasks, write what waits to be written, and close the stores."""
+        await self.runner.stop()
         for task in self.background:
             task.cancel()
         await asyncio.gather(*self.background, return_exceptions=True)
@@ -157,7 +169,27 @@ async def start(settings: Settings) -> Running:
     locations = Locations(settings)
     request_sources = RequestSources(locations, settings.trusted_proxies, settings.forwarded_headers)
     verifier = Verifier(authenticator, clock, settings.clock_skew_seconds)
-    sweep = Sweep(database, blobs, registry.images, clock, settings)
+    elapsed = ElapsedTime(database, clock, settings)
+    delivery = Delivery(database, elapsed, settings)
+    kinds = maintenance_kinds(
+        RegistryMaintenance(database, blobs, elapsed, clock, settings),
+        IdentityMaintenance(database, elapsed, settings),
+        AuditMaintenance(audit, elapsed, settings),
+        delivery,
+        JobMaintenance(database, elapsed, settings),
+        settings,
+    )
+    runner = Runner(database, kinds, clock)
+    jobs = JobQueue(database, clock, wake=runner.wake)
+    reserve = Reserve(settings.data)
+    periodic = PeriodicTasks(
+        settings.sweep_interval_seconds,
+        {
+            "look at the clock": elapsed.observe,
+            "write the times of pulls": registry.images.flush_pulls,
+            "reserve room on the disk": lambda: asyncio.to_thread(reserve.refill),
+        },
+    )
 
     async def empty() -> None:
         await database.transaction(reset.empty, long=True)
@@ -166,6 +198,8 @@ async def start(settings: Settings) -> Running:
     async def measure() -> None:
         for what, number in (await database.read(stored_sizes.stored)).items():
             metrics.STORED.labels(what).set(number)
+        await jobs.measure()
+        metrics.EVENTS_WAITING.set(await delivery.waiting())
 
     registry_policy_check = RegistryPolicyCheck(principals, registry.registry_policies)
     faults = Faults()
@@ -188,7 +222,7 @@ async def start(settings: Settings) -> Running:
     sts = StsServices(identity=identity, issuers=issuers, why=why, clock=clock)
     tagging = TaggingServices(registry=registry, access=access, sealer=sealer, clock=clock)
     services: list[tuple[Service[Any], Any]] = [(ECR, ecr), (IAM, iam), (STS, sts), (TAGGING, tagging)]
-    recorder.start(sweep.elapsed.since)
+    recorder.start()
     identity.last_uses.start()
     apps = Apps(
         aws=AwsApp(services, verifier, access, request_sources, settings, recorder),
@@ -216,15 +250,18 @@ async def start(settings: Settings) -> Running:
                 reach=Reach(identity, registry, access, policy_check, settings),
                 generator=Generator(records, replays, policy_check),
                 readiness=Readiness(database, settings.data / "blobs"),
+                jobs=jobs,
             )
         ),
         console=console_app(),
     )
+    await runner.start()
     timer = BodyTimer(settings.body_pause_seconds, settings.body_bytes_per_second)
     return Running(
         router=Router(apps, timer, faults=faults if settings.dev else None, access_log=settings.access_log),
         components=components,
-        background=[asyncio.create_task(each.run_forever()) for each in (sweep, registry.verification)],
+        runner=runner,
+        background=[asyncio.create_task(each.run_forever()) for each in (periodic, registry.verification)],
     )
 
 

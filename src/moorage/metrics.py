@@ -52,6 +52,38 @@ CONNECTIONS_CLOSED = Counter(
 STORED = Gauge(
     "moorage_stored", "What the store holds", ["what"], registry=_registry, multiprocess_mode="mostrecent"
 )  # repositories, images, blobs, blob_bytes
+JOBS = Gauge(
+    "moorage_jobs",
+    "Background jobs that are listed",
+    ["kind", "state"],
+    registry=_registry,
+    multiprocess_mode="mostrecent",
+)
+JOBS_WAITING_SECONDS = Gauge(
+    "moorage_jobs_waiting_seconds",
+    "How long the oldest background job that could run has waited",
+    registry=_registry,
+    multiprocess_mode="mostrecent",
+)
+JOB_SECONDS = Histogram(
+    "moorage_job_seconds",
+    "Duration of attempts at background jobs",
+    ["kind"],
+    buckets=(0.01, 0.1, 1, 10, 60, 600, 3600),
+    registry=_registry,
+)
+JOB_ATTEMPTS = Counter(
+    "moorage_job_attempts_total",
+    "Attempts at background jobs that ended: done, failed (tried again later), dead or canceled",
+    ["kind", "outcome"],
+    registry=_registry,
+)
+EVENTS_WAITING = Gauge(
+    "moorage_events_waiting",
+    "Events that wait in the outbox to be delivered",
+    registry=_registry,
+    multiprocess_mode="mostrecent",
+)
 CACHE_BYTES = Gauge(
     "moorage_cache_bytes", "Bytes that a cache holds", ["cache"], registry=_registry, multiprocess_mode="livesum"
 )

@@ -101,9 +101,11 @@ class Settings:
     trash_seconds: float = _setting(7 * DAY, "how long what was deleted can be restored")
     upload_seconds: float = _setting(DAY, "how long an upload may rest before it is ended")
     blob_grace_seconds: float = _setting(3600.0, "how long an unreferenced blob is kept")
-    sweep_interval_seconds: float = _setting(60.0, "how often expired things are swept away")
-    outbox_seconds: float = _setting(7 * DAY, "how long events wait in the outbox")
-    outbox_events: int = _setting(1_000_000, "events that wait in the outbox at most; the oldest are dropped")
+    sweep_interval_seconds: float = _setting(60.0, "how often expired data is deleted")
+    job_seconds: float = _setting(DAY, "how long finished background jobs are listed; dead ones are kept")
+    event_log: bool = _setting(True, "one log line an event: each push, delete and change of a policy or identity")
+    outbox_seconds: float = _setting(7 * DAY, "how long delivered events are kept in the outbox")
+    outbox_events: int = _setting(1_000_000, "events in the outbox at most; the oldest are dropped")
     audit_seconds: float = _setting(
         90 * DAY, "how long decisions, events and the history of tags and policies are kept"
     )

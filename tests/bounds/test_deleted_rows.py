@@ -10,10 +10,10 @@ from sqlalchemy import func, select
 from moorage.errors import Throttling
 from moorage.identity.credentials import pull_tokens as of_tokens
 from moorage.identity.credentials import sessions as of_sessions
+from moorage.identity.credentials.expiry import EXPIRED_SESSION_SECONDS
 from moorage.identity.credentials.pull_tokens import PullTokens
 from moorage.identity.credentials.sessions import Sessions
 from moorage.identity.principals.entity import Entity, row_of
-from moorage.jobs.sweep import EXPIRED_SESSION_SECONDS, Sweep
 from moorage.names import AccountId, RepositoryName, RepositoryRef
 from moorage.policy.catalog.actions import PULL_CLIENT
 from moorage.registry.images.types import ImageId
@@ -28,6 +28,7 @@ from moorage.store.metadata.identity.tables import identity_history, pull_tokens
 from moorage.store.metadata.policies import history
 from moorage.store.metadata.tables import manifests, repositories, tag_history, usage
 from tests.registry.pushing import BY, REF, Bench
+from tests.support.sweep import Sweep
 
 DAY = 86400.0
 ACCOUNT = AccountId("123456789012")
@@ -129,7 +130,7 @@ async def test_one_account_does_not_use_up_the_history_of_others(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, flooded_first: bool
 ) -> None:
     monkeypatch.setattr(history, "MOST", 6)
-    monkeypatch.setattr("moorage.jobs.sweep.BATCH", 3)
+    monkeypatch.setattr("moorage.registry.retention.BATCH", 3)
     other = REF._replace(account=AccountId("999999999999"))
     await bench.repositories.create(other, by=BY)
     policies = RepositoryPolicies(bench.db, bench.clock)

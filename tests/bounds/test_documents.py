@@ -16,7 +16,6 @@ from moorage.identity.accounts.organizations import (
     OrganizationDocument,
     Organizations,
 )
-from moorage.jobs.sweep import Sweep
 from moorage.names import AccountId, Region
 from moorage.registry.registry_policies.service import RegistryPolicies
 from moorage.registry.repository_policies.service import RepositoryPolicies
@@ -32,6 +31,7 @@ from tests.registry.conftest import bench
 from tests.registry.pushing import BY, OTHER, REF, Bench
 from tests.store.metadata.migrations.test_upgrade import made_at
 from tests.support.in_process import in_process
+from tests.support.sweep import Sweep
 
 __all__ = ["bench"]
 

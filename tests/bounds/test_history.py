@@ -9,8 +9,8 @@ from sqlalchemy import Connection, func, select
 
 from moorage.errors import ImageNotFound, Throttling
 from moorage.identity.credentials import sessions as of_identity
+from moorage.identity.credentials.expiry import EXPIRED_SESSION_SECONDS
 from moorage.identity.credentials.sessions import Sessions
-from moorage.jobs.sweep import EXPIRED_SESSION_SECONDS, Sweep
 from moorage.names import AccountId
 from moorage.registry.images.types import ImageId
 from moorage.registry.repository_policies.service import RepositoryPolicies
@@ -21,6 +21,7 @@ from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.identity.tables import sessions
 from moorage.store.metadata.tables import outbox, tag_history, usage
 from tests.registry.pushing import BY, REF, Bench
+from tests.support.sweep import Sweep
 
 DAY = 86400.0
 ACCOUNT = AccountId("123456789012")

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import Connection, select
 
 from moorage.errors import InvalidLayer, TooManyUploads, UploadNotFound
-from moorage.jobs.sweep import Sweep
 from moorage.names import AccountId
 from moorage.registry.layers.uploads import MOST_FAILED_FINISHES
 from moorage.settings import Settings
@@ -19,6 +18,7 @@ from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.tables import finished_uploads, uploads, usage
 from tests.registry.pushing import BY, OTHER, REF, Bench, cut, digest_of, stream
 from tests.support.in_process import InProcess, in_process
+from tests.support.sweep import Sweep
 
 MIB = 1 << 20
 APP, BESIDE = "team/app", "team/beside"

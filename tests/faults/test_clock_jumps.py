@@ -8,20 +8,21 @@ import pytest
 from sqlalchemy import Connection, select
 
 from moorage.audit.recorder import Recorder
+from moorage.audit.retention import AuditMaintenance
 from moorage.errors import UploadNotFound
-from moorage.jobs import elapsed
-from moorage.jobs.elapsed import Observed
-from moorage.jobs.sweep import Sweep
 from moorage.names import Digest
 from moorage.registry.images.types import ImageId
 from moorage.registry.trash.service import Trash
 from moorage.settings import Settings
+from moorage.store import elapsed
+from moorage.store.elapsed import Observed
 from moorage.store.metadata.audit.audit import AuditStore
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.deployment import observed_clock
 from moorage.store.metadata.tables import blobs, outbox
 from tests.audit.test_recorder import decided, rows
 from tests.registry.pushing import BY, OTHER, REF, Bench, digest_of, stream
+from tests.support.sweep import Sweep
 
 HOUR, DAY = 3600.0, 86_400.0
 SWEEP_SECONDS = 60.0
@@ -207,15 +208,21 @@ async def test_a_jump_deletes_no_audit_records(
     await server.sweep()
     store = await AuditStore.open(database_settings)
     recorder = Recorder(store, server.bench.clock, server.bench.settings, lambda _kind, _number: None)
-    recorder.start(server.sweeper.elapsed.since)
+    recorder.start()
+    retention = AuditMaintenance(store, server.sweeper.elapsed, server.bench.settings)
+
+    async def delete_records() -> None:
+        async for _ in retention.delete_records():
+            pass
+
     try:
         recorder.record(decided())
         await recorder.flush()
         machine.jump(2 * server.bench.settings.audit_seconds)
-        await recorder._delete_expired()
+        await delete_records()
         assert len(await rows(store)) == 1
         await server.run(server.bench.settings.audit_seconds + DAY)
-        await recorder._delete_expired()
+        await delete_records()
         assert await rows(store) == []
     finally:
         await recorder.stop()

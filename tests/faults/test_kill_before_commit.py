@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from moorage.errors import InsufficientStorage, UploadNotFound
-from moorage.jobs.sweep import Sweep
 from moorage.settings import Settings
 from moorage.store.metadata.database.database import Database
 from tests.registry.pushing import BY, REF, Bench, digest_of, stream
 from tests.support.ecr_push import digest
 from tests.support.in_process import in_process
 from tests.support.oci_asgi import AsgiClient
+from tests.support.sweep import Sweep
 
 CONTENT = b"0123456789" * 20_000
 

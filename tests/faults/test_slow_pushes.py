@@ -3,10 +3,10 @@
 import pytest
 
 from moorage.errors import LayersNotFound
-from moorage.jobs.sweep import Sweep
 from moorage.registry.layers.uploads import Upload
 from tests.registry.conftest import bench
 from tests.registry.pushing import BY, OTHER, REF, Bench, Rights, digest_of, manifest, stream
+from tests.support.sweep import Sweep
 
 __all__ = ["bench"]
 
@@ -26,7 +26,7 @@ class Time:
             self._bench.clock.set(self._bench.clock.now() + 10 * MINUTE)
             if sending is not None:
                 await self._bench.uploads.append(REF, sending.id, stream(b"few"))
-            await self._sweep.run_once(search=self._sweep._search_is_due())
+            await self._sweep.run_once(search=self._sweep.is_search_due())
 
 
 async def slowly(bench: Bench, time: Time, hours: int) -> bytes:

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from moorage.errors import InvalidLayer, UploadBusy, UploadNotFound, UploadRangeInvalid, UploadTakenOver
-from moorage.jobs.sweep import Sweep
 from moorage.registry.layers.uploads import Upload
 from moorage.store.blobs import files, held
 from moorage.store.metadata.database.database import Database
 from tests.registry.pushing import BY, REF, Bench, digest_of, stream
 from tests.support.ecr_push import digest
 from tests.support.server_process import ServerProcess
+from tests.support.sweep import Sweep
 
 MIB = 1 << 20
 FIRST, SECOND = b"first" * 100_000, b"second" * 100_000

@@ -1,4 +1,4 @@
-"""Runners: jobs run once, are taken over, tried again, cancelled and due, on each database."""
+"""Runners: jobs run once, are taken over, tried again, canceled and due, on each database."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,10 +11,11 @@ from sqlalchemy import Connection, update
 
 from moorage.clock import Clock
 from moorage.jobs import runner as module
-from moorage.jobs.kind import Attempt, JobFailed, Kind, NoPayload, backoff
+from moorage.jobs.kind import Attempt, JobFailed, Kind, NoPayload, Schedule, backoff
 from moorage.jobs.runner import Runner
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.jobs import jobs as rows
+from moorage.store.metadata.jobs import schedules
 from moorage.store.metadata.jobs.tables import jobs
 
 Run = Callable[[Attempt, Any], Awaitable[None]]
@@ -24,8 +25,8 @@ class Work(msgspec.Struct, frozen=True):
     item: str = ""
 
 
-def kind(run: Run, *, name: str = "test.work", attempts: int = 3, every: float | None = None) -> Kind[Work]:
-    return Kind(name, Work, run, attempts, every)
+def kind(run: Run, *, name: str = "test.work", attempts: int = 3) -> Kind[Work]:
+    return Kind(name, Work, run, attempts)
 
 
 @pytest.fixture(autouse=True)
@@ -182,7 +183,7 @@ async def test_another_takes_over_and_the_late_one_changes_nothing(
     async def never() -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(late, "_renew_on", never)  # as if its machine stood still
+    monkeypatch.setattr(late, "_renew_forever", never)  # as if its machine stood still
     await late.start()
     job = await enqueue(database)
     await until(lambda: begun == [1])
@@ -241,7 +242,7 @@ async def test_leases_are_renewed_and_progress_is_seen(database: Database) -> No
         await until_state(database, job, "done")
 
 
-async def test_cancelling(database: Database) -> None:
+async def test_canceling(database: Database) -> None:
     begun = asyncio.Event()
 
     async def run(attempt: Attempt, _: Work) -> None:
@@ -253,13 +254,13 @@ async def test_cancelling(database: Database) -> None:
     now = Clock().now()
     waiting = await enqueue(database, run_at=now + 3600)
     assert await database.transaction(lambda conn: rows.cancel(conn, waiting or 0, now=now))
-    assert (await found(database, waiting)).state == "cancelled"
+    assert (await found(database, waiting)).state == "canceled"
     assert not await database.transaction(lambda conn: rows.cancel(conn, waiting or 0, now=now))
     async with running(database, kind(run), lease=0.3):
         job = await enqueue(database)
         await begun.wait()
         assert await database.transaction(lambda conn: rows.cancel(conn, job or 0, now=now))
-        await until_state(database, job, "cancelled")
+        await until_state(database, job, "canceled")
     assert await database.transaction(lambda conn: rows.retry(conn, job or 0, now=now))
     assert (await found(database, job)).state == "queued"
 
@@ -309,13 +310,53 @@ async def test_a_runner_that_stops_gives_its_jobs_back(database: Database) -> No
     assert seen == [(1, None), (1, "half")]
 
 
+async def test_a_runner_that_is_woken_while_it_stops_ends(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLL_SECONDS", 3600)
+    for turns in range(5):
+        runner = Runner(database, [], Clock())
+        await runner.start()
+        await asyncio.sleep(0.05)
+        runner.wake()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            await runner.stop()
+
+
+async def test_what_was_claimed_while_a_runner_stops_is_released(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Canceled after its transaction has committed, before it knows."""
+    job = await enqueue(database)
+    transaction, committed = database.transaction, asyncio.Event()
+
+    async def slow(work: Any, **how: Any) -> Any:
+        result = await transaction(work, **how)
+        if result and not committed.is_set():
+            committed.set()
+            await asyncio.Event().wait()
+        return result
+
+    async def run(_: Attempt, _work: Work) -> None:
+        raise AssertionError("it must not run")
+
+    monkeypatch.setattr(database, "transaction", slow)
+    runner = Runner(database, [kind(run)], Clock())
+    await runner.start()
+    await asyncio.wait_for(committed.wait(), 60)
+    assert (await found(database, job)).state == "running"
+    await runner.stop()
+    back = await found(database, job)
+    assert (back.state, back.attempts, back.leased_by) == ("queued", 0, None)
+
+
 async def test_schedules(database: Database) -> None:
     ran: list[int] = []
 
     async def run(attempt: Attempt, _: NoPayload) -> None:
         ran.append(attempt.job)
 
-    hourly = Kind("test.hourly", NoPayload, run, every=3600)
+    hourly = Kind("test.hourly", NoPayload, run, schedule=Schedule(3600))
     clock = Clock()
     async with running(database, hourly, clock=clock), running(database, hourly, clock=clock):
         await until(lambda: len(ran) == 1)
@@ -329,7 +370,7 @@ async def test_schedules(database: Database) -> None:
         await until(lambda: len(ran) == 3)
     async with running(database):
         pass
-    assert await database.read(lambda conn: rows.schedules_due(conn, 1e12)) == {}
+    assert await database.read(schedules.all_of) == {}
 
 
 async def test_ended_jobs_are_forgotten(database: Database) -> None:
@@ -341,8 +382,8 @@ async def test_ended_jobs_are_forgotten(database: Database) -> None:
         await until_state(database, job, "done")
     waiting = await enqueue(database)
     assert await database.read(rows.counts) == {("test.work", "done"): 1, ("test.work", "queued"): 1}
-    assert await database.transaction(lambda conn: rows.forget(conn, 0, 100)) == 0
-    assert await database.transaction(lambda conn: rows.forget(conn, Clock().now() + 1, 100)) == 1
+    assert await database.transaction(lambda conn: rows.delete_finished(conn, 0, 100)) == 0
+    assert await database.transaction(lambda conn: rows.delete_finished(conn, Clock().now() + 1, 100)) == 1
     page = await database.read(lambda conn: rows.page(conn, kind=None, states=(), before=None, limit=10))
     assert [each.id for each in page] == [waiting]
 

@@ -1,6 +1,7 @@
 """The sweep: what it ends, what it must leave, and pushes of the same bytes at that moment."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,15 @@ import pytest
 from sqlalchemy import Connection, insert, select
 
 from moorage.errors import ImageNotFound, LayersNotFound, UploadNotFound
-from moorage.jobs.sweep import Sweep
+from moorage.jobs.runner import Runner
 from moorage.registry.images.types import ImageId
+from moorage.registry.maintenance import RegistryMaintenance
+from moorage.store.elapsed import ElapsedTime
 from moorage.store.metadata.identity.tables import accounts, sessions
+from moorage.store.metadata.jobs import jobs as rows
 from moorage.store.metadata.tables import blob_contents, blobs, outbox, repositories, upload_contents
 from tests.registry.pushing import BY, OTHER, REF, Bench, digest_of, stream
+from tests.support.sweep import Sweep, kinds_of
 
 HOUR, DAY = 3600.0, 86400.0
 
@@ -257,19 +262,29 @@ async def test_pushes_while_sweeps_free_the_same_bytes(bench: Bench, tmp_path: P
 
 
 async def test_sweeping_goes_on_after_a_failure(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that fails is tried again, and the others run meanwhile."""
+    monkeypatch.setattr("moorage.jobs.runner.POLL_SECONDS", 0.02)
+    monkeypatch.setattr("moorage.jobs.runner.backoff", lambda _attempt: 0.01)
     bench.settings = replace(bench.settings, sweep_interval_seconds=0.01)
-    sweep, done, calls = _sweep(bench), asyncio.Event(), 0
+    done, calls = asyncio.Event(), 0
 
-    async def run_once(**_: bool) -> None:
+    async def expire_uploads(_: RegistryMaintenance) -> AsyncIterator[int]:
         nonlocal calls
         calls += 1
         if calls == 1:
             raise OSError("no luck")
         done.set()
+        yield 0
 
-    monkeypatch.setattr(sweep, "run_once", run_once)
-    task = asyncio.create_task(sweep.run_forever())
-    await asyncio.wait_for(done.wait(), 60)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    monkeypatch.setattr(RegistryMaintenance, "expire_uploads", expire_uploads)
+    kinds = kinds_of(
+        bench.db, bench.blobs, ElapsedTime(bench.db, bench.clock, bench.settings), bench.clock, bench.settings
+    )
+    runner = Runner(bench.db, kinds, bench.clock)
+    await runner.start()
+    try:
+        await asyncio.wait_for(done.wait(), 60)
+    finally:
+        await runner.stop()
+    done_by = await bench.db.read(rows.counts)
+    assert done_by["trash.empty", "done"] >= 1

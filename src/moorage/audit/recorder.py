@@ -9,7 +9,7 @@ the guarantees.
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -33,7 +33,6 @@ FLUSH_SECONDS: Final = 0.05
 _PAUSE_FACTOR: Final = 5.0
 """Pause after writing a batch, as a multiple of the time the batch took, up to _MAX_PAUSE."""
 _MAX_PAUSE: Final = 1.0
-_DELETE_SECONDS: Final = 3600.0
 _LOG_SECONDS: Final = 10.0
 _ROOM_SECONDS: Final = 10.0
 """How long a write waits for room in the record before it is refused."""
@@ -104,16 +103,10 @@ class Recorder:
         self._something = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
-        self._since: Callable[[float], Awaitable[float]] = self._since_by_clock
 
-    def start(self, since: Callable[[float], Awaitable[float]] | None = None) -> None:
-        """Start to write, in the running event loop.
-
-        `since` returns the point in time since which a number of seconds has really passed, even if the clock jumped.
-        Expired records are deleted by it; without it, by the clock.
-        """
-        self._since = since or self._since_by_clock
-        self._tasks = [asyncio.create_task(self._write_loop()), asyncio.create_task(self._delete_loop())]
+    def start(self) -> None:
+        """Start to write, in the running event loop."""
+        self._tasks = [asyncio.create_task(self._write_loop())]
 
     async def stop(self) -> None:
         """Write what waits, and stop. The store stays open."""
@@ -382,22 +375,3 @@ class Recorder:
                 _log.exception("audit records not written")
             # Write less often while batches take long: more of the records are then equal, and requests wait less.
             pause = min(max(FLUSH_SECONDS, _PAUSE_FACTOR * (loop.time() - began)), _MAX_PAUSE)
-
-    async def _since_by_clock(self, seconds: float) -> float:
-        return self._clock.now() - seconds
-
-    async def _delete_expired(self) -> None:
-        """Delete expired records in batches, with a pause between them."""
-        before = await self._since(self._settings.audit_seconds)
-        deleted = await self._store.delete_older(before)
-        while deleted:
-            await asyncio.sleep(0.1)
-            deleted = await self._store.delete_older(before)
-
-    async def _delete_loop(self) -> None:
-        while True:
-            try:
-                await self._delete_expired()
-            except Exception:  # noqa: BLE001 - retried in an hour
-                _log.exception("expired audit records not deleted")
-            await asyncio.sleep(_DELETE_SECONDS)

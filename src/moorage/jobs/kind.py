@@ -1,54 +1,73 @@
-"""What a kind of job is: its payload, how it runs, how often it is tried, and how often it is due."""
+"""Kinds of jobs: their payload, how they run, how often they are tried, and how often they are due."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
+from sqlalchemy import Connection
 
 P = TypeVar("P", bound=msgspec.Struct)
 
+Queue: TypeAlias = Literal["work", "maintenance"]
+"""Each queue has places of its own in a runner. Jobs of `maintenance` run one after the other, so that they hold up
+neither requests nor the jobs of `work`."""
+
 
 class NoPayload(msgspec.Struct, frozen=True):
-    """Of kinds that are the same each time."""
+    """The payload of kinds that do the same thing each time."""
 
 
-class JobCancelled(Exception):
-    """The attempt is to end."""
+class JobCanceled(Exception):
+    """The attempt has to end: a person canceled the job, or the runner stops."""
 
 
 class JobFailed(Exception):
-    """Trying again would not help: the job is dead at once. The message tells a person why."""
+    """The job failed, and another attempt would not help: it is dead at once. The message tells a person why."""
 
 
 class Attempt:
-    """One run of a job, as its handler sees it. A handler may run twice for one job, so it must be idempotent."""
+    """One attempt at a job, as its handler sees it. A job may be attempted twice, so handlers must be idempotent."""
 
-    def __init__(self, job: int, number: int, progress: Any = None) -> None:
+    def __init__(self, job: int, number: int, stored: str | None = None) -> None:
         self.job: Final = job
+        """Id of the job."""
         self.number: Final = number
-        """1 for the first."""
-        self.progress = progress
-        """What was reported last, perhaps by an earlier attempt."""
-        self.is_cancelled = False
-        self._is_ended = False
+        """1 for the first attempt."""
+        self.stored = stored
+        """What was reported last, perhaps by an earlier attempt, as JSON."""
+        self.progress: Any = None if stored is None else msgspec.json.decode(stored)
+        self.is_canceled = False
+        self._is_over = False
 
     def report(self, progress: Any) -> None:
-        """Say how far the job is, in plain values that become JSON. Raises JobCancelled when it is to end.
+        """Store how far the job is, in plain values that become JSON. Raises JobCanceled if the attempt has to end.
 
-        Call it between steps, where the job may end, and begin again at another time.
+        Call it between steps, where the job may end and be attempted again later.
         """
-        self.progress = progress
-        if self._is_ended:
-            raise JobCancelled
+        self.stored, self.progress = msgspec.json.encode(progress).decode(), progress
+        if self._is_over:
+            raise JobCanceled
 
     def cancel(self) -> None:
-        """Let the next `report` raise: somebody asked for the end of the job."""
-        self.is_cancelled = self._is_ended = True
+        """Let the next `report` raise, because a person canceled the job."""
+        self.is_canceled = self._is_over = True
 
     def stop(self) -> None:
-        """Let the next `report` raise: the runner ends, and the job goes on elsewhere."""
-        self._is_ended = True
+        """Let the next `report` raise, because the runner stops: another one goes on with the job."""
+        self._is_over = True
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How often a kind is due. Its payload has a default for every member."""
+
+    every: float
+    """Seconds between two jobs."""
+    first_after: float = 0.0
+    """Seconds from the first start of the deployment to the first job."""
+    only_if: Callable[[Connection], bool] | None = None
+    """Whether there is anything to do; asked each time that a runner looks for jobs, so it must be quick."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +75,16 @@ class Kind(Generic[P]):
     """A kind of job."""
 
     name: str
-    """Noun and verb, as `uploads.expire`; stored with each job."""
+    """Noun and verb, such as `uploads.expire`; stored with each job."""
     payload: type[P]
     run: Callable[[Attempt, P], Awaitable[None]]
     attempts: int = 10
-    """So often it is tried before it is dead. An attempt whose runner died counts."""
-    every: float | None = None
-    """Seconds after which it is due again, for kinds with a schedule; their payload has a default for all members."""
+    """Attempts before the job is dead. One whose runner died counts."""
+    schedule: Schedule | None = None
+    queue: Queue = "work"
 
     async def handle(self, attempt: Attempt, payload: str) -> None:
-        """Run it with a payload as it is stored (JSON). JobFailed when this version cannot read it."""
+        """Run the job with its payload as it is stored (JSON). Raises JobFailed if this version cannot read it."""
         try:
             value = msgspec.json.decode(payload, type=self.payload)
         except msgspec.DecodeError as error:
@@ -74,5 +93,5 @@ class Kind(Generic[P]):
 
 
 def backoff(attempt: int) -> float:
-    """Seconds until the next attempt, without jitter: 2, 4, 8 …, an hour at most."""
+    """Return the seconds until the next attempt, without jitter: 2, 4, 8 and so on, an hour at most."""
     return float(min(3600, 2 ** min(attempt, 12)))

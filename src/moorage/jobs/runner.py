@@ -1,38 +1,57 @@
-"""Runs jobs in this process: claims, renews, settles, tries again, and queues what is due.
+"""Runs jobs in this process: claims and renews leases, settles and retries attempts, and queues what is due.
 
-Each worker of each node has one. They share the work through the database, and a runner that dies loses its jobs to the
-others when its leases have run out.
+Every worker of every node has one. They share the work through the database, and the jobs of one that dies are taken
+over by the others when its leases have expired.
 """
 
 import asyncio
 import contextlib
 import random
+import time
 import uuid
-from collections.abc import Iterable
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
-import msgspec
 import structlog
 from sqlalchemy import Connection
 
+from moorage import metrics
 from moorage.clock import Clock
-from moorage.jobs.kind import Attempt, JobCancelled, JobFailed, Kind, backoff
+from moorage.jobs.kind import Attempt, JobCanceled, JobFailed, Kind, Queue, backoff
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.jobs import jobs as rows
+from moorage.store.metadata.jobs import schedules
 
 LEASE_SECONDS: Final = 15.0
 POLL_SECONDS: Final = 1.0
 """How long a job may wait that another process queued."""
 PLACES: Final = 4
-"""Jobs that one runner runs at a time."""
+"""Jobs of the queue `work` that one runner runs at a time."""
 STOP_SECONDS: Final = 5.0
 """How long a runner that stops waits for its jobs to end."""
+SCHEDULED: Final = "scheduled"
+"""Key of scheduled jobs: a kind has one of them at a time."""
 
 _log = structlog.get_logger(__name__)
 
 
+class _Looked(NamedTuple):
+    """What a look at the tables found."""
+
+    due: dict[str, float]
+    """The kinds whose schedule is due, and since when."""
+    is_due: bool
+    """Whether a job waits for which there is a place."""
+    is_astray: bool
+    """Whether a schedule is missing or too far ahead."""
+
+
 class Runner:
-    """Runs the jobs of some kinds until it is stopped."""
+    """Runs the jobs of some kinds until it is stopped.
+
+    Its own transactions need not be durable: if the machine dies, a job runs again, which handlers must bear.
+    """
 
     def __init__(
         self,
@@ -47,156 +66,183 @@ class Runner:
         self.name: Final = str(uuid.uuid4())
         self._db = db
         self._kinds: Final = {kind.name: kind for kind in kinds}
+        self._schedules: Final = {kind.name: kind.schedule for kind in self._kinds.values() if kind.schedule}
         self._clock = clock
         self._places = places
         self._lease = lease
-        self._running: dict[tuple[int, int], tuple[Attempt, asyncio.Task[None]]] = {}
+        self._running: dict[tuple[int, int], tuple[Attempt, asyncio.Task[None], Queue]] = {}
         self._ended: list[rows.Settled] = []
         self._woken = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begin. The schedules of the kinds are in the database when it returns."""
-        every = {kind.name: kind.every for kind in self._kinds.values() if kind.every is not None}
-
-        def ensure(conn: Connection) -> None:
-            rows.ensure_schedules(conn, every, now=self._clock.now())
-
-        await self._db.transaction(ensure)
-        self._tasks = [asyncio.create_task(self._claim_on()), asyncio.create_task(self._renew_on())]
+        """Start to run jobs. The schedules of the kinds are in the database when it returns."""
+        await self._db.transaction(self._ensure_schedules, by_row=True, frees=True)
+        self._tasks = [asyncio.create_task(self._claim_forever()), asyncio.create_task(self._renew_forever())]
 
     async def stop(self) -> None:
-        """End: jobs under way are asked to stop, and given back when they do not."""
+        """Stop: ask running jobs to end, wait for STOP_SECONDS at most, and release the leases of those that do not."""
         for each in self._tasks:
             each.cancel()
         for each in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await each
-        for attempt, _ in self._running.values():
+        for attempt, _, _ in self._running.values():
             attempt.stop()
-        if self._running:
-            await asyncio.wait([task for _, task in self._running.values()], timeout=STOP_SECONDS)
-        for _, task in self._running.values():
+        tasks = [task for _, task, _ in self._running.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*(task for _, task in self._running.values()), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         ended, self._ended = self._ended, []
-        held = list(self._running)
 
         def give_back(conn: Connection) -> None:
-            now = self._clock.now()
+            now = self._now(conn)
             for each in ended:
                 rows.settle(conn, self.name, each, now=now)
-            rows.release(conn, self.name, held, now=now)
+            rows.release(conn, self.name, now=now)
 
-        await self._db.transaction(give_back)
+        await self._db.transaction(give_back, by_row=True, frees=True)
 
     def wake(self) -> None:
         """Look for jobs now: this process has queued one."""
         self._woken.set()
 
-    async def _claim_on(self) -> None:
+    def _now(self, conn: Connection) -> float:
+        """Return the database's time, which all runners share, shifted as dev mode has set the clock."""
+        return rows.now_of_database(conn) + self._clock.offset
+
+    async def _claim_forever(self) -> None:
         while True:
             try:
                 await self._turn()
             except Exception as error:  # noqa: BLE001 - a database that cannot be reached must not end the runner
                 _log.error("jobs could not be claimed", exc_info=error)
+            # Not `wait_for`: Python 3.11's loses a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._woken.wait()
             self._woken.clear()
 
     async def _turn(self) -> None:
-        """Settle what has ended, queue what is due, and begin as many jobs as there are places."""
-        names, free = list(self._kinds), self._places - len(self._running)
-
-        def look(conn: Connection) -> tuple[dict[str, float], bool]:
-            now = self._clock.now()
-            return rows.schedules_due(conn, now), free > 0 and rows.due(conn, names, now)
-
-        scheduled, due = await self._db.read(look)
-        scheduled = {kind: at for kind, at in scheduled.items() if kind in self._kinds}
-        if not scheduled and not due and not self._ended:
+        """Settle the attempts that ended, queue what is due, and start as many jobs as there are places."""
+        free = self._free()
+        looked = await self._db.read(lambda conn: self._look(conn, free))
+        if not (looked.due or looked.is_due or looked.is_astray or self._ended):
             return
         ended, self._ended = self._ended, []
 
         def work(conn: Connection) -> list[rows.Claimed]:
-            now = self._clock.now()
+            now = self._now(conn)
             for each in ended:
                 rows.settle(conn, self.name, each, now=now)
-            for kind, was in scheduled.items():
-                every = self._kinds[kind].every
-                if every is not None and rows.move_schedule(conn, kind, was=was, to=now + every):
-                    rows.enqueue(conn, kind, "{}", now=now, key="scheduled")
-            return rows.claim(conn, self.name, names, free, now=now, seconds=self._lease) if free > 0 else []
+            if looked.is_astray:
+                self._ensure_schedules(conn)
+            for kind, was in looked.due.items():
+                if schedules.move(conn, kind, was=was, to=now + self._schedules[kind].every):
+                    rows.enqueue(conn, kind, "{}", now=now, key=SCHEDULED)
+            claimed: list[rows.Claimed] = []
+            for names, places in free:
+                claimed += rows.claim(conn, self.name, names, places, now=now, seconds=self._lease)
+            return claimed
 
         try:
-            claimed = await self._db.transaction(work, by_row=True)
+            claimed = await self._db.transaction(work, durable=False, by_row=True, frees=True)
         except BaseException:
             self._ended = ended + self._ended
             raise
         for each in claimed:
             self._begin(each)
 
+    def _free(self) -> list[tuple[list[str], int]]:
+        """Return the names of the kinds of each queue that has free places, with their number."""
+        taken = Counter(queue for _, _, queue in self._running.values())
+        places: Mapping[Queue, int] = {"work": self._places, "maintenance": 1}
+        return [
+            ([name for name, kind in self._kinds.items() if kind.queue == queue], number - taken[queue])
+            for queue, number in places.items()
+            if number > taken[queue]
+        ]
+
+    def _look(self, conn: Connection, free: list[tuple[list[str], int]]) -> _Looked:
+        now = self._now(conn)
+        next_at = schedules.all_of(conn)
+        known = {kind: at for kind, at in next_at.items() if kind in self._schedules}
+        is_astray = len(known) < len(self._schedules) or any(
+            at > now + max(self._schedules[kind].every, self._schedules[kind].first_after) for kind, at in known.items()
+        )
+        due = {kind: at for kind, at in known.items() if at <= now}
+        return _Looked(
+            {kind: at for kind, at in due.items() if (only := self._schedules[kind].only_if) is None or only(conn)},
+            any(rows.due(conn, names, now) for names, _ in free),
+            is_astray,
+        )
+
+    def _ensure_schedules(self, conn: Connection) -> None:
+        schedules.ensure(conn, self._schedules, now=self._now(conn))
+
     def _begin(self, job: rows.Claimed) -> None:
-        attempt = Attempt(job.id, job.attempt, None if job.progress is None else msgspec.json.decode(job.progress))
+        attempt = Attempt(job.id, job.attempt, job.progress)
         if job.cancel:
             attempt.cancel()
-        self._running[job.id, job.attempt] = (attempt, asyncio.create_task(self._run(job, attempt)))
+        task = asyncio.create_task(self._run(job, attempt))
+        self._running[job.id, job.attempt] = (attempt, task, self._kinds[job.kind].queue)
 
     async def _run(self, job: rows.Claimed, attempt: Attempt) -> None:
         kind = self._kinds[job.kind]
         state: rows.State = "done"
         error: str | None = None
-        run_at = now = self._clock.now()
+        delay = 0.0
+        began = time.monotonic()
         try:
-            if attempt.is_cancelled:
-                raise JobCancelled
+            if attempt.is_canceled:
+                raise JobCanceled
             if job.attempt > kind.attempts:
                 raise JobFailed("its runner died each time")
             await kind.handle(attempt, job.payload)
-        except JobCancelled:
-            if not attempt.is_cancelled:
-                return  # it is still among those that run, which `stop` gives back
-            state = "cancelled"
+        except JobCanceled:
+            if not attempt.is_canceled:
+                return  # `stop` releases its lease
+            state = "canceled"
         except JobFailed as failure:
             state, error = "dead", str(failure)
+            _log.error("a job is dead", job=job.id, kind=job.kind, attempt=attempt.number, error=error)
         except Exception as failure:  # noqa: BLE001 - whatever it is, the job is tried again, and a person can read it
             error = f"{type(failure).__name__}: {failure}"
             state = "queued" if job.attempt < kind.attempts else "dead"
-            run_at = now + backoff(job.attempt) * random.uniform(0.75, 1.25)  # noqa: S311 - only spreads retries
-            _log.warning("a job failed", job=job.id, kind=job.kind, attempt=job.attempt, exc_info=failure)
-        progress = _stored(attempt.progress)
+            delay = backoff(job.attempt) * random.uniform(0.75, 1.25)  # noqa: S311 - only spreads retries
+            _log.warning("a job failed", job=job.id, kind=job.kind, attempt=attempt.number, exc_info=failure)
         if self._running.pop((job.id, job.attempt), None) is not None:  # else the lease is lost
-            self._ended.append(rows.Settled(job.id, job.attempt, state, run_at, progress, error))
+            metrics.JOB_SECONDS.labels(job.kind).observe(time.monotonic() - began)
+            metrics.JOB_ATTEMPTS.labels(job.kind, "failed" if state == "queued" else state).inc()
+            self._ended.append(rows.Settled(job.id, job.attempt, state, delay, attempt.stored, error))
             self.wake()
 
-    async def _renew_on(self) -> None:
+    async def _renew_forever(self) -> None:
         while True:
             await asyncio.sleep(self._lease / 3)
             try:
                 await self._renew()
-            except Exception as error:  # noqa: BLE001 - the leases run out, which others notice
+            except Exception as error:  # noqa: BLE001 - the leases expire, and other runners take the jobs over
                 _log.error("leases of jobs could not be renewed", exc_info=error)
 
     async def _renew(self) -> None:
-        held = {key: _stored(attempt.progress) for key, (attempt, _) in self._running.items()}
+        held = {key: attempt.stored for key, (attempt, _, _) in self._running.items()}
         if not held:
             return
 
         def work(conn: Connection) -> dict[tuple[int, int], bool]:
             return rows.renew(conn, self.name, held, seconds=self._lease)
 
-        kept = await self._db.transaction(work, by_row=True)
+        kept = await self._db.transaction(work, durable=False, by_row=True, frees=True)
         for key in held:
             if key not in self._running:
                 continue
-            attempt, task = self._running[key]
+            attempt, task, _ = self._running[key]
             if key not in kept:
                 _log.warning("a job was taken over by another runner", job=attempt.job, attempt=attempt.number)
                 del self._running[key]
                 task.cancel()
             elif kept[key]:
                 attempt.cancel()
-
-
-def _stored(progress: Any) -> str | None:
-    return None if progress is None else msgspec.json.encode(progress).decode()

@@ -118,8 +118,8 @@ async def test_an_account_has_so_many_tokens_and_no_more(kept: Kept, monkeypatch
 
 
 async def test_ended_tokens_are_forgotten_after_a_while(kept: Kept, database_settings: Settings) -> None:
-    from moorage.jobs.sweep import Sweep
     from moorage.registry.registry import make_registry
+    from tests.support.sweep import Sweep
 
     blobs = FileBlobStore(database_settings.data / "blobs")
     registry = make_registry(kept.database, blobs, kept.clock, database_settings)

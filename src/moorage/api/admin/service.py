@@ -22,6 +22,7 @@ from moorage.audit.recorder import Recorder
 from moorage.clock import Clock
 from moorage.declarative.service import Declared
 from moorage.identity.identity import Identity
+from moorage.jobs.queue import JobQueue
 from moorage.registry.readiness import Readiness
 from moorage.registry.registry import Registry
 from moorage.settings import Settings
@@ -59,6 +60,7 @@ class AdminServices:
     reach: Reach
     generator: Generator
     readiness: Readiness
+    jobs: JobQueue
     replaying: asyncio.Semaphore = field(default_factory=_places)
     generating: asyncio.Semaphore = field(default_factory=_places)
     applying: Turns = field(default_factory=Turns)

@@ -312,7 +312,16 @@ account_settings = Table(
     Column("value", Text, nullable=False),
 )
 
-observed_clock = Table(  # one row, see `jobs/elapsed.py`
+leftover_suspects = Table(  # files in the blob store that no row knew; see `layers/suspects.py`
+    "leftover_suspects",
+    metadata,
+    Column("kind", String(8), primary_key=True),  # upload | object
+    Column("name", String(255), primary_key=True),
+    Column("since", Float, nullable=False),
+    Column("modified_at", Float, nullable=False),
+)
+
+observed_clock = Table(  # one row, see `store/elapsed.py`
     "observed_clock",
     metadata,
     Column("id", Integer, primary_key=True),
@@ -320,7 +329,7 @@ observed_clock = Table(  # one row, see `jobs/elapsed.py`
     Column("gaps", Text, nullable=False),  # JSON: [[beginning, end], …]
 )
 
-outbox = Table(  # events of state changes, written in the same transaction; jobs deliver them
+outbox = Table(  # events of state changes, written in the same transaction; see `events/outbox.py`
     "outbox",
     metadata,
     Column("id", BIG_ID, primary_key=True),
@@ -329,4 +338,15 @@ outbox = Table(  # events of state changes, written in the same transaction; job
     Column("region", String(25), nullable=False),
     Column("kind", String(64), nullable=False),
     Column("payload", Text, nullable=False),  # JSON
+    # Given after the commit, one after the other: whoever reads on from a position misses nothing.
+    Column("position", BigInteger),
+)
+index_of_some("ix_outbox_new", text("position IS NULL"), outbox.c.id)
+index_of_some("uq_outbox_position", text("position IS NOT NULL"), outbox.c.position, unique=True)
+
+outbox_cursors = Table(
+    "outbox_cursors",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("position", BigInteger, nullable=False),
 )

@@ -18,11 +18,12 @@ jobs = Table(
     Column("state", String(16), nullable=False),  # see `jobs.State`
     Column("priority", Integer, nullable=False),  # higher first
     Column("created_at", Float, nullable=False),
-    Column("run_at", Float, nullable=False),  # by Moorage's clock; while queued: not before
-    Column("attempts", Integer, nullable=False),  # begun so far
-    Column("leased_by", String(64)),  # the runner that has it
+    Column("run_at", Float, nullable=False),  # while queued: not started before
+    Column("attempts", Integer, nullable=False),  # started so far
+    Column("started_at", Float),  # the last attempt
+    Column("leased_by", String(64)),  # the runner that holds it
     Column("leased_until", Float),  # by the database's clock
-    Column("cancel", Boolean, nullable=False),  # somebody asked for its end
+    Column("cancel", Boolean, nullable=False),  # a person asked for its end
     Column("progress", Text),  # JSON
     Column("error", Text),  # of the last attempt
     Column("ended_at", Float),
@@ -36,5 +37,5 @@ schedules = Table(
     "schedules",
     metadata,
     Column("kind", String(64), primary_key=True),
-    Column("next_at", Float, nullable=False),  # by Moorage's clock
+    Column("next_at", Float, nullable=False),
 )

@@ -1,8 +1,8 @@
-"""How much time has really passed, so that nothing expires because the clock jumps forwards.
+"""How much time has really passed, so that nothing expires because the clock jumps forward.
 
 Rows carry the time of the machine's clock. Time counts as passed only while a server saw it pass: between two looks at
 the clock, as much as the monotonic clock says, which nobody can set. The rest is a gap: a jump of the clock, the
-machine's sleep, or the time in which no server ran. Gaps are stored, so all workers know them, after a restart too.
+machine's sleep, or the time in which no server ran. Gaps are stored, so all processes know them, after a restart too.
 
 What is to be kept for an hour is therefore kept until a server has run for an hour, whatever the clock did.
 """
@@ -12,25 +12,27 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
+from moorage.settings import DAY, Settings
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.deployment import observed_clock as rows
 
 JUMP_SECONDS = 60.0
 """A gap shorter than this counts as time that passed: a quick restart, a correction of the clock."""
 MOST_GAPS = 500
-"""Gaps that are stored. Beyond them the two with the least time between become one, and that time does not count."""
+"""Gaps that are stored. If there are more, the two with the least time between them are merged, and that time does not
+count."""
 
 Gap = tuple[float, float]
 
 
 class Observed(NamedTuple):
-    """A look at the clock, and the gaps before it."""
+    """One look at the clock, and the gaps before it."""
 
     now: float
     gaps: list[Gap]
 
     def before(self, seconds: float) -> float:
-        """The time by the clock since which `seconds` have passed; negative when a gap reaches further back."""
+        """Return the time by the clock since which `seconds` have passed; negative if a gap reaches further back."""
         edge, left = self.now, seconds
         for began, ended in sorted(self.gaps, key=lambda gap: gap[1], reverse=True):
             if ended > self.now:
@@ -42,20 +44,35 @@ class Observed(NamedTuple):
             edge = min(edge, began)
         return edge - left
 
+    def expired_before(self, seconds: float) -> float:
+        """Return the time before which whatever is kept for `seconds` has expired.
+
+        It is after 0, the time of rows that are to be deleted however little time has passed.
+        """
+        return max(self.before(seconds), 1.0)
+
 
 class ElapsedTime:
     """Looks at the clock for one server process, and stores the gaps."""
 
-    def __init__(self, db: Database, clock: Clock, longest: float) -> None:
-        """`longest`: seconds that anything is kept for; gaps that are longer ago are forgotten."""
+    def __init__(self, db: Database, clock: Clock, settings: Settings) -> None:
         self._db = db
         self._clock = clock
-        self._longest = longest
+        kept = (
+            settings.trash_seconds,
+            settings.audit_seconds,
+            settings.outbox_seconds,
+            settings.job_seconds,
+            settings.blob_grace_seconds,
+            settings.upload_seconds,
+            DAY,
+        )
+        self._longest = 2 * max(kept)  # gaps that are longer ago are forgotten: nothing is kept for so long
         self._last = (clock.began_at, clock.began_elapsed)
         self._is_first = True
 
     async def observe(self) -> Observed:
-        """Look at the clock."""
+        """Look at the clock, and store the gap since the last look if there was one."""
         now, elapsed = self._clock.now(), self._clock.elapsed()
         last_now, last_elapsed = self._last
         expected = last_now + elapsed - last_elapsed
@@ -65,7 +82,7 @@ class ElapsedTime:
             record = rows.find(conn)
             gaps = [] if record is None else record.gaps
             seen_at = 0.0 if record is None else record.seen_at
-            # Later on this process knows that it has run since it looked last, whatever others with other clocks saw.
+            # After its first look a process knows that it has run since, whatever others with other clocks saw.
             if is_first and last_now - seen_at > JUMP_SECONDS:
                 gaps.append((seen_at, last_now))
             if now - expected > JUMP_SECONDS and not any(_is_same(gap, (expected, now)) for gap in gaps):
@@ -80,12 +97,12 @@ class ElapsedTime:
         return observed
 
     async def since(self, seconds: float) -> float:
-        """Look at the clock, and return `Observed.before`."""
+        """Look at the clock, and return the time since which `seconds` have passed."""
         return (await self.observe()).before(seconds)
 
 
 def _is_same(one: Gap, other: Gap) -> bool:
-    """Whether two workers saw the same jump."""
+    """Return whether two processes saw the same jump."""
     return all(abs(a - b) <= JUMP_SECONDS for a, b in zip(one, other, strict=True))
 
 

@@ -14,11 +14,11 @@ from moorage.access.organization import OrganizationDesk
 from moorage.access.principals import Principals
 from moorage.access.registry_policy import RegistryPolicyCheck
 from moorage.access.repository_policy import RepositoryPolicyCheck
-from moorage.analysis.generate import Generator
-from moorage.analysis.reachability import Reach
+from moorage.analysis.explainer import Explainer
+from moorage.analysis.policy_generator import Generator
+from moorage.analysis.reachability import Reachability
 from moorage.analysis.replay import Replays
 from moorage.analysis.simulate import Simulator
-from moorage.analysis.why import Why
 from moorage.api.admin.app import admin_app
 from moorage.api.admin.service import AdminServices
 from moorage.api.asgi import Receive, Scope, Send
@@ -205,7 +205,7 @@ async def start(settings: Settings) -> Running:
     faults = Faults()
     records = RecordedDecisions(audit, access)
     replays = Replays(records, recorder, registry.repository_policies, clock, settings)
-    why = Why(recorder, records, registry, access, principals.shown, clock)
+    explainer = Explainer(recorder, records, registry, access, principals.shown, clock)
     ecr = EcrServices(
         registry=registry,
         authenticator=authenticator,
@@ -219,7 +219,7 @@ async def start(settings: Settings) -> Running:
     )
     simulator = Simulator(identity, access, clock)
     iam = IamServices(identity=identity, principals=principals, simulator=simulator, clock=clock)
-    sts = StsServices(identity=identity, issuers=issuers, why=why, clock=clock)
+    sts = StsServices(identity=identity, issuers=issuers, explainer=explainer, clock=clock)
     tagging = TaggingServices(registry=registry, access=access, sealer=sealer, clock=clock)
     services: list[tuple[Service[Any], Any]] = [(ECR, ecr), (IAM, iam), (STS, sts), (TAGGING, tagging)]
     recorder.start()
@@ -234,7 +234,7 @@ async def start(settings: Settings) -> Running:
                 declared=components.declared,
                 access=access,
                 authenticator=authenticator,
-                why=why,
+                explainer=explainer,
                 verifier=verifier,
                 request_sources=request_sources,
                 clock=clock,
@@ -247,7 +247,7 @@ async def start(settings: Settings) -> Running:
                 policy_check=policy_check,
                 replays=replays,
                 organization=OrganizationDesk(identity.organizations, access, settings),
-                reach=Reach(identity, registry, access, policy_check, settings),
+                reachability=Reachability(identity, registry, access, policy_check, settings),
                 generator=Generator(records, replays, policy_check),
                 readiness=Readiness(database, settings.data / "blobs"),
                 jobs=jobs,

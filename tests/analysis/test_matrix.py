@@ -3,7 +3,7 @@
 import pytest
 
 from moorage.analysis.matrix import _clause
-from moorage.policy.analysis.partial import Clause, Hanging
+from moorage.policy.analysis.partial import PartialStatement, UnknownCondition
 
 OFFICE = ("aws:SourceIp", ("10.0.0.0/8",))
 TEAM = ("aws:PrincipalTag/team", ("red", "blue"))
@@ -41,5 +41,5 @@ TEAM = ("aws:PrincipalTag/team", ("red", "blue"))
 def test_a_deny_is_told_without_two_negations(
     allows: bool, conditions: list[tuple[str, str, tuple[str, ...]]], words: str
 ) -> None:
-    hanging = frozenset(Hanging(*each) for each in conditions)
-    assert _clause(Clause("identity", 0, "p", allows, 0, hanging)) == words
+    hanging = frozenset(UnknownCondition(*each) for each in conditions)
+    assert _clause(PartialStatement("identity", 0, "p", allows, 0, hanging)) == words

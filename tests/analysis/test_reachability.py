@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from moorage.access.organization import keep
-from moorage.analysis.matrix_principals import NO_ANONYMOUS
-from moorage.analysis.reachability import Answer, Reach, Version
+from moorage.analysis.access_report import AccessPage
+from moorage.analysis.matrix_subjects import NO_ANONYMOUS
+from moorage.analysis.reachability import PolicyVersion, Reachability
 from moorage.errors import InvalidParameter
 from moorage.identity.principals.entity import ROLE
 from moorage.names import AccountId
@@ -21,19 +22,19 @@ THIRD = "777788889999"
 PULL = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 ANN, EVE = f"arn:aws:iam::{OWNER}:user/ann", f"arn:aws:iam::{OTHER}:user/eve"
 ROOT = f"arn:aws:iam::{OWNER}:root"
-ANY, FELLOW = "any other account", "any other account of the organisation"
-STRANGER = "any other account outside the organisation"
+ANY, FELLOW = "any other account", "any other account of the organization"
+STRANGER = "any other account outside the organization"
 IN_NETWORK = {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
 
 
 def account(name: str) -> str:
-    return f"account {name} (whoever it lets)"
+    return f"account {name} (those it allows)"
 
 
 class Told:
     """An answer, row by row."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: AccessPage) -> None:
         self.answer = answer
         self.rows = {row.who: row for row in answer.rows}
 
@@ -45,15 +46,21 @@ class Told:
 
 
 async def told(
-    backend: Backend, settings: Settings | None = None, *, version: Version | None = None, before: Version | None = None
+    backend: Backend,
+    settings: Settings | None = None,
+    *,
+    version: PolicyVersion | None = None,
+    before: PolicyVersion | None = None,
 ) -> Told:
     """What the owner's root is told of the repository."""
-    made = Reach(backend.identity, backend.registry, backend.access, backend.check, settings or backend.settings)
-    return Told(await made.of_repository(APP, version or Version(), None if before is None else (APP, before), {}))
+    made = Reachability(backend.identity, backend.registry, backend.access, backend.check, settings or backend.settings)
+    return Told(
+        await made.of_repository(APP, version or PolicyVersion(), None if before is None else (APP, before), {})
+    )
 
 
 async def told_of(backend: Backend, arn: str) -> Told:
-    made = Reach(backend.identity, backend.registry, backend.access, backend.check, backend.settings)
+    made = Reachability(backend.identity, backend.registry, backend.access, backend.check, backend.settings)
     return Told(await made.of_principal(arn, OWNER, HERE, {}))
 
 
@@ -112,9 +119,9 @@ async def test_scps_of_each_account_count_and_those_of_others_are_not_spelled_ou
     found = await told(backend)
     assert found.on(ANN) == ["unless IpAddress aws:SourceIp 10.0.0.0/8"]
     assert found.says(account(OTHER)) == "depends"
-    assert found.on(account(OTHER)) == [f"the guard rails of account {OTHER}"]
+    assert found.on(account(OTHER)) == [f"the guardrails of account {OTHER}"]
     assert found.says(account(THIRD)) == "yes"
-    assert (await told_of(backend, OTHER)).on(account(OTHER)) == [f"the guard rails of account {OTHER}"]
+    assert (await told_of(backend, OTHER)).on(account(OTHER)) == [f"the guardrails of account {OTHER}"]
     await organise(backend, serviceControlPolicies={"NoPull": deny("ecr:BatchGetImage")}, other=guarded)
     found = await told(backend)
     assert (found.says(ANN), found.says(account(OTHER)), found.says(account(THIRD))) == ("yes", "no", "yes")
@@ -127,7 +134,7 @@ async def test_an_rcp_of_the_callers_account_counts_where_it_signs_in_and_is_not
     await organise(backend, resourceControlPolicies={"Office": office}, other=guarded)
     found = await told(backend)
     assert found.says(account(OTHER)) == "depends"
-    assert found.on(account(OTHER)) == [f"the guard rails of account {OTHER}"]
+    assert found.on(account(OTHER)) == [f"the guardrails of account {OTHER}"]
 
 
 async def test_the_organisations_keys_are_known_for_members_and_known_to_be_absent_for_others(backend: Backend) -> None:
@@ -158,7 +165,7 @@ async def test_any_account_of_the_organisation_hangs_on_guard_rails_if_there_are
     await organise(backend, serviceControlPolicies=no_pull, other=guarded)
     found = await told(backend)
     assert found.says(FELLOW, "delete") == "depends"
-    assert found.on(FELLOW, "delete") == ["the guard rails of the caller's account, which are not the same for all"]
+    assert found.on(FELLOW, "delete") == ["the guardrails of the caller's account, which differ between accounts"]
     assert found.says(STRANGER, "delete") == "yes"
     office = {"Office": deny("ecr:GetAuthorizationToken", Principal="*")}
     await organise(backend, resourceControlPolicies=office, other={"resourceControlPolicies": ["Office"]})
@@ -194,7 +201,7 @@ async def test_identities_of_another_account_are_not_told_by_being_named(backend
     await backend.policy(statement("Allow", PULL, Principal={"AWS": EVE}))
     found = await told(backend)
     assert found.says(EVE) == "depends"
-    assert found.on(EVE) == ["the policies of the caller's account, which are not known here"]
+    assert found.on(EVE) == ["the policies of the caller's account, which are not stored here"]
     assert found.says(EVE, "delete") == "no"
     seen = await told_of(backend, EVE)
     assert (seen.says(EVE), seen.on(EVE)) == (found.says(EVE), found.on(EVE))
@@ -241,8 +248,8 @@ async def test_a_condition_on_a_pull_token_is_not_settled_for_a_user(backend: Ba
 
 
 async def test_a_change_that_guard_rails_or_registry_close_widens_nothing(backend: Backend) -> None:
-    wide = Version(text=document(statement("Allow", "ecr:PutImage", Principal={"AWS": OTHER})))
-    nothing = Version(text=document(statement("Allow", "ecr:PutImage", Principal={"AWS": OWNER})))
+    wide = PolicyVersion(text=document(statement("Allow", "ecr:PutImage", Principal={"AWS": OTHER})))
+    nothing = PolicyVersion(text=document(statement("Allow", "ecr:PutImage", Principal={"AWS": OWNER})))
 
     async def wideners() -> set[str]:
         return {each.who for each in (await told(backend, version=wide, before=nothing)).answer.widened or ()}

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from moorage import policy
 from moorage.access import guardrails
-from moorage.analysis.generate import Generated, Generator
-from moorage.analysis.replay import Baseline, Progress, Replays
-from moorage.analysis.replay_tally import Report
+from moorage.analysis.generated_policy import GeneratedPolicy
+from moorage.analysis.policy_generator import Generator
+from moorage.analysis.progress import Progress
+from moorage.analysis.replay import Baseline, Replays
+from moorage.analysis.replay_report import ReplayReport
 from moorage.audit.recorded_decisions import RecordedDecisions
 from moorage.audit.shared_values import read_caller
 from moorage.errors import InvalidParameter, RepositoryNotFound
@@ -30,13 +32,13 @@ def proposal(*statements: dict[str, Any]) -> policy.Document:
 
 async def replay(
     backend: Backend, proposed: policy.Document | None, *, since: float = 0.0, baseline: Baseline = "in-force"
-) -> Report:
+) -> ReplayReport:
     records = RecordedDecisions(backend.audit, backend.access)
     replays = Replays(records, backend.recorder, backend.registry.repository_policies, backend.clock, backend.settings)
     prepared = await replays.prepare(APP, proposed, since=since, until=1e12, baseline=baseline)
     told = [each async for each in prepared.run()]
     report = told.pop()
-    assert isinstance(report, Report)
+    assert isinstance(report, ReplayReport)
     assert all(isinstance(each, Progress) for each in told)
     last = told[-1]
     assert isinstance(last, Progress)
@@ -279,7 +281,7 @@ async def test_what_a_star_allowed_before_is_denied_in_a_replay_and_not_generate
         APP, since=0.0, until=1e12, everybody=True, by_network=False
     )
     last = [each async for each in made][-1]
-    assert isinstance(last, Generated)
+    assert isinstance(last, GeneratedPolicy)
     assert last.policy is None
 
 
@@ -295,7 +297,7 @@ async def test_moorages_actions_that_are_spelled_out_count(backend: Backend) -> 
         APP, since=0.0, until=1e12, everybody=False, by_network=False
     )
     last = [each async for each in made][-1]
-    assert isinstance(last, Generated)
+    assert isinstance(last, GeneratedPolicy)
     assert last.policy is not None
     assert [each["Action"] for each in json.loads(last.policy)["Statement"]] == ["moorage:ReadAccess"]
 

@@ -9,8 +9,8 @@ import pytest
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.principals import Principals
+from moorage.analysis.explainer import Explainer
 from moorage.analysis.simulate import Simulator
-from moorage.analysis.why import Why
 from moorage.api.aws.app import AwsApp
 from moorage.api.aws.operation import Service
 from moorage.api.aws.sigv4 import Verifier
@@ -42,11 +42,12 @@ async def root(tmp_path: Path) -> AsyncIterator[QueryClient]:
     audit: Any = NoAudit()
     recorder = Recorder(audit, clock, settings, lambda _kind, _number: None)
     access = Access(registry, identity.organizations, recorder, clock, settings)
-    why = Why(recorder, RecordedDecisions(audit, access), registry, access, Principals(identity).shown, clock)
+    records, principals = RecordedDecisions(audit, access), Principals(identity)
+    explainer = Explainer(recorder, records, registry, access, principals.shown, clock)
     verifier = Verifier(authenticator, clock, settings.clock_skew_seconds)
     simulator = Simulator(identity, access, clock)
-    iam = IamServices(identity=identity, principals=Principals(identity), simulator=simulator, clock=clock)
-    sts = StsServices(identity=identity, issuers=Issuers([], clock), why=why, clock=clock)
+    iam = IamServices(identity=identity, principals=principals, simulator=simulator, clock=clock)
+    sts = StsServices(identity=identity, issuers=Issuers([], clock), explainer=explainer, clock=clock)
     services: list[tuple[Service[Any], Any]] = [(IAM, iam), (STS, sts)]
     door = AwsApp(services, verifier, access, RequestSources(Locations(settings), ()), settings)
     await identity.accounts.ensure(OWNER, by="tests")

@@ -307,7 +307,7 @@ def test_boundaries_and_session_policies_bind_moorages_actions(owner: Owner) -> 
 
 def test_the_matrix_tells_who_may_purge(owner: Owner) -> None:
     """The analysis is of the same mind as the engine: `*` is not Moorage's, what is spelled out is."""
-    outsider, keys = f"account {OUTSIDER} (whoever it lets)", owner.keys
+    outsider, keys = f"account {OUTSIDER} (those it allows)", owner.keys
 
     def administers(text: str, **more: Any) -> Any:
         asked = {"repository": "shared", "version": {"text": text}, **more}

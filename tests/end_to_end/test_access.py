@@ -50,12 +50,12 @@ def test_who_can_reach_a_repository_and_what_a_change_would_open(server: ServerP
     assert found[ann] == ["yes", "no", "no", "no"]
     assert found[idle] == ["no"] * 4
     assert found[f"arn:aws:iam::{OWNER}:root"] == ["yes"] * 4
-    assert found[f"account {OTHER} (whoever it lets)"] == ["depends", "no", "no", "no"]
+    assert found[f"account {OTHER} (those it allows)"] == ["depends", "no", "no", "no"]
     assert found["any other account"] == found["anonymous"] == ["no"] * 4
     shown = reach(owner, "reach/app").stdout
     assert "if IpAddress aws:SourceIp 192.0.2.0/24" in shown
     fixed = answers(reach(owner, "reach/app", "--json", "--given", "aws:SourceIp=192.0.2.9").stdout)
-    assert fixed[f"account {OTHER} (whoever it lets)"][0] == "yes"
+    assert fixed[f"account {OTHER} (those it allows)"][0] == "yes"
 
     wider = tmp_path / "wider.json"
     wider.write_text(json.dumps({**policy, "Statement": [{**grant, "Principal": "*", "Condition": {}}]}))
@@ -63,10 +63,10 @@ def test_who_can_reach_a_repository_and_what_a_change_would_open(server: ServerP
     said = reach(owner, *change, check=False)
     assert said.returncode == 1
     assert "may do more than before" in said.stdout
-    assert f"account {OTHER} (whoever it lets): depends → yes" in said.stdout
+    assert f"account {OTHER} (those it allows): depends → yes" in said.stdout
     assert "any other account: no → yes" in said.stdout
     assert "anonymous: " not in said.stdout  # nobody gets in without credentials
-    assert "1  without credentials nobody gets in: the setting anonymous_pull is off" in said.stdout
+    assert "1  anonymous callers are refused, because the setting anonymous_pull is off" in said.stdout
     same = reach(owner, "reach/app", "--diff", "in-force", "--fail-on-widening")
     assert "Nobody may do more than before" in same.stdout
 

@@ -292,8 +292,8 @@ def compare(server: ServerProcess, tmp_path: Path, name: str) -> None:
         if document is None:
             told["stranger"] = (rows["any other account"], Key(server, STRANGER))
         else:
-            told["stranger"] = (rows["any other account outside the organisation"], Key(server, STRANGER))
-            told["fellow"] = (rows["any other account of the organisation"], Key(server, FELLOW))
+            told["stranger"] = (rows["any other account outside the organization"], Key(server, STRANGER))
+            told["fellow"] = (rows["any other account of the organization"], Key(server, FELLOW))
         depending = set()
         for who, (row, key) in told.items():
             done = does(key, owner, policy)

@@ -56,7 +56,7 @@ def test_a_principals_access_is_told_for_every_registry(data: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nothing"], "there is no repository nothing here"),
+        (["nothing"], "There is no repository nothing here"),
         (["--principal", f"arn:aws:iam::{SECOND}:user/nobody"], "there is no user"),
         (["--policy", "x.json"], "goes with a repository"),
     ],

@@ -76,4 +76,4 @@ def test_who_may_try_and_what_is_refused(server: ServerProcess, tmp_path: Path) 
     for arguments in (["try/refused"], ["try/refused", file, "--no-policy"], ["try/refused", "/no/such/file"]):
         assert attempt(owner, *arguments, check=False).returncode == 2
     nothing = attempt(owner, "try/refused", "-", "--last", "1s", input=Path(file).read_text()).stdout
-    assert "there is nothing to try it on" in nothing
+    assert "there is nothing to try the policy on" in nothing

@@ -81,9 +81,9 @@ def test_why_explains_what_a_token_may_not(server: ServerProcess, moorage: Comma
     explained = moorage("why", decision)
     assert "NoOtherRepository" in explained
     assert "scope of token why" in explained
-    assert "out of the scope of token why, which stays as it was made; another would do:" in explained
+    assert "outside the scope of token why, which cannot be changed; create another token:" in explained
     assert "moorage token create NAME --repository other/app --pull" in explained
-    assert "what would allow it" not in explained
+    assert "changes that would allow it" not in explained
     decision = oci("POST", f"/v2/{ACCOUNT}/us-east-1/team/app/blobs/uploads/").headers["x-moorage-decision-id"]
     assert "moorage token create NAME --repository team/app --push" in moorage("why", decision)
 

@@ -175,7 +175,7 @@ def test_an_allowed_request_is_explained_by_its_request_id(server: ServerProcess
     answer = server.client("ecr", OWNER).create_repository(repositoryName="why/allowed")
     tree = Key(server, OWNER).why(answer["ResponseMetadata"]["RequestId"]).stdout
     assert tree.startswith("ALLOWED  ecr:CreateRepository on why/allowed")
-    assert "what would allow it" not in tree
+    assert "changes that would allow it" not in tree
 
 
 def test_a_deleted_users_id_and_a_living_users_arn_are_shown(server: ServerProcess) -> None:
@@ -209,7 +209,7 @@ def test_strangers_are_told_nothing(server: ServerProcess) -> None:
     for key in (fay, Key(server, "888800000003")):
         refused = key.why(decision, check=False)
         assert refused.returncode != 0
-        assert "No such decision is recorded, or it is not yours to see." in refused.stderr
+        assert "No such decision is recorded, or you may not see it." in refused.stderr
     auditor = user(server, READER, "auditor", "moorage:ReadAudit")
     assert "DENIED" in auditor.why(decision).stdout
     assert Key(server, OWNER).why("nonsense", check=False).returncode != 0

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
+import msgspec
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from moorage.analysis.explanation import ExplainedDecision
 from moorage.cli.access import decision_tree
 from tests.support.admin_calls import Keys, keys_of
 from tests.support.ecr_push import push_image
@@ -228,7 +230,7 @@ class Refused(Exception):
 
 def lines(told: dict[str, Any]) -> str:
     """The tree as it is printed."""
-    return "\n".join(decision_tree._plain(decision_tree.tree(told), 0))
+    return "\n".join(decision_tree._plain(decision_tree.tree(msgspec.convert(told, ExplainedDecision)), 0))
 
 
 def check(told: dict[str, Any]) -> None:

@@ -344,7 +344,7 @@ class Access:
         """The SCPs that bind the principal's account, a tuple a level; None where none do."""
         return await self._levels(guardrails.scp(await self._organizations.members(), principal), policy.Kind.SCP)
 
-    async def surrounding(
+    async def applicable_policies(
         self, principal: policy.Principal, action: str, account: AccountId, region: Region, at: Epoch
     ) -> tuple[policy.Policies, Mapping[str, str | tuple[str, ...]]]:
         """What else counts when `principal` asks for `action` in a registry: the registry policy and the guard rails.

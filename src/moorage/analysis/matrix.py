@@ -1,4 +1,4 @@
-"""Who may do what with a repository, as a matrix: yes, no, or what it depends on; and how two of them differ."""
+"""The access matrix: whether a subject has a capability in a repository, what that depends on, and what widens it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -8,21 +8,30 @@ import msgspec
 from moorage import policy
 from moorage.access.context import Values
 from moorage.access.recovery import is_way_out
-from moorage.analysis.matrix_principals import Person
-from moorage.policy.analysis.partial import Answer, Clause, Hanging, Possibilities, Verdict
+from moorage.analysis.access_report import CAPABILITIES, AccessAnswer, AccessCell, AccessRow, WidenedAccess
+from moorage.analysis.matrix_subjects import MatrixSubject
+from moorage.policy.analysis.partial import (
+    PartialDecision,
+    PartialEvaluator,
+    PartialStatement,
+    PartialVerdict,
+    UnknownCondition,
+)
 from moorage.policy.catalog.actions import ADMINISTER, DELETE, PULL, PUSH, SIGN_IN
 
-CAPABILITIES: Final = ("pull", "push", "delete", "administer")
-"""All actions of the first three are needed; of `administer`, one makes it."""
 ACTIONS: Final = (
     SIGN_IN,
     *policy.ON_REPOSITORY,
 )
-WORDS: Final = {Verdict.YES: "yes", Verdict.NO: "no", Verdict.DEPENDS: "depends"}
+_ANSWERS: Final[Mapping[PartialVerdict, AccessAnswer]] = {
+    PartialVerdict.YES: "yes",
+    PartialVerdict.NO: "no",
+    PartialVerdict.DEPENDS: "depends",
+}
 
 
-class Place(msgspec.Struct, frozen=True):
-    """A repository, with the policy it has or would have."""
+class TargetRepository(msgspec.Struct, frozen=True):
+    """A repository with the policy that it has or would have."""
 
     arn: str
     account: str
@@ -31,157 +40,145 @@ class Place(msgspec.Struct, frozen=True):
     policy: policy.Named | None
     root_recovers: bool = False
 
-    def asked_of(self, person: Person, action: str) -> tuple[str, str]:
-        """The resource that an action is decided on, and its account: signing in is asked of one's own registry."""
+    def resource_of(self, subject: MatrixSubject, action: str) -> tuple[str, str]:
+        """Return the resource that an action is decided on, and its account. Subjects sign in to their own registry."""
         if action == SIGN_IN:
-            return "*", person.principal.account or self.account
+            return "*", subject.principal.account or self.account
         return self.arn, self.account
 
 
-class Surroundings(msgspec.Struct, frozen=True):
-    """What counts at one action beside a caller's own policies and the repository's: none of it, without a server."""
+class ApplicablePolicies(msgspec.Struct, frozen=True):
+    """The policies and condition keys that apply to one action, besides the subject's and the repository's policies."""
 
     registry: tuple[policy.Named, ...] = ()
-    """The registry policy, where it has a say."""
+    """The registry policy, if it applies to the action."""
     scp: Sequence[Sequence[policy.Named]] | None = None
     rcp: Sequence[Sequence[policy.Named]] | None = None
     keys: Mapping[str, str | tuple[str, ...]] = {}
-    """The organisation's condition keys."""
+    """Condition keys of the organization."""
     absent: frozenset[str] = frozenset()
-    """Those of them that such a request is known not to have."""
+    """Condition keys of the organization that such a request does not have."""
     open_sets: frozenset[policy.SetName] = frozenset()
-    """The guard rails that are not known."""
+    """Guardrails that are not known."""
 
 
-_NOTHING: Final = Surroundings()
-_NO: Final = Answer(Verdict.NO, frozenset(), frozenset())
+_NO_POLICIES: Final = ApplicablePolicies()
+_NO: Final = PartialDecision(PartialVerdict.NO, frozenset(), frozenset())
 
 
-class Cell(msgspec.Struct, frozen=True, rename="camel"):
-    """The answer for one capability."""
+class MatrixRow(msgspec.Struct, frozen=True):
+    """What a subject may do with a repository, for each action."""
 
-    answer: str
-    """`yes`, `no`, `depends`."""
-    conditions: list[str]
-    """What it depends on, in words."""
-    missing: list[str]
-    """Actions that are certainly not allowed."""
+    subject: MatrixSubject
+    repository: TargetRepository
+    decisions: Mapping[str, PartialDecision]
 
-
-class Row(msgspec.Struct, frozen=True):
-    """What a person may do in a place, action by action."""
-
-    person: Person
-    place: Place
-    answers: Mapping[str, Answer]
-
-    def cell(self, capability: str) -> Cell:
-        """One of CAPABILITIES."""
-        actions = needed(capability, self.person.kind)
-        answers = {action: self.answers[action] for action in actions}
+    def cell(self, capability: str) -> AccessCell:
+        """Return the cell of one of CAPABILITIES."""
+        actions = needed(capability, self.subject.kind)
+        decisions = {action: self.decisions[action] for action in actions}
         pick = max if capability == "administer" else min
-        verdict = pick(answer.verdict for answer in answers.values())
+        verdict = pick(decision.verdict for decision in decisions.values())
         conditions: dict[str, None] = {}
-        if verdict is Verdict.DEPENDS:
-            for action, answer in answers.items():
-                if answer.verdict is Verdict.DEPENDS:
-                    conditions |= dict.fromkeys(words(answer, self.person, action))
-        missing = [action for action, answer in answers.items() if answer.verdict is Verdict.NO]
-        return Cell(WORDS[verdict], list(conditions), missing)
-
-
-class Widened(msgspec.Struct, frozen=True, rename="camel"):
-    """Somebody may do more than before, or might under some condition."""
-
-    who: str
-    action: str
-    before: str
-    after: str
-    conditions: list[str]
-    certain: bool
-    """Whether it is sure to allow more; else it could not be ruled out."""
+        if verdict is PartialVerdict.DEPENDS:
+            for action, decision in decisions.items():
+                if decision.verdict is PartialVerdict.DEPENDS:
+                    conditions |= dict.fromkeys(condition_texts(decision, self.subject, action))
+        missing = [action for action, decision in decisions.items() if decision.verdict is PartialVerdict.NO]
+        return AccessCell(_ANSWERS[verdict], list(conditions), missing)
 
 
 def needed(capability: str, kind: str) -> tuple[str, ...]:
-    """The actions a capability asks for. Whoever is nobody signs in with nothing, services do not sign in at all."""
+    """Return the actions of a capability. Anonymous callers and services do not sign in."""
     sign_in = () if kind in {"anonymous", "service"} else (SIGN_IN,)
-    own = {"pull": (*sign_in, *PULL), "push": (*sign_in, *PUSH), "delete": DELETE, "administer": ADMINISTER}
-    return own[capability]
+    by_capability = {"pull": (*sign_in, *PULL), "push": (*sign_in, *PUSH), "delete": DELETE, "administer": ADMINISTER}
+    return by_capability[capability]
 
 
 class Matrix:
-    """Fills rows; keeps what was made of each policy."""
+    """Computes rows, and caches what it derives from each policy."""
 
     def __init__(self, given: Mapping[str, str] | None = None) -> None:
-        """`given`: condition keys (any case) that are fixed for the question, such as aws:SourceIp."""
+        """`given`: condition keys (in any case) with fixed values, such as aws:SourceIp."""
         self._given = {key.lower(): value for key, value in (given or {}).items()}
-        self._possibilities = Possibilities()
+        self._evaluator = PartialEvaluator()
 
-    def row(self, person: Person, place: Place, around: Mapping[str, Surroundings] | None = None) -> Row:
-        """What the person may do there. `around`: by action; what has none is decided without."""
-        around = around or {}
-        answers = {action: self._answer(person, place, action, around.get(action, _NOTHING)) for action in ACTIONS}
-        return Row(person, place, answers)
+    def row(
+        self,
+        subject: MatrixSubject,
+        repository: TargetRepository,
+        applicable: Mapping[str, ApplicablePolicies] | None = None,
+    ) -> MatrixRow:
+        """Return what the subject may do with the repository. `applicable`: by action; default: no policies."""
+        by_action = applicable or {}
+        decisions = {
+            action: self._decide(subject, repository, action, by_action.get(action, _NO_POLICIES)) for action in ACTIONS
+        }
+        return MatrixRow(subject, repository, decisions)
 
-    def _answer(self, person: Person, place: Place, action: str, around: Surroundings) -> Answer:
-        if person.only is not None and action not in person.only:
+    def _decide(
+        self, subject: MatrixSubject, repository: TargetRepository, action: str, applicable: ApplicablePolicies
+    ) -> PartialDecision:
+        if subject.only is not None and action not in subject.only:
             return _NO
-        resource, account = place.asked_of(person, action)
-        context: Values = {**person.known, **around.keys, "aws:requestedregion": place.region, **self._given}
+        resource, account = repository.resource_of(subject, action)
+        context: Values = {**subject.known, **applicable.keys, "aws:requestedregion": repository.region, **self._given}
         context["aws:resourceaccount"] = account
         if action != SIGN_IN:
-            for key, value in place.tags.items():
+            for key, value in repository.tags.items():
                 context[f"aws:resourcetag/{key.lower()}"] = context[f"ecr:resourcetag/{key.lower()}"] = value
-        request = policy.Request(person.principal, action, resource, account, context)
-        attached = around.registry
-        if action != SIGN_IN and place.policy is not None:
-            attached = (place.policy, *attached)
-        if place.root_recovers and is_way_out(request, verified=True):
+        request = policy.Request(subject.principal, action, resource, account, context)
+        attached = applicable.registry
+        if action != SIGN_IN and repository.policy is not None:
+            attached = (repository.policy, *attached)
+        if repository.root_recovers and is_way_out(request, verified=True):
             attached = ()
-        policies = msgspec.structs.replace(person.policies, resource=attached or None, scp=around.scp, rcp=around.rcp)
-        unknown = person.unknown
-        if around.absent:
-            unknown = msgspec.structs.replace(unknown, absent=around.absent)
-        return self._possibilities.ask(request, policies, unknown, person.open_sets | around.open_sets)
+        policies = msgspec.structs.replace(
+            subject.policies, resource=attached or None, scp=applicable.scp, rcp=applicable.rcp
+        )
+        unknown = subject.unknown
+        if applicable.absent:
+            unknown = msgspec.structs.replace(unknown, absent=applicable.absent)
+        return self._evaluator.ask(request, policies, unknown, subject.open_sets | applicable.open_sets)
 
 
-def widened(before: Row, after: Row) -> list[Widened]:
-    """The actions of which `after` may allow more than `before`; none is overlooked."""
+def widened(before: MatrixRow, after: MatrixRow) -> list[WidenedAccess]:
+    """Return the actions of which `after` may allow more than `before`. None is missed."""
     found = []
-    for action, now in after.answers.items():
-        was = before.answers[action]
+    for action, now in after.decisions.items():
+        was = before.decisions[action]
         if now.may_exceed(was):
-            certain = Verdict.NO is was.verdict and Verdict.YES is now.verdict
-            name = after.person.name
-            said = words(now, after.person, action)
-            found.append(Widened(name, action, WORDS[was.verdict], WORDS[now.verdict], said, certain))
+            certain = PartialVerdict.NO is was.verdict and PartialVerdict.YES is now.verdict
+            name = after.subject.name
+            conditions = condition_texts(now, after.subject, action)
+            found.append(WidenedAccess(name, action, _ANSWERS[was.verdict], _ANSWERS[now.verdict], conditions, certain))
     return found
 
 
-def words(answer: Answer, person: Person, action: str) -> list[str]:
-    """What an answer depends on, for people; what is no business of theirs is not spelled out."""
-    hidden = _hidden(person, action)
-    clauses = answer.conditions()
-    said = [_clause(each) for each in clauses if each.set not in hidden]
-    if not answer.open_sets.isdisjoint(_GUARD_RAILS):
-        said.append("the guard rails of the caller's account, which are not the same for all")
+def condition_texts(decision: PartialDecision, subject: MatrixSubject, action: str) -> list[str]:
+    """Return what a decision depends on, in words. What the reader may not see is only mentioned."""
+    hidden = _hidden(subject, action)
+    clauses = decision.conditions()
+    texts = [_clause(each) for each in clauses if each.set not in hidden]
+    if not decision.open_sets.isdisjoint(_GUARDRAILS):
+        texts.append("the guardrails of the caller's account, which differ between accounts")
     elif any(each.set in hidden for each in clauses):
-        said.append(f"the guard rails of account {person.principal.account}")
-    if "identity" in answer.open_sets:
-        said.append("the policies of the caller's account, which are not known here")
-    elif "session" in answer.open_sets:
-        said.append("the session's policies, which are not known here")
-    return said
+        texts.append(f"the guardrails of account {subject.principal.account}")
+    if "identity" in decision.open_sets:
+        texts.append("the policies of the caller's account, which are not stored here")
+    elif "session" in decision.open_sets:
+        texts.append("the session's policies, which are not stored here")
+    return texts
 
 
-_GUARD_RAILS: Final[frozenset[policy.SetName]] = frozenset({"scp", "rcp"})
+_GUARDRAILS: Final[frozenset[policy.SetName]] = frozenset({"scp", "rcp"})
 
 
-def _hidden(person: Person, action: str) -> frozenset[policy.SetName]:
-    """Of whose clauses only is said that there are some: signing in, all guard rails are of the caller's account."""
-    if not person.discreet:
+def _hidden(subject: MatrixSubject, action: str) -> frozenset[policy.SetName]:
+    """Return the sets whose conditions are only mentioned. For sign-in, all guardrails are of the caller's account."""
+    if not subject.is_private:
         return frozenset()
-    return _GUARD_RAILS if action == SIGN_IN else frozenset({"scp"})
+    return _GUARDRAILS if action == SIGN_IN else frozenset({"scp"})
 
 
 _OPPOSITES: Final[Mapping[str, str]] = {
@@ -193,11 +190,11 @@ _OPPOSITES: Final[Mapping[str, str]] = {
     "NotIpAddress": "IpAddress",
 }
 _OPPOSITE: Final = {**_OPPOSITES, **{positive: negated for negated, positive in _OPPOSITES.items()}}
-"""By operator, the one that holds exactly when it does not; also without the key."""
+"""The negation of each operator: it is true exactly if the operator is false, also if the key is absent."""
 
 
-def _clause(clause: Clause) -> str:
-    """A Deny with a negated test is told by what the request needs, so that no reader has to undo two negations."""
+def _clause(clause: PartialStatement) -> str:
+    """Return the conditions of a statement. A Deny with negated tests is stated by what the request needs."""
     tests = sorted(clause.conditions)
     if not clause.allows and any(_operator(each) in _OPPOSITES for each in tests):
         needed = [_OPPOSITE.get(_operator(each)) for each in tests]
@@ -206,11 +203,23 @@ def _clause(clause: Clause) -> str:
     return f"{'if' if clause.allows else 'unless'} {' and '.join(_test(each.operator, each) for each in tests)}"
 
 
-def _operator(test: Hanging) -> str:
-    """Its operator; IfExists makes no difference to a negated one, which holds without the key anyway."""
+def _operator(test: UnknownCondition) -> str:
+    """Return its operator. A negated operator is true without the key in any case, so that IfExists is left out."""
     plain = test.operator.removesuffix("IfExists")
     return plain if plain in _OPPOSITES else test.operator
 
 
-def _test(operator: str, test: Hanging) -> str:
+def _test(operator: str, test: UnknownCondition) -> str:
     return f"{operator} {test.key} {', '.join(test.values)}".replace("  ", " ")
+
+
+def report_row(row: MatrixRow, before: MatrixRow | None) -> AccessRow:
+    """Return the row as it is reported. `before`: the row that it is compared with."""
+    return AccessRow(
+        row.subject.name,
+        row.subject.kind,
+        row.repository.arn,
+        {name: row.cell(name) for name in CAPABILITIES},
+        None if before is None else {name: before.cell(name) for name in CAPABILITIES},
+        row.subject.note,
+    )

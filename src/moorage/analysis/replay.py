@@ -1,7 +1,8 @@
-"""A proposed repository policy tried on the recorded requests, by the same engine that decides them.
+"""Tries a proposed repository policy on recorded requests, with the same engine that decides requests.
 
-Each request is evaluated as it was asked: its caller with the identity policies, boundary and session policies of that
-moment, its condition-key values, its time. Only the repository's policy is another. Equal requests are evaluated once.
+Each request is evaluated as it was made: with the identity policies, boundary and session policies that its caller had
+then, its condition-key values and its time. Only the repository's policy is replaced. Equal requests are evaluated
+once.
 """
 
 import asyncio
@@ -15,7 +16,9 @@ import msgspec
 from moorage import policy
 from moorage.access.context import clock
 from moorage.access.recovery import may_recover
-from moorage.analysis.replay_tally import Report, Tally, Verdict
+from moorage.analysis.progress import Progress
+from moorage.analysis.replay_report import ReplayReport
+from moorage.analysis.replay_tally import ReplayVerdict, Tally
 from moorage.audit.recorded_decisions import RecordedDecision, RecordedDecisions, SharedValueMissing, named_in
 from moorage.audit.recorder import Recorder
 from moorage.cache import Cache, entry_footprint
@@ -27,53 +30,47 @@ from moorage.settings import Settings
 from moorage.store.metadata.audit.audit import DecisionSummary
 
 Baseline = Literal["in-force", "recorded"]
-"""What the proposed policy is compared with: the one in force now, or what was decided when the request was made."""
+"""What the proposed policy is compared with: the policy in force, or the decisions that were made at the time."""
 
-_PAGE: Final = 4_000
+_PAGE_ROWS: Final = 4_000
 _VERDICTS: Final = 32 << 20
-"""Bytes of verdicts that are cached."""
+"""Bytes of the cache of verdicts."""
 _SETS: Final = 16 << 20
-"""Bytes of policy sets that are cached, with their documents."""
-_PARTS: Final = 64
-_POINTS: Final = 4 << 20
-"""Bytes of turning points that are cached, with their documents."""
+"""Bytes of the cache of policy sets, with their documents."""
+_SETS_AT_ONCE: Final = 64
+"""Most different policy sets of the rows that are evaluated together."""
+_BOUNDARIES: Final = 4 << 20
+"""Bytes of the cache of time boundaries, with their documents."""
 _PLANS: Final = 16 << 20
-"""Bytes of plans that are cached."""
+"""Bytes of the cache of plans."""
 _ANSWERS: Final = 8 << 20
-"""Bytes of what they found out."""
+"""Bytes of the cache of their answers."""
 _WITHOUT_POLICY: Final = "ecr:CreateRepository"
-"""Decided on a repository that is not there yet, and has no policy."""
-_OWN_SIDE: Final = frozenset({"identity", "boundary", "session", "scp"})
+"""Decided before the repository exists and has a policy."""
+_CALLER_SETS: Final = frozenset({"identity", "boundary", "session", "scp"})
 
 _Key: TypeAlias = tuple[str | int, ...]
 
 
-class Progress(msgspec.Struct, frozen=True):
-    """How far a replay is, in decisions."""
-
-    read: int
-    of: int
-
-
-class _Sets(msgspec.Struct, frozen=True, gc=False):
-    """The policies of a recorded decision, with the repository's replaced."""
+class _ComparedSets(msgspec.Struct, frozen=True, gc=False):
+    """The policies of a recorded decision, with the repository's policy replaced."""
 
     before: policy.Policies | None
-    """None: as recorded."""
+    """None: the recorded verdict counts."""
     after: policy.Policies
-    turns: tuple[int, ...] | None
-    """The seconds, in order, at which they may come to say something else; None: any (`policy.turning_points`)."""
+    time_boundaries: tuple[int, ...] | None
+    """The seconds at which the policies may begin to decide differently, in order; None: at any second."""
 
 
-_SetsByPart: TypeAlias = dict[str, _Sets | None]
-"""By the part of the record that holds them."""
+_SetsByHash: TypeAlias = dict[str, _ComparedSets | None]
+"""Policy sets by the hash under which they are recorded. None: they are no longer stored."""
 
 
-def _size_of_sets(_part: str, sets: _Sets | None) -> int:
-    return 2000 if sets is None else 2000 + 32 * len(sets.turns or ())
+def _size_of_sets(_name: str, sets: _ComparedSets | None) -> int:
+    return 2000 if sets is None else 2000 + 32 * len(sets.time_boundaries or ())
 
 
-def _documents_of(sets: _Sets | None) -> Iterable[policy.Document]:
+def _documents_of(sets: _ComparedSets | None) -> Iterable[policy.Document]:
     if sets is None:
         return ()
     compared = [each for each in (sets.before, sets.after) if each is not None]
@@ -81,7 +78,7 @@ def _documents_of(sets: _Sets | None) -> Iterable[policy.Document]:
 
 
 class Replays:
-    """Replays recorded requests."""
+    """Prepares replays of recorded requests."""
 
     def __init__(
         self,
@@ -106,56 +103,62 @@ class Replays:
         until: float | None = None,
         baseline: Baseline = "in-force",
     ) -> "Replay":
-        """A replay of what was decided on `ref` (None: as if it had no policy). RepositoryNotFound.
+        """Return a replay of the decisions on `ref`, with the policy `proposed` (None: without a policy).
 
-        `since` is inclusive, `until` exclusive (default: now), in seconds since the epoch.
+        `since` is inclusive, `until` exclusive (default: now), in seconds since the epoch. Raise RepositoryNotFound.
         """
         before: policy.Document | None = None
         with contextlib.suppress(RepositoryPolicyNotFound):
             before = policy.parse(await self._documents.get(ref), policy.Kind.REPOSITORY)
         await self._recorder.flush()
-        trial = Trial(before, proposed, compares=baseline == "in-force", root_recovers=self._settings.root_recovers)
+        policies = ComparedPolicies(
+            before, proposed, compares=baseline == "in-force", root_recovers=self._settings.root_recovers
+        )
         end = self._clock.now() if until is None else until
-        return Replay(self._records, trial, ref.arn, since, end)
+        return Replay(self._records, policies, ref.arn, since, end)
 
 
-class Trial:
-    """Decides recorded requests on the policies compared."""
+class ComparedPolicies:
+    """Decides recorded requests on the two policies that are compared."""
 
     def __init__(
         self, before: policy.Document | None, after: policy.Document | None, *, compares: bool, root_recovers: bool
     ) -> None:
-        """Without `compares`, what was recorded stands for `before`."""
+        """Without `compares`, the recorded verdicts count in place of those on `before`."""
         self._before = before
         self._after = after
         self._compares = compares
         self._root_recovers = root_recovers
-        self._turns: Cache[int, tuple[policy.Document, frozenset[int] | None]] = Cache(
-            "replay_turns", _POINTS, lambda _, found: 500 + 60 * len(found[1] or ()), lambda found: (found[0],)
+        self._boundaries: Cache[int, tuple[policy.Document, frozenset[int] | None]] = Cache(
+            "replay_time_boundaries",
+            _BOUNDARIES,
+            lambda _, found: 500 + 60 * len(found[1] or ()),
+            lambda found: (found[0],),
         )
         self._plans: Cache[tuple[int, policy.Principal, str], policy.Plan] = Cache(
             "replay_plans", _PLANS, lambda _, plan: 500 + plan.size, lambda plan: plan.documents
         )
         self._answers: Cache[tuple[object, ...], Any] = Cache("replay_answers", _ANSWERS, policy.answer_size)
 
-    def sets(self, recorded: policy.Policies) -> _Sets:
-        """The policy sets to decide on, in place of those recorded."""
+    def sets(self, recorded: policy.Policies) -> _ComparedSets:
+        """Return the policy sets to decide on, made from the recorded ones."""
         before = with_repository_policy(recorded, self._before) if self._compares else None
         after = with_repository_policy(recorded, self._after)
         documents = [each.document for sets in (before, after) if sets is not None for each in named_in(sets)]
-        return _Sets(before, after, _in_order(map(self._turning_points, documents)))
+        return _ComparedSets(before, after, _merged(map(self._time_boundaries, documents)))
 
-    def verdict(self, recorded: RecordedDecision, sets: _Sets) -> Verdict:
-        """How the request was and would be decided; of equal ones of some time, at the first and the last of them.
+    def verdict(self, recorded: RecordedDecision, sets: _ComparedSets) -> ReplayVerdict:
+        """Return how the request was and would be decided.
 
-        When the two differ, the one counts that would change something.
+        A row of several equal requests is decided at the time of the first and of the last. If the two verdicts differ,
+        the one that changes something counts.
         """
         verdict = self._at(recorded, sets, recorded.first)
-        if sets.turns != () and verdict.before is verdict.after and int(recorded.last) != int(recorded.first):
+        if sets.time_boundaries != () and verdict.before is verdict.after and int(recorded.last) != int(recorded.first):
             return self._at(recorded, sets, recorded.last)
         return verdict
 
-    def _at(self, recorded: RecordedDecision, sets: _Sets, moment: float) -> Verdict:
+    def _at(self, recorded: RecordedDecision, sets: _ComparedSets, moment: float) -> ReplayVerdict:
         request = recorded.request
         if int(moment) != int(recorded.first):
             context = {**request.context, **clock(int(moment))}
@@ -163,20 +166,20 @@ class Trial:
         principal = request.principal.role_arn or request.principal.arn
         source_ip = str(request.context.get("aws:sourceip", ""))
         if request.action == _WITHOUT_POLICY:
-            return Verdict(principal, recorded.allowed, recorded.allowed, "no policy yet", source_ip)
+            return ReplayVerdict(principal, recorded.allowed, recorded.allowed, "no policy yet", source_ip)
         before = recorded.allowed
         if sets.before is not None:
             decision = self._decide(request, sets.before)
             before = decision.allowed or self._recovers(recorded, decision, sets.before)
         decision = self._decide(request, sets.after)
         if self._recovers(recorded, decision, sets.after):
-            return Verdict(principal, before, True, "root: allowed, the way out of a lock-out", source_ip)
-        return Verdict(principal, before, decision.allowed, _reason(decision), source_ip)
+            return ReplayVerdict(principal, before, True, "root: allowed, to recover from a lock-out", source_ip)
+        return ReplayVerdict(principal, before, decision.allowed, _reason(decision), source_ip)
 
     def _decide(self, request: policy.Request, policies: policy.Policies) -> policy.Decision:
         key = (id(policies), request.principal, request.action)
         plan = self._plans.get(key)
-        if plan is None:  # it holds on to its policies, so that no others get their id while it is kept
+        if plan is None:  # a plan refers to its policies, so that no other object gets their id while it is cached
             plan = policy.Plan(request.principal, request.action, policies, self._answers)
             self._plans.keep(key, plan)
         return plan.decide(request.resource, request.resource_account, request.context)
@@ -185,76 +188,78 @@ class Trial:
         verified = recorded.caller.credential != "open"
         return self._root_recovers and may_recover(decision, sets, verified=verified)
 
-    def _turning_points(self, document: policy.Document) -> frozenset[int] | None:
-        known = self._turns.get(id(document))
-        if known is None:  # it holds on to its document, so that no other gets its id while it is cached
-            known = (document, policy.turning_points(document))
-            self._turns.keep(id(document), known)
+    def _time_boundaries(self, document: policy.Document) -> frozenset[int] | None:
+        known = self._boundaries.get(id(document))
+        if known is None:  # the entry refers to its document, so that no other object gets its id while it is cached
+            known = (document, policy.time_boundaries(document))
+            self._boundaries.keep(id(document), known)
         return known[1]
 
 
 class Replay:
     """One replay, ready to run."""
 
-    def __init__(self, records: RecordedDecisions, trial: Trial, resource: str, since: float, until: float) -> None:
+    def __init__(
+        self, records: RecordedDecisions, policies: ComparedPolicies, resource: str, since: float, until: float
+    ) -> None:
         self._records = records
-        self._trial = trial
+        self._policies = policies
         self._resource = resource
         self._since = since
         self._until = until
-        self._sets: Cache[str, _Sets | None] = Cache("replay_sets", _SETS, _size_of_sets, _documents_of)
-        self._verdicts: Cache[_Key, Verdict | None] = Cache("replay_verdicts", _VERDICTS, entry_footprint)
+        self._sets: Cache[str, _ComparedSets | None] = Cache("replay_sets", _SETS, _size_of_sets, _documents_of)
+        self._verdicts: Cache[_Key, ReplayVerdict | None] = Cache("replay_verdicts", _VERDICTS, entry_footprint)
 
-    async def run(self) -> AsyncIterator[Progress | Report]:
-        """How far it is, now and then; at the end, and last, what it found.
+    async def run(self) -> AsyncIterator[Progress | ReplayReport]:
+        """Yield the progress from time to time, and at last the report.
 
-        The evaluation is done in a thread, so that requests are served on.
+        Requests are evaluated in a thread, so that the event loop is not blocked.
         """
         tally = Tally()
         total = await self._records.count(resource=self._resource, since=self._since, until=self._until)
         yield Progress(0, total)
         read = 0
-        pages = self._records.pages(resource=self._resource, since=self._since, until=self._until, page=_PAGE)
+        pages = self._records.pages(resource=self._resource, since=self._since, until=self._until, page=_PAGE_ROWS)
         async for rows in pages:
-            for some in _alike(rows):
+            for some in _chunks(rows):
                 sets = await self._read_sets(some)
-                verdicts = await self._learn(some, sets)
+                verdicts = await self._decide_new(some, sets)
                 await asyncio.to_thread(self._count, tally, some, sets, verdicts)
             read += len(rows)
             yield Progress(read, max(total, read))
         yield await asyncio.to_thread(tally.report)
 
-    async def _learn(self, rows: Sequence[DecisionSummary], sets: _SetsByPart) -> dict[_Key, Verdict | None]:
-        """The verdicts on the rows; None where one cannot be made. What was not decided before is decided now."""
+    async def _decide_new(self, rows: Sequence[DecisionSummary], sets: _SetsByHash) -> dict[_Key, ReplayVerdict | None]:
+        """Return the verdicts on the rows; None for rows that cannot be evaluated again."""
         verdicts, firsts = await asyncio.to_thread(self._known, rows, sets)
         keys = {row.id: key for key, row in firsts.items()}
         whole = await self._records.load(list(firsts.values())) if firsts else []
-        decided: dict[_Key, Verdict | None] = dict.fromkeys(firsts)
+        decided: dict[_Key, ReplayVerdict | None] = dict.fromkeys(firsts)
         for name, verdict in await asyncio.to_thread(self._decide, whole, sets):
             decided[keys[name]] = verdict
         for key, each in decided.items():
             self._verdicts.keep(key, each)
         return verdicts | decided
 
-    async def _read_sets(self, rows: Sequence[DecisionSummary]) -> _SetsByPart:
-        """The policy sets of the rows; None where the record does not hold them any more."""
-        found: _SetsByPart = {}
-        for part in {row.policies for row in rows}:
-            if part in self._sets:
-                found[part] = self._sets[part]
+    async def _read_sets(self, rows: Sequence[DecisionSummary]) -> _SetsByHash:
+        """Return the policy sets of the rows."""
+        found: _SetsByHash = {}
+        for name in {row.policies for row in rows}:
+            if name in self._sets:
+                found[name] = self._sets[name]
                 continue
             try:
-                found[part] = self._trial.sets(await self._records.policies(part))
+                found[name] = self._policies.sets(await self._records.policies(name))
             except SharedValueMissing:
-                found[part] = None
-            self._sets.keep(part, found[part])
+                found[name] = None
+            self._sets.keep(name, found[name])
         return found
 
     def _known(
-        self, rows: Sequence[DecisionSummary], sets: _SetsByPart
-    ) -> tuple[dict[_Key, Verdict | None], dict[_Key, DecisionSummary]]:
-        """The verdicts that are cached, and of the others the first row of each."""
-        known: dict[_Key, Verdict | None] = {}
+        self, rows: Sequence[DecisionSummary], sets: _SetsByHash
+    ) -> tuple[dict[_Key, ReplayVerdict | None], dict[_Key, DecisionSummary]]:
+        """Return the verdicts that are cached, and the first row for each of the others."""
+        known: dict[_Key, ReplayVerdict | None] = {}
         firsts: dict[_Key, DecisionSummary] = {}
         for row in rows:
             key = _key(row, sets[row.policies])
@@ -264,16 +269,20 @@ class Replay:
                 firsts.setdefault(key, row)
         return known, firsts
 
-    def _decide(self, whole: Sequence[RecordedDecision], sets: _SetsByPart) -> list[tuple[str, Verdict]]:
+    def _decide(self, whole: Sequence[RecordedDecision], sets: _SetsByHash) -> list[tuple[str, ReplayVerdict]]:
         decided = []
         for recorded in whole:
             on = sets[recorded.policies]
             if on is not None and _is_replayable(recorded, on):
-                decided.append((recorded.id, self._trial.verdict(recorded, on)))
+                decided.append((recorded.id, self._policies.verdict(recorded, on)))
         return decided
 
     def _count(
-        self, tally: Tally, rows: Sequence[DecisionSummary], sets: _SetsByPart, verdicts: Mapping[_Key, Verdict | None]
+        self,
+        tally: Tally,
+        rows: Sequence[DecisionSummary],
+        sets: _SetsByHash,
+        verdicts: Mapping[_Key, ReplayVerdict | None],
     ) -> None:
         for row in rows:
             verdict = verdicts[_key(row, sets[row.policies])]
@@ -283,39 +292,39 @@ class Replay:
                 tally.add(row, verdict)
 
 
-def _alike(rows: Sequence[DecisionSummary]) -> Iterator[Sequence[DecisionSummary]]:
-    """The rows in their order, in pieces of at most `_PARTS` different policy sets: all sets of one are in memory."""
-    begin, parts = 0, set[str]()
+def _chunks(rows: Sequence[DecisionSummary]) -> Iterator[Sequence[DecisionSummary]]:
+    """Split the rows, in order, so that each chunk has at most `_SETS_AT_ONCE` different policy sets."""
+    begin, hashes = 0, set[str]()
     for number, row in enumerate(rows):
-        if len(parts) == _PARTS and row.policies not in parts:
+        if len(hashes) == _SETS_AT_ONCE and row.policies not in hashes:
             yield rows[begin:number]
-            begin, parts = number, set()
-        parts.add(row.policies)
+            begin, hashes = number, set()
+        hashes.add(row.policies)
     yield rows[begin:]
 
 
-def _key(row: DecisionSummary, sets: _Sets | None) -> _Key:
-    """What the verdict on a row depends on, beside the policies compared."""
-    turns = () if sets is None else sets.turns
+def _key(row: DecisionSummary, sets: _ComparedSets | None) -> _Key:
+    """Return what the verdict on a row depends on, besides the policies that are compared."""
+    boundaries = () if sets is None else sets.time_boundaries
     same = (row.caller, row.action, row.context, row.policies, row.allowed)
-    if turns == ():
+    if boundaries == ():
         return same
     first, last = int(row.at), int(row.last)
-    if turns is None:
+    if boundaries is None:
         return (*same, first, last)
-    return (*same, bisect_right(turns, first), bisect_right(turns, last))
+    return (*same, bisect_right(boundaries, first), bisect_right(boundaries, last))
 
 
-def _is_replayable(recorded: RecordedDecision, sets: _Sets) -> bool:
-    """Whether what the policies read of the request is recorded whole."""
+def _is_replayable(recorded: RecordedDecision, sets: _ComparedSets) -> bool:
+    """Return whether the policies can be evaluated on the recorded request."""
     compared = (sets.after,) if sets.before is None else (sets.before, sets.after)
     return all(recorded.is_replayable(each) for each in compared)
 
 
-def _in_order(turns: Iterable[frozenset[int] | None]) -> tuple[int, ...] | None:
-    """The turning points of all documents."""
+def _merged(boundaries: Iterable[frozenset[int] | None]) -> tuple[int, ...] | None:
+    """Return the time boundaries of all documents, in order."""
     points: set[int] = set()
-    for each in turns:
+    for each in boundaries:
         if each is None:
             return None
         points |= each
@@ -323,16 +332,16 @@ def _in_order(turns: Iterable[frozenset[int] | None]) -> tuple[int, ...] | None:
 
 
 def with_repository_policy(recorded: policy.Policies, document: policy.Document | None) -> policy.Policies:
-    """The recorded sets with that repository policy; what else the resource brings (a registry policy) stays."""
+    """Return the recorded sets with another repository policy. A registry policy among them stays."""
     others = tuple(each for each in recorded.resource or () if each.document.kind is not policy.Kind.REPOSITORY)
     own = () if document is None else (policy.Named("RepositoryPolicy", "", document),)
     return msgspec.structs.replace(recorded, resource=(*own, *others) or None)
 
 
 def _reason(decision: policy.Decision) -> str:
-    """In a few words; statements of the caller's own side are not named to whoever asks about a repository."""
-    if decision.decided_by in _OWN_SIDE and not decision.allowed:
+    """Return the reason in a few words. Statements of the caller's own policies are not named."""
+    if decision.decided_by in _CALLER_SETS and not decision.allowed:
         return f"{decision.decided_by}: {'explicit deny' if decision.explicit else 'no statement allows it'}"
-    if decision.decided_by in _OWN_SIDE:
+    if decision.decided_by in _CALLER_SETS:
         return f"{decision.decided_by}: allowed"
     return policy.short(decision)

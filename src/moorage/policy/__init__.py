@@ -3,12 +3,12 @@ the rest of Moorage."""
 
 from moorage.policy.analysis.candidate_changes import Change
 from moorage.policy.analysis.changeable import Changeable, resource_policies
-from moorage.policy.analysis.explanation import SETS, called, explanation, never_applies, source_of
-from moorage.policy.analysis.explanation import context as told_context
+from moorage.policy.analysis.explain import SETS, context_values, explain, never_applies, set_label, source_of
+from moorage.policy.analysis.explanation import ContextValue, Explanation
 from moorage.policy.analysis.sentence import plain_sentence, sentence, short
-from moorage.policy.analysis.suggestion_effects import Case, Opened, opened, says
+from moorage.policy.analysis.suggestion_effects import DeniedRequest, NewlyAllowed, effect_of, newly_allowed
 from moorage.policy.analysis.suggestions import Suggestion, blocked_by, suggest
-from moorage.policy.analysis.time_boundaries import CLOCK_KEYS, turning_points
+from moorage.policy.analysis.time_boundaries import CLOCK_KEYS, time_boundaries
 from moorage.policy.catalog.actions import ECR_ACTIONS, ON_REPOSITORY, Action, ecr_action
 from moorage.policy.engine.decision import Decision, PolicyTrace, SetName, SetTrace
 from moorage.policy.engine.evaluate import Plan, answer_size, evaluate
@@ -40,17 +40,19 @@ __all__ = [
     "ON_REPOSITORY",
     "SETS",
     "Action",
-    "Case",
     "Change",
     "Changeable",
     "Context",
+    "ContextValue",
     "Decision",
+    "DeniedRequest",
     "Detail",
     "Document",
+    "Explanation",
     "Finding",
     "Kind",
     "Named",
-    "Opened",
+    "NewlyAllowed",
     "Parsed",
     "Plan",
     "Policies",
@@ -68,28 +70,28 @@ __all__ = [
     "account_named",
     "answer_size",
     "blocked_by",
-    "called",
     "context_keys",
+    "context_values",
     "ecr_action",
+    "effect_of",
     "evaluate",
-    "explanation",
+    "explain",
     "is_aws_principal",
     "is_unique_id",
     "locks_out",
     "never_applies",
-    "opened",
+    "newly_allowed",
     "parse",
     "parsed",
     "plain_sentence",
     "refusal",
     "resource_policies",
     "root_of",
-    "says",
     "sentence",
+    "set_label",
     "short",
     "source_of",
     "statement_span",
     "suggest",
-    "told_context",
-    "turning_points",
+    "time_boundaries",
 ]

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from moorage.analysis.matrix import CAPABILITIES
+from moorage.analysis.access_report import CAPABILITIES, AccessMatrix
 from moorage.cli import app
 from moorage.cli.access import html_page
 
@@ -38,8 +39,8 @@ def test_files_are_enough(tmp_path: Path) -> None:
     assert rows[ANN]["delete"]["answer"] == "yes"
     assert rows[ANN]["pull"]["missing"] == ["ecr:GetAuthorizationToken", *PULL]
     assert rows[DEPLOY]["pull"]["answer"] == "depends"
-    assert rows[DEPLOY]["pull"]["conditions"] == ["the policies of the caller's account, which are not known here"]
-    assert rows[f"account {OTHER} (whoever it lets)"]["pull"]["answer"] == "yes"
+    assert rows[DEPLOY]["pull"]["conditions"] == ["the policies of the caller's account, which are not stored here"]
+    assert rows[f"account {OTHER} (those it allows)"]["pull"]["answer"] == "yes"
 
 
 def test_a_widening_fails_and_a_narrowing_does_not(tmp_path: Path) -> None:
@@ -74,7 +75,8 @@ def test_the_page_escapes_what_others_named() -> None:
     row = {"who": '"><img src=x>', "kind": "user", "repository": "r", "cells": cells, "before": None, "note": "<i>"}
     arn = {**row, "who": "arn:aws:iam::111122223333:user/<u>", "before": {**cells, "pull": {**cell, "answer": "no"}}}
     gain = {"who": "<q>", "action": "<s>", "before": "no", "after": "yes", "conditions": [], "certain": True}
-    page = html_page.page("<b>", {"rows": [row, arn], "widened": [gain]}, by_principal=False)
+    matrix = msgspec.convert({"rows": [row, arn], "widened": [gain]}, AccessMatrix)
+    page = html_page.page("<b>", matrix, by_principal=False)
     for tag in ("<script", "<img", "<b>", "<i>", "<u>", "<q>", "<s>"):
         assert tag not in page
     assert page.count("&lt;i&gt;") == 2
@@ -87,7 +89,8 @@ def test_the_page_marks_what_is_answered_and_what_is_gained_not_by_colour_alone(
     row = {"who": "w", "kind": "user", "repository": "arn:aws:ecr:us-east-1:1:repository/r", "note": ""}
     for before, after, is_gain in (("no", "depends", True), ("yes", "no", False), ("yes", "yes", False)):
         compared = {**row, "cells": cells(after), "before": cells(before)}
-        page = html_page.page("t", {"rows": [compared], "widened": None}, by_principal=True)
+        matrix = msgspec.convert({"rows": [compared], "widened": None}, AccessMatrix)
+        page = html_page.page("t", matrix, by_principal=True)
         body = page.partition("<tbody>")[2]
         assert body.count({"no": "–", "depends": "?", "yes": "✓"}[after]) == len(CAPABILITIES)
         assert body.count(f"<del>{before}</del>") == (0 if before == after else len(CAPABILITIES))

@@ -2,23 +2,36 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from moorage.audit.cloudtrail_event import CloudTrailEvent
 from moorage.cli.audit.audit import Verdict, line, verdict_of
 
 
-def event(**more: Any) -> dict[str, Any]:
-    return {
+def event(**more: Any) -> CloudTrailEvent:
+    members = {
+        "eventVersion": "1.08",
         "eventTime": "2026-11-25T07:37:59Z",
         "eventSource": "moorage",
         "eventName": "RequestsOmitted",
+        "awsRegion": "us-east-1",
         "sourceIPAddress": "",
+        "userAgent": "",
         "userIdentity": {"type": "Root", "arn": "arn:aws:iam::111122223333:root", "accountId": "111122223333"},
         "recipientAccountId": "111122223333",
         "requestParameters": None,
+        "responseElements": None,
+        "additionalEventData": {},
         "requestID": "id",
+        "eventID": "id",
+        "readOnly": True,
+        "eventType": "AwsApiCall",
+        "managementEvent": True,
+        "eventCategory": "Management",
         **more,
     }
+    return msgspec.convert(members, CloudTrailEvent)
 
 
 @pytest.mark.parametrize(

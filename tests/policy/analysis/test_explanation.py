@@ -1,21 +1,32 @@
 """A decision as plain data: the shape of docs/development/policy-engine.md §7.1, and what of it is hidden from whom."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
+import msgspec
 import pytest
 
-from moorage.policy import ANONYMOUS, Kind, Named, Policies, evaluate, explanation, parse, told_context
-from moorage.policy.analysis.explanation import SETS
+from moorage.policy import ANONYMOUS, Decision, Kind, Named, Policies, context_values, evaluate, explain, parse
+from moorage.policy.analysis.explain import SETS
 from tests.policy.build import ACTION, ARN, OTHER, OWNER, ask, attached, grant, named, right, role, user
 
 INSIDE = {"IpAddress": {"aws:SourceIp": ["10.0.0.0/8", "203.0.113.9"]}}
 EVERYTHING = frozenset(SETS)
 
 
+def explanation(
+    decision: Decision, policies: Policies, visible: frozenset[str], texts: Callable[[Named], str]
+) -> dict[str, Any]:
+    """The explanation as its JSON says it."""
+    found = explain(decision, policies, visible, texts)  # type: ignore[arg-type]
+    return msgspec.json.decode(msgspec.json.encode(found), type=dict[str, Any])
+
+
 def told(policies: Policies, visible: frozenset[str] = EVERYTHING) -> dict[str, object]:
     request = ask(user(OTHER), context={"aws:sourceip": "192.0.2.1"})
     decision = evaluate(request, policies, detail=True)
-    found = explanation(decision, policies, visible, lambda one: one.document.text)  # type: ignore[arg-type]
+    found = explanation(decision, policies, visible, lambda one: one.document.text)
     assert json.loads(json.dumps(found)) == found
     return found
 
@@ -332,7 +343,7 @@ def test_context_says_where_values_come_from() -> None:
         "aws:resourcetag/team": "red",
         "aws:tagkeys": ("a", "b"),
     }
-    assert [(each["key"], each["values"], each["source"]) for each in told_context(values)] == [
+    assert [(each.key, each.values, each.source) for each in context_values(values)] == [
         ("aws:epochtime", ["1"], "clock"),
         ("aws:principaltag/team", ["red"], "credential"),
         ("aws:resourcetag/team", ["red"], "resource"),

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage import policy
-from moorage.policy.analysis.partial import Possibilities, Unknown, Verdict
+from moorage.policy.analysis.partial import PartialEvaluator, PartialVerdict, UnknownKeys
 
 OWNER, OTHER = "111122223333", "444455556666"
 ARN = f"arn:aws:ecr:us-east-1:{OWNER}:repository/app"
-UNKNOWN = Unknown(frozenset({"aws:sourceip", "aws:useragent", "aws:principaltag/team"}))
+UNKNOWN = UnknownKeys(frozenset({"aws:sourceip", "aws:useragent", "aws:principaltag/team"}))
 ANN = policy.Principal("user", OTHER, f"arn:aws:iam::{OTHER}:user/ann", "AIDAANNANNANNANNANNAN", user_name="ann")
 BOB = policy.Principal("user", OWNER, f"arn:aws:iam::{OWNER}:user/bob", "AIDABOBBOBBOBBOBBOBBO", user_name="bob")
 FIXED = {"aws:username": "ann", "aws:principalaccount": OTHER}
@@ -87,10 +87,10 @@ def test_yes_and_no_hold_in_every_world(
     caller: policy.Principal, identity: policy.Named, repository: policy.Named
 ) -> None:
     policies = _policies(identity, repository)
-    answer = Possibilities().ask(_request(caller, {}), policies, UNKNOWN)
+    answer = PartialEvaluator().ask(_request(caller, {}), policies, UNKNOWN)
     found = {policy.evaluate(_request(caller, world), policies).allowed for world in WORLDS}
-    if answer.verdict is not Verdict.DEPENDS:
-        assert found == {answer.verdict is Verdict.YES}
+    if answer.verdict is not PartialVerdict.DEPENDS:
+        assert found == {answer.verdict is PartialVerdict.YES}
     else:
         assert answer.conditions()
 
@@ -100,7 +100,7 @@ def test_yes_and_no_hold_in_every_world(
 def test_no_widening_is_overlooked(
     caller: policy.Principal, identity: policy.Named, before: policy.Named, after: policy.Named
 ) -> None:
-    asks = Possibilities().ask
+    asks = PartialEvaluator().ask
     old, new = _policies(identity, before), _policies(identity, after)
     was, now = (asks(_request(caller, {}), policies, UNKNOWN) for policies in (old, new))
     assert not was.may_exceed(was)
@@ -118,10 +118,10 @@ def test_identity_policies_that_are_not_known_bound_those_that_are(
     identity: policy.Named, repository: policy.Named
 ) -> None:
     policies = _policies(identity, repository)
-    answer = Possibilities().ask(_request(ANN, {}), policies, UNKNOWN, frozenset({"identity"}))
+    answer = PartialEvaluator().ask(_request(ANN, {}), policies, UNKNOWN, frozenset({"identity"}))
     found = {policy.evaluate(_request(ANN, world), policies).allowed for world in WORLDS}
-    assert (answer.verdict is Verdict.NO) <= (found == {False})
-    assert (answer.verdict is Verdict.YES) <= (found == {True})
+    assert (answer.verdict is PartialVerdict.NO) <= (found == {False})
+    assert (answer.verdict is PartialVerdict.YES) <= (found == {True})
 
 
 @pytest.mark.parametrize("name", ["identity", "boundary", "session", "scp", "rcp"])
@@ -130,44 +130,44 @@ def test_of_policies_that_are_not_known_nothing_is_sure(name: policy.SetName) ->
     grant = _document([_one("Allow", [], 3, True) | {"Action": "ecr:BatchGetImage"}], resource=True)
     resource = (policy.Named("p", "", policy.parse(grant, policy.Kind.REPOSITORY)),)
     policies = policy.Policies(resource=resource)
-    asks = Possibilities().ask
-    assert asks(_request(BOB, {}), policies, UNKNOWN).verdict is Verdict.YES
-    assert asks(_request(BOB, {}), policies, UNKNOWN, frozenset({name})).verdict is Verdict.DEPENDS
-    assert asks(_request(ANN, {}), policies, UNKNOWN, frozenset({name})).verdict is Verdict.NO
+    asks = PartialEvaluator().ask
+    assert asks(_request(BOB, {}), policies, UNKNOWN).verdict is PartialVerdict.YES
+    assert asks(_request(BOB, {}), policies, UNKNOWN, frozenset({name})).verdict is PartialVerdict.DEPENDS
+    assert asks(_request(ANN, {}), policies, UNKNOWN, frozenset({name})).verdict is PartialVerdict.NO
 
 
 def test_guard_rails_that_are_not_known_bind_nobody_without_an_account() -> None:
     text = _document([_one("Allow", [], 0, True)], resource=True)
     policies = policy.Policies(resource=(policy.Named("p", "", policy.parse(text, policy.Kind.REPOSITORY)),))
-    asks = Possibilities().ask
-    assert asks(_request(policy.ANONYMOUS, {}), policies, UNKNOWN, frozenset({"scp"})).verdict is Verdict.YES
-    assert asks(_request(policy.ANONYMOUS, {}), policies, UNKNOWN, frozenset({"rcp"})).verdict is Verdict.DEPENDS
+    asks = PartialEvaluator().ask
+    assert asks(_request(policy.ANONYMOUS, {}), policies, UNKNOWN, frozenset({"scp"})).verdict is PartialVerdict.YES
+    assert asks(_request(policy.ANONYMOUS, {}), policies, UNKNOWN, frozenset({"rcp"})).verdict is PartialVerdict.DEPENDS
 
 
 def test_a_key_that_is_known_to_be_absent_is_not_unknown() -> None:
     text = _document([_one("Allow", [("StringEquals", "aws:PrincipalOrgID", "o-1")], 0, True)], resource=True)
     policies = policy.Policies(resource=(policy.Named("p", "", policy.parse(text, policy.Kind.REPOSITORY)),))
     key = frozenset({"aws:principalorgid"})
-    for unknown in (Unknown(others=True), Unknown(key), Unknown(prefixes=("aws:principalorg",))):
-        absent = Unknown(unknown.keys, unknown.prefixes, unknown.others, absent=key)
-        assert Possibilities().ask(_request(BOB, {}), policies, unknown).verdict is Verdict.DEPENDS
-        assert Possibilities().ask(_request(BOB, {}), policies, absent).verdict is Verdict.NO
+    for unknown in (UnknownKeys(others=True), UnknownKeys(key), UnknownKeys(prefixes=("aws:principalorg",))):
+        absent = UnknownKeys(unknown.keys, unknown.prefixes, unknown.others, absent=key)
+        assert PartialEvaluator().ask(_request(BOB, {}), policies, unknown).verdict is PartialVerdict.DEPENDS
+        assert PartialEvaluator().ask(_request(BOB, {}), policies, absent).verdict is PartialVerdict.NO
         known = _request(BOB, {"aws:principalorgid": "o-1"})
-        assert Possibilities().ask(known, policies, absent).verdict is Verdict.YES
+        assert PartialEvaluator().ask(known, policies, absent).verdict is PartialVerdict.YES
 
 
 def test_a_condition_on_a_network_is_named() -> None:
     text = _document([_one("Allow", [("IpAddress", "aws:SourceIp", "10.0.0.0/8")], 0, True)], resource=True)
     named = policy.Named("RepositoryPolicy", "", policy.parse(text, policy.Kind.REPOSITORY))
-    answer = Possibilities().ask(_request(BOB, {}), policy.Policies(resource=(named,)), UNKNOWN)
-    assert answer.verdict is Verdict.DEPENDS
+    answer = PartialEvaluator().ask(_request(BOB, {}), policy.Policies(resource=(named,)), UNKNOWN)
+    assert answer.verdict is PartialVerdict.DEPENDS
     (clause,) = answer.conditions()
     (condition,) = clause.conditions
     assert (condition.operator, condition.key, condition.values) == ("IpAddress", "aws:SourceIp", ("10.0.0.0/8",))
-    known = Possibilities().ask(
+    known = PartialEvaluator().ask(
         _request(BOB, {"aws:sourceip": "10.1.1.1"}), policy.Policies(resource=(named,)), UNKNOWN
     )
-    assert known.verdict is Verdict.YES
+    assert known.verdict is PartialVerdict.YES
 
 
 def test_nothing_exceeds_yes_and_all_exceeds_no() -> None:
@@ -177,7 +177,7 @@ def test_nothing_exceeds_yes_and_all_exceeds_no() -> None:
         )
         for one in (_one("Allow", [], 0, False), _one("Deny", [], 0, False))
     )
-    yes, no = (Possibilities().ask(_request(BOB, {}), each, UNKNOWN) for each in (allow, deny))
-    assert (yes.verdict, no.verdict) == (Verdict.YES, Verdict.NO)
+    yes, no = (PartialEvaluator().ask(_request(BOB, {}), each, UNKNOWN) for each in (allow, deny))
+    assert (yes.verdict, no.verdict) == (PartialVerdict.YES, PartialVerdict.NO)
     assert yes.may_exceed(no)
     assert not no.may_exceed(yes)

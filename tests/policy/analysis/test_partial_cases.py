@@ -7,34 +7,46 @@ from typing import Any
 import pytest
 
 from moorage.policy import Kind, Named, Policies, Principal, SetName, parse
-from moorage.policy.analysis.partial import Answer, Clause, Hanging, Possibilities, Unknown, Verdict
+from moorage.policy.analysis.partial import (
+    PartialDecision,
+    PartialEvaluator,
+    PartialStatement,
+    PartialVerdict,
+    UnknownCondition,
+    UnknownKeys,
+)
 from tests.policy.build import ARN, OTHER, OWNER, ask, grant, named, right, root, user
 
-UNKNOWN = Unknown(
+UNKNOWN = UnknownKeys(
     frozenset({"aws:sourceip", "aws:principaltag/team", "aws:securetransport", "aws:multifactorauthage"}),
     ("aws:requesttag/",),
 )
 KNOWN = {"aws:username": "alice", "aws:useragent": "docker/27"}
 NETWORK = {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
-INSIDE = Hanging("IpAddress", "aws:SourceIp", ("10.0.0.0/8",))
+INSIDE = UnknownCondition("IpAddress", "aws:SourceIp", ("10.0.0.0/8",))
 OF_TEAM = f"arn:aws:ecr:us-east-1:{OWNER}:repository/${{aws:PrincipalTag/Team}}/*"
-YES, NO, DEPENDS = Verdict.YES, Verdict.NO, Verdict.DEPENDS
+YES, NO, DEPENDS = PartialVerdict.YES, PartialVerdict.NO, PartialVerdict.DEPENDS
 
 
 def answer(
     policies: Policies,
     caller: Principal | None = None,
-    unknown: Unknown = UNKNOWN,
+    unknown: UnknownKeys = UNKNOWN,
     open_sets: frozenset[SetName] = frozenset(),
-) -> Answer:
-    return Possibilities().ask(ask(caller or user(), context=KNOWN), policies, unknown, open_sets)
+) -> PartialDecision:
+    return PartialEvaluator().ask(ask(caller or user(), context=KNOWN), policies, unknown, open_sets)
 
 
 def clause(
-    name: SetName, *conditions: Hanging, allows: bool = True, strength: int = 0, level: int = 0, policy: str = ""
-) -> Clause:
+    name: SetName,
+    *conditions: UnknownCondition,
+    allows: bool = True,
+    strength: int = 0,
+    level: int = 0,
+    policy: str = "",
+) -> PartialStatement:
     policy = policy or {"resource": "repository"}.get(name, name)
-    return Clause(name, level, policy, allows, strength, frozenset(conditions))
+    return PartialStatement(name, level, policy, allows, strength, frozenset(conditions))
 
 
 def identity(*statements: dict[str, object], version: str = "2012-10-17") -> Policies:
@@ -51,7 +63,7 @@ def alone(condition: Mapping[str, object]) -> Policies:
     return Policies(identity=[Named("identity", "", parse(text, Kind.IDENTITY))])
 
 
-CASES: dict[str, tuple[Policies, Verdict, set[Clause]]] = {
+CASES: dict[str, tuple[Policies, PartialVerdict, set[PartialStatement]]] = {
     "nothing hangs on what is unknown": (identity(right()), YES, {clause("identity")}),
     "nothing allows": (resource(grant({"AWS": OTHER})), NO, set()),
     "an Allow that holds in a network": (
@@ -86,12 +98,12 @@ CASES: dict[str, tuple[Policies, Verdict, set[Clause]]] = {
     "a known condition under the same operator, which holds": (
         identity(right(Condition={"StringEquals": {"aws:PrincipalTag/Team": "red", "aws:username": "alice"}})),
         DEPENDS,
-        {clause("identity", Hanging("StringEquals", "aws:PrincipalTag/Team", ("red",)))},
+        {clause("identity", UnknownCondition("StringEquals", "aws:PrincipalTag/Team", ("red",)))},
     ),
     "a known key, and an unknown one in its value": (
         identity(right(Condition={"StringEquals": {"aws:username": "${ aws:PrincipalTag/Team }"}})),
         DEPENDS,
-        {clause("identity", Hanging("StringEquals", "aws:username", ("${ aws:PrincipalTag/Team }",)))},
+        {clause("identity", UnknownCondition("StringEquals", "aws:username", ("${ aws:PrincipalTag/Team }",)))},
     ),
     "values that are several, numbers, booleans": (
         identity(
@@ -107,16 +119,16 @@ CASES: dict[str, tuple[Policies, Verdict, set[Clause]]] = {
         {
             clause(
                 "identity",
-                Hanging("IpAddress", "aws:SourceIp", ("10.0.0.0/8", "192.0.2.0/24")),
-                Hanging("Bool", "aws:SecureTransport", ("true",)),
-                Hanging("NumericLessThan", "aws:MultiFactorAuthAge", ("300", "60.5")),
+                UnknownCondition("IpAddress", "aws:SourceIp", ("10.0.0.0/8", "192.0.2.0/24")),
+                UnknownCondition("Bool", "aws:SecureTransport", ("true",)),
+                UnknownCondition("NumericLessThan", "aws:MultiFactorAuthAge", ("300", "60.5")),
             )
         },
     ),
     "a key of which the beginning is unknown": (
         identity(right(Condition={"StringEquals": {"aws:RequestTag/Team": "red"}})),
         DEPENDS,
-        {clause("identity", Hanging("StringEquals", "aws:RequestTag/Team", ("red",)))},
+        {clause("identity", UnknownCondition("StringEquals", "aws:RequestTag/Team", ("red",)))},
     ),
     "a key that is known to be absent": (
         identity(right(Condition={"StringEquals": {"aws:PrincipalTag/Stage": "red"}})),
@@ -126,12 +138,12 @@ CASES: dict[str, tuple[Policies, Verdict, set[Clause]]] = {
     "an Allow on what the caller's tag names": (
         identity(right(resource=OF_TEAM)),
         DEPENDS,
-        {clause("identity", Hanging("Resource", "", (OF_TEAM,)))},
+        {clause("identity", UnknownCondition("Resource", "", (OF_TEAM,)))},
     ),
     "an Allow on it and on what is there": (
         identity(right(resource=[OF_TEAM, ARN])),
         DEPENDS,  # Never wrong: an entry is not looked at alone.
-        {clause("identity", Hanging("Resource", "", (OF_TEAM, ARN)))},
+        {clause("identity", UnknownCondition("Resource", "", (OF_TEAM, ARN)))},
     ),
     "an Allow on it, and a known condition, which fails": (
         identity(right(resource=OF_TEAM, Condition={"StringEquals": {"aws:username": "bob"}})),
@@ -141,12 +153,12 @@ CASES: dict[str, tuple[Policies, Verdict, set[Clause]]] = {
     "a Deny on all but what the caller's tag names": (
         identity(right(), {"Effect": "Deny", "Action": "ecr:*", "NotResource": OF_TEAM}),
         DEPENDS,
-        {clause("identity"), clause("identity", Hanging("NotResource", "", (OF_TEAM,)), allows=False)},
+        {clause("identity"), clause("identity", UnknownCondition("NotResource", "", (OF_TEAM,)), allows=False)},
     ),
     "an Allow on all but what the caller's tag names": (
         identity({"Effect": "Allow", "Action": "ecr:*", "NotResource": OF_TEAM}),
         DEPENDS,
-        {clause("identity", Hanging("NotResource", "", (OF_TEAM,)))},
+        {clause("identity", UnknownCondition("NotResource", "", (OF_TEAM,)))},
     ),
     "a resource without what is unknown, which does not match": (
         identity(right(resource=f"{ARN}/below", Condition=NETWORK)),
@@ -198,15 +210,15 @@ CASES: dict[str, tuple[Policies, Verdict, set[Clause]]] = {
 
 
 @pytest.mark.parametrize(("policies", "verdict", "clauses"), CASES.values(), ids=CASES)
-def test_verdict_and_clauses(policies: Policies, verdict: Verdict, clauses: set[Clause]) -> None:
-    assert answer(policies) == Answer(verdict, frozenset(clauses), frozenset())
+def test_verdict_and_clauses(policies: Policies, verdict: PartialVerdict, clauses: set[PartialStatement]) -> None:
+    assert answer(policies) == PartialDecision(verdict, frozenset(clauses), frozenset())
 
 
 def test_a_trust_policy_may_depend() -> None:
     trust = named(Kind.TRUST, grant({"AWS": user().arn}, action="sts:AssumeRole", Condition=NETWORK))
     request = ask(user(), "sts:AssumeRole", f"arn:aws:iam::{OWNER}:role/ci", KNOWN)
-    found = Possibilities().ask(request, Policies(trust=trust), UNKNOWN)
-    assert found == Answer(DEPENDS, frozenset({clause("trust", INSIDE, strength=3)}), frozenset())
+    found = PartialEvaluator().ask(request, Policies(trust=trust), UNKNOWN)
+    assert found == PartialDecision(DEPENDS, frozenset({clause("trust", INSIDE, strength=3)}), frozenset())
 
 
 def test_before_2012_what_looks_like_a_variable_may_depend_too() -> None:
@@ -215,17 +227,17 @@ def test_before_2012_what_looks_like_a_variable_may_depend_too() -> None:
 
 def test_what_the_context_holds_is_known() -> None:
     policies = identity(right(Condition={"StringEquals": {"aws:UserName": "alice"}}))
-    assert answer(policies, unknown=Unknown(frozenset({"aws:username"}))).verdict is YES
-    assert answer(policies, unknown=Unknown(others=True)).verdict is YES
+    assert answer(policies, unknown=UnknownKeys(frozenset({"aws:username"}))).verdict is YES
+    assert answer(policies, unknown=UnknownKeys(others=True)).verdict is YES
 
 
 def test_every_other_key_may_be_unknown() -> None:
     policies = identity(right(Condition={"StringEquals": {"aws:PrincipalTag/Stage": "red"}}))
-    assert answer(policies, unknown=Unknown(others=True)).verdict is DEPENDS
+    assert answer(policies, unknown=UnknownKeys(others=True)).verdict is DEPENDS
 
 
 def test_roots_nature_alone_allows() -> None:
-    assert answer(Policies(), root()) == Answer(YES, frozenset(), frozenset(), root=True)
+    assert answer(Policies(), root()) == PartialDecision(YES, frozenset(), frozenset(), root=True)
     assert not answer(Policies(resource=named(Kind.REPOSITORY, grant("*"))), user(OTHER)).root
 
 
@@ -233,12 +245,12 @@ def test_roots_nature_alone_allows() -> None:
 def test_a_set_of_which_nothing_is_known_may_allow(name: SetName) -> None:
     known: dict[str, Any] = {"identity": named(Kind.IDENTITY, right())} if name != "identity" else {}
     found = answer(Policies(**known), open_sets=frozenset({name}))
-    assert found == Answer(DEPENDS, frozenset(map(clause, known)), frozenset({name}))  # type: ignore[arg-type]
+    assert found == PartialDecision(DEPENDS, frozenset(map(clause, known)), frozenset({name}))  # type: ignore[arg-type]
 
 
 def test_what_comes_after_a_set_of_which_nothing_is_known_counts_as_well() -> None:
     found = answer(Policies(session=named(Kind.SESSION, right(Condition=NETWORK))), open_sets=frozenset({"identity"}))
-    assert found == Answer(DEPENDS, frozenset({clause("session", INSIDE)}), frozenset({"identity"}))
+    assert found == PartialDecision(DEPENDS, frozenset({clause("session", INSIDE)}), frozenset({"identity"}))
 
 
 def test_policies_of_one_set_are_told_apart() -> None:
@@ -249,22 +261,22 @@ def test_policies_of_one_set_are_told_apart() -> None:
 
 
 def test_the_clauses_that_make_it_depend_are_in_order() -> None:
-    late, early = Hanging("Bool", "aws:b", ("true",)), Hanging("Bool", "aws:a", ("true",))
+    late, early = UnknownCondition("Bool", "aws:b", ("true",)), UnknownCondition("Bool", "aws:a", ("true",))
     ordered = (
         clause("identity", late, allows=False, policy="a"),
         clause("identity", early, policy="a"),
         clause("identity", late, policy="a"),
         clause("identity", early, policy="b"),
     )
-    found = Answer(DEPENDS, frozenset({*reversed(ordered), clause("identity", policy="a")}), frozenset())
+    found = PartialDecision(DEPENDS, frozenset({*reversed(ordered), clause("identity", policy="a")}), frozenset())
     assert found.conditions() == ordered
 
 
-def depends(*clauses: Clause, open_sets: frozenset[SetName] = frozenset()) -> Answer:
-    return Answer(DEPENDS, frozenset(clauses), open_sets)
+def depends(*clauses: PartialStatement, open_sets: frozenset[SetName] = frozenset()) -> PartialDecision:
+    return PartialDecision(DEPENDS, frozenset(clauses), open_sets)
 
 
-OUTSIDE = Hanging("NotIpAddress", "aws:SourceIp", ("10.0.0.0/8",))
+OUTSIDE = UnknownCondition("NotIpAddress", "aws:SourceIp", ("10.0.0.0/8",))
 IN = clause("resource", INSIDE, strength=3)
 DENY = clause("resource", INSIDE, allows=False)
 
@@ -272,12 +284,12 @@ DENY = clause("resource", INSIDE, allows=False)
 @pytest.mark.parametrize(
     ("before", "after", "exceeds"),
     [
-        (Answer(NO, frozenset(), frozenset()), depends(IN), True),
-        (depends(IN), Answer(NO, frozenset(), frozenset()), False),
-        (depends(IN), Answer(YES, frozenset({IN}), frozenset()), True),
-        (Answer(YES, frozenset({IN}), frozenset()), depends(IN), False),
-        (Answer(YES, frozenset(), frozenset()), depends(IN), False),
-        (Answer(NO, frozenset(), frozenset()), Answer(NO, frozenset(), frozenset()), False),
+        (PartialDecision(NO, frozenset(), frozenset()), depends(IN), True),
+        (depends(IN), PartialDecision(NO, frozenset(), frozenset()), False),
+        (depends(IN), PartialDecision(YES, frozenset({IN}), frozenset()), True),
+        (PartialDecision(YES, frozenset({IN}), frozenset()), depends(IN), False),
+        (PartialDecision(YES, frozenset(), frozenset()), depends(IN), False),
+        (PartialDecision(NO, frozenset(), frozenset()), PartialDecision(NO, frozenset(), frozenset()), False),
         (depends(IN), depends(IN), False),
         # An Allow must have been there, in the same set, as strong, and on no more conditions.
         (depends(IN), depends(IN, clause("resource", OUTSIDE, strength=3)), True),
@@ -298,5 +310,7 @@ DENY = clause("resource", INSIDE, allows=False)
         (depends(IN, open_sets=frozenset({"identity"})), depends(IN), False),
     ],
 )
-def test_whether_an_answer_may_allow_more_than_one_before(before: Answer, after: Answer, exceeds: bool) -> None:
+def test_whether_an_answer_may_allow_more_than_one_before(
+    before: PartialDecision, after: PartialDecision, exceeds: bool
+) -> None:
     assert after.may_exceed(before) is exceeds

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.policy import (
-    Case,
     Changeable,
+    DeniedRequest,
     Kind,
     Policies,
     Suggestion,
     blocked_by,
+    effect_of,
     evaluate,
-    opened,
+    newly_allowed,
     parse,
-    says,
     suggest,
 )
 from moorage.policy.analysis.suggestions import TRIED, with_change
@@ -64,7 +64,7 @@ def test_the_value_that_a_condition_misses() -> None:
     assert change.summary == "in the repository policy, let statement 'Office' also match aws:SourceIp = 10.0.0.7/32"
     (statement,) = json.loads(change.document)["Statement"]
     assert statement["Condition"] == {"IpAddress": {"aws:SourceIp": ["192.0.2.0/24", "10.0.0.7/32"]}}
-    assert says(change, request) == (
+    assert effect_of(change, request) == (
         f"everyone in account {OTHER} whose own policies allow it may then use ecr:* also when "
         "aws:SourceIp = 10.0.0.7/32"
     )
@@ -79,7 +79,7 @@ def test_both_sides_across_accounts() -> None:
         {"Effect": "Allow", "Principal": {"AWS": user(OTHER).arn}, "Action": ACTION}
     ]
     assert json.loads(identity_policy.document)["Statement"] == [{"Effect": "Allow", "Action": ACTION, "Resource": ARN}]
-    assert says(identity_policy, ask(user(OTHER))) == f"{user(OTHER).arn} may then use {ACTION} on {ARN}"
+    assert effect_of(identity_policy, ask(user(OTHER))) == f"{user(OTHER).arn} may then use {ACTION} on {ARN}"
 
 
 def test_in_one_account_either_side_will_do() -> None:
@@ -112,7 +112,7 @@ def test_a_deny_lets_the_value_or_the_principal_go_or_goes_itself() -> None:
         **grant("*", "Deny", Sid="Outside"),
         "Condition": {**outside, "ArnNotEquals": {"aws:PrincipalArn": user().arn}},
     }
-    assert says(removed.changes[0], request) == (
+    assert effect_of(removed.changes[0], request) == (
         "anyone, anonymous callers too, is no longer kept from it, and may use ecr:* "
         "(where NotIpAddress aws:SourceIp 192.0.2.0/24) wherever something else allows it"
     )
@@ -197,9 +197,9 @@ def test_a_session_named_itself_is_not_limited_by_its_boundary() -> None:
 def test_anonymous_callers_and_roots() -> None:
     (first, *_) = suggest(ask(ANONYMOUS), Policies(resource=repository(grant({"AWS": OTHER}))))
     assert first.changes[-1].after is not None
-    assert says(first.changes[-1], ask(ANONYMOUS)).startswith("anyone, anonymous callers too, may then")
+    assert effect_of(first.changes[-1], ask(ANONYMOUS)).startswith("anyone, anonymous callers too, may then")
     (first, *_) = suggest(ask(root(OTHER)), Policies())
-    assert says(first.changes[0], ask(root(OTHER))).startswith(
+    assert effect_of(first.changes[0], ask(root(OTHER))).startswith(
         f"everyone in account {OTHER} whose own policies allow it"
     )
 
@@ -219,20 +219,20 @@ def test_what_recorded_requests_it_would_open() -> None:
     first, exact = suggest(request, ours)
     bob = user(OTHER, "bob")
     cases = [
-        Case("1", request, ours, 2),
-        Case("2", ask(bob, context=CONTEXT), ours, 5),
-        Case("3", ask(bob, context={"aws:sourceip": "10.0.0.8"}), ours, 7),
-        Case("4", ask(bob, context=CONTEXT), Policies(identity=[], resource=ours.resource), 11),
-        Case("5", ask(bob, resource=f"{ARN}2", context=CONTEXT), ours, 13),
-        Case("6", request, Policies(identity=attached(Kind.IDENTITY, "y")), 17),  # of before it had a policy
+        DeniedRequest("1", request, ours, 2),
+        DeniedRequest("2", ask(bob, context=CONTEXT), ours, 5),
+        DeniedRequest("3", ask(bob, context={"aws:sourceip": "10.0.0.8"}), ours, 7),
+        DeniedRequest("4", ask(bob, context=CONTEXT), Policies(identity=[], resource=ours.resource), 11),
+        DeniedRequest("5", ask(bob, resource=f"{ARN}2", context=CONTEXT), ours, 13),
+        DeniedRequest("6", request, Policies(identity=attached(Kind.IDENTITY, "y")), 17),  # of before it had a policy
     ]
-    also, total = opened(first, cases, request, ours)
+    also, total = newly_allowed(first, cases, request, ours)
     assert total == 2 + 5 + 17
     assert [(each.principal, each.times, each.example) for each in also] == [
         (user(OTHER).arn, 19, "1"),
         (bob.arn, 5, "2"),
     ]
-    assert opened(exact, cases, request, ours)[1] == 19
+    assert newly_allowed(exact, cases, request, ours)[1] == 19
 
 
 def test_what_would_pass_today_is_not_the_suggestions_doing() -> None:
@@ -241,9 +241,11 @@ def test_what_would_pass_today_is_not_the_suggestions_doing() -> None:
         identity=attached(Kind.IDENTITY, "y"), resource=repository(grant({"AWS": OTHER}, action="ecr:BatchGetImage"))
     )
     old = Policies(identity=now.identity, resource=repository(grant({"AWS": OWNER})))
-    case = Case("1", ask(user(OTHER, "bob"), context=CONTEXT), old, 3)  # denied then, allowed by the policy of now
+    case = DeniedRequest(
+        "1", ask(user(OTHER, "bob"), context=CONTEXT), old, 3
+    )  # denied then, allowed by the policy of now
     for one in suggest(request, now):
-        assert opened(one, [case], request, now)[1] == 0
+        assert newly_allowed(one, [case], request, now)[1] == 0
 
 
 def test_a_changed_identity_policy_counts_where_it_is_attached() -> None:
@@ -254,9 +256,9 @@ def test_a_changed_identity_policy_counts_where_it_is_attached() -> None:
     other = Policies(
         identity=[Named("other", "h2", parse(json.dumps({"Statement": right(action="s3:*")}), Kind.IDENTITY))]
     )
-    cases = [Case("1", ask(user(name="bob")), mine, 1), Case("2", ask(user(name="eve")), other, 1)]
+    cases = [DeniedRequest("1", ask(user(name="bob")), mine, 1), DeniedRequest("2", ask(user(name="eve")), other, 1)]
     first = next(each for each in suggest(request, mine) if each.changes[0].set == "identity")
-    assert [each.principal for each in opened(first, cases, request, mine)[0]] == [user(name="bob").arn]
+    assert [each.principal for each in newly_allowed(first, cases, request, mine)[0]] == [user(name="bob").arn]
 
 
 def test_a_web_identity_is_trusted_with_the_claims_that_name_it() -> None:
@@ -275,7 +277,7 @@ def test_a_web_identity_is_trusted_with_the_claims_that_name_it() -> None:
         "Condition": {"StringEquals": {"token.example.com:aud": "moorage", "token.example.com:sub": "repo:x"}},
     }
     assert evaluate(request, after(given_policies, only)).allowed
-    assert says(only.changes[0], request).startswith(f"everyone whom {provider} vouches for may then use")
+    assert effect_of(only.changes[0], request).startswith(f"everyone whom {provider} vouches for may then use")
 
 
 def test_what_aws_manages_is_not_changed() -> None:
@@ -289,7 +291,9 @@ def test_what_aws_manages_is_not_changed() -> None:
     found = [each for each in suggest(ask(user()), limited, most=5) if each.changes[0].set == "boundary"]
     assert [(each.changes[0].kind, each.changes[0].policy) for each in found] == [("replace-policy", aws)]
     assert len(json.loads(found[0].changes[0].document)["Statement"]) == 2
-    assert says(found[0].changes[0], ask(user())).startswith(f"{user().arn}, where another policy allows it, may then")
+    assert effect_of(found[0].changes[0], ask(user())).startswith(
+        f"{user().arn}, where another policy allows it, may then"
+    )
 
 
 def test_a_service_linked_role_keeps_its_own_policies() -> None:
@@ -349,7 +353,7 @@ def test_every_suggestion_works_and_none_is_idle(given_policies: Policies, calle
     assert found, "something always would"
     for one in found:
         assert evaluate(request, after(given_policies, one)).allowed
-        assert all(says(change, request) for change in one.changes)
+        assert all(effect_of(change, request) for change in one.changes)
         for named_policy, change in zip(one.named, one.changes, strict=True):
             assert parse(change.document, named_policy.document.kind).canonical() == change.document
 

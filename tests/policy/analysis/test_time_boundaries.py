@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.policy import Kind, Plan, Policies, parse, turning_points
+from moorage.policy import Kind, Plan, Policies, parse, time_boundaries
 from tests.policy.build import ACTION, ARN, OWNER, grant, named, right, text, user
 
 SECOND = 1_777_629_600
@@ -22,7 +22,7 @@ OPERATORS = [*DATE_OPERATORS, *[each.replace("Date", "Numeric") for each in DATE
 
 
 def points(condition: dict[str, Any], **more: Any) -> list[int] | None:
-    found = turning_points(parse(text(grant("*", Condition=condition, **more)), Kind.REPOSITORY))
+    found = time_boundaries(parse(text(grant("*", Condition=condition, **more)), Kind.REPOSITORY))
     return None if found is None else sorted(found)
 
 
@@ -53,11 +53,11 @@ def test_the_seconds_at_which_a_condition_may_change(condition: dict[str, Any], 
 def test_of_all_statements_and_of_resources() -> None:
     early, late = ({"DateLessThan": {"aws:CurrentTime": each}} for each in ("1970-01-01T00:00:10Z", "20"))
     both = parse(text(grant("*"), grant("*", Condition=early), grant("*", Condition=late)), Kind.REPOSITORY)
-    assert turning_points(both) == frozenset({10, 11, 20, 21})
+    assert time_boundaries(both) == frozenset({10, 11, 20, 21})
     folder = f"arn:aws:ecr:*:{OWNER}:repository/"
     by_day, by_name = (right(resource=f"{folder}${{{key}}}") for key in ("aws:CurrentTime", "aws:username"))
-    assert turning_points(parse(text(by_day), Kind.IDENTITY)) is None
-    assert turning_points(parse(text(by_name), Kind.IDENTITY)) == frozenset()
+    assert time_boundaries(parse(text(by_day), Kind.IDENTITY)) is None
+    assert time_boundaries(parse(text(by_name), Kind.IDENTITY)) == frozenset()
 
 
 tests = st.tuples(
@@ -75,7 +75,7 @@ def test_between_them_nothing_changes(some: list[tuple[str, str, str, str, list[
         grant("*", Condition={f"{q}{operator}{end}": {key: values}}) for operator, end, q, key, values in some
     ]
     policies = Policies(resource=named(Kind.REPOSITORY, *statements))
-    found = turning_points(parse(text(*statements), Kind.REPOSITORY))
+    found = time_boundaries(parse(text(*statements), Kind.REPOSITORY))
     assert found is not None
     turns, plan = sorted(found), Plan(user(), ACTION, policies)
     decided: dict[int, Any] = {}

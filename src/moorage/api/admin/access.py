@@ -1,4 +1,4 @@
-"""Who can reach a repository, and what somebody can reach."""
+"""Who can reach a repository, and what a principal can reach."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from moorage.access.authorize import NamedResource
-from moorage.analysis.reachability import READ_ACCESS, Version, access_arn
+from moorage.analysis.reachability import READ_ACCESS, PolicyVersion, access_arn
 from moorage.api.admin.operation import ADMIN, Call, account_of, names
 from moorage.api.authorization import Target
 from moorage.errors import InvalidParameter
@@ -14,20 +14,20 @@ from moorage.names import RepositoryRef, repository_name
 
 
 class AccessRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Of a repository, or of a principal (ARN); `given`: condition keys fixed for the question."""
+    """Name a repository or a principal (ARN). `given`: condition keys with fixed values."""
 
     repository: str | None = None
     principal: str | None = None
     account: str | None = None
-    version: Version = Version()
-    before: Version | None = None
+    version: PolicyVersion = PolicyVersion()
+    before: PolicyVersion | None = None
     given: dict[str, str] = {}
     after: str = ""
-    """`next` of the page before."""
+    """`next` of the previous page."""
 
 
-def _asked_about(call: Call, request: AccessRequest) -> Sequence[Target]:
-    """The repository, and the one it is compared with; of a principal, the access of the whole account."""
+def _targets(call: Call, request: AccessRequest) -> Sequence[Target]:
+    """Return the repository and the one it is compared with; for a principal, the access to the whole account."""
     if (request.repository is None) is (request.principal is None):
         raise InvalidParameter("name a repository or a principal")
     if request.principal is not None:
@@ -40,19 +40,21 @@ def _asked_about(call: Call, request: AccessRequest) -> Sequence[Target]:
 @ADMIN.operation(
     "/_moorage/access",
     action=READ_ACCESS,
-    resource=_asked_about,
+    resource=_targets,
     read_only=True,
     continues=lambda request: bool(request.after),
 )
 async def access(call: Call, request: AccessRequest) -> Response:
-    reach = call.services.reach
+    reachability = call.services.reachability
     if request.principal is not None:
         account = account_of(call, request.account)
-        answer = await reach.of_principal(request.principal, account, call.region, request.given, request.after)
+        answer = await reachability.of_principal(request.principal, account, call.region, request.given, request.after)
     else:
         before, other = request.before, _other(call, request)
         past = None if before is None else (other or _ref(call, request), before)
-        answer = await reach.of_repository(_ref(call, request), request.version, past, request.given, request.after)
+        answer = await reachability.of_repository(
+            _ref(call, request), request.version, past, request.given, request.after
+        )
     return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
@@ -63,7 +65,7 @@ def _ref(call: Call, request: AccessRequest) -> RepositoryRef:
 
 
 def _other(call: Call, request: AccessRequest) -> RepositoryRef | None:
-    """The repository whose policy the comparison is with, if that is another one."""
+    """Return the repository whose policy is compared with, if it is another one."""
     if request.before is None or request.before.repository is None:
         return None
     with names():

@@ -1,4 +1,4 @@
-"""A proposed repository policy tried on what was recorded."""
+"""Tries a proposed repository policy on recorded requests."""
 
 from typing import Final
 
@@ -6,6 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from moorage.analysis.replay import Baseline
+from moorage.analysis.replay_report import ReplayLine, ReplayReport
 from moorage.api.admin.json_lines import lines, progressing
 from moorage.api.admin.operation import ADMIN, Call, ref_of, the_repository
 from moorage.api.admin.service import AT_ONCE
@@ -15,12 +16,12 @@ REPLAY: Final = "moorage:ReplayPolicy"
 
 
 class TryRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Times in seconds since the epoch: `since` inclusive, `until` exclusive (default: now)."""
+    """Times are in seconds since the epoch: `since` is inclusive, `until` exclusive (default: now)."""
 
     repository: str
     since: float
     policy: str | None = None
-    """The proposed policy's text; None: as if there were none."""
+    """Text of the proposed policy; None to try what deleting the policy would change."""
     account: str | None = None
     until: float | None = None
     against: Baseline = "in-force"
@@ -34,5 +35,9 @@ async def attempt(call: Call, request: TryRequest) -> Response:
         ref, proposed, since=request.since, until=request.until, baseline=request.against
     )
     if services.replaying.locked():
-        raise LimitExceeded(f"{AT_ONCE} replays are under way; try again when one has ended")
-    return lines(progressing(replay.run(), services.replaying, "report"))
+        raise LimitExceeded(f"{AT_ONCE} replays are running; try again when one has ended")
+    return lines(progressing(replay.run(), services.replaying, _result))
+
+
+def _result(report: ReplayReport) -> ReplayLine:
+    return ReplayLine(report=report)

@@ -9,10 +9,10 @@ from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.organization import OrganizationDesk
 from moorage.access.repository_policy import RepositoryPolicyCheck
-from moorage.analysis.generate import Generator
-from moorage.analysis.reachability import Reach
+from moorage.analysis.explainer import Explainer
+from moorage.analysis.policy_generator import Generator
+from moorage.analysis.reachability import Reachability
 from moorage.analysis.replay import Replays
-from moorage.analysis.why import Why
 from moorage.api.admin.one_at_a_time import Turns
 from moorage.api.aws.sigv4 import Verifier
 from moorage.api.injected_faults import Faults
@@ -44,7 +44,7 @@ class AdminServices:
     declared: Declared
     access: Access
     authenticator: Authenticator
-    why: Why
+    explainer: Explainer
     verifier: Verifier
     request_sources: RequestSources
     clock: Clock
@@ -57,7 +57,7 @@ class AdminServices:
     policy_check: RepositoryPolicyCheck
     replays: Replays
     organization: OrganizationDesk
-    reach: Reach
+    reachability: Reachability
     generator: Generator
     readiness: Readiness
     jobs: JobQueue

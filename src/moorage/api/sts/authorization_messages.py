@@ -8,10 +8,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from moorage.analysis.why import DecisionNotFound
+from moorage.analysis.explainer import DecisionNotFound
+from moorage.analysis.explanation import ExplainedDecision
 from moorage.api.sts import shapes
 from moorage.api.sts.service import StsCall
 from moorage.errors import QueryError
+from moorage.policy.analysis.explanation import ExplainedSet
 
 
 async def decode_authorization_message(
@@ -19,37 +21,37 @@ async def decode_authorization_message(
 ) -> shapes.DecodeAuthorizationMessageResponse:
     """Return the denial in the form of the STS API reference. Raises InvalidAuthorizationMessageException."""
     try:
-        explanation = await call.services.why.explain(request.encoded_message.strip(), call.caller, call.connection)
+        explained = await call.services.explainer.explain(request.encoded_message.strip(), call.caller, call.connection)
     except DecisionNotFound as error:
         raise QueryError("InvalidAuthorizationMessageException", "Message is not valid") from error
-    return shapes.DecodeAuthorizationMessageResponse(decoded_message=json.dumps(_message(explanation)))
+    return shapes.DecodeAuthorizationMessageResponse(decoded_message=json.dumps(_message(explained)))
 
 
-def _message(told: Mapping[str, Any]) -> Mapping[str, Any]:
-    asked = told["request"]
+def _message(explained: ExplainedDecision) -> Mapping[str, Any]:
+    principal = explained.request.principal
     return {
-        "allowed": told["decision"] == "ALLOW",
-        "explicitDeny": told["kind"] == "explicit",
-        "matchedStatements": {"items": [each for one in told["sets"] for each in _matched(one)]},
+        "allowed": explained.decision == "ALLOW",
+        "explicitDeny": explained.kind == "explicit",
+        "matchedStatements": {"items": [each for one in explained.sets for each in _matched(one)]},
         "failures": {"items": []},
         "context": {
-            "principal": {"id": asked["principal"]["id"], "arn": asked["principal"]["arn"]},
-            "action": asked["action"],
-            "resource": asked["resource"],
+            "principal": {"id": principal.id, "arn": principal.arn},
+            "action": explained.request.action,
+            "resource": explained.request.resource,
             "conditions": {
                 "items": [
-                    {"key": each["key"], "values": {"items": [{"value": value} for value in each["values"]]}}
-                    for each in told["context"]
+                    {"key": each.key, "values": {"items": [{"value": value} for value in each.values]}}
+                    for each in explained.context
                 ]
             },
         },
     }
 
 
-def _matched(one: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _matched(explained: ExplainedSet) -> list[Mapping[str, Any]]:
     return [
-        {"statementId": statement["sid"] or "", "effect": statement["effect"].upper(), "policy": policy["name"]}
-        for policy in one.get("policies", ())
-        for statement in policy["statements"]
-        if statement["matched"]
+        {"statementId": statement.sid or "", "effect": statement.effect.upper(), "policy": policy.name}
+        for policy in explained.policies or ()
+        for statement in policy.statements
+        if statement.matched
     ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from moorage.access.authorize import NamedResource, Resource
-from moorage.analysis.why import Why
+from moorage.analysis.explainer import Explainer
 from moorage.api.aws.operation import Call
 from moorage.api.sts.session_parameters import role_arn
 from moorage.clock import Clock
@@ -19,7 +19,7 @@ class StsServices:
 
     identity: Identity
     issuers: Issuers
-    why: Why
+    explainer: Explainer
     clock: Clock
 
 

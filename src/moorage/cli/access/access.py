@@ -1,49 +1,36 @@
-"""`moorage access`: who can pull, push, delete and administer; and whether a change lets somebody do more."""
+"""`moorage access`: shows who can pull, push, delete and administer, and whether a change widens access."""
 
-import json
 import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from moorage import policy
-from moorage.analysis import matrix
-from moorage.analysis.matrix_principals import (
-    Person,
-    anonymous,
-    distinct,
-    named_in,
-    other_accounts,
-    principal_of,
-    role,
-    user,
-)
+from moorage.analysis.access_report import AccessMatrix, AccessPage, AccessRow, WidenedAccess
 from moorage.cli import options
-from moorage.cli.access import html_page
+from moorage.cli.access import html_page, matrix_of_files, matrix_table
 from moorage.cli.access import on_host as access_on_host
 from moorage.cli.audit import times
-from moorage.cli.client.calls import connect, pages
+from moorage.cli.client.calls import connect, pages_as
+from moorage.cli.json_text import indented
 from moorage.cli.policy.files import read_policy
 
-_COLOURS: Final = {"yes": "bold green", "no": "dim", "depends": "yellow"}
 _HASH: Final = re.compile(r"[0-9a-f]{6,64}")
 _IN_FORCE: Final = "in-force"
 
 
 def access(
-    repository: Annotated[str | None, typer.Argument(metavar="[REPO]", help="Who can reach this repository?")] = None,
+    repository: Annotated[
+        str | None, typer.Argument(metavar="[REPO]", help="Show who can reach this repository.")
+    ] = None,
     principal: Annotated[
-        str | None, typer.Option("--principal", "-p", help="What can this user, role or account (ARN) reach?")
+        str | None, typer.Option("--principal", "-p", help="Show what this user, role or account (ARN) can reach.")
     ] = None,
     proposed: Annotated[
-        str | None, typer.Option("--policy", help="With this policy (a file) in place of the repository's.")
+        str | None, typer.Option("--policy", help="Use this policy file in place of the repository's policy.")
     ] = None,
     identity: Annotated[
         list[str] | None,
@@ -53,21 +40,23 @@ def access(
         str | None,
         typer.Option(
             "--diff",
-            help="What it was before: a policy file or hash, in-force, a time (7d, 2026-11-25), another repository.",
+            help="Compare with a policy file or hash, in-force, a time (7d, 2026-11-25), or another repository.",
         ),
     ] = None,
     fail_on_widening: Annotated[
-        bool, typer.Option("--fail-on-widening", help="Exit 1 when somebody may do more than before (with --diff).")
+        bool, typer.Option("--fail-on-widening", help="With --diff: exit 1 if anyone may do more than before.")
     ] = False,
     given: Annotated[
-        list[str] | None, typer.Option("--given", help="What is known of the requests: aws:SourceIp=10.0.0.1.")
+        list[str] | None, typer.Option("--given", help="A known value of the requests: aws:SourceIp=10.0.0.1.")
     ] = None,
     account: Annotated[str | None, typer.Option(help="Account of the repositories. Default: your own.")] = None,
     on_host: Annotated[
-        bool, typer.Option("--on-host", help="Read the database itself: everybody in every account that is kept here.")
+        bool, typer.Option("--on-host", help="Read the database itself, and show every account that is stored in it.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The matrix as JSON.")] = False,
-    html: Annotated[Path | None, typer.Option("--html", help="Write one self-contained page.", dir_okay=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the matrix as JSON.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write the matrix to a self-contained HTML page.", dir_okay=False)
+    ] = None,
     data: options.Data = None,
     port: options.ServerPort = None,
     profile: options.AwsProfile = None,
@@ -75,8 +64,8 @@ def access(
 ) -> None:
     """Show who can pull, push, delete and administer: yes, no, or what it depends on (address, tags, time).
 
-    Asks the running server (needs moorage:ReadAccess; the account's root has it), or, without REPO and --principal,
-    decides on policy files alone: for CI. With --on-host, whoever runs the machine sees all accounts at once.
+    Asks the running server, where you need moorage:ReadAccess (the account's root user has it). Without REPO and
+    --principal, it evaluates policy files alone, for CI. With --on-host, the operator of the machine sees all accounts.
 
     Examples:
 
@@ -98,48 +87,50 @@ def access(
     if on_host and repository is None and principal is None:
         raise typer.BadParameter("goes with a repository or a --principal", param_hint="--on-host")
     if repository is None and principal is None:
-        answer = _offline(proposed, identity or [], diff, account, known)
+        identities = _pairs(identity or [], "--identity", "ARN=FILE")
+        matrix = matrix_of_files.matrix(proposed, identities, diff, account, known)
     else:
         if identity:
             raise typer.BadParameter("the server knows its identities", param_hint="--identity")
         if principal is not None and (proposed is not None or diff is not None):
             raise typer.BadParameter("--policy and --diff go with a repository")
-        asked: dict[str, Any] = {"account": account, "given": known}
+        request: dict[str, Any] = {"account": account, "given": known}
         if principal is not None:
-            asked["principal"] = principal
+            request["principal"] = principal
         else:
-            asked["repository"] = repository
-            asked["version"] = {} if proposed is None else {"text": read_policy(proposed)}
-            asked["before"] = None if diff is None else _version(diff)
+            request["repository"] = repository
+            request["version"] = {} if proposed is None else {"text": read_policy(proposed)}
+            request["before"] = None if diff is None else _version(diff)
+        pages: Iterable[AccessPage]
         if on_host:
-            found: Iterable[dict[str, Any]] = access_on_host.pages(data, database_url, asked)
+            pages = access_on_host.pages(data, database_url, request)
         else:
-            found = pages(connect(data=data, port=port, profile=profile), "/_moorage/access", asked)
-        answer = _whole(found)
+            pages = pages_as(AccessPage, connect(data=data, port=port, profile=profile), "/_moorage/access", request)
+        matrix = _joined(pages)
     title = f"Access of {principal}" if principal is not None else f"Access to {repository or proposed}"
     if html is not None:
-        html.write_text(html_page.page(title, answer, by_principal=principal is not None))
+        html.write_text(html_page.page(title, matrix, by_principal=principal is not None))
     if as_json:
-        typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        typer.echo(indented(matrix))
     elif html is None:
-        _show(Console(highlight=False), title, answer, by_principal=principal is not None)
-    if fail_on_widening and answer["widened"]:
+        matrix_table.show(Console(highlight=False), title, matrix, by_principal=principal is not None)
+    if fail_on_widening and matrix.widened:
         raise typer.Exit(1)
 
 
-def _whole(found: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The matrix of all pages."""
-    rows: list[dict[str, Any]] = []
-    widened: list[dict[str, Any]] | None = None
-    for page in found:
-        rows += page["rows"]
-        if page["widened"] is not None:
-            widened = [*(widened or []), *page["widened"]]
-    return {"rows": rows, "widened": widened}
+def _joined(pages: Iterable[AccessPage]) -> AccessMatrix:
+    """Return the matrix of all pages."""
+    rows: list[AccessRow] = []
+    widened: list[WidenedAccess] | None = None
+    for page in pages:
+        rows += page.rows
+        if page.widened is not None:
+            widened = [*(widened or []), *page.widened]
+    return AccessMatrix(rows, widened)
 
 
 def _version(text: str) -> dict[str, Any]:
-    """What --diff names."""
+    """Return the policy version that --diff names, as the server expects it."""
     if text == _IN_FORCE:
         return {}
     if Path(text).is_file():
@@ -160,112 +151,3 @@ def _pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
             raise typer.BadParameter(f"{text!r} is not {form}", param_hint=option)
         pairs[name] = value
     return pairs
-
-
-def _offline(
-    proposed: str | None, identities: list[str], diff: str | None, account: str | None, given: dict[str, str]
-) -> dict[str, Any]:
-    """The same matrix of policy files alone."""
-    if proposed is None:
-        raise typer.BadParameter("name a repository, a --principal, or a --policy file")
-    if account is None or policy.account_named(account) != account:
-        raise typer.BadParameter("say whose repository it is: 12 digits", param_hint="--account")
-    after = _document(proposed, policy.Kind.REPOSITORY)
-    before = None if diff is None else _document(diff, policy.Kind.REPOSITORY)
-    people = [_person(arn, file) for arn, file in _pairs(identities, "--identity", "ARN=FILE").items()]
-    named = named_in([each for each in (after, before) if each is not None], account)
-    named += [*other_accounts(None), anonymous()]
-    filled = matrix.Matrix(given)
-    rows, widened = [], []
-    for person in distinct([*people, *named]):
-        row = filled.row(person, _place(after, account))
-        past = None if before is None else filled.row(person, _place(before, account))
-        line: dict[str, Any] = {
-            "who": person.name,
-            "kind": person.kind,
-            "repository": row.place.arn,
-            "note": person.note,
-        }
-        line["cells"] = {name: msgspec.to_builtins(row.cell(name)) for name in matrix.CAPABILITIES}
-        line["before"] = None
-        if past is not None:
-            line["before"] = {name: msgspec.to_builtins(past.cell(name)) for name in matrix.CAPABILITIES}
-            widened += [msgspec.to_builtins(each) for each in matrix.widened(past, row)]
-        rows.append(line)
-    return {"rows": rows, "widened": None if before is None else widened}
-
-
-def _place(document: policy.Document, account: str) -> matrix.Place:
-    arn = f"arn:aws:ecr:us-east-1:{account}:repository/the-repository"
-    return matrix.Place(arn, account, "us-east-1", {}, policy.Named("RepositoryPolicy", "", document))
-
-
-def _person(arn: str, file: str) -> Person:
-    principal = principal_of(arn)
-    if principal is None or principal.kind not in {"user", "role"}:
-        raise typer.BadParameter(f"{arn} is not the ARN of a user or role", param_hint="--identity")
-    named = policy.Named(file, "", _document(file, policy.Kind.IDENTITY))
-    policies = policy.Policies(identity=(named,))
-    if principal.kind == "role":
-        return role(principal, policies)
-    person = user(principal, policies, {})
-    # The file says nothing of the user's tags and id.
-    known = {key: value for key, value in person.known.items() if key != "aws:userid"}
-    unknown = msgspec.structs.replace(
-        person.unknown,
-        keys=person.unknown.keys | {"aws:userid"},
-        prefixes=(*person.unknown.prefixes, "aws:principaltag/"),
-    )
-    return msgspec.structs.replace(person, known=known, unknown=unknown)
-
-
-def _document(name: str, kind: policy.Kind) -> policy.Document:
-    try:
-        return policy.parse(read_policy(name), kind)
-    except policy.PolicyError as error:
-        raise typer.BadParameter(f"{name}: {error.reason}, at {error.pointer or '/'}") from error
-
-
-def _show(console: Console, title: str, answer: dict[str, Any], *, by_principal: bool) -> None:
-    table = Table(title=title, title_justify="left", show_lines=False)
-    table.add_column("repository" if by_principal else "who", overflow="fold")
-    for name in matrix.CAPABILITIES:
-        table.add_column(name)
-    notes: dict[str, int] = {}
-    for row in answer["rows"]:
-        cells = [_cell(row, name, notes) for name in matrix.CAPABILITIES]
-        table.add_row(_name(row, notes, by_principal=by_principal), *cells)
-    console.print(table)
-    for note, number in notes.items():
-        console.print(Text(f"  {number}  {note}"), soft_wrap=True)
-    if answer["widened"] is not None:
-        _show_widened(console, answer["widened"])
-
-
-def _name(row: dict[str, Any], notes: dict[str, int], *, by_principal: bool) -> Text:
-    name = row["repository"].partition("repository/")[2] if by_principal else row["who"]
-    return Text.assemble(name, _numbers([row["note"]] if row["note"] else [], notes))
-
-
-def _numbers(said: list[str], notes: dict[str, int]) -> tuple[str, str]:
-    """Of the notes below the table, new ones among them."""
-    numbers = [str(notes.setdefault(each, len(notes) + 1)) for each in said]
-    return (f" {','.join(numbers)}" if numbers else "", "dim")
-
-
-def _cell(row: dict[str, Any], name: str, notes: dict[str, int]) -> Text:
-    cell = row["cells"][name]
-    said = Text.assemble((cell["answer"], _COLOURS[cell["answer"]]), _numbers(cell["conditions"], notes))
-    before = None if row["before"] is None else row["before"][name]["answer"]
-    if before is not None and before != cell["answer"]:
-        return Text.assemble((before, "strike dim"), " → ", said)
-    return said
-
-
-def _show_widened(console: Console, widened: list[dict[str, Any]]) -> None:
-    if not widened:
-        console.print("[green]Nobody may do more than before[/]")
-        return
-    console.print(f"[bold red]{len({each['who'] for each in widened})} may do more than before[/]")
-    for who, change, actions in html_page.grouped(widened):
-        console.print(Text(f"  {who}: {change}\n    {', '.join(actions)}"), soft_wrap=True)

@@ -1,14 +1,26 @@
-"""The access matrix as one page that needs nothing from anywhere."""
+"""Writes the access matrix as one self-contained HTML page."""
 
+from collections.abc import Mapping
 from html import escape
-from typing import Any, Final
+from typing import Final
 
-from moorage.analysis.matrix import CAPABILITIES
+from moorage.analysis.access_report import (
+    CAPABILITIES,
+    AccessAnswer,
+    AccessCell,
+    AccessMatrix,
+    AccessRow,
+    WidenedAccess,
+)
 
-_MARKS: Final = {"yes": "✓", "depends": "?", "no": "–"}
-"""Beside each answer, so that nobody needs to tell the colours apart."""
-_RANK: Final = {"no": 0, "depends": 1, "yes": 2}
-_LEGEND: Final = {"yes": "in every request", "depends": "on what stands below it", "no": "in none"}
+_MARKS: Final[Mapping[AccessAnswer, str]] = {"yes": "✓", "depends": "?", "no": "–"}
+"""Shown beside each answer, for readers who cannot tell the colors apart."""
+_RANK: Final[Mapping[AccessAnswer, int]] = {"no": 0, "depends": 1, "yes": 2}
+_LEGEND: Final[Mapping[AccessAnswer, str]] = {
+    "yes": "in every request",
+    "depends": "under the conditions below it",
+    "no": "in no request",
+}
 _STYLE: Final = """
 :root { color-scheme: light dark; --text: #1b2026; --page: #fff; --line: #dce1e6; --dim: #5c6570; --head: #f3f5f7;
   --yes: #0f6b41; --depends: #855400; --gain: #a8201a; --more: #fdf0ee }
@@ -38,16 +50,16 @@ ul.gains li { margin-bottom: .5rem } code { font-size: .88rem; overflow-wrap: an
 """
 
 
-def page(title: str, answer: dict[str, Any], *, by_principal: bool) -> str:
-    """The whole document. Every text in it is escaped: names are other people's."""
+def page(title: str, matrix: AccessMatrix, *, by_principal: bool) -> str:
+    """Return the whole document. Every text in it is escaped, because others chose the names."""
     head = "".join(f'<th scope="col">{name}</th>' for name in CAPABILITIES)
-    rows = "".join(_row(row, by_principal) for row in answer["rows"])
+    rows = "".join(_row(row, by_principal) for row in matrix.rows)
     legend = "".join(f"<li>{_answer(name)}: {meaning}</li>" for name, meaning in _LEGEND.items())
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{_widened(answer['widened'])}"
+        f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{_widened(matrix.widened)}"
         f'<ul class="legend">{legend}</ul>'
         f'<div class="scroll" tabindex="0"><table><thead><tr>'
         f'<th scope="col">{"repository" if by_principal else "who"}</th>{head}</tr></thead>'
@@ -55,26 +67,24 @@ def page(title: str, answer: dict[str, Any], *, by_principal: bool) -> str:
     )
 
 
-def grouped(widened: list[dict[str, Any]]) -> list[tuple[str, str, list[str]]]:
-    """Who may do more, how (`no → yes`), and with which actions: once for each way."""
-    by: dict[tuple[str, str], list[str]] = {}
+def grouped(widened: list[WidenedAccess]) -> list[tuple[str, str, list[str]]]:
+    """Return who may do more, how (`no → yes`), and with which actions; one entry for each such change."""
+    groups: dict[tuple[str, str], list[str]] = {}
     for each in widened:
-        sure = "" if each["certain"] else " (perhaps: it cannot be ruled out)"
-        by.setdefault((each["who"], f"{each['before']} → {each['after']}{sure}"), []).append(each["action"])
-    return [(who, change, actions) for (who, change), actions in by.items()]
+        certainty = "" if each.certain else " (possibly: it cannot be ruled out)"
+        groups.setdefault((each.who, f"{each.before} → {each.after}{certainty}"), []).append(each.action)
+    return [(who, change, actions) for (who, change), actions in groups.items()]
 
 
-def _row(row: dict[str, Any], by_principal: bool) -> str:
-    name = escape(row["repository"].partition("repository/")[2]) if by_principal else _who(row["who"])
-    note = f"<small>{escape(row['note'])}</small>" if row["note"] else ""
-    cells = "".join(
-        _cell(row["cells"][each], None if row["before"] is None else row["before"][each]) for each in CAPABILITIES
-    )
+def _row(row: AccessRow, by_principal: bool) -> str:
+    name = escape(row.repository.partition("repository/")[2]) if by_principal else _who(row.who)
+    note = f"<small>{escape(row.note)}</small>" if row.note else ""
+    cells = "".join(_cell(row.cells[each], None if row.before is None else row.before[each]) for each in CAPABILITIES)
     return f'<tr><th scope="row">{name}{note}</th>{cells}</tr>'
 
 
 def _who(name: str) -> str:
-    """Of an ARN, what tells it from the others stands out."""
+    """Return the name as HTML; the last part of an ARN stands out."""
     prefix, colon, rest = name.rpartition(":")
     if not name.startswith("arn:"):
         return escape(name)
@@ -82,20 +92,20 @@ def _who(name: str) -> str:
     return f'<span class="dim">{before}</span><wbr>{escape(rest)}'
 
 
-def _cell(cell: dict[str, Any], before: dict[str, Any] | None) -> str:
-    was, gains = "", ""
-    if before is not None and before["answer"] != cell["answer"]:
-        was = f'<del>{before["answer"]}</del> <span class="dim">→</span> '
-        gains = ' class="more"' if _RANK[cell["answer"]] > _RANK[before["answer"]] else ""
-    conditions = "".join(f"<small>{escape(each)}</small>" for each in cell["conditions"])
-    return f"<td{gains}>{was}{_answer(cell['answer'])}{conditions}</td>"
+def _cell(cell: AccessCell, before: AccessCell | None) -> str:
+    old_answer, widened = "", ""
+    if before is not None and before.answer != cell.answer:
+        old_answer = f'<del>{before.answer}</del> <span class="dim">→</span> '
+        widened = ' class="more"' if _RANK[cell.answer] > _RANK[before.answer] else ""
+    conditions = "".join(f"<small>{escape(each)}</small>" for each in cell.conditions)
+    return f"<td{widened}>{old_answer}{_answer(cell.answer)}{conditions}</td>"
 
 
-def _answer(answer: str) -> str:
+def _answer(answer: AccessAnswer) -> str:
     return f'<span class="{answer}"><span class="mark" aria-hidden="true">{_MARKS[answer]}</span>{answer}</span>'
 
 
-def _widened(widened: list[dict[str, Any]] | None) -> str:
+def _widened(widened: list[WidenedAccess] | None) -> str:
     if widened is None:
         return ""
     if not widened:

@@ -7,8 +7,11 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
+import msgspec
+
+from moorage.analysis.progress import AnswerLine
 from moorage.cli.client import local_server
 from moorage.login.endpoint import Endpoint
 from moorage.login.errors import EndpointError
@@ -19,6 +22,19 @@ from moorage.login.signing import sign
 from moorage.settings import Settings
 
 _TIMEOUT = 60.0  # seconds
+
+
+class Page(Protocol):
+    """A page of an answer."""
+
+    @property
+    def next(self) -> str | None:
+        """`after` of the request for the next page; None for the last page."""
+
+
+T = TypeVar("T")
+P = TypeVar("P", bound=Page)
+L = TypeVar("L", bound=AnswerLine)
 
 
 class ServerSaidNoError(Exception):
@@ -80,19 +96,50 @@ def pages(client: Client, path: str, content: dict[str, Any]) -> Iterator[dict[s
         after = {"after": answer["next"]}
 
 
-def stream(client: Client, method: str, path: str, content: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The JSON lines of a long answer as they come. Raises ServerSaidNoError, also for an end before `"end": true`."""
-    with _answered(client, method, path, content, _TIMEOUT) as answer:
+def call_as(
+    kind: type[T],
+    client: Client,
+    method: str,
+    path: str,
+    content: dict[str, Any] | None = None,
+    *,
+    timeout: float = _TIMEOUT,
+) -> T:
+    """Return the JSON answer of `path` decoded as `kind`. Raise ServerSaidNoError."""
+    with _answered(client, method, path, content, timeout) as answer:
+        text = answer.read()
         if answer.status != 200:
-            _decoded(answer, client.url)
+            raise _refusal(text, answer.status, client.url)
+        return _decoded_as(kind, text, client.url)
+
+
+def pages_as(kind: type[P], client: Client, path: str, content: dict[str, Any]) -> Iterator[P]:
+    """Yield the pages that `path` answers with, decoded as `kind`: `next` of one is `after` of the next request."""
+    after: dict[str, Any] = {}
+    while True:
+        page = call_as(kind, client, "POST", path, content | after)
+        yield page
+        if page.next is None:
+            return
+        after = {"after": page.next}
+
+
+def lines_as(kind: type[L], client: Client, path: str, content: dict[str, Any]) -> Iterator[L]:
+    """Yield the JSON lines of a long answer, decoded as `kind`, as they arrive.
+
+    Raise ServerSaidNoError, also if the answer ends without a line that says `"end": true`.
+    """
+    with _answered(client, "POST", path, content, _TIMEOUT) as answer:
+        if answer.status != 200:
+            raise _refusal(answer.read(), answer.status, client.url)
         for text in answer:
-            line: dict[str, Any] = json.loads(text)
-            if "error" in line:
-                raise ServerSaidNoError(line["error"]["message"])
+            line = _decoded_as(kind, text, client.url)
+            if line.error:
+                raise ServerSaidNoError(line.error.message)
             yield line
-            if line.get("end"):
+            if line.end:
                 return
-    raise ServerSaidNoError(f"the answer of {client.url} ended half-way")
+    raise ServerSaidNoError(f"The answer of {client.url} ended before it was complete.")
 
 
 @contextlib.contextmanager
@@ -111,10 +158,33 @@ def _answered(
 
 def _decoded(answer: http.client.HTTPResponse, url: str) -> Any:
     text = answer.read()
+    if answer.status != 200:
+        raise _refusal(text, answer.status, url)
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise _unexpected(answer.status, url) from None
+
+
+def _decoded_as(kind: type[T], text: bytes, url: str) -> T:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.ValidationError as error:
+        raise ServerSaidNoError(
+            f"{url} answered in a form that this version of the command does not know: {error}"
+        ) from error
+    except msgspec.DecodeError:
+        raise _unexpected(200, url) from None
+
+
+def _refusal(text: bytes, status: int, url: str) -> ServerSaidNoError:
+    """Return the error that the server answered with, in its own words."""
     try:
         decoded = json.loads(text)
     except ValueError:
-        raise ServerSaidNoError(f"{url} answered {answer.status}, and not as Moorage does") from None
-    if answer.status != 200:
-        raise ServerSaidNoError(str(decoded.get("message", decoded)))
-    return decoded
+        return _unexpected(status, url)
+    return ServerSaidNoError(str(decoded.get("message", decoded)))
+
+
+def _unexpected(status: int, url: str) -> ServerSaidNoError:
+    return ServerSaidNoError(f"{url} answered {status}, and not as Moorage does")

@@ -1,51 +1,57 @@
-"""`moorage policy generate`: the least policy that allows what was really used."""
+"""`moorage policy generate`: generates the smallest policy that allows the recorded requests."""
 
 import enum
-import json
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from moorage.analysis.generated_policy import GeneratedPolicy, GenerateLine
 from moorage.cli import options
 from moorage.cli.audit import times
-from moorage.cli.client.calls import connect, stream
-from moorage.cli.policy.try_policy import followed
+from moorage.cli.client.calls import connect, lines_as
+from moorage.cli.json_text import indented
+from moorage.cli.policy.progress_bar import last_line
 
 
 class Conditions(enum.StrEnum):
-    """What statements are narrowed by besides."""
+    """The conditions that the generated statements have."""
 
     SOURCE_IP = "source-ip"
 
 
 def generate(
     repository: Annotated[str, typer.Argument(metavar="REPO", help="The repository that was used.")],
-    last: Annotated[str, typer.Option("--last", "-l", help="How far back: 24h, 30d, 12w.")] = "30d",
-    since: Annotated[str | None, typer.Option("--since", help="From then, in place of --last: 2026-11-25.")] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Up to then. Default: now.")] = None,
+    last: Annotated[str, typer.Option("--last", "-l", help="How far to look back: 24h, 30d, 12w.")] = "30d",
+    since: Annotated[str | None, typer.Option("--since", help="Start, in place of --last: 2026-11-25.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="End. Default: now.")] = None,
     identity: Annotated[
         str | None,
-        typer.Option("--identity", help="Make the identity policy of this user or role (ARN), not the repository's."),
+        typer.Option(
+            "--identity", help="Generate the identity policy of this user or role (ARN), not the repository's policy."
+        ),
     ] = None,
     everybody: Annotated[
-        bool, typer.Option("--everybody", help="Grant also what identity policies of the account grant already.")
+        bool, typer.Option("--everybody", help="Also grant what identity policies of the account grant already.")
     ] = False,
     conditions: Annotated[
-        Conditions | None, typer.Option("--conditions", help="source-ip: only from the networks that were seen.")
+        Conditions | None,
+        typer.Option("--conditions", help="source-ip: only grant access from the networks that were used."),
     ] = None,
     account: Annotated[str | None, typer.Option(help="Account of the repository. Default: your own.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The policy with all that is known of it, as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the policy and everything known about it as JSON.")
+    ] = False,
     data: options.Data = None,
     port: options.ServerPort = None,
     profile: options.AwsProfile = None,
 ) -> None:
-    """Write the least policy that allows what was used, from the record of decisions; nothing is changed.
+    """Generate the smallest policy that allows the recorded requests. Nothing is changed.
 
-    The policy goes to standard output, what is to be known about it to standard error. It is proved by a replay: what
-    was allowed stays allowed. Deny statements of the policy in force are kept. Needs moorage:ReplayPolicy.
+    The policy is written to standard output, notes about it to standard error. A replay proves that recorded requests
+    that were allowed stay allowed. Deny statements of the policy in force are kept. You need moorage:ReplayPolicy.
 
     Examples:
 
@@ -57,7 +63,7 @@ def generate(
     """
     client = connect(data=data, port=port, profile=profile)
     now = time.time()
-    asked = {
+    request = {
         "repository": repository,
         "account": account,
         "since": times.moment(since, now) if since is not None else now - times.span(last),
@@ -66,41 +72,42 @@ def generate(
         "everybody": everybody,
         "by_network": conditions is Conditions.SOURCE_IP,
     }
-    told = stream(client, "POST", "/_moorage/policy/generate", asked)
-    made = followed(told, "reading the record")["generated"]
+    lines = lines_as(GenerateLine, client, "/_moorage/policy/generate", request)
+    generated = last_line(lines, "reading the record", lambda line: line.generated)
     if as_json:
-        typer.echo(json.dumps(made, indent=2, ensure_ascii=False))
-    elif made["policy"] is not None:
-        typer.echo(made["policy"])
-    _say(Console(stderr=True, highlight=False, soft_wrap=True), made, identity)
-    if made["policy"] is None:
+        typer.echo(indented(generated))
+    elif generated.policy is not None:
+        typer.echo(generated.policy)
+    _print_notes(Console(stderr=True, highlight=False, soft_wrap=True), generated, is_identity=identity is not None)
+    if generated.policy is None:
         raise typer.Exit(1)
 
 
-def _say(console: Console, made: dict[str, Any], identity: str | None) -> None:
-    if made["policy"] is None:
-        why = (
-            "identity policies allow it all, no repository policy is needed" if made["requests"] else "nothing to allow"
-        )
-        console.print(f"{made['requests']:,} allowed requests are recorded in that time: {why}")
+def _print_notes(console: Console, generated: GeneratedPolicy, *, is_identity: bool) -> None:
+    if generated.policy is None:
+        reason = "identity policies allow all of them, so no repository policy is needed"
+        reason = reason if generated.requests else "there is nothing to allow"
+        console.print(f"{generated.requests:,} allowed requests are recorded in that time: {reason}")
         return
-    console.print(f"made from {made['requests']:,} allowed requests")
-    if made["keptDenies"]:
-        console.print(f"{made['keptDenies']} Deny statements of the policy in force are kept")
-    for condition in made["dropped"]:
+    console.print(f"generated from {generated.requests:,} allowed requests")
+    if generated.kept_denies:
+        console.print(f"{generated.kept_denies} Deny statements of the policy in force are kept")
+    for condition in generated.dropped:
         console.print(Text(f"dropped: {condition}", "yellow"))
-    for name in made["gone"]:
-        console.print(f"[yellow]{name} used it and is no longer there: left out[/]")
-    if made["tooLong"]:
+    for name in generated.gone:
+        console.print(f"[yellow]{name} made requests but no longer exists, and is left out[/]")
+    if generated.too_long:
         console.print("[bold red]longer than a repository policy may be (10,240 characters): name accounts instead[/]")
-    for finding in made["findings"]:
+    for finding in generated.findings:
         console.print(f"lint: {finding}", markup=False)
-    report = made["replay"]
-    if identity is not None:
-        lost = made["unallowed"]
-        console.print(f"[red]{lost:,} different requests need more[/]" if lost else "all of them are allowed by it")
+    report = generated.replay
+    if is_identity:
+        lost = generated.unallowed
+        console.print(f"[red]{lost:,} different requests need more[/]" if lost else "it allows all of them")
     elif report is not None:
-        lost, gained = report["lostRequests"], report["gainedRequests"]
-        console.print(f"replayed: {report['stillAllowed']:,} requests stay allowed, {lost:,} would be lost")
-        if gained:
-            console.print(f"[yellow]{gained:,} denied requests would be allowed (moorage policy try tells which)[/]")
+        console.print(
+            f"replayed: {report.still_allowed:,} requests stay allowed, {report.lost_requests:,} would be lost"
+        )
+        if report.gained_requests:
+            gained = report.gained_requests
+            console.print(f"[yellow]{gained:,} denied requests would be allowed; moorage policy try lists them[/]")

@@ -30,7 +30,7 @@ _SETS: Final[tuple[SetName, ...]] = ("identity", "resource", "trust", "boundary"
 _STRENGTHS: Final = ("none", "account", "limited", "direct", "any", "service", "federated")
 
 
-class Verdict(IntEnum):
+class PartialVerdict(IntEnum):
     """The answer; a greater one allows more."""
 
     NO = 0
@@ -38,7 +38,7 @@ class Verdict(IntEnum):
     YES = 2
 
 
-class Unknown(msgspec.Struct, frozen=True):
+class UnknownKeys(msgspec.Struct, frozen=True):
     """The condition keys whose presence and values are not known. What the context holds is known."""
 
     keys: frozenset[str] = frozenset()
@@ -54,7 +54,7 @@ class Unknown(msgspec.Struct, frozen=True):
         return key not in self.absent and (self.others or key in self.keys or key.startswith(self.prefixes))
 
 
-class Hanging(msgspec.Struct, frozen=True, order=True):
+class UnknownCondition(msgspec.Struct, frozen=True, order=True):
     """A condition that hangs on what is unknown."""
 
     operator: str
@@ -62,7 +62,7 @@ class Hanging(msgspec.Struct, frozen=True, order=True):
     values: tuple[str, ...]
 
 
-class Clause(msgspec.Struct, frozen=True):
+class PartialStatement(msgspec.Struct, frozen=True):
     """A statement that meets the request as far as it is known, and the conditions that it then hangs on."""
 
     set: SetName
@@ -70,9 +70,9 @@ class Clause(msgspec.Struct, frozen=True):
     policy: str
     allows: bool
     strength: int
-    conditions: frozenset[Hanging]
+    conditions: frozenset[UnknownCondition]
 
-    def covers(self, other: "Clause") -> bool:
+    def covers(self, other: "PartialStatement") -> bool:
         """Whether it takes effect whenever `other` does, and as strongly."""
         return (
             (self.set, self.level, self.allows) == (other.set, other.level, other.allows)
@@ -81,27 +81,27 @@ class Clause(msgspec.Struct, frozen=True):
         )
 
 
-class Answer(msgspec.Struct, frozen=True):
+class PartialDecision(msgspec.Struct, frozen=True):
     """What may be said of a request that is known in part."""
 
-    verdict: Verdict
-    clauses: frozenset[Clause]
+    verdict: PartialVerdict
+    clauses: frozenset[PartialStatement]
     """What it rests on: equal clauses, equal answers whatever the unknown turns out to be."""
     open_sets: frozenset[SetName]
     """Sets that are not known at all, as far as they count."""
     root: bool = False
     """Whether the caller's nature alone allows it."""
 
-    def conditions(self) -> tuple[Clause, ...]:
+    def conditions(self) -> tuple[PartialStatement, ...]:
         """The clauses that make it depend, in order."""
         hanging = [each for each in self.clauses if each.conditions]
         return tuple(sorted(hanging, key=lambda each: (each.allows, each.policy, sorted(each.conditions))))
 
-    def may_exceed(self, before: "Answer") -> bool:
+    def may_exceed(self, before: "PartialDecision") -> bool:
         """Whether there may be a request that this answer allows and `before` denies. Never wrongly False."""
-        if self.verdict is Verdict.NO or before.verdict is Verdict.YES:
+        if self.verdict is PartialVerdict.NO or before.verdict is PartialVerdict.YES:
             return False
-        if self.verdict is Verdict.YES or before.verdict is Verdict.NO:
+        if self.verdict is PartialVerdict.YES or before.verdict is PartialVerdict.NO:
             return True
         if not self.open_sets <= before.open_sets:
             return True
@@ -113,16 +113,16 @@ class Answer(msgspec.Struct, frozen=True):
         )
 
 
-class Possibilities:
+class PartialEvaluator:
     """Asks what is possible; keeps what it made of each policy."""
 
     def __init__(self) -> None:
-        self._bounds: dict[tuple[int, Unknown, frozenset[str]], tuple[Document, _Bounds]] = {}
+        self._bounds: dict[tuple[int, UnknownKeys, frozenset[str]], tuple[Document, _Bounds]] = {}
         self._keys: dict[int, tuple[Document, frozenset[str]]] = {}
 
     def ask(
-        self, request: Request, policies: Policies, unknown: Unknown, open_sets: frozenset[SetName] = frozenset()
-    ) -> Answer:
+        self, request: Request, policies: Policies, unknown: UnknownKeys, open_sets: frozenset[SetName] = frozenset()
+    ) -> PartialDecision:
         """What `policies` say of `request`, whose context holds only what is known.
 
         `open_sets`: identity, boundary or session policies, SCPs or RCPs of which nothing is known, not even whether
@@ -130,15 +130,15 @@ class Possibilities:
         """
         most = evaluate(request, self._variant(policies, request.context, unknown, open_sets, most=True))
         if not most.allowed:
-            return Answer(Verdict.NO, frozenset(), frozenset())
+            return PartialDecision(PartialVerdict.NO, frozenset(), frozenset())
         least = evaluate(request, self._variant(policies, request.context, unknown, open_sets, most=False))
         clauses = self._clauses(most, policies, request.context, unknown, open_sets, allows=True)
         clauses |= self._clauses(least, policies, request.context, unknown, open_sets, allows=False)
-        verdict = Verdict.YES if least.allowed else Verdict.DEPENDS
-        return Answer(verdict, frozenset(clauses), open_sets, root=most.decided_by == "root")
+        verdict = PartialVerdict.YES if least.allowed else PartialVerdict.DEPENDS
+        return PartialDecision(verdict, frozenset(clauses), open_sets, root=most.decided_by == "root")
 
     def _variant(
-        self, policies: Policies, context: Context, unknown: Unknown, open_sets: frozenset[SetName], *, most: bool
+        self, policies: Policies, context: Context, unknown: UnknownKeys, open_sets: frozenset[SetName], *, most: bool
     ) -> Policies:
         changed: dict[str, Any] = {}
         for name in _SETS:
@@ -155,14 +155,16 @@ class Possibilities:
                 changed[name] = tuple(self._side(level, context, unknown, most=most) for level in levels)
         return msgspec.structs.replace(policies, **changed) if changed else policies
 
-    def _side(self, attached: Sequence[Named], context: Context, unknown: Unknown, *, most: bool) -> tuple[Named, ...]:
+    def _side(
+        self, attached: Sequence[Named], context: Context, unknown: UnknownKeys, *, most: bool
+    ) -> tuple[Named, ...]:
         sides = []
         for named in attached:
             bounds = self._of(named.document, context, unknown)
             sides.append(Named(named.name, named.hash, bounds.most if most else bounds.least))
         return tuple(sides)
 
-    def _of(self, document: Document, context: Context, unknown: Unknown) -> "_Bounds":
+    def _of(self, document: Document, context: Context, unknown: UnknownKeys) -> "_Bounds":
         known = self._keys.get(id(document))
         if known is None:
             known = self._keys[id(document)] = (document, _keys(document))
@@ -177,11 +179,11 @@ class Possibilities:
         decision: Decision,
         policies: Policies,
         context: Context,
-        unknown: Unknown,
+        unknown: UnknownKeys,
         open_sets: frozenset[SetName],
         *,
         allows: bool,
-    ) -> set[Clause]:
+    ) -> set[PartialStatement]:
         """The statements of that effect that match."""
         clauses = set()
         for one in decision.trace:
@@ -193,7 +195,7 @@ class Possibilities:
             for named, trace in zip(attached, one.policies, strict=True):
                 hanging = self._of(named.document, context, unknown).hanging
                 clauses |= {
-                    Clause(
+                    PartialStatement(
                         one.set,
                         one.level,
                         trace.name,
@@ -210,7 +212,7 @@ class Possibilities:
 class _Bounds(msgspec.Struct, frozen=True, gc=False):
     most: Document
     least: Document
-    hanging: tuple[frozenset[Hanging], ...]
+    hanging: tuple[frozenset[UnknownCondition], ...]
     """Of each statement."""
 
 
@@ -235,17 +237,17 @@ def _bounds(document: Document, open_keys: frozenset[str]) -> _Bounds:
     )
 
 
-def _hanging(statement: Mapping[str, Any], open_keys: frozenset[str]) -> frozenset[Hanging]:
+def _hanging(statement: Mapping[str, Any], open_keys: frozenset[str]) -> frozenset[UnknownCondition]:
     found = set()
     for operator, tests in statement.get("Condition", {}).items():
         for key, values in tests.items():
             texts = _texts(values)
             if not open_keys.isdisjoint({key.lower(), *_variables(texts)}):
-                found.add(Hanging(operator, key, tuple(texts)))
+                found.add(UnknownCondition(operator, key, tuple(texts)))
     for element in ("Resource", "NotResource"):
         texts = _texts(statement.get(element, []))
         if not open_keys.isdisjoint(_variables(texts)):
-            found.add(Hanging(element, "", tuple(texts)))
+            found.add(UnknownCondition(element, "", tuple(texts)))
     return frozenset(found)
 
 
@@ -306,6 +308,6 @@ def _extreme(name: SetName, effect: str) -> Document:
     return parse(json.dumps({"Version": "2012-10-17", "Statement": [statement]}), Kind(name))
 
 
-def _parted(clauses: frozenset[Clause]) -> tuple[list[Clause], list[Clause]]:
+def _parted(clauses: frozenset[PartialStatement]) -> tuple[list[PartialStatement], list[PartialStatement]]:
     """Those that allow and those that deny."""
     return [each for each in clauses if each.allows], [each for each in clauses if not each.allows]

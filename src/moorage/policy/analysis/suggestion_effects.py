@@ -15,7 +15,7 @@ NAMED: Final = 20
 """Principals and actions that are told one by one."""
 
 
-class Case(NamedTuple):
+class DeniedRequest(NamedTuple):
     """A recorded request that was denied."""
 
     id: str
@@ -24,7 +24,7 @@ class Case(NamedTuple):
     times: int
 
 
-class Opened(msgspec.Struct, frozen=True):
+class NewlyAllowed(msgspec.Struct, frozen=True):
     """Recorded requests that a suggestion would have let through as well."""
 
     principal: str
@@ -34,16 +34,16 @@ class Opened(msgspec.Struct, frozen=True):
     """Id of one of the decisions."""
 
 
-def opened(
-    suggestion: Suggestion, cases: Iterable[Case], caller: Request, policies: Policies
-) -> tuple[tuple[Opened, ...], int]:
+def newly_allowed(
+    suggestion: Suggestion, cases: Iterable[DeniedRequest], caller: Request, policies: Policies
+) -> tuple[tuple[NewlyAllowed, ...], int]:
     """The denied requests of `cases` that it would let through, by principal and action; and how many requests.
 
     `policies`: those that the suggestion was made for. A changed repository policy counts for every case on that
     repository, any other policy where it was attached, a new identity policy for the caller alone. What the policies
     without the change would let through today is not the suggestion's doing, and not counted.
     """
-    told: dict[tuple[str, str], Opened] = {}
+    told: dict[tuple[str, str], NewlyAllowed] = {}
     total = 0
     of_resource = any(each.set == "resource" for each in suggestion.changes)
     # Most denials are of few callers on few policies: what concerns those alone is found out once.
@@ -68,7 +68,7 @@ def opened(
         if there is not None:
             told[key] = msgspec.structs.replace(there, times=there.times + case.times)
         elif len(told) < NAMED:
-            told[key] = Opened(*key, case.times, case.id)
+            told[key] = NewlyAllowed(*key, case.times, case.id)
     return tuple(sorted(told.values(), key=lambda each: -each.times)), total
 
 
@@ -118,7 +118,7 @@ def _owner(request: Request) -> str:
     return caller.role_id or caller.user_id or caller.id
 
 
-def says(change: Change, caller: Request) -> str:
+def effect_of(change: Change, caller: Request) -> str:
     """Whom a change lets do what, in one sentence; of the policy's words alone, whatever others say."""
     statement = change.after if change.after is not None else change.before
     if statement is None:

@@ -9,7 +9,7 @@ import msgspec
 
 from moorage.policy.analysis.candidate_changes import LEVELS, Candidate, Change, candidates
 from moorage.policy.analysis.changeable import Changeable
-from moorage.policy.analysis.explanation import SETS
+from moorage.policy.analysis.explain import SETS
 from moorage.policy.engine.decision import Decision, SetName
 from moorage.policy.engine.evaluate import evaluate
 from moorage.policy.engine.request import Named, Policies, Request

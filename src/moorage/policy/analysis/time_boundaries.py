@@ -14,7 +14,7 @@ CLOCK_KEYS: Final = frozenset({"aws:currenttime", "aws:epochtime"})
 _NANOSECONDS: Final = 10**9
 
 
-def turning_points(document: Document) -> frozenset[int] | None:
+def time_boundaries(document: Document) -> frozenset[int] | None:
     """The seconds (since 1970) that may differ, for the document's conditions, from the second before.
 
     None: it reads the time as text, so that any may.

@@ -1,4 +1,4 @@
-"""The least policy that allows what was used, made from the record of decisions and proved by replaying it."""
+"""Generates the smallest policy that allows the recorded requests, and proves it by a replay."""
 
 import asyncio
 import json
@@ -11,10 +11,12 @@ import msgspec
 from moorage import policy
 from moorage.access.background_computation import in_thread
 from moorage.access.repository_policy import MAX_TEXT, RepositoryPolicyCheck
-from moorage.analysis.generated_policy import Usage, grantee, too_much, with_sids
+from moorage.analysis.generated_policy import GeneratedPolicy
 from moorage.analysis.matrix import ACTIONS
-from moorage.analysis.replay import Progress, Replays, with_repository_policy
-from moorage.analysis.replay_tally import Report
+from moorage.analysis.progress import Progress
+from moorage.analysis.replay import Replays, with_repository_policy
+from moorage.analysis.replay_report import ReplayReport
+from moorage.analysis.usage import Usage, grantee, too_many_combinations, with_sids
 from moorage.audit.recorded_decisions import RecordedDecision, RecordedDecisions, SharedValueMissing
 from moorage.cache import Cache, entry_footprint
 from moorage.errors import InvalidParameter
@@ -23,46 +25,22 @@ from moorage.policy import lint
 from moorage.policy.catalog.actions import SIGN_IN
 from moorage.store.metadata.audit.audit import DecisionSummary
 
-_PAGE: Final = 500
+_PAGE_ROWS: Final = 500
 _SEEN: Final = 32 << 20
-"""Bytes of the different requests that are known; of others, equal ones are looked at again."""
-_TEXT: Final = 256 << 10
-"""Characters of a policy that is shown, though it is too long to be one."""
-_MOST_DROPPED: Final = 50
-"""Dropped conditions of identity policies that the answer lists."""
-_MOST_VALUES: Final = 6
-"""Values of one condition that the answer shows."""
+"""Bytes of the cache of requests that were seen; equal ones of others are evaluated again."""
+_MAX_TEXT: Final = 256 << 10
+"""Most characters of a policy that is shown although it is too long to be set."""
+_MAX_DROPPED: Final = 50
+"""Most dropped conditions of identity policies that are listed."""
+_MAX_VALUES: Final = 6
+"""Most values of one condition that are listed."""
 _NOT_FOUND: Final = re.compile(r"Principal not found: (.*)", re.DOTALL)
 _ACTIONS: Final = frozenset(ACTIONS) - {"ecr:CreateRepository"}
-"""What a policy is made of. CreateRepository is decided on a repository that is not there yet and has no policy."""
-
-
-class Generated(msgspec.Struct, frozen=True, rename="camel"):
-    """A policy, and what is known of it."""
-
-    policy: str | None
-    """Its text; None: nothing has to be allowed."""
-    requests: int
-    """Allowed ones that it was made from."""
-    findings: list[str]
-    """Of lint: severity, code and message."""
-    gone: list[str]
-    """Principals that used it and are no longer there: a policy cannot name them."""
-    kept_denies: int
-    """Deny statements of the policy in force, kept as they are."""
-    too_long: bool
-    """Whether it is longer than a repository policy may be."""
-    replay: Report | None
-    """What the recorded requests become under it, compared with what was decided; None for identity policies."""
-    dropped: list[str] = []
-    """Conditions under which the policies in force (of an identity policy: those that allowed the requests) allow, and
-    which the generated one does not have."""
-    unallowed: int = 0
-    """Of an identity policy: allowed requests that it alone would not allow."""
+"""Actions that a generated policy can contain. CreateRepository is decided before the repository has a policy."""
 
 
 class Generator:
-    """Makes policies from the record."""
+    """Generates policies from the audit record."""
 
     def __init__(self, records: RecordedDecisions, replays: Replays, check: RepositoryPolicyCheck) -> None:
         self._records = records
@@ -71,11 +49,11 @@ class Generator:
 
     async def for_repository(
         self, ref: RepositoryRef, *, since: float, until: float, everybody: bool, by_network: bool
-    ) -> AsyncIterator[Progress | Generated]:
-        """The least policy of the repository: it grants what no identity policy grants by itself.
+    ) -> AsyncIterator[Progress | GeneratedPolicy]:
+        """Yield progress, and at last the smallest repository policy that grants what no identity policy grants.
 
-        `everybody`: also what identity policies grant already. `by_network`: only from where it was used. Deny
-        statements of the policy in force stay, as without them more would be allowed than was used.
+        `everybody`: also grant what identity policies grant already. `by_network`: only grant access from the networks
+        that were used. Deny statements of the policy in force are kept, because more would be allowed without them.
         """
         usage, requests = Usage(), 0
         total = await self._records.count(resource=ref.arn, since=since, until=until)
@@ -88,13 +66,15 @@ class Generator:
         in_force = await self._in_force(ref)
         denies = [each for each in in_force if each["Effect"] == "Deny"]
         dropped = [
-            said for at, each in enumerate(in_force) for said in _conditions(each, f"statement {_name(each, at)}")
+            condition
+            for at, each in enumerate(in_force)
+            for condition in _condition_texts(each, f"statement {_name(each, at)}")
         ]
         gone: list[str] = []
         while True:
             statements = [*denies, *usage.statements(by_network=by_network)]
             if not statements:
-                yield Generated(None, requests, [], gone, 0, too_long=False, replay=None)
+                yield GeneratedPolicy(None, requests, [], gone, 0, too_long=False, replay=None)
                 return
             text = _text(statements)
             too_long = len(text) > MAX_TEXT
@@ -111,20 +91,20 @@ class Generator:
                 gone.append(missing[1])
                 usage.forget(missing[1])
         replay = await self._replays.prepare(ref, document, since=since, until=until, baseline="recorded")
-        report: Report | None = None
+        report: ReplayReport | None = None
         async for each in replay.run():
-            report = each if isinstance(each, Report) else report
+            report = each if isinstance(each, ReplayReport) else report
         shown = await self._check.shown(text)
         findings = _findings(shown, policy.Kind.REPOSITORY, ref.account)
-        yield Generated(shown, requests, findings, gone, len(denies), too_long, report, dropped)
+        yield GeneratedPolicy(shown, requests, findings, gone, len(denies), too_long, report, dropped)
 
     async def for_identity(
         self, ref: RepositoryRef, arn: str, *, asking: AccountId, since: float, until: float
-    ) -> AsyncIterator[Progress | Generated]:
-        """The least identity policy with which the user or role of that ARN may do what it did with the repository.
+    ) -> AsyncIterator[Progress | GeneratedPolicy]:
+        """Yield progress, and at last the smallest identity policy that allows what a user or role did.
 
-        Of another account than the `asking` one only that is told: neither when it signed in, nor what its own
-        account's other policies say of it.
+        `arn`: the user or role. If it belongs to another account than `asking`, the answer neither contains its
+        sign-ins nor what other policies of its account say.
         """
         actions: dict[str, set[str]] = {}
         requests = read = 0
@@ -134,12 +114,12 @@ class Generator:
         for resource, owner in asked:
             async for rows, new in self._new(resource, owner, since, until):
                 read += len(rows)
-                for recorded, _ in _of(arn, resource, new):
+                for recorded, _ in _requests_of(arn, resource, new):
                     actions.setdefault(resource, set()).add(recorded.request.action)
                     requests += recorded.count
                 yield Progress(read, read)
         if not actions:
-            yield Generated(None, 0, [], [], 0, too_long=False, replay=None)
+            yield GeneratedPolicy(None, 0, [], [], 0, too_long=False, replay=None)
             return
         statements = with_sids(
             {"Effect": "Allow", "Action": sorted(found), "Resource": resource} for resource, found in actions.items()
@@ -148,26 +128,28 @@ class Generator:
         named = policy.Named("generated", "", policy.parse(text, policy.Kind.IDENTITY))
         dropped: dict[str, None] = {}
         unallowed, of = 0, 2 * read
-        for resource, owner in asked:  # read again, so that not all of them are in memory
+        for resource, owner in asked:  # read again, so that not all rows are in memory
             async for rows, new in self._new(resource, owner, since, until):
                 read += len(rows)
-                for each, policies in _of(arn, resource, new):
-                    if is_own and len(dropped) < _MOST_DROPPED:
-                        dropped |= dict.fromkeys(await in_thread(_conditions_met, each.request, policies))
+                for each, policies in _requests_of(arn, resource, new):
+                    if is_own and len(dropped) < _MAX_DROPPED:
+                        dropped |= dict.fromkeys(await in_thread(_conditions_of_allows, each.request, policies))
                     known = policies if is_own else policy.Policies(resource=policies.resource, rcp=policies.rcp)
                     if not policy.evaluate(each.request, msgspec.structs.replace(known, identity=(named,))).allowed:
                         unallowed += 1
                 yield Progress(read, max(of, read))
         findings = _findings(text, policy.Kind.IDENTITY, ref.account)
-        said = list(dropped)[:_MOST_DROPPED]
-        yield Generated(text, requests, findings, [], 0, too_long=False, replay=None, dropped=said, unallowed=unallowed)
+        listed = list(dropped)[:_MAX_DROPPED]
+        yield GeneratedPolicy(
+            text, requests, findings, [], 0, too_long=False, replay=None, dropped=listed, unallowed=unallowed
+        )
 
     async def _new(
         self, resource: str, account: str | None, since: float, until: float
     ) -> AsyncIterator[tuple[list[DecisionSummary], list[tuple[RecordedDecision, policy.Policies]]]]:
-        """Pages of the record, each with the allowed requests in it that are unlike those before."""
+        """Yield pages of the record, each with the allowed requests in it that differ from all before."""
         seen: Cache[tuple[str, ...], bool] = Cache("generated_from", _SEEN, entry_footprint)
-        pages = self._records.pages(resource=resource, account=account, since=since, until=until, page=_PAGE)
+        pages = self._records.pages(resource=resource, account=account, since=since, until=until, page=_PAGE_ROWS)
         async for rows in pages:
             firsts = []
             for row in rows:
@@ -175,15 +157,15 @@ class Generator:
                 if _counts(row) and key not in seen:
                     seen.keep(key, True)
                     firsts.append(row)
-            whole = []
+            loaded = []
             for recorded in await self._records.load(firsts):
                 try:
                     policies = await self._records.policies(recorded.policies)
                 except SharedValueMissing:
                     continue
                 if recorded.is_replayable(policies):
-                    whole.append((recorded, policies))
-            yield rows, whole
+                    loaded.append((recorded, policies))
+            yield rows, loaded
 
     async def _use(
         self, usage: Usage, new: Sequence[tuple[RecordedDecision, policy.Policies]], everybody: bool, by_network: bool
@@ -195,10 +177,10 @@ class Generator:
                 if alone.allowed and (not everybody or alone.decided_by == "root"):
                     continue
                 if not policy.evaluate(request, policies).allowed:
-                    continue  # allowed once, under rules that a fault let through: no policy is to grant it again
+                    continue  # it was allowed because of a mistake in an older version: no policy should grant it
                 named = grantee(request.principal)
                 if request.principal.kind == "role" and not _granted(request, policies, named.name):
-                    # A boundary or session policy stands in the way of the role, not of the session named itself.
+                    # A boundary or session policy limits a grant to the role, but not one to the session.
                     named = grantee(request.principal, session=True)
                 address = str(request.context.get("aws:sourceip", "")) if by_network else ""
                 usage.add(named, request.action, address)
@@ -206,15 +188,15 @@ class Generator:
         await asyncio.to_thread(work)
 
     async def _in_force(self, ref: RepositoryRef) -> list[dict[str, Any]]:
-        """The statements of the repository's policy."""
+        """Return the statements of the repository's policy in force."""
         text = await self._check.in_force(ref)
         return _statements(text) if text else []
 
 
-def _of(
+def _requests_of(
     arn: str, resource: str, new: Sequence[tuple[RecordedDecision, policy.Policies]]
 ) -> Iterator[tuple[RecordedDecision, policy.Policies]]:
-    """The requests of that user or role; on no resource (`*`) only its sign-ins."""
+    """Yield the requests of that user or role; for the resource `*`, only its sign-ins."""
     for recorded, policies in new:
         caller = recorded.request.principal
         if arn in {caller.arn, caller.role_arn} and (resource != "*" or recorded.request.action == SIGN_IN):
@@ -222,10 +204,10 @@ def _of(
 
 
 def _text(statements: Sequence[dict[str, Any]]) -> str:
-    """LimitExceeded where it is so long that nobody could use it."""
+    """Return the text of a policy. Raise LimitExceeded if it is so long that nobody could use it."""
     text = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
-    if len(text) > _TEXT:
-        raise too_much()
+    if len(text) > _MAX_TEXT:
+        raise too_many_combinations()
     return text
 
 
@@ -238,20 +220,20 @@ def _name(statement: dict[str, Any], at: int) -> str:
     return repr(statement["Sid"]) if statement.get("Sid") else str(at + 1)
 
 
-def _conditions(statement: dict[str, Any], where: str) -> Iterator[str]:
-    """The conditions of an Allow, in words."""
+def _condition_texts(statement: dict[str, Any], where: str) -> Iterator[str]:
+    """Yield the conditions of an Allow statement in words."""
     if statement["Effect"] != "Allow":
         return
     for operator, keys in statement.get("Condition", {}).items():
         for key, values in keys.items():
             listed = values if isinstance(values, list) else [values]
-            shown = ", ".join(map(str, listed[:_MOST_VALUES]))
-            more = f" and {len(listed) - _MOST_VALUES} more" if len(listed) > _MOST_VALUES else ""
+            shown = ", ".join(map(str, listed[:_MAX_VALUES]))
+            more = f" and {len(listed) - _MAX_VALUES} more" if len(listed) > _MAX_VALUES else ""
             yield f"{operator} {key} {shown}{more} (of {where})"
 
 
-def _conditions_met(request: policy.Request, policies: policy.Policies) -> list[str]:
-    """Those of the identity policies' statements that allow the request."""
+def _conditions_of_allows(request: policy.Request, policies: policy.Policies) -> list[str]:
+    """Return the conditions of the identity policies' statements that allow the request."""
     found: list[str] = []
     for trace in policy.evaluate(request, policies).trace:
         if trace.set != "identity":
@@ -260,7 +242,7 @@ def _conditions_met(request: policy.Request, policies: policy.Policies) -> list[
             allowing = [each.index for each in one.statements if each.matched and each.effect == "Allow"]
             statements = _statements(named.document.text) if allowing else []
             for at in allowing:
-                found += _conditions(statements[at], f"statement {_name(statements[at], at)} of {named.name}")
+                found += _condition_texts(statements[at], f"statement {_name(statements[at], at)} of {named.name}")
     return found
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 
 from moorage import policy
-from moorage.analysis.generate import Generated, Generator
-from moorage.analysis.generated_policy import MOST_NETWORKS, Usage, grantee, said
+from moorage.analysis.generated_policy import GeneratedPolicy
+from moorage.analysis.policy_generator import Generator
 from moorage.analysis.replay import Replays
+from moorage.analysis.usage import MAX_NETWORKS, Usage, grantee, sid_of
 from moorage.audit.recorded_decisions import RecordedDecisions
 from moorage.identity.principals.entity import USER
 from moorage.policy.catalog.actions import PULL, PUSH
@@ -17,18 +18,18 @@ from tests.analysis.test_replay import POLICIES, REQUESTS
 from tests.support.backend import APP, OTHER, OWNER, Backend, connection, statement
 
 
-async def generated(backend: Backend, *, since: float = 0.0, **more: bool) -> Generated:
+async def generated(backend: Backend, *, since: float = 0.0, **more: bool) -> GeneratedPolicy:
     records = RecordedDecisions(backend.audit, backend.access)
     replays = Replays(records, backend.recorder, backend.registry.repository_policies, backend.clock, backend.settings)
     await backend.recorder.flush()
     options = {"everybody": False, "by_network": False, **more}
     made = Generator(records, replays, backend.check).for_repository(APP, since=since, until=1e12, **options)
     last = [each async for each in made][-1]
-    assert isinstance(last, Generated)
+    assert isinstance(last, GeneratedPolicy)
     return last
 
 
-def statements(made: Generated) -> list[dict[str, Any]]:
+def statements(made: GeneratedPolicy) -> list[dict[str, Any]]:
     assert made.policy is not None
     listed: list[dict[str, Any]] = json.loads(made.policy)["Statement"]
     return listed
@@ -120,7 +121,7 @@ async def test_conditions_of_identity_policies_are_said_to_their_account_alone(b
     ):
         made = generator.for_identity(APP, f"arn:aws:iam::{OWNER}:user/ann", asking=asking, since=0.0, until=1e12)
         last = [each async for each in made][-1]
-        assert isinstance(last, Generated)
+        assert isinstance(last, GeneratedPolicy)
         assert last.dropped == expected
 
 
@@ -140,7 +141,7 @@ async def test_the_identity_policy_of_somebody(backend: Backend) -> None:
         APP, ann.principal.arn, asking=OWNER, since=0, until=1e12
     )
     last = [each async for each in made][-1]
-    assert isinstance(last, Generated)
+    assert isinstance(last, GeneratedPolicy)
     assert statements(last) == [
         {"Sid": "PullAndPush", "Effect": "Allow", "Action": sorted({*PULL, *PUSH}), "Resource": APP.arn}
     ]
@@ -148,15 +149,15 @@ async def test_the_identity_policy_of_somebody(backend: Backend) -> None:
 
 
 def test_sets_of_actions_have_names() -> None:
-    assert said(PULL) == "Pull"
-    assert said(PUSH) == "Push"
-    assert said(["ecr:BatchGetImage"]) == "PartOfPull"
-    assert said(["ecr:ListImages"]) == "Used"
+    assert sid_of(PULL) == "Pull"
+    assert sid_of(PUSH) == "Push"
+    assert sid_of(["ecr:BatchGetImage"]) == "PartOfPull"
+    assert sid_of(["ecr:ListImages"]) == "Used"
 
 
 def test_too_many_networks_are_taken_together() -> None:
     usage = Usage()
-    for number in range(MOST_NETWORKS * 2):
+    for number in range(MAX_NETWORKS * 2):
         usage.add(grantee(policy.ANONYMOUS), "ecr:BatchGetImage", f"192.0.{number // 100}.{2 * (number % 100)}")
     (made,) = usage.statements(by_network=True)
     assert made["Principal"] == "*"

@@ -1,11 +1,12 @@
-"""What could be changed to let a denied request through, whom to ask for the rest, and when nothing can be changed."""
+"""Which policies could be changed to allow a denied request, whom to ask for the others, and why none can be."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from moorage import policy
 from moorage.access.registry_policy import reaches
+from moorage.analysis.explanation import AccountRequest
 from moorage.names import InvalidNameError, Region, RepositoryRef, account_id, parse_repository_arn
 from moorage.registry.registry import Registry
 
@@ -18,28 +19,28 @@ _HIDDEN_TRUST: Final = policy.Named(
         policy.Kind.TRUST,
     ),
 )
-"""A trust policy that trusts nobody."""
+"""Stands in for a trust policy that the reader may not see; it trusts nobody."""
 
 
-async def changeable(
+async def changeable_policies(
     registry: Registry,
     request: policy.Request,
     policies: policy.Policies,
     region: str,
     visible: frozenset[policy.SetName],
 ) -> policy.Changeable:
-    """What could be changed today to let the request through.
+    """Return which policies could be changed now to allow the request.
 
-    `region`: of the request. Whether a repository exists and how far its registry's policy reaches counts only for
-    those who may read the resource's policies: others must not learn it.
+    `region`: the region of the request. Whether the repository exists and to which actions its registry's policy
+    applies only counts if the reader may see the resource's policies, because others must not learn it.
     """
     kinds = policy.resource_policies(request)
     if "resource" in visible and kinds:
         ref = repository_of(request.resource)
-        there = {named.document.kind for named in policies.resource or ()}
+        kinds_attached = {named.document.kind for named in policies.resource or ()}
         if policy.Kind.REPOSITORY in kinds and (ref is None or await registry.repositories.state(ref) is None):
-            # A new registry policy would let the request through to an error.
-            kinds = (policy.Kind.REGISTRY,) if policy.Kind.REGISTRY in there else ()
+            # A new registry policy would only allow the request to fail for want of the repository.
+            kinds = (policy.Kind.REGISTRY,) if policy.Kind.REGISTRY in kinds_attached else ()
         if policy.Kind.REGISTRY in kinds:
             account = account_id(request.resource_account)
             state = await registry.registry_policies.state(account, Region(region) if ref is None else ref.region)
@@ -48,27 +49,26 @@ async def changeable(
     return policy.Changeable(kinds, own=not request.principal.service_linked)
 
 
-def for_suggestions(policies: policy.Policies, visible: frozenset[policy.SetName]) -> policy.Policies:
+def policies_for_suggestions(policies: policy.Policies, visible: frozenset[policy.SetName]) -> policy.Policies:
     """Return the policies that suggestions are made for.
 
-    Whoever may not read the trust policy of a role learns neither whether the role exists nor whom it trusts: the
-    suggestions are those for a role that trusts nobody.
+    A reader who may not see the trust policy of a role must learn neither whether the role exists nor whom it trusts,
+    so the suggestions are those for a role that trusts nobody.
     """
     if policies.trust is None or "trust" in visible:
         return policies
     return msgspec.structs.replace(policies, trust=(_HIDDEN_TRUST,))
 
 
-def asks(decision: policy.Decision, policies: policy.Policies, visible: frozenset[policy.SetName]) -> list[Any]:
-    """Return what the reader can only ask others to change: of which account, in which policy.
-
-    `certain` is false where the reader cannot know whether those policies allow the request already.
-    """
+def account_requests(
+    decision: policy.Decision, policies: policy.Policies, visible: frozenset[policy.SetName]
+) -> list[AccountRequest]:
+    """Return the changes that the reader cannot make or see, and can only ask an account to make."""
     if decision.allowed:
         return []
     request, caller = decision.request, decision.request.principal
     found = []
-    by: Any = decision.decided_by
+    by: str = decision.decided_by
     across = caller.account != request.resource_account
     for name in policy.SETS:
         if name in visible or policy.never_applies(decision, policies, name):
@@ -81,26 +81,26 @@ def asks(decision: policy.Decision, policies: policy.Policies, visible: frozense
         )
         if decided or (needed and not decision.explicit and (by in visible or by == "request")):
             account = request.resource_account if name in _RESOURCE_SETS else caller.account
-            found.append({"account": account, "policy": _place(decision, name), "certain": decided})
+            found.append(AccountRequest(account=account, policy=_policy_label(decision, name), certain=decided))
     return found
 
 
-def _place(decision: policy.Decision, name: policy.SetName) -> str:
-    """Where the account that is asked would change it."""
+def _policy_label(decision: policy.Decision, name: policy.SetName) -> str:
+    """Return what the account that is asked calls the policy."""
     request = decision.request
     if name == "trust":
         return f"the trust policy of {request.resource}"
     if name == "resource":
-        return f"the {policy.called(request, name)}"
+        return f"the {policy.set_label(request, name)}"
     if name == "rcp":
         return "the resource control policies of its organization"
     return "its own policies"
 
 
-async def note(
+async def why_unchangeable(
     registry: Registry, decision: policy.Decision, policies: policy.Policies, visible: frozenset[policy.SetName]
 ) -> str | None:
-    """Return why no change of a policy helps, in one sentence; None when one may."""
+    """Return why no change of a policy would help, in one clause; None if one may help."""
     request = decision.request
     if decision.allowed:
         return None
@@ -120,7 +120,7 @@ async def note(
 
 
 def repository_of(arn: str) -> RepositoryRef | None:
-    """Return the repository that an ARN names, if it names one."""
+    """Return the repository that an ARN names; None for other ARNs."""
     try:
         return parse_repository_arn(arn)
     except InvalidNameError:

@@ -50,6 +50,7 @@ lint: setup-dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/generate_settings.py --check
+	@$(BIN)/python tools/draw_packages.py --check
 
 format: setup-dev
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

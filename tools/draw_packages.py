@@ -1,9 +1,11 @@
 """Write docs/development/packages.md: which package imports which, and the import contracts (`make picture`).
 
-The layers and contracts are read from pyproject.toml, the imports from the code.
+The layers and contracts are read from pyproject.toml, the imports from the code. With --check the page is only
+compared; the exit status is 1 if it differs.
 """
 
 import itertools
+import sys
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -64,7 +66,7 @@ def _node(group: tuple[str, ...]) -> str:
 def _edges(groups: list[tuple[str, ...]]) -> set[tuple[int, int]]:
     """The pairs of groups, by their numbers, of which the first imports the second directly."""
     number = {name: index for index, group in enumerate(groups) for name in group}
-    graph = grimp.build_graph(PACKAGE)
+    graph = grimp.build_graph(PACKAGE, cache_dir=None)
     found = set()
     for module in graph.modules:
         for imported in graph.find_modules_directly_imported_by(module):
@@ -90,10 +92,17 @@ def _reduced(edges: set[tuple[int, int]]) -> set[tuple[int, int]]:
     return edges - indirect
 
 
-def main() -> None:
-    """Write the page."""
-    PAGE.write_text(page())
+def main() -> int:
+    """Write the page, or compare it. Return the exit status."""
+    text = page()
+    if "--check" in sys.argv[1:]:
+        if PAGE.read_text() == text:
+            return 0
+        print("docs/development/packages.md differs from the code. Run `make picture`.", file=sys.stderr)
+        return 1
+    PAGE.write_text(text)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
-"""Write docs/reference/settings.md from the settings' own metadata (`make settings`); with --check only compare.
+"""Write docs/reference/settings.md from the metadata of the settings (`make settings`).
 
-Exit code 1 with --check when the page is not what would be written.
+With --check the page is only compared; the exit status is 1 if it differs.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ def page() -> str:
     rows = ["| variable | default | value | option | meaning |", "|---|---|---|---|---|"]
     for each in dataclasses.fields(Settings):
         if each.name == "mode":
-            continue  # chosen by the command
+            continue  # the command sets it
         cells = (
             f"`MOORAGE_{each.name.upper()}`",
             _default(each.name, each.default),
@@ -52,7 +52,7 @@ def page() -> str:
 
 
 def _options() -> dict[str, list[str]]:
-    """The long options of `serve` and `dev`, by the setting that they give."""
+    """Return the long options of `serve` and `dev`, by the name of their setting."""
     found: dict[str, list[str]] = {}
     commands: Any = typer.main.get_command(app)
     for command in ("serve", "dev"):
@@ -113,6 +113,7 @@ def _values(name: str, kind: Any) -> str:
 
 
 def main() -> int:
+    """Write the page, or compare it. Return the exit status."""
     text = page()
     if "--check" in sys.argv[1:]:
         if PAGE.exists() and PAGE.read_text() == text:

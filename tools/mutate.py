@@ -1,8 +1,8 @@
-"""Mutation testing of the policy engine: breaks each line in turn and asks whether tests/policy notices (make mutate).
+"""Run mutation tests of the policy engine: break each line in turn and run tests/policy on it (`make mutate`).
 
-Incremental: mutmut keeps its verdicts in mutants/ and tries again only what changed; when a test changed, survivors are
-tried again too. `make mutate ARGS=--all` forgets everything first. Ends with a table and with mutants/survivors.diff,
-which docs/development/mutation.md explains; exit code 1 when less than 90 % were killed.
+Runs are incremental: mutmut keeps its verdicts in mutants/ and tries only changed functions again and, if a test
+changed, the survivors. `make mutate ARGS=--all` deletes all verdicts first. Prints a table and writes
+mutants/survivors.diff, which docs/development/mutation.md explains. Exits with 1 if less than 90 % were killed.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ SURVIVORS = STATE / "survivors.diff"
 SURVIVED = "survived"
 UNTESTED = "no tests"
 KILLED = "killed"
-# mutmut's exit codes of a mutant's tests; a mutant whose tests never end is a mutant that is noticed.
+# mutmut's exit codes for the tests of a mutant. A mutant whose tests do not end counts as killed.
 VERDICTS = {0: SURVIVED, 5: UNTESTED, 33: UNTESTED, None: "not tried"}
 
 Verdicts = dict[str, str]
-"""By the mutant's name."""
+"""Verdicts by the name of the mutant."""
 
 
 def main() -> int:
@@ -37,7 +37,7 @@ def main() -> int:
     if "--all" in sys.argv[1:]:
         shutil.rmtree(STATE, ignore_errors=True)
     _forget_removed()
-    # Which tests reach a function is found out anew: mutmut would look at new tests, not at what old ones reach by now.
+    # mutmut finds out which tests reach a function for new tests only; old tests may reach other functions by now.
     REACHED.unlink(missing_ok=True)
     now = _tests_digest()
     if not TESTED_WITH.exists() or TESTED_WITH.read_text() != now:
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def _forget_removed() -> None:
-    """mutmut adds to its copy of the tree and takes nothing away: what is gone here would still be tested there."""
+    """Delete files from mutmut's copy of the tree that no longer exist in the tree; mutmut itself never does."""
     for copies in (STATE / "src", STATE / "tests"):
         for copy in copies.rglob("*.*"):
             original = copy.relative_to(STATE)
@@ -81,7 +81,7 @@ def _tests_digest() -> str:
 
 
 def _metas() -> list[Path]:
-    """Where mutmut keeps its verdicts of each module."""
+    """Return the files in which mutmut keeps its verdicts, one per module."""
     return sorted((STATE / MUTATED).rglob("*.py.meta"))
 
 
@@ -113,7 +113,7 @@ def _summary() -> int:
         for name, verdict in _all_verdicts():
             if verdict != KILLED:
                 file.write(_diff(name))
-    print(f"\nWho survived: {SURVIVORS}; why: docs/development/mutation.md")
+    print(f"\nSurvivors: {SURVIVORS}. docs/development/mutation.md explains them.")
     return 0 if _percent(total) >= GOAL else 1
 
 

@@ -10,7 +10,7 @@ from moorage import logs, metrics
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
 from moorage.access.download import Downloads
-from moorage.access.organization import OrganizationDesk
+from moorage.access.organization import OrganizationAdministration
 from moorage.access.principals import Principals
 from moorage.access.registry_policy import RegistryPolicyCheck
 from moorage.access.repository_policy import RepositoryPolicyCheck
@@ -246,7 +246,7 @@ async def start(settings: Settings) -> Running:
                 faults=faults,
                 policy_check=policy_check,
                 replays=replays,
-                organization=OrganizationDesk(identity.organizations, access, settings),
+                organization=OrganizationAdministration(identity.organizations, access, settings),
                 reachability=Reachability(identity, registry, access, policy_check, settings),
                 generator=Generator(records, replays, policy_check),
                 readiness=Readiness(database, settings.data / "blobs"),

@@ -11,7 +11,7 @@ from moorage.access.caller import Caller
 from moorage.access.organization import (
     MOST_POLICY_TEXT,
     MalformedOrganization,
-    OrganizationDesk,
+    OrganizationAdministration,
     OrganizationNotFound,
     checked,
     keep,
@@ -53,11 +53,17 @@ async def sentence(backend: Backend, caller: Caller, action: str = PULL) -> str:
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"id": "o-short"}, "$.id:"),
-    ({"managementAccount": "123456789012"}, "$.managementAccount: the account is in no unit"),
+    ({"managementAccount": "123456789012"}, "$.managementAccount: the account is not in a unit"),
     ({"extra": 1}, "$: "),
-    ({"unit": {"id": "ou-zz99-11111111"}}, "$.root.units[0].id: a unit's id begins with ou-ab12-"),
+    (
+        {"unit": {"id": "ou-zz99-11111111"}},
+        "$.root.units[0].id: the id of a unit under this root must begin with ou-ab12-",
+    ),
     ({"unit": {"accounts": [{"id": "12"}]}}, "$.root.units[0].accounts[0].id:"),
-    ({"unit": {"accounts": [{"id": MANAGEMENT}]}}, "$.root.units[0].accounts[0]: 000000000000 is there twice"),
+    (
+        {"unit": {"accounts": [{"id": MANAGEMENT}]}},
+        "$.root.units[0].accounts[0]: 000000000000 is listed more than once",
+    ),
     ({"unit": {"serviceControlPolicies": ["none"]}}, "$.root.units[0].serviceControlPolicies[0]: there is no"),
     ({"unit": {"serviceControlPolicies": []}}, "$.root.units[0].serviceControlPolicies: no policy here allows"),
     (
@@ -99,7 +105,7 @@ def test_how_a_policy_is_laid_out_does_not_count() -> None:
     [
         ("", "line 1, column 1:"),
         ('{"id": "o-moorage000",\n  oops}', "line 2, column 3:"),
-        ('{"id": 1, "id": 2}', '"id": the key is there twice'),
+        ('{"id": 1, "id": 2}', '"id": the object has this key more than once'),
         ("[" * 200_000, "$: nested too deeply"),
         ("x" * 1_100_000, "$: more than 1048576 bytes"),
     ],
@@ -243,30 +249,32 @@ async def test_root_recovers_past_its_own_policies_and_not_past_the_organization
 
 
 async def test_who_may_change_it(backend: Backend) -> None:
-    desk = OrganizationDesk(backend.identity.organizations, backend.access, backend.settings)
+    administration = OrganizationAdministration(backend.identity.organizations, backend.access, backend.settings)
     operator, owner = await backend.root(backend.settings.default_account), await backend.root()
 
     async def may(caller: Caller, action: str) -> bool:
-        return await backend.access.allows(caller, connection(), f"moorage:{action}Organization", await desk.resource())
+        return await backend.access.allows(
+            caller, connection(), f"moorage:{action}Organization", await administration.resource()
+        )
 
     assert await may(operator, "Get")
     with pytest.raises(OrganizationNotFound):
-        await desk.show()
+        await administration.show()
     assert not await may(owner, "Put")  # nobody makes himself the master of others
     taken = json.dumps(organization(managementAccount=OWNER, unit={"accounts": []}, root={"accounts": [{"id": OWNER}]}))
-    await desk.put(taken, by=operator.principal.arn)
+    await administration.put(taken, by=operator.principal.arn)
     assert not await may(operator, "Put")
     assert not await may(operator, "Get")
     assert await may(owner, "Get")
-    shown = await desk.show()
+    shown = await administration.show()
     assert (shown.document, shown.by) == (taken, operator.principal.arn)
     helper = await backend.user("helper", statement("Allow", "moorage:GetOrganization", Resource="*"))
     assert await may(helper, "Get")
     assert not await may(helper, "Delete")
     assert await may(owner, "Delete")
-    await desk.delete(by=owner.principal.arn)
+    await administration.delete(by=owner.principal.arn)
     assert await may(operator, "Get")
-    documents, following = await desk.history(None)
+    documents, following = await administration.history(None)
     assert ([each.document for each in documents], following) == ([None, taken], None)
 
 

@@ -127,16 +127,16 @@ async def test_it_ends_when_it_ends_is_revoked_or_its_user_is_gone(backend: Back
     await backend.identity.pull_tokens.revoke(OWNER, "first", BY)
     with pytest.raises(AuthorizationTokenInvalid):
         await shown(backend, first)
-    assert (await backend.authenticator.standing(basic("x", first))).state == "revoked"
-    standing = await backend.authenticator.standing(basic("x", second))
-    assert standing.state == "valid"
-    assert standing.expires_at == pytest.approx(backend.clock.now() + HOUR, abs=5)
-    assert standing.caller is not None
+    assert (await backend.authenticator.password_status(basic("x", first))).state == "revoked"
+    status = await backend.authenticator.password_status(basic("x", second))
+    assert status.state == "valid"
+    assert status.expires_at == pytest.approx(backend.clock.now() + HOUR, abs=5)
+    assert status.caller is not None
     now = backend.clock.now()
     backend.clock.set(now + HOUR + 1)
     with pytest.raises(AuthorizationTokenExpired):
         await shown(backend, second)
-    assert (await backend.authenticator.standing(basic("x", second))).state == "expired"
+    assert (await backend.authenticator.password_status(basic("x", second))).state == "expired"
     backend.clock.set(now)
     for key in await backend.identity.keys.list(OWNER, "ann"):
         await backend.identity.keys.delete(OWNER, "ann", key.id, by="tests")
@@ -151,7 +151,7 @@ async def test_a_wrong_secret_is_nobodys(backend: Backend) -> None:
     with pytest.raises(AuthorizationTokenInvalid):
         await shown(backend, forged)
     with pytest.raises(AuthorizationTokenInvalid):
-        await backend.authenticator.standing(basic("AWS", forged))
+        await backend.authenticator.password_status(basic("AWS", forged))
     assert await shown(backend, text)
 
 

@@ -156,7 +156,7 @@ async def test_no_policy_and_a_role_s_sessions_as_one(backend: Backend) -> None:
 
 
 async def test_what_is_no_policy_is_refused_with_the_reason(backend: Backend) -> None:
-    with pytest.raises(InvalidParameter, match="no repository policy: "):
+    with pytest.raises(InvalidParameter, match="not a repository policy: "):
         await backend.check.proposed(APP, "{}")
     await backend.user("ann")
     nobody = f"arn:aws:iam::{OWNER}:user/nobody"

@@ -69,7 +69,7 @@ def test_who_may_try_and_what_is_refused(server: ServerProcess, tmp_path: Path) 
     wrong = written(tmp_path / "wrong.json", {**grant, "Resource": "*"})
     refused = attempt(owner, "try/refused", wrong, check=False)
     assert refused.returncode == 1
-    assert "no repository policy: " in refused.stderr
+    assert "not a repository policy: " in refused.stderr
     assert "/Statement/0" in refused.stderr
     missing = attempt(owner, "try/none", file, check=False)
     assert (missing.returncode, "does not exist in the registry" in missing.stderr) == (1, True)

@@ -1,7 +1,7 @@
-"""Credentials become callers: access keys, sessions, dev mode's open keys, registry passwords and pull tokens.
+"""Turns credentials into callers: access keys, sessions, dev mode's open keys, registry passwords and pull tokens.
 
-A registry password is a sealed text that names a key and an end; who that key is, and whether it still lives, is asked
-at every use, so the password dies with its key, session or user.
+A registry password is a sealed text with the id of a key and an expiry time. The key is looked up at every use, so the
+password expires together with its key, session or user.
 """
 
 import base64
@@ -27,46 +27,46 @@ from moorage.sealing import SealBrokenError, Sealer
 from moorage.settings import Settings
 
 USER = "AWS"
-"""The user name that goes with a registry password."""
+"""The user name that belongs to a registry password."""
 
 _PURPOSE = "registry password"
 _BEARER = "bearer token"
 BEARER_SECONDS = 300.0
-"""Life of a Bearer token; clients fetch the next one by themselves."""
-_NOBODY = ""
+"""Lifetime of a Bearer token; clients fetch the next one themselves."""
+_NO_KEY = ""
 """The key id in a Bearer token of an anonymous caller."""
 _MINTED = re.compile(r"(AKIA|ASIA)", re.IGNORECASE)
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _KEY_ID = re.compile(r"\w{16,128}", re.ASCII)
 _BEARER_HEADER = re.compile(r"Bearer [\w-]+", re.ASCII)
 _KEPT = 4 << 20
-"""Bytes of each cache of headers and callers. Only headers that stood for a caller are kept."""
+"""Bytes of each cache of headers and callers. Only headers of valid credentials are cached."""
 _LONGEST_OPEN = 128
-"""Characters of an open key of dev mode, as of IAM's key ids."""
+"""Most characters of an open key of dev mode; IAM's key ids have the same limit."""
 _LONGEST_KEPT = 2048
-"""Characters of a header that is remembered. Those made here are shorter."""
+"""Most characters of a header that is cached. Registry passwords are shorter."""
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What a sealed text stands for: a key (an open one of dev mode or a verified one) until a moment, in a region."""
+    """The content of a sealed text: a key, verified or an open one of dev mode, an expiry time and a region."""
 
     key_id: str
     is_open: bool
     expires_at: float
     region: Region
-    """Where it was made; empty in a Bearer token that was given for something of no region (a pull token)."""
+    """Where it is valid; empty in a Bearer token for a credential without a region (a pull token)."""
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """What a registry password is worth now."""
+class PasswordStatus(msgspec.Struct, frozen=True):
+    """Whether a registry password is valid now."""
 
     state: Literal["valid", "expired", "revoked"]
-    """`revoked`: made here and not ended, but its key, session or principal is gone."""
+    """`revoked`: it was issued here and has not expired, but its key, session or principal was deleted."""
     key_id: str
     caller: Caller | None
-    """Of a valid one."""
+    """The caller of a valid password."""
     expires_at: float | None
-    """Seconds since the epoch; None for an open key of dev mode, which never ends."""
+    """Seconds since the epoch; None for an open key of dev mode, which does not expire."""
 
 
 class Authenticator:
@@ -83,20 +83,20 @@ class Authenticator:
         self._grants: Cache[str, Grant | PresentedToken | Caller] = Cache("passwords", _KEPT, entry_footprint)
         self._bearers: Cache[str, Grant] = Cache("bearer_tokens", _KEPT, entry_footprint)
         self._anonymous = Caller(
-            policy.ANONYMOUS, "anonymous", _NOBODY, PolicySets(), context.of_credential(policy.ANONYMOUS, None)
+            policy.ANONYMOUS, "anonymous", _NO_KEY, PolicySets(), context.of_credential(policy.ANONYMOUS, None)
         )
 
     async def credential(self, key_id: str) -> Credential:
-        """The living key or session of that id, with which requests are signed, or UnrecognizedClient."""
+        """Return the key or session with that id, for signed requests. Raise UnrecognizedClient."""
         found = None
-        if _KEY_ID.fullmatch(key_id) is not None:  # as the service model of IAM has it: no other text is asked for
+        if _KEY_ID.fullmatch(key_id) is not None:  # the pattern of IAM's service model; other texts are not looked up
             _, found = await self._credentials.find(key_id)
-        if found is None or found.kind == "token":  # a token is a password, and signs nothing
+        if found is None or found.kind == "token":  # a pull token is a password and cannot sign requests
             raise UnrecognizedClient
         return found
 
     async def caller_of(self, credential: Credential) -> Caller:
-        """Who holds that credential. The same object for as long as the credential is the same."""
+        """Return the caller with that credential: the same object for as long as the credential does not change."""
         return self._caller(credential)
 
     def _caller(self, credential: Credential) -> Caller:
@@ -117,14 +117,14 @@ class Authenticator:
         return caller
 
     def used(self, caller: Caller, service: str, region: str) -> None:
-        """A request of that caller was verified: its key, or the role it has on, was used."""
+        """Note that a request of the caller was verified, for the last use of its key or role."""
         if caller.credential == "key":
             self._last_uses.note(caller.key_id, service, region)
         elif caller.principal.role_id is not None:
             self._last_uses.note(caller.principal.role_id, service, region)
 
     async def open_caller(self, key_id: str) -> Caller | None:
-        """Dev mode: the root that an unverified key stands for. None when a key of this form must be verified."""
+        """Return the root that an unverified key of dev mode stands for; None if such a key must be verified."""
         if not self._settings.dev or len(key_id) > _LONGEST_OPEN or _MINTED.match(key_id) is not None:
             return None
         known = self._open.get(key_id)
@@ -137,15 +137,15 @@ class Authenticator:
         return known
 
     def anonymous(self) -> Caller:
-        """Whoever shows nothing. AuthorizationTokenInvalid unless the setting `anonymous_pull` is on."""
+        """Return the anonymous caller. Raise AuthorizationTokenInvalid unless the setting `anonymous_pull` is on."""
         if not self._settings.anonymous_pull:
             raise AuthorizationTokenInvalid
         return self._anonymous
 
     async def issue_bearer(self, authorization: str | None) -> tuple[str, float]:
-        """A Bearer token for whoever a Basic header stands for (None: nobody), and when it ends.
+        """Return a Bearer token for the credentials of a Basic header (None: anonymous), and its expiry time.
 
-        It ends no later than what it was given for, and is bound to the same region. AuthorizationTokenExpired,
+        It expires no later than those credentials, and is valid in the same region. Raise AuthorizationTokenExpired,
         AuthorizationTokenInvalid.
         """
         expires_at, region = self._clock.now() + BEARER_SECONDS, Region("")
@@ -160,8 +160,9 @@ class Authenticator:
         return self.seal(_BEARER, caller, expires_at, region), expires_at
 
     async def caller_of_bearer(self, header: str, region: Region | None = None) -> Caller:
-        """Who an `Authorization: Bearer …` header stands for now. AuthorizationTokenInvalid, also when it is over:
-        the client then fetches the next token. With `region`, what it was given for must have been made there.
+        """Return the caller of an `Authorization: Bearer …` header. With `region`, the token must be valid there.
+
+        Raise AuthorizationTokenInvalid, also for an expired token, so that the client fetches the next one.
         """
         known = self._bearers.get(header)
         grant = self.read_grant(_BEARER, header[len("Bearer ") :].strip()) if known is None else known
@@ -176,21 +177,21 @@ class Authenticator:
         return caller
 
     async def issue_password(self, caller: Caller, region: Region) -> tuple[str, float]:
-        """A registry password for `caller` and when it ends (seconds since the epoch)."""
+        """Return a registry password for `caller` and its expiry time (seconds since the epoch)."""
         expires_at = self._clock.now() + self._settings.password_seconds
         return self.seal(_PURPOSE, caller, expires_at, region), expires_at
 
     def seal(self, purpose: str, caller: Caller, expires_at: float, region: Region) -> str:
-        """A text that stands for `caller` until `expires_at`, for that purpose."""
+        """Return a sealed text that stands for `caller` until `expires_at`, for that purpose."""
         grant = Grant(caller.key_id, not caller.verified, expires_at, region)
         return self._sealer.seal(purpose, msgspec.msgpack.encode(grant))
 
     async def redeem(self, grant: Grant) -> Caller:
-        """Who a grant stands for now. AuthorizationTokenExpired, AuthorizationTokenInvalid."""
+        """Return the caller of a grant. Raise AuthorizationTokenExpired, AuthorizationTokenInvalid."""
         now = self._clock.now()
         if grant.expires_at <= now:
             raise AuthorizationTokenExpired
-        if grant.key_id == _NOBODY and not grant.is_open:
+        if grant.key_id == _NO_KEY and not grant.is_open:
             return self.anonymous()
         if grant.is_open:
             opened = await self.open_caller(grant.key_id)
@@ -207,9 +208,9 @@ class Authenticator:
         return self._caller(found)
 
     async def caller_of_basic(self, header: str, region: Region | None = None) -> Caller:
-        """Who an `Authorization: Basic …` header of the data plane stands for.
+        """Return the caller of an `Authorization: Basic …` header on `/v2/`.
 
-        With `region` the password must have been made there. AuthorizationTokenExpired, AuthorizationTokenInvalid.
+        With `region`, the password must be valid there. Raise AuthorizationTokenExpired, AuthorizationTokenInvalid.
         """
         known = self._grants.get(header)
         shown = await self._read_basic(header) if known is None else known
@@ -228,7 +229,7 @@ class Authenticator:
         return await self.redeem(shown)
 
     async def _redeem_token(self, shown: PresentedToken) -> Caller:
-        """Who a pull token stands for now, if its secret is right. It is of no region."""
+        """Return the caller of a pull token with the right secret. It is valid in every region."""
         _, found = await self._credentials.find(shown.token_id)
         if found is None or not hmac.compare_digest(found.session_token_hash or "", shown.secret_hash):
             raise AuthorizationTokenInvalid
@@ -237,35 +238,35 @@ class Authenticator:
         self._last_uses.note(shown.token_id, "ecr", "")
         return self._caller(found)
 
-    async def standing(self, header: str) -> Standing:
-        """What the password of an `Authorization: Basic …` header is worth to who holds it.
+    async def password_status(self, header: str) -> PasswordStatus:
+        """Return the status of the password in an `Authorization: Basic …` header.
 
-        AuthorizationTokenInvalid when it was not made here.
+        Raise AuthorizationTokenInvalid if it was not issued here.
         """
         known = await self._read_basic(header)
         if isinstance(known, Caller):
-            return Standing("valid", known.key_id, known, None)
+            return PasswordStatus("valid", known.key_id, known, None)
         if isinstance(known, PresentedToken):
-            return await self._standing_of_token(known)
+            return await self._token_status(known)
         try:
             caller = await self.redeem(known)
         except AuthorizationTokenExpired:
-            return Standing("expired", known.key_id, None, known.expires_at)
+            return PasswordStatus("expired", known.key_id, None, known.expires_at)
         except AuthorizationTokenInvalid:
-            return Standing("revoked", known.key_id, None, known.expires_at)
+            return PasswordStatus("revoked", known.key_id, None, known.expires_at)
         ends = known.expires_at if caller.expires_at is None else min(known.expires_at, caller.expires_at)
-        return Standing("valid", known.key_id, caller, ends)
+        return PasswordStatus("valid", known.key_id, caller, ends)
 
-    async def _standing_of_token(self, shown: PresentedToken) -> Standing:
+    async def _token_status(self, shown: PresentedToken) -> PasswordStatus:
         try:
             caller = await self._redeem_token(shown)
         except AuthorizationTokenExpired:
-            return Standing("expired", shown.token_id, None, None)
+            return PasswordStatus("expired", shown.token_id, None, None)
         except AuthorizationTokenInvalid:
             if not await self._credentials.is_known_token(*shown):
                 raise
-            return Standing("revoked", shown.token_id, None, None)
-        return Standing("valid", shown.token_id, caller, caller.expires_at)
+            return PasswordStatus("revoked", shown.token_id, None, None)
+        return PasswordStatus("valid", shown.token_id, caller, caller.expires_at)
 
     async def _read_basic(self, header: str) -> Grant | PresentedToken | Caller:
         scheme, _, encoded = header.partition(" ")
@@ -275,7 +276,7 @@ class Authenticator:
             raise AuthorizationTokenInvalid from error
         if scheme.lower() != "basic" or not colon:
             raise AuthorizationTokenInvalid
-        if not user:  # what skopeo and podman send when nobody is logged in
+        if not user:  # skopeo and podman send this without a login
             raise AuthorizationTokenInvalid
         shown = read_token(password)
         if shown is not None:
@@ -288,7 +289,7 @@ class Authenticator:
         return self.read_grant(_PURPOSE, password)
 
     def read_grant(self, purpose: str, text: str) -> Grant:
-        """What a sealed text of that purpose says, or AuthorizationTokenInvalid."""
+        """Return the content of a sealed text of that purpose. Raise AuthorizationTokenInvalid."""
         try:
             return msgspec.msgpack.decode(self._sealer.open(purpose, text), type=Grant)
         except (SealBrokenError, msgspec.DecodeError) as error:
@@ -296,8 +297,10 @@ class Authenticator:
 
 
 def _is_usual(header: str) -> bool:
-    """Whether a valid Basic header is spelled as clients spell it. The same credentials in other spellings are taken,
-    but not remembered: there are too many of them."""
+    """Return whether a valid Basic header has the usual spelling.
+
+    Other spellings of the same credentials are accepted but not cached, because there are too many of them.
+    """
     if len(header) > _LONGEST_KEPT:
         return False
     scheme, _, encoded = header.partition(" ")
@@ -305,7 +308,7 @@ def _is_usual(header: str) -> bool:
 
 
 def basic(user: str, password: str) -> str:
-    """The `Authorization` header of those two."""
+    """Return the `Authorization` header for a user name and password."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
@@ -321,7 +324,7 @@ def _principal(credential: Credential) -> policy.Principal:
             user_id=None if owner is None else owner.id,
         )
     if owner is None and credential.token_name is not None:
-        # The root itself is held by no session policy, so a token of the root acts as a federated user of it.
+        # Session policies do not limit the root user, so a token of the root acts as a federated user of its account.
         name = credential.token_name
         return policy.Principal("federated", account, arns.federated_user_arn(account, name), f"{account}:{name}")
     if owner is None:

@@ -1,4 +1,4 @@
-"""Every decision: the caller's identity policies and the repository's, on every request, before anything is done."""
+"""Decides every request, on the caller's and the resource's policies, before anything is done."""
 
 import hashlib
 import uuid
@@ -12,7 +12,7 @@ from moorage import cache, metrics, policy
 from moorage.access import context, guardrails
 from moorage.access.caller import Caller, Connection
 from moorage.access.recording import DecisionEntry, DecisionLog
-from moorage.access.recovery import RECOVERY_RULE, may_recover
+from moorage.access.recovery import RECOVERY_RULE, recovers_root
 from moorage.access.registry_policy import reaching
 from moorage.cache import Cache, Sized, footprint
 from moorage.clock import Clock
@@ -28,11 +28,11 @@ from moorage.store.metadata.epoch import Epoch, EpochCache
 
 REPOSITORY_POLICY = "RepositoryPolicy"
 REGISTRY_POLICY = "RegistryPolicy"
-"""What policies of the resource are called in a decision."""
+"""The names that policies of the resource have in a decision."""
 _KEPT = 24 << 20
-"""Bytes of compiled policies that each cache may hold. Mostly they hold the same ones."""
+"""Bytes of each cache of compiled policies. Mostly the caches share their policies."""
 _ANSWERS = 8 << 20
-"""Bytes of what plans found out for the values of condition keys."""
+"""Bytes of the cache of plans' answers for values of condition keys."""
 _NO_TAGS: Mapping[str, str] = {}
 _NO_POLICIES = PolicySets()
 _log = structlog.get_logger()
@@ -42,7 +42,7 @@ cache.measured("repository_arns", repository_arn, 1_500)
 
 
 class Registry(NamedTuple):
-    """An action on a registry as a whole: on all its repositories, or (`*`) on no resource."""
+    """A whole registry: the ARN of all its repositories, or `*` for actions without a resource."""
 
     account: AccountId
     region: Region
@@ -55,11 +55,11 @@ class NamedResource(NamedTuple):
     account: AccountId
     arn: str
     trust: str | None = None
-    """Of a role to be taken on: the hash of its trust policy; empty when there is no such role."""
+    """Of a role to be assumed: the hash of its trust policy; empty if there is no such role."""
 
 
 class DeletedRepository(NamedTuple):
-    """A repository in the trash: its own tags and policy count, not those of one that has its name now."""
+    """A deleted repository: its own tags and policy count, not those of a repository with the same name."""
 
     ref: RepositoryRef
     id: int
@@ -72,8 +72,8 @@ class DeletedRepository(NamedTuple):
 Resource: TypeAlias = RepositoryRef | DeletedRepository | Registry | NamedResource
 
 
-class Attachment(NamedTuple):
-    """What policies a decision is made on, by their hashes: who has equal ones is decided on the same."""
+class PolicyHashes(NamedTuple):
+    """The hashes of the policies that a decision is made on."""
 
     caller: PolicySets
     repository: str | None
@@ -84,23 +84,23 @@ class Attachment(NamedTuple):
     """As in `NamedResource`."""
 
 
-class Standing(NamedTuple):
-    """What a caller's requests for an action on a resource rest on, for as long as the authorisation epoch stands."""
+class DecisionBasis(NamedTuple):
+    """What decisions about a caller, an action and a resource rest on. Valid for one authorization epoch."""
 
-    attachment: Attachment
+    hashes: PolicyHashes
     plan: policy.Plan
     """Of these policies."""
     account: AccountId
-    """Whose the resource is."""
+    """The account that owns the resource."""
     arn: str
     tags: Mapping[str, str] | None
-    """Of the repository. None: there is none, so that those count that the request gives it."""
+    """Tags of the repository. None: it does not exist, and the tags in the request count."""
     keys: Mapping[str, str | tuple[str, ...]]
-    """Condition keys of the organisation."""
+    """Condition keys of the organization."""
 
 
 class Access:
-    """Decides, records, and refuses."""
+    """Decides requests and records the decisions."""
 
     def __init__(
         self,
@@ -120,15 +120,15 @@ class Access:
         self._compiled: Cache[tuple[str, policy.Kind], policy.Document] = Cache(
             "policy_documents", _KEPT, lambda key, document: footprint(key[0]) + document.size
         )
-        self._policies: Cache[Attachment, policy.Policies] = Cache(
-            "policy_sets", _KEPT, lambda key, _: _attachment_size(key), policy.Policies.documents
+        self._policies: Cache[PolicyHashes, policy.Policies] = Cache(
+            "policy_sets", _KEPT, lambda key, _: _hashes_size(key), policy.Policies.documents
         )
-        self._plans: Cache[tuple[Attachment, policy.Principal, str], policy.Plan] = Cache(
-            "policy_plans", _KEPT, lambda key, plan: _attachment_size(key[0]) + plan.size, lambda plan: plan.documents
+        self._plans: Cache[tuple[PolicyHashes, policy.Principal, str], policy.Plan] = Cache(
+            "policy_plans", _KEPT, lambda key, plan: _hashes_size(key[0]) + plan.size, lambda plan: plan.documents
         )
         self._answers: Cache[tuple[object, ...], Any] = Cache("policy_answers", _ANSWERS, policy.answer_size)
-        self._standings: EpochCache[tuple[policy.Principal, PolicySets, str, Resource], Standing] = EpochCache(
-            "standings", _KEPT, "value", lambda _, standing: _attachment_size(standing.attachment), _held_by_standing
+        self._bases: EpochCache[tuple[policy.Principal, PolicySets, str, Resource], DecisionBasis] = EpochCache(
+            "decision_bases", _KEPT, "value", lambda _, basis: _hashes_size(basis.hashes), _shared_objects
         )
         self._contexts = context.Contexts()
         self._allowed = metrics.DECISIONS.labels("allow")
@@ -144,12 +144,12 @@ class Access:
         extra: Mapping[str, str | tuple[str, ...]] = _NO_TAGS,
         decision_id: str | None = None,
     ) -> None:
-        """Go on only if `caller` may `action` on `resource`; else AccessDenied with AWS's sentence.
+        """Return if `caller` may use `action` on `resource`; otherwise raise AccessDenied with AWS's message.
 
-        `extra`: condition keys of the operation, in lower case. `decision_id`: under which it is recorded.
+        `extra`: condition keys of the operation, in lower case. `decision_id`: id under which a denial is recorded.
         """
-        standing = await self._standing(caller, action, resource)
-        entry = self._recorded(self._decide(standing, caller, connection, resource, extra, decision_id), connection)
+        basis = await self._basis(caller, action, resource)
+        entry = self._recorded(self._decide(basis, caller, connection, resource, extra, decision_id), connection)
         decision = entry.decision
         if decision.allowed:
             return
@@ -162,7 +162,7 @@ class Access:
             resource=decision.request.resource,
             reason=reason,
         )
-        if caller.principal.kind == "anonymous":  # nobody learns how a policy is made by not signing in (design §4)
+        if caller.principal.kind == "anonymous":  # anonymous callers must not learn what a policy says (design.md §4)
             raise AccessDenied(policy.plain_sentence(decision.request))
         raise AccessDenied(policy.sentence(decision.request, decision), entry.id, short=_short_for_caller(decision))
 
@@ -175,9 +175,9 @@ class Access:
         *,
         extra: Mapping[str, str | tuple[str, ...]] = _NO_TAGS,
     ) -> bool:
-        """The same decision, recorded too, as a value."""
-        standing = await self._standing(caller, action, resource)
-        entry = self._recorded(self._decide(standing, caller, connection, resource, extra, None), connection)
+        """Return whether `caller` may use `action` on `resource`. The decision is recorded."""
+        basis = await self._basis(caller, action, resource)
+        entry = self._recorded(self._decide(basis, caller, connection, resource, extra, None), connection)
         return entry.decision.allowed
 
     async def sees(
@@ -189,32 +189,35 @@ class Access:
         *,
         extra: Mapping[str, str | tuple[str, ...]] = _NO_TAGS,
     ) -> bool:
-        """The same decision about what an answer may show. Nobody asked for it by name, so it is not recorded."""
-        standing = await self._standing(caller, action, resource)
-        return self._decide(standing, caller, connection, resource, extra, None).decision.allowed
+        """Return whether an answer may show something to `caller`. Not recorded: nobody requested the action."""
+        basis = await self._basis(caller, action, resource)
+        return self._decide(basis, caller, connection, resource, extra, None).decision.allowed
 
     async def would_allow(
         self, caller: Caller, connection: Connection, action: str, ref: RepositoryRef, document: policy.Document
     ) -> bool:
-        """Would `caller` be allowed if `document` were the repository's policy? Not recorded, no way out for root."""
-        standing = await self._standing(caller, action, ref)
-        name = hashlib.sha256(document.text.encode()).hexdigest()  # as documents are named that are stored
+        """Return whether `caller` would be allowed if `document` were the repository's policy.
+
+        It is not recorded, and the root user cannot recover.
+        """
+        basis = await self._basis(caller, action, ref)
+        name = hashlib.sha256(document.text.encode()).hexdigest()  # the name under which it would be stored
         self._compiled.keep((name, document.kind), document)
-        plan = await self._plan(standing.attachment._replace(repository=name), caller.principal, action)
-        tags = standing.tags or _NO_TAGS
-        values = self._contexts.of(caller, connection, self._clock.now(), ref.account, tags, standing.keys, _NO_TAGS)
+        plan = await self._plan(basis.hashes._replace(repository=name), caller.principal, action)
+        tags = basis.tags or _NO_TAGS
+        values = self._contexts.of(caller, connection, self._clock.now(), ref.account, tags, basis.keys, _NO_TAGS)
         return plan.decide(ref.arn, ref.account, values).allowed
 
     def _decide(
         self,
-        standing: Standing,
+        basis: DecisionBasis,
         caller: Caller,
         connection: Connection,
         resource: Resource,
         extra: Mapping[str, str | tuple[str, ...]],
         decision_id: str | None,
     ) -> DecisionEntry:
-        _, plan, account, arn, tags, keys = standing
+        _, plan, account, arn, tags, keys = basis
         if tags is None:
             tags = _requested_tags(extra)
         now = self._clock.now()
@@ -228,27 +231,27 @@ class Access:
         return DecisionEntry(told, now, now, region, decision, plan.policies, caller)
 
     def _recorded(self, made: DecisionEntry, connection: Connection) -> DecisionEntry:
-        """The entry of the record that stands for this one."""
+        """Record a decision. Return the entry that represents it in the record."""
         entry = self._recorder.record(made)
         connection.decisions.append(entry)
         (self._allowed if entry.decision.allowed else self._denied).inc()
         return entry
 
     def _recovers(self, caller: Caller, decision: policy.Decision, policies: policy.Policies) -> bool:
-        return self._settings.root_recovers and may_recover(decision, policies, verified=caller.verified)
+        return self._settings.root_recovers and recovers_root(decision, policies, verified=caller.verified)
 
-    async def _standing(self, caller: Caller, action: str, resource: Resource) -> Standing:
-        """What such requests rest on; kept for as long as the epoch stands."""
+    async def _basis(self, caller: Caller, action: str, resource: Resource) -> DecisionBasis:
+        """Return what such decisions rest on; cached for one epoch."""
         at = await self._repositories.current_epoch()
         key = (caller.principal, caller.policies, action, resource)
-        standing = self._standings.known(key, at)
-        if standing is None:
-            standing = await self._stand(caller, action, resource, at)
-            self._standings.keep(key, standing, at)
-        return standing
+        basis = self._bases.known(key, at)
+        if basis is None:
+            basis = await self._find_basis(caller, action, resource, at)
+            self._bases.keep(key, basis, at)
+        return basis
 
-    async def _stand(self, caller: Caller, action: str, resource: Resource, at: Epoch) -> Standing:
-        """What they rest on under that epoch."""
+    async def _find_basis(self, caller: Caller, action: str, resource: Resource, at: Epoch) -> DecisionBasis:
+        """Return what such decisions rest on under the epoch `at`."""
         tags: Mapping[str, str] | None = _NO_TAGS
         policy_hash: str | None = None
         trust: str | None = None
@@ -259,29 +262,31 @@ class Access:
             else:
                 ref, state = resource, await self._repositories.state(resource, at)
             account, region, arn = ref.account, ref.region, ref.arn
-            tags = None if state is None else state.tags or _NO_TAGS  # one for all, so that their contexts are alike
+            tags = (
+                None if state is None else state.tags or _NO_TAGS
+            )  # always the same object, so that contexts are shared
             policy_hash = None if state is None else state.policy_hash
         elif isinstance(resource, Registry):
             account, region = resource.account, resource.region
             arn = repository_arn(account, region, "*") if resource.all_repositories else "*"
         else:
             account, arn, trust = resource
-        attachment, keys = await self._applying(caller.principal, action, account, region, at)
-        attachment = attachment._replace(caller=caller.policies, repository=policy_hash, trust=trust)
-        plan = await self._plan(attachment, caller.principal, action)
-        return Standing(attachment, plan, account, arn, tags, keys)
+        hashes, keys = await self._applicable(caller.principal, action, account, region, at)
+        hashes = hashes._replace(caller=caller.policies, repository=policy_hash, trust=trust)
+        plan = await self._plan(hashes, caller.principal, action)
+        return DecisionBasis(hashes, plan, account, arn, tags, keys)
 
-    async def _plan(self, attachment: Attachment, principal: policy.Principal, action: str) -> policy.Plan:
-        """Kept, as the texts of policies never change."""
-        plan = self._plans.get((attachment, principal, action))
+    async def _plan(self, hashes: PolicyHashes, principal: policy.Principal, action: str) -> policy.Plan:
+        """Return the plan; cached, because the text of a policy with a given hash never changes."""
+        plan = self._plans.get((hashes, principal, action))
         if plan is None:
-            plan = policy.Plan(principal, action, await self._attached(attachment), self._answers)
-            self._plans.keep((attachment, principal, action), plan)
+            plan = policy.Plan(principal, action, await self._compiled_sets(hashes), self._answers)
+            self._plans.keep((hashes, principal, action), plan)
         return plan
 
-    async def _applying(
+    async def _applicable(
         self, principal: policy.Principal, action: str, account: AccountId, region: Region | None, at: Epoch
-    ) -> tuple[Attachment, Mapping[str, str | tuple[str, ...]]]:
+    ) -> tuple[PolicyHashes, Mapping[str, str | tuple[str, ...]]]:
         """Return the policies that apply beside the caller's and the repository's or role's own, and condition keys.
 
         The keys are those of the organization. `region`: None for a resource that is in no registry. `at`: the epoch,
@@ -292,40 +297,40 @@ class Access:
             registry_policy = reaching(action, await self._registry_policies.state(account, region, at))
         members = await self._organizations.members(at)
         if not members:
-            return Attachment(_NO_POLICIES, None, registry_policy), _NO_TAGS
-        attachment = Attachment(
+            return PolicyHashes(_NO_POLICIES, None, registry_policy), _NO_TAGS
+        hashes = PolicyHashes(
             _NO_POLICIES,
             None,
             registry_policy,
             guardrails.scp(members, principal),
             guardrails.rcp(members, account, action, in_registry=region is not None),
         )
-        return attachment, guardrails.keys(members, principal, account)
+        return hashes, guardrails.keys(members, principal, account)
 
-    async def _attached(self, attachment: Attachment) -> policy.Policies:
-        """The policies that apply, compiled; kept, as their texts never change."""
-        known = self._policies.get(attachment)
+    async def _compiled_sets(self, hashes: PolicyHashes) -> policy.Policies:
+        """Return the compiled policies with those hashes."""
+        known = self._policies.get(hashes)
         if known is not None:
             return known
         resource = []
         for name, hash_, kind in (
-            (REPOSITORY_POLICY, attachment.repository, policy.Kind.REPOSITORY),
-            (REGISTRY_POLICY, attachment.registry, policy.Kind.REGISTRY),
+            (REPOSITORY_POLICY, hashes.repository, policy.Kind.REPOSITORY),
+            (REGISTRY_POLICY, hashes.registry, policy.Kind.REGISTRY),
         ):
             if hash_ is not None:
                 resource.append(policy.Named(name, hash_, await self.compiled(hash_, kind)))
         policies = msgspec.structs.replace(
-            await self.own(attachment.caller),
+            await self.own(hashes.caller),
             resource=tuple(resource) or None,
-            trust=await self._trust(attachment.trust),
-            scp=await self._levels(attachment.scp, policy.Kind.SCP),
-            rcp=await self._levels(attachment.rcp, policy.Kind.RCP),
+            trust=await self._trust(hashes.trust),
+            scp=await self._levels(hashes.scp, policy.Kind.SCP),
+            rcp=await self._levels(hashes.rcp, policy.Kind.RCP),
         )
-        self._policies.keep(attachment, policies)
+        self._policies.keep(hashes, policies)
         return policies
 
     async def _trust(self, name: str | None) -> tuple[policy.Named, ...] | None:
-        """As in `NamedResource`: None where no role is taken on, empty where there is none to take on."""
+        """Return the trust policy: None if no role is assumed, empty if the role does not exist."""
         if not name:
             return None if name is None else ()
         return (policy.Named("trust policy", name, await self.compiled(name, policy.Kind.TRUST)),)
@@ -341,22 +346,21 @@ class Access:
         )
 
     async def service_control(self, principal: policy.Principal) -> tuple[tuple[policy.Named, ...], ...] | None:
-        """The SCPs that bind the principal's account, a tuple a level; None where none do."""
+        """Return the SCPs of the principal's account, a tuple a level; None if none apply."""
         return await self._levels(guardrails.scp(await self._organizations.members(), principal), policy.Kind.SCP)
 
     async def applicable_policies(
         self, principal: policy.Principal, action: str, account: AccountId, region: Region, at: Epoch
     ) -> tuple[policy.Policies, Mapping[str, str | tuple[str, ...]]]:
-        """What else counts when `principal` asks for `action` in a registry: the registry policy and the guard rails.
+        """Return the registry policy and guardrails for an action of `principal`, and the keys of the organization.
 
-        With the organisation's condition keys. Its own policies and a repository's are not among them. `at`: the epoch,
-        which was just read.
+        The principal's and the repository's own policies are not among them. `at`: the current epoch.
         """
-        attachment, keys = await self._applying(principal, action, account, region, at)
-        return await self._attached(attachment), keys
+        hashes, keys = await self._applicable(principal, action, account, region, at)
+        return await self._compiled_sets(hashes), keys
 
     async def own(self, sets: PolicySets) -> policy.Policies:
-        """What comes with a caller, compiled."""
+        """Return the caller's own policies, compiled."""
         boundary, session = sets.boundary, sets.session
         return policy.Policies(
             identity=await self._named(sets.identity, policy.Kind.IDENTITY),
@@ -368,7 +372,7 @@ class Access:
         return tuple([policy.Named(each.label, each.hash, await self.compiled(each.hash, kind)) for each in attached])
 
     async def compiled(self, name: str, kind: policy.Kind) -> policy.Document:
-        """The policy document of that hash, ready to be evaluated. LookupError when there is none."""
+        """Return the compiled policy document with that hash. Raise LookupError if there is none."""
         found = self._compiled.get((name, kind))
         if found is None:
             found = policy.parse(aws_managed.document(name) or await self._documents.document(name), kind)
@@ -376,31 +380,31 @@ class Access:
         return found
 
 
-def _attachment_size(attachment: Attachment) -> int:
-    """Bytes of an attachment, and of what else an entry that is kept by one has for its own."""
-    named = sum([len(each) for each in attachment.caller if each is not None])
-    if attachment.scp is not None or attachment.rcp is not None:
-        named += sum([len(level) for each in (attachment.scp, attachment.rcp) for level in each or ()])
+def _hashes_size(hashes: PolicyHashes) -> int:
+    """Return the bytes of hashes, and of what else a cache entry for them does not share."""
+    named = sum([len(each) for each in hashes.caller if each is not None])
+    if hashes.scp is not None or hashes.rcp is not None:
+        named += sum([len(level) for each in (hashes.scp, hashes.rcp) for level in each or ()])
     return 1000 + 300 * named
 
 
-def _held_by_standing(standing: Standing) -> Iterable[Sized]:
-    return standing.plan, *standing.plan.documents
+def _shared_objects(basis: DecisionBasis) -> Iterable[Sized]:
+    return basis.plan, *basis.plan.documents
 
 
 def _short_for_caller(decision: policy.Decision) -> str:
-    """The short reason; statements of the resource's own policies are not named to whoever it refuses."""
+    """Return the short reason. Statements of the resource's policies are not named to a caller that they deny."""
     if decision.decided_by in {"resource", "rcp"}:
         return f"{decision.decided_by}: {'explicit deny' if decision.explicit else 'no statement allows it'}"
     return policy.short(decision)
 
 
 def _requested_tags(extra: Mapping[str, str | tuple[str, ...]]) -> Mapping[str, str]:
-    """A repository to be made has the tags that the request gives it."""
+    """Return the tags that a request gives to a repository that is yet to be created."""
     prefix = "aws:requesttag/"
     found = {
         key.removeprefix(prefix): value
         for key, value in extra.items()
         if key.startswith(prefix) and isinstance(value, str)
     }
-    return found or _NO_TAGS  # always the same one, by which contexts are told apart
+    return found or _NO_TAGS  # always the same object, because contexts are shared by its identity

@@ -1,4 +1,4 @@
-"""The caller of one request as the registry's `Authorizer`."""
+"""Implements the registry's `Authorizer` for the caller of one request."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from moorage.names import AccountId, Region, RepositoryRef
 
 
 class RequestAuthorizer(NamedTuple):
-    """Decides through `access` for one caller and connection."""
+    """Decides for one caller and connection."""
 
     access: Access
     caller: Caller

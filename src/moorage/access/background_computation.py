@@ -1,7 +1,7 @@
-"""Computations that take longer than the event loop may be held, one at a time in a thread of their own.
+"""Runs computations that would block the event loop for too long, one at a time, in a thread.
 
-Python runs one thread at a time and changes over every five milliseconds, so that one such thread delays the event loop
-by that much, and a second one would double it.
+Python runs one thread at a time and switches every five milliseconds. One computing thread delays the event loop by
+that much, and a second one would double the delay.
 """
 
 import asyncio
@@ -12,17 +12,17 @@ from typing import Final, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LONG: Final = 8192
-_MANY: Final = 250
-"""Characters and commas of a policy. An ordinary one of twenty statements has 5,000 and 140."""
+_MAX_CHARACTERS: Final = 8192
+_MAX_COMMAS: Final = 250
+"""An ordinary policy of twenty statements has 5,000 characters and 140 commas."""
 _THREAD: Final = ThreadPoolExecutor(1, "long-work")
 
 
 def takes_long(text: str) -> bool:
-    """Whether reading the text as a policy, with lint, may hold the event loop for more than a few milliseconds."""
-    return len(text) > _LONG or text.count(",") > _MANY
+    """Return whether parsing and linting the text as a policy may take more than a few milliseconds."""
+    return len(text) > _MAX_CHARACTERS or text.count(",") > _MAX_COMMAS
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `work` returns or raises. It may touch nothing that the event loop changes."""
+    """Run `work` in the thread and return its result. It must not use anything that the event loop changes."""
     return await asyncio.wrap_future(_THREAD.submit(work, *args, **kwargs))

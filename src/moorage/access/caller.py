@@ -1,4 +1,4 @@
-"""Who calls and over which connection: what every decision is made about."""
+"""The caller of a request and its connection."""
 
 from typing import TYPE_CHECKING
 
@@ -7,14 +7,14 @@ import msgspec
 from moorage import policy
 from moorage.names import Region
 
-if TYPE_CHECKING:  # the commands that ask the engine without a server need no database
+if TYPE_CHECKING:  # commands that use the engine without a server do not import the database
     from moorage.access.recording import DecisionEntry
     from moorage.identity.credentials.credentials import PolicySets, SessionState
     from moorage.identity.credentials.oidc import WebIdentity
 
 
 class Connection(msgspec.Struct, frozen=True, gc=False):
-    """What belongs to the connection rather than to the credential (docs/development/policy-engine.md §3.6)."""
+    """The properties of a connection (docs/development/policy-engine.md §3.6)."""
 
     source_ip: str
     secure: bool
@@ -22,13 +22,13 @@ class Connection(msgspec.Struct, frozen=True, gc=False):
     referer: str | None
     host: str
     region: Region
-    """The region that is spoken to: of the signature's scope, or of the host name."""
+    """The requested region: from the scope of the signature, or from the host name."""
     decisions: "list[DecisionEntry]" = msgspec.field(default_factory=list)
-    """What was decided for the request so far; its event in the audit record refers to them."""
+    """The decisions made for the request so far; its audit event refers to them."""
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
-    """A principal as it authenticated."""
+    """A principal, and how it authenticated."""
 
     principal: policy.Principal
     credential: str
@@ -36,17 +36,17 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     token); `open` (dev, unverified); `anonymous`."""
     key_id: str
     policies: "PolicySets"
-    """What comes with the caller: identity policies, boundary, session policies."""
+    """The caller's own policies: identity policies, boundary, session policies."""
     context: dict[str, str | tuple[str, ...]]
-    """Condition keys that belong to the credential, in lower case."""
+    """Condition keys of the credential, in lower case."""
     expires_at: float | None = None
-    """Of a session or pull token: seconds since the epoch."""
+    """Expiry time of a session or pull token, in seconds since the epoch."""
     session: "SessionState | None" = None
-    """Of a session: its name, tags and what else it was made with."""
+    """Of a session: its name, tags and other parameters."""
     web: "WebIdentity | None" = None
-    """Of an OIDC token: what it says."""
+    """The claims of an OIDC token."""
 
     @property
     def verified(self) -> bool:
-        """Did it prove to hold a secret? Open keys did not."""
+        """Whether the caller proved to hold a secret; open keys of dev mode do not."""
         return self.credential != "open"

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from moorage.identity.credentials.credentials import Credential
 
 Values = dict[str, str | tuple[str, ...]]
-_ALIKE = 4 << 20
-"""Bytes of the contexts of one second that are cached."""
+_CACHE_BYTES = 4 << 20
+"""Bytes of the cache of contexts, which holds those of one second."""
 
 _TYPES: Mapping[str, str] = {
     "root": "Account",
@@ -25,11 +25,11 @@ _TYPES: Mapping[str, str] = {
     "anonymous": "Anonymous",
 }
 _UNSIGNED = frozenset({"anonymous", "web"})
-"""Kinds of principals whose requests bear no signature, and so are of no account."""
+"""Kinds of principals whose requests have no signature, and so belong to no account."""
 
 
 def of_credential(principal: policy.Principal, credential: "Credential | None") -> Values:
-    """The keys that stay the same for as long as the credential lives. No credential: an open key of dev mode."""
+    """Return the condition keys of a credential, which do not change. No credential: an open key of dev mode."""
     values: Values = {
         "aws:principaltype": _TYPES[principal.kind],
         "aws:userid": principal.id,
@@ -57,17 +57,19 @@ def of_credential(principal: policy.Principal, credential: "Credential | None") 
             values["aws:sourceidentity"] = session.source_identity
         if session.provider is not None:
             values["aws:federatedprovider"] = session.provider
-        # What the session was made with never speaks over what it is.
+        # Parameters of the session must not override the keys that describe it.
         values = {**session.context, **values}
     return values
 
 
 class Contexts:
-    """Makes the contexts of requests. Those of one second that are alike get the same one, which nobody may change."""
+    """Creates the contexts of requests. Similar requests of one second share a context, which must not be changed."""
 
     def __init__(self) -> None:
         self._second = 0
-        self._made: Cache[tuple[object, ...], tuple[Values, object, object, object]] = Cache("contexts", _ALIKE, _size)
+        self._made: Cache[tuple[object, ...], tuple[Values, object, object, object]] = Cache(
+            "contexts", _CACHE_BYTES, _size
+        )
 
     def of(
         self,
@@ -79,7 +81,7 @@ class Contexts:
         keys: Mapping[str, str | tuple[str, ...]],
         extra: Mapping[str, str | tuple[str, ...]],
     ) -> Values:
-        """As `of_request`. `keys`: the organisation's, which are the same for many requests and speak over `extra`."""
+        """Return it as `of_request`. `keys`: those of the organization, which take precedence over `extra`."""
         if extra:
             both = {**extra, **keys}
             return of_request(caller, connection, now, resource_account, resource_tags, both)
@@ -101,14 +103,14 @@ class Contexts:
         made = self._made.get(key)
         if made is None:
             values = of_request(caller, connection, now, resource_account, resource_tags, keys)
-            # What stands in the key by its id is kept as long, so that nothing else gets that id.
+            # Objects that the key identifies by id are kept as well, so that no other object gets their id.
             made = (values, caller.context, resource_tags, keys)
             self._made.keep(key, made)
         return made[0]
 
 
 def _size(key: tuple[object, ...], made: tuple[Values, object, object, object]) -> int:
-    """Bytes of a context: a value has few characters but for the headers, which are whatever a client sends."""
+    """Return the bytes of a context. Only headers, which clients choose, can be long."""
     headers = sum(len(part) for part in key if isinstance(part, str))
     return 800 + 400 * len(made[0]) + 4 * headers
 
@@ -121,7 +123,7 @@ def of_request(
     resource_tags: Mapping[str, str],
     extra: Mapping[str, str | tuple[str, ...]],
 ) -> Values:
-    """All keys of one request. `extra`: what the operation adds (lower-case keys)."""
+    """Return all condition keys of a request. `extra`: keys that the operation adds, in lower case."""
     second = int(now)
     values: Values = {
         **caller.context,
@@ -146,11 +148,11 @@ def of_request(
 
 @lru_cache(maxsize=4)
 def clock(second: int) -> Mapping[str, str]:
-    """The keys that say when a request was made."""
+    """Return the condition keys for the time of a request."""
     return {"aws:currenttime": instant(second), "aws:epochtime": str(second)}
 
 
 @lru_cache(maxsize=64)
 def instant(second: int) -> str:
-    """ISO 8601 with Z."""
+    """Return a time in ISO 8601 format, in UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))

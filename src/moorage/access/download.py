@@ -8,7 +8,7 @@ from moorage.settings import Settings
 
 
 class Downloads:
-    """Makes and reads the `token` of download URLs."""
+    """Issues and reads the `token` of download URLs."""
 
     def __init__(self, authenticator: Authenticator, clock: Clock, settings: Settings) -> None:
         self._authenticator = authenticator
@@ -16,12 +16,12 @@ class Downloads:
         self._life = settings.download_url_seconds
 
     def seal(self, caller: Caller, ref: RepositoryRef, digest: Digest) -> str:
-        """A token with which `caller`'s rights can be used on that layer alone."""
+        """Return a token that stands for `caller` when it downloads that layer."""
         expires_at = self._clock.now() + self._life
         return self._authenticator.seal(_purpose(ref, digest), caller, expires_at, ref.region)
 
     async def open(self, token: str, ref: RepositoryRef, digest: Digest) -> Caller:
-        """Whose rights the token carries. AuthorizationTokenExpired, AuthorizationTokenInvalid."""
+        """Return the caller that the token stands for. Raise AuthorizationTokenExpired, AuthorizationTokenInvalid."""
         return await self._authenticator.redeem(self._authenticator.read_grant(_purpose(ref, digest), token))
 
 

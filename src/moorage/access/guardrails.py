@@ -1,4 +1,4 @@
-"""What an organization adds to a decision: SCPs of the caller's account, RCPs of the resource's, and condition keys."""
+"""What an organization adds to a decision: SCPs of the caller's account, RCPs of the owner's, and condition keys."""
 
 import hashlib
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ from moorage.identity.accounts.organizations import FULL_ACCESS_TEXT, RCP_FULL_A
 
 _STS: Final = "sts:"
 _OUTSIDE: Final = frozenset({"anonymous", "service", "web"})
-"""The kinds of callers that belong to no member account."""
+"""Kinds of callers that belong to no member account."""
 
 
 def scp(members: Members, principal: policy.Principal) -> Levels | None:
-    """Return the levels of SCPs that bind the caller, for every action of every service.
+    """Return the levels of SCPs that apply to the caller, for every action of every service.
 
     None for callers of the management account, of accounts outside the organization, and for service-linked roles.
     """
@@ -25,10 +25,10 @@ def scp(members: Members, principal: policy.Principal) -> Levels | None:
 
 
 def rcp(members: Members, account: str, action: str, *, in_registry: bool) -> Levels | None:
-    """Return the levels of RCPs that guard what `account` owns; None where there are none.
+    """Return the levels of RCPs that apply to resources of `account`; None if there are none.
 
-    RCPs guard registries and their repositories (`in_registry`) from every action, Moorage's own as well as ECR's, and
-    roles from those of STS [aws: of the services that AWS lists, these two are here].
+    RCPs apply to registries and their repositories (`in_registry`) for every action of ECR and Moorage, and to roles
+    for those of STS [aws: of the services that AWS lists, these two are here].
     """
     member = members.get(account)
     if member is None or not (in_registry or action.startswith(_STS)):
@@ -37,7 +37,7 @@ def rcp(members: Members, account: str, action: str, *, in_registry: bool) -> Le
 
 
 def restricting(members: Iterable[Membership]) -> frozenset[policy.SetName]:
-    """The kinds of guard rails by which one of them may do less than another: those beside FullAWSAccess."""
+    """Return the kinds of guardrails that restrict any of the members: those other than FullAWSAccess."""
     found: set[policy.SetName] = set()
     for member in members:
         found |= {"scp"} if _restricts(member.scp, FULL_ACCESS_TEXT) else set()
@@ -51,7 +51,7 @@ def _restricts(levels: Levels | None, full_access: str) -> bool:
 
 
 def keys(members: Members, principal: policy.Principal, account: str) -> Values:
-    """The condition keys of the caller's and the resource's place in the organisation."""
+    """Return the condition keys for the places of the caller and the resource in the organization."""
     values: Values = {}
     theirs = None if principal.kind in _OUTSIDE else members.get(principal.account)
     if theirs is not None:

@@ -1,6 +1,6 @@
-"""What IAM's and ECR's operations are decided on beyond their action: resources, condition keys, and fit callers.
+"""Condition keys, resources and permitted callers of operations of IAM and ECR.
 
-One place for the doors, which read these from a request, and for `declared`, which carries out the same operations.
+The API reads them from a request; `declarative` carries out the same operations.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ _NO_TAGS: Final[Mapping[str, str]] = {}
 
 
 def tag_conditions(tags: Iterable[tuple[str, str]], *further_keys: str) -> dict[str, str | tuple[str, ...]]:
-    """The condition keys aws:RequestTag/KEY and aws:TagKeys of a request with `tags`, and with keys alone."""
+    """Return aws:RequestTag/KEY and aws:TagKeys of a request with `tags` and with keys without values."""
     given = list(tags)
     found: dict[str, str | tuple[str, ...]] = {f"aws:requesttag/{key.lower()}": value for key, value in given}
     keys = (*(key for key, _ in given), *further_keys)
@@ -29,7 +29,7 @@ def tag_conditions(tags: Iterable[tuple[str, str]], *further_keys: str) -> dict[
 
 
 def resource_tags(service: str, tags: Mapping[str, str]) -> dict[str, str]:
-    """The condition keys aws:ResourceTag/KEY and SERVICE:ResourceTag/KEY of a resource with `tags`."""
+    """Return aws:ResourceTag/KEY and SERVICE:ResourceTag/KEY of a resource with `tags`."""
     return {f"{each}:resourcetag/{key.lower()}": value for key, value in tags.items() for each in ("aws", service)}
 
 
@@ -41,11 +41,11 @@ def iam_conditions(
     tags: Mapping[str, str] = _NO_TAGS,
     tag_keys: Iterable[str] = (),
 ) -> dict[str, str | tuple[str, ...]]:
-    """The condition keys of an operation of IAM.
+    """Return the condition keys of an operation of IAM.
 
-    `tags_there`: those of the user, role or policy named. `boundary`: ARN of the permissions boundary that the request
-    sets or, where the operation is decided on that, of the one in force. `policy`: PolicyArn of the request. `tags` and
-    `tag_keys`: those of the request.
+    `tags_there`: tags of the user, role or policy. `boundary`: ARN of the permissions boundary that the request sets
+    or, for some operations, of the one in force. `policy`: PolicyArn of the request. `tags` and `tag_keys`: those of
+    the request.
     """
     values: dict[str, str | tuple[str, ...]] = {}
     if boundary is not None:
@@ -58,12 +58,15 @@ def iam_conditions(
 
 
 def renamed(kind: Kind, account: AccountId, name: str, path: str, new_name: str, new_path: str) -> tuple[str, ...]:
-    """The ARNs that UpdateUser and UpdateGroup are decided on: the old one and the new one (IAM user guide)."""
+    """Return the ARNs that UpdateUser and UpdateGroup are decided on: the old and the new one (IAM user guide)."""
     source = identity_arn(kind.name, account, path, name)
     return tuple(dict.fromkeys((source, identity_arn(kind.name, account, new_path, new_name))))
 
 
-def fit_for_iam(caller: Caller) -> bool:
-    """IAM takes no calls of GetSessionToken's sessions, which are made without MFA here, or of federated users (STS
-    reference)."""
+def may_call_iam(caller: Caller) -> bool:
+    """Return whether IAM accepts the caller.
+
+    It does not accept sessions of GetSessionToken without MFA, and all of them are here, or federated users (STS API
+    reference).
+    """
     return caller.credential not in _NOT_IN_IAM

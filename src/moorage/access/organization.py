@@ -1,7 +1,7 @@
-"""The organisation's document: checked before it is kept, and who may see and change it; which of it binds a request.
+"""The document of the organization: checks it before it is stored, and decides who may see and change it.
 
-A deployment has one organisation. Its management account decides on it; as long as there is none, the default account
-does (in `serve` the one that `moorage init` made first), so that no account can be taken into another's.
+A deployment has one organization, which belongs to its management account. While there is none, it belongs to the
+default account (in `serve` the one that `moorage init` created), so that no account can be added to that of another.
 """
 
 import json
@@ -32,18 +32,18 @@ from moorage.names import AccountId
 from moorage.settings import Settings
 
 MOST_TEXT: Final = 1 << 20
-"""Bytes of a document."""
+"""Most bytes of a document."""
 MOST_DEPTH: Final = 5
-"""Units under units, as in AWS Organizations."""
+"""Most levels of nested units, as in AWS Organizations."""
 MOST_POLICIES: Final = 10
-"""SCPs, and RCPs, on one level."""
+"""Most SCPs, and most RCPs, on one level."""
 MOST_POLICY_TEXT: Final = 10_240
-"""Characters of one policy, white space not counted: as it is laid out makes no difference."""
+"""Most characters of one policy; white space is not counted."""
 _SPACE: Final = re.compile(r"\s+")
 
 
 class MalformedOrganization(MoorageError):
-    """The document is none; the message begins with the place: a path, or line and column."""
+    """The document is invalid. The message begins with the place of the error: a path, or line and column."""
 
     code = "MalformedOrganizationException"
 
@@ -53,7 +53,7 @@ class MalformedOrganization(MoorageError):
 
 
 class OrganizationNotFound(MoorageError):
-    """There is no organisation."""
+    """There is no organization."""
 
     code = "OrganizationNotFoundException"
     status = 404
@@ -62,7 +62,7 @@ class OrganizationNotFound(MoorageError):
         super().__init__("No organization is set.")
 
 
-class OrganizationDesk:
+class OrganizationAdministration:
     """Shows and changes the organization; what callers may do is decided on `resource`."""
 
     def __init__(self, organizations: Organizations, access: Access, settings: Settings) -> None:
@@ -71,40 +71,40 @@ class OrganizationDesk:
         self._default = settings.default_account
 
     async def show(self) -> OrganizationVersion:
-        """The document in force. OrganizationNotFound."""
+        """Return the document in force. Raise OrganizationNotFound."""
         kept = await self._organizations.get()
         if kept is None or kept.document is None:
             raise OrganizationNotFound
         return kept
 
     async def history(self, before: int | None) -> tuple[list[OrganizationVersion], int | None]:
-        """A page of the documents that were in force, newest first; and `before` of the next page."""
+        """Return a page of the documents that were in force, newest first, and `before` of the next page."""
         return await self._organizations.history(before)
 
     async def put(self, document: str, *, by: str) -> None:
-        """In force from the next request on. MalformedOrganization."""
+        """Put a document in force. Raise MalformedOrganization."""
         await keep(self._organizations, document, by=by)
 
     async def delete(self, *, by: str) -> None:
-        """No account is a member from then on. OrganizationNotFound."""
+        """Delete the organization. Raise OrganizationNotFound."""
         await self.show()
         await self._organizations.remove(by=by)
 
     async def require_sight(self, caller: Caller, connection: Connection) -> None:
-        """AccessDenied unless the caller may see the organization (`moorage:GetOrganization`)."""
+        """Raise AccessDenied unless the caller may see the organization (`moorage:GetOrganization`)."""
         await self._access.require(caller, connection, "moorage:GetOrganization", await self.resource())
 
     async def sees(self, caller: Caller, connection: Connection) -> bool:
-        """Whether the caller may see it, were there one. Not recorded."""
+        """Return whether the caller may see the organization, whether there is one or not. Not recorded."""
         return await self._access.sees(caller, connection, "moorage:GetOrganization", await self.resource())
 
     async def resource(self) -> NamedResource:
-        """What every action on the organization is decided on: it belongs to the management account."""
+        """Return the resource that actions on the organization are decided on."""
         return await organization_resource(self._organizations, self._default)
 
 
 async def organization_resource(organizations: Organizations, default: AccountId) -> NamedResource:
-    """What actions on the organization are decided on: its management account's; without one, that of `default`."""
+    """Return the resource that actions on the organization are decided on; without one, it belongs to `default`."""
     kept = await organizations.get()
     owner = default
     if kept is not None and kept.document is not None:
@@ -113,12 +113,12 @@ async def organization_resource(organizations: Organizations, default: AccountId
 
 
 async def keep(organizations: Organizations, document: str, *, by: str) -> None:
-    """Check `document` and put it in force. MalformedOrganization."""
+    """Check `document` and put it in force. Raise MalformedOrganization."""
     await organizations.put(to_put(document, await read(document)), by=by)
 
 
 async def read(document: str) -> Organization:
-    """Check `document`, in a thread. MalformedOrganization."""
+    """Check `document` in a thread. Raise MalformedOrganization."""
     return await in_thread(checked, document)
 
 
@@ -138,11 +138,11 @@ async def managers(organizations: Organizations, document: str | None) -> list[A
 
 
 def checked(document: str) -> Organization:
-    """The organisation that `document` (JSON) holds. MalformedOrganization names the first fault and its place."""
+    """Return the organization in `document` (JSON). Raise MalformedOrganization for the first error."""
     if len(document.encode("utf-8", "surrogatepass")) > MOST_TEXT:
         raise MalformedOrganization("$", f"more than {MOST_TEXT} bytes")
     try:
-        json.loads(document, object_pairs_hook=_without_twins)
+        json.loads(document, object_pairs_hook=_without_duplicates)
         organization = msgspec.json.decode(document, type=Organization)
     except json.JSONDecodeError as error:
         raise MalformedOrganization(f"line {error.lineno}, column {error.colno}", error.msg) from error
@@ -150,18 +150,18 @@ def checked(document: str) -> Organization:
         reason, _, place = str(error).partition(" - at `")
         raise MalformedOrganization(place.rstrip("`") or "$", reason) from error
     except (ValueError, RecursionError) as error:
-        raise MalformedOrganization("$", "nested too deeply, or no text in UTF-8") from error
+        raise MalformedOrganization("$", "nested too deeply, or not valid UTF-8") from error
     _check_policies(organization)
     _check_tree(organization)
     return organization
 
 
-def _without_twins(members: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(members: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(members)
     if len(found) != len(members):
         times = Counter(name for name, _ in members)
-        twin = next(name for name in times if times[name] > 1)
-        raise MalformedOrganization(f'"{twin[:64]}"', "the key is there twice in one object")
+        duplicate = next(name for name in times if times[name] > 1)
+        raise MalformedOrganization(f'"{duplicate[:64]}"', "the object has this key more than once")
     return found
 
 
@@ -173,7 +173,7 @@ def _check_policies(organization: Organization) -> None:
         for name, raw in policies.items():
             place, text = f"$.{member}.{name}", bytes(raw).decode()
             if name == own:
-                raise MalformedOrganization(place, "this policy is AWS's, and there already")
+                raise MalformedOrganization(place, "this policy is predefined by AWS")
             if len(_SPACE.sub("", text)) > MOST_POLICY_TEXT:
                 raise MalformedOrganization(place, f"longer than {MOST_POLICY_TEXT} characters")
             try:
@@ -194,10 +194,10 @@ def _check_tree(organization: Organization) -> None:
     seen: set[str] = set()
     for place, target, depth in _targets(organization.root, "$.root", 0):
         if target.id in seen:
-            raise MalformedOrganization(place, f"{target.id} is there twice")
+            raise MalformedOrganization(place, f"{target.id} is listed more than once")
         seen.add(target.id)
         if isinstance(target, Unit) and not target.id.startswith(prefix):
-            raise MalformedOrganization(f"{place}.id", f"a unit's id begins with {prefix}, after its root's")
+            raise MalformedOrganization(f"{place}.id", f"the id of a unit under this root must begin with {prefix}")
         if depth > MOST_DEPTH:
             raise MalformedOrganization(place, f"units are nested deeper than {MOST_DEPTH}")
         _check_names(
@@ -212,10 +212,10 @@ def _check_tree(organization: Organization) -> None:
         )
         if allowing.isdisjoint(target.service_control_policies):
             raise MalformedOrganization(
-                f"{place}.serviceControlPolicies", f"no policy here allows anything; name {FULL_ACCESS} as well"
+                f"{place}.serviceControlPolicies", f"no policy here allows anything; add {FULL_ACCESS}"
             )
     if organization.management_account not in seen:
-        raise MalformedOrganization("$.managementAccount", "the account is in no unit and not under the root")
+        raise MalformedOrganization("$.managementAccount", "the account is not in a unit or under the root")
 
 
 def _check_names(place: str, names: tuple[str, ...], known: Mapping[str, object]) -> None:
@@ -225,11 +225,11 @@ def _check_names(place: str, names: tuple[str, ...], known: Mapping[str, object]
         if name not in known:
             raise MalformedOrganization(f"{place}[{number}]", f"there is no policy {name[:128]!r}")
         if name in names[:number]:
-            raise MalformedOrganization(f"{place}[{number}]", f"{name!r} is there twice")
+            raise MalformedOrganization(f"{place}[{number}]", f"{name!r} is listed more than once")
 
 
 def _targets(branch: Root | Unit, place: str, depth: int) -> Iterator[tuple[str, Root | Unit | Account, int]]:
-    """Everything that policies are attached to, with its place and how many units deep it is."""
+    """Yield everything that policies are attached to, with its place and the number of units above it."""
     yield place, branch, depth
     for number, account in enumerate(branch.accounts):
         yield f"{place}.accounts[{number}]", account, depth

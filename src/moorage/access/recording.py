@@ -1,4 +1,4 @@
-"""A decision on its way to the audit record, and what takes it there."""
+"""A decision before it is recorded, and the protocol of the record."""
 
 from typing import Final, Protocol
 
@@ -8,15 +8,15 @@ from moorage import policy
 from moorage.access.caller import Caller
 from moorage.names import Region
 
-_USUAL: Final = 1024
-"""Bytes that a decision occupies in memory besides the texts that are counted below."""
+_BASE_SIZE: Final = 1024
+"""Bytes that a decision occupies in memory besides the texts that `size` counts."""
 
 
 class DecisionEntry(msgspec.Struct, gc=False):
-    """A decision on its way to the record."""
+    """A decision that waits to be recorded."""
 
     id: str
-    """Told to the client of a denial; of allowed ones empty until it is written."""
+    """Of a denial: the id that the client is given. Of an allowed request: empty until it is written."""
     at: float
     last: float
     region: Region
@@ -25,15 +25,15 @@ class DecisionEntry(msgspec.Struct, gc=False):
     caller: Caller
     count: int = 1
     is_kept: bool = False
-    """It waits to be written, or is written. False: there was no room for it."""
+    """Whether it waits to be written or is written; False if there was no room for it."""
     is_of_write: bool = False
-    """The event of a write refers to it, so it is never dropped."""
+    """Whether the event of a write refers to it, so that it is never dropped."""
 
     @property
     def size(self) -> int:
-        """About how many bytes it occupies in memory."""
+        """About how many bytes the decision occupies in memory."""
         request = self.decision.request
-        size = _USUAL + len(request.resource)
+        size = _BASE_SIZE + len(request.resource)
         for key, value in request.context.items():
             size += len(key) + (len(value) if isinstance(value, str) else sum(map(len, value)))
         return size
@@ -43,5 +43,5 @@ class DecisionLog(Protocol):
     """Where decisions are recorded."""
 
     def record(self, entry: DecisionEntry) -> DecisionEntry:
-        """Take a decision into the record. Returns the entry that stands for it: of equal ones, the first."""
+        """Record a decision. Return the entry that represents it: the first of equal ones."""
         ...

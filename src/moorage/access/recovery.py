@@ -1,4 +1,4 @@
-"""The way out of a lock-out: what an account's root may do whatever its own repository and registry policies say."""
+"""Recovery from a lock-out: what an account's root user may do whatever its repository and registry policies say."""
 
 from typing import Final
 
@@ -10,10 +10,10 @@ from moorage.policy.catalog.actions import POLICY_RECOVERY
 RECOVERY_RULE: Final = "0-root-recovers"
 
 
-def is_way_out(request: policy.Request, *, verified: bool) -> bool:
-    """Whether the verified root of the owning account asks for what gets it out of a lock-out (design §4).
+def is_root_recovery(request: policy.Request, *, verified: bool) -> bool:
+    """Return whether the verified root user of the owning account requests an action that ends a lock-out.
 
-    The way leads past the policies of the repository and the registry, past nothing else.
+    Only the policies of the repository and the registry are bypassed (docs/development/design.md §4).
     """
     principal = request.principal
     return (
@@ -24,11 +24,11 @@ def is_way_out(request: policy.Request, *, verified: bool) -> bool:
     )
 
 
-def may_recover(decision: policy.Decision, policies: policy.Policies, *, verified: bool) -> bool:
-    """Whether what was denied is allowed all the same, being the way out."""
+def recovers_root(decision: policy.Decision, policies: policy.Policies, *, verified: bool) -> bool:
+    """Return whether a denied request is allowed after all, because it ends a lock-out."""
     return (
         not decision.allowed
         and decision.decided_by == "resource"
-        and is_way_out(decision.request, verified=verified)
+        and is_root_recovery(decision.request, verified=verified)
         and policy.evaluate(decision.request, msgspec.structs.replace(policies, resource=None)).allowed
     )

@@ -1,4 +1,4 @@
-"""What PutRegistryPolicy asks of a text before it is stored, and which requests a registry policy reaches.
+"""Checks the text of a registry policy before it is stored, and knows to which requests a registry policy applies.
 
 docs/development/policy-engine.md §1.3, §1.5.
 """
@@ -33,7 +33,7 @@ def reaches(action: str, state: RegistryState) -> bool:
 
 
 class RegistryPolicyCheck:
-    """Accepts a registry policy in its stored form, or refuses it as ECR does. It asks of no lock-out [guess]."""
+    """Checks a registry policy as ECR does. A lock-out is not checked [guess]."""
 
     def __init__(self, principals: Principals, policies: RegistryPolicies) -> None:
         self._principals = principals
@@ -41,10 +41,10 @@ class RegistryPolicyCheck:
         self._last: policy.Parsed | None = None
 
     async def check_and_canonicalise(self, account: AccountId, region: Region, text: str) -> str:
-        """The stored form of `text`. InvalidParameter: not a policy of the registry's scope, an unknown principal."""
+        """Return the stored form of `text`. Raise InvalidParameter: not a policy of that scope, unknown principal."""
         scope = (await self._policies.state(account, region)).scope
         try:
-            last = self._last  # of the same call, which asked for the findings before
+            last = self._last  # set by the same call, which requested the findings before
             parsed = last if last is not None and last.text == text else policy.parsed(text, policy.Kind.REGISTRY)
             document = parsed.document()
             has_ids = any(map(policy.is_unique_id, document.principals))
@@ -58,13 +58,13 @@ class RegistryPolicyCheck:
         return document.canonical(ids_of(named))
 
     async def findings(self, account: AccountId, text: str) -> str:
-        """What lint has to say of `text` as the registry policy of `account`, as a header: ASCII, one line, bounded."""
+        """Return lint findings on `text` as the registry policy of `account`, as a header: ASCII, one line, bounded."""
         parsed, header = await in_thread(_linted, text, account) if takes_long(text) else _linted(text, account)
         self._last = parsed
         return header
 
     async def shown(self, stored: str) -> str:
-        """The stored text as clients see it."""
+        """Return the stored text as clients see it."""
         return await self._principals.shown(stored, policy.Kind.REGISTRY)
 
     async def _text(self, account: AccountId, region: Region) -> str:
@@ -83,7 +83,7 @@ def _linted(text: str, account: AccountId) -> tuple[policy.Parsed, str]:
 
 
 def _is_between_registries(document: policy.Document) -> bool:
-    """Whether it names nothing but V1's actions and `ecr:*`. `*`, other wildcards and NotAction are refused [guess]."""
+    """Return whether it names only V1's actions and `ecr:*`. Other wildcards and NotAction are refused [guess]."""
     known = {"ecr:*", *map(str.lower, BETWEEN_REGISTRIES)}
     return all(statement.actions.lists_only(known) for statement in document.statements)
 

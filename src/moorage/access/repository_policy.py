@@ -18,23 +18,23 @@ from moorage.registry.repository_policies.service import RepositoryPolicies
 
 _POLICY_TEXT = "PolicyText"
 MAX_TEXT = 10_240
-"""Characters of a repository policy, as SetRepositoryPolicy takes it."""
+"""Most characters of a repository policy that SetRepositoryPolicy accepts."""
 _TEXTS = 8 << 20
-"""Bytes of the texts that are kept read: the same policy is often set on one repository after the other."""
+"""Bytes of the cache of parsed texts: the same policy is often set on many repositories in turn."""
 _PER_CHARACTER = 100
-"""Bytes of a text that was read, with its JSON, its elements, the places of its values and its compiled form, for each
-of its characters: 26 for an ordinary policy, 107 for one of nothing but short conditions (tracemalloc, Python 3.11)."""
+"""Bytes for each character of a parsed text, with its JSON, elements, positions and compiled form: 26 for an ordinary
+policy, 107 for one of short conditions only (tracemalloc, Python 3.11)."""
 
 
 class Accepted(NamedTuple):
-    """A policy that may be set: as it is stored, and as clients see it."""
+    """An accepted policy, as it is stored and as clients see it."""
 
     stored: str
     shown: str
 
 
 class RepositoryPolicyCheck:
-    """Accepts a repository policy in its stored form, or refuses it as ECR does."""
+    """Checks a repository policy as ECR does, and returns its stored form."""
 
     def __init__(self, access: Access, principals: Principals, policies: RepositoryPolicies) -> None:
         self._access = access
@@ -52,9 +52,9 @@ class RepositoryPolicyCheck:
     async def check_and_canonicalise(
         self, caller: Caller, connection: Connection, ref: RepositoryRef, text: str, force: bool
     ) -> Accepted:
-        """The two forms of `text`.
+        """Return the two forms of `text`.
 
-        InvalidParameter: not a policy, an unknown principal, or a lock-out without `force`.
+        Raise InvalidParameter for a text that is not a policy, an unknown principal, or a lock-out without `force`.
         """
         found, named = await self._read(ref, text)
         accepted = found.accepted(named)
@@ -67,14 +67,14 @@ class RepositoryPolicyCheck:
         return accepted
 
     async def canonicalise_for_operator(self, ref: RepositoryRef, text: str) -> Accepted:
-        """The same for whoever runs the machine: no policy binds them, but none may lock the whole account out."""
+        """Return the two forms of `text` for the operator of the machine, who is only kept from a complete lock-out."""
         found, named = await self._read(ref, text)
         if found.stops_all(ref.account):
             raise _lock_out()
         return found.accepted(named)
 
     async def _read(self, ref: RepositoryRef, text: str) -> tuple["_Text", Mapping[str, Entity]]:
-        """`text`, and whom it names."""
+        """Return the parsed text and the users and roles that it names."""
         found = await self._text(text, ref.account)
         try:
             return found, await self._named(ref, found.parsed.document())
@@ -84,15 +84,15 @@ class RepositoryPolicyCheck:
             raise InvalidParameter.at(_POLICY_TEXT, "Principal not found") from error
 
     async def proposed(self, ref: RepositoryRef, text: str) -> policy.Document:
-        """`text` as it would be stored, to be tried out. InvalidParameter says more than ECR would."""
+        """Return `text` as it would be stored, for a trial. Raise InvalidParameter with more detail than ECR gives."""
         if len(text) > MAX_TEXT:
-            raise InvalidParameter(f"a repository policy has at most {MAX_TEXT} characters, this one {len(text)}")
+            raise InvalidParameter(f"a repository policy has at most {MAX_TEXT} characters; this one has {len(text)}")
         try:
             document = policy.parse(text, policy.Kind.REPOSITORY)
             ids = ids_of(await self._named(ref, document))
             return document.stored_as(document.canonical(ids), ids) if ids else document
         except policy.PolicyError as error:
-            raise InvalidParameter(f"no repository policy: {error.reason}, at {error.pointer or '/'}") from error
+            raise InvalidParameter(f"not a repository policy: {error.reason}, at {error.pointer or '/'}") from error
         except UnknownPrincipal as error:
             raise InvalidParameter(f"Principal not found: {error}") from error
 
@@ -101,15 +101,15 @@ class RepositoryPolicyCheck:
         return await self._principals.named(document, await self.in_force(ref) if has_ids else "")
 
     async def findings(self, ref: RepositoryRef, text: str) -> str:
-        """What lint has to say of `text` as the policy of `ref`, as a header: ASCII, one line, bounded."""
+        """Return lint findings on `text` as the policy of `ref`, as a header: ASCII, one line, bounded."""
         return (await self._text(text, ref.account)).findings(ref.account)
 
     async def shown(self, stored: str) -> str:
-        """The stored text as clients see it."""
+        """Return the stored text as clients see it."""
         return await self._principals.shown(stored, policy.Kind.REPOSITORY)
 
     async def in_force(self, ref: RepositoryRef) -> str:
-        """The stored text of the policy in force; empty when there is none. RepositoryNotFound."""
+        """Return the stored text of the policy in force; empty if there is none. Raise RepositoryNotFound."""
         try:
             return await self._policies.get(ref)
         except RepositoryPolicyNotFound:
@@ -117,27 +117,27 @@ class RepositoryPolicyCheck:
 
 
 class _Text:
-    """A text that is to be set, read once for all that it takes."""
+    """A text that is to be set, parsed once for all checks."""
 
     __slots__ = ("_accepted", "_findings", "_stored", "parsed", "size")
 
     def __init__(self, text: str) -> None:
         self.parsed = policy.parsed(text, policy.Kind.REPOSITORY)
-        # What is known of the last account and principals, which are mostly the same again. A policy that must not be
-        # set has findings alone.
+        # Results for the last account and principals, which are mostly the same again. A policy that cannot be set only
+        # has findings.
         self._findings: tuple[AccountId, str] | None = None
         self._accepted: tuple[dict[str, str], dict[str, str], Accepted] | None = None
         self._stored: policy.Document | None = None
         self.size = _PER_CHARACTER * len(text)
 
     def findings(self, account: AccountId) -> str:
-        """The header, as `RepositoryPolicyCheck.findings`."""
+        """Return the header, as `RepositoryPolicyCheck.findings`."""
         if self._findings is None or self._findings[0] != account:
             self._findings = account, lint.as_header(lint.lint_parsed(self.parsed, account=account))
         return self._findings[1]
 
     def accepted(self, named: Mapping[str, Entity]) -> Accepted:
-        """Its two forms, when it names those."""
+        """Return its two forms, if it names those users and roles."""
         ids, arns = ids_of(named), {each: entity.arn for each, entity in named.items() if each != entity.arn}
         known = self._accepted
         if known is None or known[:2] != (ids, arns):
@@ -151,19 +151,19 @@ class _Text:
         return known[2]
 
     def stored(self, named: Mapping[str, Entity]) -> policy.Document:
-        """What will be stored, compiled."""
+        """Return the compiled form of what will be stored."""
         accepted = self.accepted(named)
         if self._stored is None:
             self._stored = self.parsed.document().stored_as(accepted.stored, ids_of(named))
         return self._stored
 
     def stops_all(self, account: AccountId) -> bool:
-        """Whether nobody of the account, its root included, could set another policy."""
+        """Return whether nobody in the account, not even its root user, could set another policy."""
         return policy.locks_out(self.parsed.document(), account)
 
 
 def _prepared(text: str, account: AccountId) -> _Text:
-    """A text with all of it found out that takes long."""
+    """Return the parsed text after all slow computations."""
     found = _Text(text)
     found.findings(account)
     if not found.parsed.errors:
@@ -172,5 +172,5 @@ def _prepared(text: str, account: AccountId) -> _Text:
 
 
 def _lock_out() -> InvalidParameter:
-    """No text of AWS's is known [guess]."""
+    """Return the error for a lock-out; AWS's message is not known [guess]."""
     return InvalidParameter.at(_POLICY_TEXT, "The policy would prevent future policy changes; set force to true")

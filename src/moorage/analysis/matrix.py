@@ -7,7 +7,7 @@ import msgspec
 
 from moorage import policy
 from moorage.access.context import Values
-from moorage.access.recovery import is_way_out
+from moorage.access.recovery import is_root_recovery
 from moorage.analysis.access_report import CAPABILITIES, AccessAnswer, AccessCell, AccessRow, WidenedAccess
 from moorage.analysis.matrix_subjects import MatrixSubject
 from moorage.policy.analysis.partial import (
@@ -131,7 +131,7 @@ class Matrix:
         attached = applicable.registry
         if action != SIGN_IN and repository.policy is not None:
             attached = (repository.policy, *attached)
-        if repository.root_recovers and is_way_out(request, verified=True):
+        if repository.root_recovers and is_root_recovery(request, verified=True):
             attached = ()
         policies = msgspec.structs.replace(
             subject.policies, resource=attached or None, scp=applicable.scp, rcp=applicable.rcp

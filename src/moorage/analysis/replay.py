@@ -15,7 +15,7 @@ import msgspec
 
 from moorage import policy
 from moorage.access.context import clock
-from moorage.access.recovery import may_recover
+from moorage.access.recovery import recovers_root
 from moorage.analysis.progress import Progress
 from moorage.analysis.replay_report import ReplayReport
 from moorage.analysis.replay_tally import ReplayVerdict, Tally
@@ -186,7 +186,7 @@ class ComparedPolicies:
 
     def _recovers(self, recorded: RecordedDecision, decision: policy.Decision, sets: policy.Policies) -> bool:
         verified = recorded.caller.credential != "open"
-        return self._root_recovers and may_recover(decision, sets, verified=verified)
+        return self._root_recovers and recovers_root(decision, sets, verified=verified)
 
     def _time_boundaries(self, document: policy.Document) -> frozenset[int] | None:
         known = self._boundaries.get(id(document))

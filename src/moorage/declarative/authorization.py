@@ -6,7 +6,7 @@ import msgspec
 
 from moorage.access.authorize import Access, NamedResource, Resource
 from moorage.access.caller import Caller, Connection
-from moorage.access.operations import fit_for_iam
+from moorage.access.operations import may_call_iam
 from moorage.declarative.pauses import Pauses
 from moorage.declarative.steps import Author, Plan, Planned, Step
 from moorage.errors import AccessDenied
@@ -52,7 +52,7 @@ class Decider:
         return found
 
     async def _require(self, step: Step, caller: Caller, connection: Connection) -> None:
-        if step.action.startswith("iam:") and not fit_for_iam(caller):
+        if step.action.startswith("iam:") and not may_call_iam(caller):
             raise AccessDenied("IAM takes no calls of sessions from GetSessionToken, nor of federated users.")
         for resource in step.resources:
             at = _region_of(connection, resource)

@@ -11,14 +11,14 @@ from moorage.api.authorization import UNAUTHENTICATED
 async def password(call: Call, _request: None) -> Response:
     """The call is not signed: the password itself authenticates the caller."""
     services = call.services
-    standing = await services.authenticator.standing(call.http.headers.get("authorization", ""))
-    arn = None if standing.caller is None else standing.caller.principal.arn
+    status = await services.authenticator.password_status(call.http.headers.get("authorization", ""))
+    arn = None if status.caller is None else status.caller.principal.arn
     return JSONResponse(
         {
-            "state": standing.state,
+            "state": status.state,
             "arn": arn,
-            "keyId": standing.key_id,
-            "expiresAt": standing.expires_at,
+            "keyId": status.key_id,
+            "expiresAt": status.expires_at,
             "version": __version__,
             "mode": services.settings.mode,
         }

@@ -7,7 +7,7 @@ from typing import Final
 
 from moorage.access.authenticate import Authenticator
 from moorage.access.authorize import Access
-from moorage.access.organization import OrganizationDesk
+from moorage.access.organization import OrganizationAdministration
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.analysis.explainer import Explainer
 from moorage.analysis.policy_generator import Generator
@@ -56,7 +56,7 @@ class AdminServices:
     faults: Faults
     policy_check: RepositoryPolicyCheck
     replays: Replays
-    organization: OrganizationDesk
+    organization: OrganizationAdministration
     reachability: Reachability
     generator: Generator
     readiness: Readiness

@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Any, Final, Protocol, TypeAlias
 
 from moorage.access.authorize import NamedResource, Resource
-from moorage.access.operations import Conditions, fit_for_iam, iam_conditions, resource_tags
+from moorage.access.operations import Conditions, iam_conditions, may_call_iam, resource_tags
 from moorage.access.principals import Principals
 from moorage.analysis.simulate import Simulator
 from moorage.api.authorization import Concealed, Target
@@ -203,7 +203,7 @@ def concealed(call: IamCall, asked: str, found: str) -> Sequence[Target]:
 
 def in_account(call: IamCall, *arns: str) -> Sequence[NamedResource]:
     """Return these resources of the caller's account. Raises UnrecognizedClient for sessions that IAM refuses."""
-    if not fit_for_iam(call.caller):
+    if not may_call_iam(call.caller):
         raise UnrecognizedClient
     return [NamedResource(call.account, arn) for arn in arns]
 

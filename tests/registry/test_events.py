@@ -11,7 +11,8 @@ from moorage.events import AnyEvent, RegistryEvent, RepositoryEvent
 from moorage.names import RepositoryName
 from moorage.registry.images.types import ImageId
 from moorage.registry.registry import Registry, make_registry
-from tests.registry.pushing import REF, Bench, digest_of, manifest, recorded
+from moorage.registry.trash.expiry import destroy_expired_images, destroy_expired_repositories
+from tests.registry.pushing import OTHER, REF, Bench, digest_of, manifest, recorded
 
 WHO = "arn:aws:iam::123456789012:user/ann"
 NEW = REF._replace(name=RepositoryName("team/new"))
@@ -186,3 +187,21 @@ async def test_a_refused_change_records_nothing(bench: Bench) -> None:
 def shown(event: AnyEvent) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event))
     return found
+
+
+async def test_what_expires_is_recorded_as_done_by_the_server(bench: Bench) -> None:
+    registry = make_registry(bench.db, bench.blobs, bench.clock, bench.settings)
+    for content in (b"config a", b"layer a"):
+        await bench.layer(content)
+    for change in (put(BODY, "v1"), delete(ImageId(digest=DIGEST))):
+        await change(registry)
+    await registry.repositories.delete(OTHER, force=True, by=WHO)
+    known, later = len(await recorded(bench.db)), bench.clock.now() + 1
+    numbers = [each async for each in destroy_expired_images(bench.db, before=later, now=later)]
+    numbers += [each async for each in destroy_expired_repositories(bench.db, before=later, most=9, now=later)]
+    assert numbers == [1, 1]
+    events = (await recorded(bench.db))[known:]
+    assert [(shown(each)["kind"], shown(each)["repository"], each.by, each.at) for each in events] == [
+        ("image.purged", REF.name, "moorage", later),
+        ("repository.purged", OTHER.name, "moorage", later),
+    ]

@@ -6,11 +6,20 @@ from moorage.events.registry import ImagePushed
 events.record(conn, ImagePushed(at=now, account=…, region=…, repository=…, by=…, digest=…, …))
 """
 
-from moorage.events.event import AccountEvent, Authorization, Event, RegistryEvent, RepositoryEvent, of_repository
+from moorage.events.event import (
+    SERVER,
+    AccountEvent,
+    Authorization,
+    Event,
+    RegistryEvent,
+    RepositoryEvent,
+    of_repository,
+)
 from moorage.events.recording import record
 from moorage.events.vocabulary import AnyEvent
 
 __all__ = [
+    "SERVER",
     "AccountEvent",
     "AnyEvent",
     "Authorization",

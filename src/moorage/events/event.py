@@ -1,11 +1,14 @@
 """The base classes of events. `vocabulary` has a class for each kind of event."""
 
 import enum
-from typing import ClassVar, TypedDict
+from typing import ClassVar, Final, TypedDict
 
 import msgspec
 
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
+
+SERVER: Final = "moorage"
+"""The `by` of events that the server causes itself, such as the end of a retention period."""
 
 
 class Authorization(enum.Enum):
@@ -33,7 +36,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", rename=
     account: AccountId
     """The account that owns what changed."""
     by: str
-    """The principal who caused it, as the audit record names principals; `moorage` for the server itself."""
+    """The principal who caused it, as the audit record names principals; `SERVER` for the server itself."""
 
 
 class AccountEvent(Event, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from moorage.registry.repositories.validation import check_tag_keys, check_tags
 from moorage.settings import Settings
 from moorage.store.metadata.repositories import repositories as rows
 from moorage.store.metadata.repositories import resource_tags as tag_rows
+from moorage.store.metadata.repositories import trash as trash_rows
 from moorage.store.metadata.repositories.repositories import RepositoryRow
 
 
@@ -73,7 +74,7 @@ def delete(conn: Connection, ref: RepositoryRef, *, force: bool, by: str, at: fl
     row = require(conn, ref)
     if not force and rows.has_images(conn, row.id):
         raise RepositoryNotEmpty(ref)
-    rows.move_to_trash(conn, row.id, at, by)
+    trash_rows.add(conn, row.id, at, by)
     events.record(conn, vocabulary.RepositoryDeleted(at=at, by=by, **events.of_repository(ref)))
     return repository(row)
 
@@ -142,7 +143,7 @@ def state(conn: Connection, ref: RepositoryRef) -> tuple[int, RepositoryState | 
 
 def deleted_state(conn: Connection, repository_id: int) -> RepositoryState | None:
     """Return what a decision needs to know of a repository in the trash; None if it is not there."""
-    row = rows.in_trash(conn, repository_id)
+    row = trash_rows.find(conn, repository_id)
     return None if row is None else RepositoryState(row.id, row.policy_hash, tag_rows.of_repository(conn, row.id))
 
 

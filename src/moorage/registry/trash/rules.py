@@ -4,7 +4,7 @@ Each change records its event. `by` is the principal who makes it, `at` the time
 of a push apply to what is restored (LimitExceeded).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -33,6 +33,7 @@ from moorage.store.metadata.images.trash import DeletedImageRow
 from moorage.store.metadata.layers import blobs as blob_rows
 from moorage.store.metadata.layers import layers as layer_rows
 from moorage.store.metadata.repositories import repositories as repository_rows
+from moorage.store.metadata.repositories import trash as repository_trash
 from moorage.store.metadata.repositories.repositories import RepositoryRow
 
 MAX_REVISIONS: Final = 100
@@ -41,12 +42,12 @@ MAX_REVISIONS: Final = 100
 
 def deleted_repositories(conn: Connection, account: AccountId, region: Region) -> list[TrashedRepository]:
     """Return the registry's repositories in the trash, the last deleted first."""
-    return [TrashedRepository(*row) for row in repository_rows.trash(conn, account, region)]
+    return [TrashedRepository(*row) for row in repository_trash.all_of(conn, account, region)]
 
 
 def latest(conn: Connection, ref: RepositoryRef) -> int | None:
     """Return the id of the repository of that name that was deleted last; None if none is in the trash."""
-    row = repository_rows.latest_in_trash(conn, ref)
+    row = repository_trash.latest(conn, ref)
     return None if row is None else row.id
 
 
@@ -70,7 +71,7 @@ def restore_repository(
     if repository_rows.find(conn, target) is not None:
         raise RepositoryAlreadyExists(target)
     require_repository_room(conn, target, settings)
-    repository_rows.restore(conn, row.id, target.name)
+    repository_trash.restore(conn, row.id, target.name)
     event = vocabulary.RepositoryRestored(at=at, by=by, **events.of_repository(target), former_name=ref.name)
     events.record(conn, event)
 
@@ -82,11 +83,11 @@ def purge_repository(conn: Connection, ref: RepositoryRef, *, expected_id: int |
     """
     row = _latest(conn, ref, expected_id)
     events.record(conn, vocabulary.RepositoryPurged(at=at, by=by, **events.of_repository(ref)))
-    return repository_rows.destroy(conn, row.id)
+    return repository_trash.destroy(conn, row.id)
 
 
 def _latest(conn: Connection, ref: RepositoryRef, expected_id: int | None) -> RepositoryRow:
-    row = repository_rows.latest_in_trash(conn, ref)
+    row = repository_trash.latest(conn, ref)
     if row is None or expected_id not in {None, row.id}:
         raise RepositoryNotDeleted(ref)
     return row
@@ -184,6 +185,20 @@ def _destroy(
 def _is_only_deleted(conn: Connection, repository_id: int, digest: str) -> bool:
     """Return whether the image exists only in the trash, and no index of the repository names it."""
     return image_rows.live_id(conn, repository_id, digest) is None and not rows.is_child(conn, repository_id, digest)
+
+
+def destroy_expired_images(conn: Connection, manifest_ids: Sequence[int], *, before: float, at: float) -> None:
+    """Destroy those of the images that were deleted before `before`. Their layers stay for a period of grace."""
+    layer_rows.renew_of_manifests(conn, manifest_ids, at)
+    for ref, digest in rows.destroy_expired(conn, manifest_ids, before):
+        of = events.of_repository(ref)
+        events.record(conn, vocabulary.ImagePurged(at=at, by=events.SERVER, **of, digest=digest))
+
+
+def destroy_expired_repositories(conn: Connection, ids: Sequence[int], *, before: float, at: float) -> None:
+    """Destroy those of the repositories that were deleted before `before`, with everything in them."""
+    for ref in repository_trash.destroy_expired(conn, ids, before):
+        events.record(conn, vocabulary.RepositoryPurged(at=at, by=events.SERVER, **events.of_repository(ref)))
 
 
 def _restore(conn: Connection, change: _Change, row: DeletedImageRow) -> RestoredImage:

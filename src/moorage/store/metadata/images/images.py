@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Select, bindparam, case, delete, func, insert
 
 from moorage.names import Digest, RepositoryRef
 from moorage.store.metadata.database.statement import Change, Query, rows
-from moorage.store.metadata.tables import DELETED_AT, manifest_references, manifests, repositories, tags
+from moorage.store.metadata.tables import manifest_references, manifests, repositories, tags
 
 
 class ManifestRow(NamedTuple):
@@ -355,31 +355,3 @@ def set_pulled(conn: Connection, manifest_id: int, at: float, unless_since: floa
         .where(manifests.c.id == manifest_id, known.is_(None) | (known < unless_since))
         .values(last_pulled_at=at)
     )
-
-
-def expired(conn: Connection, before: float, limit: int) -> list[int]:
-    """Return the ids of manifests that were deleted before `before`."""
-    statement = select(manifests.c.id).where(manifests.c.deleted_at < before).order_by(manifests.c.deleted_at)
-    return list(conn.execute(statement.limit(limit)).scalars())
-
-
-def next_with_trash(conn: Connection, after: int) -> int | None:
-    """Return the next repository after the id `after` that has deleted images, or None."""
-    here = (_IN_TRASH, manifests.c.repository_id > after)
-    statement = select(manifests.c.repository_id).where(*here).order_by(manifests.c.repository_id).limit(1)
-    return conn.execute(statement).scalar_one_or_none()
-
-
-def surplus(conn: Connection, repository_id: int, most: int, limit: int) -> list[tuple[int, float]]:
-    """Return the id and deletion time of the repository's deleted images beyond the `most` that were deleted last."""
-    newest_first = (
-        select(manifests.c.id, manifests.c.deleted_at)
-        .where(_IN_TRASH, manifests.c.repository_id == repository_id)
-        .order_by(DELETED_AT.desc())
-    )
-    return [(row.id, row.deleted_at) for row in conn.execute(newest_first.offset(most).limit(limit))]
-
-
-def destroy_expired(conn: Connection, manifest_ids: Sequence[int], before: float) -> None:
-    """Destroy those of the manifests that were deleted before `before`."""
-    conn.execute(delete(manifests).where(manifests.c.id.in_(manifest_ids), manifests.c.deleted_at < before))

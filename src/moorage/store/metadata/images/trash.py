@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, exists, select
 
-from moorage.names import Digest, Tag
+from moorage.names import AccountId, Digest, Region, RepositoryName, RepositoryRef, Tag
 from moorage.store.metadata.database.statement import first_row, rows
-from moorage.store.metadata.tables import manifest_references, manifests, tag_history
+from moorage.store.metadata.tables import DELETED_AT, manifest_references, manifests, repositories, tag_history
 
 
 class DeletedImageRow(NamedTuple):
@@ -18,6 +18,14 @@ class DeletedImageRow(NamedTuple):
     deleted_at: float
 
 
+class _DestroyedRow(NamedTuple):
+    account: AccountId
+    region: Region
+    name: RepositoryName
+    digest: Digest
+
+
+_IN_TRASH = manifests.c.deleted_at.is_not(None)
 _IMAGE = select(manifests.c.id, manifests.c.digest, manifests.c.deleted_at)
 _LAST_DELETED_FIRST = (manifests.c.deleted_at.desc(), manifests.c.id.desc())
 
@@ -25,7 +33,7 @@ _LAST_DELETED_FIRST = (manifests.c.deleted_at.desc(), manifests.c.id.desc())
 def image(conn: Connection, repository_id: int, digest: str) -> DeletedImageRow | None:
     """Return the image of that digest that was deleted last, or None."""
     here = (manifests.c.repository_id == repository_id, manifests.c.digest == digest)
-    statement = _IMAGE.where(*here, manifests.c.deleted_at.is_not(None)).order_by(*_LAST_DELETED_FIRST)
+    statement = _IMAGE.where(*here, _IN_TRASH).order_by(*_LAST_DELETED_FIRST)
     return first_row(conn, statement.limit(1), DeletedImageRow)
 
 
@@ -76,3 +84,36 @@ def tag_revisions(conn: Connection, repository_id: int, name: str, limit: int) -
     statement = select(table.c.digest).where(table.c.repository_id == repository_id, table.c.name == name)
     newest_first = statement.order_by(table.c.id.desc()).limit(limit)
     return [None if digest is None else Digest(digest) for digest in conn.execute(newest_first).scalars()]
+
+
+def expired(conn: Connection, before: float, limit: int) -> list[int]:
+    """Return the ids of manifests that were deleted before `before`."""
+    statement = select(manifests.c.id).where(manifests.c.deleted_at < before).order_by(manifests.c.deleted_at)
+    return list(conn.execute(statement.limit(limit)).scalars())
+
+
+def next_with_trash(conn: Connection, after: int) -> int | None:
+    """Return the next repository after the id `after` that has deleted images, or None."""
+    here = (_IN_TRASH, manifests.c.repository_id > after)
+    statement = select(manifests.c.repository_id).where(*here).order_by(manifests.c.repository_id).limit(1)
+    return conn.execute(statement).scalar_one_or_none()
+
+
+def surplus(conn: Connection, repository_id: int, most: int, limit: int) -> list[tuple[int, float]]:
+    """Return the id and deletion time of the repository's deleted images beyond the `most` that were deleted last."""
+    newest_first = (
+        select(manifests.c.id, manifests.c.deleted_at)
+        .where(_IN_TRASH, manifests.c.repository_id == repository_id)
+        .order_by(DELETED_AT.desc())
+    )
+    return [(row.id, row.deleted_at) for row in conn.execute(newest_first.offset(most).limit(limit))]
+
+
+def destroy_expired(conn: Connection, manifest_ids: Sequence[int], before: float) -> list[tuple[RepositoryRef, Digest]]:
+    """Destroy those of the manifests that were deleted before `before`, and return them."""
+    expired = (manifests.c.id.in_(manifest_ids), manifests.c.deleted_at < before)
+    columns = (repositories.c.account, repositories.c.region, repositories.c.name, manifests.c.digest)
+    statement = select(*columns).join(manifests, manifests.c.repository_id == repositories.c.id).where(*expired)
+    found = rows(conn, statement, _DestroyedRow)
+    conn.execute(delete(manifests).where(*expired))
+    return [(RepositoryRef(row.account, row.region, row.name), row.digest) for row in found]

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, insert, select, update
 
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
-from moorage.store.metadata.database.statement import Query, first_row, rows
-from moorage.store.metadata.layers import uploads
-from moorage.store.metadata.repositories import usage
+from moorage.store.metadata.database.statement import Query, rows
 from moorage.store.metadata.tables import epoch, manifests, repositories, repository_tags
 
 
@@ -50,21 +48,12 @@ class StateRow(NamedTuple):
     value: str | None
 
 
-class TrashRow(NamedTuple):
-    """A repository in the trash."""
-
-    name: RepositoryName
-    deleted_at: float
-    deleted_by: str
-
-
 class _IdRow(NamedTuple):
     id: int
 
 
 _COLUMNS = tuple(repositories.c[name] for name in RepositoryRow._fields)
 _LIVE = repositories.c.deleted_at.is_(None)
-_IN_TRASH = repositories.c.deleted_at.is_not(None)
 _BY_NAME = select(*_COLUMNS).where(
     repositories.c.account == bindparam("account"),
     repositories.c.region == bindparam("region"),
@@ -211,53 +200,10 @@ def set_scan_on_push(conn: Connection, repository_id: int, scan_on_push: bool) -
     conn.execute(update(repositories).where(repositories.c.id == repository_id).values(scan_on_push=scan_on_push))
 
 
-def move_to_trash(conn: Connection, repository_id: int, at: float, by: str) -> None:
-    """Mark a repository as deleted."""
-    change = update(repositories).where(repositories.c.id == repository_id)
-    conn.execute(change.values(deleted_at=at, deleted_by=by))
-
-
-def restore(conn: Connection, repository_id: int, name: RepositoryName) -> None:
-    """Make a repository in the trash live again under this name."""
-    change = update(repositories).where(repositories.c.id == repository_id)
-    conn.execute(change.values(name=name, deleted_at=None, deleted_by=None))
-
-
 def has_images(conn: Connection, repository_id: int) -> bool:
     """Return whether the repository has an image that is not in the trash."""
     found = select(exists().where(manifests.c.repository_id == repository_id, manifests.c.deleted_at.is_(None)))
     return bool(conn.execute(found).scalar_one())
-
-
-def trash(conn: Connection, account: AccountId, region: Region) -> Sequence[TrashRow]:
-    """Return the registry's repositories in the trash, the last deleted first."""
-    statement = select(repositories.c.name, repositories.c.deleted_at, repositories.c.deleted_by)
-    in_order = statement.where(*_of(account, region), _IN_TRASH).order_by(repositories.c.deleted_at.desc())
-    return rows(conn, in_order, TrashRow)
-
-
-def latest_in_trash(conn: Connection, ref: RepositoryRef) -> RepositoryRow | None:
-    """Return the repository of that name that was deleted last, or None."""
-    here = (*_of(ref.account, ref.region), repositories.c.name == ref.name, _IN_TRASH)
-    newest_first = select(*_COLUMNS).where(*here).order_by(repositories.c.deleted_at.desc(), repositories.c.id.desc())
-    return first_row(conn, newest_first.limit(1), RepositoryRow)
-
-
-def in_trash(conn: Connection, repository_id: int) -> RepositoryRow | None:
-    """Return the repository in the trash with that id, or None."""
-    return first_row(conn, select(*_COLUMNS).where(repositories.c.id == repository_id, _IN_TRASH), RepositoryRow)
-
-
-def destroy(conn: Connection, repository_id: int) -> list[str]:
-    """Delete the repository with everything in it. Return the ids of its uploads, whose bytes are in the blob store."""
-    statement = select(repositories.c.account).where(repositories.c.id == repository_id)
-    account = conn.execute(statement).scalar_one_or_none()
-    if account is None:
-        return []
-    ended = uploads.end_all(conn, repository_id, account)
-    usage.forget(conn, usage.uploads_of_repository(repository_id))
-    conn.execute(delete(repositories).where(repositories.c.id == repository_id))
-    return ended
 
 
 def regions(conn: Connection, account: AccountId) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from moorage.access.authorize import NamedResource
-from moorage.api.admin.operation import Call, Operations
+from moorage.api.admin.operation import Call, operation, table
 from moorage.api.authorization import (
     AUTHENTICATED,
     BY_STATE,
@@ -55,6 +55,9 @@ class Declared(NamedTuple):
 async def wish(_call: Any, _request: Any) -> None: ...
 
 
+async def call(_call: Call, _request: None) -> Any: ...
+
+
 def service(*operations: AwsOperation) -> Service[Any]:
     return Service("thing", "json", "V1", operations, {"Wish": Declared(object)})
 
@@ -64,7 +67,7 @@ def test_no_door_takes_an_operation_without_an_action(missing: Any) -> None:
     with pytest.raises(ValueError, match="declares no action"):
         service(AwsOperation("Wish", wish, missing, lambda *_: [ASKED]))
     with pytest.raises(ValueError, match="declares no action"):
-        Operations().operation("/_moorage/wish", action=missing, resource=lambda *_: [ASKED])
+        operation("/_moorage/wish", call, missing, lambda *_: [ASKED])
     with pytest.raises(ValueError, match="declares no action"):
         Operation("wish", "GET", ping.get, missing, None)
 
@@ -73,7 +76,7 @@ def test_an_action_goes_with_a_resource_and_an_exemption_with_none() -> None:
     with pytest.raises(ValueError, match="declares no resource"):
         service(AwsOperation("Wish", wish, "thing:Wish"))
     with pytest.raises(ValueError, match="declares no resource"):
-        Operations().operation("/_moorage/wish", action="moorage:Wish")
+        operation("/_moorage/wish", call, "moorage:Wish")
     with pytest.raises(ValueError, match="has no resource"):
         check_declared("wish", AUTHENTICATED, ASKED, AUTHENTICATED)
 
@@ -96,13 +99,10 @@ def test_an_operation_of_a_service_is_registered_once_and_is_one_of_its_model() 
 
 
 def test_a_call_is_registered_once() -> None:
-    table = Operations()
-
-    @table.operation("/_moorage/wish", action=UNAUTHENTICATED)
-    async def wish(call: Call, request: None) -> Any: ...
-
+    one = operation("/_moorage/wish", call, UNAUTHENTICATED)
+    assert table(one, operation("/_moorage/wish", call, UNAUTHENTICATED, method="GET"))
     with pytest.raises(ValueError, match="twice"):
-        table.operation("/_moorage/wish", action=UNAUTHENTICATED)(wish)
+        table(one, one)
 
 
 @pytest.mark.parametrize(("actions", "targets"), [((), (ASKED,)), (("iam:GetUser",), ()), ((), ())])

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pytest
 
 from moorage.access.authenticate import Authenticator
-from moorage.api.admin.operation import ADMIN, DEV
+from moorage.api.admin.operations import ADMIN, DEV
 from moorage.api.authorization import AUTHENTICATED, BY_STATE, UNAUTHENTICATED, Exempt
 from moorage.api.ecr import ECR
 from moorage.api.iam import IAM
@@ -231,7 +231,7 @@ async def test_every_operation_of_v2(deployment: Deployment) -> None:
 
 async def test_every_administration_call(deployment: Deployment) -> None:
     asked: list[tuple[str, Request, object]] = []
-    for operation in [*ADMIN.all, *DEV.all]:
+    for operation in [*ADMIN, *DEV]:
         name = f"{operation.method} {operation.path}"
         if operation.action in {UNAUTHENTICATED, AUTHENTICATED}:
             assert name in CALLED_BY_ANYONE

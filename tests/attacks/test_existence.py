@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from moorage.access.authenticate import Authenticator
-from moorage.api.admin.operation import ADMIN
+from moorage.api.admin.operations import ADMIN
 from moorage.api.ecr import ECR
 from moorage.api.iam import IAM
 from moorage.api.oci.operations import OPERATIONS
@@ -78,7 +78,7 @@ def requests(deployment: Deployment, *, registry: bool) -> list[Request]:
     pushed = manifest(b"config", b"layer")
     for of_v2 in (each for methods in OPERATIONS.values() for each in methods.values()):
         found += oci_requests(of_v2, manifest=pushed, blob=deployment.blob)
-    for call in ADMIN.all:
+    for call in ADMIN:
         for request in admin_requests(call):
             if registry and b'"repository":' in request.body:
                 request = replace(request, body=json.dumps({**json.loads(request.body), "account": OWNER}).encode())

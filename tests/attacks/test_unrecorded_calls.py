@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from moorage.api.admin.operation import ADMIN
+from moorage.api.admin.operations import ADMIN
 from moorage.identity.identity import Identity
 from moorage.identity.principals.entity import USER
 from moorage.names import AccountId
@@ -71,5 +71,5 @@ async def test_a_body_that_cannot_be_read(server: InProcess, path: str, body: by
     signer = await administrator(server.components.identity)
     answer = await call(server, signer, path, body)
     assert (answer.status, json.loads(answer.body)["__type"].rpartition("#")[2]) == (400, "SerializationException")
-    (name,) = (each.event for each in ADMIN.all if each.path == f"/_moorage/{path}")
+    (name,) = (each.event for each in ADMIN if each.path == f"/_moorage/{path}")
     assert (name, "SerializationException") in await recorded(server, signer)

@@ -6,8 +6,8 @@ import msgspec
 from starlette.responses import Response
 
 from moorage.access.authorize import NamedResource
-from moorage.analysis.reachability import READ_ACCESS, PolicyVersion, access_arn
-from moorage.api.admin.operation import ADMIN, Call, account_of, names
+from moorage.analysis.reachability import PolicyVersion, access_arn
+from moorage.api.admin.operation import Call, account_of, names
 from moorage.api.authorization import Target
 from moorage.errors import InvalidParameter
 from moorage.names import RepositoryRef, repository_name
@@ -26,7 +26,7 @@ class AccessRequest(msgspec.Struct, forbid_unknown_fields=True):
     """`next` of the previous page."""
 
 
-def _targets(call: Call, request: AccessRequest) -> Sequence[Target]:
+def the_subject(call: Call, request: AccessRequest) -> Sequence[Target]:
     """Return the repository and the one it is compared with; for a principal, the access to the whole account."""
     if (request.repository is None) is (request.principal is None):
         raise InvalidParameter("name a repository or a principal")
@@ -37,13 +37,6 @@ def _targets(call: Call, request: AccessRequest) -> Sequence[Target]:
     return (_ref(call, request), *(() if other is None else (other,)))
 
 
-@ADMIN.operation(
-    "/_moorage/access",
-    action=READ_ACCESS,
-    resource=_targets,
-    read_only=True,
-    continues=lambda request: bool(request.after),
-)
 async def access(call: Call, request: AccessRequest) -> Response:
     reachability = call.services.reachability
     if request.principal is not None:

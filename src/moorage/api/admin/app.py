@@ -1,6 +1,6 @@
 """The ASGI application for Moorage's own API: Starlette routes. All calls but a few must be signed (service `moorage`).
 
-Each module beside this one registers the operations of a capability. The steps of every call: check the host; verify
+`operations.py` lists the operations. The steps of every call: check the host; verify
 the signature; decode the body; decide; run the operation; record its event.
 """
 
@@ -9,49 +9,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
-from moorage.api.admin import (
-    access,
-    apply,
-    audit,
-    dev,
-    explain,
-    generate,
-    health,
-    organization,
-    password,
-    recorded_call,
-    replay,
-    tokens,
-    trash,
-)
-from moorage.api.admin.operation import ADMIN, DEV, Call, Operation
+from moorage.api.admin import recorded_call
+from moorage.api.admin.operation import Call, Operation
+from moorage.api.admin.operations import ADMIN, DEV
 from moorage.api.admin.service import AdminServices
 from moorage.api.asgi import ACCESS_LINE, Receive, Scope, Send, content_length, headers_of, read_body
 from moorage.api.authorization import UNAUTHENTICATED, Exempt, decide
 from moorage.errors import MoorageError, Serialization, ServerFault
-
-__all__ = [
-    "access",
-    "admin_app",
-    "apply",
-    "audit",
-    "dev",
-    "explain",
-    "generate",
-    "health",
-    "organization",
-    "password",
-    "replay",
-    "tokens",
-    "trash",
-]
 
 _log = structlog.get_logger()
 
 
 def admin_app(services: AdminServices) -> Router:
     """Return the application for `/_moorage/…`, `/metrics`, and the health and reset paths of other local clouds."""
-    operations = [*ADMIN.all, *(DEV.all if services.settings.dev else ())]
+    operations = [*ADMIN, *(DEV if services.settings.dev else ())]
     routes = [Route(each.path, _Endpoint(services, each), methods=[each.method]) for each in operations]
     return Router(routes, redirect_slashes=False)
 

@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import JSONResponse, Response
 
 from moorage.access.authorize import NamedResource
-from moorage.api.admin.operation import ADMIN, Call, names
+from moorage.api.admin.operation import Call, names
 from moorage.api.authorization import Target
 from moorage.declarative import reading, writing, yaml_nodes
 from moorage.declarative.applying import Outcome
@@ -22,7 +22,7 @@ from moorage.names import AccountId, account_id
 
 APPLY: Final = "moorage:Apply"
 EXPORT: Final = "moorage:Export"
-_BODY: Final = 2 * yaml_nodes.BYTES
+BODY: Final = 2 * yaml_nodes.BYTES
 
 
 class ApplyRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -36,18 +36,11 @@ class ApplyRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Parts of the file to apply; empty for all of it."""
 
 
-def _own_account(call: Call, _request: object) -> Sequence[Target]:
+def own_account(call: Call, _request: object) -> Sequence[Target]:
     """Return the root of the caller's account, which the file is about."""
     return (NamedResource(call.account, root_arn(call.account)),)
 
 
-@ADMIN.operation(
-    "/_moorage/apply",
-    action=APPLY,
-    resource=_own_account,
-    body_limit=_BODY,
-    read_only=lambda request: request.dry_run,
-)
 async def apply(call: Call, asked: ApplyRequest) -> Response:
     """Apply the file. Each of its steps is decided under its own action before the first is carried out."""
     async with call.services.applying.taken():
@@ -66,13 +59,6 @@ class ExportRequest(msgspec.Struct, forbid_unknown_fields=True):
     """`next` of the previous page."""
 
 
-@ADMIN.operation(
-    "/_moorage/export",
-    action=EXPORT,
-    resource=_own_account,
-    read_only=True,
-    continues=lambda request: request.after is not None,
-)
 async def export(call: Call, asked: ExportRequest) -> Response:
     """Return a page of the file. The texts of all pages, joined, are the file."""
     declared, organization = call.services.declared, call.services.organization

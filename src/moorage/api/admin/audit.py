@@ -6,23 +6,16 @@ import msgspec
 from starlette.responses import Response
 
 from moorage.access.authorize import NamedResource
-from moorage.api.admin.operation import ADMIN, Call, account_of
+from moorage.api.admin.operation import Call, account_of
 from moorage.api.authorization import Target
-from moorage.audit.reader import READ_AUDIT, EventQuery, audit_arn
+from moorage.audit.reader import EventQuery, audit_arn
 
 
-def _the_record(call: Call, request: EventQuery) -> Sequence[Target]:
+def the_record(call: Call, request: EventQuery) -> Sequence[Target]:
     account = account_of(call, request.account)
     return (NamedResource(account, audit_arn(account)),)
 
 
-@ADMIN.operation(
-    "/_moorage/audit",
-    action=READ_AUDIT,
-    resource=_the_record,
-    read_only=True,
-    continues=lambda request: request.after is not None,
-)
 async def audit(call: Call, request: EventQuery) -> Response:
     answer = await call.services.audit_reader.read(account_of(call, request.account), request)
     return Response(msgspec.json.encode(answer), media_type="application/json")

@@ -3,8 +3,7 @@
 import msgspec
 from starlette.responses import JSONResponse, Response
 
-from moorage.api.admin.operation import DEV, Call
-from moorage.api.authorization import UNAUTHENTICATED
+from moorage.api.admin.operation import Call
 from moorage.api.injected_faults import Rule
 from moorage.errors import MoorageError
 
@@ -25,8 +24,6 @@ class OneWorkerOnly(MoorageError):
         super().__init__("The clock and faults are of one process: start with --workers 1 to set them.")
 
 
-@DEV.operation("/_moorage/reset", action=UNAUTHENTICATED)
-@DEV.operation("/moto-api/reset", action=UNAUTHENTICATED)
 async def reset(call: Call, _request: None) -> Response:
     await call.services.reset()
     call.services.faults.clear()
@@ -34,7 +31,6 @@ async def reset(call: Call, _request: None) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-@DEV.operation("/_moorage/clock", action=UNAUTHENTICATED)
 async def set_clock(call: Call, request: ClockRequest) -> Response:
     _require_one_worker(call)
     clock = call.services.clock
@@ -45,19 +41,16 @@ async def set_clock(call: Call, request: ClockRequest) -> Response:
     return JSONResponse({"now": clock.now()})
 
 
-@DEV.operation("/_moorage/faults", method="GET", action=UNAUTHENTICATED)
 async def faults(call: Call, _request: None) -> Response:
     return _shown(call)
 
 
-@DEV.operation("/_moorage/faults", action=UNAUTHENTICATED)
 async def add_fault(call: Call, request: Rule) -> Response:
     _require_one_worker(call)
     call.services.faults.add(request)
     return _shown(call)
 
 
-@DEV.operation("/_moorage/faults/clear", action=UNAUTHENTICATED)
 async def clear_faults(call: Call, _request: None) -> Response:
     call.services.faults.clear()
     return _shown(call)

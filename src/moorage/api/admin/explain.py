@@ -4,14 +4,11 @@ import msgspec
 from starlette.responses import Response
 
 from moorage.analysis.explainer import DecisionNotFound
-from moorage.api.admin.operation import ADMIN, Call
-from moorage.api.authorization import BY_STATE
+from moorage.api.admin.operation import Call
 
 
 # BY_STATE: callers may ask about their own requests, administrators about those of their account and on its resources.
 # `Explainer` decides what each of them may see.
-@ADMIN.operation("/_moorage/explain", method="GET", action=BY_STATE)
-@ADMIN.operation("/_moorage/explain/{decision}", method="GET", action=BY_STATE)
 async def explain(call: Call, _request: None) -> Response:
     """Return the decision with that id, by default the caller's last denial."""
     decision = call.http.path_params.get("decision")

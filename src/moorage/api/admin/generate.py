@@ -5,8 +5,7 @@ from starlette.responses import Response
 
 from moorage.analysis.generated_policy import GeneratedPolicy, GenerateLine
 from moorage.api.admin.json_lines import lines, progressing
-from moorage.api.admin.operation import ADMIN, Call, ref_of, the_repository
-from moorage.api.admin.replay import REPLAY
+from moorage.api.admin.operation import Call, ref_of
 from moorage.api.admin.service import AT_ONCE
 from moorage.errors import LimitExceeded, RepositoryNotFound
 
@@ -24,7 +23,6 @@ class GenerateRequest(msgspec.Struct, forbid_unknown_fields=True):
     by_network: bool = False
 
 
-@ADMIN.operation("/_moorage/policy/generate", action=REPLAY, resource=the_repository, read_only=True)
 async def generate(call: Call, request: GenerateRequest) -> Response:
     services, ref = call.services, ref_of(call, request)
     state = await services.registry.repositories.state(ref)

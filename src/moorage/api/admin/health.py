@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from moorage import metrics
-from moorage.api.admin.operation import ADMIN, Call
-from moorage.api.authorization import UNAUTHENTICATED
+from moorage.api.admin.operation import Call
 
 
-@ADMIN.operation("/_moorage/ready", method="GET", action=UNAUTHENTICATED, any_host=True)
 async def ready(call: Call, _request: None) -> Response:
     """Return 503 unless the database and the disk of the blobs can be written. A full disk is ready: pulls work."""
     found = await call.services.readiness.check()
@@ -19,13 +17,10 @@ async def ready(call: Call, _request: None) -> Response:
     return JSONResponse({"status": status, "checks": dict(found)}, 200 if is_ready else 503)
 
 
-@ADMIN.operation("/_moorage/health", method="GET", action=UNAUTHENTICATED, any_host=True)
-@ADMIN.operation("/_localstack/health", method="GET", action=UNAUTHENTICATED, any_host=True)
 async def health(_call: Call, _request: None) -> Response:
     return JSONResponse({"services": dict.fromkeys(("ecr", "iam", "resourcegroupstaggingapi", "sts"), "running")})
 
 
-@ADMIN.operation("/metrics", method="GET", action=UNAUTHENTICATED)
 async def exposed(call: Call, _request: None) -> Response:
     """Return the metrics: to loopback alone, unless the setting `metrics_public` is on."""
     services = call.services

@@ -1,9 +1,8 @@
 """What a call under `/_moorage/` declares: its path, what must be allowed before it runs, its request, its event.
 
-An operation is one small async function `(call, request) -> response`, registered in `ADMIN`:
+An operation is one small async function `(call, request) -> response`, and a row of the table in `operations.py`:
 
-    @ADMIN.operation("/_moorage/purge", action="moorage:Purge", resource=the_repository)
-    async def purge(call: Call, request: PurgeRequest) -> Response: ...
+    operation("/_moorage/purge", trash.purge, "moorage:Purge", trash.the_purged)
 
 The application verifies the signature, decodes the body into the type of the second parameter (`None`: the body is
 ignored), decides, and only then calls it. An operation without an action is one of the `Exempt` ones, and says which.
@@ -14,7 +13,7 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 from starlette.requests import Request
@@ -25,8 +24,6 @@ from moorage.api.admin.service import AdminServices
 from moorage.api.authorization import AUTHENTICATED, BY_STATE, UNAUTHENTICATED, Exempt, Target, check_declared
 from moorage.errors import InvalidParameter, Serialization
 from moorage.names import AccountId, InvalidNameError, Region, RepositoryRef, account_id, repository_name
-
-F = TypeVar("F", bound=Callable[..., Awaitable[Response]])
 
 BODY_LIMIT: Final = 1 << 16
 """Most bytes of a body, unless the operation says otherwise."""
@@ -162,63 +159,52 @@ class Operation:
             raise Serialization("The body is nested too deeply.") from None
 
 
-class Operations:
-    """A table of operations."""
+def operation(
+    path: str,
+    run: Callable[[Call, Any], Awaitable[Response]],
+    action: Actions,
+    resource: FindsTargets | None = None,
+    *,
+    method: str = "POST",
+    body_limit: int = BODY_LIMIT,
+    event: str | None = None,
+    read_only: bool | Callable[[Any], bool] | None = None,
+    continues: Callable[[Any], bool] | None = None,
+    any_host: bool = False,
+) -> Operation:
+    """Return an operation. The second parameter of `run` is annotated with the type of the request, or None.
 
-    def __init__(self) -> None:
-        self.all: list[Operation] = []
-
-    def operation(
-        self,
-        path: str,
-        *,
-        action: Actions,
-        resource: FindsTargets | None = None,
-        method: str = "POST",
-        body_limit: int = BODY_LIMIT,
-        event: str | None = None,
-        read_only: bool | Callable[[Any], bool] | None = None,
-        continues: Callable[[Any], bool] | None = None,
-        any_host: bool = False,
-    ) -> Callable[[F], F]:
-        """Register the decorated function. Its second parameter is annotated with the type of the request, or None.
-
-        `event`: by default the name of the permission (`moorage:ReadAudit` is ReadAudit), so that `moorage audit -a`
-        finds requests by the permission they need; without a permission, a name made from the path. `read_only`: by
-        default, true for GET. `any_host`: serve the operation for any Host header; for health checks. Raises ValueError
-        for an operation that declares no action and is not exempt, or that exists already.
-        """
-        check_declared(f"{method} {path}", action, resource, AUTHENTICATED, UNAUTHENTICATED, BY_STATE)
-        if any((each.path, each.method) == (path, method) for each in self.all):
-            raise ValueError(f"{method} {path} is registered twice")
-
-        def register(function: F) -> F:
-            annotations = inspect.get_annotations(function, eval_str=True)
-            _, request = (annotations[name] for name in inspect.signature(function).parameters)
-            self.all.append(
-                Operation(
-                    path,
-                    method,
-                    action,
-                    resource,
-                    request,
-                    body_limit,
-                    event or (action.partition(":")[2] if isinstance(action, str) else _name(path)),
-                    method == "GET" if read_only is None else read_only,
-                    continues or (lambda _: False),
-                    any_host,
-                    function,
-                )
-            )
-            return function
-
-        return register
+    `event`: by default the name of the permission (`moorage:ReadAudit` is ReadAudit), so that `moorage audit -a`
+    finds requests by the permission they need; without a permission, a name made from the path. `read_only`: by
+    default, true for GET. `any_host`: serve the operation for any Host header; for health checks. Raises ValueError
+    for an operation that declares no action and is not exempt.
+    """
+    check_declared(f"{method} {path}", action, resource, AUTHENTICATED, UNAUTHENTICATED, BY_STATE)
+    annotations = inspect.get_annotations(run, eval_str=True)
+    _, request = (annotations[name] for name in inspect.signature(run).parameters)
+    return Operation(
+        path,
+        method,
+        action,
+        resource,
+        request,
+        body_limit,
+        event or (action.partition(":")[2] if isinstance(action, str) else _name(path)),
+        method == "GET" if read_only is None else read_only,
+        continues or (lambda _: False),
+        any_host,
+        run,
+    )
 
 
-ADMIN: Final = Operations()
-"""The operations of every server."""
-DEV: Final = Operations()
-"""The operations that only dev mode has."""
+def table(*operations: Operation) -> tuple[Operation, ...]:
+    """Return the operations. Raises ValueError for two with the same path and method."""
+    seen: set[tuple[str, str]] = set()
+    for each in operations:
+        if (each.path, each.method) in seen:
+            raise ValueError(f"{each.method} {each.path} is registered twice")
+        seen.add((each.path, each.method))
+    return operations
 
 
 def _name(path: str) -> str:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from starlette.responses import JSONResponse, Response
 
-from moorage.access.organization import MOST_TEXT
-from moorage.api.admin.operation import ADMIN, Call
+from moorage.api.admin.operation import Call
 from moorage.api.authorization import Target
 from moorage.errors import InvalidParameter
 from moorage.identity.accounts.organizations import OrganizationVersion
@@ -23,24 +22,14 @@ class HistoryRequest(msgspec.Struct, forbid_unknown_fields=True):
     """`next` of the previous page."""
 
 
-async def _the_organization(call: Call, _request: object) -> Sequence[Target]:
+async def the_organization(call: Call, _request: object) -> Sequence[Target]:
     return (await call.services.organization.resource(),)
 
 
-@ADMIN.operation(
-    "/_moorage/organization/show", action="moorage:GetOrganization", resource=_the_organization, read_only=True
-)
 async def show(call: Call, _request: None) -> Response:
     return JSONResponse(_told(await call.services.organization.show()))
 
 
-@ADMIN.operation(
-    "/_moorage/organization/history",
-    action="moorage:GetOrganization",
-    resource=_the_organization,
-    read_only=True,
-    continues=lambda request: bool(request.after),
-)
 async def history(call: Call, request: HistoryRequest) -> Response:
     """Return a page of the documents, newest first. Unless `next` is null, it is `after` of the next page."""
     if request.after and not (request.after.isascii() and request.after.isdigit() and len(request.after) < 19):
@@ -51,18 +40,11 @@ async def history(call: Call, request: HistoryRequest) -> Response:
     )
 
 
-@ADMIN.operation(
-    "/_moorage/organization/put",
-    action="moorage:PutOrganization",
-    resource=_the_organization,
-    body_limit=2 * MOST_TEXT,
-)
 async def put(call: Call, request: PutRequest) -> Response:
     await call.services.organization.put(request.document, by=call.by)
     return JSONResponse({"text": "the organization is in force from the next request on"})
 
 
-@ADMIN.operation("/_moorage/organization/delete", action="moorage:DeleteOrganization", resource=_the_organization)
 async def delete(call: Call, _request: None) -> Response:
     await call.services.organization.delete(by=call.by)
     return JSONResponse({"text": "there is no organization any more"})

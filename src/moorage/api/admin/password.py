@@ -3,11 +3,9 @@
 from starlette.responses import JSONResponse, Response
 
 from moorage import __version__
-from moorage.api.admin.operation import ADMIN, Call
-from moorage.api.authorization import UNAUTHENTICATED
+from moorage.api.admin.operation import Call
 
 
-@ADMIN.operation("/_moorage/password", method="GET", action=UNAUTHENTICATED)
 async def password(call: Call, _request: None) -> Response:
     """The call is not signed: the password itself authenticates the caller."""
     services = call.services

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from moorage.analysis.replay import Baseline
 from moorage.analysis.replay_report import ReplayLine, ReplayReport
 from moorage.api.admin.json_lines import lines, progressing
-from moorage.api.admin.operation import ADMIN, Call, ref_of, the_repository
+from moorage.api.admin.operation import Call, ref_of
 from moorage.api.admin.service import AT_ONCE
 from moorage.errors import LimitExceeded
 
@@ -27,7 +27,6 @@ class TryRequest(msgspec.Struct, forbid_unknown_fields=True):
     against: Baseline = "in-force"
 
 
-@ADMIN.operation("/_moorage/policy/try", action=REPLAY, resource=the_repository, read_only=True)
 async def attempt(call: Call, request: TryRequest) -> Response:
     services, ref = call.services, ref_of(call, request)
     proposed = None if request.policy is None else await services.policy_check.proposed(ref, request.policy)

@@ -7,7 +7,7 @@ import msgspec
 from starlette.responses import JSONResponse, Response
 
 from moorage.access.authorize import NamedResource
-from moorage.api.admin.operation import ADMIN, Call
+from moorage.api.admin.operation import Call
 from moorage.api.authorization import Concealed, Target
 from moorage.errors import InvalidParameter
 from moorage.identity import arns
@@ -65,21 +65,20 @@ async def _the_owner(call: Call, user: str | None) -> Sequence[Target]:
     return (asked,) if found is None else (Concealed(asked, asked._replace(arn=found.arn)),)
 
 
-async def _new_owner(call: Call, request: CreateRequest) -> Sequence[Target]:
+async def new_owner(call: Call, request: CreateRequest) -> Sequence[Target]:
     return await _the_owner(call, _whose(call, request.user))
 
 
-async def _listed_owner(call: Call, request: ListRequest) -> Sequence[Target]:
+async def listed_owner(call: Call, request: ListRequest) -> Sequence[Target]:
     return (_anybody(call),) if request.user is None else await _the_owner(call, request.user)
 
 
-async def _owner_of_token(call: Call, request: RevokeRequest) -> Sequence[Target]:
+async def owner_of_token(call: Call, request: RevokeRequest) -> Sequence[Target]:
     anybody = _anybody(call)
     found = await call.services.identity.pull_tokens.find(call.account, request.name)
     return (anybody,) if found is None else (Concealed(anybody, anybody._replace(arn=found.owner)),)
 
 
-@ADMIN.operation("/_moorage/tokens/create", action=CREATE, resource=_new_owner)
 async def create(call: Call, request: CreateRequest) -> Response:
     actions = dict.fromkeys(
         [*(PULL_CLIENT if request.pull else ()), *(PUSH_CLIENT if request.push else ()), *request.actions]
@@ -96,13 +95,6 @@ async def create(call: Call, request: CreateRequest) -> Response:
     return JSONResponse({"token": _shown(token), "password": secret}, headers={"cache-control": "no-store"})
 
 
-@ADMIN.operation(
-    "/_moorage/tokens/list",
-    action=LIST,
-    resource=_listed_owner,
-    read_only=True,
-    continues=lambda request: bool(request.after),
-)
 async def listed(call: Call, request: ListRequest) -> Response:
     """Return a page of tokens. Unless `next` is null, it is `after` of the next page."""
     services, room = call.services, Room(_PAGE)
@@ -119,7 +111,6 @@ async def listed(call: Call, request: ListRequest) -> Response:
     return JSONResponse({"tokens": tokens, "now": services.clock.now(), "next": following})
 
 
-@ADMIN.operation("/_moorage/tokens/revoke", action=REVOKE, resource=_owner_of_token)
 async def revoke(call: Call, request: RevokeRequest) -> Response:
     token = await call.services.identity.pull_tokens.revoke(call.account, request.name, call.by)
     return JSONResponse({"token": _shown(token)})

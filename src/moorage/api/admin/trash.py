@@ -6,7 +6,7 @@ import msgspec
 from starlette.responses import JSONResponse, Response
 
 from moorage.access.authorize import DeletedRepository
-from moorage.api.admin.operation import ADMIN, Call, names, ref_of
+from moorage.api.admin.operation import Call, names, ref_of
 from moorage.api.authorization import Target
 from moorage.errors import RepositoryNotDeleted
 from moorage.names import RepositoryName, RepositoryRef, digest, repository_name, tag
@@ -31,7 +31,7 @@ class PurgeRequest(msgspec.Struct, forbid_unknown_fields=True):
     digest: str | None = None
 
 
-async def _restored(call: Call, request: RestoreRequest) -> Sequence[Target]:
+async def the_deleted(call: Call, request: RestoreRequest) -> Sequence[Target]:
     """Return the repository (a deleted one unless the request is for one of its images or tags) and its new name."""
     ref = ref_of(call, request)
     as_name = _as_name(request)
@@ -40,7 +40,7 @@ async def _restored(call: Call, request: RestoreRequest) -> Sequence[Target]:
     return (await _deleted(call, ref), *(() if as_name is None else (ref._replace(name=as_name),)))
 
 
-async def _purged(call: Call, request: PurgeRequest) -> Sequence[Target]:
+async def the_purged(call: Call, request: PurgeRequest) -> Sequence[Target]:
     """Return the living repository whose image is destroyed, or the deleted repository."""
     ref = ref_of(call, request)
     return (await _deleted(call, ref) if request.digest is None else ref,)
@@ -61,7 +61,6 @@ def _decided(call: Call, ref: RepositoryRef) -> int:
     return deleted.id
 
 
-@ADMIN.operation("/_moorage/restore", action="moorage:Restore", resource=_restored)
 async def restore(call: Call, request: RestoreRequest) -> Response:
     trash, ref = call.services.registry.trash, ref_of(call, request)
     with names():
@@ -77,7 +76,6 @@ async def restore(call: Call, request: RestoreRequest) -> Response:
     return _said(f"repository {back.name} is back")
 
 
-@ADMIN.operation("/_moorage/purge", action="moorage:Purge", resource=_purged)
 async def purge(call: Call, request: PurgeRequest) -> Response:
     trash, ref = call.services.registry.trash, ref_of(call, request)
     if request.digest is not None:

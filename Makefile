@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 # Test processes of a whole run: as many as there are processors, from 2 to 4
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 2 ? 2 : n > 4 ? 4 : n)))
 
-.PHONY: setup setup-dev run test torture mutate lint format bench shapes settings picture dist clean
+.PHONY: setup setup-dev run test torture mutate lint format bench shapes settings events picture dist clean
 
 setup: .venv/.runtime
 setup-dev: .venv/.dev
@@ -50,6 +50,7 @@ lint: setup-dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/generate_settings.py --check
+	@$(BIN)/python tools/generate_events.py --check
 	@$(BIN)/python tools/draw_packages.py --check
 
 format: setup-dev
@@ -61,6 +62,10 @@ shapes: setup-dev
 # docs/reference/settings.md
 settings: setup-dev
 	@$(BIN)/python tools/generate_settings.py
+
+# docs/reference/events.md
+events: setup-dev
+	@$(BIN)/python tools/generate_events.py
 
 # docs/development/packages.md: which package imports which
 picture: setup-dev

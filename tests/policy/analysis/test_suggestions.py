@@ -21,7 +21,7 @@ from moorage.policy import (
     parse,
     suggest,
 )
-from moorage.policy.analysis.suggestions import TRIED, with_change
+from moorage.policy.analysis.suggestions import MAX_EVALUATIONS, with_change
 from moorage.policy.engine.request import Named
 from moorage.policy.matching.principal import ANONYMOUS, Principal
 from tests.policy.build import ACTION, ARN, OTHER, OWNER, ask, attached, grant, named, policies, right, role, root, user
@@ -113,8 +113,8 @@ def test_a_deny_lets_the_value_or_the_principal_go_or_goes_itself() -> None:
         "Condition": {**outside, "ArnNotEquals": {"aws:PrincipalArn": user().arn}},
     }
     assert effect_of(removed.changes[0], request) == (
-        "anyone, anonymous callers too, is no longer kept from it, and may use ecr:* "
-        "(where NotIpAddress aws:SourceIp 192.0.2.0/24) wherever something else allows it"
+        "anyone, including anonymous callers, is no longer denied, and may use ecr:* "
+        "(where NotIpAddress aws:SourceIp 192.0.2.0/24) wherever another policy allows it"
     )
 
 
@@ -197,7 +197,7 @@ def test_a_session_named_itself_is_not_limited_by_its_boundary() -> None:
 def test_anonymous_callers_and_roots() -> None:
     (first, *_) = suggest(ask(ANONYMOUS), Policies(resource=repository(grant({"AWS": OTHER}))))
     assert first.changes[-1].after is not None
-    assert effect_of(first.changes[-1], ask(ANONYMOUS)).startswith("anyone, anonymous callers too, may then")
+    assert effect_of(first.changes[-1], ask(ANONYMOUS)).startswith("anyone, including anonymous callers, may then")
     (first, *_) = suggest(ask(root(OTHER)), Policies())
     assert effect_of(first.changes[0], ask(root(OTHER))).startswith(
         f"everyone in account {OTHER} whose own policies allow it"
@@ -277,7 +277,7 @@ def test_a_web_identity_is_trusted_with_the_claims_that_name_it() -> None:
         "Condition": {"StringEquals": {"token.example.com:aud": "moorage", "token.example.com:sub": "repo:x"}},
     }
     assert evaluate(request, after(given_policies, only)).allowed
-    assert effect_of(only.changes[0], request).startswith(f"everyone whom {provider} vouches for may then use")
+    assert effect_of(only.changes[0], request).startswith(f"everyone authenticated by {provider} may then use")
 
 
 def test_what_aws_manages_is_not_changed() -> None:
@@ -365,4 +365,4 @@ def test_the_search_is_bounded() -> None:
     ]
     request = ask(user(OTHER), context={"aws:sourceip": "192.0.2.7"})
     assert suggest(request, Policies(identity=[], resource=repository(*many))) == ()
-    assert TRIED < 1000
+    assert MAX_EVALUATIONS < 1000

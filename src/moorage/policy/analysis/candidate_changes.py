@@ -1,7 +1,7 @@
-"""Candidate changes to one policy set that could let a denied request through. Whether one does, `suggest` finds out.
+"""Proposes changes to one policy set that could allow a denied request; `suggest` finds out whether they do.
 
-Each widens as little as its kind can: a value more in a condition, an action more in a statement, a statement for
-exactly this caller, a Deny that leaves exactly this caller out.
+Each change allows as little as its kind can: one more value in a condition, one more action in a statement, a statement
+for exactly this caller, a Deny that exempts exactly this caller.
 """
 
 import json
@@ -37,16 +37,18 @@ _BY_PRINCIPAL: Final = frozenset({"resource", "trust", "rcp"})
 _LISTED: Final = frozenset(
     {"StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike", "IpAddress", "NumericEquals"}
 )
-"""Operators that hold when one of their values matches, so that a value more can make them hold."""
+"""Operators that are true if one of their values matches, so that one more value can make them true."""
 _UNLISTED: Final = frozenset(
     {"StringNotEquals", "StringNotEqualsIgnoreCase", "StringNotLike", "ArnNotEquals", "ArnNotLike", "NotIpAddress"}
 )
-"""Operators that a value more can make fail."""
+"""Operators that one more value can make false."""
 
 LEVELS: Final = frozenset({"scp", "rcp"})
-"""Sets with one sequence of policies a level."""
-_PASSING: Final = frozenset({"aws:currenttime", "aws:epochtime", "aws:referer", "aws:tokenissuetime", "aws:useragent"})
-"""Keys whose value says nothing of who may come again: it passes, or anybody can send it."""
+"""Sets with a sequence of policies for each level."""
+_UNIDENTIFYING: Final = frozenset(
+    {"aws:currenttime", "aws:epochtime", "aws:referer", "aws:tokenissuetime", "aws:useragent"}
+)
+"""Keys whose values do not identify a caller: they change with time, or anyone can send them."""
 
 
 class Change(msgspec.Struct, frozen=True, rename="camel"):
@@ -56,7 +58,7 @@ class Change(msgspec.Struct, frozen=True, rename="camel"):
     level: int
     """Of SCPs and RCPs, from 0."""
     policy: str
-    """Its name; `(new)` for one that is not there yet."""
+    """Its name; `(new)` for one that does not exist yet."""
     hash: str
     """Of the policy before the change; empty for a new one."""
     kind: str
@@ -64,7 +66,7 @@ class Change(msgspec.Struct, frozen=True, rename="camel"):
     `remove-statement`; `replace-policy`: a permissions boundary that is managed by AWS is replaced by a copy of it with
     one more statement."""
     summary: str
-    """What is done, in words."""
+    """The change in words."""
     before: Json | None
     """The statement as it is; None for a new one."""
     after: Json | None
@@ -78,7 +80,7 @@ class Change(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """A change with the policy it makes. `cost` orders changes by how much they open, the least first."""
+    """A change with the policy it results in. `cost` orders changes by how much they allow, the least first."""
 
     change: Change
     named: Named
@@ -86,12 +88,12 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 def candidates(decision: Decision, policies: Policies, changeable: Changeable) -> Iterator[Candidate]:
-    """Changes to the sets that could turn the decision, which has details."""
+    """Yield changes that could turn the decision, which must have been made with details."""
     if decision.allowed or decision.decided_by not in _KINDS:
         return
     name = cast("SetName", decision.decided_by)
     if name == "trust" and not policies.trust:
-        return  # there is no such role
+        return  # the role does not exist
     yield from _of_set(decision, name, policies, changeable)
     request = decision.request
     same_account = request.principal.account == request.resource_account
@@ -103,13 +105,13 @@ def candidates(decision: Decision, policies: Policies, changeable: Changeable) -
     for other in others:
         attached: Sequence[Named] | None = getattr(policies, other)
         if attached or (other == "resource" and Kind.REPOSITORY in changeable.resource):
-            maker = _Maker(request, other, changeable)
-            yield from maker.widened(_trace(decision, other, 0), attached or (), 0)
+            proposer = _Proposer(request, other, changeable)
+            yield from proposer.allowing(_trace(decision, other, 0), attached or (), 0)
 
 
 def _of_set(decision: Decision, name: SetName, policies: Policies, changeable: Changeable) -> Iterator[Candidate]:
-    """Changes to the set that decided; of SCPs and RCPs, to the first level that stands in the way."""
-    maker = _Maker(decision.request, name, changeable)
+    """Yield changes to the set that decided; of SCPs and RCPs, to the first level that denies the request."""
+    proposer = _Proposer(decision.request, name, changeable)
     attached: Sequence[Sequence[Named]] = (
         getattr(policies, name) or () if name in LEVELS else (getattr(policies, name) or (),)
     )
@@ -117,7 +119,9 @@ def _of_set(decision: Decision, name: SetName, policies: Policies, changeable: C
         trace = _trace(decision, name, level)
         if (trace.result if trace is not None else "none") != ("deny" if decision.explicit else "none"):
             continue
-        yield from maker.spared(trace, some, level) if decision.explicit else maker.widened(trace, some, level)
+        yield from (
+            proposer.exempting(trace, some, level) if decision.explicit else proposer.allowing(trace, some, level)
+        )
         return
 
 
@@ -125,8 +129,8 @@ def _trace(decision: Decision, name: SetName, level: int) -> SetTrace | None:
     return next((one for one in decision.trace if one.set == name and one.level == level), None)
 
 
-class _Maker:
-    """Makes the candidates of one set."""
+class _Proposer:
+    """Proposes the changes to one set."""
 
     def __init__(self, request: Request, name: SetName, changeable: Changeable) -> None:
         self._request = request
@@ -137,8 +141,8 @@ class _Maker:
     def _is_fixed(self, named: Named) -> bool:
         return self._changeable.is_fixed(self._set, named)
 
-    def spared(self, trace: SetTrace | None, policies: Sequence[Named], level: int) -> Iterator[Candidate]:
-        """Changes that keep the first Deny that matches from matching."""
+    def exempting(self, trace: SetTrace | None, policies: Sequence[Named], level: int) -> Iterator[Candidate]:
+        """Yield changes after which the first matching Deny no longer matches."""
         for named, finding in _findings(trace, policies):
             if not finding.matched or finding.effect != "Deny":
                 continue
@@ -157,8 +161,8 @@ class _Maker:
             yield from self._replaced(named, level, finding, None, "remove-statement", "", 9)
             return
 
-    def widened(self, trace: SetTrace | None, policies: Sequence[Named], level: int) -> Iterator[Candidate]:
-        """Changes that make an Allow match."""
+    def allowing(self, trace: SetTrace | None, policies: Sequence[Named], level: int) -> Iterator[Candidate]:
+        """Yield changes after which an Allow matches."""
         for named, finding in _findings(trace, policies):
             if finding.effect != "Allow" or finding.detail is None or self._is_fixed(named):
                 continue
@@ -168,7 +172,7 @@ class _Maker:
         yield from self._added(policies, level)
 
     def _nearly(self, named: Named, level: int, finding: Finding, before: Json) -> Iterator[Candidate]:
-        """For a statement that fails in one thing only: that thing."""
+        """Yield a change to a statement of which exactly one element or condition does not match."""
         detail = finding.detail
         if detail is None:
             return
@@ -191,14 +195,14 @@ class _Maker:
             after = {**before, "Resource": [*_listed(before["Resource"]), self._request.resource]}
             yield from self._replaced(named, level, finding, after, "add-resource", self._request.resource, 3)
         elif element == "principal" and isinstance(before.get("Principal"), dict) and self._caller.kind != "web":
-            # Whoever an identity provider vouches for is named by a statement of its own, with conditions.
+            # A web identity needs a statement of its own, with conditions.
             key, name = _principal_entry(self._caller)
-            named_there = [*_listed(before["Principal"].get(key, [])), name]
-            after = {**before, "Principal": {**before["Principal"], key: named_there}}
+            principals = [*_listed(before["Principal"].get(key, [])), name]
+            after = {**before, "Principal": {**before["Principal"], key: principals}}
             yield from self._replaced(named, level, finding, after, "add-principal", name, 4)
 
     def _added(self, policies: Sequence[Named], level: int) -> Iterator[Candidate]:
-        """A statement for exactly this caller, action and resource, in a policy that is there or in a new one."""
+        """Yield a statement for exactly this caller, action and resource, in an existing policy or a new one."""
         named = self._target(policies)
         kind = self._new_kind() if named is None else named.document.kind
         if kind is None:
@@ -213,14 +217,14 @@ class _Maker:
         change = "replace-policy" if self._is_fixed(named) else "add-statement"
         yield from self._made(named, named.document.kind, level, document, change, "", None, statement, 2)
         if kind is Kind.REPOSITORY and self._caller.kind == "role":
-            # A role's grant is limited by its boundary and session policy, the session's own name is not (§2.4).
+            # A grant to a role is limited by boundary and session policy, a grant to the session is not (§2.4).
             direct = {**statement, "Principal": {"AWS": self._caller.arn}}
             document = {**document, "Statement": [*document["Statement"][:-1], direct]}
             yield from self._made(named, named.document.kind, level, document, "add-statement", "", None, direct, 4)
 
     def _target(self, policies: Sequence[Named]) -> Named | None:
-        """The policy that takes a new statement: one that nobody else has, if there is a choice. None: a new one."""
-        if self._set == "boundary":  # there is one at most, and it is replaced when it cannot be changed
+        """Return the policy to which a statement is added, preferably one of this caller alone; None: a new one."""
+        if self._set == "boundary":  # there is at most one; it is replaced if it cannot be changed
             return policies[-1] if policies and self._changeable.own else None
         free = [each for each in policies if not self._is_fixed(each)]
         if self._set == "identity":
@@ -232,7 +236,7 @@ class _Maker:
         return free[-1] if free else None
 
     def _new_kind(self) -> Kind | None:
-        """The kind of a policy that could be attached; None when the set cannot have another one."""
+        """Return the kind of a new policy; None if the set cannot have another one."""
         if self._set == "resource":
             return self._changeable.resource[0] if self._changeable.resource else None
         if self._set in {"identity", "boundary"} and not self._changeable.own:
@@ -240,7 +244,7 @@ class _Maker:
         return _KINDS[self._set]
 
     def _statement(self, kind: Kind) -> Json:
-        """A statement of a policy of that kind for exactly this caller, action and resource."""
+        """Return a statement of that kind of policy for exactly this caller, action and resource."""
         statement: Json = {"Effect": "Allow"}
         if self._set in _BY_PRINCIPAL:
             key, name = _principal_entry(self._caller)
@@ -260,8 +264,7 @@ class _Maker:
         before = statements[finding.index]
         statements[finding.index : finding.index + 1] = [] if after is None else [after]
         if not statements:
-            # A policy without statements is none; it goes as a whole.
-            return
+            return  # a policy without statements is invalid
         document["Statement"] = statements
         yield from self._made(named, named.document.kind, level, document, kind, detail, before, after, cost)
 
@@ -278,23 +281,23 @@ class _Maker:
         cost: int,
     ) -> Iterator[Candidate]:
         try:
-            made = parse(json.dumps(document), policy_kind)
-        except PolicyError:  # e.g. an ARN or an action that policies of that kind cannot name
+            changed = parse(json.dumps(document), policy_kind)
+        except PolicyError:  # for example an ARN or action that such policies cannot contain
             return
-        text = made.canonical()
+        text = changed.canonical()
         said = summary(kind, self._set, named, policy_kind, self._caller, before, detail)
         change = Change(
             self._set, level, named.name, named.hash, kind, said, before, after, text, policy_kind.value, detail
         )
-        yield Candidate(change, Named(named.name, named.hash, made), cost)
+        yield Candidate(change, Named(named.name, named.hash, changed), cost)
 
 
 _NEW: Final = Named(NEW, "", parse('{"Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}', Kind.IDENTITY))
-"""Stands in for the policy that is not there yet."""
+"""Stands in for a policy that does not exist yet."""
 
 
 def _principal_entry(caller: Principal) -> tuple[str, str]:
-    """How a resource policy names exactly this caller; a role's sessions by the role, everyone anonymous by `*`."""
+    """Return how a resource policy names this caller: a role session by its role, an anonymous caller by `*`."""
     if caller.kind == "anonymous":
         return "AWS", "*"
     key = {"web": "Federated", "service": "Service"}.get(caller.kind, "AWS")
@@ -302,7 +305,7 @@ def _principal_entry(caller: Principal) -> tuple[str, str]:
 
 
 def _claims(request: Request) -> Json:
-    """Of a web identity, the condition keys that tell whom the provider vouches for, and to whom, with their values."""
+    """Return the condition keys for subject and audience of a web identity, with their values."""
     provider = request.principal.arn.partition(":oidc-provider/")[2]
     keys = [f"{provider}:{claim}" for claim in ("aud", "sub")]
     return {key: request.context[key.lower()] for key in keys if key.lower() in request.context}
@@ -337,7 +340,7 @@ def _base(test: TestDetail) -> str:
 def _value(test: TestDetail) -> str | None:
     """The request's value of the tested key as a policy would list exactly it; None when it has no single one."""
     seen = test.context_values
-    if seen is None or len(seen) != 1 or test.key.lower() in _PASSING:
+    if seen is None or len(seen) != 1 or test.key.lower() in _UNIDENTIFYING:
         return None
     value = seen[0]
     if _base(test) in {"IpAddress", "NotIpAddress"}:

@@ -1,4 +1,4 @@
-"""Which policies could be changed to let a denied request through, and which cannot be."""
+"""Which policies can be changed to allow a denied request, and which cannot."""
 
 import re
 from typing import Final
@@ -10,41 +10,41 @@ from moorage.policy.engine.request import Named, Request
 from moorage.policy.language.kind import Kind
 
 _AWS_MANAGED: Final = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/.*")
-_AWS_GUARD_RAIL: Final = re.compile(r"(?:RCP)?FullAWSAccess(?: .*)?")
-"""The service and resource control policies of AWS; a name may be followed by the level it is attached to."""
+_AWS_GUARDRAIL: Final = re.compile(r"(?:RCP)?FullAWSAccess(?: .*)?")
+"""AWS's service and resource control policies. The name may be followed by the level that one is attached to."""
 _INLINE: Final = re.compile(r"[\w+=,.@-]+")
-"""The name of an inline policy. A managed policy is called by its ARN, a group's is followed by the group."""
+"""The name of an inline policy. Managed policies are named by ARN; names of a group's policies include the group."""
 _WITH_REGISTRY: Final = frozenset({"ecr", "moorage"})
 
 
 class Changeable(msgspec.Struct, frozen=True):
-    """What may be changed. The default is right for a request on a repository that exists."""
+    """What can be changed. The default applies to requests for an existing repository."""
 
     resource: tuple[Kind, ...] = (Kind.REPOSITORY, Kind.REGISTRY)
-    """Kinds of resource policies that count for the request and can be set; a new statement goes into the first one."""
+    """Kinds of resource policies that apply and can be set. A new statement is added to one of the first kind."""
     own: bool = True
-    """Whether the caller's identity policies and boundary can be changed; those of a service-linked role cannot."""
+    """Whether the caller's identity policies and boundary can be changed. Those of a service-linked role cannot."""
 
     def is_fixed(self, name: SetName, named: Named) -> bool:
-        """Return whether nobody here can change the policy `named`, which is one of the set `name`."""
+        """Return whether the policy `named` of the set `name` cannot be changed."""
         if name == "resource":
             return named.document.kind not in self.resource
         if name in {"identity", "boundary"} and not self.own:
             return True
-        pattern = _AWS_GUARD_RAIL if name in {"scp", "rcp"} else _AWS_MANAGED
+        pattern = _AWS_GUARDRAIL if name in {"scp", "rcp"} else _AWS_MANAGED
         return pattern.fullmatch(named.name) is not None
 
 
 def is_inline(named: Named) -> bool:
-    """Return whether an identity policy is the caller's own inline policy, so that no other caller has it."""
+    """Return whether an identity policy is an inline policy of the caller, so that no other caller has it."""
     return _INLINE.fullmatch(named.name) is not None
 
 
 def resource_policies(request: Request) -> tuple[Kind, ...]:
-    """Return the kinds of resource policies (beside a role's trust policy) that there can be for the request.
+    """Return the kinds of resource policies (besides a role's trust policy) that can apply to the request.
 
-    The policy of the repository comes first. A repository that is yet to be created, all repositories of a registry,
-    and ECR's actions without a resource are subject to the registry's policy alone; other services have neither.
+    The policy of the repository comes first. Only the registry's policy applies to a repository that is yet to be
+    created, to all repositories of a registry, and to ECR's actions without a resource. Other services have neither.
     """
     service, _, name = request.action.lower().partition(":")
     if service not in _WITH_REGISTRY:

@@ -1,9 +1,9 @@
-"""What a caller may do when part of the request is not known: yes, no, or it depends, and on which conditions.
+"""Decides requests of which some condition keys are unknown: yes, no, or depends, with the conditions.
 
-Not a second evaluator: of every policy two are made whose conditions on what is unknown are left out. One errs on the
-side of allowing (an Allow's conditions hold, a Deny's do not), one on the side of denying, and `evaluate` decides on
-both. More that allows never denies, and more that denies never allows, so what both say is certain; where they differ,
-it depends. Conditions that exclude or imply each other are not compared: then it depends, which is never wrong.
+It is not a second evaluator. Two variants of every policy are made in which conditions on unknown keys are removed: one
+allows as much as possible (conditions of an Allow are met, those of a Deny are not), the other as little as possible.
+`evaluate` decides on both. If the results are equal, they are certain; otherwise the answer depends on the conditions.
+Conditions that exclude or imply each other are not recognized: the answer is then "depends", which is never wrong.
 """
 
 import json
@@ -25,13 +25,13 @@ from moorage.policy.matching.variables import Context
 
 _VARIABLE: Final = re.compile(r"\$\{([^}',*?$][^}',]*)")
 _NEVER: Final = {"StringEquals": {"moorage:never": "true"}}
-"""A condition on a key that no request has."""
+"""A condition on a key that no request has, so that it is never met."""
 _SETS: Final[tuple[SetName, ...]] = ("identity", "resource", "trust", "boundary", "session")
 _STRENGTHS: Final = ("none", "account", "limited", "direct", "any", "service", "federated")
 
 
 class PartialVerdict(IntEnum):
-    """The answer; a greater one allows more."""
+    """The verdict. A greater one allows more."""
 
     NO = 0
     DEPENDS = 1
@@ -39,23 +39,23 @@ class PartialVerdict(IntEnum):
 
 
 class UnknownKeys(msgspec.Struct, frozen=True):
-    """The condition keys whose presence and values are not known. What the context holds is known."""
+    """The condition keys whose presence and values are unknown. Keys in the context are known."""
 
     keys: frozenset[str] = frozenset()
     """In lower case."""
     prefixes: tuple[str, ...] = ()
     others: bool = False
-    """Whether every key that the context does not hold is unknown (else it is known to be absent)."""
+    """Whether all other keys are unknown too; otherwise they are known to be absent."""
     absent: frozenset[str] = frozenset()
-    """Keys, in lower case, that are known to be absent all the same."""
+    """Keys, in lower case, that are known to be absent in any case."""
 
     def covers(self, key: str) -> bool:
-        """Whether the key (in lower case), which is not in the context, is unknown."""
+        """Return whether the key (in lower case), which is not in the context, is unknown."""
         return key not in self.absent and (self.others or key in self.keys or key.startswith(self.prefixes))
 
 
 class UnknownCondition(msgspec.Struct, frozen=True, order=True):
-    """A condition that hangs on what is unknown."""
+    """A condition on an unknown key."""
 
     operator: str
     key: str
@@ -63,7 +63,7 @@ class UnknownCondition(msgspec.Struct, frozen=True, order=True):
 
 
 class PartialStatement(msgspec.Struct, frozen=True):
-    """A statement that meets the request as far as it is known, and the conditions that it then hangs on."""
+    """A statement whose known elements match the request, with its conditions on unknown keys."""
 
     set: SetName
     level: int
@@ -73,7 +73,7 @@ class PartialStatement(msgspec.Struct, frozen=True):
     conditions: frozenset[UnknownCondition]
 
     def covers(self, other: "PartialStatement") -> bool:
-        """Whether it takes effect whenever `other` does, and as strongly."""
+        """Return whether it takes effect whenever `other` does, and at least as strongly."""
         return (
             (self.set, self.level, self.allows) == (other.set, other.level, other.allows)
             and self.strength >= other.strength
@@ -82,23 +82,23 @@ class PartialStatement(msgspec.Struct, frozen=True):
 
 
 class PartialDecision(msgspec.Struct, frozen=True):
-    """What may be said of a request that is known in part."""
+    """The decision on a request with unknown keys."""
 
     verdict: PartialVerdict
     clauses: frozenset[PartialStatement]
-    """What it rests on: equal clauses, equal answers whatever the unknown turns out to be."""
+    """The statements it rests on. Equal statements give equal decisions, whatever the unknown values are."""
     open_sets: frozenset[SetName]
-    """Sets that are not known at all, as far as they count."""
+    """Relevant policy sets of which nothing is known."""
     root: bool = False
-    """Whether the caller's nature alone allows it."""
+    """Whether it is allowed because the caller is the root user."""
 
     def conditions(self) -> tuple[PartialStatement, ...]:
-        """The clauses that make it depend, in order."""
-        hanging = [each for each in self.clauses if each.conditions]
-        return tuple(sorted(hanging, key=lambda each: (each.allows, each.policy, sorted(each.conditions))))
+        """Return the statements with conditions on unknown keys, in order."""
+        conditional = [each for each in self.clauses if each.conditions]
+        return tuple(sorted(conditional, key=lambda each: (each.allows, each.policy, sorted(each.conditions))))
 
     def may_exceed(self, before: "PartialDecision") -> bool:
-        """Whether there may be a request that this answer allows and `before` denies. Never wrongly False."""
+        """Return whether this decision may allow a request that `before` denies. False is always right."""
         if self.verdict is PartialVerdict.NO or before.verdict is PartialVerdict.YES:
             return False
         if self.verdict is PartialVerdict.YES or before.verdict is PartialVerdict.NO:
@@ -114,7 +114,7 @@ class PartialDecision(msgspec.Struct, frozen=True):
 
 
 class PartialEvaluator:
-    """Asks what is possible; keeps what it made of each policy."""
+    """Decides such requests, and caches the variants of each policy."""
 
     def __init__(self) -> None:
         self._bounds: dict[tuple[int, UnknownKeys, frozenset[str]], tuple[Document, _Bounds]] = {}
@@ -123,10 +123,9 @@ class PartialEvaluator:
     def ask(
         self, request: Request, policies: Policies, unknown: UnknownKeys, open_sets: frozenset[SetName] = frozenset()
     ) -> PartialDecision:
-        """What `policies` say of `request`, whose context holds only what is known.
+        """Return the decision of `policies` on `request`, whose context contains the known keys.
 
-        `open_sets`: identity, boundary or session policies, SCPs or RCPs of which nothing is known, not even whether
-        there are some.
+        `open_sets`: policy sets of which nothing is known, not even whether they exist.
         """
         most = evaluate(request, self._variant(policies, request.context, unknown, open_sets, most=True))
         if not most.allowed:
@@ -184,7 +183,7 @@ class PartialEvaluator:
         *,
         allows: bool,
     ) -> set[PartialStatement]:
-        """The statements of that effect that match."""
+        """Return the matching statements with that effect."""
         clauses = set()
         for one in decision.trace:
             if one.set in open_sets:
@@ -193,7 +192,7 @@ class PartialEvaluator:
             if one.set in {"scp", "rcp"}:
                 attached = attached[one.level]
             for named, trace in zip(attached, one.policies, strict=True):
-                hanging = self._of(named.document, context, unknown).hanging
+                conditions = self._of(named.document, context, unknown).conditions
                 clauses |= {
                     PartialStatement(
                         one.set,
@@ -201,7 +200,7 @@ class PartialEvaluator:
                         trace.name,
                         allows,
                         _STRENGTHS.index(finding.strength) if allows else 0,
-                        hanging[finding.index],
+                        conditions[finding.index],
                     )
                     for finding in trace.statements
                     if finding.matched and (finding.effect == "Allow") is allows
@@ -212,19 +211,19 @@ class PartialEvaluator:
 class _Bounds(msgspec.Struct, frozen=True, gc=False):
     most: Document
     least: Document
-    hanging: tuple[frozenset[UnknownCondition], ...]
-    """Of each statement."""
+    conditions: tuple[frozenset[UnknownCondition], ...]
+    """The unknown conditions of each statement."""
 
 
 def _bounds(document: Document, open_keys: frozenset[str]) -> _Bounds:
-    """The document that allows at least as much, and the one that allows at most as much, whatever the keys are."""
+    """Return the variants that allow as much and as little as possible, for unknown values of the keys."""
     read = json.loads(document.text)
     statements = read["Statement"] if isinstance(read["Statement"], list) else [read["Statement"]]
-    hanging = tuple(_hanging(one, open_keys) for one in statements)
-    if not any(hanging):
-        return _Bounds(document, document, hanging)
+    unknown = tuple(_unknown_conditions(one, open_keys) for one in statements)
+    if not any(unknown):
+        return _Bounds(document, document, unknown)
     most, least = [], []
-    for statement, conditions in zip(statements, hanging, strict=True):
+    for statement, conditions in zip(statements, unknown, strict=True):
         relaxed = _relaxed(statement, open_keys) if conditions else statement
         never = {**statement, "Condition": _NEVER} if conditions else statement
         allow = statement["Effect"] == "Allow"
@@ -233,11 +232,11 @@ def _bounds(document: Document, open_keys: frozenset[str]) -> _Bounds:
     return _Bounds(
         parse(json.dumps({**read, "Statement": most}), document.kind),
         parse(json.dumps({**read, "Statement": least}), document.kind),
-        hanging,
+        unknown,
     )
 
 
-def _hanging(statement: Mapping[str, Any], open_keys: frozenset[str]) -> frozenset[UnknownCondition]:
+def _unknown_conditions(statement: Mapping[str, Any], open_keys: frozenset[str]) -> frozenset[UnknownCondition]:
     found = set()
     for operator, tests in statement.get("Condition", {}).items():
         for key, values in tests.items():
@@ -252,7 +251,7 @@ def _hanging(statement: Mapping[str, Any], open_keys: frozenset[str]) -> frozens
 
 
 def _relaxed(statement: Mapping[str, Any], open_keys: frozenset[str]) -> dict[str, Any]:
-    """Without the conditions, and the resources, that hang on the keys."""
+    """Return the statement without conditions and resources that depend on the keys."""
     conditions: dict[str, Any] = {}
     for operator, tests in statement.get("Condition", {}).items():
         kept = {
@@ -291,13 +290,13 @@ def _texts(values: Any) -> list[str]:
 
 
 def _variables(texts: Sequence[str]) -> set[str]:
-    """Also in documents of before 2012-10-17, where they are none: then something more depends."""
+    """Return the variables in the texts; also for documents older than 2012-10-17, which only adds a dependency."""
     return {key.strip().lower() for text in texts for key in _VARIABLE.findall(text)}
 
 
 @cache
 def _unknown(name: SetName, *, most: bool) -> Named:
-    """In place of policies that are not known: one that allows everything, or denies it."""
+    """Return a policy that allows or denies everything, in place of policies that are not known."""
     return Named("(not known)", "", _extreme(name, "Allow" if most else "Deny"))
 
 
@@ -309,5 +308,5 @@ def _extreme(name: SetName, effect: str) -> Document:
 
 
 def _parted(clauses: frozenset[PartialStatement]) -> tuple[list[PartialStatement], list[PartialStatement]]:
-    """Those that allow and those that deny."""
+    """Return the statements that allow and those that deny."""
     return [each for each in clauses if each.allows], [each for each in clauses if not each.allows]

@@ -1,4 +1,4 @@
-"""A decision in words: AWS's access-denied sentence, and Moorage's short reason (docs/development/policy-engine.md
+"""Describes a decision: AWS's access-denied message, and Moorage's short reason (docs/development/policy-engine.md
 §7.2)."""
 
 from typing import Final
@@ -18,7 +18,7 @@ _NAMES: Final = {
 
 
 def sentence(request: Request, decision: Decision) -> str:
-    """What AWS tells the caller of a denied request; one cause, the one that `decision` names."""
+    """Return AWS's message for a denied request, with the cause that `decision` names."""
     base = plain_sentence(request)
     names = _NAMES.get(decision.decided_by)
     if names is None:
@@ -30,17 +30,17 @@ def sentence(request: Request, decision: Decision) -> str:
 
 
 def plain_sentence(request: Request) -> str:
-    """The same without its cause."""
+    """Return AWS's message without a cause."""
     return (
         f"User: {request.principal.arn} is not authorized to perform: {request.action} on resource: {request.resource}"
     )
 
 
 def short(decision: Decision) -> str:
-    """One line for a header or a log, e.g. `resource: explicit deny by statement 'NoPull'`."""
+    """Return a line for a header or log, for example `resource: explicit deny by statement 'NoPull'`."""
     deciding = decision.deciding_statement()
     if deciding is None:
-        # No statement allowed it, the caller's nature did, or the deciding set was taken out of the trace.
+        # No statement allowed it, the kind of caller did, or the trace does not contain the deciding set.
         denied = "explicit deny" if decision.explicit else "no statement allows it"
         reason = "allowed" if decision.allowed else denied
         return f"{decision.decided_by}: {reason} ({decision.rule})"

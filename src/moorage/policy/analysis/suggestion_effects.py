@@ -1,4 +1,4 @@
-"""What else a suggestion would open: said of the policy's own words, and counted on recorded requests."""
+"""What a suggestion would allow besides the request: described in words, and counted on recorded requests."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
@@ -11,8 +11,8 @@ from moorage.policy.engine.evaluate import Plan
 from moorage.policy.engine.request import Policies, Request
 from moorage.policy.matching.principal import Principal, account_named
 
-NAMED: Final = 20
-"""Principals and actions that are told one by one."""
+MAX_LISTED: Final = 20
+"""Most pairs of a principal and an action that are listed."""
 
 
 class DeniedRequest(NamedTuple):
@@ -25,7 +25,7 @@ class DeniedRequest(NamedTuple):
 
 
 class NewlyAllowed(msgspec.Struct, frozen=True):
-    """Recorded requests that a suggestion would have let through as well."""
+    """Recorded requests that a suggestion would also have allowed."""
 
     principal: str
     action: str
@@ -37,49 +37,49 @@ class NewlyAllowed(msgspec.Struct, frozen=True):
 def newly_allowed(
     suggestion: Suggestion, cases: Iterable[DeniedRequest], caller: Request, policies: Policies
 ) -> tuple[tuple[NewlyAllowed, ...], int]:
-    """The denied requests of `cases` that it would let through, by principal and action; and how many requests.
+    """Return the denied requests of `cases` that it would allow, by principal and action, and their total number.
 
-    `policies`: those that the suggestion was made for. A changed repository policy counts for every case on that
-    repository, any other policy where it was attached, a new identity policy for the caller alone. What the policies
-    without the change would let through today is not the suggestion's doing, and not counted.
+    `policies`: those that the suggestion was made for. A changed repository policy applies to every case on that
+    repository, any other policy to cases where it was attached, a new identity policy to the caller alone. Requests
+    that the policies would allow today without the change are not counted.
     """
-    told: dict[tuple[str, str], NewlyAllowed] = {}
+    found: dict[tuple[str, str], NewlyAllowed] = {}
     total = 0
     of_resource = any(each.set == "resource" for each in suggestion.changes)
-    # Most denials are of few callers on few policies: what concerns those alone is found out once.
+    # Most denials are of few callers and policies, so plans are shared.
     plans: dict[tuple[int, Principal, str, str], _Plans] = {}
     for case in cases:
         request = case.request
         of_case = (id(case.policies), request.principal, request.action, request.resource)
-        found = plans.get(of_case)
-        if found is None:
+        compared = plans.get(of_case)
+        if compared is None:
             before = case.policies
             if of_resource and request.resource == caller.resource:
                 before = msgspec.structs.replace(before, resource=policies.resource)
             after = _changed(request, before, suggestion, caller)
-            found = plans[of_case] = _Plans(
+            compared = plans[of_case] = _Plans(
                 case.policies, _plan(request, before), None if after is None else _plan(request, after)
             )
-        if found.after is None or not _allows(found.after, request) or _allows(found.before, request):
+        if compared.after is None or not _allows(compared.after, request) or _allows(compared.before, request):
             continue
         total += case.times
         key = (case.request.principal.arn, case.request.action)
-        there = told.get(key)
-        if there is not None:
-            told[key] = msgspec.structs.replace(there, times=there.times + case.times)
-        elif len(told) < NAMED:
-            told[key] = NewlyAllowed(*key, case.times, case.id)
-    return tuple(sorted(told.values(), key=lambda each: -each.times)), total
+        known = found.get(key)
+        if known is not None:
+            found[key] = msgspec.structs.replace(known, times=known.times + case.times)
+        elif len(found) < MAX_LISTED:
+            found[key] = NewlyAllowed(*key, case.times, case.id)
+    return tuple(sorted(found.values(), key=lambda each: -each.times)), total
 
 
 class _Plans(NamedTuple):
-    """Of the denied requests of a caller for an action on a resource."""
+    """The plans for denied requests of a caller for an action on a resource."""
 
     recorded: Policies
-    """Held for its identity, by which the plans are found."""
+    """Kept so that no other object gets its id, by which the plans are looked up."""
     before: Plan
     after: Plan | None
-    """None: nothing of the suggestion concerns them."""
+    """None: the suggestion does not affect these requests."""
 
 
 def _plan(request: Request, policies: Policies) -> Plan:
@@ -91,16 +91,16 @@ def _allows(plan: Plan, request: Request) -> bool:
 
 
 def _changed(request: Request, policies: Policies, suggestion: Suggestion, caller: Request) -> Policies | None:
-    """The policies after the suggestion; None when nothing of it concerns the request."""
-    concerned = False
+    """Return the policies after the suggestion; None if it does not affect the request."""
+    affected = False
     for change, named in zip(suggestion.changes, suggestion.named, strict=True):
         if change.set == "resource":
             if request.resource != caller.resource:
                 continue
         elif not _is_attached(policies, change, request, caller):
             continue
-        policies, concerned = with_change(policies, change, named), True
-    return policies if concerned else None
+        policies, affected = with_change(policies, change, named), True
+    return policies if affected else None
 
 
 def _is_attached(policies: Policies, change: Change, request: Request, caller: Request) -> bool:
@@ -113,13 +113,13 @@ def _is_attached(policies: Policies, change: Change, request: Request, caller: R
 
 
 def _owner(request: Request) -> str:
-    """The id of the user or role that the caller's own policies are attached to."""
+    """Return the id of the user or role that the caller's own policies are attached to."""
     caller = request.principal
     return caller.role_id or caller.user_id or caller.id
 
 
 def effect_of(change: Change, caller: Request) -> str:
-    """Whom a change lets do what, in one sentence; of the policy's words alone, whatever others say."""
+    """Return whom a change allows to do what, in one sentence, whatever other policies say."""
     statement = change.after if change.after is not None else change.before
     if statement is None:
         return ""
@@ -128,11 +128,11 @@ def effect_of(change: Change, caller: Request) -> str:
         whom = change.detail if change.kind == "spare-principal" else who
         where = f" when {change.detail}" if change.kind == "spare-value" else ""
         before = change.before or statement
-        may = f"may {_what(change, before)}{_when(before)} wherever something else allows it"
-        return f"{whom}{where} is no longer kept from it, and {may}"
+        may = f"may {_what(change, before)}{_when(before)} wherever another policy allows it"
+        return f"{whom}{where} is no longer denied, and {may}"
     if change.kind == "add-value":
         added = change.detail
-        when = _when(statement, apart=added.partition(" = ")[0])
+        when = _when(statement, excluded=added.partition(" = ")[0])
         return f"{who} may then {_what(change, statement)} also when {added}{when}"
     if change.kind == "add-principal":
         what = f"{_what(change, statement)}{_when(statement)}"
@@ -145,24 +145,26 @@ def effect_of(change: Change, caller: Request) -> str:
 def _who(change: Change, statement: Json, caller: Request) -> str:
     if change.set in {"resource", "trust", "rcp"}:
         if "NotPrincipal" in statement:
-            return f"everyone but {', '.join(_named(statement['NotPrincipal']))}, anonymous callers too,"
+            return f"everyone but {', '.join(_named(statement['NotPrincipal']))}, including anonymous callers,"
         return " and ".join(_principal(each) for each in _named(statement.get("Principal", "*")))
     if change.set == "scp":
-        return f"every principal of account {caller.principal.account} that another policy lets"
+        return f"every principal of account {caller.principal.account}, where another policy allows it,"
     if change.set == "session":
-        return "whoever holds this session"
+        return "this session"
     if not change.hash:
         return principal_of(caller)
     if change.set == "boundary":
         has_it = (
-            principal_of(caller) if change.kind == "replace-policy" else f"whoever has the boundary {change.policy}"
+            principal_of(caller)
+            if change.kind == "replace-policy"
+            else f"every principal with the boundary {change.policy}"
         )
         return f"{has_it}, where another policy allows it,"
-    return f"whoever has the policy {change.policy}"
+    return f"every principal with the policy {change.policy}"
 
 
 def principal_of(request: Request) -> str:
-    """The caller, in words; of a role session every session of the role."""
+    """Return the caller in words. A role session stands for every session of the role."""
     caller = request.principal
     return f"every session of {caller.role_arn}" if caller.role_arn is not None else caller.arn
 
@@ -175,9 +177,9 @@ def _named(principal: Any) -> list[str]:
 
 def _principal(text: str) -> str:
     if text == "*":
-        return "anyone, anonymous callers too,"
+        return "anyone, including anonymous callers,"
     if ":oidc-provider/" in text:
-        return f"everyone whom {text} vouches for"
+        return f"everyone authenticated by {text}"
     account = account_named(text)
     if account is not None:
         return f"everyone in account {account} whose own policies allow it"
@@ -185,27 +187,27 @@ def _principal(text: str) -> str:
 
 
 def _what(change: Change, statement: Json) -> str:
-    narrowed = change.set == "resource" and statement["Effect"] == "Allow"  # `kind.Rules.granted_service`
-    everything = "use every action of ECR" if narrowed else "do everything"
+    only_ecr = change.set == "resource" and statement["Effect"] == "Allow"  # `kind.Rules.granted_service`
+    everything = "use every action of ECR" if only_ecr else "do everything"
     if "NotAction" in statement:
         return f"{everything} but {_listed(statement['NotAction'])}"
     actions = statement.get("Action", [])
     listed = actions if isinstance(actions, list) else [actions]
     if "*" in listed:
-        others = [each for each in listed if narrowed and not each.lower().startswith(("*", "ecr:"))]
+        others = [each for each in listed if only_ecr and not each.lower().startswith(("*", "ecr:"))]
         return f"{everything} and {_listed(others)}" if others else everything
     resource = statement.get("Resource")
     on = f" on {_listed(resource)}" if resource is not None and resource != "*" else ""
     return f"use {_listed(actions)}{on}"
 
 
-def _when(statement: Json, apart: str = "") -> str:
-    """The statement's conditions but the one on the key `apart`."""
+def _when(statement: Json, excluded: str = "") -> str:
+    """Return the statement's conditions except the one on the key `excluded`."""
     tests = [
         f"{operator} {key} {_listed(value)}"
         for operator, keys in statement.get("Condition", {}).items()
         for key, value in keys.items()
-        if key.lower() != apart.lower()
+        if key.lower() != excluded.lower()
     ]
     return f" (where {' and '.join(tests)})" if tests else ""
 

@@ -1,4 +1,4 @@
-"""What a suggested change does, in words."""
+"""Describes suggested changes in words."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,7 +9,7 @@ from moorage.policy.language.kind import Kind
 from moorage.policy.matching.principal import Principal
 
 NEW: Final = "(new)"
-"""The name of a policy that is not there yet."""
+"""The name of a policy that does not exist yet."""
 _SUMMARIES: Final[Mapping[str, str]] = {
     "add-value": "in {policy}, let {statement} also match {detail}",
     "add-action": "in {policy}, add {detail} to {statement}",
@@ -17,8 +17,8 @@ _SUMMARIES: Final[Mapping[str, str]] = {
     "add-principal": "in {policy}, add {detail} to {statement}",
     "add-statement": "add a statement to {policy}",
     "replace-policy": "replace {policy}, which AWS manages, with a copy of your own that has one more statement",
-    "spare-value": "in {policy}, let {statement} leave out {detail}",
-    "spare-principal": "in {policy}, let {statement} leave out {detail}",
+    "spare-value": "in {policy}, exclude {detail} from {statement}",
+    "spare-principal": "in {policy}, exclude {detail} from {statement}",
     "remove-statement": "remove {statement} from {policy}",
 }
 _POLICIES: Final[Mapping[SetName, str]] = {

@@ -1,4 +1,4 @@
-"""When, by the clock alone, what a policy says may change."""
+"""The points in time at which a policy may begin to decide differently."""
 
 import math
 from decimal import Decimal
@@ -10,14 +10,14 @@ from moorage.policy.matching.conditions import Test, operator_name
 from moorage.policy.matching.operators import instant, number
 
 CLOCK_KEYS: Final = frozenset({"aws:currenttime", "aws:epochtime"})
-"""The condition keys that say when a request was made, to the second."""
+"""The condition keys for the time of a request, in seconds."""
 _NANOSECONDS: Final = 10**9
 
 
 def time_boundaries(document: Document) -> frozenset[int] | None:
-    """The seconds (since 1970) that may differ, for the document's conditions, from the second before.
+    """Return the seconds since 1970 at which a condition of the document may change its result.
 
-    None: it reads the time as text, so that any may.
+    None: the document compares the time as text, so that every second may be one.
     """
     points: set[int] = set()
     for statement in document.statements:
@@ -38,7 +38,9 @@ def _of_test(test: Test) -> set[int] | None:
     if not CLOCK_KEYS.isdisjoint(variables):
         return None
     name = operator_name(test.operator)
-    if own not in CLOCK_KEYS or name is None or name.base is None:  # Null asks whether there is a time, and there is
+    if (
+        own not in CLOCK_KEYS or name is None or name.base is None
+    ):  # Null tests whether the key is present, and it always is
         return set()
     if name.base.name.startswith("Date"):
         instants = [instant(value) for value in test.values]
@@ -50,5 +52,5 @@ def _of_test(test: Test) -> set[int] | None:
 
 
 def _around(moments: list[Fraction] | list[Decimal]) -> set[int]:
-    """Of each, the first second that is not before it, and the first that is after it."""
+    """Return, for each moment, the first second that is not before it and the first that is after it."""
     return {second for each in moments for second in (math.ceil(each), math.floor(each) + 1)}

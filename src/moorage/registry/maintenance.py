@@ -1,8 +1,8 @@
-"""What a registry does by itself: expired uploads, trash, unused layers, blobs, files and histories are deleted.
+"""Maintenance of the registry: deletes expired uploads, trash, unused layers and blobs, leftover files and histories.
 
-Background jobs call these methods (`moorage.jobs.maintenance`). Each yields the number of rows or files that every step
-changed, and can be stopped between two steps and called again. Any number of processes may run one of them at a time.
-What has expired goes by the time that really passed (`moorage.store.elapsed`).
+Background jobs call these methods (`moorage.jobs.maintenance`). Each yields the number of rows or files that a step
+changed, and can be stopped between two steps and called again. Several processes may run the same one at a time. Ages
+are measured in the time that the deployment has observed (`moorage.store.elapsed`), so a wrong clock deletes nothing.
 """
 
 from collections.abc import AsyncIterator
@@ -31,16 +31,16 @@ class RegistryMaintenance:
         self._settings = settings
 
     async def expire_uploads(self) -> AsyncIterator[int]:
-        """End uploads that rested for too long, and those of deleted repositories."""
+        """Cancel uploads that have not grown for too long, and those of deleted repositories."""
         observed = await self._elapsed.observe()
         seconds = self._settings.upload_seconds
-        # Uploads of repositories that were deleted earlier have rested for long enough themselves.
+        # Uploads of repositories that were deleted earlier have expired themselves.
         rested, deleted = observed.expired_before(seconds), observed.expired_before(2 * seconds)
         async for number in expire_uploads(self._db, self._blobs, rested_since=rested, deleted_since=deleted):
             yield number
 
     async def empty_trash(self) -> AsyncIterator[int]:
-        """Destroy images and repositories that were deleted too long ago, and repositories that are too many."""
+        """Destroy images and repositories whose retention is over, and repositories beyond the bound of a registry."""
         before = (await self._elapsed.observe()).expired_before(self._settings.trash_seconds)
         now, most = self._clock.now(), self._settings.trashed_repositories_per_registry
         async for number in destroy_expired_images(self._db, before=before, now=now):
@@ -49,18 +49,18 @@ class RegistryMaintenance:
             yield number
 
     async def trim_trash(self) -> AsyncIterator[int]:
-        """Destroy the deleted images of a repository that are too many."""
+        """Destroy the deleted images of repositories that have too many."""
         most = self._settings.trashed_images_per_repository
         async for number in destroy_surplus_images(self._db, most=most, now=self._clock.now()):
             yield number
 
     async def trim_histories(self) -> AsyncIterator[int]:
-        """Delete what tags, policies and identities were before any decision that is still recorded."""
+        """Delete the history of tags, policies and identities from before any decision that is still recorded."""
         async for number in trim_histories(self._db, before=await self._before_records()):
             yield number
 
     async def mark_documents(self) -> AsyncIterator[int]:
-        """Note which policy documents nothing refers to any more."""
+        """Mark the policy documents that nothing refers to."""
         async for number in mark_unused_documents(self._db, now=self._clock.now()):
             yield number
 
@@ -71,30 +71,30 @@ class RegistryMaintenance:
             yield number
 
     async def detach_layers(self) -> AsyncIterator[int]:
-        """Detach layers that no image uses from their repositories. Call it twice in a period of grace."""
+        """Detach layers that no image uses from their repositories. Call it twice in a grace period."""
         observed, grace = await self._elapsed.observe(), self._settings.blob_grace_seconds
         times = Times(expired=observed.expired_before(grace), old=observed.expired_before(grace / 4))
         async for number in detach_unused_layers(self._db, times, now=self._clock.now()):
             yield number
 
     async def mark_blobs(self) -> AsyncIterator[int]:
-        """Note which blobs no repository holds any more."""
+        """Mark the blobs that no repository has."""
         async for number in mark_orphans(self._db, now=self._clock.now()):
             yield number
 
     async def free_blobs(self) -> AsyncIterator[int]:
-        """Delete blobs that no repository has held for the period of grace."""
+        """Delete blobs that no repository has had for the grace period."""
         before = (await self._elapsed.observe()).expired_before(self._settings.blob_grace_seconds)
         async for number in free_orphans(self._db, self._blobs, before=before):
             yield number
 
     async def delete_leftovers(self) -> AsyncIterator[int]:
-        """Delete files that no row knows."""
+        """Delete files that no row refers to."""
         before = (await self._elapsed.observe()).before(LEFTOVER_SECONDS)
         async for number in delete_leftovers(self._db, self._blobs, before=before, now=self._clock.now()):
             yield number
 
     async def _before_records(self) -> float:
-        """Return the time before which no decision that is recorded, and nothing in the trash, is."""
+        """Return a time before every recorded decision and every deletion that can be restored."""
         longest = max(self._settings.audit_seconds, self._settings.trash_seconds)
         return (await self._elapsed.observe()).expired_before(longest)

@@ -1,6 +1,6 @@
-"""Histories and policy documents that are deleted: those that nobody needs to explain a decision any more.
+"""Deletes histories and policy documents that no recorded decision needs for its explanation.
 
-Each function yields the number of rows that every transaction deleted or marked.
+Each function yields the number of rows that each transaction deleted or marked.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.policies import documents, history
 
 BATCH: Final = 500
-"""Rows of histories looked up or deleted in one transaction: a few milliseconds."""
+"""Rows of histories looked up or deleted in one transaction, which takes a few milliseconds."""
 DOCUMENTS: Final = 100
-"""Policy documents looked up or deleted in one transaction: each is looked for in ten indexes."""
+"""Policy documents looked up or deleted in one transaction. Each needs a lookup in ten indexes."""
 
 
 async def trim_histories(db: Database, *, before: float) -> AsyncIterator[int]:
-    """Delete what tags, policies and identities were until `before`, and what exceeds an account's share."""
+    """Delete rows that were superseded before `before`, and rows beyond the bound of an account."""
     ids = await db.read(history.ids)
     for each in history.HISTORIES:
         oldest = await _oldest_kept(db, each, *ids.get(each.table.name, (0, 0)))
@@ -35,7 +35,7 @@ async def trim_histories(db: Database, *, before: float) -> AsyncIterator[int]:
 
 
 async def mark_unused_documents(db: Database, *, now: float) -> AsyncIterator[int]:
-    """Note of each policy document to which nothing refers that it is unused from `now` on."""
+    """Mark each policy document that nothing refers to as unused from `now` on."""
     after = ""
     while page := await _page_of_documents(db, after):
         after = page[-1][0]
@@ -60,8 +60,8 @@ async def drop_unused_documents(db: Database, *, before: float, most: int) -> As
 async def _oldest_kept(db: Database, of: history.History, lowest: int, highest: int) -> dict[str, int]:
     """Return, for each account with more rows than it may have, the id of the oldest row that it keeps.
 
-    `lowest`, `highest`: the ids in the table. The rows are counted from the newest on, so that others who delete the
-    oldest ones at the same time make no difference.
+    `lowest`, `highest`: the ids in the table. Counting starts at the newest row, so that other processes can delete the
+    oldest ones at the same time.
     """
     counted: Counter[str] = Counter()
     oldest: dict[str, int] = {}

@@ -188,7 +188,7 @@ def _is_only_deleted(conn: Connection, repository_id: int, digest: str) -> bool:
 
 
 def destroy_expired_images(conn: Connection, manifest_ids: Sequence[int], *, before: float, at: float) -> None:
-    """Destroy those of the images that were deleted before `before`. Their layers stay for a period of grace."""
+    """Destroy those of the images that were deleted before `before`. Their layers stay for a grace period."""
     layer_rows.renew_of_manifests(conn, manifest_ids, at)
     for ref, digest in rows.destroy_expired(conn, manifest_ids, before):
         of = events.of_repository(ref)

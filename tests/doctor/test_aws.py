@@ -20,11 +20,11 @@ URL = "http://localhost:4580"
 @pytest.mark.parametrize(
     ("variables", "state", "said"),
     [
-        ({}, "warn", "speaks to Amazon itself"),
+        ({}, "warn", "sends its calls to Amazon"),
         ({"AWS_ENDPOINT_URL": URL}, "ok", URL),
         ({"AWS_ENDPOINT_URL_ECR": URL}, "ok", URL),
         ({"AWS_ENDPOINT_URL": "http://localhost:4566"}, "warn", "not to http://localhost:4580"),
-        ({"AWS_ENDPOINT_URL": "localhost:4580"}, "fail", "no URL"),
+        ({"AWS_ENDPOINT_URL": "localhost:4580"}, "fail", "not a URL"),
     ],
 )
 def test_where_calls_go(target: Make, variables: dict[str, str], state: str, said: str) -> None:
@@ -114,7 +114,7 @@ def test_a_secret_that_is_wrong(target: Make, server: ServerProcess, home: dict[
     (directory / "credentials").write_text(f"[team]\naws_access_key_id = {key}\naws_secret_access_key = wrong\n")
     found = only("access key", target(server.url, profile="team"))
     assert (found.state, found.fix) == ("fail", ("aws configure --profile team",))
-    assert f"the secret of {key} is not the right one" in found.text
+    assert f"the secret of {key} is wrong" in found.text
 
 
 def test_a_profile_that_is_not_there(target: Make, server: ServerProcess) -> None:

@@ -94,7 +94,7 @@ def test_one_that_has_ended(target: Make, server: ServerProcess, home: dict[str,
     finally:
         set_clock(server, time.time())
     assert (found.state, found.fix) == ("fail", (f"moorage login --tool docker {server.registry}",))
-    assert "the password of test ended at 20" in found.text
+    assert "the password of test expired at 20" in found.text
 
 
 def test_one_that_ends_soon(target: Make, fake: FakeServer, home: dict[str, str], runtime: dict[str, str]) -> None:
@@ -104,7 +104,7 @@ def test_one_that_ends_soon(target: Make, fake: FakeServer, home: dict[str, str]
     in_docker(home, examined.host, "AWS:x")
     found = only("password", examined)
     assert found.state == "warn"
-    assert "arn:x, and ends soon" in found.text
+    assert "arn:x, and expires soon" in found.text
 
 
 def test_one_whose_key_is_gone(
@@ -121,7 +121,7 @@ def test_one_whose_key_is_gone(
     iam.delete_access_key(UserName="gone", AccessKeyId=key["AccessKeyId"])
     found = only("password", examined)
     assert found.state == "fail"
-    assert f"the key {key['AccessKeyId']} that the password was made with is gone" in found.text
+    assert f"the key {key['AccessKeyId']} of the password no longer exists" in found.text
 
 
 def test_one_of_another_server(
@@ -130,7 +130,7 @@ def test_one_of_another_server(
     in_docker(home, server.registry, "AWS:" + "x" * 80)
     found = only("password", target(server.url, environment=runtime))
     assert found.state == "fail"
-    assert "not made by this server" in found.text
+    assert "not issued by this server" in found.text
 
 
 @pytest.mark.parametrize(("status", "state"), [(200, "ok"), (401, "fail"), (403, "fail")])
@@ -215,7 +215,7 @@ def test_a_right_that_is_missing_is_named(
 
 def test_a_repository_that_is_not_there(target: Make, server: ServerProcess, runtime: dict[str, str]) -> None:
     found = only("repository", asked(target, server, runtime, "not/there"))
-    assert (found.state, found.text) == ("ok", "not/there is not there yet; the first push makes it")
+    assert (found.state, found.text) == ("ok", "not/there does not exist yet; the first push creates it")
     assert server.client("ecr").describe_repositories()["repositories"] is not None
     assert only("repository", asked(target, server, runtime, "NO/name")).state == "fail"
 

@@ -13,7 +13,7 @@ from tests.login.conftest import FakeServer
 
 def test_moorage(target: Make, fake: FakeServer) -> None:
     fake.body = b'{"status": "ready"}'
-    assert only("answer", of(fake, target)) == ("ok", "Moorage answers", ())
+    assert only("answer", of(fake, target)) == ("ok", "it is Moorage", ())
 
 
 def test_another_registry(target: Make, fake: FakeServer) -> None:
@@ -27,7 +27,7 @@ def test_another_program_of_this_machine(target: Make, fake: FakeServer) -> None
     fake.status, fake.body, fake.headers["Server"] = 403, b"<html>", "AirTunes/1"
     found = only("answer", of(fake, target))
     assert found.state == "fail"
-    assert "no registry: /v2/ gave 403 (Server: AirTunes/1)" in found.text
+    assert "not a registry: /v2/ returned 403 (Server: AirTunes/1)" in found.text
     assert found.fix[0] == f"moorage dev --port {fake.port + 1}" or f":{fake.port}" in found.fix[0]
 
 

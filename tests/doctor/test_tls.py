@@ -23,7 +23,7 @@ def test_another_name(target: Make, authority: Authority, tls: Tls) -> None:
     found = only("certificate name", target(tls(authority.sign("registry.example.com", "10.0.0.1"))))
     assert found.state == "fail"
     assert "is for registry.example.com, 10.0.0.1, not for 127.0.0.1" in found.text
-    assert found.fix == ("moorage ca registry.example.com 10.0.0.1 127.0.0.1   # then start it again",)
+    assert found.fix == ("moorage ca registry.example.com 10.0.0.1 127.0.0.1   # then restart it",)
 
 
 def test_a_name_that_would_be_a_command_is_not_printed_as_one(target: Make, authority: Authority, tls: Tls) -> None:
@@ -34,10 +34,10 @@ def test_a_name_that_would_be_a_command_is_not_printed_as_one(target: Make, auth
 @pytest.mark.parametrize(
     ("begins", "ends", "state", "said"),
     [
-        (-9, -2, "fail", "ended on"),
-        (2, 9, "fail", "good from"),
-        (-9, 5, "warn", "ends on"),
-        (-9, 50, "ok", "good"),
+        (-9, -2, "fail", "expired on"),
+        (2, 9, "fail", "valid from"),
+        (-9, 5, "warn", "expires on"),
+        (-9, 50, "ok", "valid"),
     ],
 )
 def test_dates(target: Make, authority: Authority, tls: Tls, begins: int, ends: int, state: str, said: str) -> None:
@@ -45,7 +45,7 @@ def test_dates(target: Make, authority: Authority, tls: Tls, begins: int, ends: 
     found = only("certificate dates", examined)
     assert found.state == state
     assert said in found.text
-    assert found.fix == (() if state == "ok" else ("moorage ca 127.0.0.1   # on the server, then start it again",))
+    assert found.fix == (() if state == "ok" else ("moorage ca 127.0.0.1   # on the server, then restart it",))
     if ends < 0 or begins > 0:
         assert only("certificate trust", examined).state == "skip"
 

@@ -1,4 +1,4 @@
-"""The `moorage` command: one module a command."""
+"""The `moorage` command, one module for each subcommand."""
 
 import os
 import sys
@@ -64,12 +64,12 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; what a person did wrong is one line, not a traceback."""
+    """Run the command line. Print a person's mistakes as one line, without a traceback."""
     try:
         app()
     except (CannotServeError, LoginError, ServerSaidNoError, SettingError, UnusableDataError) as error:
         _fail(str(error))
-    except OSError as error:  # a file that cannot be read or written, a disk that is full
+    except OSError as error:  # a file that cannot be read or written, or a full disk
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 

@@ -1,4 +1,4 @@
-"""Commands that work on the database itself, without a server: whoever runs the machine may do everything."""
+"""Commands that open the database themselves, without a server: whoever administers the machine may do everything."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -18,22 +18,24 @@ if TYPE_CHECKING:
     from moorage.store.metadata.audit.audit import AuditStore
 
 OnHost = Annotated[
-    bool, typer.Option("--on-host", help="Write into the database itself, as whoever runs this machine.")
+    bool, typer.Option("--on-host", help="Change the database itself, as the administrator of this machine.")
 ]
 
 
 def settings_on_host(data: Path | None, database_url: str | None) -> Settings:
-    """The settings of a registry that is here. ServerSaidNoError."""
+    """Return the settings of the registry on this machine. Raise ServerSaidNoError."""
     settings = settings_here(Settings.from_environment(data=data, database_url=database_url))
     if settings.database_url is None and not (settings.data / "moorage.db").exists():
-        raise ServerSaidNoError(f"there is no registry in {settings.data}; if it is in PostgreSQL, say --database-url")
+        raise ServerSaidNoError(
+            f"there is no registry in {settings.data}; if its database is PostgreSQL, use --database-url"
+        )
     if settings.data.is_dir():
         data_directory.prepare(settings.data)
     return settings
 
 
 def acting_on_host(settings: Settings) -> None:
-    """Say on standard error as whom a command changes something here."""
+    """Print on standard error who a command acts as when it changes something."""
     where = settings.data if settings.database_url is None else "the database"
     sys.stderr.write(f"acting as the operator of this machine, in {where}\n")
 
@@ -46,11 +48,11 @@ async def record(
     asked: Mapping[str, Any],
     refusal: MoorageError | None = None,
 ) -> None:
-    """Take what was done into the audit record of each account that it concerns, as done by its root.
+    """Add what was done to the audit record of each account that it concerns, as done by its root.
 
-    `name` and `asked`: those of the call that would do the same to a server. `refusal`: why it was not done.
+    `name` and `asked`: those of the call that does the same on a server. `refusal`: why it was not done.
     """
-    # Imported here: they take longer than every other command does altogether.
+    # Imported here: importing them takes longer than any other command runs.
     from moorage import metrics, policy  # noqa: PLC0415
     from moorage.access import context  # noqa: PLC0415
     from moorage.access.caller import Caller, Connection  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`moorage organization`: accounts under one roof, with guard rails that no account's own policies lift."""
+"""`moorage organization`: group accounts, under guardrails that no policy of an account can override."""
 
 import asyncio
 import json
@@ -14,10 +14,10 @@ from moorage.cli.on_host import OnHost, acting_on_host, record, settings_on_host
 from moorage.settings import Settings
 
 app = typer.Typer(
-    help="Accounts under one roof: organization ids for conditions, service and resource control policies.",
+    help="Group accounts: organization ids for conditions, service control policies and resource control policies.",
     no_args_is_help=True,
 )
-File = Annotated[Path, typer.Argument(help="The document, JSON.", exists=True, dir_okay=False)]
+File = Annotated[Path, typer.Argument(help="The document, as JSON.", exists=True, dir_okay=False)]
 
 
 @app.command()
@@ -43,20 +43,20 @@ def new(account: Annotated[str, typer.Argument(help="Id of the management accoun
 
 @app.command()
 def check(file: File) -> None:
-    """Say whether a document is one, without a server."""
+    """Check whether a document is valid, without a server."""
     _checked(file.read_text())
-    typer.echo(f"{file}: nothing is wrong with it")
+    typer.echo(f"{file}: valid")
 
 
 @app.command()
 def show(data: options.Data = None, port: options.ServerPort = None, profile: options.AwsProfile = None) -> None:
-    """Print the document in force."""
+    """Print the current document."""
     typer.echo(_ask(connect(data=data, port=port, profile=profile), "show", {})["document"])
 
 
 @app.command()
 def history(data: options.Data = None, port: options.ServerPort = None, profile: options.AwsProfile = None) -> None:
-    """Print what was in force, newest first, one JSON object a line."""
+    """Print all documents, newest first, one JSON object a line."""
     server = connect(data=data, port=port, profile=profile)
     after: str | None = ""
     while after is not None:
@@ -75,12 +75,12 @@ def set_(
     profile: options.AwsProfile = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
-    """Put a document in force, from the next request on."""
+    """Set the document. It applies from the next request on."""
     text = file.read_text()
     _checked(text)
     if on_host:
         asyncio.run(_write(settings_on_host(data, database_url), text))
-        typer.echo("the organization is in force from the next request on")
+        typer.echo("the organization applies from the next request on")
     else:
         client = acting(connect(data=data, port=port, profile=profile))
         typer.echo(_ask(client, "put", {"document": text})["text"])
@@ -88,20 +88,20 @@ def set_(
 
 @app.command()
 def remove(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     on_host: OnHost = False,
     data: options.Data = None,
     port: options.ServerPort = None,
     profile: options.AwsProfile = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
-    """End the organization: its guard rails bind nobody any more."""
+    """Remove the organization. Its guardrails no longer apply."""
     client = None if on_host else acting(connect(data=data, port=port, profile=profile))
     if not yes:
         typer.confirm("Remove the organization, and with it every guard rail?", abort=True)
     if client is None:
         asyncio.run(_write(settings_on_host(data, database_url), None))
-        typer.echo("there is no organization any more")
+        typer.echo("the organization is removed")
     else:
         typer.echo(_ask(client, "delete", {})["text"])
 

@@ -1,4 +1,4 @@
-"""`moorage restore` and `moorage purge`: what was deleted comes back, or is destroyed at once."""
+"""`moorage restore` and `moorage purge`: restore what was deleted, or destroy it at once."""
 
 from typing import Annotated
 
@@ -8,8 +8,8 @@ from moorage.cli import options
 from moorage.cli.client.calls import Client, acting, call, connect
 
 Repository = Annotated[str, typer.Argument(help="Name of the repository.")]
-Tag = Annotated[str | None, typer.Option(help="Only this tag.")]
-Digest = Annotated[str | None, typer.Option(help="Only this image.")]
+Tag = Annotated[str | None, typer.Option(help="Restore only this tag.")]
+Digest = Annotated[str | None, typer.Option(help="Digest of a single image.")]
 Account = Annotated[str | None, typer.Option(help="Account of the registry. Default: your own.")]
 
 
@@ -17,13 +17,13 @@ def restore(
     repository: Repository,
     tag: Tag = None,
     digest: Digest = None,
-    as_name: Annotated[str | None, typer.Option("--as", help="Bring the repository back under another name.")] = None,
+    as_name: Annotated[str | None, typer.Option("--as", help="Restore the repository under another name.")] = None,
     account: Account = None,
     data: options.Data = None,
     port: options.ServerPort = None,
     profile: options.AwsProfile = None,
 ) -> None:
-    """Bring a deleted repository, image (--digest) or tag (--tag) back."""
+    """Restore a deleted repository, image (--digest) or tag (--tag)."""
     members = {"repository": repository, "tag": tag, "digest": digest, "account": account, "as": as_name}
     typer.echo(_ask(acting(connect(data=data, port=port, profile=profile)), "restore", members))
 
@@ -32,12 +32,12 @@ def purge(
     repository: Repository,
     digest: Digest = None,
     account: Account = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     data: options.Data = None,
     port: options.ServerPort = None,
     profile: options.AwsProfile = None,
 ) -> None:
-    """Destroy a deleted repository or image (--digest) now, instead of at the end of the retention period."""
+    """Destroy a deleted repository or image (--digest) now, before the end of the retention period."""
     client = acting(connect(data=data, port=port, profile=profile))
     what = f"image {digest} of {repository}" if digest else f"repository {repository}"
     if not yes:

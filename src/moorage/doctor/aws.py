@@ -21,30 +21,30 @@ def endpoint(target: Target) -> Iterator[Finding]:
     fix = _environment_line(target)
     if target.environment.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true" and url:
         variable = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
-        yield fail(f"{variable} makes AWS_ENDPOINT_URL of no effect", f"unset {variable}")
+        yield fail(f"{variable} makes the AWS CLI ignore AWS_ENDPOINT_URL", f"unset {variable}")
     elif url is None:
         key = target.key
         if isinstance(key, Found) and key.endpoint:
             yield ok(f"{key.source} sends calls to {key.endpoint}")
         else:
-            yield warn("AWS_ENDPOINT_URL is not set: the AWS CLI here speaks to Amazon itself", fix)
+            yield warn("AWS_ENDPOINT_URL is not set: the AWS CLI here sends its calls to Amazon", fix)
     elif urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).netloc:
-        yield fail(f"AWS_ENDPOINT_URL is {url!r}, which is no URL", fix)
+        yield fail(f"AWS_ENDPOINT_URL is {url!r}, which is not a URL", fix)
     elif url.rstrip("/") != target.place.endpoint and not _same(url, target):
-        yield warn(f"the AWS CLI speaks to {url}, not to {target.place.endpoint}", fix)
+        yield warn(f"the AWS CLI sends its calls to {url}, not to {target.place.endpoint}", fix)
     elif urlsplit(url).netloc != target.host and is_loopback(target.host) and not _is_logged_in(target, url):
         there = urlsplit(url).netloc
         yield fail(
-            f"the AWS CLI speaks to {there}, so repositoryUri begins with it, and docker is logged in to "
-            f"{target.host} only: it keeps logins by the letters of the name",
+            f"the AWS CLI sends its calls to {there}, so repositoryUri begins with it, and docker is logged in to "
+            f"{target.host} only: it stores logins by host name",
             f"export AWS_ENDPOINT_URL={target.registry_url}",
         )
     else:
-        yield ok(f"the AWS CLI speaks to {url}")
+        yield ok(f"the AWS CLI sends its calls to {url}")
     for service in ("ECR", "STS", "IAM"):
         other = target.environment.get(f"AWS_ENDPOINT_URL_{service}")
         if other and url and other != url and service != "ECR":
-            yield warn(f"AWS_ENDPOINT_URL_{service} is another server, {other}", f"unset AWS_ENDPOINT_URL_{service}")
+            yield warn(f"AWS_ENDPOINT_URL_{service} names another server, {other}", f"unset AWS_ENDPOINT_URL_{service}")
 
 
 def _is_logged_in(target: Target, url: str) -> bool:
@@ -78,10 +78,10 @@ def region(target: Target) -> Iterator[Finding]:
     one, two, named = environment.get("AWS_REGION"), environment.get("AWS_DEFAULT_REGION"), region_of(target.host)
     taken = one or two or _region_of_profile(target)
     if one and two and one != two:
-        text = f"AWS_REGION is {one}, AWS_DEFAULT_REGION is {two}, and not every client takes the same"
+        text = f"AWS_REGION is {one}, AWS_DEFAULT_REGION is {two}, and clients differ in which one they use"
         yield warn(text, f"export AWS_DEFAULT_REGION={one}")
     elif taken is None:
-        yield warn("no region is set, and the AWS CLI will not start without", _region_line(target.region))
+        yield warn("no region is set, and the AWS CLI needs one", _region_line(target.region))
     elif named is not None and named != taken:
         yield warn(f"{target.host} is in {named}, the AWS CLI in {taken}", _region_line(named))
     elif one and not two and _region_of_profile(target) is None:
@@ -123,16 +123,16 @@ def key(target: Target) -> Iterator[Finding]:
 def _refused(target: Target, found: Found, error: EndpointError) -> Finding:
     key_id = found.key.id
     if error.code in _LATE or "Signature expired" in str(error) or "Signature not yet current" in str(error):
-        return fail(f"the server finds the signature too old or too young: {error}", _clock_line(target))
+        return fail(f"the server refuses the time of the signature: {error}", _clock_line(target))
     if error.code in _UNKNOWN:
         return fail(f"the server does not know the key {key_id} of {found.source}", *_other_key(target, found))
     if error.code in _WRONG:
-        return fail(f"the secret of {key_id} is not the right one ({found.source})", *_other_key(target, found))
+        return fail(f"the secret of {key_id} is wrong ({found.source})", *_other_key(target, found))
     if error.code in {"ExpiredToken", "ExpiredTokenException"}:
-        return fail(f"the session of {key_id} has ended ({found.source})", *_other_key(target, found))
+        return fail(f"the session of {key_id} has expired ({found.source})", *_other_key(target, found))
     if error.code == "answer":
         return warn(
-            f"no STS answers at {target.place.endpoint}",
+            f"there is no STS at {target.place.endpoint}",
             f"moorage doctor {target.host} --endpoint-url https://YOUR-SERVER",
         )
     return fail(str(error), f"moorage login {target.host}")
@@ -153,8 +153,8 @@ def _other_key(target: Target, found: Found) -> tuple[str, ...]:
     if target.is_local and found.source.startswith("the environment"):
         return ("unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN", _environment_line(target))
     if target.is_local:
-        return (f"cd WHERE-MOORAGE-DATA-IS && moorage doctor {target.host}   # moorage init left a key there",)
+        return (f"cd WHERE-MOORAGE-DATA-IS && moorage doctor {target.host}   # moorage init stored a key there",)
     return (
-        "aws configure --profile moorage   # with a key that an administrator made",
+        "aws configure --profile moorage   # with a key from an administrator",
         f"moorage doctor --profile moorage {target.host}",
     )

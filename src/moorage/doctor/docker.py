@@ -30,7 +30,7 @@ def config(target: Target) -> Iterator[Finding]:
     elif found.content.get("auths") and found.file.stat().st_mode & 0o077:
         yield warn(f"others on this machine can read the passwords in {found.file}", f"chmod 600 {found.file}")
     else:
-        yield ok(f"{found.file} is sound")
+        yield ok(f"{found.file} is valid")
 
 
 def helpers(target: Target) -> Iterator[Finding]:
@@ -42,14 +42,14 @@ def helpers(target: Target) -> Iterator[Finding]:
     yield from _missing_store(target, found)
     helper = found.helper_of(target.host)
     if helper is None:
-        yield ok(f"no helper is asked for {target.host}")
+        yield ok(f"docker uses no credential helper for {target.host}")
         return
     if program_of(helper, target.environment) is None:
         if helper == found.content.get("credsStore"):
             return  # already reported
         line = _EDIT.format(f'del c["credHelpers"]["{target.host}"]', found.file)
         yield fail(
-            f"docker asks docker-credential-{helper} for {target.host}, which is not on the PATH. Install it, or",
+            f"docker uses docker-credential-{helper} for {target.host}, which is not on the PATH. Install it, or run",
             f"moorage login --helper {target.host}" if helper != "moorage" else line,
         )
     elif helper == "moorage":
@@ -57,11 +57,12 @@ def helpers(target: Target) -> Iterator[Finding]:
     elif helper == "ecr-login":
         yield from _ecr_helper(target)
     else:
-        yield ok(f"docker-credential-{helper} is asked for {target.host}")
+        yield ok(f"docker uses docker-credential-{helper} for {target.host}")
     stale = [key for key, entry in found.content.get("auths", {}).items() if host_of(key) == target.host and entry]
     if stale:
         yield warn(
-            f"{found.file} also holds a password for {target.host}; docker does not look at it, as a helper is named",
+            f"{found.file} also contains a password for {target.host}; docker ignores it, "
+            "because it uses a credential helper",
             _EDIT.format(f'del c["auths"]["{stale[0]}"]', found.file),
         )
 
@@ -84,10 +85,10 @@ def _moorage_helper(target: Target) -> Iterator[Finding]:
         yield fail(str(error), f"mv {file} {file}.broken", f"moorage login --helper {target.host}")
         return
     if target.host in known:
-        yield ok(f"docker-credential-moorage is asked for {target.host}")
+        yield ok(f"docker uses docker-credential-moorage for {target.host}")
     else:
         yield fail(
-            f"docker-credential-moorage is asked for {target.host}, and was never told whose key opens it",
+            f"docker uses docker-credential-moorage for {target.host}, which is not configured for that host",
             f"moorage login --helper {target.host}",
         )
 
@@ -95,11 +96,12 @@ def _moorage_helper(target: Target) -> Iterator[Finding]:
 def _ecr_helper(target: Target) -> Iterator[Finding]:
     if ":" in target.host or ".ecr." not in target.host:
         yield fail(
-            f"docker-credential-ecr-login takes names of Amazon's only, not {target.host}; Moorage's own takes any",
+            f"docker-credential-ecr-login accepts Amazon's host names only, not {target.host}; "
+            "docker-credential-moorage accepts any",
             f"moorage login --helper {target.host}",
         )
     else:
-        yield ok(f"docker-credential-ecr-login is asked for {target.host}")
+        yield ok(f"docker uses docker-credential-ecr-login for {target.host}")
 
 
 def engine(target: Target) -> Iterator[Finding]:
@@ -116,12 +118,12 @@ def engine(target: Target) -> Iterator[Finding]:
     if not target.place.plain:
         yield ok("the engine runs")
     elif _is_insecure(target, said.get("RegistryConfig") or {}):
-        yield ok(f"the engine runs, and takes plain HTTP from {target.host}")
+        yield ok(f"the engine runs, and accepts plain HTTP for {target.host}")
     else:
         add = f'c.setdefault("insecure-registries",[]).append("{target.host}")'
         line = _EDIT.format(add, _DAEMON) if _DAEMON.exists() else _new_daemon_file(target.host)
         restart = "sudo systemctl restart docker"
-        text = f"the engine wants TLS from {target.host}, which speaks plain HTTP. Best give it TLS (moorage ca); else"
+        text = f"the engine requires TLS for {target.host}, which uses plain HTTP. Set up TLS (moorage ca), or run"
         yield fail(text, f"sudo {line}" if _DAEMON.exists() else line, restart)
 
 
@@ -140,7 +142,7 @@ def _info(program: str, target: Target) -> dict[str, Any] | Finding:
             env=dict(target.environment),
         )
     except (OSError, subprocess.SubprocessError):
-        return warn("docker's engine does not answer", "sudo systemctl restart docker")
+        return warn("docker's engine does not respond", "sudo systemctl restart docker")
     try:
         said = json.loads(done.stdout.strip().splitlines()[-1])
     except (ValueError, IndexError):
@@ -149,7 +151,9 @@ def _info(program: str, target: Target) -> dict[str, Any] | Finding:
     if isinstance(said, dict) and said.get("ServerVersion"):
         return said
     if "permission denied" in problem.lower():
-        return fail("you may not speak to docker's engine", 'sudo usermod -aG docker "$USER"   # then log in anew')
+        return fail(
+            "you are not allowed to use docker's engine", 'sudo usermod -aG docker "$USER"   # then log in again'
+        )
     return warn("docker's engine does not run: pushing and pulling with docker needs it", "sudo systemctl start docker")
 
 
@@ -173,7 +177,7 @@ def _engine_proxy(target: Target, said: dict[str, Any]) -> Iterator[Finding]:
     directory = "/etc/systemd/system/docker.service.d"
     unit = f"printf '[Service]\\nEnvironment=NO_PROXY={both}\\n' | sudo tee {directory}/no-proxy.conf"
     yield warn(
-        f"the engine goes through a proxy. If that does not reach {target.name}, except it",
+        f"the engine uses a proxy. If the proxy cannot reach {target.name}, exclude the host from it",
         f"sudo mkdir -p {directory} && {unit}",
         "sudo systemctl daemon-reload && sudo systemctl restart docker",
     )

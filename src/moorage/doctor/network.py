@@ -26,7 +26,7 @@ def name(target: Target) -> Iterator[Finding]:
         )
     else:
         yield fail(
-            f"{target.name} does not resolve. If you know its address, put it in the place of ADDRESS",
+            f"{target.name} does not resolve. If you know its address, use it in place of ADDRESS",
             _hosts_line("ADDRESS", target.name),
         )
 
@@ -42,7 +42,7 @@ def port(target: Target) -> Iterator[Finding]:
         return
     refusal = target.refusal
     if refusal is None:
-        yield ok(f"port {target.port} takes connections")
+        yield ok(f"port {target.port} accepts connections")
     elif target.is_local:
         said = f"nothing listens on port {target.port} of this machine"
         if ":" not in target.host:
@@ -61,8 +61,8 @@ def port(target: Target) -> Iterator[Finding]:
     else:
         reason = refusal.strerror or str(refusal) or type(refusal).__name__
         yield fail(
-            f"no way to port {target.port} of {target.addresses[0]} ({reason}). A firewall? On the server",
-            f"sudo ufw allow {target.port}/tcp   # or what opens a port there",
+            f"cannot connect to port {target.port} of {target.addresses[0]} ({reason}). A firewall? On the server",
+            f"sudo ufw allow {target.port}/tcp   # or the command that opens a port there",
         )
 
 
@@ -77,14 +77,17 @@ def proxy(target: Target) -> Iterator[Finding]:
         yield ok("no proxy is set")
         return
     if _is_excepted(target.name, target.environment):
-        yield ok(f"{variable} is set, and {target.name} is excepted from it")
+        yield ok(f"{variable} is set, and {target.name} is excluded from it")
         return
     both = (f'{each}="{target.name}${{{each}:+,${each}}}"' for each in ("NO_PROXY", "no_proxy"))
     line = f"export {' '.join(both)}"
     if target.is_local:
         yield fail(f"{variable} sends the AWS CLI's calls to this machine through a proxy, which cannot reach it", line)
     else:
-        yield warn(f"{variable} sends clients through a proxy. If it does not reach {target.name}, except it", line)
+        yield warn(
+            f"{variable} sends clients through a proxy. If it cannot reach {target.name}, exclude the host from it",
+            line,
+        )
 
 
 def _is_excepted(host: str, environment: Mapping[str, str]) -> bool:

@@ -38,12 +38,12 @@ def passwords(target: Target) -> Iterator[Finding]:
     missing = [host for host, findings in held.items() if not findings]
     if len(missing) == len(hosts):
         line = f"moorage login {target.host}" if len(hosts) == 1 else f"moorage login --port {target.port}"
-        yield fail(f"nobody is logged in to {' or '.join(hosts)}", line)
+        yield fail(f"no tool is logged in to {' or '.join(hosts)}", line)
         return
     for findings in held.values():
         yield from findings
     for host in missing:
-        yield warn(f"nobody is logged in to {host}, as images may also be named", f"moorage login {host}")
+        yield warn(f"no tool is logged in to {host}, the other name of this server", f"moorage login {host}")
 
 
 def _of_host(target: Target, host: str) -> Iterator[Finding]:
@@ -70,17 +70,17 @@ def _judge(target: Target, again: str, tool: str, credential: Credential) -> Fin
     except EndpointError as error:
         return fail(str(error), again)
     if said["status code"] == 401:
-        return fail(f"{tool}: the password was not made by this server, or not with the data it has now", again)
+        return fail(f"{tool}: the password was not issued by this server, or its data has been replaced since", again)
     if said["status code"] != 200:
         return _by_ping(target, tool, credential, again)
     ends = said.get("expiresAt")
     when = "" if ends is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(float(ends)))
     if said.get("state") == "expired":
-        return fail(f"{tool}: the password of {said.get('keyId')} ended at {when}", again)
+        return fail(f"{tool}: the password of {said.get('keyId')} expired at {when}", again)
     if said.get("state") == "revoked":
-        return fail(f"{tool}: the key {said.get('keyId')} that the password was made with is gone", again)
+        return fail(f"{tool}: the key {said.get('keyId')} of the password no longer exists", again)
     if ends is not None and float(ends) - time.time() < _SOON:
-        return warn(f"{tool}: {said.get('arn')}, and ends soon, at {when}", again)
+        return warn(f"{tool}: {said.get('arn')}, and expires soon, at {when}", again)
     return ok(f"{tool}: {said.get('arn')}{f', until {when}' if when else ''}")
 
 
@@ -90,8 +90,8 @@ def _by_ping(target: Target, tool: str, credential: Credential, again: str) -> F
     except EndpointError as error:
         return fail(str(error), again)
     if status == 200:
-        return ok(f"{tool}: the password is taken")
-    return fail(f"{tool}: the password is not taken ({status})", again)
+        return ok(f"{tool}: the password is accepted")
+    return fail(f"{tool}: the password is refused ({status})", again)
 
 
 def best(target: Target) -> Credential | None:

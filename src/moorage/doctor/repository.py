@@ -27,7 +27,7 @@ def repository(target: Target) -> Iterator[Finding]:
         return
     credential = best(target)
     if credential is None:
-        yield skip("no password is good, and none could be made")
+        yield skip("no password is valid, and none could be requested")
         return
     try:
         yield from _steps(target, credential, f"/v2/{quote(target.repository)}")
@@ -60,7 +60,7 @@ def _not_there(target: Target, said: Answer) -> Iterator[Finding]:
         return
     line = f"aws ecr create-repository --repository-name {shlex.quote(str(target.repository))}"
     if _makes_repositories(target):
-        yield ok(f"{target.repository} is not there yet; the first push makes it")
+        yield ok(f"{target.repository} does not exist yet; the first push creates it")
     else:
         yield fail(f"there is no repository {target.repository}", line)
 

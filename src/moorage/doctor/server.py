@@ -24,26 +24,26 @@ def answer(target: Target) -> Iterator[Finding]:
         yield fail(str(said)) if said.code == "answer" else skip(target.silence or "")
     elif said.status == 421:
         yield fail(
-            f"the server does not answer to the name {target.name}. On the server, add it and start again",
+            f"the server does not serve the name {target.name}. On the server, add the name and restart",
             f"export MOORAGE_HOSTS={target.name}",
         )
     elif target.is_moorage:
-        yield ok("Moorage answers")
+        yield ok("it is Moorage")
     elif said.status in {200, 401}:
-        yield warn(f"a registry answers, but not Moorage (Server: {said.headers.get('Server', 'unnamed')})")
+        yield warn(f"it is a registry, but not Moorage (Server: {said.headers.get('Server', 'unnamed')})")
     else:
         yield _somebody_else(target, said)
 
 
 def _somebody_else(target: Target, said: Answer) -> Finding:
     server = said.headers.get("Server")
-    text = f"what answers is no registry: /v2/ gave {said.status}{f' (Server: {server})' if server else ''}"
+    text = f"the server is not a registry: /v2/ returned {said.status}{f' (Server: {server})' if server else ''}"
     if not target.is_local:
         return fail(f"{text}. Is this the right host and port?", f"curl -i {target.registry_url}/v2/")
     owner = owner_of(target.port)
     if owner is None:
-        return fail(f"{text}. Who is it?", who_listens(target.port))
-    text += f"; port {target.port} is held by {owner}. Take another"
+        return fail(f"{text}. Find out which program it is", who_listens(target.port))
+    text += f"; port {target.port} is used by {owner}. Use another"
     return fail(text, f"moorage dev --port {target.port + 1}")
 
 
@@ -51,7 +51,7 @@ def clock(target: Target) -> Iterator[Finding]:
     """Check that the two clocks agree: a signature that is more than five minutes off is refused."""
     said = target.ping
     if not isinstance(said, Answer) or said.clock is None:
-        yield skip("the server told no time")
+        yield skip("the server sent no time")
         return
     off = target.asked_at - said.clock
     if abs(off) < _SKEW_NOTED:
@@ -65,7 +65,7 @@ def clock(target: Target) -> Iterator[Finding]:
         else (f"sudo date -u -s '{true}'   # if this one is wrong",)
     )
     if abs(off) < _SKEW_REFUSED:
-        yield warn(f"{text}; from 5 minutes on signatures are refused", *fix)
+        yield warn(f"{text}; beyond 5 minutes, signatures are refused", *fix)
     else:
         yield fail(f"{text}: signatures more than 5 minutes off are refused", *fix)
 
@@ -79,7 +79,7 @@ def disk(target: Target) -> Iterator[Finding]:
     if usage.free < _LITTLE_SPACE or usage.free < usage.total * _LITTLE_SHARE:
         found = fail if usage.free < _LITTLE_SPACE / 10 else warn
         yield found(
-            f"{free:.1f} GiB are free where {target.data} lies; a push needs room. See what takes it",
+            f"{free:.1f} GiB are free on the disk of {target.data}; pushes need space. Find out what uses it",
             f"du -xh --max-depth=2 {target.data} | sort -h | tail",
         )
     else:

@@ -25,7 +25,7 @@ def scheme(target: Target) -> Iterator[Finding]:
     shown = target.certificate
     if target.place.plain and isinstance(shown, bytes):
         yield fail(
-            f"{target.host} speaks TLS, and {target.place.endpoint} says plain HTTP",
+            f"{target.host} uses TLS, but {target.place.endpoint} means plain HTTP",
             f"moorage doctor https://{target.host}",
         )
     elif target.place.plain:
@@ -35,14 +35,17 @@ def scheme(target: Target) -> Iterator[Finding]:
             line = f"moorage ca {target.name}   # on the server, then serve with --tls-cert and --tls-key"
             yield warn("plain HTTP: passwords travel over the network in the clear", line)
     elif isinstance(shown, bytes):
-        yield ok("it speaks TLS")
+        yield ok("it uses TLS")
     elif isinstance(shown, ssl.SSLError):
         yield fail(
-            f"{target.host} does not speak TLS, as https needs. If it is meant to be plain HTTP",
+            f"{target.host} does not use TLS, which https needs. If plain HTTP is intended",
             f"moorage doctor http://{target.host}",
         )
     else:
-        yield fail(f"{target.host} hung up on TLS ({shown})", f"moorage doctor http://{target.host}")
+        yield fail(
+            f"{target.host} closed the connection during the TLS handshake ({shown})",
+            f"moorage doctor http://{target.host}",
+        )
 
 
 def dates(target: Target) -> Iterator[Finding]:
@@ -52,15 +55,15 @@ def dates(target: Target) -> Iterator[Finding]:
         return
     now = datetime.datetime.now(datetime.UTC)
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    again = f"moorage ca {' '.join(_names(certificate)) or target.name}   # on the server, then start it again"
+    again = f"moorage ca {' '.join(_names(certificate)) or target.name}   # on the server, then restart it"
     if now > ends:
-        yield fail(f"the certificate ended on {ends:%Y-%m-%d %H:%M} UTC", again)
+        yield fail(f"the certificate expired on {ends:%Y-%m-%d %H:%M} UTC", again)
     elif now < begins:
-        yield fail(f"the certificate is only good from {begins:%Y-%m-%d %H:%M} UTC on, by this machine's clock", again)
+        yield fail(f"the certificate is only valid from {begins:%Y-%m-%d %H:%M} UTC on, by this machine's clock", again)
     elif ends - now < _SOON:
-        yield warn(f"the certificate ends on {ends:%Y-%m-%d %H:%M} UTC", again)
+        yield warn(f"the certificate expires on {ends:%Y-%m-%d %H:%M} UTC", again)
     else:
-        yield ok(f"good until {ends:%Y-%m-%d}")
+        yield ok(f"valid until {ends:%Y-%m-%d}")
 
 
 def names(target: Target) -> Iterator[Finding]:
@@ -74,7 +77,7 @@ def names(target: Target) -> Iterator[Finding]:
         return
     yield fail(
         f"the certificate is for {', '.join(held) or 'no name'}, not for {target.name}. On the server",
-        f"moorage ca {' '.join([*held, target.name])}   # then start it again",
+        f"moorage ca {' '.join([*held, target.name])}   # then restart it",
     )
 
 
@@ -85,11 +88,11 @@ def trust(target: Target) -> Iterator[Finding]:
         return
     now = datetime.datetime.now(datetime.UTC)
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        yield skip("the certificate is out of date")
+        yield skip("the certificate has expired")
         return
     problem = target.chain_problem(None)
     if problem is None:
-        yield ok("trusted by this system's authorities")
+        yield ok("trusted by the authorities of this system")
         return
     yield from _others_trust(target, certificate, target.trust, problem)
 
@@ -99,23 +102,23 @@ def _others_trust(target: Target, certificate: x509.Certificate, file: str | Non
     if file is None:
         issuer = certificate.issuer.rfc4514_string() or "an issuer without a name"
         own = certificate.issuer == certificate.subject
-        said = "it signed itself" if own else f"nobody here trusts its issuer, {issuer}"
+        said = "it is self-signed" if own else f"nothing here trusts its issuer, {issuer}"
         yield fail(
-            f"the certificate is not trusted ({problem}): {said}. Bring the server's CA here (moorage ca left it in "
-            "moorage-tls/ca.crt) as ca.crt, and",
+            f"the certificate is not trusted ({problem}): {said}. Copy the server's CA here as ca.crt "
+            "(moorage ca wrote it to moorage-tls/ca.crt), and run",
             f"moorage login --ca {ca} {target.host}",
             "export AWS_CA_BUNDLE=$PWD/ca.crt SSL_CERT_FILE=$PWD/ca.crt",
         )
         return
     if target.environment.get("AWS_CA_BUNDLE") == file:
-        yield ok(f"the AWS CLI trusts it by AWS_CA_BUNDLE={file}")
+        yield ok(f"the AWS CLI trusts it because of AWS_CA_BUNDLE={file}")
     else:
         yield warn("the AWS CLI does not trust it yet", f"export AWS_CA_BUNDLE={file}")
     docker_ca = DOCKER_CERTIFICATES / target.host / "ca.crt"
     if shutil.which("docker", path=target.environment.get("PATH")) is None:
         return
     if any(target.chain_problem(str(each)) is None for each in docker_ca.parent.glob("*.crt")):
-        yield ok(f"docker trusts it by {docker_ca.parent}")
+        yield ok(f"docker trusts it because of {docker_ca.parent}")
     else:
         yield fail("docker does not trust it yet", f"sudo install -D -m 644 {ca} {docker_ca}")
 

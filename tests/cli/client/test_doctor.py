@@ -35,14 +35,14 @@ def doctor(environment: dict[str, str], *arguments: str, status: int) -> str:
 def test_from_a_fresh_machine_to_a_healthy_one(environment: dict[str, str], server: ServerProcess) -> None:
     host = f"localhost:{server.port}"
     said = doctor(environment, host, status=1)
-    assert f"nobody is logged in to {host}" in said
+    assert f"no tool is logged in to {host}" in said
     assert f"\n                      moorage login {host}\n" in said
     assert "1 problem" in said
     run([MOORAGE, "login", host, "--tool", "crane"], env=environment, cwd=environment["HOME"])
     said = doctor(environment, host, "--repository", "team/app", status=0)
-    assert "Nothing stands in the way of a push or pull." in said
-    assert "Moorage answers" in said
-    assert "the first push makes it" in said
+    assert "Nothing prevents a push or pull." in said
+    assert "it is Moorage" in said
+    assert "the first push creates it" in said
 
 
 def test_what_it_tells_is_typed_and_helps(environment: dict[str, str], server: ServerProcess) -> None:
@@ -64,7 +64,7 @@ def test_nobody_there(environment: dict[str, str]) -> None:
     port = free_port()
     said = doctor(environment, f"localhost:{port}", status=1)
     assert f"moorage dev --port {port}" in said
-    assert "Mend the first" in said
+    assert "Fix the first problem" in said
 
 
 def test_json_names_every_check(environment: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""How commands talk to a running server: its `/_moorage/` calls, signed like any AWS call (service `moorage`)."""
+"""Calls to a running server: the operations under `/_moorage/`, signed like any AWS call (service `moorage`)."""
 
 import contextlib
 import http.client
@@ -38,11 +38,11 @@ L = TypeVar("L", bound=AnswerLine)
 
 
 class ServerSaidNoError(Exception):
-    """The server refused, or could not be reached; the message is for the person."""
+    """The server refused the call or could not be reached. The message is for the person."""
 
 
 class Client(NamedTuple):
-    """A server, and the key that its calls are signed with."""
+    """A server, and the key that signs its calls."""
 
     url: str
     region: str
@@ -50,15 +50,15 @@ class Client(NamedTuple):
     found: Found
 
     def endpoint(self, timeout: float = _TIMEOUT) -> Endpoint:
-        """The server as the login commands know it."""
+        """The server in the form that the login commands use."""
         return Endpoint(self.url, self.region, self.ca, timeout)
 
 
 def connect(*, data: Path | None = None, port: int | None = None, profile: str | None = None) -> Client:
-    """Return a client of the server and with the key that the options and the environment name; see `find_key`.
+    """Return a client with the server and the key that the options and the environment name; see `find_key`.
 
-    The server is the first of: `port` on this machine, AWS_ENDPOINT_URL, the profile's, the one of the data directory.
-    Raises LoginError where a key is named and cannot be used.
+    The server is the first of: `port` on this machine, AWS_ENDPOINT_URL, that of the profile, that of the data
+    directory. Raises LoginError if a key is named and cannot be used.
     """
     settings = Settings.from_environment(data=data, port=port)
     found = find_key(os.environ, settings.data, profile=profile)
@@ -71,7 +71,7 @@ def connect(*, data: Path | None = None, port: int | None = None, profile: str |
 
 
 def acting(client: Client) -> Client:
-    """Say on standard error as whom `client` acts: for commands that change something. Raises EndpointError."""
+    """Print on standard error who `client` acts as, for commands that change something. Raise EndpointError."""
     arn = client.endpoint().identity(client.found.key)
     sys.stderr.write(f"acting as {arn}, key: {client.found.source}\n")
     return client
@@ -80,13 +80,13 @@ def acting(client: Client) -> Client:
 def call(
     client: Client, method: str, path: str, content: dict[str, Any] | None = None, *, timeout: float = _TIMEOUT
 ) -> Any:
-    """The decoded JSON answer of `path`. Raises ServerSaidNoError with the server's own words."""
+    """Return the decoded JSON response of `path`. Raise ServerSaidNoError with the server's message."""
     with _answered(client, method, path, content, timeout) as answer:
         return _decoded(answer, client.url)
 
 
 def pages(client: Client, path: str, content: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The answers of `path`, a page after the other: `next` of one is `after` of the following request."""
+    """Yield the responses of `path` page by page: `next` of one is `after` of the following request."""
     after: dict[str, Any] = {}
     while True:
         answer: dict[str, Any] = call(client, "POST", path, content | after)

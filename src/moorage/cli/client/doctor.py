@@ -1,4 +1,4 @@
-"""`moorage doctor`: what stands in the way of a push or pull, and the line that mends it."""
+"""`moorage doctor`: find out why pushes or pulls fail on this machine, and print the commands that fix it."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _WIDTH = 18
 
 def doctor(
     host: login.Host = None,
-    repository: Annotated[str | None, typer.Option(help="Ask too whether you may pull from it and push to it.")] = None,
+    repository: Annotated[str | None, typer.Option(help="Also check whether you may pull from and push to it.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     profile: options.AwsProfile = None,
     account: login.Account = None,
@@ -34,9 +34,9 @@ def doctor(
     data: options.Data = None,
     port: options.ServerPort = None,
 ) -> None:
-    """Examine this machine's way to a registry: docker's files, name, port, TLS, clock, key, password.
+    """Check the connection of this machine to a registry: docker's files, name, port, TLS, clock, key, password.
 
-    The exit status is 1 when something stands in the way of a push or pull.
+    The exit status is 1 if something prevents a push or pull.
     """
     settings = Settings.from_environment(port=port, data=data)
     here = local_server.served(settings, port)
@@ -83,9 +83,12 @@ def _as_text(target: Target) -> bool:
     warnings = sum(each.finding.state == "warn" for each in found)
     counts = [_count(number, what) for number, what in ((problems, "problem"), (warnings, "warning")) if number]
     if not problems:
-        out.print(f"\n[green]Nothing stands in the way of a push or pull.[/]{f' ({counts[0]})' if counts else ''}")
+        out.print(f"\n[green]Nothing prevents a push or pull.[/]{f' ({counts[0]})' if counts else ''}")
     else:
-        out.print(f"\n[bold red]{' and '.join(counts)}.[/] Mend the first, and ask again: what follows may come of it.")
+        out.print(
+            f"\n[bold red]{' and '.join(counts)}.[/] Fix the first problem and run moorage doctor again; "
+            "the others may be caused by it."
+        )
     return problems == 0
 
 

@@ -1,6 +1,6 @@
-"""The server of this machine, as every command here understands it: its URL, CA, account and region.
+"""The server of this machine as all commands see it: its URL, CA, account and region.
 
-What `moorage init` and the server were told is kept beside the data, so that no command has to be told it again.
+The options of `moorage init` and of the server are stored beside the data, so that no command needs them again.
 """
 
 import contextlib
@@ -21,14 +21,14 @@ _CA_FILE = "ca.crt"
 
 
 def remember(settings: Settings) -> None:
-    """Keep how the server that starts with `settings` is reached."""
+    """Store how to reach the server that starts with `settings`."""
     write_server(settings.data, LocalServer(settings.mode, settings.url, settings.port, _ca_of(settings.tls_cert)))
 
 
 def served(settings: Settings, port: int | None) -> LocalServer:
-    """How the server of `settings` is reached: as it was told when it started last, unless a URL or port is named.
+    """Return how to reach the server of `settings`: as stored when it last started, unless a URL or port is given.
 
-    `port`: that of the command line, if there was one.
+    `port`: that of the command line, if any.
     """
     kept = read_server(settings.data)
     any_port = port is None and settings.port == DEFAULT_PORT
@@ -38,7 +38,7 @@ def served(settings: Settings, port: int | None) -> LocalServer:
 
 
 def ca_for(url: str, server: LocalServer) -> str | None:
-    """The CA to trust for `url`: AWS_CA_BUNDLE, else that of this machine's server if `url` is its own."""
+    """Return the CA to trust for `url`: AWS_CA_BUNDLE, or else that of this machine's server if `url` is its own."""
     named = os.environ.get("AWS_CA_BUNDLE")
     if named or server.ca is None or not same_server(urlsplit(url).netloc, urlsplit(server.url).netloc):
         return named or None
@@ -46,7 +46,7 @@ def ca_for(url: str, server: LocalServer) -> str | None:
 
 
 def region(settings: Settings, found: Found) -> str:
-    """The region to sign for: the environment's, the profile's, that of `moorage init`, else the default one."""
+    """Return the region to sign for: that of the environment, the profile, or `moorage init`, or else the default."""
     named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or found.region
     if named:
         return named
@@ -54,15 +54,15 @@ def region(settings: Settings, found: Found) -> str:
 
 
 def home_region(settings: Settings) -> str:
-    """The region of `moorage init`, else the default one."""
+    """Return the region of `moorage init`, or else the default."""
     home = Home.read(settings.data)
     return settings.default_region if home is None else home.region
 
 
 def _ca_of(certificate: Path | None) -> str | None:
-    """What clients must trust: the certificate itself if it is self-signed, or the CA of `moorage ca` beside it.
+    """Return what clients must trust: the certificate itself if it is self-signed, or the CA of `moorage ca` beside it.
 
-    None when another CA signed it, which clients may know already.
+    Returns None if another CA signed it, which clients may know already.
     """
     if certificate is None:
         return None

@@ -1,4 +1,4 @@
-"""`moorage login`: a registry password for this machine's container tools, once or through the credential helper."""
+"""`moorage login`: log container tools in to a registry, once or through the credential helper."""
 
 import os
 import shutil
@@ -31,8 +31,8 @@ Host = Annotated[
     str | None,
     typer.Argument(help="Registry, as images name it, or its URL.", show_default="AWS_ENDPOINT_URL, else this machine"),
 ]
-Account = Annotated[str | None, typer.Option(help="Account whose key is used: moorage init's, else dev mode's.")]
-EndpointUrl = Annotated[str | None, typer.Option(help="Where ECR's API answers, if not at HOST.")]
+Account = Annotated[str | None, typer.Option(help="Account whose key is used: that of moorage init, else of dev mode.")]
+EndpointUrl = Annotated[str | None, typer.Option(help="URL of the ECR API, if it is not at HOST.")]
 Ca = Annotated[
     Path | None,
     typer.Option(help="CA certificate to trust (PEM).", exists=True, dir_okay=False, show_default="AWS_CA_BUNDLE"),
@@ -44,14 +44,17 @@ def login(
     tool: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Tool to log in; again for more. One of {', '.join(tools.TOOLS)}.", show_default="installed"
+            help=f"Tool to log in; can be repeated. One of {', '.join(tools.TOOLS)}.", show_default="installed"
         ),
     ] = None,
     helper: Annotated[
-        bool, typer.Option("--helper", help=f"Let docker and the others ask {_HELPER}, which renews by itself.")
+        bool,
+        typer.Option(
+            "--helper", help=f"Install {_HELPER}, a credential helper that renews passwords for docker and others."
+        ),
     ] = False,
     print_password: Annotated[
-        bool, typer.Option("--print-password", help="Print the password and log nothing in; the user is AWS.")
+        bool, typer.Option("--print-password", help="Print the password without logging in; the user is AWS.")
     ] = False,
     profile: options.AwsProfile = None,
     account: Account = None,
@@ -66,8 +69,8 @@ def login(
 ) -> None:
     """Log docker, podman, skopeo, helm and others in to a registry.
 
-    The key comes from --profile, --account, AWS_ACCESS_KEY_ID, AWS_PROFILE, the file of moorage init, or the AWS CLI's
-    default profile, whichever is first; moorage dev needs none.
+    The key comes from the first of --profile, --account, AWS_ACCESS_KEY_ID, AWS_PROFILE, the file of moorage init, and
+    the AWS CLI's default profile. moorage dev needs none.
     """
     settings = Settings.from_environment(port=port, data=data)
     here = local_server.served(settings, port)
@@ -102,7 +105,7 @@ def login(
 
 
 def _password(endpoint: Endpoint, found: Found, place: Place) -> tuple[Found, Password]:
-    """The password, and whose key it was got with once all roles are assumed."""
+    """Return the password, and the key that requested it once all roles are assumed."""
     try:
         found = assume(found, endpoint)
         return found, endpoint.authorization(found.key)
@@ -117,16 +120,16 @@ def _password(endpoint: Endpoint, found: Found, place: Place) -> tuple[Found, Pa
 
 
 def _trust(place: Place, ca: Path) -> None:
-    """Whoever names a CA wants the tools to trust it as well."""
+    """Install the given CA for the tools too."""
     lines = [line for host in place.hosts for line in tools.trust(host, ca, os.environ)]
     if lines:
-        typer.echo("Left to do, so that the tools trust it:\n  " + "\n  ".join(lines) + "\n", err=True)
+        typer.echo("To make the tools trust it, run:\n  " + "\n  ".join(lines) + "\n", err=True)
 
 
 def _who(endpoint: Endpoint, found: Found) -> str:
     try:
         return endpoint.identity(found.key)
-    except EndpointError:  # a registry that speaks ECR and no STS
+    except EndpointError:  # a registry with ECR and without STS
         return found.key.id
 
 
@@ -140,8 +143,8 @@ def _log_in(
 ) -> None:
     if not wanted:
         raise LoginError(
-            f"none of {', '.join(tools.TOOLS)} is installed here. Name one all the same (--tool docker writes "
-            f"{config_file(os.environ)}), or take the password alone: --print-password"
+            f"none of {', '.join(tools.TOOLS)} is installed here. Name one anyway (--tool docker writes "
+            f"{config_file(os.environ)}), or print the password: --print-password"
         )
     credential = Credential(password.user, password.secret)
     jobs = [tools.Job(host, credential, place.plain, ca, os.environ, containerd_hosts) for host in place.hosts]
@@ -167,7 +170,7 @@ def _log_in(
         out.print(f"\nGood until [bold]{until}[/] ({_span(password.expires_at - time.time())}).\n")
         out.print(f"  {examples[0]}", markup=False)
         again = f"{command()} login --helper {place.hosts[0]}"
-        out.print(f"  {again}   [dim]# never again: docker and the others then renew it themselves[/]")
+        out.print(f"  {again}   [dim]# installs a credential helper, so that you never have to log in again[/]")
     if failed:
         raise typer.Exit(1)
 
@@ -180,7 +183,7 @@ def _set_helper(out: Console, place: Place, server: Server) -> None:
         tools.log_out(host, os.environ)
     hosts = " and ".join(place.hosts)
     out.print(f"  [green]✓[/] {configuration.file} asks {_HELPER} for {hosts}")
-    out.print(f"  [green]✓[/] {file} says where that is and whose key opens it; it holds no secret")
+    out.print(f"  [green]✓[/] {file} names the server and where the key is stored; it contains no secret")
     if "environment" in server.key:
         out.print(f"""
 [yellow]The key is only in this shell's environment, and docker would need it in every other.[/] Keep it in a profile:
@@ -198,7 +201,7 @@ From now on there is nothing to log in to or to renew. crane, oras, regctl, helm
 
 
 def _span(seconds: float) -> str:
-    """A length of time as a person says it."""
+    """Return a duration as a person says it."""
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         number = round(seconds / length)
         if number >= 1 and seconds >= length * 0.95:

@@ -1,4 +1,4 @@
-"""`moorage token`: pull tokens, passwords for `docker login` with a scope and an end."""
+"""`moorage token`: pull tokens, which are passwords for `docker login` with a scope and an expiry."""
 
 import json
 import time
@@ -15,12 +15,12 @@ from moorage.cli.client.calls import acting, call, connect, pages
 from moorage.policy.catalog.actions import PULL, PULL_CLIENT, PUSH, PUSH_CLIENT
 
 app = typer.Typer(
-    help="Passwords for `docker login` that pull (or push) some repositories until a date, and can be revoked.",
+    help="Passwords for `docker login`, limited to repositories, actions and a date. They can be revoked.",
     no_args_is_help=True,
 )
 
 Name = Annotated[str, typer.Argument(help="Name of the token, unique in the account.")]
-Json = Annotated[bool, typer.Option("--json", help="Everything, as JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 
 
 @app.command()
@@ -28,24 +28,26 @@ def create(
     name: Name,
     repository: Annotated[
         list[str],
-        typer.Option("--repository", "-r", help="Repository or pattern (team/*) of the account. May be given again."),
+        typer.Option("--repository", "-r", help="Repository or pattern (team/*) of the account. Can be repeated."),
     ],
-    pull: Annotated[bool, typer.Option("--pull", help="It may pull.")] = False,
-    push: Annotated[bool, typer.Option("--push", help="It may push, and pull.")] = False,
+    pull: Annotated[bool, typer.Option("--pull", help="Allow pulls.")] = False,
+    push: Annotated[bool, typer.Option("--push", help="Allow pushes and pulls.")] = False,
     action: Annotated[
-        list[str] | None, typer.Option(help="It may do this, such as ecr:DescribeImages. May be given again.")
+        list[str] | None, typer.Option(help="Allow this action, such as ecr:DescribeImages. Can be repeated.")
     ] = None,
-    expires: Annotated[str, typer.Option(help="When it ends: in 30m, 12h, 90d, 2y, or on 2027-01-31.")] = "90d",
-    user: Annotated[str | None, typer.Option(help="User whose rights it has at most. Default: you.")] = None,
+    expires: Annotated[
+        str, typer.Option(help="Expiry: 30m, 12h, 90d or 2y from now, or a date such as 2027-01-31.")
+    ] = "90d",
+    user: Annotated[str | None, typer.Option(help="User that the token acts as. Default: you.")] = None,
     as_json: Json = False,
     data: options.Data = None,
     port: options.ServerPort = None,
     profile: options.AwsProfile = None,
 ) -> None:
-    """Make a token and print it, once.
+    """Create a token and print it once.
 
-    Whoever shows it is you (or --user), but may do no more than the token says; it ends with its date, when you revoke
-    it, and with its user.
+    Clients that use it act as you (or as --user), and may do no more than the token allows. It ends on its date, when
+    you revoke it, or when its user is deleted.
 
     Examples:
 
@@ -54,7 +56,7 @@ def create(
       docker login -u ci -p mrg_… registry.example.com
     """
     if not (pull or push or action):
-        raise typer.BadParameter("say what it may do: --pull, --push or --action ecr:…")
+        raise typer.BadParameter("a token needs at least one of --pull, --push and --action ecr:…")
     asked: dict[str, Any] = {"name": name, "repositories": repository, "pull": pull, "push": push}
     asked |= {"actions": action or [], "expires_at": end(expires, time.time())}
     answer = call(
@@ -69,20 +71,20 @@ def create(
     token, out = answer["token"], Console(stderr=True)
     out.print(f"[bold green]✓[/] token [bold]{escape(token['name'])}[/] of {escape(token['owner'])}", highlight=False)
     out.print(f"  {escape(', '.join(token['repositories']))} until {_moment(token['expiresAt'])}", highlight=False)
-    out.print("  It is shown this once; any user name goes with it:", highlight=False)
+    out.print("  It is shown only once. Use it with any user name:", highlight=False)
     typer.echo(answer["password"])
 
 
 @app.command("list")
 def list_tokens(
-    user: Annotated[str | None, typer.Option(help="Of this user alone.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Also those that are over or were revoked lately.")] = False,
+    user: Annotated[str | None, typer.Option(help="List the tokens of this user only.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="List expired and recently revoked tokens too.")] = False,
     as_json: Json = False,
     data: options.Data = None,
     port: options.ServerPort = None,
     profile: options.AwsProfile = None,
 ) -> None:
-    """The account's tokens: what each may do, until when, and when it was used last."""
+    """List the tokens of the account: what each may do, until when, and when it was last used."""
     asked: dict[str, Any] = {"ended": every} | ({} if user is None else {"user": user})
     found = list(pages(connect(data=data, port=port, profile=profile), "/_moorage/tokens/list", asked))
     answer = {"tokens": [token for page in found for token in page["tokens"]], "now": found[0]["now"]}
@@ -105,14 +107,14 @@ def revoke(
     port: options.ServerPort = None,
     profile: options.AwsProfile = None,
 ) -> None:
-    """End a token now: every worker refuses it from the next request on."""
+    """Revoke a token: the server refuses it from the next request on."""
     client = acting(connect(data=data, port=port, profile=profile))
     token = call(client, "POST", "/_moorage/tokens/revoke", {"name": name})["token"]
     typer.echo(f"token {token['name']} is revoked")
 
 
 def _may(token: dict[str, Any]) -> str:
-    """Return what the token allows: `push` and `pull` where it allows all of it, and every other action by name."""
+    """Return what the token allows: `push` and `pull` if it allows all of it, and every other action by name."""
     others = actions = frozenset(token["actions"])
     words = []
     for word, needed, client in (("push", PUSH, PUSH_CLIENT), ("pull", PULL, PULL_CLIENT)):

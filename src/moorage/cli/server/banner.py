@@ -1,4 +1,4 @@
-"""What is said when the server is ready: for a person what to type next, in a JSON log one line."""
+"""What `moorage dev` and `moorage serve` print when the server is ready: commands to run next, or one log line."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ _log = structlog.get_logger()
 
 
 def show(settings: Settings) -> None:
-    """Say on stderr where the server with these settings is reached."""
+    """Print on stderr how to reach the server with these settings."""
     if settings.log_format == "json":
         _log.info("ready", version=__version__, url=settings.url, data=str(settings.data.resolve()))
     else:
@@ -24,13 +24,13 @@ def show(settings: Settings) -> None:
 
 
 def command() -> str:
-    """How this person calls us: `moorage` when it is on the PATH, else the way it was called."""
+    """Return the command for this program: `moorage` if it is on the PATH, else the way it was started."""
     called = Path(sys.argv[0])
     return "moorage" if shutil.which("moorage") else str(called)
 
 
 def as_called(line: str) -> str:
-    """A line to type, with our own program in it called as this person calls it."""
+    """Return a command line with this program named as the person started it."""
     return re.sub(r"\bmoorage (?=[a-z])", lambda _: f"{command()} ", line) if command() != "moorage" else line
 
 

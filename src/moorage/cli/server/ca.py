@@ -1,7 +1,7 @@
-"""`moorage ca`: a local certificate authority and a server certificate under it, for TLS without outside help.
+"""`moorage ca`: a local certificate authority and a server certificate, for TLS without an outside authority.
 
-The authority is bound to the names it was made for (name constraints, RFC 5280 section 4.2.1.10): clients that trust it
-accept nothing else from it, so its key is worth no more to a thief than the server's own.
+The authority is limited to the names it was created for (name constraints, RFC 5280, section 4.2.1.10): clients that
+trust it accept no other names from it, so its key is worth no more to a thief than the server's own.
 """
 
 import datetime
@@ -34,9 +34,9 @@ def ca(
     ] = None,
     out: Annotated[Path, typer.Option(help="Directory to write to.")] = Path("moorage-tls"),
 ) -> None:
-    """Make a local CA (once) and a server certificate for NAMES, and say how clients come to trust it.
+    """Create a local CA (once) and a server certificate for NAMES, and print how clients can trust it.
 
-    The CA signs for the names it was made with and their subdomains, and clients refuse anything else from it.
+    The CA can sign for the names it was created with and their subdomains. Clients refuse anything else from it.
     """
     hosts = [_host(name) for name in names or ["localhost", "127.0.0.1", "::1"]]
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -45,7 +45,7 @@ def ca(
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
-        # Not a host: clients that still look for one here would hold it against the constraints.
+        # Not a host name: clients that still look for one here would check it against the constraints.
         .subject_name(_name("Moorage server"))
         .issuer_name(authority.subject)
         .public_key(key.public_key())
@@ -74,14 +74,14 @@ def ca(
 
 
 def _authority(out: Path, hosts: list[str]) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """Return the CA in `out`, made for `hosts` if there is none. Raises BadParameter when it may not sign for them."""
+    """Return the CA in `out`; make one for `hosts` if there is none. Raise BadParameter if it cannot sign for them."""
     certificate_file, key_file = out / "ca.crt", out / "ca.key"
     if not certificate_file.exists() and not key_file.exists():
         return _make_authority(certificate_file, key_file, hosts)
     for file, other in ((certificate_file, key_file), (key_file, certificate_file)):
         if not file.exists():
             raise typer.BadParameter(
-                f"{other} is there, but {file} is not. Put it back, or make a new CA elsewhere with --out"
+                f"{other} exists, but {file} is missing. Restore it, or create a new CA elsewhere with --out"
             )
     try:
         certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
@@ -89,7 +89,7 @@ def _authority(out: Path, hosts: list[str]) -> tuple[x509.Certificate, ec.Ellipt
     except (ValueError, TypeError) as error:
         raise typer.BadParameter(f"the CA in {out} cannot be read: {error}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-        raise typer.BadParameter(f"{key_file} was not made by moorage ca, or is not the key of {certificate_file}")
+        raise typer.BadParameter(f"{key_file} was not created by moorage ca, or is not the key of {certificate_file}")
     _check_permits(certificate, hosts, out)
     return certificate, key
 
@@ -115,7 +115,7 @@ def _make_authority(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    # The key first, and never over another one: a CA that clients trust already cannot be made again.
+    # Write the key first, and never over another one: a CA that clients trust cannot be created again.
     with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
         out.write(_pem_of(key))
     certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -123,7 +123,8 @@ def _make_authority(
 
 
 def _constraints(hosts: list[str]) -> x509.NameConstraints:
-    """Permit the hosts, and nothing of a kind of which there is none: without that such names would be free."""
+    """Permit the hosts, and exclude every kind of name that none of them has: without that, such names would be
+    unlimited."""
     permitted: list[x509.GeneralName] = []
     for host in dict.fromkeys(host.removeprefix("*.") for host in hosts):
         address = _address(host)
@@ -142,8 +143,9 @@ def _check_permits(authority: x509.Certificate, hosts: list[str], out: Path) -> 
         constraints = authority.extensions.get_extension_for_class(x509.NameConstraints).value
     except x509.ExtensionNotFound:
         Console(stderr=True, highlight=False, soft_wrap=True).print(
-            f"[yellow]The CA in {out} may sign for any name on the Internet:[/] an older version made it. Whoever gets "
-            "its key can impersonate every server to those who trust it. Make a new one with --out, and replace "
+            f"[yellow]The CA in {out} may sign for any name on the Internet:[/] an older version created it. "
+            "Anyone who gets its key can impersonate every server to clients that trust it. "
+            "Create a new one with --out, and replace "
             f"{out / 'ca.crt'} where it is trusted."
         )
         return
@@ -154,18 +156,18 @@ def _check_permits(authority: x509.Certificate, hosts: list[str], out: Path) -> 
         name = host.removeprefix("*.")
         if not any(name == each or (_address(name) is None and name.endswith(f".{each}")) for each in permitted):
             raise typer.BadParameter(
-                f"the CA in {out} may sign for {', '.join(permitted)} only, not for {host}. Make a new CA for all "
-                f"names, and let clients trust that: moorage ca --out NEW-DIRECTORY {' '.join([*permitted, host])}"
+                f"the CA in {out} may sign for {', '.join(permitted)} only, not for {host}. Create a new CA for all "
+                f"names, and make clients trust that one: moorage ca --out NEW-DIRECTORY {' '.join([*permitted, host])}"
             )
 
 
 def _host(text: str) -> str:
-    """Return a host name in lower case, or an address as it is usually written. Raises BadParameter."""
+    """Return a host name in lower case, or an address in its usual form. Raise BadParameter."""
     name = text.lower()
     address = _address(name)
     if address is not None:
         return str(address)
-    # Numbers at the end: an address that is none (`127.0.0.256`), which some clients read as another one.
+    # Digits at the end: an invalid address (`127.0.0.256`), which some clients read as a valid one.
     if _HOST.fullmatch(name) is None or name.rpartition(".")[2].isdigit():
         raise typer.BadParameter(f"{text!r} is not a host name or address (no scheme, no port)", param_hint="NAMES")
     return name
@@ -203,7 +205,7 @@ def _usage(*, digital_signature: bool = False, key_cert_sign: bool = False, crl_
 
 
 def _pem_of(key: ec.EllipticCurvePrivateKey) -> str:
-    """PKCS#8, not encrypted."""
+    """Return the key as PKCS#8, not encrypted."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()

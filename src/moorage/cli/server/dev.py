@@ -1,4 +1,4 @@
-"""`moorage dev`: a registry for this machine, with open keys, ready in under two seconds."""
+"""`moorage dev`: a registry for development on this machine, with open keys, ready in under two seconds."""
 
 import shutil
 import tempfile
@@ -19,7 +19,7 @@ def dev(
     host: options.Host = None,
     port: options.Port = None,
     data: options.Data = None,
-    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing when the process ends.")] = False,
+    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Delete the data when the process ends.")] = False,
     workers: options.Workers = None,
     profile: options.Profile = None,
     uri_style: options.UriStyle = None,
@@ -29,7 +29,7 @@ def dev(
     access_log: options.AccessLog = None,
     log_format: options.LogFormat = None,
 ) -> None:
-    """Start a registry for development: loopback only, any key is good, repositories appear when pushed to."""
+    """Start a registry for development: on loopback only, with any key, and with repositories created on push."""
     temporary = Path(tempfile.mkdtemp(prefix="moorage-")) if ephemeral else None
     settings = Settings.from_environment(
         mode="dev",

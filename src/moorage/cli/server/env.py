@@ -1,4 +1,4 @@
-"""`moorage env`: the variables that make the AWS CLI and SDKs speak to Moorage."""
+"""`moorage env`: environment variables that point the AWS CLI and SDKs at Moorage."""
 
 import shlex
 from typing import Annotated
@@ -18,9 +18,9 @@ def env(
     account: Annotated[str | None, typer.Option(help="Act as this account (12 digits).")] = None,
     region: options.Region = None,
 ) -> None:
-    """Print shell lines to set up the AWS CLI. Use it as: eval "$(moorage env)"
+    """Print shell commands that set up the AWS CLI. Use it as: eval "$(moorage env)"
 
-    In a directory that moorage init set up, the key it made is used; else a development key.
+    In a directory that moorage init set up, the CLI uses its key; elsewhere, a development key.
     """
     settings = Settings.from_environment(port=port, data=data, default_region=region)
     if account is None:

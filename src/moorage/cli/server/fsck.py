@@ -1,4 +1,4 @@
-"""`moorage fsck`: check what is stored, byte by byte, and say how to repair what is wrong."""
+"""`moorage fsck`: check the stored data byte by byte, and say how to repair it."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moorage.store.metadata.database.database import Database
 
 WRONG, UNCHECKED = 1, 2
-"""Exit statuses: something is lost or wrong; the check could not be made."""
+"""Exit statuses: data is lost or wrong; the check failed."""
 
 
 def fsck(
@@ -32,13 +32,15 @@ def fsck(
     ] = False,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Set wrong counters right, and no longer serve wrong bytes of layers."),
+        typer.Option("--repair", help="Correct wrong counters, and stop serving layers with wrong bytes."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line; the last one sums up.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a line; the last one is the summary.")
+    ] = False,
 ) -> None:
     """Check the stored data: digests, missing and stray files, references, counters. The server may run meanwhile.
 
-    The exit status is 0 when nothing is lost or wrong, 1 when something is, 2 when the data could not be checked.
+    The exit status is 0 if nothing is lost or wrong, 1 if something is, and 2 if the data could not be checked.
     """
     show = _show_json if as_json else _show
     try:
@@ -51,8 +53,8 @@ def fsck(
 
 
 async def _fsck(settings: Settings, show: Callable[[dict[str, Any]], None], *, quick: bool, repair: bool) -> int:
-    """Check, report each finding, and return how many harmful ones are left."""
-    # Imported here: they take longer than every other command does altogether.
+    """Check, print each finding, and return how many harmful ones remain."""
+    # Imported here: importing them takes longer than any other command runs.
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     from moorage.store import checking  # noqa: PLC0415
@@ -73,7 +75,7 @@ async def _fsck(settings: Settings, show: Callable[[dict[str, Any]], None], *, q
             findings = checking.problems_of_database(settings.data / name, quick=quick)
             for finding in findings:
                 report(finding)
-        is_readable = all(finding.kind != "database" for finding in findings)  # of the last one, the metadata
+        is_readable = all(finding.kind != "database" for finding in findings)  # of the last kind, the metadata
     else:
         is_readable = True
     checked: dict[str, int] | None = None
@@ -114,7 +116,7 @@ async def _fsck(settings: Settings, show: Callable[[dict[str, Any]], None], *, q
 
 
 async def _open(settings: Settings) -> "Database":
-    """The metadata as it is: this command migrates nothing. ServerSaidNoError when it has another schema."""
+    """Open the metadata as it is, without migrating it. Raise ServerSaidNoError if it has another schema."""
     from moorage.store.metadata.database.sqlite import SqliteDatabase  # noqa: PLC0415
     from moorage.store.metadata.migrations import METADATA, is_current  # noqa: PLC0415
 
@@ -128,7 +130,7 @@ async def _open(settings: Settings) -> "Database":
     try:
         if not await database.read(lambda conn: is_current(conn, METADATA)):
             raise ServerSaidNoError(
-                "another version of Moorage serves this data, with another schema of the database. "
+                "the database has the schema of another version of Moorage. "
                 "Check it with that version, or start this one first, which migrates older data"
             )
     except BaseException:

@@ -23,13 +23,13 @@ def init(
     data: options.Data = None,
     account: Annotated[str, typer.Option(help="Id of the account, 12 digits.")] = "000000000000",
     region: options.Region = None,
-    name: Annotated[str, typer.Option(help="What people call the account.")] = "main",
+    name: Annotated[str, typer.Option(help="Name of the account, for people.")] = "main",
     database_url: options.DatabaseUrl = None,
 ) -> None:
-    """Make an account and its administrator key: the account's root, who may do everything in it.
+    """Create an account and its administrator key: the account's root, which may do everything in it.
 
-    The first account of a data directory is also the default one of host names that name none. Run it again with
-    another --account to add one.
+    The first account of a data directory is also the default for host names that name no account. To add an account,
+    run the command again with another --account.
     """
     asked = Settings.from_environment(data=data, database_url=database_url)
     home = Home.read(asked.data)
@@ -43,7 +43,7 @@ def init(
     key, is_new = asyncio.run(_make(settings, wanted, name))
     if home is not None and not is_new:
         raise CannotServeError(
-            f"account {wanted} is set up in {settings.data} already; its key is in credentials there"
+            f"account {wanted} is already set up in {settings.data}; its key is in the file credentials there"
         )
     if home is None:
         Home(wanted, in_region, settings.database_url).write(settings.data)
@@ -64,12 +64,12 @@ This is shown once. It is also kept in {file} (mode 0600) for this machine's own
 
 
 async def _make(settings: Settings, account: AccountId, name: str) -> tuple[Key, bool]:
-    """The account's first key, and whether it is new.
+    """Return the first key of the account, and whether it is new.
 
-    The key is in the credentials file before it is in the database, so whatever ends this process, the secret is not
-    lost, and the next run goes on from there.
+    The key is written to the credentials file before it is in the database. So the secret is not lost if the process is
+    killed, and the next run continues from there.
     """
-    # Imported here: they take longer than every other command does altogether.
+    # Imported here: importing them takes longer than any other command runs.
     from moorage.identity.accounts.deployment import claim, open_sealer  # noqa: PLC0415
     from moorage.identity.identity import make_identity  # noqa: PLC0415
     from moorage.identity.principals.unique_ids import ACCESS_KEY, new_key_id, new_secret  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What `moorage init` leaves in the data directory: the default account and region, and the first key."""
+"""What `moorage init` stores in the data directory: the default account and region, and the first key."""
 
 import configparser
 import dataclasses
@@ -19,7 +19,7 @@ CREDENTIALS = "credentials"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Home:
-    """The default account and region of a data directory, and the database where that is not in it."""
+    """The default account and region of a data directory, and its database if it is elsewhere."""
 
     account: AccountId
     region: Region
@@ -27,7 +27,7 @@ class Home:
 
     @classmethod
     def read(cls, data: Path) -> "Home | None":
-        """What `data` was set up with; None when `moorage init` never ran there. Raises UnusableDataError."""
+        """Return what `data` was set up with; None if `moorage init` never ran there. Raise UnusableDataError."""
         file = data / _FILE
         try:
             written = json.loads(file.read_text())
@@ -44,23 +44,23 @@ class Home:
             ) from error
 
     def write(self, data: Path) -> None:
-        """Keep it in `data`."""
+        """Write it to `data`."""
         write_private(data / _FILE, json.dumps(dataclasses.asdict(self)) + "\n")
 
     def over(self, settings: Settings) -> Settings:
-        """`settings` with this account and region as the default ones, and this database unless they name another."""
+        """Return `settings` with this default account and region, and with this database unless they name another."""
         url = settings.database_url or self.database_url
         return dataclasses.replace(settings, default_account=self.account, default_region=self.region, database_url=url)
 
 
 def settings_here(settings: Settings) -> Settings:
-    """`settings` of a command that opens the database itself: with what `moorage init` kept, where it ran."""
+    """Return the settings of a command that opens the database itself, with what `moorage init` stored."""
     home = Home.read(settings.data)
     return settings if home is None else home.over(settings)
 
 
 def write_key(data: Path, account: str, key: Key) -> Path:
-    """Add `key` to the data directory's credentials file (AWS's format, mode 0600) under the account's profile."""
+    """Add `key` to the credentials file of the data directory (AWS's format, mode 0600), as the account's profile."""
     path = data / CREDENTIALS
     parser = configparser.RawConfigParser()
     parser.read(path)
@@ -80,7 +80,7 @@ def _write(path: Path, parser: configparser.RawConfigParser) -> None:
 
 
 def forget_key(data: Path, account: str, key: Key) -> None:
-    """Drop `key` from the credentials file: the account does not have it."""
+    """Remove `key` from the credentials file: the account does not have it."""
     path = data / CREDENTIALS
     parser = configparser.RawConfigParser()
     parser.read(path)
@@ -91,5 +91,5 @@ def forget_key(data: Path, account: str, key: Key) -> None:
 
 
 def read_key(data: Path, account: str | None) -> Key | None:
-    """The key that `init` made for `account` (or its first one); None when there is none."""
+    """Return the key that `init` created for `account` (or its first one); None if there is none."""
     return keys.read_key(data / CREDENTIALS, account or "default")

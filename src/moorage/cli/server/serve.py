@@ -1,4 +1,4 @@
-"""`moorage serve`: a registry for others, with nothing open."""
+"""`moorage serve`: a registry for a team, in which nothing is open."""
 
 import dataclasses
 from typing import Annotated
@@ -30,7 +30,7 @@ def serve(
     access_log: options.AccessLog = None,
     log_format: options.LogFormat = None,
 ) -> None:
-    """Serve a registry: every caller needs a key that was made here, every request is decided by policies."""
+    """Serve a registry: every caller needs a key of this server, and policies decide every request."""
     asked = Settings.from_environment(
         mode="serve",
         host=host,

@@ -1,6 +1,6 @@
-"""What IAM's policy simulator answers: the engine's own decision on policies that are given or attached.
+"""IAM's policy simulator: the engine's decision on policies that are given or attached.
 
-Nothing is recorded, and what the request's connection would add (address, agent) is absent unless it is given.
+Nothing is recorded. Condition keys of the connection (address, user agent) are absent unless they are given.
 """
 
 import asyncio
@@ -20,11 +20,12 @@ from moorage.identity.identity import Identity
 from moorage.identity.principals.entity import Entity, Role
 from moorage.names import AccountId
 
-Verdict = Literal["allowed", "implicitDeny", "explicitDeny"]
+EvalDecision = Literal["allowed", "implicitDeny", "explicitDeny"]
+"""PolicyEvaluationDecisionType of the IAM API."""
 
 EVERYTHING: Final = "*"
-MOST_STEPS: Final = 50_000
-"""Actions × resources × statements of one page at most: a second of work."""
+MAX_STEPS: Final = 50_000
+"""Most actions × resources × statements of one page, about a second of work."""
 
 _REPOSITORY: Final = "arn:${Partition}:ecr:${Region}:${Account}:repository/${RepositoryName}"
 _ON_REPOSITORY: Final = frozenset(map(str.lower, policy.ON_REPOSITORY))
@@ -32,9 +33,9 @@ _SESSION: Final = "simulated"
 _OUTCOME: Final = 500
 _MATCHED: Final = 250
 _MISSING: Final = 20
-"""Bytes of XML around an outcome, a matched statement and a missing key."""
+"""Bytes of XML for an outcome, a matched statement and a missing key, besides their values."""
 _ACTION: Final = re.compile(r"[A-Za-z0-9-]+:[A-Za-z0-9]+")
-_RESTRICTIVENESS: Final[Mapping[Verdict, int]] = {"allowed": 0, "implicitDeny": 1, "explicitDeny": 2}
+_RESTRICTIVENESS: Final[Mapping[EvalDecision, int]] = {"allowed": 0, "implicitDeny": 1, "explicitDeny": 2}
 
 
 class Source(NamedTuple):
@@ -43,17 +44,17 @@ class Source(NamedTuple):
     id: str
     """SourcePolicyId."""
     type: str
-    """`user`, `group`, `role`, `aws-managed`, `user-managed`, `resource`, or `none` for one that the request brings."""
+    """`user`, `group`, `role`, `aws-managed`, `user-managed`, `resource`, or `none` for one in the request."""
     document: policy.Document
     arn: str = ""
-    """Of a managed one."""
+    """Of a managed policy."""
     owner: str = ""
-    """Of an inline one: the name of the user, group or role."""
+    """Of an inline policy: the name of its user, group or role."""
     name: str = ""
 
 
 class Matched(NamedTuple):
-    """A statement that determined a result."""
+    """A statement that determined an outcome."""
 
     source: str
     type: str
@@ -64,53 +65,53 @@ class Outcome(NamedTuple):
     """The decision on one action and one resource."""
 
     resource: str
-    verdict: Verdict
+    verdict: EvalDecision
     matched: tuple[Matched, ...]
     missing: tuple[str, ...]
-    """Condition keys that the policies refer to and that have no value."""
+    """Condition keys without a value that the policies refer to."""
     boundary_allows: bool | None
-    """None: there is no boundary."""
+    """None if there is no boundary."""
     organization_allows: bool | None
-    """Whether every level of SCPs does; None: none bind the caller."""
-    by_type: Mapping[str, Verdict] | None
-    """Across accounts: how each policy type decided."""
+    """Whether every level of SCPs allows it; None if none apply to the caller."""
+    by_type: Mapping[str, EvalDecision] | None
+    """For a resource of another account: the decision of each policy type."""
 
 
 class Result(NamedTuple):
-    """The decision on one action: the most restrictive of its outcomes, which are one a resource."""
+    """The decision on one action: the most restrictive of its outcomes, one for each resource."""
 
     action: str
     resource_form: str
     """The ARN template of the action's resource type, or `*`."""
-    verdict: Verdict
+    verdict: EvalDecision
     outcomes: tuple[Outcome, ...]
 
 
 class Subject(NamedTuple):
-    """Whose policies are simulated."""
+    """The principal whose policies are simulated."""
 
     caller: policy.Principal
     identity: tuple[Source, ...]
     boundary: tuple[Source, ...] | None
     context: Mapping[str, str | tuple[str, ...]]
-    """Condition keys that belong to the caller."""
+    """Condition keys of the caller."""
     scp: tuple[tuple[policy.Named, ...], ...] | None = None
-    """Of its account, a tuple a level."""
+    """SCPs of its account, a tuple a level."""
 
 
 class Exclusion(NamedTuple):
-    """Policies that a simulation leaves out; exactly one is given."""
+    """Policies that a simulation excludes. Exactly one member is set."""
 
     type: str | None = None
-    """`inline`, `aws-managed`, `user-managed`, `permission-boundary`, `scp`; others match nothing here."""
+    """`inline`, `aws-managed`, `user-managed`, `permission-boundary` or `scp`. Other types match nothing here."""
     arn: str | None = None
-    """With wildcards in the name."""
+    """May contain wildcards in the name."""
     inline: tuple[str, str, str] | None = None
-    """Policy name, kind and name (with wildcards) of whom it is attached to."""
+    """Policy name, and kind and name (with wildcards) of the user, group or role it is attached to."""
 
 
 class Simulator:
-    """Gathers what is attached, and runs simulations."""
+    """Collects the attached policies for simulations."""
 
     def __init__(self, identity: Identity, access: Access, clock: Clock) -> None:
         self._identity = identity
@@ -118,7 +119,7 @@ class Simulator:
         self._clock = clock
 
     async def subject(self, account: AccountId, arn: str) -> Subject:
-        """The user, group or role with that ARN, as it stands. NoSuchEntity, InvalidInput."""
+        """Return the user, group or role with that ARN and its policies. Raise NoSuchEntity, InvalidInput."""
         entity = await self.entity(account, arn)
         sets = await self._identity.credentials.policies_of(entity)
         boundary = None
@@ -131,7 +132,7 @@ class Simulator:
         return Subject(caller, identity, boundary, self.values(caller, tags), scp)
 
     async def entity(self, account: AccountId, arn: str) -> Entity:
-        """The user, group or role with that ARN. NoSuchEntity, InvalidInput."""
+        """Return the user, group or role with that ARN. Raise NoSuchEntity, InvalidInput."""
         said = arns.parse_identity(arn)
         if said is None:
             raise QueryError("InvalidInput", f"Invalid Entity Arn: {arn} does not clearly define entity type and name.")
@@ -148,7 +149,7 @@ class Simulator:
         return found
 
     def values(self, caller: policy.Principal, tags: Mapping[str, str]) -> dict[str, str | tuple[str, ...]]:
-        """The condition keys that come with a caller, and the clock's."""
+        """Return the condition keys of a caller, and those for the time."""
         second = int(self._clock.now())
         return {
             **context.of_credential(caller, None),
@@ -168,7 +169,7 @@ class Simulator:
 
 
 class Simulation:
-    """One simulation, ready to be asked."""
+    """A simulation of one subject and one set of policies."""
 
     def __init__(
         self,
@@ -178,7 +179,7 @@ class Simulation:
         resource_owner: str | None = None,
         given: Mapping[str, str | tuple[str, ...]],
     ) -> None:
-        """`given`: context entries, in lower case; they take the place of what comes with the caller."""
+        """`given`: context entries, in lower case. They replace the caller's condition keys."""
         self._subject = subject
         self._resource_policy = resource_policy
         self._resource_owner = resource_owner or subject.caller.account
@@ -201,27 +202,27 @@ class Simulation:
         self._missing_bytes = sum(_MISSING + len(each) for each in self._missing)
         self._spans: dict[tuple[int, int], policy.Span] = {}
 
-    def page(self, resources: int) -> int:
-        """How many actions one page may have on so many resources. InvalidInput when one is too much already."""
+    def actions_per_page(self, resources: int) -> int:
+        """Return how many actions fit a page with that many resources. Raise InvalidInput if not even one does."""
         statements = sum(len(each.statements) for each in self._documents)
-        most = MOST_STEPS // (max(1, resources) * max(1, statements))
+        most = MAX_STEPS // (max(1, resources) * max(1, statements))
         if most == 0:
             raise _too_large()
         return most
 
     async def results(self, actions: Sequence[str], resources: Sequence[str]) -> AsyncIterator[Result]:
-        """The decision on each action; no resources: on `*`. InvalidInput for what is no action."""
+        """Yield the decision on each action. No resources: on `*`. Raise InvalidInput for an invalid action."""
         for action in actions:
             if _ACTION.fullmatch(action) is None:
                 raise QueryError("InvalidInput", f"Invalid Action: {action}")
         for action in actions:
-            await asyncio.sleep(0)  # others take their turn between actions
+            await asyncio.sleep(0)  # serve other requests between actions
             outcomes = self._outcomes(action, resources or (EVERYTHING,))
             verdict = max((each.verdict for each in outcomes), key=_RESTRICTIVENESS.__getitem__)
             yield Result(action, _resource_form(action), verdict, outcomes)
 
     def _outcomes(self, action: str, resources: Sequence[str]) -> tuple[Outcome, ...]:
-        """InvalidInput when what has to be said of one action is longer than a page."""
+        """Return the outcomes of one action. Raise InvalidInput if they are longer than a page."""
         outcomes, room = [], pages.PAGE_BYTES
         for resource in resources:
             outcome = self._outcome(action, resource)
@@ -257,7 +258,7 @@ class Simulation:
         )
 
     def _matched(self, decision: policy.Decision) -> list[Matched]:
-        """The identity and resource statements that determined it; of a denial for want of an Allow there is none."""
+        """Return the identity and resource statements that determined it; none for an implicit denial."""
         if not (decision.allowed or decision.explicit):
             return []
         effect = "Allow" if decision.allowed else "Deny"
@@ -282,7 +283,7 @@ def _too_large() -> QueryError:
 
 
 def principal(entity: Entity) -> policy.Principal:
-    """Who asks in a simulation of that user, role (a session of it) or group (a user of it that is nobody else)."""
+    """Return the caller in a simulation of a user, of a role (a session of it) or of a group (an unnamed member)."""
     if entity.kind == "role":
         return policy.Principal(
             "role",
@@ -298,7 +299,7 @@ def principal(entity: Entity) -> policy.Principal:
 
 
 def without(subject: Subject, exclusions: Sequence[Exclusion]) -> Subject:
-    """The subject as if the policies that match were not attached."""
+    """Return the subject without the policies that match an exclusion."""
     if not exclusions:
         return subject
     identity = tuple(each for each in subject.identity if not any(_excludes(one, each) for one in exclusions))
@@ -322,7 +323,7 @@ def _excludes(exclusion: Exclusion, source: Source) -> bool:
 
 
 def _like(text: str, pattern: str) -> bool:
-    """`*` and `?` are wildcards; at most one `*`, so that matching stays quick."""
+    """Match `*` and `?`. At most one `*` is allowed, so that matching is fast."""
     if pattern.count("*") > 1:
         raise QueryError("InvalidInput", f"More than one * in {pattern}")
     return fnmatchcase(text, pattern.replace("[", "[[]"))
@@ -333,7 +334,7 @@ def _named(sources: Sequence[Source]) -> tuple[policy.Named, ...]:
 
 
 def _account(resource: str) -> str | None:
-    """The account that an ARN names."""
+    """Return the account in an ARN; None if there is none."""
     parts = resource.split(":", 5)
     return parts[4] if len(parts) == 6 and len(parts[4]) == 12 and parts[4].isdigit() else None
 
@@ -342,7 +343,7 @@ def _resource_form(action: str) -> str:
     return _REPOSITORY if action.lower() in _ON_REPOSITORY else EVERYTHING
 
 
-def _verdict(result: str) -> Verdict:
+def _verdict(result: str) -> EvalDecision:
     if result == "allow":
         return "allowed"
     return "explicitDeny" if result == "deny" else "implicitDeny"

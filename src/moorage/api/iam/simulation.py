@@ -107,7 +107,7 @@ async def _simulated(call: IamCall, question: _Question, subject: Subject) -> sh
         resource_owner=question.resource_owner,
         given=question.context,
     )
-    end = question.begin + min(question.most, simulation.page(len(question.resources)))
+    end = question.begin + min(question.most, simulation.actions_per_page(len(question.resources)))
     room, results, following = paging.PageRoom(question.most), list[shapes.EvaluationResult](), question.begin
     async for each in simulation.results(question.actions[question.begin : end], question.resources):
         following += 1

@@ -1,4 +1,4 @@
-"""Policies in files, as the commands are given them."""
+"""Reads policy files that are named on the command line."""
 
 import sys
 from pathlib import Path
@@ -8,11 +8,11 @@ import typer
 
 STDIN: Final = "-"
 _MOST_BYTES: Final = 1 << 16
-"""More than any policy's length; what is longer is cut, and then too long to be read as a policy."""
+"""More than the length of any policy. A longer file is cut, and then too long to be a policy."""
 
 
 def read_policy(name: str, *, most: int = _MOST_BYTES, param_hint: str | None = None) -> str:
-    """The text of a policy file, the first `most` bytes of it; `-`: of standard input. BadParameter."""
+    """Return the first `most` bytes of a policy file, or of standard input for `-`. Raise BadParameter."""
     try:
         if name == STDIN:
             return sys.stdin.buffer.read(most).decode()

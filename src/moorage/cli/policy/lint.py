@@ -1,4 +1,4 @@
-"""`moorage policy lint`: what is wrong with a policy, where, and what to do about it. Needs no server."""
+"""`moorage policy lint`: finds problems in policies and fixes them. Needs no server."""
 
 import json
 import sys
@@ -16,11 +16,11 @@ from moorage.cli.policy.files import STDIN, read_policy
 from moorage.policy import lint as linting
 
 _MAX_BYTES = 1 << 20
-"""More than any policy's length; what is longer is cut, and then too long to be read as a policy."""
+"""More than the length of any policy. A longer file is cut, and then too long to be a policy."""
 
 
 class Format(Enum):
-    """How findings are written."""
+    """The output format of findings."""
 
     TEXT = "text"
     JSON = "json"
@@ -29,7 +29,7 @@ class Format(Enum):
 
 
 class FailOn(Enum):
-    """The mildest severity that fails the command."""
+    """The lowest severity that fails the command."""
 
     ERROR = "error"
     SECURITY_WARNING = "security-warning"
@@ -39,31 +39,31 @@ class FailOn(Enum):
 
 
 class Linted(NamedTuple):
-    """One policy and what was found."""
+    """A policy with its findings."""
 
     name: str
     text: str
     kind: policy.Kind
     guessed: str | None
-    """Why it was taken for that kind; None: the kind was given."""
+    """Why this kind was chosen; None if it was given."""
     report: linting.Report
 
 
 def lint(
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE…|-]", help="Policies; - or nothing: standard input.")
+        list[str] | None, typer.Argument(metavar="[FILE…|-]", help="Policy files; - or no file reads standard input.")
     ] = None,
     kind: Annotated[
-        policy.Kind | None, typer.Option("--type", help="What they are. Default: where the text tells.")
+        policy.Kind | None, typer.Option("--type", help="Type of the policies. Default: guessed from the text.")
     ] = None,
-    account: Annotated[str | None, typer.Option(help="Account that owns the repository, 12 digits.")] = None,
+    account: Annotated[str | None, typer.Option(help="Account that owns the repository (12 digits).")] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Write the safe fixes into the files.")] = False,
-    diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would write, and write nothing.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would change, without writing.")] = False,
     unsafe_fixes: Annotated[
-        bool, typer.Option("--unsafe-fixes", help="Other proposals too: they may change what is allowed.")
+        bool, typer.Option("--unsafe-fixes", help="Also apply fixes that may change what is allowed.")
     ] = False,
-    form: Annotated[Format, typer.Option("--format", help="How findings are written.")] = Format.TEXT,
-    fail_on: Annotated[FailOn, typer.Option(help="Mildest severity that makes the exit code 1.")] = FailOn.ERROR,
+    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TEXT,
+    fail_on: Annotated[FailOn, typer.Option(help="Exit 1 for findings of this severity or higher.")] = FailOn.ERROR,
 ) -> None:
     """Report errors, security risks and redundancies in policies, and how to fix them. See docs/reference/lint.md."""
     if account is not None and policy.account_named(account) != account:
@@ -91,12 +91,12 @@ def _linted(name: str, kind: policy.Kind | None, account: str | None) -> Linted:
     if kind is None:
         kind, guessed = linting.guess_kind(text)
         if kind is None:
-            raise typer.BadParameter(f"say what {name} is: {guessed}", param_hint="--type")
+            raise typer.BadParameter(f"give the type of {name}: {guessed}", param_hint="--type")
     return Linted(name, text, kind, guessed or None, linting.lint(text, kind, account=account))
 
 
 def _fixed(one: Linted, account: str | None, *, write: bool, proposals: bool) -> Linted:
-    """The policy as it is after its fixes. Without `write` only the difference is shown."""
+    """Return the policy after its fixes. Without `write`, only print the difference."""
 
     def find(text: str) -> tuple[linting.Finding, ...]:
         return linting.lint(text, one.kind, account=account).findings

@@ -1,4 +1,4 @@
-"""Findings for people: the line they stand in with a caret beneath, the fix, a summary; and as GitHub annotations."""
+"""Prints lint findings: the line with a caret below it, the fix and a summary; or as GitHub annotations."""
 
 import difflib
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ _LEAST_WIDTH = 20
 
 
 def print_report(console: Console, name: str, text: str, kind: str, guessed: str | None, report: Report) -> None:
-    """All findings of one policy, then one line that counts them."""
+    """Print all findings of one policy, then a summary."""
     lines = text.split("\n")
     if guessed is not None:
         console.print(Text(f"{name} is read as a policy of type {kind}: {guessed}.", "dim"), soft_wrap=True)
@@ -43,7 +43,7 @@ def print_report(console: Console, name: str, text: str, kind: str, guessed: str
 
 
 def print_fixes(name: str, made: Sequence[Finding], *, written: bool) -> None:
-    """On standard error, a line for each finding that a fix was written for, with its place in the policy."""
+    """Print a line for each fixed finding to standard error, with its position in the policy."""
     console = Console(stderr=True, highlight=False)
     for each in made:
         done = "fixed" if written else "would fix"
@@ -70,7 +70,7 @@ def _block(name: str, lines: list[str], finding: Finding, width: int) -> Iterato
 
 
 def _window(line: str, start: int, end: int, width: int) -> tuple[str, int, int]:
-    """The part of a line that shows its marked part in `width` cells; cells before the mark; cells marked."""
+    """Return the part of a line with the marked part that fits `width` cells, and the cells before and in the mark."""
     left, ahead = 0, ""
     if cell_len(_printable(line[:end])) > width - 2:
         left = max(start - width // 4, 0)
@@ -84,13 +84,13 @@ def _window(line: str, start: int, end: int, width: int) -> tuple[str, int, int]
 
 
 def _printable(text: str) -> str:
-    """A text of strangers without what would drive a terminal; as many characters as before."""
+    """Return the text with control characters replaced, one for one, so that it cannot control the terminal."""
     return "".join(character if character.isprintable() else "·" if character != "\t" else " " for character in text)
 
 
 def _summary(name: str, report: Report) -> Text:
     if not report.findings:
-        return Text(f"{name}: nothing to say against it.", "green")
+        return Text(f"{name}: no findings.", "green")
     counts = [(severity, report.count(severity)) for severity in Severity]
     parts = [f"{count} {_NAMES[severity][count != 1]}" for severity, count in counts if count]
     summary = Text(f"{name}: {', '.join(parts)}", "bold")
@@ -107,7 +107,7 @@ def _summary(name: str, report: Report) -> Text:
 
 
 def print_diff(name: str, before: str, after: str) -> None:
-    """A unified difference on standard output; nothing where there is none."""
+    """Print a unified diff to standard output, if there are differences."""
     console = Console(highlight=False)
     styles = {"+": "green", "-": "red", "@": "cyan"}
     for line in difflib.unified_diff(before.split("\n"), after.split("\n"), f"a/{name}", f"b/{name}", lineterm=""):
@@ -115,7 +115,7 @@ def print_diff(name: str, before: str, after: str) -> None:
 
 
 def annotation(name: str, finding: Finding) -> str:
-    """A finding as a command of GitHub's workflow log, which shows it beside the line."""
+    """Return a finding as a workflow command of GitHub Actions, which shows it beside the line."""
     start, end = finding.start, finding.end
     place = f"file={_escaped(name)},line={start.line},endLine={end.line}"
     if end.line == start.line:  # columns of a span of several lines are not read

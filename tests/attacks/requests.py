@@ -272,6 +272,7 @@ def oci_requests(operation: oci.Operation, *, manifest: bytes, blob: str) -> lis
 _FIELDS: dict[str, Any] = {
     "document": "{}",
     "expires_at": 4_000_000_000.0,
+    "id": 1,
     "name": "ci",
     "now": 4_000_000_000.0,
     "repository": REPOSITORY,

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import structlog
 
-from moorage.api.admin import access, apply, dev, generate, organization, replay, tokens, trash
+from moorage.api.admin import access, apply, dev, generate, jobs, organization, replay, tokens, trash
 from moorage.api.admin import recorded_call as admin_trail
 from moorage.api.asgi import Message, Scope
 from moorage.api.ecr import ECR
@@ -94,6 +94,10 @@ ADMIN = [
     "audit",
     "explain",
     "export",
+    "jobs/cancel",
+    "jobs/list",
+    "jobs/retry",
+    "jobs/show",
     "organization/delete",
     "organization/history",
     "organization/put",
@@ -270,6 +274,8 @@ def test_members_of_moorages_own_calls_that_are_kept_are_those_that_their_types_
         dev.ClockRequest,
         reader.EventQuery,
         generate.GenerateRequest,
+        jobs.JobRequest,
+        jobs.ListRequest,
         organization.PutRequest,
         replay.TryRequest,
         tokens.CreateRequest,

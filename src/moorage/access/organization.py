@@ -102,6 +102,15 @@ class OrganizationAdministration:
         """Return the resource that actions on the organization are decided on."""
         return await organization_resource(self._organizations, self._default)
 
+    async def deployment(self) -> NamedResource:
+        """Return the resource of every action on the deployment as a whole, such as its background jobs.
+
+        It belongs to the account that decides on the organization: only identities of that account can be allowed to
+        administer what serves all accounts.
+        """
+        owner = AccountId((await self.resource()).account)
+        return NamedResource(owner, f"arn:aws:moorage::{owner}:deployment")
+
 
 async def organization_resource(organizations: Organizations, default: AccountId) -> NamedResource:
     """Return the resource that actions on the organization are decided on; without one, it belongs to `default`."""

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from moorage import __version__
-from moorage.cli import organization, trash
+from moorage.cli import jobs, organization, trash
 from moorage.cli.access import access, why
 from moorage.cli.audit import audit
 from moorage.cli.client import doctor, login, tokens
@@ -46,6 +46,7 @@ app.command()(apply.apply)
 app.command()(export.export)
 app.add_typer(tokens.app, name="token")
 app.add_typer(organization.app, name="organization")
+app.add_typer(jobs.app, name="jobs")
 app.command()(trash.restore)
 app.command()(trash.purge)
 

@@ -1,7 +1,7 @@
 """The jobs of a deployment as people see them: listed, shown, canceled and tried again."""
 
 from collections.abc import Callable, Collection
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeAlias, get_args
 
 import msgspec
 from sqlalchemy import Connection
@@ -11,10 +11,12 @@ from moorage.clock import Clock
 from moorage.errors import MoorageError
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.jobs import jobs as rows
-from moorage.store.metadata.jobs.jobs import Backlog, State
+from moorage.store.metadata.jobs.jobs import Backlog
 
+State: TypeAlias = rows.State
 STATES: Final = get_args(State)
-MOST_PER_PAGE: Final = 1000
+MAX_PAGE: Final = 100
+"""Jobs on one page."""
 
 
 class JobNotFound(MoorageError):
@@ -63,8 +65,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Some jobs, the newest first."""
 
     jobs: list[Job]
-    next: int | None
-    """`before` of the next page; None on the last one."""
+    next: str | None
+    """`before` of the next page, as text; None on the last one."""
 
 
 class JobQueue:
@@ -78,11 +80,15 @@ class JobQueue:
         self._measured: set[str] = set()  # kinds whose gauges must go back to 0
 
     async def page(self, *, kind: str | None, states: Collection[State], before: int | None, limit: int) -> Page:
-        """Return a page of the jobs of a kind (None: of all) in one of some states (none: in any)."""
+        """Return a page of the jobs of a kind (None: of all) in one of some states (none: in any).
+
+        `limit`: MAX_PAGE at most; `before`: the id of the last job of the page before.
+        """
         found = await self._db.read(
             lambda conn: rows.page(conn, kind=kind, states=states, before=before, limit=limit + 1)
         )
-        return Page(jobs=[_shown(each) for each in found[:limit]], next=found[limit - 1].id if found[limit:] else None)
+        following = str(found[limit - 1].id) if len(found) > limit else None
+        return Page(jobs=[_shown(each) for each in found[:limit]], next=following)
 
     async def find(self, job: int) -> Job:
         """Return a job. Raises JobNotFound."""

@@ -32,6 +32,10 @@ COMMANDS = {
     "organization history": ("organization", "history"),
     "organization set": ("organization", "set", "organization.json"),
     "organization remove": ("organization", "remove", "--yes"),
+    "jobs list": ("jobs", "list"),
+    "jobs show": ("jobs", "show", "1"),
+    "jobs cancel": ("jobs", "cancel", "1"),
+    "jobs retry": ("jobs", "retry", "1"),
     "restore": ("restore", "team/app"),
     "purge": ("purge", "team/app", "--yes"),
     "login": ("login", "localhost:1"),
@@ -116,7 +120,17 @@ def test_a_profile_that_is_not_there_is_an_error_in_every_command(
 
 @pytest.mark.parametrize(
     "name",
-    ["apply", "token create", "token revoke", "organization set", "organization remove", "restore", "purge"],
+    [
+        "apply",
+        "token create",
+        "token revoke",
+        "organization set",
+        "organization remove",
+        "jobs cancel",
+        "jobs retry",
+        "restore",
+        "purge",
+    ],
 )
 def test_commands_that_change_something_say_as_whom(home: dict[str, str], server: ServerProcess, name: str) -> None:
     there = home | {"AWS_ENDPOINT_URL": server.url}

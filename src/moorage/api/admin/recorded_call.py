@@ -13,8 +13,8 @@ SOURCE: Final = "moorage"
 _MEMBERS: Final = frozenset(
     """
     account accounts action actions after against as before by_network digest document dry_run ended error_code
-    everybody expires_at given id identity keys limit name newest_first now policy principal prune pull push region
-    repositories repository since source_ip tag text until user verdict version
+    everybody expires_at given id identity keys kind limit name newest_first now policy principal prune pull push region
+    repositories repository since source_ip states tag text until user verdict version
     """.split()  # noqa: SIM905 - a paragraph reads better than forty lines
 )
 """Members of bodies that are recorded; `tests/attacks/test_secrets_in_the_record.py` compares them with the types of

@@ -96,10 +96,13 @@ MOORAGE: Final = "moorage"
 
 _MOORAGE: Final[tuple[Action, ...]] = (
     Action("Apply", _WRITE, "*"),
+    Action("CancelJob", _WRITE, "*"),
     Action("CreatePullToken", _WRITE, "*"),
     Action("DeleteOrganization", _PERMISSIONS, "*"),
     Action("Export", _READ, "*"),
+    Action("GetJob", _READ, "*"),
     Action("GetOrganization", _READ, "*"),
+    Action("ListJobs", _LIST, "*"),
     Action("ListPullTokens", _LIST, "*"),
     Action("Purge", _WRITE, "repository"),
     Action("PutOrganization", _PERMISSIONS, "*"),
@@ -107,6 +110,7 @@ _MOORAGE: Final[tuple[Action, ...]] = (
     Action("ReadAudit", _READ, "*"),
     Action("ReplayPolicy", _READ, "repository"),
     Action("Restore", _WRITE, "repository"),
+    Action("RetryJob", _WRITE, "*"),
     Action("RevokePullToken", _WRITE, "*"),
 )
 

@@ -58,7 +58,8 @@ from moorage.registry.readiness import Readiness
 from moorage.registry.registry import Registry, make_registry
 from moorage.sealing import Sealer
 from moorage.settings import Settings
-from moorage.store.blobs.files import FileBlobStore
+from moorage.store.blobs.open import open_blob_store
+from moorage.store.blobs.store import BlobStore
 from moorage.store.checking import problems_of_database
 from moorage.store.elapsed import ElapsedTime
 from moorage.store.metadata.audit.audit import AuditStore
@@ -85,7 +86,7 @@ class Components:
     sealer: Sealer
     database: Database
     audit: AuditStore
-    blobs: FileBlobStore
+    blobs: BlobStore
     registry: Registry
     identity: Identity
     principals: Principals
@@ -128,7 +129,7 @@ async def open_components(settings: Settings) -> Components:
     database = await open_database(settings)
     sealer = await open_sealer(settings, database)
     audit = await AuditStore.open(settings)
-    blobs = FileBlobStore(settings.data / "blobs")
+    blobs = open_blob_store(settings)
 
     def over(db: Database) -> Nouns:
         epochs = Epochs(db)

@@ -50,6 +50,9 @@ class Settings:
     ephemeral: bool = _setting(False, "keep the data in a temporary directory that goes with the process")
     workers: int = _setting(1, "worker processes")
     database_url: str | None = _setting(None, "postgresql://… ; SQLite in the data directory when unset")
+    blob_store: Literal["files", "memory"] = _setting(
+        "files", "where layers are kept: files in the data directory; memory only with --ephemeral and one worker"
+    )
     sealing_keys: str | None = _setting(None, "keys that seal secrets at rest; the file sealing.key when unset")
 
     default_account: AccountId = _setting(AccountId("000000000000"), "account of a host name that names none")
@@ -196,6 +199,8 @@ class Settings:
     def _check(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise SettingError("tls_cert and tls_key go together")
+        if self.blob_store == "memory" and not (self.ephemeral and self.workers == 1):
+            raise SettingError("blob_store: memory is lost with the process, so it needs --ephemeral and one worker")
         if not 0 <= self.port <= 65535:
             raise SettingError(f"port: {self.port} is not a port (0 to 65535)")
         if not 0 < self.download_url_seconds <= 900:

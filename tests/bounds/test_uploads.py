@@ -13,7 +13,9 @@ from moorage.errors import InvalidLayer, TooManyUploads, UploadNotFound
 from moorage.names import AccountId
 from moorage.registry.layers.uploads import MOST_FAILED_FINISHES
 from moorage.settings import Settings
-from moorage.store.blobs.held import HeldFile
+from moorage.store.blobs.memory import MemoryBlobStore
+from moorage.store.blobs.reading import digest_of_object
+from moorage.store.blobs.store import BlobStore
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.tables import finished_uploads, uploads, usage
 from tests.registry.pushing import BY, OTHER, REF, Bench, cut, digest_of, stream
@@ -34,9 +36,11 @@ async def registry(database_settings: Settings) -> AsyncIterator[InProcess]:
         yield made
 
 
-@pytest.fixture(params=[64 * 1024, 0], ids=["small", "files"])
+@pytest.fixture(params=["small", "files", "memory"])
 async def bench(database: Database, tmp_path: Path, request: pytest.FixtureRequest) -> Bench:
-    made = Bench.over(database, tmp_path, small_layer_bytes=request.param)
+    blobs = MemoryBlobStore(tmp_path / "locks") if request.param == "memory" else None
+    small = 64 * 1024 if request.param == "small" else 0
+    made = Bench.over(database, tmp_path, blobs=blobs, small_layer_bytes=small)
     for ref in (REF, OTHER):
         await made.repositories.create(ref, by=BY)
     return made
@@ -44,8 +48,7 @@ async def bench(database: Database, tmp_path: Path, request: pytest.FixtureReque
 
 def limited(bench: Bench, **changes: int) -> Bench:
     """Another worker over the same data."""
-    small = bench.settings.small_layer_bytes
-    return Bench.over(bench.db, bench.settings.data, **{"small_layer_bytes": small, **changes})
+    return bench.beside(**changes)
 
 
 async def counted(bench: Bench) -> tuple[int, int]:
@@ -206,13 +209,12 @@ async def test_a_put_cut_short_is_no_longer_counted(bench: Bench) -> None:
 
 async def test_a_wrong_digest_is_read_so_often_and_no_more(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
-    digest = HeldFile.digest
 
-    async def counting(held: HeldFile, algorithm: str) -> str:
+    async def counting(store: BlobStore, key: str, size: int, algorithm: str) -> str:
         reads.append(algorithm)
-        return await digest(held, algorithm)
+        return await digest_of_object(store, key, size, algorithm)
 
-    monkeypatch.setattr(HeldFile, "digest", counting)
+    monkeypatch.setattr("moorage.registry.layers.storing.digest_of_object", counting)
     upload = await bench.uploads.begin(REF, BY)
     await bench.uploads.append(REF, upload.id, stream(bytes(MIB)))
     wrong = digest_of(b"other", "sha512")

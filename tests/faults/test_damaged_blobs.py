@@ -193,7 +193,7 @@ async def test_what_was_found_damaged_is_set_aside_and_replaced(bench: Bench, co
     assert not await bench.layers.set_aside(layer.digest)
     with pytest.raises(LayersNotFound):
         await bench.layers.present(REF, layer.digest)
-    assert await bench.layers.mount(OTHER, layer.digest, Rights(), source=REF) is None
+    assert await bench.layers.mount(OTHER, layer.digest, Rights(), by=BY, source=REF) is None
     await bench.layer(content, OTHER)
     await bench.layers.present(REF, layer.digest)
     assert await read(bench, content) == content

@@ -60,7 +60,7 @@ async def test_layers_that_take_hours_one_after_another(bench: Bench) -> None:
 async def test_a_mounted_layer_waits_as_well(bench: Bench) -> None:
     time = Time(bench)
     digest = (await bench.layer(b"shared", OTHER)).digest
-    assert await bench.layers.mount(REF, digest, Rights(), source=OTHER) is not None
+    assert await bench.layers.mount(REF, digest, Rights(), by=BY, source=OTHER) is not None
     layer = await slowly(bench, time, 3)
     await bench.push(manifest(b"shared", layer))
 

@@ -12,10 +12,11 @@ from moorage.errors import ImageNotFound, LayersNotFound, UploadNotFound
 from moorage.jobs.runner import Runner
 from moorage.registry.images.types import ImageId
 from moorage.registry.maintenance import RegistryMaintenance
+from moorage.store.blobs.store import Staged
 from moorage.store.elapsed import ElapsedTime
 from moorage.store.metadata.identity.tables import accounts, sessions
 from moorage.store.metadata.jobs import jobs as rows
-from moorage.store.metadata.tables import blob_contents, blobs, outbox, repositories, upload_contents
+from moorage.store.metadata.tables import blob_contents, blobs, outbox, repositories, upload_pieces
 from tests.registry.pushing import BY, OTHER, REF, Bench, digest_of, stream
 from tests.support.sweep import Sweep, kinds_of
 
@@ -45,7 +46,7 @@ async def _kept(bench: Bench) -> set[str]:
 
 
 async def _contents_of_uploads(bench: Bench) -> list[str]:
-    return await bench.db.read(lambda conn: list(conn.execute(select(upload_contents.c.upload_id)).scalars()))
+    return await bench.db.read(lambda conn: list(conn.execute(select(upload_pieces.c.upload_id)).scalars()))
 
 
 async def test_nothing_to_sweep(bench: Bench) -> None:
@@ -171,10 +172,9 @@ async def test_a_deleted_repository_goes_with_all_it_holds(bench: Bench) -> None
 async def test_leftovers_without_a_row_go_after_two_looks(bench: Bench) -> None:
     kept = await bench.image("a")
     for name in ("left-object", "left-upload"):
-        async with bench.blobs.hold(name) as held:
-            await held.append(0, stream(b"x"))
-            if name == "left-object":
-                await held.commit()
+        staged = await bench.blobs.append(Staged(name), stream(b"x"))
+        if name == "left-object":
+            await bench.blobs.commit(staged)
     sweep = _sweep(bench)
     _later(bench, 2 * HOUR)
     await sweep.run_once()

@@ -17,11 +17,14 @@ from moorage.names import AccountId, Digest, Region, RepositoryName, RepositoryR
 from moorage.registry.images.manifest_document import OCI_INDEX, OCI_MANIFEST
 from moorage.registry.images.service import Images
 from moorage.registry.images.types import PushResult
-from moorage.registry.layers.layers import Layer, Layers
+from moorage.registry.layers.layers import Layers
+from moorage.registry.layers.rules import Layer
 from moorage.registry.layers.uploads import Uploads
 from moorage.registry.repositories.service import Repositories
 from moorage.settings import Settings
-from moorage.store.blobs.files import FileBlobStore
+from moorage.store.blobs.memory import MemoryBlobStore
+from moorage.store.blobs.open import open_blob_store
+from moorage.store.blobs.store import BlobStore
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.epoch import Epochs
 from moorage.store.metadata.tables import outbox
@@ -74,7 +77,7 @@ class Bench:
     """The parts under test."""
 
     db: Database
-    blobs: FileBlobStore
+    blobs: BlobStore
     clock: Clock
     settings: Settings
     repositories: Repositories
@@ -83,10 +86,10 @@ class Bench:
     uploads: Uploads
 
     @classmethod
-    def over(cls, db: Database, directory: Path, **changes: Any) -> "Bench":
-        """`small_layer_bytes=0` among the changes: every layer that is not empty is a file."""
+    def over(cls, db: Database, directory: Path, *, blobs: BlobStore | None = None, **changes: Any) -> "Bench":
+        """`small_layer_bytes=0` among the changes: the blob store has every layer that is not empty."""
         settings = replace(Settings(data=directory), **changes)
-        blobs, clock = FileBlobStore(directory / "blobs"), Clock()
+        blobs, clock = blobs or open_blob_store(settings), Clock()
         return cls(
             db,
             blobs,
@@ -97,6 +100,12 @@ class Bench:
             Layers(db, blobs, clock, settings),
             Uploads(db, blobs, clock, settings),
         )
+
+    def beside(self, **changes: Any) -> "Bench":
+        """Another worker over the same data."""
+        blobs = self.blobs if isinstance(self.blobs, MemoryBlobStore) else None
+        small = self.settings.small_layer_bytes
+        return Bench.over(self.db, self.settings.data, blobs=blobs, **{"small_layer_bytes": small, **changes})
 
     async def layer(self, content: bytes, ref: RepositoryRef = REF) -> Layer:
         return await self.uploads.put(ref, digest_of(content), stream(content), length=len(content), by=BY)

@@ -6,7 +6,6 @@ finish, and the sweep may delete, between two looks. Memory is bounded: rows com
 
 import asyncio
 import hashlib
-import os
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -17,7 +16,8 @@ from typing import Any, Final, Literal, NamedTuple
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from moorage.store.blobs.files import FileBlobStore
+from moorage.store.blobs.reading import digest_of_object
+from moorage.store.blobs.store import BlobStore, Leftover, ObjectNotFoundError
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.database.sqlite_connection import connect, core_connection
 from moorage.store.metadata.deployment import consistency
@@ -132,11 +132,10 @@ def _repair_of_database(path: Path) -> str:
 class Check:
     """One check of a registry's metadata and blobs."""
 
-    def __init__(self, database: Database, blobs: FileBlobStore, root: Path, *, quick: bool) -> None:
-        """`root`: the directory of `blobs`. `quick` compares lengths and leaves out the digests."""
+    def __init__(self, database: Database, blobs: BlobStore, *, quick: bool) -> None:
+        """`quick` compares lengths and leaves out the digests."""
         self._db = database
         self._blobs = blobs
-        self._root = root
         self._quick = quick
         self.checked = Checked()
 
@@ -168,15 +167,15 @@ class Check:
         if not row.object_key:
             return await self._finding_of_blob(_Blob(row.digest, "", row.size), *self._problem_of_content(row))
         blob = _Blob(row.digest, row.object_key, row.size)
-        found = await asyncio.to_thread(self._problem_of_object, blob)
+        found = await self._problem_of_object(blob)
         while found[0] is not None:
             now = await self._db.read(lambda conn: blob_rows.find(conn, row.digest))
             if now is None:
                 return None  # the sweep freed it meanwhile
             again = _Blob(now.digest, now.object_key, now.size)
             if not again.object_key:
-                return None  # stored anew beside its row
-            found_before, found = found, await asyncio.to_thread(self._problem_of_object, again)
+                return None  # stored again in the metadata
+            found_before, found = found, await self._problem_of_object(again)
             if again == blob and found == found_before:
                 return await self._finding_of_blob(blob, *found)
             blob = again
@@ -194,30 +193,33 @@ class Check:
                 return "damaged", f"the bytes in the database have the digest {algorithm}:{actual}"
         return None, ""
 
-    def _problem_of_object(self, blob: _Blob) -> tuple[Kind | None, str]:
-        """Return what is wrong with the file of the blob. Runs in a thread."""
-        path = self._path(blob.object_key)
+    async def _problem_of_object(self, blob: _Blob) -> tuple[Kind | None, str]:
+        """Return what is wrong with the object of the blob."""
+        where = self._where(blob.object_key)
         try:
-            with path.open("rb") as file:
-                length = file.seek(0, 2)
-                if length != blob.size:
-                    return "length", f"{path} has {length} bytes instead of {blob.size}"
-                if not self._quick:
-                    file.seek(0)
-                    algorithm, _, expected = blob.digest.partition(":")
-                    actual = hashlib.file_digest(file, algorithm).hexdigest()
-                    if actual != expected:
-                        return "damaged", f"{path} has the digest {algorithm}:{actual}"
-        except FileNotFoundError:
-            return "missing", f"there is no file {path}"
+            async for _ in self._blobs.read(blob.object_key, 0, min(1, blob.size)):
+                pass
+            length = await self._blobs.length(blob.object_key)
+            if length is None:
+                return "missing", f"{where} does not exist"
+            if length != blob.size:
+                return "length", f"{where} has {length} bytes instead of {blob.size}"
+            if not self._quick:
+                algorithm, _, expected = blob.digest.partition(":")
+                actual = await digest_of_object(self._blobs, blob.object_key, blob.size, algorithm)
+                if actual != expected:
+                    return "damaged", f"{where} has the digest {algorithm}:{actual}"
+        except ObjectNotFoundError:
+            if await self._blobs.length(blob.object_key) == 0:
+                return "length", f"{where} has 0 bytes instead of {blob.size}"
+            return "missing", f"{where} does not exist"
         except OSError as error:
-            return "unreadable", f"{path} cannot be read: {error.strerror}"
+            return "unreadable", f"{where} cannot be read: {error.strerror}"
         return None, ""
 
-    def _path(self, object_key: str) -> Path:
-        path = self._blobs.local_path(object_key)
-        assert path is not None  # noqa: S101 - a store of files
-        return path
+    def _where(self, object_key: str) -> str:
+        """Return the name by which an operator finds the object."""
+        return str(self._blobs.local_path(object_key) or f"the object {object_key}")
 
     async def _finding_of_blob(self, blob: _Blob, kind: Kind | None, problem: str) -> Finding | None:
         if kind is None:
@@ -263,74 +265,75 @@ class Check:
     # --- uploads and counters ---
 
     async def _check_uploads(self) -> AsyncIterator[Finding]:
+        """Compare what is recorded as stored with what is stored, in this order: meanwhile the bytes get only more."""
+        recorded: dict[str, int] = {}
         after = ""
         while page := await self._page_of_uploads(after):
             after = page[-1].id
-            for row in page:
-                self.checked.uploads += 1
-                held = await self._blobs.size(row.id)
-                if held < row.size and await self._is_still_open(row):
-                    problem = f"it counts {row.size} bytes and has {held}"
-                    repair = "Push again. The upload ends by itself when it has rested for MOORAGE_UPLOAD_SECONDS."
-                    yield Finding("upload", row.id, problem, repair)
+            recorded.update({row.id: row.size for row in page})
+        self.checked.uploads += len(recorded)
+        for upload, held in await self._shorter(recorded):
+            # Perhaps it ended, or became an object, between the two looks.
+            if await self._is_open(upload) and await self._blobs.length(upload) is None:
+                problem = f"it counts {recorded[upload]} bytes and has {held}"
+                repair = "Push again. The upload ends by itself when it has rested for MOORAGE_UPLOAD_SECONDS."
+                yield Finding("upload", upload, problem, repair)
+
+    async def _is_open(self, upload: str) -> bool:
+        return bool(await self._db.read(lambda conn: upload_rows.known(conn, [upload])))
+
+    async def _shorter(self, recorded: dict[str, int]) -> list[tuple[str, int]]:
+        """Return the uploads of which the store has fewer bytes than are recorded, and how many."""
+        if not recorded:
+            return []
+        held = {each.name: each.size async for each in self._blobs.leftovers() if each.kind == "upload"}
+        return [(upload, held.get(upload, 0)) for upload, size in recorded.items() if held.get(upload, 0) < size]
 
     async def _page_of_uploads(self, after: str) -> Sequence[Any]:
         return await self._db.read(lambda conn: consistency.page_of_uploads(conn, after, _PAGE))
-
-    async def _is_still_open(self, row: Any) -> bool:
-        """Whether the upload is as `row` says, and its bytes are not an object already."""
-        known = await self._db.read(lambda conn: upload_rows.known(conn, [row.id]))
-        return bool(known) and not self._path(row.id).exists() and await self._blobs.size(row.id) < row.size
 
     async def _check_counters(self) -> AsyncIterator[Finding]:
         for each in await self._db.read(consistency.wrong_counters):
             problem = f"it says {each.stored} where there are {each.counted}"
             yield Finding("counter", each.scope, problem, "Run `moorage fsck --repair`.")
 
-    # --- files that no row knows ---
+    # --- uploads and objects that no row names ---
 
     async def _strays(self) -> AsyncIterator[Finding]:
-        suspects: list[Path] = []
-        for folder in ("objects", "uploads"):
-            async for batch in self._files_below(folder):
-                self.checked.files += len(batch)
-                suspects += await self._unknown(folder, batch)
-        if suspects:
-            await asyncio.sleep(_SETTLING_SECONDS)
-        for start in range(0, len(suspects), _PAGE):
-            for folder in ("objects", "uploads"):
-                batch = [path for path in suspects[start : start + _PAGE] if path.is_relative_to(self._root / folder)]
-                for path in await self._unknown(folder, batch):
-                    if path.exists():
-                        problem = f"no blob or upload has this file of {path.stat().st_size} bytes"
-                        repair = "Nothing needs to be done: a running server deletes it within a few hours."
-                        yield Finding("stray", str(path), problem, repair)
+        suspects: list[Leftover] = []
+        async for batch in self._batches():
+            self.checked.files += len(batch)
+            suspects += await self._unknown(batch)
+        if not suspects:
+            return
+        await asyncio.sleep(_SETTLING_SECONDS)
+        names = {(each.kind, each.name) for each in suspects}
+        async for batch in self._batches():
+            for stray in await self._unknown([each for each in batch if (each.kind, each.name) in names]):
+                problem = f"no row names this {stray.kind} of {stray.size} bytes"
+                repair = "Nothing needs to be done: a running server deletes it within a few hours."
+                subject = stray.name if stray.kind == "upload" else self._where(stray.name)
+                yield Finding("stray", subject, problem, repair)
 
-    async def _files_below(self, folder: str) -> AsyncIterator[list[Path]]:
-        batch: list[Path] = []
-        for directory, _, names in os.walk(self._root / folder):
-            for name in names:
-                batch.append(Path(directory, name))
-                if len(batch) == _PAGE:
-                    yield batch
-                    batch = []
-            await asyncio.sleep(0)
+    async def _batches(self) -> AsyncIterator[list[Leftover]]:
+        batch: list[Leftover] = []
+        async for leftover in self._blobs.leftovers():
+            batch.append(leftover)
+            if len(batch) == _PAGE:
+                yield batch
+                batch = []
         yield batch
 
-    async def _unknown(self, folder: str, paths: Sequence[Path]) -> list[Path]:
-        """Return those of `paths` that belong to no blob and no upload.
+    async def _unknown(self, found: Sequence[Leftover]) -> list[Leftover]:
+        """Return those that belong to no blob and no upload.
 
-        An upload becomes an object under its own name before the rows say so: an object that an open upload is named
-        after is on its way.
+        An upload becomes an object under its own name before the rows say so: an object that has the name of an open
+        upload is about to be named by a row.
         """
-        names = [path.name for path in paths]
+        objects = [each.name for each in found if each.kind == "object"]
 
-        def work(conn: Connection) -> set[str]:
-            known = upload_rows.known(conn, names)
-            return known | blob_rows.object_keys(conn, names) if folder == "objects" else known
+        def work(conn: Connection) -> tuple[set[str], set[str]]:
+            return upload_rows.known(conn, [each.name for each in found]), blob_rows.object_keys(conn, objects)
 
-        known = await self._db.read(work) if names else set()
-        return [path for path in paths if path.name not in known or not self._is_in_place(folder, path)]
-
-    def _is_in_place(self, folder: str, path: Path) -> bool:
-        return path == self._path(path.name) if folder == "objects" else path.parent == self._root / folder
+        uploads, keys = await self._db.read(work) if found else (set(), set())
+        return [each for each in found if each.name not in uploads and (each.kind == "upload" or each.name not in keys)]

@@ -70,21 +70,21 @@ async def test_a_range_and_the_file(database: Database, bench: Bench) -> None:
 
 async def test_a_mount_shares_the_bytes(bench: Bench) -> None:
     layer = await bench.layer(b"shared", OTHER)
-    assert await bench.layers.mount(REF, layer.digest, Rights(), source=OTHER) == layer
+    assert await bench.layers.mount(REF, layer.digest, Rights(), by=BY, source=OTHER) == layer
     assert await bench.layers.stat(REF, layer.digest) == layer
-    assert await bench.layers.mount(REF, layer.digest, Rights(), source=OTHER) == layer
+    assert await bench.layers.mount(REF, layer.digest, Rights(), by=BY, source=OTHER) == layer
 
 
 async def test_a_mount_without_a_source_finds_one(bench: Bench) -> None:
     layer = await bench.layer(b"shared", OTHER)
-    assert await bench.layers.mount(REF, layer.digest, Rights()) == layer
+    assert await bench.layers.mount(REF, layer.digest, Rights(), by=BY) == layer
 
 
 async def test_a_mount_needs_the_right_to_read_the_source(bench: Bench) -> None:
     layer = await bench.layer(b"shared", OTHER)
     for source in (OTHER, None):
         rights = Rights(denied={("ecr:GetDownloadUrlForLayer", OTHER)})
-        assert await bench.layers.mount(REF, layer.digest, rights, source=source) is None
+        assert await bench.layers.mount(REF, layer.digest, rights, by=BY, source=source) is None
         assert rights.asked == [("ecr:GetDownloadUrlForLayer", OTHER)]
     with pytest.raises(LayersNotFound):
         await bench.layers.stat(REF, layer.digest)
@@ -95,9 +95,9 @@ async def test_a_mount_needs_the_source_to_hold_it_here(bench: Bench) -> None:
     far = OTHER._replace(region=Region("us-east-1"))
     await bench.repositories.create(far, by=BY)
     await bench.layer(b"shared", far)
-    assert await bench.layers.mount(REF, layer.digest, Rights(), source=far) is None
-    assert await bench.layers.mount(REF, digest_of(b"unknown"), Rights(), source=OTHER) is None
-    assert await bench.layers.mount(REF, layer.digest, Rights(), source=NOWHERE) is None
+    assert await bench.layers.mount(REF, layer.digest, Rights(), by=BY, source=far) is None
+    assert await bench.layers.mount(REF, digest_of(b"unknown"), Rights(), by=BY, source=OTHER) is None
+    assert await bench.layers.mount(REF, layer.digest, Rights(), by=BY, source=NOWHERE) is None
     with pytest.raises(LayersNotFound):
         await bench.layers.stat(REF, layer.digest)
 
@@ -107,14 +107,14 @@ async def test_ecr_mounts_when_it_is_enabled_and_an_image_has_the_layer(bench: B
     digest = digest_of(b"layer")
     for content in (b"config", b"layer"):
         await aws.layer(content, OTHER)
-    assert await aws.layers.mount(REF, digest, Rights(), source=OTHER) is None
+    assert await aws.layers.mount(REF, digest, Rights(), by=BY, source=OTHER) is None
     await aws.push(manifest(b"config", b"layer"), ref=OTHER)
-    assert await aws.layers.mount(REF, digest, Rights(), source=OTHER) is None
+    assert await aws.layers.mount(REF, digest, Rights(), by=BY, source=OTHER) is None
     await AccountSettings(database, Clock()).put(REF.account, REF.region, "BLOB_MOUNTING", "ENABLED", by=BY)
-    assert await aws.layers.mount(REF, digest, Rights(), source=OTHER) is not None
+    assert await aws.layers.mount(REF, digest, Rights(), by=BY, source=OTHER) is not None
     sealed = REF._replace(name=RepositoryName("sealed"))
     await aws.repositories.create(sealed, encryption=Encryption("KMS"), by=BY)
-    assert await aws.layers.mount(sealed, digest, Rights(), source=OTHER) is None
+    assert await aws.layers.mount(sealed, digest, Rights(), by=BY, source=OTHER) is None
 
 
 async def test_delete_ends_one_membership(bench: Bench) -> None:

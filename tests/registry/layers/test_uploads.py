@@ -23,18 +23,30 @@ from moorage.errors import (
     UploadRangeInvalid,
 )
 from moorage.names import RepositoryName
-from moorage.registry.layers.layers import Layer
+from moorage.registry.layers import upload_rules, uploads
+from moorage.registry.layers.rules import Layer
 from moorage.registry.layers.uploads import SMALLEST_PART
-from moorage.store.blobs import transfer
+from moorage.store.blobs import memory, transfer
+from moorage.store.blobs.memory import MemoryBlobStore
 from moorage.store.metadata.database.database import Database
-from moorage.store.metadata.tables import blob_contents, upload_contents
+from moorage.store.metadata.tables import blob_contents, upload_pieces
 from tests.registry.pushing import BY, OTHER, REF, Bench, cut, digest_of, stream
 
 
-@pytest.fixture(params=[64 * 1024, 3, 0], ids=["small", "growing", "files"])
-async def bench(database: Database, tmp_path: Path, request: pytest.FixtureRequest) -> Bench:
-    """Once with all that is short kept in the metadata, once with up to three bytes, once in files."""
-    made = Bench.over(database, tmp_path, small_layer_bytes=request.param)
+@pytest.fixture(params=["small", "growing", "files", "memory", "tiny parts"])
+async def bench(
+    database: Database, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Bench:
+    """Short layers in the metadata, only up to three bytes, all in files; in memory, and there in parts of 4 bytes."""
+    small = {"small": 64 * 1024, "growing": 3, "files": 0, "memory": 0, "tiny parts": 3}[request.param]
+    blobs = None
+    if request.param in {"memory", "tiny parts"}:
+        blobs = MemoryBlobStore(tmp_path / "locks")
+    if request.param == "tiny parts":
+        monkeypatch.setattr(MemoryBlobStore, "part_size", 4)
+        for module in (memory, uploads):
+            monkeypatch.setattr(module, "LARGEST_PIECE", 2)
+    made = Bench.over(database, tmp_path, blobs=blobs, small_layer_bytes=small)
     for ref in (REF, OTHER):
         await made.repositories.create(ref, by=BY)
     return made
@@ -49,9 +61,7 @@ async def in_files(database: Database, tmp_path: Path) -> Bench:
 
 
 def _also(bench: Bench, **changes: Any) -> Bench:
-    """Another process over the same data."""
-    small = bench.settings.small_layer_bytes
-    return Bench.over(bench.db, bench.settings.data, **{"small_layer_bytes": small, **changes})
+    return bench.beside(**changes)
 
 
 async def _bytes(bench: Bench, layer: Layer) -> bytes:
@@ -68,11 +78,13 @@ async def _begun(bench: Bench, *chunks: bytes) -> str:
 async def _kept(bench: Bench) -> list[str]:
     """The kinds of everything whose bytes are kept."""
 
-    def work(conn: Connection) -> list[str]:
-        objects = conn.execute(select(blob_contents.c.digest)).all()
-        return ["object" for _ in objects] + ["upload" for _ in conn.execute(select(upload_contents.c.upload_id))]
+    def work(conn: Connection) -> list[tuple[str, str]]:
+        objects = conn.execute(select(blob_contents.c.digest)).scalars()
+        pieces = conn.execute(select(upload_pieces.c.upload_id)).scalars()
+        return [("object", each) for each in objects] + [("upload", each) for each in pieces]
 
-    return sorted([each.kind async for each in bench.blobs.leftovers()] + await bench.db.read(work))
+    stored = [(each.kind, each.name) async for each in bench.blobs.leftovers()]
+    return sorted(kind for kind, _ in {*stored, *await bench.db.read(work)})
 
 
 async def test_pieces_become_a_layer(bench: Bench) -> None:
@@ -135,8 +147,8 @@ async def test_more_than_announced_or_allowed_is_dropped(bench: Bench) -> None:
 
 async def test_bytes_that_a_dead_process_left_are_no_part_of_the_layer(in_files: Bench) -> None:
     upload_id = await _begun(in_files, b"known")
-    async with in_files.blobs.hold(upload_id) as held:
-        await held.append(5, stream(b" and not noted"))
+    _, staged = await in_files.db.read(lambda conn: upload_rules.find_with_bytes(conn, REF, upload_id))
+    assert (await in_files.blobs.append(staged, stream(b" and not noted"))).size == 19
     layer = await in_files.uploads.finish(REF, upload_id, digest_of(b"known"), by=BY, door="oci")
     assert await _bytes(in_files, layer) == b"known"
 
@@ -164,6 +176,7 @@ async def test_an_upload_moves_into_the_store_when_it_grows(bench: Bench) -> Non
     assert await _kept(bench) == ["object"]
 
 
+@pytest.mark.parametrize("bench", ["small", "growing", "files"], indirect=True)
 async def test_a_full_store_leaves_a_growing_upload_as_it_was(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = _also(bench, small_layer_bytes=8)
     upload_id = await _begun(bench, b"12345678")
@@ -268,6 +281,7 @@ async def test_parts_are_consecutive(bench: Bench) -> None:
         assert raised.value.last_valid_byte == 3
 
 
+@pytest.mark.parametrize("bench", ["small", "growing", "files", "memory"], indirect=True)
 async def test_ecr_wants_parts_of_five_mebibytes_but_for_the_last(bench: Bench) -> None:
     big, small = b"x" * SMALLEST_PART, b"y"
     upload_id = await _begun(bench)

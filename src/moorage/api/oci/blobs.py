@@ -4,7 +4,7 @@ from moorage.api.asgi import Headers
 from moorage.api.oci import ranges
 from moorage.api.oci.errors import Unsupported
 from moorage.api.oci.request import VERSION, OciRequest, names_etag, parse_digest
-from moorage.registry.layers.layers import Layer
+from moorage.registry.layers.rules import Layer
 
 PIECE = 8 << 10
 """Bytes of one message to the server, which queues about 27 messages for a client that does not read."""
@@ -25,7 +25,11 @@ async def get(request: OciRequest) -> None:
     if names_etag(request.headers, b"if-none-match", layer.digest):
         await request.answer_head(304, [(b"etag", b'"%s"' % layer.digest.encode()), VERSION])
         return
-    layers.require_bytes(request.ref, layer)
+    url = await layers.url_for(layer)
+    if url is not None:
+        await request.answer(307, [(b"location", url.encode()), (b"docker-content-digest", layer.digest.encode())])
+        return
+    await layers.require_bytes(request.ref, layer)
     request.services.registry.verification.sent(layer)
     span = None
     if b"if-range" not in request.headers or names_etag(request.headers, b"if-range", layer.digest):

@@ -50,7 +50,7 @@ async def _mounted(request: OciRequest, digest: Digest, text: str | None) -> boo
         except InvalidNameError:
             return False
     layers = services.registry.layers
-    layer = await layers.mount(request.ref, digest, request.authorizer, source=source)
+    layer = await layers.mount(request.ref, digest, request.authorizer, by=request.by, source=source)
     return layer is not None
 
 

@@ -16,7 +16,7 @@ from moorage.cli.on_host import settings_on_host
 from moorage.settings import SettingError, Settings
 
 if TYPE_CHECKING:
-    from moorage.store.blobs.files import FileBlobStore
+    from moorage.store.blobs.store import BlobStore
     from moorage.store.checking import Finding
     from moorage.store.metadata.database.database import Database
 
@@ -58,7 +58,7 @@ async def _fsck(settings: Settings, show: Callable[[dict[str, Any]], None], *, q
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     from moorage.store import checking  # noqa: PLC0415
-    from moorage.store.blobs.files import FileBlobStore  # noqa: PLC0415
+    from moorage.store.blobs.open import open_blob_store  # noqa: PLC0415
 
     started = time.monotonic()
     found: dict[str, int] = {}
@@ -80,11 +80,10 @@ async def _fsck(settings: Settings, show: Callable[[dict[str, Any]], None], *, q
         is_readable = True
     checked: dict[str, int] | None = None
     if is_readable:
-        root = settings.data / "blobs"
-        blobs = FileBlobStore(root)
+        blobs = open_blob_store(settings)
         database = await _open(settings)
         try:
-            check = checking.Check(database, blobs, root, quick=quick)
+            check = checking.Check(database, blobs, quick=quick)
             async for finding in check.findings():
                 done = None
                 if repair and finding.kind in checking.WRONG_BYTES:
@@ -139,7 +138,7 @@ async def _open(settings: Settings) -> "Database":
     return database
 
 
-async def _set_aside(settings: Settings, database: "Database", blobs: "FileBlobStore", digest: str) -> None:
+async def _set_aside(settings: Settings, database: "Database", blobs: "BlobStore", digest: str) -> None:
     from moorage.clock import Clock  # noqa: PLC0415
     from moorage.names import Digest  # noqa: PLC0415
     from moorage.registry.layers.layers import Layers  # noqa: PLC0415

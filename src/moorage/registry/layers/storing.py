@@ -1,194 +1,137 @@
-"""How the verified bytes of an upload become a layer: stored once, and repaired where the stored ones are lost."""
+"""How the bytes of an upload become a layer: stored once, and replaced where the stored ones are lost."""
 
 import hashlib
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from moorage.clock import Clock
-from moorage.errors import InvalidLayer, LayerAlreadyExists, RepositoryNotFound, UploadNotFound
+from moorage.errors import (
+    InsufficientStorage,
+    InvalidLayer,
+    RepositoryNotFound,
+    UploadBusy,
+    UploadNotFound,
+    UploadTakenOver,
+)
 from moorage.names import Digest, RepositoryRef, digest_algorithm
-from moorage.registry.layers.layers import Layer
-from moorage.store.blobs.store import BlobStore, HeldUpload
+from moorage.registry.layers import upload_rules
+from moorage.registry.layers.rules import Layer
+from moorage.registry.layers.upload_rules import CheckedObject, Completion, UncheckedObject
+from moorage.store.blobs.reading import digest_of_object
+from moorage.store.blobs.store import (
+    BlobStore,
+    ObjectNotFoundError,
+    Staged,
+    StoreFullError,
+    TakenOverError,
+    UploadBusyError,
+    UploadGoneError,
+)
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.layers import blobs as blob_rows
-from moorage.store.metadata.layers import layers as layer_rows
-from moorage.store.metadata.layers import uploads as upload_rows
-from moorage.store.metadata.repositories import repositories as repository_rows
+from moorage.store.metadata.layers.blobs import BlobRow
 
 T = TypeVar("T")
 
 
-class LookedAt(NamedTuple):
-    """An object of the blob store, and whether a blob's bytes are there with the right length."""
-
-    object_key: str
-    is_whole: bool
-
-
-class Unknown(NamedTuple):
-    """What a transaction must be told before it can go on: whether the bytes of this object are there."""
-
-    object_key: str
-    size: int
-
-
 class Storing:
-    """Stores the bytes of a blob that is not there yet, or not whole, and attaches it to a repository.
+    """Stores the bytes of a blob that is not stored yet, or not whole, and attaches it to a repository."""
 
-    Bytes that are stored already are kept. They are replaced when they are missing or have the wrong length; those
-    that are kept in the metadata also when they differ.
-    """
-
-    def __init__(self, db: Database, blobs: BlobStore, clock: Clock) -> None:
+    def __init__(self, db: Database, blobs: BlobStore) -> None:
         self._db = db
         self._blobs = blobs
-        self._clock = clock
 
-    # --- small ones: in the metadata ---
+    async def small(self, work: Callable[[Connection, CheckedObject | None], T | UncheckedObject]) -> T:
+        """Run `work`, which calls `complete_small`, in a transaction, as often as it asks for an object."""
+        checked: CheckedObject | None = None
 
-    async def small(self, work: Callable[[Connection, LookedAt | None], T | Unknown]) -> T:
-        """Run `work`, which calls `keep_small`, in a transaction, and again with the answer when that is `Unknown`."""
-        looked_at: LookedAt | None = None
+        def with_answer(conn: Connection) -> T | UncheckedObject:
+            return work(conn, checked)
 
-        def with_answer(conn: Connection) -> T | Unknown:
-            return work(conn, looked_at)
+        while isinstance(result := await self._db.transaction(with_answer, grows=True), UncheckedObject):
+            checked = CheckedObject(result.object_key, await self._blobs.length(result.object_key) == result.size)
+        if checked is not None and not checked.is_whole:
+            await self._blobs.delete(checked.object_key)
+        return result
 
-        while isinstance(outcome := await self._db.transaction(with_answer, grows=True), Unknown):
-            looked_at = LookedAt(outcome.object_key, await self._blobs.length(outcome.object_key) == outcome.size)
-        if looked_at is not None and not looked_at.is_whole:
-            await self._blobs.delete(looked_at.object_key)
-        return outcome
+    async def large(self, given: Completion, staged: Staged, *, verified: bool) -> Layer:
+        """Make the upload a layer of the repository. The caller holds its lock.
 
-    def keep_small(
-        self, conn: Connection, repository_id: int, digest: Digest, content: bytes, looked_at: LookedAt | None
-    ) -> tuple[Layer, bool] | Unknown:
-        """Make the bytes, which have this digest, a layer of the repository.
-
-        Also returns whether whole bytes were stored before. Nothing has changed when the result is `Unknown`.
-        """
-        now = self._clock.now()
-        blob = blob_rows.find(conn, digest)
-        object_key = "" if blob is None else str(blob.object_key)
-        was_whole = False
-        if blob is None:
-            blob_rows.add_small(conn, digest, content, now)
-        elif not object_key:
-            was_whole = blob_rows.content(conn, digest) == content
-        elif looked_at is None or looked_at.object_key != object_key:
-            return Unknown(object_key, len(content))
-        else:
-            was_whole = looked_at.is_whole
-        if blob is not None:
-            if not was_whole:
-                blob_rows.replace_content(conn, digest, object_key, content, now)
-                object_key = ""
-            if blob.orphaned_at is not None:
-                blob_rows.keep(conn, digest)
-        layer_rows.attach(conn, repository_id, digest, len(content), now)
-        return Layer(digest, len(content), object_key, None if object_key else content), was_whole
-
-    # --- large ones: in the blob store ---
-
-    async def large(
-        self, held: HeldUpload, ref: RepositoryRef, upload_id: str, digest: Digest, size: int, *, refuses_again: bool
-    ) -> Layer:
-        """Make the upload, whose bytes have this digest, a layer of the repository.
+        `verified`: the bytes that arrived have the digest. Otherwise they are read again here (InvalidLayer).
 
         Bytes first, durably, then the rows that make them visible, in the transaction that ends the upload. When that
-        fails, the upload can be finished again.
-
-        `refuses_again`: LayerAlreadyExists when the repository has the layer, whole. UploadNotFound when the upload has
-        been ended meanwhile.
+        fails, the upload can be finished again. UploadNotFound when it has ended meanwhile; RepositoryNotFound,
+        LayerAlreadyExists, InsufficientStorage.
         """
-        known = await self._db.read(lambda conn: blob_rows.find(conn, digest))
-        lost: str | None = None  # the object whose bytes these replace; "": they are kept in the metadata
-        if known is not None and not await self._is_whole(digest, known):
+        known = await self._db.read(lambda conn: blob_rows.find(conn, given.digest))
+        lost: str | None = None
+        if known is not None and not await self._is_whole(known):
             lost = known.object_key
-        elif known is not None:
-            layer = await self._db.transaction(
-                lambda conn: self._attach(conn, ref, upload_id, digest, size, refuses_again=refuses_again)
-            )
+        elif known is not None and verified:
+            layer = await self._db.transaction(lambda conn: upload_rules.complete_stored(conn, given, staged.size))
             if layer is not None:
-                await self._blobs.abort(upload_id)
+                await self._blobs.abort(staged.id)
                 return layer
+        with translated(given.ref, staged):
+            intact = await self._blobs.commit(staged)
+            if not (verified and intact):
+                await self._verify_object(given.digest, staged)
         try:
-            await held.commit()
-        except LookupError as error:
-            raise UploadNotFound(ref, upload_id) from error
-
-        def work(conn: Connection) -> Layer:
-            blob = blob_rows.find(conn, digest)
-            if blob is None:
-                blob_rows.add(conn, digest, upload_id, size, self._clock.now())
-            elif lost is not None and blob.object_key == lost:
-                blob_rows.replace_object(conn, digest, lost, upload_id, self._clock.now())
-            layer = self._attach(conn, ref, upload_id, digest, size)
-            assert layer is not None  # noqa: S101 - the blob's row is there in this transaction
-            return layer
-
-        try:
-            layer = await self._db.transaction(work)
+            layer = await self._db.transaction(
+                lambda conn: upload_rules.complete_large(conn, given, staged.id, staged.size, lost)
+            )
         except (RepositoryNotFound, UploadNotFound):
-            if not await self._db.read(lambda conn: blob_rows.object_keys(conn, [upload_id])):
-                await self._blobs.delete(upload_id)
+            if not await self._db.read(lambda conn: blob_rows.object_keys(conn, [staged.id])):
+                await self._blobs.delete(staged.id)
             raise
-        if layer.object_key != upload_id:  # somebody stored the same bytes meanwhile; ours are not needed
-            await self._blobs.delete(upload_id)
+        if layer.object_key != staged.id:  # somebody stored the same bytes meanwhile; ours are not needed
+            await self._blobs.delete(staged.id)
         elif lost:
             await self._blobs.delete(lost)
         return layer
 
-    async def _is_whole(self, digest: Digest, blob: Any) -> bool:
+    async def _is_whole(self, blob: BlobRow) -> bool:
         """Return whether the blob's stored bytes are there: by their length, small ones by their digest."""
         if blob.object_key:
-            return await self._blobs.length(blob.object_key) == int(blob.size)
-        content = await self._db.read(lambda conn: blob_rows.content(conn, digest))
-        return content is not None and _digest_of(content, digest_algorithm(digest)) == digest
+            return await self._blobs.length(blob.object_key) == blob.size
+        content = await self._db.read(lambda conn: blob_rows.content(conn, blob.digest))
+        return content is not None and digest_of(content, digest_algorithm(Digest(blob.digest))) == blob.digest
 
-    def _attach(
-        self,
-        conn: Connection,
-        ref: RepositoryRef,
-        upload_id: str,
-        digest: Digest,
-        size: int,
-        *,
-        refuses_again: bool = False,
-    ) -> Layer | None:
-        """The stored blob becomes a layer of the repository, and the upload ends; None when no such blob is stored.
-
-        In one transaction: the sweep frees a blob by deleting its row in one of its own, so either it is gone here, or
-        it is no orphan when the sweep looks.
-        """
-        if blob_rows.find(conn, digest) is None:
-            return None
-        repository_id = repository_rows.id_of(conn, ref)
-        if repository_id is None:
-            raise RepositoryNotFound(ref)
-        if refuses_again and layer_rows.holds(conn, repository_id, digest):
-            raise LayerAlreadyExists(ref, digest)
-        layer_rows.attach(conn, repository_id, digest, size, self._clock.now())
-        blob_rows.keep(conn, digest)
-        if not upload_rows.finish(conn, upload_id, ref.account):
-            raise UploadNotFound(ref, upload_id)
-        row = layer_rows.find(conn, ref, digest)
-        assert row is not None  # noqa: S101 - it was attached in this transaction
-        return Layer(digest, size, row.object_key, row.content)
+    async def _verify_object(self, digest: Digest, staged: Staged) -> None:
+        algorithm = digest_algorithm(digest)
+        actual = await digest_of_object(self._blobs, staged.id, staged.size, algorithm)
+        require_same(digest, f"{algorithm}:{actual}")
 
 
-def verify(digest: Digest, content: bytes) -> None:
-    """InvalidLayer unless the bytes have this digest."""
-    actual = _digest_of(content, digest_algorithm(digest))
-    if actual != digest:
-        raise mismatch(digest, actual)
+def content_of(staged: Staged) -> bytes | None:
+    """Return the bytes of an upload that are all in the metadata; None for another one."""
+    contents = [piece.content for piece in staged.pieces if piece.content is not None]
+    return None if staged.parts or len(contents) < len(staged.pieces) else b"".join(contents)
 
 
-def mismatch(given: Digest, actual: str) -> InvalidLayer:
-    """The refusal of bytes that have another digest than the one given."""
-    return InvalidLayer(f"The layer's digest is '{actual}', not '{given}'")  # [guess] ECR's wording is not known
-
-
-def _digest_of(content: bytes, algorithm: str) -> str:
+def digest_of(content: bytes, algorithm: str) -> str:
     return f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
+
+
+def require_same(given: Digest, actual: str) -> None:
+    """Raise InvalidLayer if the bytes have another digest than the one given."""
+    if actual != given:
+        raise InvalidLayer(f"The layer's digest is '{actual}', not '{given}'")  # [guess] ECR's wording is not known
+
+
+@contextmanager
+def translated(ref: RepositoryRef, staged: Staged) -> Iterator[None]:
+    """Raise what a client is told instead of an error of the blob store."""
+    try:
+        yield
+    except UploadBusyError as error:
+        raise UploadBusy(staged.id) from error
+    except TakenOverError as error:
+        raise UploadTakenOver(staged.id, staged.size) from error
+    except (UploadGoneError, ObjectNotFoundError) as error:
+        # The upload was canceled, or a crash of the machine took bytes that are not coming back.
+        raise UploadNotFound(ref, staged.id) from error
+    except StoreFullError as error:
+        raise InsufficientStorage from error

@@ -14,7 +14,8 @@ import structlog
 
 from moorage.cache import Cache, entry_footprint
 from moorage.clock import Clock
-from moorage.registry.layers.layers import Layer, Layers
+from moorage.registry.layers.layers import Layers
+from moorage.registry.layers.rules import Layer
 
 AGAIN_SECONDS: Final = 86_400.0
 """How long what was found whole is believed."""

@@ -2,36 +2,35 @@
 
 Objects that were found damaged are moved to `damaged/`. Nothing reads or deletes them there.
 
-Bytes are hashed and written in batches by threads, off the event loop. One batch is on its way to the disk while the
-next is received, so a transfer holds a few MiB however fast its client is.
+An upload has one part, its file. Threads write to it in batches, off the event loop. One batch is on its way to the
+disk while the next is received, so an append holds a few MiB however fast its client is.
 """
 
 import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
-from weakref import WeakValueDictionary
+from typing import Final
 
 from moorage.data_directory import flush_directory
-from moorage.store.blobs.held import HeldFile, RunningHashes
-from moorage.store.blobs.locking import Attempt
-from moorage.store.blobs.pool import Pool
-from moorage.store.blobs.store import BusyError, Leftover
-from moorage.store.blobs.transfer import open_file, translated
+from moorage.store.blobs.locks import FileLocks
+from moorage.store.blobs.pool import Pool, uninterrupted
+from moorage.store.blobs.store import Leftover, ObjectNotFoundError, Staged, UploadLocks
+from moorage.store.blobs.transfer import Transfer, commit
 
-READ_CHUNK = 64 << 10
-WAIT_SECONDS = 10.0
-"""How long a request waits for an upload to which another one adds bytes without a pause."""
-_ASK_AGAIN_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 0.25
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:=-]{2,249}")  # no separator, no dot: cannot lead out of its folder
+BATCH: Final = 1 << 20
+"""Bytes written at a time."""
+READ_CHUNK: Final = 64 << 10
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:=-]{2,249}")  # no separator, no dot: cannot leave its folder
 
 
 class FileBlobStore:
-    """A `BlobStore` in a directory, which is made when it is not there. Worker processes may share it."""
+    """A `BlobStore` in a directory, which is created when it is missing. Worker processes may share it."""
+
+    part_size = 1
 
     def __init__(self, root: Path) -> None:
         self._uploads = root / "uploads"
@@ -40,48 +39,44 @@ class FileBlobStore:
         self._uploads.mkdir(parents=True, exist_ok=True)
         self._objects.mkdir(exist_ok=True)
         self._pool = Pool()
-        self._hashes = RunningHashes()
-        self._waiting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.locks: UploadLocks = FileLocks(root / "locks", self._pool)
 
-    @asynccontextmanager
-    async def hold(self, upload: str) -> AsyncIterator[HeldFile]:
-        upload_path, object_path = self._upload_path(upload), self._object_path(upload)
-        attempt = Attempt(upload_path, object_path)
+    async def append(self, staged: Staged, body: AsyncIterator[bytes], *, reopen: bool = False) -> Staged:
+        paths = self._upload_path(staged.id), self._object_path(staged.id)
+        transfer = await self._pool.do_whole(Transfer, self._pool, *paths, staged, reopen=reopen)
+        in_flight: asyncio.Future[None] | None = None
+        chunks: list[bytes] = []
+        held = 0
         try:
-            await self._lock(attempt, upload)
+            async for chunk in body:
+                chunks.append(chunk)
+                held += len(chunk)
+                if held >= BATCH:
+                    if in_flight is not None:
+                        await uninterrupted(in_flight)
+                    in_flight = self._pool.start(transfer.write, chunks)
+                    chunks, held = [], 0
+            if in_flight is not None:
+                await uninterrupted(in_flight)
+            return await self._pool.do_whole(transfer.finish, chunks)
         except BaseException:
-            attempt.close()
+            await uninterrupted(asyncio.ensure_future(self._give_up(transfer, in_flight)))
             raise
-        assert attempt.file is not None  # noqa: S101 - it has just been locked
-        held = HeldFile(self._pool, self._hashes, attempt.file, attempt.path, upload_path, object_path)
-        try:
-            yield held
-        finally:
-            await asyncio.shield(held.release())
 
-    async def _lock(self, attempt: Attempt, upload: str) -> None:
-        pause = _ASK_AGAIN_SECONDS
-        # Of those who wait in this process one asks; each question takes a thread.
-        waiting = self._waiting.setdefault(upload, asyncio.Lock())
-        try:
-            async with asyncio.timeout(WAIT_SECONDS), waiting:
-                with translated():
-                    while not await self._pool.do_whole(attempt.succeeds):
-                        await asyncio.sleep(pause)
-                        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-        except TimeoutError as error:
-            raise BusyError(upload) from error
+    async def _give_up(self, transfer: Transfer, in_flight: asyncio.Future[None] | None) -> None:
+        with suppress(Exception):  # the caller raises what came first
+            if in_flight is not None:
+                await in_flight
+        with suppress(OSError):  # the next append or `commit` drops the bytes
+            await self._pool.do(transfer.undo)
 
-    async def size(self, upload: str) -> int:
-        """The bytes that the upload has, held or not; 0 when it has none, and when it is an object."""
-        path = self._upload_path(upload)
-        try:
-            return (await self._pool.do(path.stat)).st_size
-        except FileNotFoundError:
-            return 0
+    async def commit(self, staged: Staged) -> bool:
+        if staged.pieces:
+            staged = await self.append(staged, _nothing())
+        paths = self._upload_path(staged.id), self._object_path(staged.id)
+        return await self._pool.do_whole(commit, *paths, staged)
 
     async def abort(self, upload: str) -> None:
-        self._hashes.take(upload)
         path = self._upload_path(upload)
         await self._pool.do(lambda: path.unlink(missing_ok=True))
 
@@ -91,7 +86,7 @@ class FileBlobStore:
             if start < end:
                 yield await self._pool.do(_read_once, path, start, end - start)
             return
-        file = await self._pool.do(open_file, path)
+        file = await self._pool.do(_open, path)
         coming: asyncio.Future[bytes] | None = None
         try:
             coming = self._pool.start(_read_at, file, start, min(READ_CHUNK, end - start))
@@ -101,17 +96,16 @@ class FileBlobStore:
                 coming = self._pool.start(_read_at, file, start, min(READ_CHUNK, end - start)) if start < end else None
                 yield chunk
         finally:
-            if coming is not None:  # the reader left: the file must not close under a read that is under way
-                with suppress(OSError, LookupError):
+            if coming is not None:  # the reader left: the file must not be closed during a read
+                with suppress(OSError, ObjectNotFoundError):
                     await asyncio.shield(coming)
             file.close()
 
+    async def url_for(self, key: str, *, seconds: float, content_type: str) -> str | None:  # noqa: ARG002 - of the contract
+        return None
+
     def local_path(self, key: str) -> Path | None:
         return self._object_path(key)
-
-    async def delete(self, key: str) -> None:
-        path = self._object_path(key)
-        await self._pool.do(lambda: path.unlink(missing_ok=True))
 
     async def length(self, key: str) -> int | None:
         path = self._object_path(key)
@@ -120,21 +114,19 @@ class FileBlobStore:
         except FileNotFoundError:
             return None
 
-    async def set_aside(self, key: str) -> bool:
-        return await self._pool.do(self._set_aside, self._object_path(key))
+    async def delete(self, key: str, *, keep_for_examination: bool = False) -> bool:
+        return await self._pool.do(self._set_aside if keep_for_examination else _delete, self._object_path(key))
 
     async def leftovers(self) -> AsyncIterator[Leftover]:
-        for leftover in await self._pool.do(_listing, self._uploads, "upload"):
-            yield leftover
-        for folder in await self._pool.do(lambda: [each for each in self._objects.iterdir() if each.is_dir()]):
-            for leftover in await self._pool.do(_listing, folder, "object"):
-                yield leftover
+        for name, status in await self._pool.do(_listing, self._uploads):
+            yield Leftover("upload", name, status.st_mtime, status.st_size)
+        folders = await self._pool.do(lambda: [each for each in self._objects.iterdir() if each.is_dir()])
+        for folder in (self._objects, *folders):
+            for name, status in await self._pool.do(_listing, folder):
+                yield Leftover("object", name, status.st_mtime, status.st_size)
 
     async def close(self) -> None:
-        """Wait for what the threads still do, and end them."""
         await self._pool.close()
-
-    # --- paths and threads ---
 
     def _upload_path(self, upload: str) -> Path:
         return self._uploads / _checked(upload)
@@ -154,34 +146,55 @@ class FileBlobStore:
         return True
 
 
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield
+
+
+def _delete(path: Path) -> bool:
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _checked(name: str) -> str:
-    """`name`, or ValueError when it could be anything but a plain file name of ours."""
+    """Return `name`; ValueError when it could be anything but a plain file name of ours."""
     if _NAME.fullmatch(name) is None:
         raise ValueError(f"not the name of an upload or object: {name!r}")
     return name
 
 
+def _open(path: Path) -> FileIO:
+    try:
+        return FileIO(path, "r")
+    except FileNotFoundError as error:
+        raise ObjectNotFoundError(path.name) from error
+
+
 def _read_at(file: FileIO, start: int, length: int) -> bytes:
     chunk = os.pread(file.fileno(), length, start)
     if not chunk:
-        raise LookupError(f"the object ends at {start}, before the bytes asked for")
+        raise ObjectNotFoundError(f"the object ends at byte {start}")
     return chunk
 
 
 def _read_once(path: Path, start: int, length: int) -> bytes:
-    with open_file(path) as file:
+    with _open(path) as file:
         chunk = _read_at(file, start, length)
         while len(chunk) < length:
             chunk += _read_at(file, start + len(chunk), length - len(chunk))
         return chunk
 
 
-def _listing(folder: Path, kind: str) -> list[Leftover]:
+def _listing(folder: Path) -> list[tuple[str, os.stat_result]]:
+    """Return name and status of each file in the folder that has a name of ours."""
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if _NAME.fullmatch(entry.name) is None:  # somebody else's file
                 continue
-            with suppress(FileNotFoundError):  # it went away while we looked
-                found.append(Leftover(kind, entry.name, entry.stat().st_mtime))
+            with suppress(FileNotFoundError):  # it went away meanwhile
+                found.append((entry.name, entry.stat()))
     return found

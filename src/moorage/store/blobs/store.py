@@ -1,112 +1,208 @@
-"""The contract of a blob store.
+"""The contract of a blob store. `open.py` opens the one that the settings name.
 
-Bytes arrive in an *upload*, named by its id, and become an immutable *object*, named by a key, in one step. A store
-knows nothing of digests, repositories or access: the registry does.
+Bytes arrive in an *upload*, named by its id, and become an immutable *object* in one step. The object's key is the
+upload's id: nothing is copied to its place, and no key is used twice.
 
-Undefined: `read` of an object that is being deleted (it may finish or raise).
+The metadata own the state of an upload. A `Staged` records which bytes belong to it; what the store holds beyond that
+does not count and is overwritten or deleted later. `append` returns the next `Staged`, and the caller records it in a
+transaction that fails if another request recorded one first (compare-and-set on the size of the upload). A store never
+decides on its own how far an upload is, computes no digests, and knows nothing of repositories or access.
+
+A store of files has no minimum part size, so it writes what arrives at once (`part_size` is 1). A store with a minimum
+keeps fixed-size parts and returns the remainder as *pieces*.
+
+Undefined: `read` of an object that is being deleted (it may finish or raise); `append` and `commit` by two callers at a
+time, or without holding the upload's lock; what `leftovers` yields for uploads and objects that change meanwhile.
+
+How S3 fulfills it
+- `session` is the id of a multipart upload, a part's `etag` is its ETag. `append` calls CreateMultipartUpload when the
+  first part is full, then UploadPart with 8 MiB each (10,000 parts reach 78 GiB). A crash in between leaves a multipart
+  upload that no row names; `leftovers` lists it (ListMultipartUploads) and `abort` ends it.
+- A remainder up to `LARGEST_PIECE` comes back as bytes, for a row of the metadata. A longer one is put as the object
+  `tails/<id>/<offset>`, and its name comes back. Pieces are never changed. `append` reads them when a part gets full;
+  it may then delete tail objects that end before the parts it was given, since a recorded part holds their bytes.
+- The lock of an upload is a lease in a row of the metadata, renewed every 5 s for 15 s. A holder that lost its lease
+  may still upload a part. That changes the ETag, and CompleteMultipartUpload then fails with InvalidPart: `commit`
+  raises `UploadGoneError` instead of mixing the bytes of two requests.
+- `commit` sends the pieces as the last part (UploadPartCopy when they are one tail object), completes, then deletes
+  the tail objects. An upload without parts is one PutObject. When the answer was lost, the next `commit` gets
+  NoSuchUpload, compares the length of the object (HeadObject) with `size`, and succeeds. The rows that name the object
+  are written afterward, in one transaction; the caller that loses a race for a digest deletes its own object.
+- `append` to a completed upload gets NoSuchUpload too. HeadObject finds the object, so it raises `CommittedError`; with
+  `reopen` it begins a new multipart upload whose parts are copied from the object (UploadPartCopy).
+- The SHA-256 of an upload that continues on another node: see `registry.layers.running_digests`.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
+
+LARGEST_PIECE: Final = 256 << 10
+"""Bytes of a piece that the metadata keep. A store keeps longer ones itself."""
+
+
+class BlobStoreError(Exception):
+    """Base class of what a blob store raises. Everything else is a fault of the disk, the network or the program."""
+
+
+class ObjectNotFoundError(BlobStoreError):
+    """There is no such object, or it ends before the bytes that were asked for."""
+
+
+class UploadGoneError(BlobStoreError):
+    """The store no longer has the bytes that are recorded for the upload: it was aborted, or a crash took them."""
+
+
+class CommittedError(BlobStoreError):
+    """The upload is an object already."""
+
+
+class StoreFullError(BlobStoreError):
+    """There is no room for more bytes. The upload is as it was recorded."""
+
+
+class UploadBusyError(BlobStoreError):
+    """Another caller holds the upload and makes progress."""
+
+
+class TakenOverError(BlobStoreError):
+    """The body stalled while another caller waited for the upload."""
+
+
+class Part(NamedTuple):
+    """Bytes of an upload that the store holds."""
+
+    size: int
+    etag: str
+    """Changes whenever the bytes do. Empty: the store cannot tell whether they have changed."""
+
+
+class Piece(NamedTuple):
+    """Bytes after the last part of an upload, too few to be a part."""
+
+    size: int
+    content: bytes | None
+    """The bytes; None when the store keeps them."""
+    name: str | None = None
+    """The name under which the store keeps them."""
+
+
+class Staged(NamedTuple):
+    """The bytes of an upload, as the metadata record them: the parts, then the pieces."""
+
+    id: str
+    session: str | None = None
+    """What the store calls the unfinished upload; None until it has begun one."""
+    parts: tuple[Part, ...] = ()
+    pieces: tuple[Piece, ...] = ()
+
+    @property
+    def in_parts(self) -> int:
+        return sum(part.size for part in self.parts)
+
+    @property
+    def size(self) -> int:
+        return self.in_parts + sum(piece.size for piece in self.pieces)
 
 
 class Leftover(NamedTuple):
-    """An upload or an object that the store holds, for the sweep to compare with the metadata."""
+    """Something that the store holds, to be compared with the metadata."""
 
-    kind: str  # "upload" | "object"
+    kind: Literal["upload", "object"]
     name: str
-    modified_at: float  # seconds since the epoch
+    """The id of the upload, or the key of the object."""
+    modified_at: float
+    """Seconds since the epoch, by the store's clock."""
+    size: int
+    """Bytes; of an upload those that the store holds, whether recorded or not."""
 
 
-class Appended(NamedTuple):
-    """An upload after an append."""
+class Hold(Protocol):
+    """The lock of an upload, held."""
 
-    size: int  # bytes in all
-    sha256: str | None  # hex digest of all of them; None when an earlier part's running hash was not at hand
-
-
-class BusyError(Exception):
-    """Another request adds bytes to the upload without a pause."""
-
-
-class TakenOverError(Exception):
-    """The body stalled while another request waited for the upload, and had to give way to it."""
-
-
-class HeldUpload(Protocol):
-    """An upload that nobody else changes as long as it is held."""
-
-    is_committed: bool
-    """It is an object already. When the upload is still known, whoever made it one failed before recording that."""
-
-    async def size(self) -> int:
-        """Bytes the upload has; 0 when it has none yet."""
+    def guard(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Return `body`, which raises TakenOverError when it stalls while another caller waits for the upload."""
         ...
 
-    async def append(self, offset: int, body: AsyncIterator[bytes]) -> Appended:
-        """Write `body` at `offset`, dropping whatever lay beyond it.
 
-        Hashes and writes off the event loop in batches of about 1 MiB. When `body` raises, what arrived before stays
-        (the caller sees the exception and may ask `size`). Not durable until `commit`.
-        Raises `moorage.errors.InsufficientStorage` when there is no room, LookupError when the upload has fewer than
-        `offset` bytes and when it is aborted meanwhile, TakenOverError.
+class UploadLocks(Protocol):
+    """One caller at a time changes an upload, among all processes that share the store."""
+
+    def hold(self, upload: str) -> AbstractAsyncContextManager[Hold]:
+        """Lock the upload, which need not exist, until the context ends. A holder that dies has unlocked it.
+
+        Another caller waits until the holder ends, or until the holder's guarded body stalls, which ends the holder.
+        Raises UploadBusyError when neither happens for some seconds. The upload may have changed while the caller
+        waited, so what it knew of it must be read again.
         """
-        ...
-
-    async def digest(self, algorithm: str) -> str:
-        """The hex digest of the whole upload, read again unless it is known; `algorithm` is `sha256` or `sha512`."""
-        ...
-
-    async def commit(self) -> None:
-        """Make the upload an object whose key is the upload's id, durably. LookupError when it has been aborted."""
-        ...
-
-    async def reopen(self) -> None:
-        """Make the object an upload again. Nothing may refer to it."""
         ...
 
 
 class BlobStore(Protocol):
-    """Files first (`files.py`); written so that an S3 multipart upload fits it."""
+    """Ten methods. Every one may be called from any task of the event loop in which the store was opened."""
 
-    def hold(self, upload: str) -> AbstractAsyncContextManager[HeldUpload]:
-        """Hold the upload, which need not exist yet; it is released at the end of the context.
+    part_size: int
+    """Bytes of each part but the last. With 1, parts have any size, and `append` returns no pieces."""
+    locks: UploadLocks
+    """Hold the lock of an upload during `append` and `commit`; `abort` needs none."""
 
-        One caller at a time, of all worker processes. Another one waits until the holder ends, or until the holder's
-        body stalls, which ends it (TakenOverError there). BusyError when neither happens for some seconds. What the
-        caller knew of the upload may have changed while it waited. A holder that dies has released the upload.
+    async def append(self, staged: Staged, body: AsyncIterator[bytes], *, reopen: bool = False) -> Staged:
+        """Add the bytes of `body` after those of `staged`, and return what is to be recorded.
+
+        Pieces of `staged` may become part of a part. A part with the number of one that `staged` has replaces it.
+        Holds a few MiB or twice the `part_size` in memory, however long the body is. Not durable until `commit`.
+
+        When `body` raises, its exception is raised and the upload is as `staged` says: the bytes that arrived are
+        dropped. A caller that wants to keep them ends the body instead. Raises UploadGoneError, at the latest when the
+        body has gone on for a few MiB after an abort; StoreFullError. Raises CommittedError before it asks `body` for
+        anything, unless `reopen` is set: then the object becomes an upload again, and nothing may refer to it.
+        """
+        ...
+
+    async def commit(self, staged: Staged) -> bool:
+        """Make the upload, exactly the bytes that `staged` says, an object with the key `staged.id`, durably.
+
+        Returns whether the store knows that they are the bytes that were appended. If it does not (the machine crashed,
+        or an earlier `append` died half-way), read the object and compare its digest before anything refers to it.
+        Committing again succeeds, also after an answer that was lost. Raises UploadGoneError, StoreFullError.
         """
         ...
 
     async def abort(self, upload: str) -> None:
-        """Forget the upload; nothing when there is none."""
+        """Delete what is staged under this id. Succeeds if nothing is. Never deletes an object, even of that key."""
         ...
 
     def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """The bytes `start` (inclusive) to `end` (exclusive) of an object, in chunks; LookupError when it is gone."""
+        """Yield the bytes `start` (inclusive) to `end` (exclusive) of an object in chunks; ObjectNotFoundError."""
+        ...
+
+    async def url_for(self, key: str, *, seconds: float, content_type: str) -> str | None:
+        """Return a URL at which anybody can get the object for that long, with that media type.
+
+        None where clients cannot reach the bytes without this server. The object is not looked up.
+        """
         ...
 
     def local_path(self, key: str) -> Path | None:
-        """The file that holds the object, when a server may send it itself; None where there is none."""
+        """Return the file with the object's bytes, which need not exist; None when objects are not files."""
         ...
 
     async def length(self, key: str) -> int | None:
-        """The bytes that the object has; None when it is gone."""
+        """Return the number of bytes of the object; None when there is none."""
         ...
 
-    async def delete(self, key: str) -> None:
-        """Free the object; nothing when there is none."""
-        ...
+    async def delete(self, key: str, *, keep_for_examination: bool = False) -> bool:
+        """Delete the object; return whether there was one.
 
-    async def set_aside(self, key: str) -> bool:
-        """Keep the object's bytes for examination, but no longer as an object; False when there is none.
-
-        For objects that were found damaged.
+        With `keep_for_examination` the bytes stay where an operator finds them, but are no object anymore.
         """
         ...
 
     def leftovers(self) -> AsyncIterator[Leftover]:
-        """Every upload and object held, in no order."""
+        """Yield every upload and every object that the store holds, in no order."""
+        ...
+
+    async def close(self) -> None:
+        """Wait for the work that has begun, then free threads and connections. The store is not used afterward."""
         ...

@@ -1,12 +1,12 @@
-"""One append to an upload's locked file, in threads: hash and write batch after batch, then record the digest.
+"""The file of an upload while bytes are appended to it or it is committed. Everything here runs in threads.
 
-Worker processes share these files. An append first gives the file a new *generation* (an extended attribute), so that a
-hash taken of an earlier one is never believed of this one. At the end the SHA-256 is put beside it: then any worker
-knows it without reading the file again. On file systems without such attributes, time and size tell instead.
+Worker processes share these files, and one may die while it writes. So each append first marks the file with a new
+random *generation* (an extended attribute), and marks it again when it ends. The last mark is the `etag` of the only
+part of the upload: as long as the file has it, no other append has begun, and the machine has not crashed (the etag
+names the boot too). On file systems without extended attributes, inode and modification time take its place.
 """
 
 import errno
-import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -15,157 +15,166 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from io import FileIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Final
 
+from moorage.data_directory import flush_directory
 from moorage.errors import InsufficientStorage
-from moorage.store.blobs.locking import is_deleted
-from moorage.store.blobs.pool import Beside
+from moorage.store.blobs.pool import Pool
+from moorage.store.blobs.store import CommittedError, Part, Staged, StoreFullError, UploadGoneError
 from moorage.store.reserve import require_room
 
-BATCH = 1 << 20  # bytes hashed and written at a time
-FLUSH_AHEAD = 32 << 20  # bytes after which the disk is set to work, so that `commit` finds little left to flush
-
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-_ATTRIBUTE = "user.moorage"  # GENERATION, and when its append ended well: GENERATION SIZE BOOT SHA256
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # a crash of the machine may keep the attribute and lose the bytes
-
-
-class Stamp(NamedTuple):
-    """Tells whether a file is still as we left it."""
-
-    inode: int
-    size: int
-    modified_ns: int
-    generation: bytes
-
-    @classmethod
-    def of(cls, file: FileIO) -> "Stamp":
-        status = os.fstat(file.fileno())
-        return cls(status.st_ino, status.st_size, status.st_mtime_ns, _attribute(file).partition(b" ")[0])
-
-
-class Running(NamedTuple):
-    """The SHA-256 of an upload as far as it goes, and the file it was computed for."""
-
-    stamp: Stamp
-    sha256: Any  # a hashlib object
+FLUSH_AHEAD: Final = 32 << 20
+"""Bytes after which the disk is set to work, so that `commit` finds little left to flush."""
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_ATTRIBUTE: Final = "user.moorage"
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Transfer:
-    """`write` batch after batch, then `finish`, each in a thread and never two at once.
+    """One append: `write` batch after batch, then `finish` or `undo`. The caller holds the upload's lock."""
 
-    LookupError when the file is not long enough, and as soon as it is deleted. `file` is locked and stays open.
-    """
-
-    def __init__(self, beside: Beside, file: FileIO, offset: int, running: Running | None) -> None:
-        self.size = offset
-        self._beside = beside
-        self._flushed = offset
+    def __init__(self, pool: Pool, upload_path: Path, object_path: Path, staged: Staged, *, reopen: bool) -> None:
+        """Open the file and drop what lies beyond the recorded bytes. CommittedError, UploadGoneError."""
+        self._pool = pool
+        self._path = upload_path
+        self._staged = staged
+        self._start = self._size = self._flushed = staged.in_parts
         self._flushes: list[Future[None]] = []
-        self._file = file
-        self._start = offset
-        self._running = running
-        self._is_prepared = False
-        self._sha256: Any = None
-
-    def write(self, chunks: list[bytes]) -> None:
-        batch = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        file = self._file
-        self._prepare()
-        if is_deleted(file):
-            raise LookupError("the upload has been deleted")
-        hashed = self._hash(batch)
+        self._file = _open(upload_path, object_path, staged, reopen=reopen)
         try:
-            with translated():
-                write_all(file, batch)
-        except InsufficientStorage:
-            file.truncate(self._start)
+            self._generation = _attribute(self._file)
+            self._is_intact = _is_intact(self._file, staged)
+            self._prepare()
+            for piece in staged.pieces:
+                self.write([piece.content or b""])
+        except BaseException:
+            self._file.close()
             raise
-        finally:
-            if hashed is not None:
-                hashed.result()
-        self.size += len(batch)
-        if self.size - self._flushed >= FLUSH_AHEAD:
-            self._flushed = self.size
-            self._flushes.append(self._beside.flush(file))
-
-    def _hash(self, batch: bytes) -> Future[None] | None:
-        """Hash beside the writing; a small batch at once, which is quicker than asking another thread."""
-        if self._sha256 is None:
-            return None
-        if len(batch) < BATCH // 4:
-            self._sha256.update(batch)
-            return None
-        return self._beside.hash(self._sha256, batch)
-
-    def finish(self, chunks: list[bytes]) -> Running | None:
-        """Write the last batch. The running hash, when it covers the whole upload."""
-        self.write(chunks)
-        with translated():
-            for flush in self._flushes:  # a failure told here is not told again to the flush of `commit`
-                flush.result()
-        if self._sha256 is None:
-            return None
-        _vouch(self._file, self.size, self._sha256.hexdigest())
-        return Running(Stamp.of(self._file), self._sha256)
 
     def _prepare(self) -> None:
-        """Before the first batch: drop what lies beyond the start, and begin a new generation."""
-        if self._is_prepared:
-            return
-        file = self._file
-        stamp = Stamp.of(file)
-        if stamp.size < self._start:
-            raise LookupError(f"the upload has {stamp.size} bytes, not {self._start}")
-        if self._start == 0:
-            self._sha256 = hashlib.sha256()
-        elif self._running is not None and self._running.stamp == stamp and stamp.size == self._start:
-            self._sha256 = self._running.sha256
-        if stamp.size > 0:  # of an empty file nothing is believed that could be wrong later
-            _begin_generation(file)
-        if stamp.size > self._start:
-            file.truncate(self._start)
-        file.seek(self._start)
-        self._is_prepared = True
+        length = _length(self._file)
+        if length < self._start:
+            raise UploadGoneError(f"{self._path.name} has {length} bytes, not {self._start}")
+        if length > 0:  # of an empty file nothing is recorded that could be wrong later
+            with translated():
+                _mark(self._file)
+        if length > self._start:
+            self._file.truncate(self._start)
+        self._file.seek(self._start)
+
+    def write(self, chunks: list[bytes]) -> None:
+        """Write the chunks and empty the list. StoreFullError; UploadGoneError as soon as the file is deleted."""
+        batch = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        if _is_deleted(self._file):
+            raise UploadGoneError(f"{self._path.name} was aborted")
+        with translated():
+            write_all(self._file, batch)
+        self._size += len(batch)
+        if self._size - self._flushed >= FLUSH_AHEAD:
+            self._flushed = self._size
+            self._flushes.append(self._pool.flush(self._file))
+
+    def finish(self, chunks: list[bytes]) -> Staged:
+        """Write the last chunks and close the file. Return what is to be recorded."""
+        self.write(chunks)
+        with translated():
+            for flush in self._flushes:  # a failure reported here is not reported again to the flush of `commit`
+                flush.result()
+        etag = ""
+        if self._is_intact:
+            with suppress(OSError):  # no room for the attribute: the object will be read again
+                _mark(self._file)
+                etag = _etag(self._file)
+        if self._size == 0:
+            self._path.unlink(missing_ok=True)
+        self._file.close()
+        return Staged(self._staged.id, None, (Part(self._size, etag),) if self._size else ())
+
+    def undo(self) -> None:
+        """Drop what was written, and close the file."""
+        try:
+            if self._start == 0:
+                self._path.unlink(missing_ok=True)
+            else:
+                # The mark goes back last: until then, nothing says that the file is as it is recorded.
+                self._file.truncate(self._start)
+                if self._is_intact and self._generation:
+                    os.setxattr(self._file.fileno(), _ATTRIBUTE, self._generation)
+        finally:
+            self._file.close()
 
 
-def open_file(path: Path) -> FileIO:
-    """The file, for reading; LookupError when there is none."""
-    try:
-        return FileIO(path, "r")
-    except FileNotFoundError as error:
-        raise LookupError(path.name) from error
+def commit(upload_path: Path, object_path: Path, staged: Staged) -> bool:
+    """Make the upload an object, durably; return whether its bytes are those that were appended.
 
-
-def digest_in(file: FileIO, algorithm: str, running: Running | None) -> tuple[str, Running | None]:
-    """The hex digest of the file, and its running hash when that is at hand.
-
-    From the running hash or the attribute when they are of the file as it stands, else the file is read again.
+    UploadGoneError when there are fewer.
     """
-    stamp = Stamp.of(file)
-    if algorithm == "sha256":
-        if running is not None and running.stamp == stamp:
-            return running.sha256.hexdigest(), running
-        vouched = _vouched(file, stamp)
-        if vouched is not None:
-            return vouched, None
-    hasher = hashlib.new(algorithm)
-    buffer = memoryview(bytearray(BATCH))
-    file.seek(0)
-    while count := file.readinto(buffer):
-        hasher.update(buffer[:count])
-    return hasher.hexdigest(), Running(stamp, hasher) if algorithm == "sha256" else None
+    with translated():
+        file, path = _open_to_commit(upload_path, object_path, staged)
+        with file:
+            length = _length(file)
+            if length < staged.in_parts:
+                raise UploadGoneError(f"{path.name} has {length} bytes, not {staged.in_parts}")
+            is_intact = _is_intact(file, staged)
+            if length > staged.in_parts:  # left by an append that died
+                file.truncate(staged.in_parts)
+            os.fsync(file.fileno())
+        if path == upload_path:
+            try:
+                _move(upload_path, object_path)
+            except FileNotFoundError as error:
+                raise UploadGoneError(f"{path.name} was aborted") from error
+        flush_directory(object_path.parent)
+    return is_intact
+
+
+def _open_to_commit(upload_path: Path, object_path: Path, staged: Staged) -> tuple[FileIO, Path]:
+    for path in (upload_path, object_path):
+        with suppress(FileNotFoundError):
+            return FileIO(path, "r+"), path
+    if staged.size:
+        raise UploadGoneError(f"there is no file of {upload_path.name}")
+    return _create(upload_path), upload_path
+
+
+def _move(upload_path: Path, object_path: Path) -> None:
+    try:
+        upload_path.replace(object_path)
+    except FileNotFoundError:
+        object_path.parent.mkdir(exist_ok=True)
+        flush_directory(object_path.parent.parent)
+        upload_path.replace(object_path)
+
+
+def _open(upload_path: Path, object_path: Path, staged: Staged, *, reopen: bool) -> FileIO:
+    with suppress(FileNotFoundError):
+        return FileIO(upload_path, "r+")
+    if object_path.exists():
+        if not reopen:
+            raise CommittedError(upload_path.name)
+        object_path.replace(upload_path)
+        return FileIO(upload_path, "r+")
+    if staged.parts:
+        raise UploadGoneError(f"there is no file of {upload_path.name}")
+    with translated():
+        return _create(upload_path)
+
+
+def _create(path: Path) -> FileIO:
+    return FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """A full disk as InsufficientStorage."""
+    """Raise StoreFullError for a full disk."""
     try:
         yield
+    except InsufficientStorage as error:
+        raise StoreFullError from error
     except OSError as error:
         if error.errno in _NO_ROOM:
-            raise InsufficientStorage from error
+            raise StoreFullError from error
         raise
 
 
@@ -178,41 +187,49 @@ def write_all(file: FileIO, content: bytes) -> None:
         written += file.write(memoryview(content)[written:]) or 0
 
 
-def _attribute(file: FileIO) -> bytes:
+def _length(file: FileIO) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _is_deleted(file: FileIO) -> bool:
+    return os.fstat(file.fileno()).st_nlink == 0
+
+
+def _is_intact(file: FileIO, staged: Staged) -> bool:
+    """Return whether the recorded bytes of the file are surely those that were appended."""
+    return not staged.parts or (staged.parts[0].etag != "" and staged.parts[0].etag == _etag(file))
+
+
+def _etag(file: FileIO) -> str:
+    """Return what identifies the bytes of the file; empty when it is not marked."""
+    generation = _attribute(file)
+    if generation is None:
+        status = os.fstat(file.fileno())
+        generation = f"{status.st_ino}.{status.st_mtime_ns}".encode()
+    return f"{_boot()}:{generation.decode()}" if generation else ""
+
+
+def _attribute(file: FileIO) -> bytes | None:
+    """Return the mark of the file, which may be empty; None when the file system has no extended attributes."""
     try:
         return os.getxattr(file.fileno(), _ATTRIBUTE)
     except OSError as error:
-        if error.errno in {errno.ENODATA, errno.ENOTSUP}:
+        if error.errno == errno.ENODATA:
             return b""
+        if error.errno == errno.ENOTSUP:
+            return None
         raise
 
 
-def _new_generation() -> bytes:
-    return secrets.token_hex(8).encode()
-
-
-def _begin_generation(file: FileIO) -> None:
+def _mark(file: FileIO) -> None:
     try:
-        with translated():
-            os.setxattr(file.fileno(), _ATTRIBUTE, _new_generation())
+        os.setxattr(file.fileno(), _ATTRIBUTE, secrets.token_hex(8).encode())
     except OSError as error:
         if error.errno != errno.ENOTSUP:
             raise
 
 
-def _vouch(file: FileIO, size: int, sha256: str) -> None:
-    with suppress(OSError):  # no attributes here, or no room for one: the file will be read again
-        value = b"%b %d %b %b" % (_new_generation(), size, _boot(), sha256.encode())
-        os.setxattr(file.fileno(), _ATTRIBUTE, value)
-
-
-def _vouched(file: FileIO, stamp: Stamp) -> str | None:
-    parts = _attribute(file).split(b" ")
-    if len(parts) == 4 and parts[:3] == [stamp.generation, b"%d" % stamp.size, _boot()]:
-        return parts[3].decode()
-    return None
-
-
 @cache
-def _boot() -> bytes:
-    return _BOOT_ID.read_bytes().strip() if _BOOT_ID.exists() else b""
+def _boot() -> str:
+    """Return the id of the machine's boot: a crash may keep a mark and lose the bytes."""
+    return _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""

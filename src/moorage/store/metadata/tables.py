@@ -267,7 +267,10 @@ uploads = Table(
     Column("updated_at", Float, nullable=False),
     Column("started_by", Text, nullable=False),
     Column("size", BigInteger, nullable=False),  # bytes received and kept
-    Column("parts", Integer, nullable=False),
+    Column("in_parts", BigInteger, nullable=False, server_default="0"),  # of these, bytes in `upload_parts`
+    Column("session", String(255)),  # what the blob store calls the unfinished upload
+    Column("sha256", String(64)),  # of all bytes, hex; null: not known
+    Column("parts", Integer, nullable=False),  # requests that appended to it: parts of UploadLayerPart
     Column("small_parts", Integer, nullable=False),  # parts under 5 MiB, the last one not counted until another follows
     Column("last_part_small", Boolean, nullable=False),
     Column("reserved", BigInteger, nullable=False, server_default="0"),  # bytes in the blob store, or about to be
@@ -287,11 +290,23 @@ finished_uploads = Table(  # layers now, but still counted: a finish need not wa
     Index("ix_finished_uploads_account", "account"),
 )
 
-upload_contents = Table(  # bytes of an upload that is small so far; without a row here they are in the blob store
-    "upload_contents",
+upload_parts = Table(  # bytes of an upload that the blob store holds, in the order of `number`
+    "upload_parts",
     metadata,
     Column("upload_id", String(36), ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True),
-    Column("content", LargeBinary, nullable=False),
+    Column("number", Integer, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("etag", String(255), nullable=False),
+)
+
+upload_pieces = Table(  # bytes of an upload after its parts, in the order of `start`
+    "upload_pieces",
+    metadata,
+    Column("upload_id", String(36), ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True),
+    Column("start", BigInteger, primary_key=True),  # offset of the first byte
+    Column("size", Integer, nullable=False),
+    Column("content", LargeBinary),  # null: the blob store keeps them as `name`
+    Column("name", String(255)),
 )
 
 # --- Registry-wide ---

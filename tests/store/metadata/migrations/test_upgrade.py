@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 from moorage.settings import Settings
+from moorage.store.blobs.store import Part, Staged
 from moorage.store.metadata import migrations
 from moorage.store.metadata.database.open import open_database
 from moorage.store.metadata.layers import layers, uploads
@@ -101,7 +102,9 @@ async def test_layers_of_the_first_release_stay_where_they_are(
     assert (layer.object_key, layer.content, layer.size) == ("key", None, 3)
     upload = await opened.read(lambda conn: uploads.find(conn, ref, "u"))
     assert upload is not None
-    assert (upload.size, upload.content, upload.parts) == (5, None, 1)
+    assert (upload.size, upload.in_parts, upload.parts) == (5, 5, 1)
+    staged = await opened.read(lambda conn: uploads.staged(conn, upload))
+    assert staged == Staged("u", None, (Part(5, ""),))
     await opened.close()
 
 
@@ -162,6 +165,7 @@ async def test_open_uploads_and_sessions_of_before_are_counted(
     accounts = f"INSERT INTO accounts (id, name, created_at) VALUES ('{ACCOUNT}', 'main', 1.0)"
     await made_at(empty_database_settings, "0007", (accounts, repository, upload, content, session), monkeypatch)
     opened = await open_database(empty_database_settings)
+    ref = RepositoryRef(AccountId(ACCOUNT), Region("us-east-1"), RepositoryName("app"))
     counted = await opened.read(lambda conn: rows(conn, "SELECT scope, amount FROM usage ORDER BY scope"))
     assert counted == [
         (f"sessions of account {ACCOUNT}", 1),
@@ -170,6 +174,10 @@ async def test_open_uploads_and_sessions_of_before_are_counted(
         (f"uploads of account {ACCOUNT}", 2),
         ("uploads of repository 7", 2),
     ]
+    small = await opened.read(lambda conn: uploads.find(conn, ref, "small"))
+    assert small is not None
+    staged = await opened.read(lambda conn: uploads.staged(conn, small))
+    assert (staged.parts, [(piece.size, piece.name) for piece in staged.pieces]) == ((), [(5, None)])
     assert await opened.transaction(lambda conn: uploads.end(conn, "large"))
     left = await opened.read(lambda conn: rows(conn, "SELECT amount FROM usage WHERE scope LIKE 'upload bytes%'"))
     assert left == [(0,)]

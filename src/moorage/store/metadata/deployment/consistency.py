@@ -17,7 +17,6 @@ from moorage.store.metadata.tables import (
     manifests,
     repositories,
     tags,
-    upload_contents,
     uploads,
 )
 from moorage.store.metadata.tables import usage as counters
@@ -85,13 +84,10 @@ def page_of_manifests(conn: Connection, after: int, limit: int, *, bodies: bool)
 
 
 def page_of_uploads(conn: Connection, after: str, limit: int) -> Sequence[Any]:
-    """Return the next uploads after the id `after` whose bytes are in the blob store: `id`, `size`."""
-    statement = (
-        select(uploads.c.id, uploads.c.size)
-        .outerjoin(upload_contents, upload_contents.c.upload_id == uploads.c.id)
-        .where(uploads.c.id > after, uploads.c.size > 0, upload_contents.c.upload_id.is_(None))
-    )
-    return conn.execute(statement.order_by(uploads.c.id).limit(limit)).all()
+    """Return the next uploads after the id `after` with bytes in the blob store: `id`, and `size`, how many."""
+    of = uploads.c
+    statement = select(of.id, of.in_parts.label("size")).where(of.id > after, of.in_parts > 0)
+    return conn.execute(statement.order_by(of.id).limit(limit)).all()
 
 
 def missing_references(conn: Connection, manifest_ids: Sequence[int]) -> Sequence[Any]:

@@ -1,7 +1,7 @@
 """Statements about blobs: bytes stored once, by digest."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
@@ -9,10 +9,24 @@ from moorage.store.metadata.database.statement import Change, Query
 from moorage.store.metadata.tables import blob_contents, blobs, layers
 
 _HELD = exists().where(layers.c.digest == blobs.c.digest)
+
+
+class BlobRow(NamedTuple):
+    """A blob."""
+
+    digest: str
+    object_key: str
+    """The object of the blob store with its bytes; empty when the metadata keep them."""
+    size: int
+    orphaned_at: float | None
+    """Since when no repository holds it; None while one does."""
+
+
 _FIND = Query(
     select(blobs.c.digest, blobs.c.object_key, blobs.c.size, blobs.c.orphaned_at).where(
         blobs.c.digest == bindparam("digest")
-    )
+    ),
+    BlobRow,
 )
 _ADD = Change(
     insert(blobs).values(
@@ -35,8 +49,8 @@ _KEEP = Change(
 )
 
 
-def find(conn: Connection, digest: str) -> Any | None:
-    """The blob (digest, object_key, size, orphaned_at), or None."""
+def find(conn: Connection, digest: str) -> BlobRow | None:
+    """Return the blob; None when none is stored."""
     return _FIND.first(conn, {"digest": digest})
 
 

@@ -28,6 +28,28 @@ class Times(NamedTuple):
     old: float
 
 
+class LayerRow(NamedTuple):
+    """A layer of a repository, and where its bytes are."""
+
+    repository_id: int
+    digest: str
+    size: int
+    object_key: str
+    """The object of the blob store; empty when the metadata keep the bytes."""
+    content: bytes | None
+    """The bytes, when the metadata keep them and have not lost them."""
+
+
+class StoredLayer(NamedTuple):
+    """A layer of a repository, and how many of its bytes the metadata keep."""
+
+    digest: str
+    size: int
+    object_key: str
+    kept: int | None
+    """None: the metadata keep none."""
+
+
 _SHOWN = layers.c.deleted_at.is_(None)
 _REFERENCED = exists().where(
     manifest_references.c.repository_id == layers.c.repository_id, manifest_references.c.digest == layers.c.digest
@@ -57,7 +79,8 @@ _FIND = Query(
         repositories.c.deleted_at.is_(None),
         layers.c.digest == bindparam("digest"),
         _SHOWN,
-    )
+    ),
+    LayerRow,
 )
 _HOLDS = Query(
     select(layers.c.digest).where(
@@ -84,7 +107,8 @@ _STORED = Query(
         layers.c.repository_id == bindparam("repository_id"),
         layers.c.digest.in_(bindparam("digests", expanding=True)),
         _SHOWN,
-    )
+    ),
+    StoredLayer,
 )
 _RENEW = Change(
     update(layers)
@@ -101,8 +125,8 @@ _ADD = Change(
 )
 
 
-def find(conn: Connection, ref: RepositoryRef, digest: str) -> Any | None:
-    """The layer of the repository (repository_id, digest, size, object_key, content if it is small), or None."""
+def find(conn: Connection, ref: RepositoryRef, digest: str) -> LayerRow | None:
+    """Return the layer of the repository; None when it has no such layer, or there is no such repository."""
     return _FIND.first(conn, {"digest": digest, **ref._asdict()})
 
 
@@ -117,11 +141,8 @@ def sizes(conn: Connection, repository_id: int, digests: Iterable[str]) -> dict[
     return {row.digest: row.size for row in _SIZES.all(conn, values)}
 
 
-def stored(conn: Connection, repository_id: int, digests: Iterable[str]) -> Sequence[Any]:
-    """Those of `digests` that belong to the repository, and where their bytes should be.
-
-    `digest`, `size`, `object_key`, and `kept`: the bytes that are kept in the metadata, None when none are.
-    """
+def stored(conn: Connection, repository_id: int, digests: Iterable[str]) -> list[StoredLayer]:
+    """Return those of `digests` that belong to the repository, and where their bytes should be."""
     return _STORED.all(conn, {"repository_id": repository_id, "digests": list(digests)})
 
 

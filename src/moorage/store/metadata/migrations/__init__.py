@@ -25,7 +25,7 @@ class History(NamedTuple):
     head: str  # the newest revision
 
 
-METADATA = History("versions", "alembic_version", "0014")
+METADATA = History("versions", "alembic_version", "0015")
 AUDIT = History("audit_versions", "alembic_version_audit", "audit0002")
 
 _alembic = threading.Lock()  # alembic keeps what it works on in globals

@@ -1,0 +1,182 @@
+"""Rules about uploads, as functions of a connection, for any transaction."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from moorage import events
+from moorage.errors import (
+    EmptyUpload,
+    LayerAlreadyExists,
+    LayerPartTooSmall,
+    TooManyUploads,
+    UploadNotFound,
+    UploadRangeInvalid,
+)
+from moorage.events.registry import LayerUploaded
+from moorage.names import Digest, RepositoryRef
+from moorage.registry.layers.rules import Layer, repository_id
+from moorage.store.blobs.store import Staged
+from moorage.store.metadata.layers import blobs as blob_rows
+from moorage.store.metadata.layers import layers as layer_rows
+from moorage.store.metadata.layers import uploads as upload_rows
+from moorage.store.metadata.layers.uploads import Growth, UploadQuota, UploadRow
+
+
+class Completion(NamedTuple):
+    """Bytes that are to become a layer."""
+
+    ref: RepositoryRef
+    digest: Digest
+    by: str
+    at: float
+    upload_id: str | None
+    """The upload that ends with it; None when they came in one request."""
+    refuses_again: bool
+    """Whether LayerAlreadyExists is raised when the repository has the layer, as the ECR API has it."""
+
+
+class CheckedObject(NamedTuple):
+    """An object of the blob store, and whether the bytes of a blob are there with the right length."""
+
+    object_key: str
+    is_whole: bool
+
+
+class UncheckedObject(NamedTuple):
+    """Answer of a rule that cannot go on before somebody has looked whether these bytes are there."""
+
+    object_key: str
+    size: int
+
+
+def begin(conn: Connection, ref: RepositoryRef, upload_id: str, quota: UploadQuota, *, by: str, at: float) -> None:
+    """Add an empty upload. RepositoryNotFound, TooManyUploads."""
+    if not upload_rows.begin(conn, upload_id, repository_id(conn, ref), ref.account, quota, at, by):
+        raise over_quota(f"{quota.in_repository} open uploads a repository, {quota.in_account} an account")
+
+
+def find(conn: Connection, ref: RepositoryRef, upload_id: str) -> UploadRow:
+    """Return the upload. RepositoryNotFound; UploadNotFound also when it is another repository's."""
+    found = upload_rows.find(conn, ref, upload_id)
+    if found is None:
+        repository_id(conn, ref)
+        raise UploadNotFound(ref, upload_id)
+    return found
+
+
+def find_with_bytes(conn: Connection, ref: RepositoryRef, upload_id: str) -> tuple[UploadRow, Staged]:
+    """Like `find`, with the parts and pieces of the upload."""
+    found = find(conn, ref, upload_id)
+    return found, upload_rows.staged(conn, found)
+
+
+def check_completable(found: UploadRow) -> None:
+    """Check what ECR requires of a completed upload. EmptyUpload, LayerPartTooSmall."""
+    if found.size == 0:
+        raise EmptyUpload(found.id)
+    if found.small_parts:
+        raise LayerPartTooSmall
+
+
+def add_piece(conn: Connection, ref: RepositoryRef, found: UploadRow, content: bytes, growth: Growth) -> None:
+    """Add bytes that are kept in the metadata.
+
+    UploadRangeInvalid when the upload has grown since it was found, UploadNotFound when it has ended.
+    """
+    if not upload_rows.add_piece(conn, found, content, growth):
+        raise UploadRangeInvalid(found.id, find(conn, ref, found.id).size)
+
+
+def record(
+    conn: Connection, ref: RepositoryRef, found: UploadRow, before: Staged, after: Staged, growth: Growth
+) -> None:
+    """Record bytes that the blob store has appended. UploadRangeInvalid and UploadNotFound as in `add_piece`."""
+    if not upload_rows.record(conn, found, before, after, growth):
+        raise UploadRangeInvalid(found.id, find(conn, ref, found.id).size)
+
+
+def complete_small(
+    conn: Connection, given: Completion, content: bytes, checked: CheckedObject | None
+) -> Layer | UncheckedObject:
+    """Make bytes that the metadata keep, and that have this digest, a layer of the repository.
+
+    Stored bytes of the digest are kept, unless they are lost or, in the metadata, differ. Nothing has changed when the
+    result is an `UncheckedObject`: call it again with that object `checked`.
+    RepositoryNotFound, UploadNotFound, LayerAlreadyExists.
+    """
+    repository = repository_id(conn, given.ref)
+    blob = blob_rows.find(conn, given.digest)
+    object_key = "" if blob is None else blob.object_key
+    was_whole = False
+    if blob is not None and not object_key:
+        was_whole = blob_rows.content(conn, given.digest) == content
+    elif blob is not None:
+        if checked is None or checked.object_key != object_key:
+            return UncheckedObject(object_key, len(content))
+        was_whole = checked.is_whole
+    if was_whole and given.refuses_again and layer_rows.holds(conn, repository, given.digest):
+        raise LayerAlreadyExists(given.ref, given.digest)
+    if blob is None:
+        blob_rows.add_small(conn, given.digest, content, given.at)
+    elif not was_whole:
+        blob_rows.replace_content(conn, given.digest, object_key, content, given.at)
+        object_key = ""
+    if blob is not None and blob.orphaned_at is not None:
+        blob_rows.keep(conn, given.digest)
+    _attach(conn, given, repository, len(content))
+    return Layer(given.digest, len(content), object_key, None if object_key else content)
+
+
+def complete_stored(conn: Connection, given: Completion, size: int) -> Layer | None:
+    """Make a blob that is stored already a layer of the repository; None when no blob of that digest is stored.
+
+    In one transaction with the end of the upload: the sweep frees a blob by deleting its row in a transaction of its
+    own, so either the row is gone here, or the blob is no orphan when the sweep looks.
+    RepositoryNotFound, UploadNotFound, LayerAlreadyExists.
+    """
+    if blob_rows.find(conn, given.digest) is None:
+        return None
+    repository = repository_id(conn, given.ref)
+    if given.refuses_again and layer_rows.holds(conn, repository, given.digest):
+        raise LayerAlreadyExists(given.ref, given.digest)
+    _attach(conn, given, repository, size)
+    blob_rows.keep(conn, given.digest)
+    row = layer_rows.find(conn, given.ref, given.digest)
+    assert row is not None  # noqa: S101 - it was attached in this transaction
+    return Layer(given.digest, size, row.object_key, row.content)
+
+
+def complete_large(conn: Connection, given: Completion, object_key: str, size: int, lost: str | None) -> Layer:
+    """Make an object of the blob store, which has this digest, a layer of the repository.
+
+    If the digest is stored already, the object is not used, unless the stored bytes are `lost`: the object with this
+    key, or with "" those kept in the metadata.
+    """
+    blob = blob_rows.find(conn, given.digest)
+    if blob is None:
+        blob_rows.add(conn, given.digest, object_key, size, given.at)
+    elif lost is not None and blob.object_key == lost:
+        blob_rows.replace_object(conn, given.digest, lost, object_key, given.at)
+    layer = complete_stored(conn, given._replace(refuses_again=False), size)
+    assert layer is not None  # noqa: S101 - the blob's row is there in this transaction
+    return layer
+
+
+def _attach(conn: Connection, given: Completion, repository: int, size: int) -> None:
+    """Give the repository the blob, and end the upload."""
+    layer_rows.attach(conn, repository, given.digest, size, given.at)
+    if given.upload_id is not None and not upload_rows.finish(conn, given.upload_id, given.ref.account):
+        raise UploadNotFound(given.ref, given.upload_id)
+    account, region, name = given.ref
+    events.record(
+        conn,
+        LayerUploaded(
+            at=given.at, account=account, region=region, repository=name, by=given.by, digest=given.digest, size=size
+        ),
+    )
+
+
+def over_quota(rule: str) -> TooManyUploads:
+    """Return the refusal of what would break `rule`."""
+    return TooManyUploads(f"The operation did not succeed because it would have exceeded a service limit: {rule}")

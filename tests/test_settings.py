@@ -10,15 +10,15 @@ from moorage.settings import SettingError, Settings
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("profile", "aws2", "'aws2' is none of oci, aws"),
-        ("uri_style", "x", "'x' is none of request, aws, host, path"),
-        ("log_format", "xml", "'xml' is none of text, json"),
+        ("profile", "aws2", "'aws2' is not one of oci, aws"),
+        ("uri_style", "x", "'x' is not one of request, aws, host, path"),
+        ("log_format", "xml", "'xml' is not one of text, json"),
         (
             "public_url",
             "registry.example.com",
-            "it begins with https:// or http://, such as https://registry.example.com",
+            "it must begin with https:// or http://, such as https://registry.example.com",
         ),
-        ("public_url", "ftp://registry.example.com", "it begins with https:// or http://"),
+        ("public_url", "ftp://registry.example.com", "it must begin with https:// or http://"),
         ("public_url", "https://example.com/registry", "has a path"),
         ("host", "registry.example.com", "is not an IP address to listen on"),
         ("database_url", "mysql://localhost/x", "must begin with postgresql://"),

@@ -60,7 +60,7 @@ class Sealer:
                 return cipher.decrypt(raw[:_NONCE], raw[_NONCE:], purpose.encode())
             except (InvalidTag, ValueError):
                 continue
-        raise SealBrokenError("sealed by none of our keys")
+        raise SealBrokenError("not sealed with one of the keys")
 
 
 def _text(sealed: bytes) -> str:

@@ -46,8 +46,8 @@ def check(settings: Settings) -> None:
         )
     if settings.tls_cert is None and not settings.insecure:
         raise CannotServeError(
-            f"{settings.host} can be reached from other machines, and passwords would travel in the clear. "
-            "Give --tls-cert and --tls-key (moorage ca makes them), or --insecure if a proxy in front does TLS"
+            f"{settings.host} can be reached from other machines, and passwords would be sent unencrypted. "
+            "Use --tls-cert and --tls-key (moorage ca creates them), or --insecure behind a proxy that does TLS"
         )
     if settings.public_url is None:
         raise CannotServeError(

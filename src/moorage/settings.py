@@ -63,27 +63,32 @@ class Settings:
         None, "form of repositoryUri: request (dev's default), aws, host or path (serve's default)"
     )
     profile: Literal["oci", "aws"] = _setting("oci", "data plane: the OCI specification, or ECR's deviations")
-    create_on_push: bool | None = _setting(None, "a push makes its repository (default: only in dev mode)")
+    create_on_push: bool | None = _setting(None, "create repositories on push (default: only in dev mode)")
 
-    anonymous_pull: bool = _setting(False, "no credentials: an anonymous caller, who pulls what policies open to all")
+    anonymous_pull: bool = _setting(
+        False,
+        "serve requests without credentials as an anonymous caller, which can pull what policies allow to everyone",
+    )
 
     tls_cert: Path | None = _setting(None, "certificate chain, PEM")
     tls_key: Path | None = _setting(None, "private key, PEM (PKCS#8)")
     insecure: bool = _setting(False, "allow plain HTTP on an address that is not loopback")
-    oidc_issuers: Path | None = _setting(None, "JSON file of OIDC issuers whose tokens AssumeRoleWithWebIdentity takes")
+    oidc_issuers: Path | None = _setting(
+        None, "JSON file of OIDC issuers whose tokens AssumeRoleWithWebIdentity accepts"
+    )
     trusted_proxies: tuple[Network, ...] = _setting((), "networks of proxies whose forwarded headers count")
     forwarded_headers: ForwardedHeaders = _setting(
         "x-forwarded", "headers that these proxies set: x-forwarded (X-Forwarded-*) or forwarded (RFC 7239)"
     )
-    metrics_public: bool = _setting(False, "answer /metrics to callers that are not on loopback")
+    metrics_public: bool = _setting(False, "serve /metrics to callers that are not on loopback")
 
-    http2: bool = _setting(False, "speak HTTP/2 as well as HTTP/1.1")
+    http2: bool = _setting(False, "serve HTTP/2 as well as HTTP/1.1")
     header_seconds: float = _setting(
         10.0, "how long a client may take to send a request's headers, and how long an idle connection is kept"
     )
     connections: int = _setting(2048, "open connections, per worker; at most half of the files it may open")
     connections_per_address: int = _setting(
-        512, "of these from one address (IPv6: one /64), trusted proxies excepted; 0: no limit"
+        512, "connections from one address (IPv6: one /64), except trusted proxies; 0: no limit"
     )
     body_pause_seconds: float = _setting(30.0, "how long a client may pause while it sends a body")
     body_bytes_per_second: int = _setting(8192, "how fast a client must send a body on average")
@@ -92,31 +97,35 @@ class Settings:
         30.0, "how long requests may take to finish after SIGTERM; a second signal ends the server at once"
     )
 
-    access_log: bool = _setting(False, "one log line a request")
-    log_format: Literal["text", "json"] = _setting("text", "how log lines are written")
+    access_log: bool = _setting(False, "write a log line for each request")
+    log_format: Literal["text", "json"] = _setting("text", "format of log lines")
 
-    clock_skew_seconds: float = _setting(300.0, "how far a request's signing time may be off")
-    password_seconds: float = _setting(12 * 3600.0, "life of a registry password")
-    download_url_seconds: float = _setting(900.0, "life of a download URL; 900 at most")
-    page_token_seconds: float = _setting(DAY, "life of a nextToken")
-    root_recovers: bool = _setting(True, "the verified root may always get, set and delete repository policies")
+    clock_skew_seconds: float = _setting(300.0, "how far the signing time of a request may be off")
+    password_seconds: float = _setting(12 * 3600.0, "lifetime of a registry password")
+    download_url_seconds: float = _setting(900.0, "lifetime of a download URL; 900 at most")
+    page_token_seconds: float = _setting(DAY, "lifetime of a nextToken")
+    root_recovers: bool = _setting(
+        True, "the verified root of an account may always get, set and delete its repository policies"
+    )
 
-    trash_seconds: float = _setting(7 * DAY, "how long what was deleted can be restored")
-    upload_seconds: float = _setting(DAY, "how long an upload may rest before it is ended")
+    trash_seconds: float = _setting(7 * DAY, "how long deleted repositories, images and tags can be restored")
+    upload_seconds: float = _setting(DAY, "how long an upload may be idle before it is canceled")
     blob_grace_seconds: float = _setting(3600.0, "how long an unreferenced blob is kept")
     sweep_interval_seconds: float = _setting(60.0, "how often expired data is deleted")
     job_seconds: float = _setting(DAY, "how long finished background jobs are listed; dead ones are kept")
-    event_log: bool = _setting(True, "one log line an event: each push, delete and change of a policy or identity")
+    event_log: bool = _setting(
+        True, "write a log line for each event: pushes, deletes, and changes of policies and identities"
+    )
     outbox_seconds: float = _setting(7 * DAY, "how long delivered events are kept in the outbox")
     outbox_events: int = _setting(1_000_000, "events in the outbox at most; the oldest are dropped")
     audit_seconds: float = _setting(
         90 * DAY, "how long decisions, events and the history of tags and policies are kept"
     )
     unused_documents: int = _setting(
-        50_000, "policy documents that no policy needs any more, kept to explain decisions; the oldest are dropped"
+        50_000, "unused policy documents that are kept to explain decisions; the oldest are dropped"
     )
     audit_queue_bytes: int = _setting(
-        64 * MIB, "memory of audit records that wait to be written, per worker: half for writes, half for the rest"
+        64 * MIB, "memory for audit records that wait to be written, per worker: half for writes, half for the rest"
     )
     audit_rows_per_day: int = _setting(
         200_000,
@@ -126,20 +135,20 @@ class Settings:
     repositories_per_registry: int = _setting(100_000, "repositories that an account may have in a region")
     images_per_repository: int = _setting(100_000, "images that a repository may have")
     trashed_repositories_per_registry: int = _setting(
-        1_000, "deleted repositories that can be restored; beyond them the first deleted are destroyed early"
+        1_000, "deleted repositories that can be restored; if there are more, the first deleted are destroyed early"
     )
     trashed_images_per_repository: int = _setting(
-        10_000, "deleted images that can be restored; beyond them the first deleted are destroyed early"
+        10_000, "deleted images that can be restored; if there are more, the first deleted are destroyed early"
     )
     tags_per_image: int = _setting(1_000, "tags that an image may have")
     uploads_per_repository: int = _setting(1_000, "open uploads that a repository may have")
     uploads_per_account: int = _setting(10_000, "open uploads that an account may have, in all regions together")
     upload_bytes_per_account: int = _setting(
-        256 * 1024 * MIB, "bytes that the open uploads of an account may take on the disk"
+        256 * 1024 * MIB, "bytes that the open uploads of an account may use on disk"
     )
     max_manifest_bytes: int = _setting(4 * MIB, "longest manifest that is accepted")
     max_layer_bytes: int = _setting(52_000 * MIB, "longest layer that is accepted")
-    small_layer_bytes: int = _setting(64 * 1024, "layers up to this long are kept in the metadata, not as files")
+    small_layer_bytes: int = _setting(64 * 1024, "layers up to this size are stored in the metadata, not as files")
     part_uploads_at_once: int = _setting(4, "UploadLayerPart bodies held in memory at once, per worker")
 
     @property
@@ -206,7 +215,7 @@ class Settings:
         if not 0 < self.download_url_seconds <= 900:
             raise SettingError("download_url_seconds must be between 1 and 900")
         if self.anonymous_pull and self.profile != "oci":
-            raise SettingError("anonymous_pull needs the profile oci: Amazon ECR knows no anonymous callers")
+            raise SettingError("anonymous_pull needs the profile oci: Amazon ECR has no anonymous callers")
         for name in ("workers", "connections", "body_bytes_per_second"):
             if getattr(self, name) < 1:
                 raise SettingError(f"{name} must be 1 or more")
@@ -261,7 +270,7 @@ def _parse(source: str, name: str, kind: Any, text: str) -> Any:
 def _read(name: str, kind: Any, arguments: tuple[Any, ...], text: str) -> Any:
     if typing.get_origin(kind) is Literal:
         if text not in arguments:
-            raise ValueError(f"{text!r} is none of {', '.join(map(str, arguments))}")
+            raise ValueError(f"{text!r} is not one of {', '.join(map(str, arguments))}")
         return text
     if kind is bool:
         if text.lower() not in {"1", "0", "true", "false", "yes", "no"}:
@@ -306,9 +315,13 @@ def _host(text: str) -> str:
 def _public_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{text!r} is not a URL: it begins with https:// or http://, such as https://{_name_of(text)}")
+        raise ValueError(
+            f"{text!r} is not a URL: it must begin with https:// or http://, such as https://{_name_of(text)}"
+        )
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
-        raise ValueError(f"{text!r} has a path. A registry has a host name to itself: {parts.scheme}://{parts.netloc}")
+        raise ValueError(
+            f"{text!r} has a path. A registry needs a host name of its own: {parts.scheme}://{parts.netloc}"
+        )
     return text
 
 

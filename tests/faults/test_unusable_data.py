@@ -185,8 +185,8 @@ def test_certificates_and_keys(sentence: Sentence, data: Path, tmp_path: Path) -
     [
         (("--port", "70000"), "port: 70000 is not a port"),
         (("--host", "registry"), "--host: 'registry' is not an IP address to listen on"),
-        (("--uri-style", "x"), "--uri-style: 'x' is none of"),
-        (("--profile", "aws2"), "--profile: 'aws2' is none of oci, aws"),
+        (("--uri-style", "x"), "--uri-style: 'x' is not one of"),
+        (("--profile", "aws2"), "--profile: 'aws2' is not one of oci, aws"),
     ],
 )
 def test_bad_options(sentence: Sentence, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:

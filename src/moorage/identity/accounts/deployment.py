@@ -42,14 +42,14 @@ async def open_sealer(settings: Settings, database: Database) -> Sealer:
         if sealed is not None or secret is not None:
             raise UnusableDataError(
                 f"{_source(settings)} is missing, and secrets in {_where(settings)} are sealed with it. Restore it "
-                "from a backup: without it no access key works"
+                "from a backup: without it, no access key works"
             )
         keys = load_or_make_keys(settings.data / KEY_FILE)
     sealer = Sealer(keys)
     if not _opens(sealer, sealed, secret):
         raise UnusableDataError(
             f"{_source(settings)} is not the key that secrets in {_where(settings)} are sealed with. Restore the right "
-            "one from a backup, or add it as another line: without it no access key works"
+            "one from a backup, or add it as another line: without it, no access key works"
         )
     if sealed is None:
         await database.transaction(lambda conn: _keep(conn, sealer))
@@ -67,7 +67,9 @@ async def claim(settings: Settings, database: Database) -> None:
         return True
 
     if not await database.transaction(work):
-        raise UnusableDataError(f"no account is in {_where(settings)}. Restore it from a backup, or run `moorage init`")
+        raise UnusableDataError(
+            f"there is no account in {_where(settings)}. Restore it from a backup, or run `moorage init`"
+        )
 
 
 def _kept(conn: Connection) -> tuple[str | None, str | None, tuple[str, str] | None]:

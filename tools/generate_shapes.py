@@ -1,4 +1,4 @@
-"""Write the shapes.py of the AWS services from botocore's service models. Run it when botocore is newer."""
+"""Write the shapes.py of the AWS services from botocore's service models. Run it after an upgrade of botocore."""
 
 import gzip
 import json
@@ -16,7 +16,7 @@ API = Path(__file__).parent.parent / "src" / "moorage" / "api"
 
 
 class Source(NamedTuple):
-    """A service model, and the file that is made of it."""
+    """A service model, and the file to generate from it."""
 
     title: str
     data: str
@@ -25,11 +25,11 @@ class Source(NamedTuple):
     rename: str
     """How msgspec makes a member's name from an attribute's: `camel` or `pascal`."""
     without_limits: frozenset[str] = frozenset()
-    """Scalar shapes whose constraints are not those that the service holds."""
+    """Scalar shapes whose constraints in the model the service does not apply."""
     sensitive: frozenset[str] = frozenset()
     """Shapes that are sensitive although the model does not mark them."""
     table: Path | None = None
-    """The service's table of operations; only those that it names are generated. None: all of the model."""
+    """The service's table of operations; only operations in it are generated. None: all of the model."""
 
 
 LOOSE_IN_IAM = frozenset(
@@ -62,7 +62,7 @@ QUERY_SCALARS = {"string": "str", "integer": "int", "timestamp": "datetime", "bo
 
 
 def model(source: Source) -> dict[str, Any]:
-    """Return the service model that the installed botocore carries."""
+    """Return the service model of the installed botocore."""
     file = Path(botocore.__file__).parent / "data" / source.data / "service-2.json.gz"
     loaded: dict[str, Any] = json.loads(gzip.decompress(file.read_bytes()))
     return loaded

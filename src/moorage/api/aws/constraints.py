@@ -93,28 +93,28 @@ def _violations(kind: inspect.Type, value: Any, path: str) -> Iterator[Violation
                 elif field.required:
                     yield Violation(inner_path, "null", "", "null")
         case inspect.ListType():
-            shown = "" if is_sensitive else f"'{_shown(kind, value)}'"
-            yield from _length(path, len(value), kind.min_length, kind.max_length, shown)
+            text = "" if is_sensitive else f"'{_as_text(kind, value)}'"
+            yield from _length(path, len(value), kind.min_length, kind.max_length, text)
             for position, each in enumerate(value, 1):
                 yield from _violations(kind.item_type, each, f"{path}.{position}.member")
         case inspect.DictType():
-            shown = f"'{_shown(kind, value)}'"
-            yield from _length(path, len(value), kind.min_length, kind.max_length, shown)
+            text = f"'{_as_text(kind, value)}'"
+            yield from _length(path, len(value), kind.min_length, kind.max_length, text)
             if any(next(_violations(kind.key_type, each, path), None) for each in value):
-                yield Violation(path, "keys", ", ".join(_constraints_of(kind.key_type)), shown)
+                yield Violation(path, "keys", ", ".join(_constraints_of(kind.key_type)), text)
             if any(next(_violations(kind.value_type, each, path), None) for each in value.values()):
-                yield Violation(path, "values", ", ".join(_constraints_of(kind.value_type)), shown)
+                yield Violation(path, "values", ", ".join(_constraints_of(kind.value_type)), text)
         case inspect.BytesType():
             yield from _length(path, blob_length(value) or 0, kind.min_length, kind.max_length, "'(blob)'")
         case inspect.StrType():
-            shown = "" if is_sensitive else f"'{value}'"
-            yield from _length(path, len(value), kind.min_length, kind.max_length, shown)
+            text = "" if is_sensitive else f"'{value}'"
+            yield from _length(path, len(value), kind.min_length, kind.max_length, text)
             too_long = kind.max_length is not None and len(value) > kind.max_length
             if kind.pattern is not None and not too_long and re.search(kind.pattern, value) is None:
                 if "enum" in extra:
-                    yield Violation(path, "enum", ", ".join(extra["enum"]), shown)
+                    yield Violation(path, "enum", ", ".join(extra["enum"]), text)
                 else:
-                    yield Violation(path, "pattern", extra.get("pattern", kind.pattern), shown)
+                    yield Violation(path, "pattern", extra.get("pattern", kind.pattern), text)
         case inspect.IntType():
             if kind.ge is not None and value < kind.ge:
                 yield Violation(path, "ge", str(kind.ge), f"'{value}'")
@@ -136,21 +136,21 @@ def _constraints_of(kind: inspect.Type) -> Iterator[str]:
             yield f"Member must satisfy regular expression pattern: {extra['pattern']}"
 
 
-def _shown(kind: inspect.Type, value: Any) -> str:
+def _as_text(kind: inspect.Type, value: Any) -> str:
     """Return a value as AWS's messages have it: `[a, b]` for lists, `{key=value}` for structures and maps."""
     kind, extra = bare(kind)
     if "sensitive" in extra:
         return "***Sensitive Data Redacted***"
     match kind:
         case inspect.ListType():
-            return f"[{', '.join(_shown(kind.item_type, each) for each in value)}]"
+            return f"[{', '.join(_as_text(kind.item_type, each) for each in value)}]"
         case inspect.DictType():
-            return f"{{{', '.join(f'{key}={_shown(kind.value_type, each)}' for key, each in value.items())}}}"
+            return f"{{{', '.join(f'{key}={_as_text(kind.value_type, each)}' for key, each in value.items())}}}"
         case inspect.StructType(fields=fields):
             given = [
                 (_member(each), each.type, value[each.encode_name]) for each in fields if each.encode_name in value
             ]
-            return f"{{{', '.join(f'{name}={_shown(inner, each)}' for name, inner, each in given)}}}"
+            return f"{{{', '.join(f'{name}={_as_text(inner, each)}' for name, inner, each in given)}}}"
     return str(value)
 
 
@@ -159,11 +159,11 @@ def _member(field: inspect.Field) -> str:
     return field.encode_name[:1].lower() + field.encode_name[1:]
 
 
-def _length(path: str, length: int, low: int | None, high: int | None, shown: str) -> Iterator[Violation]:
+def _length(path: str, length: int, low: int | None, high: int | None, text: str) -> Iterator[Violation]:
     if low is not None and length < low:
-        yield Violation(path, "min_length", str(low), shown)
+        yield Violation(path, "min_length", str(low), text)
     if high is not None and length > high:
-        yield Violation(path, "max_length", str(high), shown)
+        yield Violation(path, "max_length", str(high), text)
 
 
 def blob_length(text: str) -> int | None:

@@ -25,22 +25,22 @@ S = TypeVar("S")
 
 MIB = 1 << 20
 BODY_LIMIT = MIB
-"""Bytes a request body may have where the operation does not say otherwise."""
+"""Most bytes of a request body, unless the operation says otherwise."""
 
 FoundConditions: TypeAlias = Conditions | Awaitable[Conditions]
-"""Awaited where they have to be looked up (the permissions boundary that a user has)."""
+"""Awaited if they have to be looked up, such as the permissions boundary of a user."""
 
 Actions: TypeAlias = str | Callable[[Any, Any], Sequence[str]] | Exempt
-"""What must be allowed: one action, or what the request needs (a session with tags needs `sts:TagSession` too)."""
+"""One action, or the actions that the request needs: a session with tags needs `sts:TagSession` too."""
 
 Resources: TypeAlias = Sequence[Target] | Awaitable[Sequence[Target]]
-"""What an action is decided on; awaited where it has to be looked up (the path in a user's ARN)."""
+"""What an action is decided on. Awaited if it has to be looked up, such as the path in a user's ARN."""
 
 FindsResources: TypeAlias = Callable[[Any, Any], Resources]
 
 
 class Call(msgspec.Struct, Generic[S], frozen=True, gc=False):
-    """Who calls, from where, and what the operation may use. `services` is what the service was opened with."""
+    """Who calls, from where, and what the operation may use."""
 
     services: S
     caller: Caller
@@ -55,10 +55,7 @@ class Call(msgspec.Struct, Generic[S], frozen=True, gc=False):
     host: str
     """The Host header."""
     remarks: dict[str, str]
-    """What an operation has to say beside AWS's body, by name in lower case, ASCII: Moorage's own response headers.
-
-    They are sent with a refusal too.
-    """
+    """Moorage's own response headers, by name in lower case, in ASCII. They are sent with errors too."""
 
 
 def no_conditions(_call: Call[Any], _request: Any) -> Conditions:
@@ -79,17 +76,16 @@ class Operation:
     """Finds the condition keys that the request adds."""
     body_limit: int = BODY_LIMIT
     authenticate: Callable[[Any, Any], Awaitable[Caller]] | None = None
-    """For an operation that is not signed: finds the caller, `(services, request) -> caller`, by what the request
-    proves."""
+    """For operations that are not signed: `(services, request) -> caller`, by what the request proves."""
 
     def actions(self, call: "Call[Any]", request: Any) -> Sequence[str]:
-        """The actions that this request needs. UndecidedError for an exempt operation, which needs none."""
+        """Return the actions that this request needs. Raises UndecidedError for an exempt operation."""
         if isinstance(self.action, Exempt):
             raise UndecidedError(f"{self.name} is exempt and has no actions")
         return self.action(call, request) if callable(self.action) else (self.action,)
 
     async def resources(self, call: "Call[Any]", request: Any) -> Sequence[Target]:
-        """What the actions are decided on, looked up where need be."""
+        """Return what the actions are decided on. Raises UndecidedError for an exempt operation."""
         if self.resource is None:
             raise UndecidedError(f"{self.name} declares no resource")
         found = self.resource(call, request)

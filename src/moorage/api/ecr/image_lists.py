@@ -40,7 +40,7 @@ async def describe_images(call: EcrCall, request: shapes.DescribeImagesRequest) 
             if value is not None:
                 raise InvalidParameter.at(member, f"{member} cannot be used with imageIds")
         described = await images.describe(ref, image_ids(request.image_ids))
-        return shapes.DescribeImagesResponse(image_details=[_shown(each) for each in described])
+        return shapes.DescribeImagesResponse(image_details=[_image_detail(each) for each in described])
     tag_status, image_status = _filter(request.filter)
     bound = (ref.account, ref.name, tag_status, image_status)
     after = after_token(call, "DescribeImages", bound, request.next_token)
@@ -49,7 +49,7 @@ async def describe_images(call: EcrCall, request: shapes.DescribeImagesRequest) 
         return shapes.DescribeImagesResponse(image_details=[])
     page, more = await images.page(ref, tag_status=tag_status, after=after, limit=request.max_results or DEFAULT_PAGE)
     return shapes.DescribeImagesResponse(
-        image_details=[_shown(each) for each in page], next_token=next_token(call, "DescribeImages", bound, more)
+        image_details=[_image_detail(each) for each in page], next_token=next_token(call, "DescribeImages", bound, more)
     )
 
 
@@ -60,7 +60,7 @@ def _filter(given: shapes.ListImagesFilter | shapes.DescribeImagesFilter | None)
     return given.tag_status or "ANY", given.image_status or "ACTIVE"
 
 
-def _shown(image: Image) -> shapes.ImageDetail:
+def _image_detail(image: Image) -> shapes.ImageDetail:
     return shapes.ImageDetail(
         registry_id=image.ref.account,
         repository_name=image.ref.name,

@@ -24,7 +24,7 @@ async def put_image(call: EcrCall, request: shapes.PutImageRequest) -> shapes.Pu
         by=by(call),
         door="ecr",
     )
-    return shapes.PutImageResponse(image=_shown(ref, put.manifest, request.image_tag))
+    return shapes.PutImageResponse(image=_image(ref, put.manifest, request.image_tag))
 
 
 async def batch_get_image(call: EcrCall, request: shapes.BatchGetImageRequest) -> shapes.BatchGetImageResponse:
@@ -35,8 +35,8 @@ async def batch_get_image(call: EcrCall, request: shapes.BatchGetImageRequest) -
     for manifest in manifests:
         images.record_pull(manifest.id)
     return shapes.BatchGetImageResponse(
-        images=[_shown(ref, each, each.tag) for each in manifests],
-        failures=[_shown_failure(each) for each in failures],
+        images=[_image(ref, each, each.tag) for each in manifests],
+        failures=[_failure(each) for each in failures],
     )
 
 
@@ -46,7 +46,7 @@ async def batch_delete_image(call: EcrCall, request: shapes.BatchDeleteImageRequ
     )
     return shapes.BatchDeleteImageResponse(
         image_ids=[shapes.ImageIdentifier(image_digest=each.digest, image_tag=each.tag) for each in deleted],
-        failures=[_shown_failure(each) for each in failures],
+        failures=[_failure(each) for each in failures],
     )
 
 
@@ -63,7 +63,7 @@ def image_ids(identifiers: Sequence[shapes.ImageIdentifier]) -> list[ImageId]:
     return [ImageId(each.image_digest, each.image_tag) for each in identifiers]
 
 
-def _shown(ref: RepositoryRef, manifest: Manifest, image_tag: str | None) -> shapes.Image:
+def _image(ref: RepositoryRef, manifest: Manifest, image_tag: str | None) -> shapes.Image:
     return shapes.Image(
         registry_id=ref.account,
         repository_name=ref.name,
@@ -73,7 +73,7 @@ def _shown(ref: RepositoryRef, manifest: Manifest, image_tag: str | None) -> sha
     )
 
 
-def _shown_failure(failure: ImageFailure) -> shapes.ImageFailure:
+def _failure(failure: ImageFailure) -> shapes.ImageFailure:
     return shapes.ImageFailure(
         image_id=shapes.ImageIdentifier(image_digest=failure.id.digest, image_tag=failure.id.tag),
         failure_code=failure.code,

@@ -51,7 +51,7 @@ async def create_repository(call: EcrCall, request: shapes.CreateRepositoryReque
         tags=tags_of(request.tags),
         by=by(call),
     )
-    return shapes.CreateRepositoryResponse(repository=_shown(call, repository))
+    return shapes.CreateRepositoryResponse(repository=_repository(call, repository))
 
 
 def described_repositories(call: EcrCall, request: shapes.DescribeRepositoriesRequest) -> Sequence[Resource]:
@@ -72,7 +72,7 @@ async def describe_repositories(
             if value is not None:
                 raise InvalidParameter.at(member, f"{member} cannot be used with repositoryNames")
         named = await repositories.named(account, call.region, list(dict.fromkeys(request.repository_names)))
-        return shapes.DescribeRepositoriesResponse(repositories=[_shown(call, each) for each in named])
+        return shapes.DescribeRepositoriesResponse(repositories=[_repository(call, each) for each in named])
     after = after_token(call, "DescribeRepositories", (account,), request.next_token)
     limit = request.max_results or DEFAULT_PAGE
     found = await repositories.page(account, call.region, after=int(after or 0), limit=limit + 1)
@@ -80,7 +80,7 @@ async def describe_repositories(
     page = list(takewhile(lambda each: room.takes(_ENTRY + 6 * len(each.encryption.kms_key or "")), found))
     more = str(page[-1].id) if len(page) < len(found) else None
     return shapes.DescribeRepositoriesResponse(
-        repositories=[_shown(call, each) for each in page],
+        repositories=[_repository(call, each) for each in page],
         next_token=next_token(call, "DescribeRepositories", (account,), more),
     )
 
@@ -89,15 +89,15 @@ async def delete_repository(call: EcrCall, request: shapes.DeleteRepositoryReque
     deleted = await call.services.registry.repositories.delete(
         ref_of(call, request), force=bool(request.force), by=by(call)
     )
-    shown = _shown(call, deleted)
+    repository = _repository(call, deleted)
     return shapes.DeleteRepositoryResponse(
         repository=shapes.Repository(
-            repository_arn=shown.repository_arn,
-            registry_id=shown.registry_id,
-            repository_name=shown.repository_name,
-            repository_uri=shown.repository_uri,
-            created_at=shown.created_at,
-            image_tag_mutability=shown.image_tag_mutability,
+            repository_arn=repository.repository_arn,
+            registry_id=repository.registry_id,
+            repository_name=repository.repository_name,
+            repository_uri=repository.repository_uri,
+            created_at=repository.created_at,
+            image_tag_mutability=repository.image_tag_mutability,
         )
     )
 
@@ -115,7 +115,7 @@ async def put_image_tag_mutability(
         registry_id=repository.ref.account,
         repository_name=repository.ref.name,
         image_tag_mutability=repository.mutability,
-        image_tag_mutability_exclusion_filters=_shown_filters(repository),
+        image_tag_mutability_exclusion_filters=_exclusion_filters(repository),
     )
 
 
@@ -136,7 +136,7 @@ def _filters(filters: Sequence[shapes.ImageTagMutabilityExclusionFilter] | None)
     return tuple(each.filter for each in filters or ())
 
 
-def _shown_filters(repository: Repository) -> list[shapes.ImageTagMutabilityExclusionFilter] | None:
+def _exclusion_filters(repository: Repository) -> list[shapes.ImageTagMutabilityExclusionFilter] | None:
     if not repository.exclusion_filters:
         return None
     return [
@@ -145,7 +145,7 @@ def _shown_filters(repository: Repository) -> list[shapes.ImageTagMutabilityExcl
     ]
 
 
-def _shown(call: EcrCall, repository: Repository) -> shapes.Repository:
+def _repository(call: EcrCall, repository: Repository) -> shapes.Repository:
     ref = repository.ref
     return shapes.Repository(
         repository_arn=ref.arn,
@@ -154,7 +154,7 @@ def _shown(call: EcrCall, repository: Repository) -> shapes.Repository:
         repository_uri=call.services.locations.repository_uri(ref, call.host),
         created_at=repository.created_at,
         image_tag_mutability=repository.mutability,
-        image_tag_mutability_exclusion_filters=_shown_filters(repository),
+        image_tag_mutability_exclusion_filters=_exclusion_filters(repository),
         image_scanning_configuration=shapes.ImageScanningConfiguration(scan_on_push=repository.scan_on_push),
         encryption_configuration=shapes.EncryptionConfiguration(
             encryption_type=repository.encryption.type, kms_key=repository.encryption.kms_key

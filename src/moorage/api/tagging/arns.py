@@ -1,4 +1,4 @@
-"""The ARNs that requests name, and the repositories that they mean."""
+"""The ARNs in requests, and the repositories that they name."""
 
 import re
 from typing import Final
@@ -11,14 +11,14 @@ _ARN: Final = re.compile(r"arn:[^:\s]+:[^:\s]+:[^:\s]*:[^:\s]*:\S+")
 
 
 def checked(arn: str) -> str:
-    """Return `arn`; InvalidParameter for what is no ARN of any service."""
+    """Return `arn`. Raises InvalidParameter if it is not an ARN of any service."""
     if _ARN.fullmatch(arn) is None:
         raise InvalidParameter(f"{arn} is not a valid AmazonResourceName (ARN)")
     return arn
 
 
 def service_of(arn: str) -> str:
-    """The service in an ARN that `checked` has taken."""
+    """Return the service in an ARN that `checked` has returned."""
     return arn.split(":", 3)[2]
 
 

@@ -26,8 +26,8 @@ async def _used(
 ) -> tuple[str, list[str]]:
     """Return the next page's token and the texts of the repositories of this page, each once and sorted.
 
-    A page covers so many repositories (`MAX_EXAMINED`) and so many bytes; a text that is used on both sides of that
-    border is on both pages.
+    The number of repositories (`MAX_EXAMINED`) and of bytes in a page is limited. A text that repositories of two pages
+    use is on both.
     """
     found: set[str] = set()
     left = pages.PAGE_BYTES

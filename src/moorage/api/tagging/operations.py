@@ -18,7 +18,7 @@ OPERATIONS: Final = (
 NOT_BUILT: Final = frozenset(
     {"DescribeReportCreation", "GetComplianceSummary", "ListRequiredTags", "StartReportCreation"}
 )
-"""Operations that answer UnknownOperationException: they are about tag policies, which do not exist here."""
+"""Operations that answer UnknownOperationException: they are about tag policies, which Moorage does not have."""
 
 TAGGING: Final[Service[TaggingServices]] = Service(
     NAME,

@@ -13,14 +13,14 @@ from moorage.pages import Room
 from moorage.registry.repositories.resource_tags import TaggedRepository
 
 _PER_PAGE: Final = 50
-"""Resources of a page where the request does not say how many."""
+"""Resources in a page, unless the request has ResourcesPerPage."""
 _TYPES: Final = frozenset({"ecr", "ecr:repository"})
-"""Values of ResourceTypeFilters that repositories fit."""
+"""Values of ResourceTypeFilters that match repositories."""
 _MOST_TYPES: Final = 100
 _COMPLIANT: Final = shapes.ComplianceDetails(
     noncompliant_keys=[], keys_with_noncompliant_values=[], missing_tag_keys=[], compliance_status=True
 )
-"""There are no tag policies here, so everything complies with them."""
+"""Moorage has no tag policies, so everything complies with them."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -44,11 +44,11 @@ async def get_resources(call: TaggingCall, request: shapes.GetResourcesInput) ->
         nonlocal tags_left
         if not matches(each.tags):
             return True
-        shown = _shown(each, request)
+        mapping = _mapping(each, request)
         tags_left -= len(each.tags)
-        if (found and tags_left < 0) or not room.takes(len(_encode(shown))):
+        if (found and tags_left < 0) or not room.takes(len(_encode(mapping))):
             return False
-        found.append(shown)
+        found.append(mapping)
         return True
 
     following = await call.services.registry.resource_tags.scan(call.account, call.region, after, takes)
@@ -60,7 +60,7 @@ async def get_resources(call: TaggingCall, request: shapes.GetResourcesInput) ->
 async def _named(
     call: TaggingCall, request: shapes.GetResourcesInput, given: Sequence[str]
 ) -> shapes.GetResourcesOutput:
-    """The repositories of these ARNs; those that are not there, or have no tags, are left out."""
+    """Return the repositories with these ARNs, without those that do not exist or have no tags."""
     for member, value in (
         ("TagFilters", request.tag_filters),
         ("ResourceTypeFilters", request.resource_type_filters),
@@ -75,12 +75,12 @@ async def _named(
         ref = arns.repository_of(call, arn)
         state = None if ref is None else await call.services.registry.repositories.state(ref)
         if ref is not None and state is not None and state.tags and not request.exclude_compliant_resources:
-            found.append(_shown(TaggedRepository(ref, state.tags), request))
+            found.append(_mapping(TaggedRepository(ref, state.tags), request))
     return shapes.GetResourcesOutput(pagination_token="", resource_tag_mapping_list=found)
 
 
 def _limits(request: shapes.GetResourcesInput) -> tuple[int, int]:
-    """How many resources and how many tags a page may have, as AWS documents them; InvalidParameter."""
+    """Return how many resources and how many tags a page may have, as AWS documents them. Raises InvalidParameter."""
     resources, tags = request.resources_per_page, request.tags_per_page
     if resources is not None and not 1 <= resources <= 100:
         raise InvalidParameter("ResourcesPerPage must be at least 1 and at most 100.")
@@ -92,7 +92,7 @@ def _limits(request: shapes.GetResourcesInput) -> tuple[int, int]:
 
 
 def _matcher(filters: Sequence[shapes.TagFilter]) -> Callable[[Mapping[str, str]], bool]:
-    """Every filter must match; one with values by any of them, one without by its key alone."""
+    """Return what decides whether tags match every filter: its key and, if it has values, one of them."""
     wanted: list[tuple[str, frozenset[str]]] = []
     for each in filters:
         if each.key is None:
@@ -102,12 +102,12 @@ def _matcher(filters: Sequence[shapes.TagFilter]) -> Callable[[Mapping[str, str]
 
 
 def _digest_of(request: shapes.GetResourcesInput) -> str:
-    """A digest of everything in the request but its token: a token is good for the same request only."""
+    """Return a digest of everything in the request but its token, which is valid for the same request only."""
     rest = msgspec.structs.replace(request, pagination_token=None)
     return hashlib.sha256(_encode(rest)).hexdigest()
 
 
-def _shown(each: TaggedRepository, request: shapes.GetResourcesInput) -> shapes.ResourceTagMapping:
+def _mapping(each: TaggedRepository, request: shapes.GetResourcesInput) -> shapes.ResourceTagMapping:
     return shapes.ResourceTagMapping(
         resource_arn=each.ref.arn,
         tags=[shapes.Tag(key=key, value=value) for key, value in sorted(each.tags.items())],

@@ -1,6 +1,6 @@
-"""The Resource Groups Tagging API as a service: what its operations may use, its page tokens, and its errors.
+"""The Resource Groups Tagging API: what its operations may use, its page tokens, and its errors.
 
-Its actions (`tag:…`) are on no resource. What TagResources and UntagResources change is decided on each repository too.
+Its actions (`tag:…`) have no resource. TagResources and UntagResources are also decided on each repository.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from moorage.sealing import Sealer
 NAME: Final = "tagging"
 """The service's name in the scope of a signature."""
 _TOKEN_SECONDS: Final = 15 * 60
-"""Life of a PaginationToken, as AWS documents it."""
+"""Lifetime of a PaginationToken, as AWS documents it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class PaginationTokenExpired(MoorageError):
     code = "PaginationTokenExpiredException"
 
     def __init__(self) -> None:
-        super().__init__("The PaginationToken has expired. Begin again without one.")
+        super().__init__("The PaginationToken has expired. Send the request again without one.")
 
 
 def no_resource(call: TaggingCall, _request: Any) -> Sequence[Resource]:
@@ -49,7 +49,7 @@ def no_resource(call: TaggingCall, _request: Any) -> Sequence[Resource]:
 
 
 def next_token(call: TaggingCall, bound: Sequence[str], after: str | None) -> str:
-    """Return the token that continues after `after`; empty when there is nothing more.
+    """Return the token that continues after `after`; empty if there is no further page.
 
     `bound`: the operation and the parameters that must be the same in the next request.
     """

@@ -1,4 +1,4 @@
-"""TagResources and UntagResources: what each repository is refused for stands in the answer, as at AWS."""
+"""TagResources and UntagResources. As in AWS, the response says why repositories were refused."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -21,7 +21,7 @@ async def tag_resources(call: TaggingCall, request: shapes.TagResourcesInput) ->
     async def tag(ref: RepositoryRef) -> None:
         await call.services.registry.repositories.tag(ref, request.tags, by=call.caller.principal.arn)
 
-    failed = await _each(call, request.resource_arn_list, "ecr:TagResource", given_tags(call, request), tag)
+    failed = await _change(call, request.resource_arn_list, "ecr:TagResource", given_tags(call, request), tag)
     return shapes.TagResourcesOutput(failed_resources_map=failed)
 
 
@@ -29,22 +29,22 @@ async def untag_resources(call: TaggingCall, request: shapes.UntagResourcesInput
     async def untag(ref: RepositoryRef) -> None:
         await call.services.registry.repositories.untag(ref, request.tag_keys, by=call.caller.principal.arn)
 
-    failed = await _each(call, request.resource_arn_list, "ecr:UntagResource", removed_keys(call, request), untag)
+    failed = await _change(call, request.resource_arn_list, "ecr:UntagResource", removed_keys(call, request), untag)
     return shapes.UntagResourcesOutput(failed_resources_map=failed)
 
 
-async def _each(
+async def _change(
     call: TaggingCall,
     given: Sequence[str],
     action: str,
     conditions: Conditions,
     change: Callable[[RepositoryRef], Awaitable[None]],
 ) -> dict[str, shapes.FailureInfo]:
-    """Change each repository that the caller may `action`; return what the others fail for, by their ARNs.
+    """Change each repository on which the caller has the permission `action`; return the failures by ARN.
 
-    Each is decided and changed by itself, and one that fails does not keep the others from being changed. A repository
-    that the caller may not change fails in the same way whether or not it exists. InvalidParameter when one of the
-    ARNs is none; then nothing is changed.
+    Each repository is decided and changed on its own, so a failure does not affect the others. A repository that the
+    caller may not change fails in the same way whether or not it exists. Raises InvalidParameter, and changes nothing,
+    if one of `given` is not an ARN.
     """
     failed: dict[str, shapes.FailureInfo] = {}
     for arn in dict.fromkeys([arns.checked(each) for each in given]):
@@ -63,7 +63,7 @@ async def _each(
 
 
 def _not_here(call: TaggingCall, arn: str) -> shapes.FailureInfo:
-    """Why an ARN can be no repository of the caller's account and region."""
+    """Return why an ARN does not name a repository of the caller's account and region."""
     if arns.service_of(arn) != "ecr":
         message = "Only repositories of Amazon ECR can be tagged here."
     else:

@@ -40,7 +40,6 @@ from moorage.audit.recorder import Recorder
 from moorage.audit.retention import AuditMaintenance
 from moorage.clock import Clock
 from moorage.console.app import console_app
-from moorage.declarative.nouns import Nouns
 from moorage.declarative.service import Declared
 from moorage.events.delivery import Delivery
 from moorage.identity.accounts.deployment import open_sealer
@@ -131,16 +130,24 @@ async def open_components(settings: Settings) -> Components:
     audit = await AuditStore.open(settings)
     blobs = open_blob_store(settings)
 
-    def over(db: Database) -> Nouns:
-        epochs = Epochs(db)
-        return Nouns(make_identity(db, sealer, clock, epochs), make_registry(db, blobs, clock, settings, epochs))
-
-    identity, registry = over(database)
+    epochs = Epochs(database)
+    identity = make_identity(database, sealer, clock, epochs)
+    registry = make_registry(database, blobs, clock, settings, epochs)
     principals = Principals(identity)
     recorder = Recorder(audit, clock, settings, metrics.audit_dropped)
     access = Access(registry, identity.organizations, recorder, clock, settings)
     policy_check = RepositoryPolicyCheck(access, principals, registry.repository_policies)
-    declared = Declared(database, over, policy_check, access, settings.default_account)
+    declared = Declared.over(
+        database,
+        identity=identity,
+        registry=registry,
+        principals=principals,
+        policy_check=policy_check,
+        access=access,
+        sealer=sealer,
+        clock=clock,
+        settings=settings,
+    )
     return Components(
         clock=clock,
         sealer=sealer,

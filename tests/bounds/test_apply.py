@@ -154,7 +154,7 @@ async def test_others_are_served_while_a_file_is_compared(tmp_path: Path) -> Non
         outcome = await parts.declared.apply(file, Asked(dry_run=True), OPERATOR)
         done = True
         await task
-        assert outcome.done == []
+        assert outcome.changes == []
         assert turns > 5
     finally:
         await parts.close()

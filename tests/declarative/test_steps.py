@@ -18,11 +18,11 @@ from moorage.api.ecr import ECR, shapes
 from moorage.api.iam import IAM, IamServices
 from moorage.application import Components, open_components
 from moorage.declarative.applying import OPERATOR
-from moorage.declarative.nouns import Nouns
 from moorage.declarative.planning import Planner
 from moorage.declarative.reading import read
 from moorage.declarative.service import Asked
-from moorage.declarative.steps import ACTIONS, Author, Planned, Step
+from moorage.declarative.state import State
+from moorage.declarative.steps import ACTIONS, Author, Execution, Planned, Step
 from moorage.errors import InvalidParameter
 from moorage.identity.arns import policy_arn
 from moorage.identity.credentials.credentials import PolicySets
@@ -57,16 +57,25 @@ def text(account: dict[str, Any]) -> str:
 
 
 async def test_every_step_is_decided_as_the_operation_of_the_api_is(parts: Components) -> None:
-    planner = Planner(Nouns(parts.identity, parts.registry), ACCOUNT)
-    plan = await planner.plan(read(text(files.after(ACCOUNT))), AUTHOR, prune=True, keys=True)
+    plan = await planner(parts).plan(read(text(files.after(ACCOUNT))), AUTHOR, prune=True, keys=True)
     met = set()
     for planned in plan.everything:
         for number, step in enumerate(planned.steps):
             met.add(step.action)
             assert await asked(parts, planned, step) == await declared_by_the_api(parts, planned, step), step
-            if number == 0 and planned.change.operation == "create" and step.run is not None:
-                await step.run(Nouns(parts.identity, parts.registry))  # the API finds what the next step is about
+            if number == 0 and planned.change.operation == "create":
+                await carry_out(parts, step)  # the API finds what the next step is about
     assert met == ACTIONS - BEYOND, "files.py takes every kind of step"
+
+
+def planner(parts: Components) -> Planner:
+    state = State(parts.identity, parts.registry, parts.principals)
+    return Planner(parts.identity, state, parts.policy_check, parts.sealer, ACCOUNT)
+
+
+async def carry_out(parts: Components, step: Step) -> None:
+    at, settings = parts.clock.now(), Settings()
+    await parts.database.transaction(lambda conn: step.run(Execution(conn, settings, AUTHOR.by, at)))
 
 
 async def asked(_parts: Components, planned: Planned, step: Step) -> Any:
@@ -181,7 +190,7 @@ def _ecr_tags(tags: Mapping[str, str]) -> list[shapes.Tag]:
     [("", [NamedResource(ACCOUNT, "*")]), ("iam:CreateUser", []), ("iam:GetUser", [NamedResource(ACCOUNT, "*")])],
 )
 def test_a_step_that_nobody_decides_cannot_be_made(action: str, resources: list[NamedResource]) -> None:
-    async def run(_on: Nouns) -> None:
+    def run(_e: Execution) -> None:
         raise AssertionError("it is not carried out")
 
     with pytest.raises(ValueError, match="decided on an action and a resource"):
@@ -199,15 +208,13 @@ def test_a_step_that_nobody_decides_cannot_be_made(action: str, resources: list[
 async def test_a_new_document_that_iam_refuses_is_refused(
     parts: Components, section: str, declared: dict[str, Any], says: str
 ) -> None:
-    planner = Planner(Nouns(parts.identity, parts.registry), ACCOUNT)
     with pytest.raises(InvalidParameter, match=f"{section}/newly: .*{says}"):
-        await planner.plan(read(text({section: {"newly": declared}})), AUTHOR, prune=False, keys=False)
+        await planner(parts).plan(read(text({section: {"newly": declared}})), AUTHOR, prune=False, keys=False)
 
 
 async def test_a_document_that_is_stored_already_may_stay_as_it_is(parts: Components) -> None:
     old = files.allow("*:*", Resource="**")
     await parts.identity.managed.create(ACCOUNT, "/", "old", json.dumps(old), "root")
     file = read(text({"policies": {"old": {"document": old, "tags": {"new": "tag"}}}}))
-    planner = Planner(Nouns(parts.identity, parts.registry), ACCOUNT)
-    plan = await planner.plan(file, AUTHOR, prune=False, keys=False)
+    plan = await planner(parts).plan(file, AUTHOR, prune=False, keys=False)
     assert [step.action for planned in plan.everything for step in planned.steps] == ["iam:TagPolicy"]

@@ -26,5 +26,9 @@ class Home:
         """The file says `body` of the account."""
         self.put(f'version: 1\naccounts:\n  "{self.account}":\n{body}')
 
+    def text(self) -> str:
+        """What the file says."""
+        return (self.directory / "file.yaml").read_text()
+
     def put(self, text: str) -> None:
         (self.directory / "file.yaml").write_text(text.replace("ACCOUNT", self.account))

@@ -1,12 +1,15 @@
 """`moorage apply` and `moorage export`: what a file says is made, made once, shown first, and told again."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.attacks.applied import apply, call
 from tests.end_to_end.applying import Home
+from tests.support.admin_calls import Keys
 from tests.support.ecr_push import push_image
 from tests.support.server_process import Error, ServerProcess
 
@@ -283,6 +286,123 @@ def test_a_dry_run_foresees_groups_and_policies_that_are_not_there(server: Serve
         home("apply", "file.yaml", "--prune", "--yes")
     home.write("    groups: {nodes: {}}\n    users: {bob: {groups: [nodes]}}\n")
     assert "2 would change" in home("apply", "file.yaml", "--dry-run")
+
+
+def allow(action: str, **more: Any) -> dict[str, Any]:
+    """A policy of one statement."""
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, **more}]}
+
+
+PUSH = allow("ecr:PutImage", Resource="*")
+NOBODY = {"AWS": "arn:aws:iam::ACCOUNT:user/nobody"}
+KEPT: dict[str, Any] = {
+    "policies": {"used": {"document": PUSH}},
+    "groups": {"full": {}},
+    "users": {"kept": {"attached": ["used"], "groups": ["full"]}},
+    "repositories": {"us-east-1": {"images": {}}},
+}
+MANY = [f"arn:aws:ecr:*:*:repository/{number:0200}" for number in range(40)]
+ELEVEN = [f"p{number}" for number in range(11)]
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "more policies attached than the quota": (
+        {"policies": {name: {"document": PUSH} for name in ELEVEN}, "users": {"ann": {"attached": ELEVEN}}},
+        "Cannot exceed quota for PoliciesPerUser: 10",
+    ),
+    "longer policies than the quota": (
+        {"users": {"ann": {"inline": {str(number): PUSH for number in range(30)}}}},
+        "Maximum policy size of 2048",
+    ),
+    "a longer version than the quota": (
+        {"policies": {"used": {"document": allow("ecr:PutImage", Resource=MANY)}}},
+        "Cannot exceed quota for PolicySize: 6144",
+    ),
+    "a policy that stays in use": ({"policies": {}}, "it is attached to user kept."),
+    "a group that stays in use": ({"groups": {}}, "must remove users from group first."),
+    "a repository with images": ({"repositories": {}}, "still contains images"),
+    "a principal that does not exist": (
+        {"repositories": {"us-east-1": {"images": {"policy": allow("ecr:ListImages", Principal=NOBODY)}}}},
+        "Principal not found",
+    ),
+    "a trusted principal that does not exist": (
+        {"roles": {"ci": {"trust": allow("sts:AssumeRole", Principal=NOBODY)}}},
+        "Invalid principal in policy",
+    ),
+    "a lock-out": (
+        {"repositories": {"us-east-1": {"images": {"policy": {
+            "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "*"}]}}}}},
+        "prevent future policy changes",
+    ),
+    "a registry policy beyond its scope": (
+        {"registries": {"us-east-1": {
+            "policy_scope": "V1", "policy": allow("ecr:BatchGetImage", Principal="*", Resource="*")}}},
+        "Invalid registry policy provided",
+    ),
+    "tags that ECR refuses": (
+        {"repositories": {"us-east-1": {"images": {"tags": {"aws:x": "y"}}}}},
+        "InvalidTagParameterException",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def refused(server: ServerProcess, home: Home) -> Callable[[str], str]:
+    """Writes the file of a case of REFUSED for an account that has KEPT; returns the message."""
+
+    def write(case: str) -> str:
+        home.put(json.dumps({"accounts": {home.account: KEPT}}))
+        assert apply(server, Keys(home.account, "test"), home.text()).json["failed"] is None
+        push_image(server.client("ecr", home.account), "images", "v1")
+        changed, message = REFUSED[case]
+        home.put(json.dumps({"accounts": {home.account: {**KEPT, **changed}}}))
+        return message
+
+    return write
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_dry_run_foresees_what_the_rules_refuse(
+    server: ServerProcess, home: Home, refused: Callable[[str], str], case: str
+) -> None:
+    """It answers what the run answers that follows, and neither leaves anything behind."""
+    message, root = refused(case), Keys(home.account, "test")
+    iam = server.client("iam", home.account)
+
+    def state() -> tuple[Any, Any]:
+        arn = f"arn:aws:iam::{home.account}:policy/used"
+        return call(server, root, "export", {}).json, iam.list_policy_versions(PolicyArn=arn)["Versions"]
+
+    before = state()
+    foreseen = apply(server, root, home.text(), prune=True, dry_run=True).json
+    assert message in f"{foreseen['failed']['code']}: {foreseen['failed']['message']}"
+    assert state() == before
+    assert apply(server, root, home.text(), prune=True).json == foreseen
+    assert state() == before
+
+
+@pytest.mark.parametrize("case", ["longer policies than the quota", "a policy that stays in use", "a lock-out"])
+def test_the_command_foresees_it_in_the_words_of_the_run(home: Home, refused: Callable[[str], str], case: str) -> None:
+    message = refused(case)
+    foreseen = home("apply", "file.yaml", "--prune", "--dry-run", status=1)
+    assert message in foreseen, foreseen
+    assert "Nothing would be changed" in foreseen
+    failed = home("apply", "file.yaml", "--prune", "--yes", status=1)
+    assert f"\nfailed: {sentence(foreseen, 'would fail: ')}\n" in failed
+    assert "Nothing was changed" in failed
+
+
+def sentence(said: str, mark: str) -> str:
+    """The rest of the line that begins with `mark`."""
+    (line,) = [line for line in said.splitlines() if line.startswith(mark)]
+    return line.removeprefix(mark)
+
+
+def test_a_dry_run_succeeds_where_the_run_does_and_changes_nothing(home: Home) -> None:
+    home.write(EVERYTHING)
+    planned = home("apply", "file.yaml", "--dry-run", "--keys")
+    assert "9 would change" in planned
+    assert "AKIA" not in planned
+    assert home("export") == f"version: 1\naccounts:\n  '{home.account}': {{}}\n"
+    assert planned.replace("would change", "changed") in home("apply", "file.yaml")
 
 
 def test_keys_are_made_on_request_and_written_once(home: Home) -> None:

@@ -131,12 +131,16 @@ def test_only_one_of_its_accounts(home: Home, host: list[str]) -> None:
     assert "says nothing of account" in home("apply", "file.yaml", "--account", "000000000009", *host, status=1)
 
 
-def test_the_first_refusal_ends_the_run_with_the_keys_that_were_made(home: Home, host: list[str]) -> None:
+def test_a_refusal_leaves_no_account_and_no_key(server: ServerProcess, home: Home, host: list[str]) -> None:
     home.account = "777700000003"
     home.write("    users: {ann: {attached: [nowhere]}, bob: {}}\n")
     said = home("apply", "file.yaml", "--keys", *host, status=1)
+    assert "+ accounts/777700000003" in said
     assert "failed: NoSuchEntity" in said
-    assert "777700000003/(root)  AKIA" in said
+    assert "Nothing was changed" in said
+    assert "AKIA" not in said
+    assert "777700000003" not in home("export", *host)
+    assert "777700000003" not in (server.data / "credentials").read_text()
     home.write(
         "    repositories: {us-east-1: {shut: {policy: {Statement: [{Effect: Deny, Principal: '*', Action: '*'}]}}}}\n"
     )

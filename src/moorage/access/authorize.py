@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -207,6 +207,25 @@ class Access:
         tags = basis.tags or _NO_TAGS
         values = self._contexts.of(caller, connection, self._clock.now(), ref.account, tags, basis.keys, _NO_TAGS)
         return plan.decide(ref.arn, ref.account, values).allowed
+
+    async def proposal(
+        self, caller: Caller, connection: Connection, action: str, ref: RepositoryRef
+    ) -> Callable[[policy.Document], bool]:
+        """Return a function that decides as `would_allow` does, on everything else that is in force now.
+
+        It awaits nothing and uses no cache, so a transaction may call it, in another thread too.
+        """
+        basis = await self._basis(caller, action, ref)
+        others = await self._compiled_sets(basis.hashes._replace(repository=None))
+        tags = basis.tags or _NO_TAGS
+        values = self._contexts.of(caller, connection, self._clock.now(), ref.account, tags, basis.keys, _NO_TAGS)
+
+        def would_allow(document: policy.Document) -> bool:
+            named = policy.Named(REPOSITORY_POLICY, hashlib.sha256(document.text.encode()).hexdigest(), document)
+            policies = msgspec.structs.replace(others, resource=(named, *(others.resource or ())))
+            return policy.Plan(caller.principal, action, policies).decide(ref.arn, ref.account, values).allowed
+
+        return would_allow
 
     def _decide(
         self,

@@ -68,6 +68,11 @@ def stored_trust(conn: Connection, document: policy.Document, text: str, in_forc
         raise _invalid_principal(error) from error
 
 
+def has_unique_ids(document: policy.Document) -> bool:
+    """Return whether the policy names anybody by unique id."""
+    return any(map(policy.is_unique_id, document.principals))
+
+
 def ids_of(named: Mapping[str, Entity]) -> dict[str, str]:
     """Return the unique ids by the texts that name the identities. A text that is an id is left out."""
     return {text: entity.id for text, entity in named.items() if text != entity.id}

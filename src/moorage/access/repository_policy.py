@@ -1,19 +1,22 @@
 """What SetRepositoryPolicy asks of a text before it is stored, and how that is shown (docs/development/policy-engine.md
 §1, §5)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
+
+from sqlalchemy import Connection as SqlConnection
 
 from moorage import policy
 from moorage.access.authorize import Access
 from moorage.access.background_computation import in_thread, takes_long
 from moorage.access.caller import Caller, Connection
-from moorage.access.principals import Principals, UnknownPrincipal, ids_of
+from moorage.access.principals import Principals, UnknownPrincipal, has_unique_ids, ids_of, named_by
 from moorage.cache import Cache
 from moorage.errors import InvalidParameter, RepositoryPolicyNotFound
 from moorage.identity.principals.entity import Entity
 from moorage.names import AccountId, RepositoryRef
 from moorage.policy import lint
+from moorage.registry.repository_policies import rules
 from moorage.registry.repository_policies.service import RepositoryPolicies
 
 _POLICY_TEXT = "PolicyText"
@@ -31,6 +34,40 @@ class Accepted(NamedTuple):
 
     stored: str
     shown: str
+
+
+class Submission:
+    """A repository policy that a transaction is going to store, read and compiled before the transaction begins."""
+
+    def __init__(
+        self, ref: RepositoryRef, text: "_Text", would_allow: Callable[[policy.Document], bool] | None
+    ) -> None:
+        """`would_allow`: tells whether the caller could change the policy again; None: the operator always can."""
+        self._ref = ref
+        self._text = text
+        self._would_allow = would_allow
+
+    def stored(self, conn: SqlConnection) -> str:
+        """Return the stored form of the policy. `conn`: of the transaction, in which the principals are looked up.
+
+        InvalidParameter: not a policy, an unknown principal, or a lock-out.
+        """
+        text = self._text
+        try:
+            document = text.parsed.document()
+            in_force = _in_force(conn, self._ref) if has_unique_ids(document) else ""
+            named = named_by(conn, document, in_force)
+        except policy.PolicyError as error:
+            raise _invalid() from error
+        except UnknownPrincipal as error:
+            if policy.is_unique_id(str(error)):
+                raise InvalidParameter("The policy names the id of a user or role that is no more.") from error
+            raise _unknown_principal() from error
+        if text.stops_all(self._ref.account):
+            raise _lock_out()
+        if self._would_allow is not None and not self._would_allow(text.stored(named)):
+            raise _lock_out()
+        return text.accepted(named).stored
 
 
 class RepositoryPolicyCheck:
@@ -66,12 +103,16 @@ class RepositoryPolicyCheck:
                 raise _lock_out()
         return accepted
 
-    async def canonicalise_for_operator(self, ref: RepositoryRef, text: str) -> Accepted:
-        """Return the two forms of `text` for the operator of the machine, who is only kept from a complete lock-out."""
-        found, named = await self._read(ref, text)
-        if found.stops_all(ref.account):
-            raise _lock_out()
-        return found.accepted(named)
+    async def submission(self, call: tuple[Caller, Connection] | None, ref: RepositoryRef, text: str) -> Submission:
+        """Return `text`, read and compiled, for a transaction that sets it as the policy of `ref`.
+
+        `call`: the caller, who must be able to change the policy again, and the connection. None: the operator of the
+        machine, whom no policy binds; but the policy may not lock out the whole account.
+        """
+        prepared = await in_thread(_prepared, text, ref.account) if takes_long(text) else _Text(text)
+        if call is None:
+            return Submission(ref, prepared, None)
+        return Submission(ref, prepared, await self._access.proposal(*call, "ecr:SetRepositoryPolicy", ref))
 
     async def _read(self, ref: RepositoryRef, text: str) -> tuple["_Text", Mapping[str, Entity]]:
         """Return the parsed text and the users and roles that it names."""
@@ -79,9 +120,9 @@ class RepositoryPolicyCheck:
         try:
             return found, await self._named(ref, found.parsed.document())
         except policy.PolicyError as error:
-            raise InvalidParameter.at(_POLICY_TEXT, "Invalid repository policy provided") from error
+            raise _invalid() from error
         except UnknownPrincipal as error:
-            raise InvalidParameter.at(_POLICY_TEXT, "Principal not found") from error
+            raise _unknown_principal() from error
 
     async def proposed(self, ref: RepositoryRef, text: str) -> policy.Document:
         """Return `text` as it would be stored, for a trial. Raise InvalidParameter with more detail than ECR gives."""
@@ -97,8 +138,8 @@ class RepositoryPolicyCheck:
             raise InvalidParameter(f"Principal not found: {error}") from error
 
     async def _named(self, ref: RepositoryRef, document: policy.Document) -> Mapping[str, Entity]:
-        has_ids = any(map(policy.is_unique_id, document.principals))
-        return await self._principals.named(document, await self.in_force(ref) if has_ids else "")
+        in_force = await self.in_force(ref) if has_unique_ids(document) else ""
+        return await self._principals.named(document, in_force)
 
     async def findings(self, ref: RepositoryRef, text: str) -> str:
         """Return lint findings on `text` as the policy of `ref`, as a header: ASCII, one line, bounded."""
@@ -169,6 +210,22 @@ def _prepared(text: str, account: AccountId) -> _Text:
     if not found.parsed.errors:
         found.stored({})
     return found
+
+
+def _in_force(conn: SqlConnection, ref: RepositoryRef) -> str:
+    """Return the text of the policy in force; empty if there is none. RepositoryNotFound."""
+    try:
+        return rules.get(conn, ref)
+    except RepositoryPolicyNotFound:
+        return ""
+
+
+def _invalid() -> InvalidParameter:
+    return InvalidParameter.at(_POLICY_TEXT, "Invalid repository policy provided")
+
+
+def _unknown_principal() -> InvalidParameter:
+    return InvalidParameter.at(_POLICY_TEXT, "Principal not found")
 
 
 def _lock_out() -> InvalidParameter:

@@ -1,69 +1,79 @@
-"""Plans are carried out: each change whole or not at all, through the same rules as the API's calls."""
+"""Plans are carried out, each in one transaction, by the same rules as the calls of the API."""
 
 import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from sqlalchemy import Connection
+
 from moorage import policy
-from moorage.access.repository_policy import RepositoryPolicyCheck
+from moorage.clock import Clock
 from moorage.declarative.authorization import Refusal
 from moorage.declarative.changes import Change
-from moorage.declarative.nouns import Over
 from moorage.declarative.organization import POLICIES
-from moorage.declarative.steps import Author, NewKey, Plan, Planned
+from moorage.declarative.steps import Author, Execution, IssuedKey, Plan
 from moorage.errors import MoorageError
+from moorage.settings import Settings
 from moorage.store.metadata.database.database import Database
-from moorage.store.metadata.database.within import in_one
+from moorage.store.metadata.database.savepoint import Savepoint
 
 OPERATOR = Author("operator", None)
 
 
 class Outcome(NamedTuple):
-    """What came of a file."""
+    """The result of applying a file."""
 
-    done: list[Change]
-    """In order; of a dry run, what would be done."""
+    changes: list[Change]
+    """The changes that were made; of a dry run, those that would be made. After a failure, those that came before it
+    and were undone."""
     failed: tuple[Change, MoorageError] | None = None
-    """The change that failed; those after it were not tried. Of a dry run, the first that is known to fail."""
-    keys: Sequence[NewKey] = ()
+    """The change that failed. Then nothing was changed, and the changes after it were not tried."""
+    keys: Sequence[IssuedKey] = ()
     refused: Sequence[Refusal] = ()
-    """Of a dry run: what the author may not do, so that nothing would be done."""
+    """What the author of a dry run may not do. Then nothing would be changed."""
 
 
 class Applier:
     """Carries plans out."""
 
-    def __init__(self, db: Database, over: Over, check: RepositoryPolicyCheck) -> None:
+    def __init__(self, db: Database, clock: Clock, settings: Settings) -> None:
         self._db = db
-        self._over = over
-        self._check = check
+        self._clock = clock
+        self._settings = settings
 
-    async def apply(self, plan: Plan, author: Author) -> Outcome:
-        """In order, up to the first change that fails."""
-        done: list[Change] = []
-        keys: list[NewKey] = []
-        for planned in plan.changes:
-            try:
-                keys += await self._carry_out(planned, author)
-            except MoorageError as error:
-                return Outcome(done, (planned.change, error), keys)
-            done.append(planned.change)
-        for planned in plan.keys:
-            try:
-                keys += await self._carry_out(planned, author)
-            except MoorageError as error:
-                return Outcome(done, (planned.change, error), keys)
-        return Outcome(done, None, keys)
+    async def apply(self, plan: Plan, author: Author, *, dry_run: bool) -> Outcome:
+        """Make all changes of the plan, or none if one of them fails.
 
-    async def _carry_out(self, planned: Planned, author: Author) -> list[NewKey]:
-        runs = [await step.ready(self._check, author) for step in planned.steps]
+        A dry run makes them too, by the same rules, and then undoes them. It leaves nothing behind.
+        """
+        at = self._clock.now()
 
-        async def work(db: Database) -> list[NewKey]:
-            on = self._over(db)
-            results = [await run(on) for run in runs]
-            return [each for each in results if isinstance(each, NewKey)]
+        def work(conn: Connection) -> Outcome:
+            # Undone by a savepoint, not by raising: a transaction that fails is run again on its own.
+            savepoint = Savepoint(conn)
+            outcome = _carry_out(plan, Execution(conn, self._settings, author.by, at))
+            if dry_run or outcome.failed is not None:
+                savepoint.undo()
+                return outcome._replace(keys=())
+            savepoint.keep()
+            return outcome
 
-        return await in_one(self._db, work)
+        return await self._db.transaction(work, long=True)
+
+
+def _carry_out(plan: Plan, execution: Execution) -> Outcome:
+    """Carry out the steps in order, up to the first that fails."""
+    changes: list[Change] = []
+    keys: list[IssuedKey] = []
+    for number, planned in enumerate(plan.everything):
+        try:
+            results = [step.run(execution) for step in planned.steps]
+        except MoorageError as error:
+            return Outcome(changes, (planned.change, error))
+        keys += [each for each in results if isinstance(each, IssuedKey)]
+        if number < len(plan.changes):  # the rest only issues keys
+            changes.append(planned.change)
+    return Outcome(changes, None, keys)
 
 
 def documents(change: Change) -> list[tuple[str, str, policy.Kind]]:

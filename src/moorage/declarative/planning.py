@@ -6,42 +6,60 @@ from collections.abc import Mapping
 from moorage import policy
 from moorage.access.authorize import NamedResource
 from moorage.access.organization import organization_resource, read, to_put
-from moorage.access.repository_policy import RepositoryPolicyCheck
+from moorage.access.repository_policy import RepositoryPolicyCheck, Submission
 from moorage.declarative.applying import documents
 from moorage.declarative.changes import Change, changes
 from moorage.declarative.declaration import Account, File, Organization
-from moorage.declarative.dry_run import first_failure
-from moorage.declarative.identity_steps import Around, group_steps, key_steps, policy_steps, role_steps, user_steps
-from moorage.declarative.nouns import Nouns
+from moorage.declarative.identity_steps import (
+    ChangeContext,
+    group_steps,
+    key_step,
+    policy_steps,
+    role_steps,
+    user_steps,
+)
 from moorage.declarative.pauses import Pauses
 from moorage.declarative.registry_steps import registry_steps, repository_steps
 from moorage.declarative.state import State
-from moorage.declarative.steps import Author, NewKey, Plan, Planned, Run, Step
+from moorage.declarative.steps import Author, Execution, IssuedKey, Plan, Planned, Step
 from moorage.errors import InvalidParameter
+from moorage.identity.accounts import accounts, organizations
 from moorage.identity.arns import identity_arn, parse_identity, policy_arn, root_arn
+from moorage.identity.credentials import access_keys
+from moorage.identity.credentials.access_keys import NewKey
+from moorage.identity.identity import Identity
 from moorage.identity.principals.entity import GROUP
-from moorage.names import AccountId
+from moorage.names import AccountId, RepositoryRef
+from moorage.sealing import Sealer
 
 
 class Planner:
-    """Compares what is there with files."""
+    """Compares files with what exists."""
 
-    def __init__(self, nouns: Nouns, default_account: AccountId) -> None:
-        self._nouns = nouns
-        self._identity = nouns.identity
-        self._state = State(nouns)
+    def __init__(
+        self,
+        identity: Identity,
+        state: State,
+        check: RepositoryPolicyCheck,
+        sealer: Sealer,
+        default_account: AccountId,
+    ) -> None:
+        self._identity = identity
+        self._state = state
+        self._check = check
+        self._sealer = sealer
         self._default = default_account
 
     async def plan(self, file: File, author: Author, *, prune: bool, keys: bool) -> Plan:
-        """Everything that applying `file` would do.
+        """Return everything that applying `file` would do.
 
-        Accounts that are not there are made by the operator alone. InvalidParameter: the author would be deleted, or
-        something is to change that cannot.
+        Only the operator creates accounts. InvalidParameter: the author would be deleted, or the file changes something
+        that cannot be changed.
         """
         before: dict[AccountId, Account | None] = {}
         for account in file.accounts:
-            is_there = author.call is not None or await self._identity.accounts.exists(account)
-            before[account] = await self._state.of(account) if is_there else None
+            exists = author.call is not None or await self._identity.accounts.exists(account)
+            before[account] = await self._state.of(account) if exists else None
         now = await self._state.organization() if file.on_organization else None
         # Roles are put in order by their trust policies, each of which is parsed: seconds for thousands.
         found = await asyncio.to_thread(changes, before, now, file, prune=prune)
@@ -55,32 +73,32 @@ class Planner:
             _check_documents(change)
             planned.append(Planned(change, await self._steps(change, author, groups)))
             await pauses()
-        made = await self._keys(file, before, author.by, pauses) if keys else ()
-        return Plan(planned, made, first_failure(found, before, file, groups))
+        return Plan(planned, await self._keys(file, before, pauses) if keys else ())
 
     async def _steps(self, change: Change, author: Author, groups: Mapping[AccountId, Mapping[str, str]]) -> list[Step]:
-        account, by = change.account, author.by
+        account = change.account
         if account is None:
-            return [await self._organization_step(change, by)]
-        around = Around(account, by, groups[account], await self._keys_of(change), await self._versions_of(change))
+            return [await self._organization_step(change)]
+        keys, versions = await self._keys_of(change), await self._versions_of(change)
+        context = ChangeContext(account, groups[account], keys, versions)
         match change.section:
             case "accounts":
-                return [_account_step(account, by)]
+                return [_account_step(account, NewKey.generate(self._sealer))]
             case "policies":
-                return list(policy_steps(change, around))
+                return list(policy_steps(change, context))
             case "groups":
-                return list(group_steps(change, around))
+                return list(group_steps(change, context))
             case "users":
-                return list(user_steps(change, around))
+                return list(user_steps(change, context))
             case "roles":
-                return list(role_steps(change, around))
+                return list(role_steps(change, context))
             case "repositories":
-                return list(repository_steps(change, account, by))
+                return list(repository_steps(change, account, await self._submission(change, account, author)))
             case "registries":
-                return list(registry_steps(change, account, by))
+                return list(registry_steps(change, account))
         raise ValueError(f"no steps for {change.section}")
 
-    async def _organization_step(self, change: Change, by: str) -> Step:
+    async def _organization_step(self, change: Change) -> Step:
         resource = await organization_resource(self._identity.organizations, self._default)
         after: Organization | None = change.after
         if after is None:
@@ -88,53 +106,61 @@ class Planner:
                 "moorage:DeleteOrganization",
                 (resource,),
                 {},
-                lambda on: on.identity.organizations.remove(by=by),
+                lambda e: organizations.remove(e.conn, by=e.by, at=e.at),
             )
-        document = after.document
+        document = to_put(after.document, await read(after.document))
+        return Step(
+            "moorage:PutOrganization",
+            (resource,),
+            {},
+            lambda e: organizations.put(e.conn, document, by=e.by, at=e.at),
+        )
 
-        async def prepare(_check: RepositoryPolicyCheck, _author: Author) -> Run:
-            organization = await read(document)
-            return lambda on: on.identity.organizations.put(to_put(document, organization), by=by)
-
-        return Step("moorage:PutOrganization", (resource,), {}, None, prepare=prepare)
+    async def _submission(self, change: Change, account: AccountId, author: Author) -> Submission | None:
+        """Return the policy that a repository is given, prepared for the transaction; None if it is given none."""
+        text = None if change.after is None else change.after.policy
+        if text is None or (change.before is not None and change.before.policy == text):
+            return None
+        return await self._check.submission(author.call, RepositoryRef(account, *change.name), text)
 
     async def _keys_of(self, change: Change) -> list[str]:
-        """Of a user that is deleted."""
+        """Return the ids of the access keys of a user that is deleted."""
         if change.section != "users" or change.after is not None or change.account is None:
             return []
         return [key.id for key in await self._identity.keys.list(change.account, change.name)]
 
     async def _versions_of(self, change: Change) -> list[int]:
-        """Of a managed policy that changes or is deleted: those beside the default, oldest first."""
+        """Return the versions of a changed or deleted managed policy other than its default, oldest first."""
         if change.section != "policies" or change.before is None or change.account is None:
             return []
         arn = policy_arn(change.account, change.before.path, change.name)
         versions = await self._identity.managed.versions(change.account, arn)
         return sorted(each.number for each in versions if not each.is_default)
 
-    async def _keys(
-        self, file: File, before: Mapping[AccountId, Account | None], by: str, pauses: Pauses
-    ) -> list[Planned]:
-        """The keys to be made for declared users that have none."""
+    async def _keys(self, file: File, before: Mapping[AccountId, Account | None], pauses: Pauses) -> list[Planned]:
+        """Return the steps that create keys for declared users who have none."""
         found = []
         for account, wanted in file.accounts.items():
             one = before[account]
-            there = {} if one is None else {name.lower(): (name, user) for name, user in one.users.items()}
+            existing = {} if one is None else {name.lower(): (name, user) for name, user in one.users.items()}
             for name in sorted(wanted.users):
-                known = there.get(name.lower())
+                known = existing.get(name.lower())
                 if known is None or not await self._identity.keys.list(account, name):
                     own_name, user = known or (name, wanted.users[name])
                     change = Change("update", account, "users", own_name, before=user, after=user)
-                    found.append(Planned(change, list(key_steps(account, own_name, user, by))))
+                    step = key_step(account, own_name, user, NewKey.generate(self._sealer))
+                    found.append(Planned(change, [step]))
                 await pauses()
         return found
 
 
-def _account_step(account: AccountId, by: str) -> Step:
-    async def create(on: Nouns) -> NewKey:
-        await on.identity.accounts.ensure(account, by=by)
-        key, secret = await on.identity.keys.create(account, None, by=by)
-        return NewKey(account, None, key.id, secret)
+def _account_step(account: AccountId, new: NewKey) -> Step:
+    """Return the step that creates an account with a key of its root."""
+
+    def create(e: Execution) -> IssuedKey:
+        accounts.ensure(e.conn, account, by=e.by, at=e.at)
+        access_keys.create(e.conn, account, None, new, by=e.by, at=e.at)
+        return IssuedKey(account, None, new.id, new.secret)
 
     return Step("organizations:CreateAccount", (NamedResource(account, root_arn(account)),), {}, create)
 

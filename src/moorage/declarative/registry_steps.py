@@ -1,26 +1,31 @@
 """The steps of changes to an account's repositories and registries."""
 
 from collections.abc import Iterator
-from typing import Any
 
+from moorage import policy
 from moorage.access.authorize import Registry as RegistryResource
 from moorage.access.operations import Conditions, resource_tags, tag_conditions
-from moorage.access.principals import Principals
-from moorage.access.registry_policy import RegistryPolicyCheck
-from moorage.access.repository_policy import RepositoryPolicyCheck
+from moorage.access.registry_policy import stored_registry_policy
+from moorage.access.repository_policy import Submission
 from moorage.declarative.changes import Change
 from moorage.declarative.declaration import Registry, Repository
-from moorage.declarative.nouns import Nouns
-from moorage.declarative.steps import Author, Prepare, Run, Step
-from moorage.errors import InvalidParameter, RepositoryNotFound
+from moorage.declarative.steps import Execution, Run, Step
 from moorage.names import AccountId, Region, RepositoryRef
+from moorage.registry.account_settings import rules as account_settings
+from moorage.registry.registry_policies import rules as registry_policies
+from moorage.registry.repositories import rules as repositories
+from moorage.registry.repositories.types import NewRepository, TagMutability
+from moorage.registry.repository_policies import rules as repository_policies
 from moorage.store.metadata.policies.registry_policies import SCOPE
 
 _NO_CONDITIONS: Conditions = {}
 
 
-def repository_steps(change: Change, account: AccountId, by: str) -> Iterator[Step]:
-    """Of a repository. One with images is never deleted by a file."""
+def repository_steps(change: Change, account: AccountId, submission: Submission | None) -> Iterator[Step]:
+    """Yield the steps of a repository. A file never deletes one that has images.
+
+    `submission`: the declared policy, prepared for the transaction; None where none is declared.
+    """
     ref = RepositoryRef(account, *change.name)
     before: Repository | None = change.before
     after: Repository | None = change.after
@@ -29,65 +34,75 @@ def repository_steps(change: Change, account: AccountId, by: str) -> Iterator[St
         return Step(f"ecr:{operation}", (ref,), conditions, run, aspect)
 
     if after is None:
-        yield step("DeleteRepository", lambda on: on.registry.repositories.delete(ref, force=False, by=by))
+        yield step("DeleteRepository", lambda e: repositories.delete(e.conn, ref, force=False, by=e.by, at=e.at))
         return
-    new = after
     if before is None:
-        mutability: Any = {"mutability": new.mutability, "exclusion_filters": new.exclusions}
-        yield step(
-            "CreateRepository",
-            lambda on: on.registry.repositories.create(
-                ref, **mutability, scan_on_push=new.scan_on_push, tags=new.tags, by=by
-            ),
-            conditions=tag_conditions(new.tags.items()),
-        )
+        yield step("CreateRepository", _create(ref, after), conditions=tag_conditions(after.tags.items()))
     else:
-        if before.scan_on_push != new.scan_on_push:
-            yield step(
-                "PutImageScanningConfiguration",
-                lambda on: on.registry.repositories.set_scan_on_push(ref, new.scan_on_push, by=by),
-                "scan_on_push",
-            )
-        if (before.mutability, before.exclusions) != (new.mutability, new.exclusions):
-            yield step(
-                "PutImageTagMutability",
-                lambda on: on.registry.repositories.set_mutability(ref, new.mutability, new.exclusions, by=by),
-                "mutability" if before.mutability != new.mutability else "exclusions",
-            )
-        gone = sorted({*before.tags} - {*new.tags})
-        given = {key: value for key, value in new.tags.items() if before.tags.get(key) != value}
-        if gone:
-            yield step(
-                "UntagResource", lambda on: on.registry.repositories.untag(ref, gone, by=by), "tags",
-                tag_conditions((), *gone),
-            )  # fmt: skip
-        if given:
-            yield step(
-                "TagResource", lambda on: on.registry.repositories.tag(ref, given, by=by), "tags",
-                tag_conditions(given.items()),
-            )  # fmt: skip
-    was = None if before is None else before.policy
-    if new.policy is None and was is not None:
-        yield step("DeleteRepositoryPolicy", lambda on: on.registry.repository_policies.delete(ref, by=by), "policy")
-    elif new.policy is not None and new.policy != was:
-        # Of a repository that is there, decisions know the tags; of one that the file creates, they cannot yet.
-        tags = resource_tags("ecr", new.tags) if before is None else _NO_CONDITIONS
-        prepare = _checked(ref, new.policy, by)
-        yield Step("ecr:SetRepositoryPolicy", (ref,), tags, None, "policy", prepare)
+        yield from _update_steps(ref, before, after)
+    policy_before = None if before is None else before.policy
+    if after.policy is None and policy_before is not None:
+        yield step(
+            "DeleteRepositoryPolicy", lambda e: repository_policies.delete(e.conn, ref, by=e.by, at=e.at), "policy"
+        )
+    elif submission is not None and after.policy != policy_before:
+        # Decisions know the tags of a repository that exists, but not of one that the file creates.
+        tags = resource_tags("ecr", after.tags) if before is None else _NO_CONDITIONS
+        yield step("SetRepositoryPolicy", _set_policy(ref, submission), "policy", tags)
 
 
-def registry_steps(change: Change, account: AccountId, by: str) -> Iterator[Step]:
-    """Of a registry. The scope comes first: it says what the policy may be."""
+def _update_steps(ref: RepositoryRef, before: Repository, after: Repository) -> Iterator[Step]:
+    """Yield the steps of a repository that exists, other than those of its policy."""
+    if before.scan_on_push != after.scan_on_push:
+        scan = after.scan_on_push
+        yield Step(
+            "ecr:PutImageScanningConfiguration",
+            (ref,),
+            {},
+            lambda e: repositories.set_scan_on_push(e.conn, ref, scan, by=e.by, at=e.at),
+            "scan_on_push",
+        )
+    if (before.mutability, before.exclusions) != (after.mutability, after.exclusions):
+        yield Step(
+            "ecr:PutImageTagMutability",
+            (ref,),
+            {},
+            lambda e: repositories.set_mutability(e.conn, ref, _mutability(after), by=e.by, at=e.at),
+            "mutability" if before.mutability != after.mutability else "exclusions",
+        )
+    removed = sorted({*before.tags} - {*after.tags})
+    changed = {key: value for key, value in after.tags.items() if before.tags.get(key) != value}
+    if removed:
+        yield Step(
+            "ecr:UntagResource",
+            (ref,),
+            tag_conditions((), *removed),
+            lambda e: repositories.untag(e.conn, ref, removed, by=e.by, at=e.at),
+            "tags",
+        )
+    if changed:
+        yield Step(
+            "ecr:TagResource",
+            (ref,),
+            tag_conditions(changed.items()),
+            lambda e: repositories.tag(e.conn, ref, changed, by=e.by, at=e.at),
+            "tags",
+        )
+
+
+def registry_steps(change: Change, account: AccountId) -> Iterator[Step]:
+    """Yield the steps of a registry. The scope comes first: it determines which policies are valid."""
     region: Region = change.name
     before: Registry = change.before or Registry()
     after: Registry = change.after or Registry()
     resources = (RegistryResource(account, region),)
     if before.policy_scope != after.policy_scope:
+        scope = after.policy_scope
         yield Step(
             "ecr:PutAccountSetting",
             resources,
             {"ecr:accountsetting": SCOPE},
-            lambda on: on.registry.account_settings.put(account, region, SCOPE, after.policy_scope, by=by),
+            lambda e: account_settings.put(e.conn, account, region, SCOPE, scope, by=e.by, at=e.at),
             "policy_scope",
         )
     if before.policy == after.policy:
@@ -97,31 +112,30 @@ def registry_steps(change: Change, account: AccountId, by: str) -> Iterator[Step
             "ecr:DeleteRegistryPolicy",
             resources,
             {},
-            lambda on: on.registry.registry_policies.delete(account, region, by=by),
+            lambda e: registry_policies.delete(e.conn, account, region, by=e.by, at=e.at),
             "policy",
         )
         return
-    text = after.policy
+    parsed = policy.parsed(after.policy, policy.Kind.REGISTRY)
 
-    async def put(on: Nouns) -> None:
-        policies = on.registry.registry_policies
-        check = RegistryPolicyCheck(Principals(on.identity), policies)
-        await policies.set(account, region, await check.check_and_canonicalise(account, region, text), by=by)
+    def put(e: Execution) -> None:
+        text = stored_registry_policy(e.conn, account, region, parsed)
+        registry_policies.put(e.conn, account, region, text, by=e.by, at=e.at)
 
     yield Step("ecr:PutRegistryPolicy", resources, {}, put, "policy")
 
 
-def _checked(ref: RepositoryRef, wanted: str, by: str) -> Prepare:
-    """Brings a repository policy into its stored form, and refuses a lock-out, when what it names is there."""
+def _create(ref: RepositoryRef, declared: Repository) -> Run:
+    def run(e: Execution) -> None:
+        new = NewRepository(ref, _mutability(declared), scan_on_push=declared.scan_on_push, tags=declared.tags)
+        repositories.create(e.conn, new, e.settings, by=e.by, at=e.at)
 
-    async def prepare(check: RepositoryPolicyCheck, author: Author) -> Run:
-        try:
-            if author.call is None:
-                accepted = await check.canonicalise_for_operator(ref, wanted)
-            else:
-                accepted = await check.check_and_canonicalise(*author.call, ref, wanted, False)
-        except RepositoryNotFound as error:  # a new one's policy cannot go on naming a principal that was deleted
-            raise InvalidParameter("The policy names the id of a user or role that is no more.") from error
-        return lambda on: on.registry.repository_policies.set(ref, accepted.stored, by=by)
+    return run
 
-    return prepare
+
+def _mutability(declared: Repository) -> TagMutability:
+    return TagMutability(declared.mutability, declared.exclusions)
+
+
+def _set_policy(ref: RepositoryRef, submission: Submission) -> Run:
+    return lambda e: repository_policies.put(e.conn, ref, submission.stored(e.conn), by=e.by, at=e.at)

@@ -5,20 +5,25 @@ from typing import Any, NamedTuple
 
 from moorage import policy
 from moorage.access.authorize import Access
+from moorage.access.principals import Principals
 from moorage.access.repository_policy import RepositoryPolicyCheck
+from moorage.clock import Clock
 from moorage.declarative import writing
 from moorage.declarative.applying import Applier, Outcome, documents
 from moorage.declarative.authorization import MOST_REFUSALS, Decider
 from moorage.declarative.changes import Change
 from moorage.declarative.declaration import File
 from moorage.declarative.exporting import Exporter
-from moorage.declarative.nouns import Over
 from moorage.declarative.planning import Planner
 from moorage.declarative.state import State
 from moorage.declarative.steps import Author
 from moorage.errors import AccessDenied
+from moorage.identity.identity import Identity
 from moorage.names import AccountId
 from moorage.policy import lint
+from moorage.registry.registry import Registry
+from moorage.sealing import Sealer
+from moorage.settings import Settings
 from moorage.store.metadata.database.database import Database
 
 
@@ -44,20 +49,34 @@ class Warned(NamedTuple):
 class Declared:
     """Compares accounts and the organization with what a file says of them, and changes them if its author may."""
 
-    def __init__(
-        self, db: Database, over: Over, check: RepositoryPolicyCheck, access: Access, default_account: AccountId
-    ) -> None:
-        """`default_account` decides on the organization as long as there is none."""
-        nouns = over(db)
-        self._identity = nouns.identity
-        self.exporter = Exporter(State(nouns))
-        self._planner = Planner(nouns, default_account)
-        self._decider = Decider(access)
-        self._applier = Applier(db, over, check)
+    def __init__(self, planner: Planner, decider: Decider, applier: Applier, exporter: Exporter) -> None:
+        self._planner = planner
+        self._decider = decider
+        self._applier = applier
+        self.exporter = exporter
 
-    async def accounts(self) -> list[AccountId]:
-        """Every account that is kept here."""
-        return await self._identity.accounts.known()
+    @classmethod
+    def over(
+        cls,
+        db: Database,
+        *,
+        identity: Identity,
+        registry: Registry,
+        principals: Principals,
+        policy_check: RepositoryPolicyCheck,
+        access: Access,
+        sealer: Sealer,
+        clock: Clock,
+        settings: Settings,
+    ) -> "Declared":
+        """Return the service over a database."""
+        state = State(identity, registry, principals)
+        return cls(
+            Planner(identity, state, policy_check, sealer, settings.default_account),
+            Decider(access),
+            Applier(db, clock, settings),
+            Exporter(state),
+        )
 
     async def export(self, accounts: Sequence[AccountId], *, organization: bool) -> AsyncIterator[str]:
         """The file of these accounts as they are, page by page; the organization if it is asked for."""
@@ -74,22 +93,20 @@ class Declared:
             yield await self.exporter.organization()
 
     async def apply(self, file: File, asked: Asked, author: Author) -> Outcome:
-        """What was done, or would be. Every step is decided before the first is carried out.
+        """Make the changes, or (dry run) find out what they are and whether they would succeed.
 
-        AccessDenied names the first step that the author may not carry out; a dry run lists the first 100 instead.
-        InvalidParameter: the author would be deleted, or something is to change that cannot. Then nothing was changed.
+        Every step is decided before the first is carried out. AccessDenied names the first step that the author may
+        not carry out; a dry run lists the first 100 instead. InvalidParameter: the author would be deleted, or the file
+        changes something that cannot be changed. Then nothing was changed.
         """
         plan = await self._planner.plan(file, author, prune=asked.prune, keys=asked.keys)
         refused = await self._decider.refusals(plan, author, most=MOST_REFUSALS if asked.dry_run else 1)
-        if asked.dry_run:
-            found = [each.change for each in plan.changes]
-            if refused or plan.failure is None:
-                return Outcome(found, refused=refused)
-            return Outcome(found[: found.index(plan.failure[0])], plan.failure)
+        if refused and asked.dry_run:
+            return Outcome([each.change for each in plan.changes], refused=refused)
         for each in refused:
             message = f"Nothing was changed. {each.where}: {each.error.message}"
             raise AccessDenied(message, each.error.decision_id, short=each.error.short)
-        return await self._applier.apply(plan, author)
+        return await self._applier.apply(plan, author, dry_run=asked.dry_run)
 
 
 def told(outcome: Outcome) -> dict[str, Any]:
@@ -99,7 +116,7 @@ def told(outcome: Outcome) -> dict[str, Any]:
         change, error = outcome.failed
         failed = {**_told(change), "code": error.code, "message": error.message}
     return {
-        "changes": [_told(each) for each in outcome.done],
+        "changes": [_told(each) for each in outcome.changes],
         "failed": failed,
         "refused": [
             {

@@ -18,12 +18,13 @@ from moorage.declarative.declaration import (
     Role,
     User,
 )
-from moorage.declarative.nouns import Nouns
 from moorage.declarative.pauses import Pauses
 from moorage.errors import RegistryPolicyNotFound, RepositoryNotFound, RepositoryPolicyNotFound
+from moorage.identity.identity import Identity
 from moorage.identity.policies.managed_policies import ManagedPolicy
 from moorage.identity.principals.details import Details
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
+from moorage.registry.registry import Registry as RegistryStore
 from moorage.store.metadata.policies.registry_policies import SCOPE
 
 _KINDS: Final[Mapping[str, str]] = {"groups": "group", "users": "user", "roles": "role"}
@@ -51,9 +52,10 @@ class Entry(NamedTuple):
 class State:
     """Reads accounts whole. Service-linked roles are their services' and not told."""
 
-    def __init__(self, nouns: Nouns) -> None:
-        self._identity, self._registry = nouns
-        self._principals = Principals(nouns.identity)
+    def __init__(self, identity: Identity, registry: RegistryStore, principals: Principals) -> None:
+        self._identity = identity
+        self._registry = registry
+        self._principals = principals
 
     async def of(self, account: AccountId) -> Account:
         """The account as it is, with what it has in every region."""

@@ -1,21 +1,21 @@
 """A step: one operation of an API that a change carries out, with everything that it is decided on.
 
-The plan of a file is a list of steps. The same list is first decided, all of it, and then carried out, so nothing is
-done that was not decided.
+The plan of a file is a list of steps. The list is decided as a whole, and then carried out in one transaction, so
+nothing is done that was not decided.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
+
+from sqlalchemy import Connection as SqlConnection
 
 from moorage.access.authorize import Resource
 from moorage.access.caller import Caller, Connection
 from moorage.access.operations import Conditions
-from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.declarative.changes import Change
-from moorage.declarative.nouns import Nouns
-from moorage.errors import MoorageError
 from moorage.names import AccountId
+from moorage.settings import Settings
 
 ACTIONS: Final = frozenset(
     {
@@ -75,40 +75,49 @@ ACTIONS: Final = frozenset(
         "organizations:CreateAccount",
     }
 )
-"""Every action that a step may be decided on. CreateAccount is the operator's alone, who is not decided on."""
+"""Every action that a step may be decided on. Only the operator, who needs no decision, may CreateAccount."""
 
 
 class Author(NamedTuple):
     """Who applies a file."""
 
     by: str
-    """For the records."""
+    """The name in histories and events."""
     call: tuple[Caller, Connection] | None
-    """Who calls, and over which connection. None: the operator of the machine, whom no policy binds."""
+    """The caller and the connection. None: the operator of the machine, whom no policy binds."""
 
 
-class NewKey(NamedTuple):
+class IssuedKey(NamedTuple):
     """An access key with its secret, which is shown once."""
 
     account: AccountId
     user: str | None
-    """None: the root's."""
+    """None: a key of the root."""
     id: str
     secret: str
 
 
-Run: TypeAlias = Callable[[Nouns], Awaitable[object]]
-"""Carries a step out over the open transaction that `Nouns` stand for, and awaits nothing else.
+class Execution(NamedTuple):
+    """The transaction in which a plan is carried out."""
 
-A NewKey that it returns is shown to the author; any other result is dropped.
+    conn: SqlConnection
+    settings: Settings
+    by: str
+    """The author, for histories and events."""
+    at: float
+    """When, in seconds since the epoch."""
+
+
+Run: TypeAlias = Callable[[Execution], object]
+"""Carries a step out. It does nothing but talk to the connection, because a transaction may run more than once.
+
+An IssuedKey that it returns is shown to the author; any other result is dropped.
 """
-Prepare: TypeAlias = Callable[[RepositoryPolicyCheck, Author], Awaitable[Run]]
-"""Does before the transaction what cannot be done within: decisions know nothing of an open one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One operation. ValueError without an action or a resource, so that a step that nobody decides cannot be made."""
+    """One operation. ValueError without an action or a resource, so that no step goes undecided."""
 
     action: str
     """One of `ACTIONS`."""
@@ -116,46 +125,33 @@ class Step:
     """The action must be allowed on each."""
     conditions: Conditions
     """The condition keys that the operation of the API would add, in lower case."""
-    run: Run | None
-    """None where `prepare` makes it."""
+    run: Run
     aspect: str = ""
-    """Which part of the entity it concerns (`attached/ARN`, `boundary`, …); empty for the entity itself."""
-    prepare: Prepare | None = None
-
-    async def ready(self, check: RepositoryPolicyCheck, author: Author) -> Run:
-        """What carries it out; called before the transaction."""
-        if self.prepare is not None:
-            return await self.prepare(check, author)
-        assert self.run is not None  # noqa: S101 - it has one of the two
-        return self.run
+    """Which part of the entity it changes (`attached/ARN`, `boundary`, …); empty for the entity itself."""
 
     def __post_init__(self) -> None:
         if self.action not in ACTIONS or not self.resources:
             raise ValueError(f"a step is decided on an action and a resource: {self.action!r}, {self.resources!r}")
-        if (self.run is None) == (self.prepare is None):
-            raise ValueError("a step has either `run` or `prepare`")
 
 
 class Planned(NamedTuple):
-    """A change with its steps, which are carried out in one transaction."""
+    """A change with its steps."""
 
     change: Change
     steps: Sequence[Step]
 
     def where(self, step: Step) -> str:
-        """The entity and its aspect, for messages."""
+        """Return the entity and its aspect, for messages."""
         named = f"{self.change.section}/{self.change.label}"
         return f"{named}, {step.aspect}" if step.aspect else named
 
 
 class Plan(NamedTuple):
-    """All that a file does."""
+    """Everything that a file does."""
 
     changes: Sequence[Planned]
     keys: Sequence[Planned] = ()
-    """Access keys of declared users, made after all changes."""
-    failure: tuple[Change, MoorageError] | None = None
-    """The first change that is known to fail."""
+    """Access keys of declared users, created after all changes."""
 
     @property
     def everything(self) -> Sequence[Planned]:

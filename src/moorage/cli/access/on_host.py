@@ -52,7 +52,9 @@ async def _of_principal(
     reachability: "Reachability", components: "Components", _settings: Settings, request: dict[str, Any]
 ) -> AsyncIterator[AccessPage]:
     """Yield its access to every registry stored here, or to those of one account."""
-    accounts = await components.declared.accounts() if request["account"] is None else [account_id(request["account"])]
+    accounts = (
+        await components.identity.accounts.known() if request["account"] is None else [account_id(request["account"])]
+    )
     for account in accounts:
         for region in await components.registry.repositories.regions(account):
             after: str | None = ""
@@ -85,7 +87,9 @@ async def _of_repository(
 async def _the_repository(components: "Components", settings: Settings, request: dict[str, Any]) -> RepositoryRef:
     """Return the repository with that name. Of several in an account, return the one in the default region."""
     name = repository_name(request["repository"])
-    accounts = await components.declared.accounts() if request["account"] is None else [account_id(request["account"])]
+    accounts = (
+        await components.identity.accounts.known() if request["account"] is None else [account_id(request["account"])]
+    )
     found = []
     for account in accounts:
         refs = [RepositoryRef(account, each, name) for each in await components.registry.repositories.regions(account)]

@@ -158,12 +158,12 @@ def _say(out: Console, answer: dict[str, Any], *, dry_run: bool) -> None:
 
 
 def _say_failed(out: Console, failed: dict[str, Any], named: bool, *, dry_run: bool) -> None:
-    """The change that failed, or of a dry run the first that is known to fail."""
+    """Show the change that failed, or in a dry run would fail."""
     _show(out, failed, named)
     failing, end = (
-        ("would fail", "The changes above it would be made; those after it would not be tried.")
+        ("would fail", "Nothing would be changed. Changes after this one were not tried.")
         if dry_run
-        else ("failed", "The changes above it were made; those after it were not tried.")
+        else ("failed", "Nothing was changed: the changes above were undone, and those after it were not tried.")
     )
     said = escape(f"{failed['code']}: {failed['message']}")
     out.print(f"[bold red]{failing}:[/] {said}", highlight=False, soft_wrap=True)

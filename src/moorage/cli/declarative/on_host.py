@@ -101,7 +101,7 @@ async def _exported(settings: Settings, accounts: list[AccountId]) -> str:
 
     components = await open_components(settings)
     try:
-        named = accounts or await components.declared.accounts()
+        named = accounts or await components.identity.accounts.known()
         return "".join([text async for text in components.declared.export(named, organization=not accounts)])
     finally:
         await components.close()

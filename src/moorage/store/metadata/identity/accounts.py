@@ -1,9 +1,19 @@
 """Statements about accounts."""
 
-from sqlalchemy import Connection, insert, select, union, update
+from typing import NamedTuple
 
+from sqlalchemy import Connection, bindparam, insert, select, union, update
+
+from moorage.store.metadata.database.statement import Query
 from moorage.store.metadata.identity.tables import accounts
 from moorage.store.metadata.tables import registry_policies, repositories
+
+
+class _CreatedRow(NamedTuple):
+    created_at: float
+
+
+_CREATED = Query(select(accounts.c.created_at).where(accounts.c.id == bindparam("account")), _CreatedRow)
 
 
 def exists(conn: Connection, account: str) -> bool:
@@ -28,7 +38,8 @@ def any_created(conn: Connection) -> bool:
 
 def created_at(conn: Connection, account: str) -> float | None:
     """Return when the account was created; None if it was not."""
-    return conn.execute(select(accounts.c.created_at).where(accounts.c.id == account)).scalar_one_or_none()
+    found = _CREATED.first(conn, {"account": account})
+    return None if found is None else found.created_at
 
 
 def add(conn: Connection, account: str, name: str, at: float) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, or_, select, update
 
 from moorage.store.metadata.database.collation import bytewise
-from moorage.store.metadata.database.statement import Query, rows
+from moorage.store.metadata.database.statement import Change, Query, rows
 from moorage.store.metadata.identity.tables import (
     access_keys,
     group_members,
@@ -102,6 +102,33 @@ _NAMED = Query(select(*_IDENTITY).where(*_BY_NAME), IdentityRow)
 _WITH_ID = Query(select(*_IDENTITY).where(*_BY_ID), IdentityRow)
 _NAMED_ROLE = Query(_ROLES.where(*_BY_NAME), RoleRow)
 _ROLE_WITH_ID = Query(_ROLES.where(*_BY_ID), RoleRow)
+
+
+class _CountRow(NamedTuple):
+    number: int
+
+
+_ADD = Change(insert(identities).values({name: bindparam(name) for name in IdentityRow._fields}))
+_COUNT = Query(
+    select(func.count().label("number"))
+    .select_from(identities)
+    .where(identities.c.account == bindparam("account"), identities.c.kind == bindparam("kind")),
+    _CountRow,
+)
+_ADD_TAG = Change(
+    insert(identity_tags).values({name: bindparam(name) for name in ("owner_id", "key_folded", "key", "value")})
+)
+_UNTAG = Change(
+    delete(identity_tags).where(
+        identity_tags.c.owner_id == bindparam("owner"),
+        identity_tags.c.key_folded.in_(bindparam("keys", expanding=True)),
+    )
+)
+_REMEMBER = Change(
+    insert(identity_history).values(
+        {name: bindparam(name) for name in ("account", "owner_id", "aspect", "name", "value", "at", "by")}
+    )
+)
 _TAGS = Query(
     select(identity_tags.c.key, identity_tags.c.value, identity_tags.c.key_folded).where(
         identity_tags.c.owner_id == bindparam("owner_id")
@@ -120,7 +147,7 @@ def folded(name: str) -> str:
 
 def add(conn: Connection, row: IdentityRow) -> None:
     """Add a user, a group, or the part of a role that every identity has."""
-    conn.execute(insert(identities).values(row._asdict()))
+    _ADD.run(conn, row._asdict())
 
 
 def add_role(
@@ -178,8 +205,8 @@ def _page(
 
 def count(conn: Connection, kind: str, account: str) -> int:
     """Return how many identities of that kind the account has."""
-    here = (identities.c.account == account, identities.c.kind == kind)
-    return int(conn.execute(select(func.count()).where(*here)).scalar_one())
+    found = _COUNT.first(conn, {"account": account, "kind": kind})
+    return 0 if found is None else found.number
 
 
 def rename(conn: Connection, identity_id: str, name: str, path: str) -> None:
@@ -264,20 +291,21 @@ def tags(conn: Connection, owner_id: str) -> dict[str, str]:
 
 def set_tags(conn: Connection, owner_id: str, values: Mapping[str, str]) -> None:
     """Set tags and keep the others. Keys that differ only in case are the same key."""
+    if not values:
+        return
     untag(conn, owner_id, values)
-    added = [
-        {"owner_id": owner_id, "key_folded": folded(key), "key": key, "value": value} for key, value in values.items()
-    ]
-    if added:
-        conn.execute(insert(identity_tags), added)
+    _ADD_TAG.run_each(
+        conn,
+        [
+            {"owner_id": owner_id, "key_folded": folded(key), "key": key, "value": value}
+            for key, value in values.items()
+        ],
+    )
 
 
 def untag(conn: Connection, owner_id: str, keys: Iterable[str]) -> None:
     """Remove tags by key, in any case."""
-    wanted = [folded(key) for key in keys]
-    conn.execute(
-        delete(identity_tags).where(identity_tags.c.owner_id == owner_id, identity_tags.c.key_folded.in_(wanted))
-    )
+    _UNTAG.run(conn, {"owner": owner_id, "keys": [folded(key) for key in keys]})
 
 
 # --- History ---
@@ -288,7 +316,7 @@ def remember(
 ) -> None:
     """Add an entry to the history: from `at` on this aspect of the owner has this value; None: it has none any more."""
     row = {"account": account, "owner_id": owner_id, "aspect": aspect, "name": name, "value": value}
-    conn.execute(insert(identity_history).values(**row, at=at, by=by))
+    _REMEMBER.run(conn, {**row, "at": at, "by": by})
     histories.trim(conn, histories.IDENTITIES, row)
 
 

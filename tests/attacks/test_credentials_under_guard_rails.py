@@ -102,7 +102,7 @@ async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
         for content in (b"config", LAYER):
             await registry.uploads.put(APP, digest_of(content), stream(content), length=None, by=BY)
         text = manifest(b"config", LAYER)
-        await registry.images.put(APP, text, media_type=None, tags=["v1"], digest=None, by=BY, door="oci")
+        await registry.images.put(APP, text, media_type=None, tags=["v1"], digest=None, by=BY, api="oci")
         authenticator = Authenticator(identity, parts.sealer, parts.clock, settings)
         yield Deployment(made, identity, registry, authenticator, Signer(key.id, secret, ""))
 

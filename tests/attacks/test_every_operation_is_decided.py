@@ -181,7 +181,7 @@ async def deployment(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIte
         for content in (b"config", b"layer"):
             await registry.uploads.put(APP, digest_of(content), stream(content), length=None, by=BY)
         text = manifest(b"config", b"layer")
-        await registry.images.put(APP, text, media_type=None, digest=None, by=BY, door="oci")
+        await registry.images.put(APP, text, media_type=None, digest=None, by=BY, api="oci")
         await registry.uploads.put(other, digest_of(b"theirs"), stream(b"theirs"), length=None, by=BY)
         token, database = issuer.token(now), settings.data / "moorage.db"
         yield Deployment(made, identity, registry, nobody, most, token, digest_of(b"theirs"), database)

@@ -67,7 +67,7 @@ async def test_deleted_images(bench: Bench) -> None:
     pushed = []
     for number in range(10):
         pushed.append(await bench.image("same", annotations={"number": str(number)}))
-        await bench.images.batch_delete(REF, [ImageId(digest=pushed[-1])], by=BY, door="oci")
+        await bench.images.batch_delete(REF, [ImageId(digest=pushed[-1])], by=BY, api="oci")
         bench.clock.set(bench.clock.now() + 1)
     alive = await bench.image("alive")
     await sweep(bench, trashed_images_per_repository=3)
@@ -108,7 +108,7 @@ async def test_tags_that_were_removed(bench: Bench) -> None:
     digest = await bench.image("a")
     for number in range(5):
         await bench.image("a", tag=f"tag-{number}")
-        await bench.images.batch_delete(REF, [ImageId(tag=f"tag-{number}")], by=BY, door="oci")
+        await bench.images.batch_delete(REF, [ImageId(tag=f"tag-{number}")], by=BY, api="oci")
     await bench.image("a", tag="stays")
     bench.clock.set(bench.clock.now() + 91 * DAY)
     await sweep(bench)

@@ -66,11 +66,11 @@ async def test_a_tag_is_restored_from_its_last_entries(bench: Bench) -> None:
     others = [await bench.image(seed) for seed in ("a", "b")]
     for number in range(MAX_REVISIONS + 10):
         body = (await bench.images.find(REF, others[number % 2])).body
-        await bench.push(body, tag="latest", door="oci")
+        await bench.push(body, tag="latest", api="oci")
     trash = Trash(bench.db, bench.blobs, bench.clock, bench.settings)
     assert await trash.restore_tag(REF, "latest", by=BY) in others
     for digest in others:
-        await bench.images.batch_delete(REF, [ImageId(digest=digest)], by=BY, door="oci")
+        await bench.images.batch_delete(REF, [ImageId(digest=digest)], by=BY, api="oci")
         await trash.purge_image(REF, digest, by=BY)
     assert (await bench.images.find(REF, first)).digest == first
     with pytest.raises(ImageNotFound):

@@ -132,7 +132,7 @@ async def test_what_ends_is_no_longer_counted(bench: Bench) -> None:
         await bench.uploads.append(REF, upload.id, stream(bytes(size // 2), bytes(size - size // 2)))
     assert (await counted(bench))[0] == 12
     for upload_id, size in zip(opened[:3], sizes, strict=True):
-        await bench.uploads.finish(REF, upload_id, digest_of(bytes(size)), by=BY, door="oci")
+        await bench.uploads.finish(REF, upload_id, digest_of(bytes(size)), by=BY, api="oci")
     for upload_id in opened[3:6]:
         await bench.uploads.cancel(REF, upload_id)
     assert (await counted(bench))[0] == 6
@@ -170,9 +170,9 @@ async def test_the_bytes_of_open_uploads_are_limited(bench: Bench) -> None:
         await full.uploads.put(OTHER, digest_of(bytes(4 * MIB)), stream(*[bytes(MIB)] * 4), length=None, by=BY)
     assert (await full.uploads.status(OTHER, second.id)).size == 0
     assert (await counted(bench))[1] <= 6 * MIB
-    await full.uploads.finish(REF, first.id, digest_of(bytes(4 * MIB)), by=BY, door="oci")
+    await full.uploads.finish(REF, first.id, digest_of(bytes(4 * MIB)), by=BY, api="oci")
     await full.uploads.append(OTHER, second.id, stream(*[bytes(MIB)] * 4))
-    await full.uploads.finish(OTHER, second.id, digest_of(bytes(4 * MIB)), by=BY, door="oci")
+    await full.uploads.finish(OTHER, second.id, digest_of(bytes(4 * MIB)), by=BY, api="oci")
     assert await settled(bench) == (0, 0)
 
 
@@ -183,7 +183,7 @@ async def test_a_refused_append_leaves_nothing_behind_a_small_layer(database: Da
     await bench.uploads.append(REF, upload.id, stream(b"small"))
     with pytest.raises(TooManyUploads):
         await bench.uploads.append(REF, upload.id, stream(*[bytes(MIB)] * 4))
-    await bench.uploads.finish(REF, upload.id, digest_of(b"small"), by=BY, door="oci")
+    await bench.uploads.finish(REF, upload.id, digest_of(b"small"), by=BY, api="oci")
     assert [each async for each in bench.blobs.leftovers()] == []
 
 
@@ -218,7 +218,7 @@ async def test_a_wrong_digest_is_read_so_often_and_no_more(bench: Bench, monkeyp
     upload = await bench.uploads.begin(REF, BY)
     await bench.uploads.append(REF, upload.id, stream(bytes(MIB)))
     wrong = digest_of(b"other", "sha512")
-    ends = [bench.uploads.finish(REF, upload.id, wrong, by=BY, door="oci") for _ in range(20)]
+    ends = [bench.uploads.finish(REF, upload.id, wrong, by=BY, api="oci") for _ in range(20)]
     failed = await asyncio.gather(*ends, return_exceptions=True)
     assert [type(each) for each in failed] == [InvalidLayer] * MOST_FAILED_FINISHES + [UploadNotFound] * (
         20 - MOST_FAILED_FINISHES
@@ -233,8 +233,8 @@ async def test_an_honest_client_may_correct_itself(bench: Bench) -> None:
     await bench.uploads.append(REF, upload.id, stream(bytes(MIB)))
     for _ in range(MOST_FAILED_FINISHES - 1):
         with pytest.raises(InvalidLayer):
-            await bench.uploads.finish(REF, upload.id, digest_of(b"other"), by=BY, door="oci")
-    await bench.uploads.finish(REF, upload.id, digest_of(bytes(MIB)), by=BY, door="oci")
+            await bench.uploads.finish(REF, upload.id, digest_of(b"other"), by=BY, api="oci")
+    await bench.uploads.finish(REF, upload.id, digest_of(bytes(MIB)), by=BY, api="oci")
 
 
 async def test_finishes_that_fail_at_the_ecr_api(registry: InProcess) -> None:

@@ -182,7 +182,7 @@ def test_a_denial_is_explained_by_any_worker(server: ServerProcess) -> None:
 
 
 def test_metrics_are_the_sum_of_all_workers(server: ServerProcess) -> None:
-    asked = r'moorage_requests_total\{door="oci",method="GET",status="200"\}'
+    asked = r'moorage_requests_total\{api="oci",method="GET",status="200"\}'
     before = metric(server, asked)
     oci = OciClient(server)
     for _ in range(ROUNDS):

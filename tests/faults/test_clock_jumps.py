@@ -87,7 +87,7 @@ async def prepare(server: Server) -> tuple[Digest, str]:
     await bench.repositories.create(REF, by=BY)
     await server.sweep()
     digest = await bench.image("deleted", tag="v1")
-    await bench.images.batch_delete(REF, [ImageId(digest)], by=BY, door="ecr")
+    await bench.images.batch_delete(REF, [ImageId(digest)], by=BY, api="ecr")
     upload = await bench.uploads.begin(REF, BY)
     await bench.uploads.append(REF, upload.id, stream(b"half"))
     await bench.repositories.create(OTHER, by=BY)  # an open upload of a repository holds its fresh layers

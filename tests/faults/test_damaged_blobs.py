@@ -209,7 +209,7 @@ async def test_what_is_whole_is_kept(bench: Bench) -> None:
         upload = await bench.uploads.begin(REF, BY)
         await bench.uploads.append(REF, upload.id, stream(content))
         with pytest.raises(LayerAlreadyExists):
-            await bench.uploads.finish(REF, upload.id, digest_of(content), by=BY, door="ecr")
+            await bench.uploads.finish(REF, upload.id, digest_of(content), by=BY, api="ecr")
 
 
 @pytest.mark.parametrize("first", [0, 1 << 20])
@@ -233,10 +233,10 @@ async def test_a_layer_that_is_hidden_can_be_completed(bench: Bench, content: by
     layer = await bench.layer(content)
     await bench.layer(b"config")
     put = await bench.push(manifest(b"config", content))
-    await bench.images.batch_delete(REF, [ImageId(put.manifest.digest)], by=BY, door="ecr")
+    await bench.images.batch_delete(REF, [ImageId(put.manifest.digest)], by=BY, api="ecr")
     await bench.layers.delete(REF, layer.digest, BY)
     assert [each.available for each in (await bench.layers.availability(REF, [layer.digest]))[0]] == [False]
     upload = await bench.uploads.begin(REF, BY)
     await bench.uploads.append(REF, upload.id, stream(content))
-    await bench.uploads.finish(REF, upload.id, layer.digest, by=BY, door="ecr")
+    await bench.uploads.finish(REF, upload.id, layer.digest, by=BY, api="ecr")
     await bench.layers.present(REF, layer.digest)

@@ -120,7 +120,7 @@ async def test_a_failed_transaction_leaves_an_upload_that_can_be_finished(
 
     monkeypatch.setattr(bench.db, "transaction", failing)
     with pytest.raises(InsufficientStorage):
-        await bench.uploads.finish(REF, upload.id, digest_of(CONTENT), by=BY, door="oci")
+        await bench.uploads.finish(REF, upload.id, digest_of(CONTENT), by=BY, api="oci")
     monkeypatch.undo()
     assert [each.kind async for each in bench.blobs.leftovers()] == ["object"]
     # The sweep knows that it is an upload's.
@@ -128,7 +128,7 @@ async def test_a_failed_transaction_leaves_an_upload_that_can_be_finished(
     for _ in range(3):
         bench.clock.set(bench.clock.now() + 2 * 3600)
         await sweep.run_once()
-    layer = await bench.uploads.finish(REF, upload.id, digest_of(CONTENT), by=BY, door="oci")
+    layer = await bench.uploads.finish(REF, upload.id, digest_of(CONTENT), by=BY, api="oci")
     assert b"".join([chunk async for chunk in bench.layers.read(layer, 0, layer.size)]) == CONTENT
 
 
@@ -148,10 +148,10 @@ async def test_a_transaction_that_committed_without_an_answer_is_not_undone(
 
     monkeypatch.setattr(bench.db, "transaction", failing)
     with pytest.raises(ConnectionError):
-        await bench.uploads.finish(REF, upload.id, digest_of(CONTENT), by=BY, door="oci")
+        await bench.uploads.finish(REF, upload.id, digest_of(CONTENT), by=BY, api="oci")
     monkeypatch.undo()
     with pytest.raises(UploadNotFound):
-        await bench.uploads.finish(REF, upload.id, digest_of(CONTENT), by=BY, door="oci")
+        await bench.uploads.finish(REF, upload.id, digest_of(CONTENT), by=BY, api="oci")
     layer = await bench.layers.stat(REF, digest_of(CONTENT))
     assert b"".join([chunk async for chunk in bench.layers.read(layer, 0, layer.size)]) == CONTENT
 
@@ -170,6 +170,6 @@ async def test_an_upload_that_expires_between_is_no_layer(bench: Bench, monkeypa
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(Path, "replace", rename_and_cancel)
     with pytest.raises(UploadNotFound):
-        await bench.uploads.finish(REF, upload.id, digest_of(CONTENT), by=BY, door="oci")
+        await bench.uploads.finish(REF, upload.id, digest_of(CONTENT), by=BY, api="oci")
     monkeypatch.undo()
     assert [each async for each in bench.blobs.leftovers()] == []

@@ -35,7 +35,7 @@ async def slowly(bench: Bench, time: Time, hours: int) -> bytes:
     await bench.uploads.append(REF, upload.id, stream(b"%d hours" % hours))
     await time.passes(hours * 60, sending=upload)
     content = b"%d hours" % hours + b"few" * hours * 6
-    await bench.uploads.finish(REF, upload.id, digest_of(content), by=BY, door="oci")
+    await bench.uploads.finish(REF, upload.id, digest_of(content), by=BY, api="oci")
     return content
 
 

@@ -85,7 +85,7 @@ async def test_a_dead_connection_destroys_nothing(workers: tuple[Bench, Bench], 
         await appending
     assert (await first.uploads.status(REF, upload.id)).size == len(SECOND)
     await second.uploads.append(REF, upload.id, stream(b"!"), start=len(SECOND))
-    await second.uploads.finish(REF, upload.id, digest_of(SECOND + b"!"), by=BY, door="oci")
+    await second.uploads.finish(REF, upload.id, digest_of(SECOND + b"!"), by=BY, api="oci")
     assert await bytes_of(first, SECOND + b"!") == SECOND + b"!"
 
 
@@ -98,7 +98,7 @@ async def test_what_was_acknowledged_before_is_kept(workers: tuple[Bench, Bench]
     with pytest.raises(UploadTakenOver) as refused:
         await appending
     assert refused.value.offset == len(FIRST)
-    await first.uploads.finish(REF, upload.id, digest_of(FIRST + SECOND), by=BY, door="oci")
+    await first.uploads.finish(REF, upload.id, digest_of(FIRST + SECOND), by=BY, api="oci")
 
 
 async def test_a_finish_takes_over(workers: tuple[Bench, Bench]) -> None:
@@ -106,7 +106,7 @@ async def test_a_finish_takes_over(workers: tuple[Bench, Bench]) -> None:
     upload = await first.uploads.begin(REF, BY)
     await first.uploads.append(REF, upload.id, stream(FIRST))
     _, appending = await stalls(first, upload, b"dropped")
-    await second.uploads.finish(REF, upload.id, digest_of(FIRST), by=BY, door="oci")
+    await second.uploads.finish(REF, upload.id, digest_of(FIRST), by=BY, api="oci")
     with pytest.raises(UploadTakenOver):
         await appending
     assert await bytes_of(second, FIRST) == FIRST
@@ -156,11 +156,11 @@ async def test_one_that_flows_is_not_taken_over(workers: tuple[Bench, Bench], mo
         with pytest.raises(UploadBusy):
             await attempt()
     with pytest.raises(InvalidLayer):  # nothing of it is recorded yet
-        await second.uploads.finish(REF, upload.id, digest_of(FIRST), by=BY, door="oci")
+        await second.uploads.finish(REF, upload.id, digest_of(FIRST), by=BY, api="oci")
     stalled.closed.set()
     with pytest.raises(ConnectionError):
         await appending
-    await second.uploads.finish(REF, upload.id, digest_of(FIRST), by=BY, door="oci")
+    await second.uploads.finish(REF, upload.id, digest_of(FIRST), by=BY, api="oci")
 
 
 async def test_an_upload_that_flows_does_not_expire(workers: tuple[Bench, Bench]) -> None:
@@ -179,7 +179,7 @@ async def test_an_upload_that_flows_does_not_expire(workers: tuple[Bench, Bench]
     appended = await first.uploads.append(REF, upload.id, body())
     content = bytes(50_000) + b"012345"
     assert appended.size == len(content)
-    await second.uploads.finish(REF, upload.id, digest_of(content), by=BY, door="oci")
+    await second.uploads.finish(REF, upload.id, digest_of(content), by=BY, api="oci")
 
 
 # --- over HTTP, with real connections ---

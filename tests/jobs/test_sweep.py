@@ -116,7 +116,7 @@ async def test_a_layer_that_no_image_uses_goes(bench: Bench) -> None:
 
 async def test_a_deleted_image_is_kept_whole_until_the_trash_is_emptied(bench: Bench) -> None:
     digest = await bench.image("a", tag="v1")
-    await bench.images.batch_delete(REF, [ImageId(digest)], by=BY, door="ecr")
+    await bench.images.batch_delete(REF, [ImageId(digest)], by=BY, api="ecr")
     sweep = _sweep(bench)
     _later(bench, 6 * DAY)
     await sweep.run_once()
@@ -134,7 +134,7 @@ async def test_a_deleted_image_is_kept_whole_until_the_trash_is_emptied(bench: B
 
 async def test_a_deleted_layer_is_kept_until_the_images_that_need_it_are_destroyed(bench: Bench) -> None:
     digest = await bench.image("a")
-    await bench.images.batch_delete(REF, [ImageId(digest)], by=BY, door="ecr")
+    await bench.images.batch_delete(REF, [ImageId(digest)], by=BY, api="ecr")
     for content in (b"config a", b"layer a"):
         await bench.layers.delete(REF, digest_of(content), BY)
     sweep = _sweep(bench)

@@ -111,10 +111,10 @@ class Bench:
         return await self.uploads.put(ref, digest_of(content), stream(content), length=len(content), by=BY)
 
     async def push(
-        self, body: bytes, *, tag: str | None = None, ref: RepositoryRef = REF, door: Any = "ecr"
+        self, body: bytes, *, tag: str | None = None, ref: RepositoryRef = REF, api: Any = "ecr"
     ) -> PushResult:
         return await self.images.put(
-            ref, body, media_type=None, tags=[] if tag is None else [tag], digest=None, by=BY, door=door
+            ref, body, media_type=None, tags=[] if tag is None else [tag], digest=None, by=BY, api=api
         )
 
     async def image(self, seed: str, *, tag: str | None = None, **more: Any) -> Digest:

@@ -76,11 +76,11 @@ def listing(name: str) -> bytes:
 
 
 async def push(registry: Registry, content: bytes, tag: str | None = None) -> None:
-    await registry.images.put(REF, content, media_type=None, tags=[tag] if tag else [], digest=None, by=BY, door="ecr")
+    await registry.images.put(REF, content, media_type=None, tags=[tag] if tag else [], digest=None, by=BY, api="ecr")
 
 
 async def delete(registry: Registry, **image: str) -> None:
-    _, failures = await registry.images.batch_delete(REF, [ImageId(**image)], by=BY, door="ecr")
+    _, failures = await registry.images.batch_delete(REF, [ImageId(**image)], by=BY, api="ecr")
     assert failures == []
 
 
@@ -108,7 +108,7 @@ async def fill(registry: Registry, count: int) -> None:
 async def upload(registry: Registry) -> None:
     begun = await registry.uploads.begin(REF, BY)
     await registry.uploads.append(REF, begun.id, stream(b"uploaded"))
-    await registry.uploads.finish(REF, begun.id, digest_of(b"uploaded"), by=BY, door="oci")
+    await registry.uploads.finish(REF, begun.id, digest_of(b"uploaded"), by=BY, api="oci")
 
 
 async def canceled(registry: Registry) -> None:

@@ -32,11 +32,11 @@ class Case(NamedTuple):
 
 
 def put(body: bytes, *tags: str) -> Change:
-    return lambda it: it.images.put(REF, body, media_type=None, tags=tags, digest=None, by=WHO, door="ecr")
+    return lambda it: it.images.put(REF, body, media_type=None, tags=tags, digest=None, by=WHO, api="ecr")
 
 
-def delete(*ids: ImageId, door: Any = "ecr") -> Change:
-    return lambda it: it.images.batch_delete(REF, ids, by=WHO, door=door)
+def delete(*ids: ImageId, api: Any = "ecr") -> Change:
+    return lambda it: it.images.batch_delete(REF, ids, by=WHO, api=api)
 
 
 ON = {"repository": REF.name}
@@ -111,7 +111,7 @@ CASES = {
         (put(BODY, "v1", "v2"),),
     ),
     "untag the last one by the OCI rules": Case(
-        delete(ImageId(tag="v1"), door="oci"),
+        delete(ImageId(tag="v1"), api="oci"),
         [{"kind": "image.untagged", "digest": DIGEST, "tags": ["v1"], **ON}],
         (put(BODY, "v1"),),
     ),

@@ -1,12 +1,13 @@
-"""Whose rules a push or a deletion follows: ECR's own, or the OCI specification's."""
+"""Whose rules a push or a deletion follows: those of ECR, or those of the OCI specification."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from moorage.settings import Settings
 
-Door = Literal["ecr", "oci"]
+Api: TypeAlias = Literal["ecr", "oci"]
+"""The API that a request came through."""
 
 
-def follows_ecr(door: Door, settings: Settings) -> bool:
-    """The ECR API always behaves as ECR; the data plane does in profile `aws` (docs/reference/differences.md)."""
-    return door == "ecr" or settings.profile == "aws"
+def follows_ecr(api: Api, settings: Settings) -> bool:
+    """Return whether ECR's rules apply: always in the ECR API, and in the OCI API with the profile `aws`."""
+    return api == "ecr" or settings.profile == "aws"

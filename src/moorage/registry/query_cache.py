@@ -14,7 +14,7 @@ V = TypeVar("V")
 MAX_BYTES: Final = 16 << 20
 
 
-class Recent(Generic[K, V]):
+class QueryCache(Generic[K, V]):
     """Reads through to the database. It caches nothing where the database cannot tell cheaply that nothing changed."""
 
     def __init__(self, db: Database, name: str, size_of: Callable[[K, V], int]) -> None:

@@ -114,26 +114,26 @@ async def test_an_index_of_blobs_is_taken_by_the_oci_rules_only(bench: Bench) ->
     layer = await bench.layer(b"cached")
     body = index((layer.digest, 6), media_type="application/vnd.oci.image.layer.v1.tar+gzip")
     with pytest.raises(ReferencedImagesNotFound):
-        await bench.push(body, door="ecr")
-    assert (await bench.push(body, door="oci")).created
+        await bench.push(body, api="ecr")
+    assert (await bench.push(body, api="oci")).created
 
 
 async def test_zero_layers(database: Database, bench: Bench) -> None:
     await bench.layer(b"config")
     aws = Bench.over(database, bench.settings.data, profile="aws")
-    for refusing, door in ((bench, "ecr"), (aws, "oci")):
+    for refusing, api in ((bench, "ecr"), (aws, "oci")):
         with pytest.raises(InvalidParameter, match="at least 1 layer"):
-            await refusing.push(manifest(b"config"), door=door)
-    assert (await bench.push(manifest(b"config"), door="oci")).created
+            await refusing.push(manifest(b"config"), api=api)
+    assert (await bench.push(manifest(b"config"), api="oci")).created
 
 
 async def test_a_given_digest_must_be_the_bodys(bench: Bench) -> None:
     await bench.image("a")
     body = manifest(b"config a", b"layer a")
     with pytest.raises(ImageDigestDoesNotMatch):
-        await bench.images.put(REF, body, media_type=None, digest=digest_of(b""), by=BY, door="oci")
+        await bench.images.put(REF, body, media_type=None, digest=digest_of(b""), by=BY, api="oci")
     long = digest_of(body, "sha512")
-    put = await bench.images.put(REF, body, media_type=None, digest=long, by=BY, door="oci")
+    put = await bench.images.put(REF, body, media_type=None, digest=long, by=BY, api="oci")
     assert put.manifest.digest == long
     assert (await bench.images.find(REF, long)).body == body
 
@@ -145,7 +145,7 @@ async def test_pushing_again(bench: Bench) -> None:
         await bench.push(body, tag="v1")
     with pytest.raises(ImageAlreadyExists):
         await bench.push(body)
-    assert not (await bench.push(body, tag="v1", door="oci")).created
+    assert not (await bench.push(body, tag="v1", api="oci")).created
     assert not (await bench.push(body, tag="v2")).created
     assert await _tags(bench) == ["v1", "v2"]
 
@@ -186,7 +186,7 @@ async def test_quotas(database: Database, bench: Bench) -> None:
 async def test_a_deleted_image_comes_back_with_a_push(bench: Bench) -> None:
     digest = await bench.image("a", tag="v1")
     before = await bench.images.find(REF, digest)
-    await bench.images.batch_delete(REF, [ImageId(digest)], by=BY, door="ecr")
+    await bench.images.batch_delete(REF, [ImageId(digest)], by=BY, api="ecr")
     assert not await _there(bench, digest)
     put = await bench.push(manifest(b"config a", b"layer a"), tag="v2")
     assert put.created
@@ -313,9 +313,9 @@ async def test_describe(bench: Bench) -> None:
 async def test_ecr_deletes_an_image_with_its_last_tag(bench: Bench) -> None:
     digest = await bench.image("a", tag="1")
     await bench.image("a", tag="2")
-    assert await bench.images.batch_delete(REF, [ImageId(None, "1")], by=BY, door="ecr") == ([ImageId(digest, "1")], [])
+    assert await bench.images.batch_delete(REF, [ImageId(None, "1")], by=BY, api="ecr") == ([ImageId(digest, "1")], [])
     assert await _there(bench, digest)
-    await bench.images.batch_delete(REF, [ImageId(digest, "2")], by=BY, door="ecr")
+    await bench.images.batch_delete(REF, [ImageId(digest, "2")], by=BY, api="ecr")
     assert not await _there(bench, digest)
     assert await _history(bench, "2") == [digest, None]
 
@@ -323,7 +323,7 @@ async def test_ecr_deletes_an_image_with_its_last_tag(bench: Bench) -> None:
 async def test_ecr_deletes_by_digest_every_tag(bench: Bench) -> None:
     digest, untagged = await bench.image("a", tag="1"), await bench.image("b")
     await bench.image("a", tag="2")
-    deleted, failures = await bench.images.batch_delete(REF, [ImageId(digest), ImageId(untagged)], by=BY, door="ecr")
+    deleted, failures = await bench.images.batch_delete(REF, [ImageId(digest), ImageId(untagged)], by=BY, api="ecr")
     assert (deleted, failures) == ([ImageId(digest, "1"), ImageId(digest, "2"), ImageId(untagged)], [])
     assert await _tags(bench) == []
     assert not await _there(bench, digest)
@@ -333,7 +333,7 @@ async def test_what_cannot_be_deleted(bench: Bench) -> None:
     digest = await bench.image("a", tag="1")
     ids = [ImageId(digest, "other"), ImageId(digest_of(b"none")), ImageId(), ImageId("x")]
     await bench.image("b", tag="other")
-    deleted, failures = await bench.images.batch_delete(REF, ids, by=BY, door="ecr")
+    deleted, failures = await bench.images.batch_delete(REF, ids, by=BY, api="ecr")
     assert deleted == []
     assert [each.code for each in failures] == [
         "ImageTagDoesNotMatchDigest", "ImageNotFound", "MissingDigestAndTag", "InvalidImageDigest",
@@ -344,24 +344,24 @@ async def test_ecr_keeps_the_child_of_an_index(bench: Bench) -> None:
     child = await bench.image("a", tag="last")
     parent = (await bench.push(index((child, 1)))).manifest.digest
     for image in (ImageId(child), ImageId(None, "last")):
-        deleted, failures = await bench.images.batch_delete(REF, [image], by=BY, door="ecr")
+        deleted, failures = await bench.images.batch_delete(REF, [image], by=BY, api="ecr")
         assert (deleted, [each.code for each in failures]) == ([], ["ImageReferencedByManifestList"])
         assert failures[0].reason == f"Requested image referenced by manifest list: [{parent}]"
     both = [ImageId(parent), ImageId(child)]
-    deleted, failures = await bench.images.batch_delete(REF, both, by=BY, door="ecr")
+    deleted, failures = await bench.images.batch_delete(REF, both, by=BY, api="ecr")
     assert (deleted, [each.id for each in failures]) == ([ImageId(parent)], [ImageId(child)])
-    assert (await bench.images.batch_delete(REF, [ImageId(child)], by=BY, door="ecr"))[1] == []
+    assert (await bench.images.batch_delete(REF, [ImageId(child)], by=BY, api="ecr"))[1] == []
 
 
 async def test_the_oci_rules_keep_the_image_and_free_the_child(database: Database, bench: Bench) -> None:
     child = await bench.image("a", tag="last")
     await bench.push(index((child, 1)))
-    assert await bench.images.batch_delete(REF, [ImageId(None, "last")], by=BY, door="oci") == (
+    assert await bench.images.batch_delete(REF, [ImageId(None, "last")], by=BY, api="oci") == (
         [ImageId(child, "last")],
         [],
     )
     assert await _there(bench, child)
     aws = Bench.over(database, bench.settings.data, profile="aws")
-    assert len((await aws.images.batch_delete(REF, [ImageId(child)], by=BY, door="oci"))[1]) == 1
-    assert await bench.images.batch_delete(REF, [ImageId(child)], by=BY, door="oci") == ([ImageId(child)], [])
+    assert len((await aws.images.batch_delete(REF, [ImageId(child)], by=BY, api="oci"))[1]) == 1
+    assert await bench.images.batch_delete(REF, [ImageId(child)], by=BY, api="oci") == ([ImageId(child)], [])
     assert not await _there(bench, child)

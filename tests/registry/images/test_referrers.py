@@ -53,7 +53,7 @@ async def test_a_subject_need_not_exist(bench: Bench) -> None:
 async def test_a_deleted_referrer_is_gone(bench: Bench) -> None:
     subject = await bench.image("subject")
     referrer = await bench.image("a", subject=_subject(subject))
-    await bench.images.batch_delete(REF, [ImageId(referrer)], by=BY, door="oci")
+    await bench.images.batch_delete(REF, [ImageId(referrer)], by=BY, api="oci")
     assert await bench.images.referrers(REF, subject, limit=10) == ([], None)
 
 

@@ -90,7 +90,7 @@ async def _kept(bench: Bench) -> list[str]:
 async def test_pieces_become_a_layer(bench: Bench) -> None:
     upload_id = await _begun(bench, b"one ", b"two")
     assert (await bench.uploads.status(REF, upload_id)).size == 7
-    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"one two"), by=BY, door="oci")
+    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"one two"), by=BY, api="oci")
     assert await bench.layers.stat(REF, layer.digest) == layer
     assert await _bytes(bench, layer) == b"one two"
     with pytest.raises(UploadNotFound):
@@ -99,19 +99,19 @@ async def test_pieces_become_a_layer(bench: Bench) -> None:
 
 async def test_sha512_and_no_bytes_at_all(bench: Bench) -> None:
     upload_id = await _begun(bench, b"content")
-    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"content", "sha512"), by=BY, door="oci")
+    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"content", "sha512"), by=BY, api="oci")
     assert await _bytes(bench, layer) == b"content"
-    empty = await bench.uploads.finish(REF, await _begun(bench), digest_of(b""), by=BY, door="oci")
+    empty = await bench.uploads.finish(REF, await _begun(bench), digest_of(b""), by=BY, api="oci")
     assert (empty.size, await _bytes(bench, empty)) == (0, b"")
 
 
 async def test_a_wrong_digest_changes_nothing(bench: Bench) -> None:
     upload_id = await _begun(bench, b"content")
     with pytest.raises(InvalidLayer):
-        await bench.uploads.finish(REF, upload_id, digest_of(b"other"), by=BY, door="oci")
+        await bench.uploads.finish(REF, upload_id, digest_of(b"other"), by=BY, api="oci")
     with pytest.raises(LayersNotFound):
         await bench.layers.stat(REF, digest_of(b"content"))
-    await bench.uploads.finish(REF, upload_id, digest_of(b"content"), by=BY, door="oci")
+    await bench.uploads.finish(REF, upload_id, digest_of(b"content"), by=BY, api="oci")
 
 
 async def test_a_body_cut_short_is_resumed_where_it_ended(bench: Bench) -> None:
@@ -122,7 +122,7 @@ async def test_a_body_cut_short_is_resumed_where_it_ended(bench: Bench) -> None:
     with pytest.raises(BodyIncomplete):
         await bench.uploads.append(REF, upload_id, stream(b"6"), length=3)
     await bench.uploads.append(REF, upload_id, stream(b"789"), start=6)
-    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"123456789"), by=BY, door="oci")
+    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"123456789"), by=BY, api="oci")
     assert await _bytes(bench, layer) == b"123456789"
 
 
@@ -141,7 +141,7 @@ async def test_more_than_announced_or_allowed_is_dropped(bench: Bench) -> None:
         with pytest.raises(LimitExceeded):
             await small.uploads.append(REF, upload_id, body, length=length)
     assert (await small.uploads.status(REF, upload_id)).size == 5
-    layer = await small.uploads.finish(REF, upload_id, digest_of(b"12345"), by=BY, door="oci")
+    layer = await small.uploads.finish(REF, upload_id, digest_of(b"12345"), by=BY, api="oci")
     assert await _bytes(small, layer) == b"12345"
 
 
@@ -149,7 +149,7 @@ async def test_bytes_that_a_dead_process_left_are_no_part_of_the_layer(in_files:
     upload_id = await _begun(in_files, b"known")
     _, staged = await in_files.db.read(lambda conn: upload_rules.find_with_bytes(conn, REF, upload_id))
     assert (await in_files.blobs.append(staged, stream(b" and not noted"))).size == 19
-    layer = await in_files.uploads.finish(REF, upload_id, digest_of(b"known"), by=BY, door="oci")
+    layer = await in_files.uploads.finish(REF, upload_id, digest_of(b"known"), by=BY, api="oci")
     assert await _bytes(in_files, layer) == b"known"
 
 
@@ -157,7 +157,7 @@ async def test_bytes_that_a_crash_of_the_machine_took_are_missed(in_files: Bench
     upload_id = await _begun(in_files, b"as it was sent")
     (in_files.settings.data / "blobs" / "uploads" / upload_id).write_bytes(b"as it")
     with pytest.raises(UploadNotFound):
-        await in_files.uploads.finish(REF, upload_id, digest_of(b"as it was sent"), by=BY, door="oci")
+        await in_files.uploads.finish(REF, upload_id, digest_of(b"as it was sent"), by=BY, api="oci")
     with pytest.raises(UploadNotFound):
         await in_files.uploads.append(REF, upload_id, stream(b" and more"))
 
@@ -171,7 +171,7 @@ async def test_an_upload_moves_into_the_store_when_it_grows(bench: Bench) -> Non
     assert (await bench.uploads.status(REF, upload_id)).size == 19
     assert await _kept(bench) == ["upload"]
     await bench.uploads.append(REF, upload_id, stream(b"k"), start=19)
-    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"123456789abcdefghijk"), by=BY, door="oci")
+    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"123456789abcdefghijk"), by=BY, api="oci")
     assert await _bytes(bench, layer) == b"123456789abcdefghijk"
     assert await _kept(bench) == ["object"]
 
@@ -189,7 +189,7 @@ async def test_a_full_store_leaves_a_growing_upload_as_it_was(bench: Bench, monk
         await bench.uploads.append(REF, upload_id, stream(b"9"))
     monkeypatch.undo()
     assert (await bench.uploads.status(REF, upload_id)).size == 8
-    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"12345678"), by=BY, door="oci")
+    layer = await bench.uploads.finish(REF, upload_id, digest_of(b"12345678"), by=BY, api="oci")
     assert await _bytes(bench, layer) == b"12345678"
 
 
@@ -204,10 +204,10 @@ async def test_a_layer_in_a_file_serves_small_pushes_of_the_same_bytes(bench: Be
 async def test_another_process_finishes_the_upload(bench: Bench) -> None:
     upload_id = await _begun(bench, b"shared work")
     other = _also(bench)
-    layer = await other.uploads.finish(REF, upload_id, digest_of(b"shared work"), by=BY, door="oci")
+    layer = await other.uploads.finish(REF, upload_id, digest_of(b"shared work"), by=BY, api="oci")
     assert await _bytes(bench, layer) == b"shared work"
     with pytest.raises(UploadNotFound):
-        await bench.uploads.finish(REF, upload_id, digest_of(b"shared work"), by=BY, door="oci")
+        await bench.uploads.finish(REF, upload_id, digest_of(b"shared work"), by=BY, api="oci")
 
 
 async def test_two_chunks_at_once(bench: Bench) -> None:
@@ -218,7 +218,7 @@ async def test_two_chunks_at_once(bench: Bench) -> None:
         return_exceptions=True,
     )
     assert [type(result).__name__ for result in results] == ["Upload", "UploadRangeInvalid"]
-    await bench.uploads.finish(REF, upload_id, digest_of(b"aa"), by=BY, door="oci")
+    await bench.uploads.finish(REF, upload_id, digest_of(b"aa"), by=BY, api="oci")
 
 
 async def test_another_repositorys_upload_is_not_found(bench: Bench) -> None:
@@ -226,7 +226,7 @@ async def test_another_repositorys_upload_is_not_found(bench: Bench) -> None:
     for attempt in (
         bench.uploads.status(OTHER, upload_id),
         bench.uploads.append(OTHER, upload_id, stream(b"x")),
-        bench.uploads.finish(OTHER, upload_id, digest_of(b"x"), by=BY, door="oci"),
+        bench.uploads.finish(OTHER, upload_id, digest_of(b"x"), by=BY, api="oci"),
         bench.uploads.cancel(OTHER, upload_id),
         bench.uploads.part(OTHER, upload_id, 1, 1, b"x"),
     ):
@@ -252,7 +252,7 @@ async def test_the_same_bytes_are_kept_once_and_belong_to_both(bench: Bench) -> 
     second = await bench.layer(b"shared", OTHER)
     assert second.object_key == first.object_key
     upload_id = await _begun(bench, b"shared")
-    assert (await bench.uploads.finish(REF, upload_id, first.digest, by=BY, door="oci")).object_key == first.object_key
+    assert (await bench.uploads.finish(REF, upload_id, first.digest, by=BY, api="oci")).object_key == first.object_key
     assert await _kept(bench) == ["object"]
 
 
@@ -287,25 +287,25 @@ async def test_ecr_wants_parts_of_five_mebibytes_but_for_the_last(bench: Bench) 
     upload_id = await _begun(bench)
     await bench.uploads.part(REF, upload_id, 0, len(big) - 1, big)
     await bench.uploads.part(REF, upload_id, len(big), len(big), small)
-    await bench.uploads.finish(REF, upload_id, digest_of(big + small), by=BY, door="ecr")
+    await bench.uploads.finish(REF, upload_id, digest_of(big + small), by=BY, api="ecr")
 
     upload_id = await _begun(bench)
     await bench.uploads.part(REF, upload_id, 0, 0, small)
     await bench.uploads.part(REF, upload_id, 1, len(big), big)
     with pytest.raises(LayerPartTooSmall):
-        await bench.uploads.finish(REF, upload_id, digest_of(small + big), by=BY, door="ecr")
-    await bench.uploads.finish(REF, upload_id, digest_of(small + big), by=BY, door="oci")
+        await bench.uploads.finish(REF, upload_id, digest_of(small + big), by=BY, api="ecr")
+    await bench.uploads.finish(REF, upload_id, digest_of(small + big), by=BY, api="oci")
 
 
 async def test_what_only_ecr_refuses(bench: Bench) -> None:
     with pytest.raises(EmptyUpload):
-        await bench.uploads.finish(REF, await _begun(bench), digest_of(b""), by=BY, door="ecr")
+        await bench.uploads.finish(REF, await _begun(bench), digest_of(b""), by=BY, api="ecr")
     await bench.layer(b"known")
     with pytest.raises(LayerAlreadyExists):
-        await bench.uploads.finish(REF, await _begun(bench, b"known"), digest_of(b"known"), by=BY, door="ecr")
+        await bench.uploads.finish(REF, await _begun(bench, b"known"), digest_of(b"known"), by=BY, api="ecr")
     aws = _also(bench, profile="aws")
     with pytest.raises(EmptyUpload):
-        await aws.uploads.finish(REF, await _begun(aws), digest_of(b""), by=BY, door="oci")
+        await aws.uploads.finish(REF, await _begun(aws), digest_of(b""), by=BY, api="oci")
     with pytest.raises(EmptyUpload):
         await aws.uploads.put(REF, digest_of(b""), stream(), length=0, by=BY)
-    await aws.uploads.finish(REF, await _begun(aws, b"known"), digest_of(b"known"), by=BY, door="oci")
+    await aws.uploads.finish(REF, await _begun(aws, b"known"), digest_of(b"known"), by=BY, api="oci")

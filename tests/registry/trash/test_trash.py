@@ -32,8 +32,8 @@ def trash(bench: Bench, **quotas: Any) -> Trash:
     return Trash(bench.db, bench.blobs, bench.clock, replace(bench.settings, **quotas))
 
 
-async def delete(bench: Bench, *ids: ImageId, door: Any = "ecr") -> None:
-    _, failures = await bench.images.batch_delete(REF, ids, by=BY, door=door)
+async def delete(bench: Bench, *ids: ImageId, api: Any = "ecr") -> None:
+    _, failures = await bench.images.batch_delete(REF, ids, by=BY, api=api)
     assert failures == []
     bench.clock.set(bench.clock.now() + 1)  # so that no two deletions of a test are of the same moment
 
@@ -80,7 +80,7 @@ async def test_an_index_brings_back_what_was_deleted_with_it_or_after_it(bench: 
     text = index((with_it, 1), (after_it, 1), (kept, 1), (tagged, 1))
     await bench.push(text, tag="all")
     whole = digest_of(text)
-    await delete(bench, ImageId(digest=whole), ImageId(digest=with_it), door="oci")
+    await delete(bench, ImageId(digest=whole), ImageId(digest=with_it), api="oci")
     await delete(bench, ImageId(digest=after_it), ImageId(digest=tagged))
     assert await held(bench) == {(kept, None)}
     back = await trash(bench).restore_image(REF, whole, by=HIM)
@@ -98,8 +98,8 @@ async def test_what_an_index_had_lost_before_stays_away(bench: Bench) -> None:
     child = await bench.image("child")
     text = index((child, 1))
     await bench.push(text, tag="all")
-    await delete(bench, ImageId(digest=child), door="oci")
-    await delete(bench, ImageId(digest=digest_of(text)), door="oci")
+    await delete(bench, ImageId(digest=child), api="oci")
+    await delete(bench, ImageId(digest=digest_of(text)), api="oci")
     assert (await trash(bench).restore_image(REF, digest_of(text), by=HIM)).others == []
     assert await held(bench) == {(digest_of(text), "all")}
 
@@ -150,7 +150,7 @@ async def test_the_quotas_of_a_repository_hold_and_nothing_half_comes_back(bench
     child = await bench.image("child")
     text = index((child, 1))
     await bench.push(text, tag="all")
-    await delete(bench, ImageId(digest=digest_of(text)), ImageId(digest=child), door="oci")
+    await delete(bench, ImageId(digest=digest_of(text)), ImageId(digest=child), api="oci")
     for quota in (0, 1):
         with pytest.raises(LimitExceeded, match=f"a repository may have {quota} images"):
             await trash(bench, images_per_repository=quota).restore_image(REF, digest_of(text), by=HIM)
@@ -161,7 +161,7 @@ async def test_the_quotas_of_a_repository_hold_and_nothing_half_comes_back(bench
 async def test_the_quota_of_tags_holds(bench: Bench) -> None:
     digest = await bench.image("a", tag="v1")
     await bench.push((await bench.images.find(REF, "v1")).body, tag="v2")
-    await delete(bench, ImageId(tag="v2"), door="oci")
+    await delete(bench, ImageId(tag="v2"), api="oci")
     with pytest.raises(LimitExceeded, match="an image may have 1 tags"):
         await trash(bench, tags_per_image=1).restore_tag(REF, "v2", by=HIM)
     assert await held(bench) == {(digest, "v1")}
@@ -256,7 +256,7 @@ async def test_a_digest_of_sha512_comes_back_too(bench: Bench) -> None:
     child: Digest = await bench.image("child")
     text = index((child, 1))
     named = digest_of(text, "sha512")
-    await bench.images.put(REF, text, media_type=None, digest=named, by=BY, door="oci")
+    await bench.images.put(REF, text, media_type=None, digest=named, by=BY, api="oci")
     await delete(bench, ImageId(digest=named))
     assert (await trash(bench).restore_image(REF, named, by=HIM)).others == []
     assert await held(bench) == {(named, None), (child, None)}
@@ -271,15 +271,15 @@ async def test_images_are_counted_whatever_becomes_of_them(bench: Bench, seed: i
         living = select(func.count()).select_from(manifests).where(manifests.c.deleted_at.is_(None))
         return conn.execute(told).scalar_one(), conn.execute(living).scalar_one()
 
-    async def gone(*ids: ImageId, door: Any) -> None:
-        await bench.images.batch_delete(REF, ids, by=BY, door=door)
+    async def gone(*ids: ImageId, api: Any) -> None:
+        await bench.images.batch_delete(REF, ids, by=BY, api=api)
 
     acts: list[Callable[[str, str], Awaitable[Any]]] = [
         lambda name, tag: bench.image(name, tag=tag),
         lambda name, _tag: bench.image(name),
-        lambda _name, tag: gone(ImageId(tag=tag), door="ecr"),
-        lambda _name, tag: gone(ImageId(tag=tag), door="oci"),
-        lambda name, _tag: gone(ImageId(digest=image_of(name)), ImageId(digest=image_of("0")), door="ecr"),
+        lambda _name, tag: gone(ImageId(tag=tag), api="ecr"),
+        lambda _name, tag: gone(ImageId(tag=tag), api="oci"),
+        lambda name, _tag: gone(ImageId(digest=image_of(name)), ImageId(digest=image_of("0")), api="ecr"),
         lambda name, _tag: trash(bench).restore_image(REF, image_of(name), by=HIM),
         lambda _name, tag: trash(bench).restore_tag(REF, tag, by=HIM),
         lambda name, _tag: trash(bench).purge_image(REF, image_of(name), by=HIM),

@@ -22,7 +22,7 @@ async def put_image(call: EcrCall, request: shapes.PutImageRequest) -> shapes.Pu
         tags=() if request.image_tag is None else (checked_tag(request.image_tag),),
         digest=request.image_digest,
         by=by(call),
-        door="ecr",
+        api="ecr",
     )
     return shapes.PutImageResponse(image=_image(ref, put.manifest, request.image_tag))
 
@@ -42,7 +42,7 @@ async def batch_get_image(call: EcrCall, request: shapes.BatchGetImageRequest) -
 
 async def batch_delete_image(call: EcrCall, request: shapes.BatchDeleteImageRequest) -> shapes.BatchDeleteImageResponse:
     deleted, failures = await call.services.registry.images.batch_delete(
-        ref_of(call, request), image_ids(request.image_ids), by=by(call), door="ecr"
+        ref_of(call, request), image_ids(request.image_ids), by=by(call), api="ecr"
     )
     return shapes.BatchDeleteImageResponse(
         image_ids=[shapes.ImageIdentifier(image_digest=each.digest, image_tag=each.tag) for each in deleted],

@@ -42,7 +42,7 @@ async def complete_layer_upload(
         layer_digest = digest(request.layer_digests[0])
     except InvalidNameError:
         raise InvalidParameter.at("layerDigests", "Member must be a sha256 or sha512 digest") from None
-    layer = await call.services.registry.uploads.finish(ref, request.upload_id, layer_digest, by=by(call), door="ecr")
+    layer = await call.services.registry.uploads.finish(ref, request.upload_id, layer_digest, by=by(call), api="ecr")
     return shapes.CompleteLayerUploadResponse(
         registry_id=ref.account,
         repository_name=ref.name,

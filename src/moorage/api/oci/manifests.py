@@ -79,7 +79,7 @@ async def put(request: OciRequest) -> None:
     media_type = request.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip() or None
     try:
         put = await request.services.registry.images.put(
-            request.ref, body, media_type=media_type, tags=tags, digest=as_digest, by=request.by, door="oci"
+            request.ref, body, media_type=media_type, tags=tags, digest=as_digest, by=request.by, api="oci"
         )
     except LayersNotFound as error:
         raise ManifestBlobUnknown(error.message) from error
@@ -124,7 +124,7 @@ async def delete(request: OciRequest) -> None:
     """DELETE /v2/<name>/manifests/<reference>: delete an image by digest, or a tag by name."""
     as_tag, as_digest = _written_reference(request.route.argument)
     deleted, failures = await request.services.registry.images.batch_delete(
-        request.ref, [ImageId(as_digest, as_tag)], by=request.by, door="oci"
+        request.ref, [ImageId(as_digest, as_tag)], by=request.by, api="oci"
     )
     if failures:
         raise _refusal(failures[0])

@@ -89,7 +89,7 @@ async def finish(request: OciRequest) -> None:
     if body is not None:
         start = span.start if span is not None else None
         await uploads.append(request.ref, upload_id, body, start=start, length=length)
-    await uploads.finish(request.ref, upload_id, digest, by=request.by, door="oci")
+    await uploads.finish(request.ref, upload_id, digest, by=request.by, api="oci")
     await _answer_stored(request, digest)
 
 

@@ -20,8 +20,8 @@ from moorage.registry.images.types import (
     not_found,
     other_digest,
 )
-from moorage.registry.origin import Door, follows_ecr
-from moorage.registry.query_cache import Recent
+from moorage.registry.origin import Api, follows_ecr
+from moorage.registry.query_cache import QueryCache
 from moorage.registry.quotas import quota_exceeded
 from moorage.registry.repositories import rules as repositories
 from moorage.settings import Settings
@@ -38,7 +38,7 @@ class Images:
         self._db = db
         self._clock = clock
         self._settings = settings
-        self._manifests: Recent[tuple[RepositoryRef, str], Manifest] = Recent(
+        self._manifests: QueryCache[tuple[RepositoryRef, str], Manifest] = QueryCache(
             db, "manifests", lambda key, found: 1024 + len(key[0].name) + len(key[1]) + len(found.body)
         )
         self._pull_times = PullTimes(db, clock)
@@ -52,7 +52,7 @@ class Images:
         tags: Sequence[str] = (),
         digest: str | None,
         by: str,
-        door: Door,
+        api: Api,
     ) -> PushResult:
         """Push the manifest `body`, sent as `media_type`, under `tags`. It must have `digest`, if that is given.
 
@@ -66,8 +66,8 @@ class Images:
             media_type=media_type,
             tags=tags,
             digest=digest,
-            ecr=follows_ecr(door, self._settings),
-            refuses_again=door == "ecr",
+            ecr=follows_ecr(api, self._settings),
+            refuses_again=api == "ecr",
         )
         return await self._db.transaction(
             lambda conn: push.push(conn, given, self._settings, by=by, at=self._clock.now()),
@@ -109,13 +109,13 @@ class Images:
         return found, failures
 
     async def batch_delete(
-        self, ref: RepositoryRef, ids: Sequence[ImageId], *, by: str, door: Door
+        self, ref: RepositoryRef, ids: Sequence[ImageId], *, by: str, api: Api
     ) -> tuple[list[ImageId], list[ImageFailure]]:
         """Move images to the trash and delete tags (ids with a tag). By ECR's rules an image goes with its last tag.
 
         Return what was deleted, one entry for each tag, and the failures. InvalidParameter if that lists too many tags.
         """
-        given = delete.Deletion(ref, ids, follows_ecr(door, self._settings))
+        given = delete.Deletion(ref, ids, follows_ecr(api, self._settings))
         return await self._db.transaction(
             lambda conn: delete.delete(conn, given, by=by, at=self._clock.now()), long=len(ids) > _FEW, frees=True
         )

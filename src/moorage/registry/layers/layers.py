@@ -19,7 +19,7 @@ from moorage.registry.authorizer import Authorizer
 from moorage.registry.layers import rules
 from moorage.registry.layers.request_body import body_of
 from moorage.registry.layers.rules import Layer, Mount
-from moorage.registry.query_cache import Recent
+from moorage.registry.query_cache import QueryCache
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore
 from moorage.store.metadata.database.database import Database
@@ -58,7 +58,7 @@ class Layers:
         self._blobs = blobs
         self._clock = clock
         self._settings = settings
-        self._recent: Recent[tuple[RepositoryRef, str], Layer] = Recent(
+        self._layers: QueryCache[tuple[RepositoryRef, str], Layer] = QueryCache(
             db, "layers", lambda key, layer: 1024 + len(key[0].name) + len(layer.content or b"")
         )
 
@@ -86,7 +86,7 @@ class Layers:
 
     async def stat(self, ref: RepositoryRef, digest: Digest) -> Layer:
         """Return the layer, without its media type. RepositoryNotFound, LayersNotFound."""
-        return await self._recent.get((ref, digest), lambda conn: rules.find(conn, ref, digest)[0])
+        return await self._layers.get((ref, digest), lambda conn: rules.find(conn, ref, digest)[0])
 
     async def present(self, ref: RepositoryRef, digest: Digest) -> Layer:
         """Like `stat`, but LayersNotFound also when the stored bytes are missing or have the wrong length.

@@ -29,7 +29,7 @@ from moorage.registry.layers.rules import Layer, repository_id
 from moorage.registry.layers.running_digests import HashedBody, RunningDigests
 from moorage.registry.layers.storing import Storing, content_of, digest_of, require_same, translated
 from moorage.registry.layers.upload_rules import CheckedObject, Completion, UncheckedObject
-from moorage.registry.origin import Door, follows_ecr
+from moorage.registry.origin import Api, follows_ecr
 from moorage.settings import Settings
 from moorage.store.blobs.pool import uninterrupted
 from moorage.store.blobs.store import LARGEST_PIECE, BlobStore, CommittedError, Hold, Staged, TakenOverError
@@ -142,17 +142,17 @@ class Uploads:
             last_valid_byte = error.offset - 1
             raise InvalidLayerPart(ref, upload_id, last_valid_byte, "another part arrived at the same time") from error
 
-    async def finish(self, ref: RepositoryRef, upload_id: str, digest: Digest, *, by: str, door: Door) -> Layer:
+    async def finish(self, ref: RepositoryRef, upload_id: str, digest: Digest, *, by: str, api: Api) -> Layer:
         """Make the upload, whose bytes have this digest (otherwise InvalidLayer), a layer of the repository.
 
         By ECR's rules also EmptyUpload and LayerPartTooSmall; in the ECR API LayerAlreadyExists. After an error the
         upload is as it was, until `MOST_FAILED_FINISHES` of those that had its bytes hashed cancel it.
         """
-        given = Completion(ref, digest, by, self._clock.now(), upload_id, refuses_again=door == "ecr")
+        given = Completion(ref, digest, by, self._clock.now(), upload_id, refuses_again=api == "ecr")
 
         def work(conn: Connection, checked: CheckedObject | None) -> tuple[Layer | None, int] | UncheckedObject:
             upload = upload_rules.find(conn, ref, upload_id)
-            if follows_ecr(door, self._settings):
+            if follows_ecr(api, self._settings):
                 upload_rules.check_completable(upload)
             content = None
             if upload.size <= self._settings.small_layer_bytes:

@@ -11,7 +11,7 @@ from moorage.clock import Clock
 from moorage.errors import RepositoryAlreadyExists, RepositoryNotFound
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 from moorage.registry.authorizer import Authorizer
-from moorage.registry.query_cache import Recent
+from moorage.registry.query_cache import QueryCache
 from moorage.registry.repositories import rules
 from moorage.registry.repositories.types import (
     Encryption,
@@ -45,7 +45,7 @@ class Repositories:
         self._states: epoch.ReadThroughCache[RepositoryRef, RepositoryState | None] = epoch.ReadThroughCache(
             epochs, "repository_states", _STATES_BYTES, "value", lambda _, state: _size_of_state(state)
         )
-        self._found: Recent[RepositoryRef, Repository] = Recent(db, "repositories", _size)
+        self._found: QueryCache[RepositoryRef, Repository] = QueryCache(db, "repositories", _size)
 
     async def create(
         self,

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from moorage.access.authorize import Access, NamedResource, Registry
+from moorage.access.authorize import Access
+from moorage.access.resources import NamedResource, RegistryResource
 from moorage.errors import AccessDenied
 from moorage.names import RepositoryName
 from moorage.policy.catalog.actions import POLICY_RECOVERY
@@ -94,7 +95,7 @@ async def test_a_repository_to_be_made_has_the_tags_of_the_request(backend: Back
 
 
 async def test_registries_and_other_resources(backend: Backend) -> None:
-    every = Registry(OWNER, HERE, all_repositories=True)
+    every = RegistryResource(OWNER, HERE, all_repositories=True)
     ann = await backend.user("ann", statement("Allow", "ecr:DescribeRepositories", Resource=APP.arn))
     assert not await backend.access.allows(ann, connection(), "ecr:DescribeRepositories", every)
     ben = await backend.user(
@@ -102,7 +103,7 @@ async def test_registries_and_other_resources(backend: Backend) -> None:
         statement("Allow", "iam:GetUser", Resource=f"arn:aws:iam::{OWNER}:user/ben"),
     )  # fmt: skip
     assert await backend.access.allows(ben, connection(), "ecr:DescribeRepositories", every)
-    whole = Registry(OWNER, HERE)
+    whole = RegistryResource(OWNER, HERE)
     assert not await backend.access.allows(ben, connection(), "ecr:GetAuthorizationToken", whole)
     for name, allowed in (("ben", True), ("ann", False)):
         user = NamedResource(OWNER, f"arn:aws:iam::{OWNER}:user/{name}")

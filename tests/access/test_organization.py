@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from moorage.access.authorize import NamedResource, Registry
 from moorage.access.caller import Caller
 from moorage.access.organization import (
     MOST_POLICY_TEXT,
@@ -16,6 +15,7 @@ from moorage.access.organization import (
     checked,
     keep,
 )
+from moorage.access.resources import NamedResource, RegistryResource
 from moorage.analysis.simulate import principal as simulated
 from moorage.errors import AccessDenied
 from moorage.identity.accounts.organizations import Organizations
@@ -189,7 +189,9 @@ async def test_an_rcp_does_not_reach_services_that_aws_does_not_list(backend: Ba
     user = NamedResource(OWNER, f"arn:aws:iam::{OWNER}:user/ann")
     assert await backend.access.allows(root, connection(), "iam:CreateUser", user)
     assert not await backend.access.allows(root, connection(), "sts:AssumeRole", user._replace(trust=""))
-    assert not await backend.access.allows(root, connection(), "ecr:GetAuthorizationToken", Registry(OWNER, HERE))
+    assert not await backend.access.allows(
+        root, connection(), "ecr:GetAuthorizationToken", RegistryResource(OWNER, HERE)
+    )
 
 
 @pytest.mark.parametrize(
@@ -288,7 +290,7 @@ async def test_another_worker_sees_it_on_its_next_request(backend: Backend) -> N
 
 async def test_signing_in_is_bound_too(backend: Backend) -> None:
     ann = await backend.user("ann", statement("Allow", "ecr:*", Resource="*"))
-    whole = Registry(OWNER, HERE)
+    whole = RegistryResource(OWNER, HERE)
     assert await backend.access.allows(ann, connection(), "ecr:GetAuthorizationToken", whole)
     await put(
         backend,

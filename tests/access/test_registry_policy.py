@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from moorage.access.authorize import Registry
 from moorage.access.registry_policy import RegistryPolicyCheck
+from moorage.access.resources import RegistryResource
 from moorage.errors import InvalidParameter
 from moorage.names import Region, RepositoryName
 from tests.support.backend import APP, BY, HERE, OTHER, OWNER, Backend, connection, document, statement
@@ -14,7 +14,7 @@ from tests.support.backend import APP, BY, HERE, OTHER, OWNER, Backend, connecti
 PULL, MAKE = "ecr:BatchGetImage", "ecr:CreateRepository"
 ALL = f"arn:aws:ecr:{HERE}:{OWNER}:repository/*"
 NEW = APP._replace(name=RepositoryName("team/new"))
-WHOLE = Registry(OWNER, HERE)
+WHOLE = RegistryResource(OWNER, HERE)
 
 
 def check(backend: Backend) -> RegistryPolicyCheck:
@@ -116,7 +116,7 @@ async def test_v2_reaches_requests_on_no_repository_through_the_resource_star(ba
     assert not await backend.may(ann, MAKE, NEW)
     await put(backend, statement("Deny", "ecr:*", Principal="*", Resource="*"))
     assert not await signs_in()
-    elsewhere = Registry(OWNER, Region("us-east-1"))
+    elsewhere = RegistryResource(OWNER, Region("us-east-1"))
     assert await backend.access.allows(ann, connection(), "ecr:GetAuthorizationToken", elsewhere)
 
 

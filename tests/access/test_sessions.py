@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from moorage.access.authenticate import Authenticator
-from moorage.access.authorize import Access, NamedResource
+from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.access.recording import DecisionEntry
+from moorage.access.resources import NamedResource
 from moorage.audit.recorder import Recorder
 from moorage.clock import Clock
 from moorage.errors import AccessDenied

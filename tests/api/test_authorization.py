@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from moorage.access.authorize import NamedResource
+from moorage.access.resources import NamedResource
 from moorage.api.admin.operation import Call, operation, table
 from moorage.api.authorization import (
     AUTHENTICATED,

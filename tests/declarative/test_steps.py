@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from moorage import policy
-from moorage.access.authorize import NamedResource
 from moorage.access.caller import Caller
+from moorage.access.resources import NamedResource
 from moorage.api.authorization import Concealed
 from moorage.api.aws import query
 from moorage.api.aws.operation import Call

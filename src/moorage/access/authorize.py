@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -14,6 +14,7 @@ from moorage.access.caller import Caller, Connection
 from moorage.access.recording import DecisionEntry, DecisionLog
 from moorage.access.recovery import RECOVERY_RULE, recovers_root
 from moorage.access.registry_policy import reaching
+from moorage.access.resources import DeletedRepository, NamedResource, RegistryResource, Resource
 from moorage.cache import Cache, Sized, footprint
 from moorage.clock import Clock
 from moorage.errors import AccessDenied
@@ -22,7 +23,7 @@ from moorage.identity.credentials.credentials import Attached, PolicySets
 from moorage.identity.policies import aws_managed
 from moorage.names import AccountId, Region, RepositoryRef, repository_arn
 from moorage.policy.caches import REMEMBERED
-from moorage.registry import registry as registries
+from moorage.registry.registry import Registry
 from moorage.settings import Settings
 from moorage.store.metadata.epoch import Epoch, EpochCache
 
@@ -39,37 +40,6 @@ _log = structlog.get_logger()
 for _name, (_function, _entry) in REMEMBERED.items():
     cache.measured(_name, _function, _entry)
 cache.measured("repository_arns", repository_arn, 1_500)
-
-
-class Registry(NamedTuple):
-    """A whole registry: the ARN of all its repositories, or `*` for actions without a resource."""
-
-    account: AccountId
-    region: Region
-    all_repositories: bool = False
-
-
-class NamedResource(NamedTuple):
-    """A resource of another service, by its ARN."""
-
-    account: AccountId
-    arn: str
-    trust: str | None = None
-    """Of a role to be assumed: the hash of its trust policy; empty if there is no such role."""
-
-
-class DeletedRepository(NamedTuple):
-    """A deleted repository: its own tags and policy count, not those of a repository with the same name."""
-
-    ref: RepositoryRef
-    id: int
-
-    @property
-    def region(self) -> Region:
-        return self.ref.region
-
-
-Resource: TypeAlias = RepositoryRef | DeletedRepository | Registry | NamedResource
 
 
 class PolicyHashes(NamedTuple):
@@ -104,7 +74,7 @@ class Access:
 
     def __init__(
         self,
-        registry: registries.Registry,
+        registry: Registry,
         organizations: Organizations,
         recorder: DecisionLog,
         clock: Clock,
@@ -285,7 +255,7 @@ class Access:
                 None if state is None else state.tags or _NO_TAGS
             )  # always the same object, so that contexts are shared
             policy_hash = None if state is None else state.policy_hash
-        elif isinstance(resource, Registry):
+        elif isinstance(resource, RegistryResource):
             account, region = resource.account, resource.region
             arn = repository_arn(account, region, "*") if resource.all_repositories else "*"
         else:

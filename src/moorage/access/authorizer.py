@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from moorage.access.authorize import Access, Registry
+from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
+from moorage.access.resources import RegistryResource
 from moorage.names import AccountId, Region, RepositoryRef
 
 
@@ -18,7 +19,7 @@ class RequestAuthorizer(NamedTuple):
         await self.access.require(self.caller, self.connection, action, ref)
 
     async def require_on_all(self, action: str, account: AccountId, region: Region) -> None:
-        everything = Registry(account, region, all_repositories=True)
+        everything = RegistryResource(account, region, all_repositories=True)
         await self.access.require(self.caller, self.connection, action, everything)
 
     async def allows(self, action: str, ref: RepositoryRef) -> bool:

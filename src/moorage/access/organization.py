@@ -13,9 +13,10 @@ from typing import Any, Final
 import msgspec
 
 from moorage import policy
-from moorage.access.authorize import Access, NamedResource
+from moorage.access.authorize import Access
 from moorage.access.background_computation import in_thread
 from moorage.access.caller import Caller, Connection
+from moorage.access.resources import NamedResource
 from moorage.errors import MoorageError
 from moorage.identity.accounts.organizations import (
     FULL_ACCESS,

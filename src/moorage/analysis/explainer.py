@@ -16,11 +16,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from moorage import policy
-from moorage.access.authorize import REGISTRY_POLICY, Access, NamedResource, Registry
+from moorage.access.authorize import REGISTRY_POLICY, Access
 from moorage.access.background_computation import in_thread
 from moorage.access.caller import Caller, Connection
 from moorage.access.context import instant
 from moorage.access.recovery import RECOVERY_RULE
+from moorage.access.resources import NamedResource, RegistryResource
 from moorage.analysis import possible_changes
 from moorage.analysis.explanation import (
     ExplainedChange,
@@ -36,7 +37,7 @@ from moorage.clock import Clock
 from moorage.errors import MoorageError
 from moorage.names import AccountId, RepositoryRef
 from moorage.policy.catalog.actions import PULL_CLIENT, PUSH_CLIENT
-from moorage.registry.registry import Registry as Storage
+from moorage.registry.registry import Registry
 from moorage.store.metadata.audit.audit import DecisionSummary
 from moorage.store.metadata.audit.tables import DecisionRow
 
@@ -80,7 +81,7 @@ class Explainer:
         self,
         recorder: Recorder,
         records: RecordedDecisions,
-        registry: Storage,
+        registry: Registry,
         access: Access,
         shown_text: ShownText,
         clock: Clock,
@@ -167,7 +168,7 @@ class Explainer:
             return False
         if REGISTRY_POLICY not in names:
             return True
-        registry = Registry(ref.account, ref.region)
+        registry = RegistryResource(ref.account, ref.region)
         is_own = caller.principal.account == ref.account
         return is_own and await self._access.sees(caller, connection, "ecr:GetRegistryPolicy", registry)
 

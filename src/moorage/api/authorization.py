@@ -10,8 +10,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from moorage.access.authorize import Access, NamedResource, Resource
+from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
+from moorage.access.resources import NamedResource, Resource
 
 
 class Exempt(enum.Enum):

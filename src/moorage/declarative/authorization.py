@@ -4,9 +4,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from moorage.access.authorize import Access, NamedResource, Resource
+from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.access.operations import may_call_iam
+from moorage.access.resources import NamedResource, Resource
 from moorage.declarative.pauses import Pauses
 from moorage.declarative.steps import Author, Plan, Planned, Step
 from moorage.errors import AccessDenied

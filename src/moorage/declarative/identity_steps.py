@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection
 
-from moorage.access.authorize import NamedResource
 from moorage.access.operations import iam_conditions, renamed
 from moorage.access.principals import check_trust, stored_trust
+from moorage.access.resources import NamedResource
 from moorage.declarative.changes import Change
 from moorage.declarative.declaration import Group, Managed, Role, User
 from moorage.declarative.steps import Execution, IssuedKey, Run, Step

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Mapping
 
 from moorage import policy
-from moorage.access.authorize import NamedResource
 from moorage.access.organization import organization_resource, read, to_put
 from moorage.access.repository_policy import RepositoryPolicyCheck, Submission
+from moorage.access.resources import NamedResource
 from moorage.declarative.applying import documents
 from moorage.declarative.changes import Change, changes
 from moorage.declarative.declaration import Account, File, Organization

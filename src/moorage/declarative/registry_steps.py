@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from moorage import policy
-from moorage.access.authorize import Registry as RegistryResource
 from moorage.access.operations import Conditions, resource_tags, tag_conditions
 from moorage.access.registry_policy import stored_registry_policy
 from moorage.access.repository_policy import Submission
+from moorage.access.resources import RegistryResource
 from moorage.declarative.changes import Change
 from moorage.declarative.declaration import Registry, Repository
 from moorage.declarative.steps import Execution, Run, Step

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection as SqlConnection
 
-from moorage.access.authorize import Resource
 from moorage.access.caller import Caller, Connection
 from moorage.access.operations import Conditions
+from moorage.access.resources import Resource
 from moorage.declarative.changes import Change
 from moorage.names import AccountId
 from moorage.settings import Settings

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from moorage.access.authorize import Registry
+from moorage.access.resources import RegistryResource
 from tests.api.ecr.conftest import ACCOUNT, REGION, Ecr
 
 NOT_FOUND = (
@@ -103,7 +103,7 @@ async def test_describe_by_name(ecr: Ecr) -> None:
 async def test_describing_all_is_decided_on_all(ecr: Ecr) -> None:
     assert await ecr.ok("DescribeRepositories") == {"repositories": []}
     (asked,) = ecr.decisions.asked
-    assert asked[:2] == ("ecr:DescribeRepositories", Registry(ACCOUNT, REGION, all_repositories=True))
+    assert asked[:2] == ("ecr:DescribeRepositories", RegistryResource(ACCOUNT, REGION, all_repositories=True))
 
 
 async def test_a_denied_caller_does_not_learn_whether_a_repository_exists(ecr: Ecr) -> None:
@@ -198,7 +198,7 @@ async def test_bad_arns(ecr: Ecr) -> None:
 
 async def test_the_registry_and_its_settings(ecr: Ecr) -> None:
     assert await ecr.ok("DescribeRegistry") == {"registryId": ACCOUNT, "replicationConfiguration": {"rules": []}}
-    assert ecr.decisions.asked[-1][1] == Registry(ACCOUNT, REGION, all_repositories=False)
+    assert ecr.decisions.asked[-1][1] == RegistryResource(ACCOUNT, REGION, all_repositories=False)
     assert await ecr.ok("GetAccountSetting", name="BLOB_MOUNTING") == {"name": "BLOB_MOUNTING", "value": "DISABLED"}
     await ecr.ok("PutAccountSetting", name="BLOB_MOUNTING", value="ENABLED")
     assert (await ecr.ok("GetAccountSetting", name="BLOB_MOUNTING"))["value"] == "ENABLED"
@@ -219,7 +219,7 @@ async def test_authorization_token(ecr: Ecr) -> None:
             }
         ]
     }
-    assert ecr.decisions.asked[-1][1] == Registry(ACCOUNT, REGION, all_repositories=False)
+    assert ecr.decisions.asked[-1][1] == RegistryResource(ACCOUNT, REGION, all_repositories=False)
 
 
 async def test_repository_policy(ecr: Ecr) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from moorage.access.authorize import Registry as WholeRegistry
+from moorage.access.resources import RegistryResource
 from moorage.api.oci.app import OciApp
 from moorage.api.request_source import RequestSources
 from moorage.clock import Clock
@@ -47,7 +47,7 @@ class Rights:
             raise AccessDenied(f"User: {caller.principal.arn} is not authorized", "d-1", short="identity: no\r\nallow")
 
     async def allows(self, _caller: Any, _connection: Any, action: str, resource: Any, **_: Any) -> bool:
-        name = "*" if isinstance(resource, WholeRegistry) else resource.name
+        name = "*" if isinstance(resource, RegistryResource) else resource.name
         asked = (action.removeprefix("ecr:"), name)
         self.asked.append(asked)
         return asked not in self.denied

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from starlette.responses import Response
 
-from moorage.access.authorize import NamedResource
+from moorage.access.resources import NamedResource
 from moorage.analysis.reachability import PolicyVersion, access_arn
 from moorage.api.admin.operation import Call, account_of, names
 from moorage.api.authorization import Target

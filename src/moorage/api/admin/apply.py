@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from starlette.responses import JSONResponse, Response
 
-from moorage.access.authorize import NamedResource
+from moorage.access.resources import NamedResource
 from moorage.api.admin.operation import Call, names
 from moorage.api.authorization import Target
 from moorage.declarative import reading, writing, yaml_nodes

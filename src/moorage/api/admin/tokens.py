@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import JSONResponse, Response
 
-from moorage.access.authorize import NamedResource
+from moorage.access.resources import NamedResource
 from moorage.api.admin.operation import Call
 from moorage.api.authorization import Concealed, Target
 from moorage.errors import InvalidParameter

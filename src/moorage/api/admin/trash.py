@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from starlette.responses import JSONResponse, Response
 
-from moorage.access.authorize import DeletedRepository
+from moorage.access.resources import DeletedRepository
 from moorage.api.admin.operation import Call, names, ref_of
 from moorage.api.authorization import Target
 from moorage.errors import RepositoryNotDeleted

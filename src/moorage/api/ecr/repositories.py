@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Final
 
-from moorage.access.authorize import Registry as RegistryResource
-from moorage.access.authorize import Resource
 from moorage.access.operations import Conditions, tag_conditions
+from moorage.access.resources import RegistryResource, Resource
 from moorage.api.ecr import shapes
 from moorage.api.ecr.pages import DEFAULT_PAGE, after_token, next_token
 from moorage.api.ecr.service import EcrCall, by, ref_of

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from moorage.access.authenticate import Authenticator
-from moorage.access.authorize import Registry as RegistryResource
-from moorage.access.authorize import Resource
 from moorage.access.download import Downloads
 from moorage.access.registry_policy import RegistryPolicyCheck
 from moorage.access.repository_policy import RepositoryPolicyCheck
+from moorage.access.resources import RegistryResource, Resource
 from moorage.api.aws.operation import Call
 from moorage.clock import Clock
 from moorage.errors import InvalidParameter

@@ -7,7 +7,7 @@ Terraform's `force_destroy`), and when they take stock of an account.
 from collections.abc import Sequence
 from typing import NoReturn
 
-from moorage.access.authorize import Resource
+from moorage.access.resources import Resource
 from moorage.api.iam import shapes
 from moorage.api.iam.paging import limits
 from moorage.api.iam.service import IamCall, MayHavePathPrefix, MayNameUser, in_account, owner, path_prefix_of

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from moorage.access.authorize import Resource
+from moorage.access.resources import Resource
 from moorage.api.iam import documents, paging, response_members, shapes
 from moorage.api.iam.parameters import tag_list, tags_by_key
 from moorage.api.iam.service import IamCall, by, in_account, path_of, path_prefix_of

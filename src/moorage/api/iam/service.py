@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final, Protocol, TypeAlias
 
-from moorage.access.authorize import NamedResource, Resource
 from moorage.access.operations import Conditions, iam_conditions, may_call_iam, resource_tags
 from moorage.access.principals import Principals
+from moorage.access.resources import NamedResource, Resource
 from moorage.analysis.simulate import Simulator
 from moorage.api.authorization import Concealed, Target
 from moorage.api.aws.operation import Call

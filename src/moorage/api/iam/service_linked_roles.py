@@ -8,8 +8,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from moorage.access.authorize import Resource
 from moorage.access.operations import Conditions
+from moorage.access.resources import Resource
 from moorage.api.iam import response_members, shapes
 from moorage.api.iam.service import IamCall, by, in_account
 from moorage.errors import QueryError

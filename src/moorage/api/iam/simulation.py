@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from moorage import policy
-from moorage.access.authorize import Resource
+from moorage.access.resources import Resource
 from moorage.analysis.simulate import (
     EVERYTHING,
     Exclusion,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from moorage.access.authorize import Resource
+from moorage.access.resources import Resource
 from moorage.api.authorization import AUTHENTICATED, BY_STATE, Exempt, check_declared
 from moorage.settings import Settings
 

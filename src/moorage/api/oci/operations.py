@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from moorage.access.authorize import Registry, Resource
+from moorage.access.resources import RegistryResource, Resource
 from moorage.api.authorization import AUTHENTICATED, BY_STATE, Exempt
 from moorage.api.oci import blobs, catalog, manifests, ping, recorded_request, referrers, tags, uploads
 from moorage.api.oci.operation import ApiEvent, Operation
@@ -32,7 +32,7 @@ def _catalog(request: OciRequest) -> tuple[str, ...] | Exempt:
 
 def _whole_registry(request: OciRequest) -> Resource:
     location = request.services.locations.of_host(request.connection.host)
-    return Registry(location.account, location.region, all_repositories=True)
+    return RegistryResource(location.account, location.region, all_repositories=True)
 
 
 def _begin(request: OciRequest) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from moorage.access.authorize import Resource
+from moorage.access.resources import Resource
 from moorage.api.sts import role_assumption, session_response, shapes
 from moorage.api.sts.role_assumption import SessionAttributes
 from moorage.api.sts.service import StsCall, the_role

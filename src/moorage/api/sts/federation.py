@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from moorage.access.authorize import NamedResource, Resource
 from moorage.access.operations import Conditions, tag_conditions
+from moorage.access.resources import NamedResource, Resource
 from moorage.api.sts import session_response, shapes
 from moorage.api.sts.service import StsCall
 from moorage.api.sts.session_parameters import session_policies, tags_by_key

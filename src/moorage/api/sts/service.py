@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from moorage.access.authorize import NamedResource, Resource
+from moorage.access.resources import NamedResource, Resource
 from moorage.analysis.explainer import Explainer
 from moorage.api.aws.operation import Call
 from moorage.api.sts.session_parameters import role_arn

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from moorage.access.authorize import Access, NamedResource, Resource
+from moorage.access.authorize import Access
+from moorage.access.resources import NamedResource, Resource
 from moorage.api.aws.operation import Call
 from moorage.api.aws.page_tokens import ExpiredPageTokenError, InvalidPageTokenError, PageTokens
 from moorage.clock import Clock

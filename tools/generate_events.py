@@ -21,7 +21,7 @@ _HEAD: Final = """\
 Look up the events that a registry records: what each kind means, and which members it has.
 
 Each change of state records an event in the same transaction. A background job delivers the events to the log, in their
-order, at least once (`MOORAGE_EVENT_LOG`). With `MOORAGE_LOG_FORMAT=json` a line is:
+order (`MOORAGE_EVENT_LOG`). After a crash, up to 100 lines can be repeated. With `MOORAGE_LOG_FORMAT=json` a line is:
 
 ```json
 {"event": "event", "kind": "image.pushed", "position": 2, "at": 1795865674.7377205,

@@ -63,7 +63,7 @@ def chosen(names: Sequence[str], environment: Mapping[str, str]) -> list[tuple[s
     """
     unknown = [name for name in names if name not in TOOLS]
     if unknown:
-        raise ValueError(f"{unknown[0]} is none of {', '.join(TOOLS)}")
+        raise ValueError(f"{unknown[0]} is not one of {', '.join(TOOLS)}")
     path = environment.get("PATH")
     wanted = names or [
         name for name, tool in TOOLS.items() if name != "containerd" and shutil.which(tool.program, path=path)

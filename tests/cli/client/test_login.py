@@ -219,7 +219,7 @@ def test_a_minted_key_that_a_development_server_does_not_know(
     ("arguments", "said"),
     [
         (("nowhere.invalid:1",), "doctor nowhere.invalid:1"),
-        (("--tool", "cargo", "localhost:1"), "cargo is none of docker"),
+        (("--tool", "cargo", "localhost:1"), "cargo is not one of docker"),
         (("--profile", "absent", "localhost:1"), "aws configure --profile absent"),
         (("123456789012.dkr.ecr.us-east-1.amazonaws.com",), "--endpoint-url"),
     ],

@@ -22,6 +22,7 @@ from moorage.api.authorization import Exempt, decide
 from moorage.api.oci import errors, recorded_request, routes, token
 from moorage.api.oci.operations import OPERATIONS
 from moorage.api.oci.request import VERSION, OciRequest, Services, parse_digest
+from moorage.api.oci.streams import Streams
 from moorage.api.request_source import RequestSources
 from moorage.audit.recorder import Recorder
 from moorage.clock import Clock
@@ -61,7 +62,7 @@ class OciApp:
     ) -> None:
         """`recorder` takes the events of the audit record; with None, none are recorded."""
         self._recorder = recorder
-        self._services = Services(registry, locations, settings)
+        self._services = Services(registry, locations, settings, Streams(registry.layers))
         self._access = access
         self._authenticator = authenticator
         self._downloads = downloads

@@ -1,13 +1,12 @@
 """Blobs: HEAD, GET (whole, ranges, conditional, by download URL), delete."""
 
+import contextlib
+
 from moorage.api.asgi import Headers
 from moorage.api.oci import ranges
 from moorage.api.oci.errors import Unsupported
 from moorage.api.oci.request import VERSION, OciRequest, names_etag, parse_digest
 from moorage.registry.layers.rules import Layer
-
-PIECE = 8 << 10
-"""Bytes of one message to the server, which queues about 27 messages for a client that does not read."""
 
 
 async def head(request: OciRequest) -> None:
@@ -56,9 +55,9 @@ async def _send_whole(request: OciRequest, layer: Layer) -> None:
 
 async def _send_part(request: OciRequest, layer: Layer, status: int, headers: Headers, span: ranges.Span) -> None:
     send = await request.begin(status, headers)
-    async for chunk in request.services.registry.layers.read(layer, span.start, span.end):
-        for start in range(0, len(chunk), PIECE):
-            await send({"type": "http.response.body", "body": chunk[start : start + PIECE], "more_body": True})
+    async with contextlib.aclosing(request.services.streams.pieces(layer, span)) as pieces:
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -10,6 +10,7 @@ from moorage.api.asgi import Headers, Receive, Scope, Send, content_length, read
 from moorage.api.oci.errors import ChunkInvalid, DigestInvalid
 from moorage.api.oci.operation import Operation, no_body
 from moorage.api.oci.routes import Route
+from moorage.api.oci.streams import Streams
 from moorage.errors import RequestTooLarge
 from moorage.locations import Locations
 from moorage.names import Digest, InvalidNameError, RepositoryRef, Tag, digest
@@ -27,6 +28,7 @@ class Services:
     registry: Registry
     locations: Locations
     settings: Settings
+    streams: Streams
 
     @property
     def aws(self) -> bool:

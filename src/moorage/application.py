@@ -40,7 +40,7 @@ from moorage.audit.recorder import Recorder
 from moorage.audit.retention import AuditMaintenance
 from moorage.clock import Clock
 from moorage.console.app import console_app
-from moorage.declarative.service import Declared
+from moorage.declarative.service import DeclarativeFiles
 from moorage.events.delivery import Delivery
 from moorage.identity.accounts.deployment import open_sealer
 from moorage.identity.credentials.oidc import Issuers, read_issuers
@@ -92,7 +92,7 @@ class Components:
     recorder: Recorder
     access: Access
     policy_check: RepositoryPolicyCheck
-    declared: Declared
+    declarative_files: DeclarativeFiles
 
     async def close(self) -> None:
         """Close the stores."""
@@ -137,7 +137,7 @@ async def open_components(settings: Settings) -> Components:
     recorder = Recorder(audit, clock, settings, metrics.audit_dropped)
     access = Access(registry, identity.organizations, recorder, clock, settings)
     policy_check = RepositoryPolicyCheck(access, principals, registry.repository_policies)
-    declared = Declared.over(
+    declarative_files = DeclarativeFiles.over(
         database,
         identity=identity,
         registry=registry,
@@ -160,7 +160,7 @@ async def open_components(settings: Settings) -> Components:
         recorder=recorder,
         access=access,
         policy_check=policy_check,
-        declared=declared,
+        declarative_files=declarative_files,
     )
 
 
@@ -239,7 +239,7 @@ async def start(settings: Settings) -> Running:
             AdminServices(
                 registry=registry,
                 identity=identity,
-                declared=components.declared,
+                declarative_files=components.declarative_files,
                 access=access,
                 authenticator=authenticator,
                 explainer=explainer,

@@ -15,9 +15,9 @@ import yaml
 from moorage.api.admin.one_at_a_time import Turns
 from moorage.application import open_components
 from moorage.declarative import yaml_nodes
-from moorage.declarative.applying import OPERATOR
-from moorage.declarative.reading import read
-from moorage.declarative.service import Asked
+from moorage.declarative.executor import OPERATOR
+from moorage.declarative.reader import read
+from moorage.declarative.service import ApplyOptions
 from moorage.errors import Throttling
 from moorage.settings import Settings
 from tests.attacks.applied import apply
@@ -141,7 +141,7 @@ async def test_others_are_served_while_a_file_is_compared(tmp_path: Path) -> Non
     parts = await open_components(Settings(mode="dev", data=tmp_path))
     try:
         file = read(users(400))
-        await parts.declared.apply(file, Asked(), OPERATOR)
+        await parts.declarative_files.apply(file, ApplyOptions(), OPERATOR)
         turns, done = 0, False
 
         async def other() -> None:
@@ -151,7 +151,7 @@ async def test_others_are_served_while_a_file_is_compared(tmp_path: Path) -> Non
                 turns += 1
 
         task = asyncio.create_task(other())
-        outcome = await parts.declared.apply(file, Asked(dry_run=True), OPERATOR)
+        outcome = await parts.declarative_files.apply(file, ApplyOptions(dry_run=True), OPERATOR)
         done = True
         await task
         assert outcome.changes == []

@@ -17,12 +17,12 @@ from moorage.api.aws.operation import Call
 from moorage.api.ecr import ECR, shapes
 from moorage.api.iam import IAM, IamServices
 from moorage.application import Components, open_components
-from moorage.declarative.applying import OPERATOR
-from moorage.declarative.planning import Planner
-from moorage.declarative.reading import read
-from moorage.declarative.service import Asked
-from moorage.declarative.state import State
-from moorage.declarative.steps import ACTIONS, Author, Execution, Planned, Step
+from moorage.declarative.executor import OPERATOR
+from moorage.declarative.planner import Planner
+from moorage.declarative.reader import read
+from moorage.declarative.service import ApplyOptions
+from moorage.declarative.state import CurrentState
+from moorage.declarative.steps import ACTIONS, Author, Execution, PlannedChange, Step
 from moorage.errors import InvalidParameter
 from moorage.identity.arns import policy_arn
 from moorage.identity.credentials.credentials import PolicySets
@@ -44,7 +44,7 @@ async def parts(tmp_path: Path) -> AsyncIterator[Components]:
     settings = Settings(mode="dev", data=tmp_path, default_account=ACCOUNT)
     tmp_path.joinpath("blobs").mkdir(exist_ok=True)
     opened = await open_components(settings)
-    await opened.declared.apply(read(text(files.before(ACCOUNT))), Asked(), OPERATOR)
+    await opened.declarative_files.apply(read(text(files.before(ACCOUNT))), ApplyOptions(), OPERATOR)
     spare = policy_arn(ACCOUNT, "/", "spare")
     await opened.identity.managed.create_version(ACCOUNT, spare, json.dumps(files.PUSH), "root", as_default=True)
     await opened.identity.keys.create(ACCOUNT, "gone", by="tests")
@@ -69,7 +69,7 @@ async def test_every_step_is_decided_as_the_operation_of_the_api_is(parts: Compo
 
 
 def planner(parts: Components) -> Planner:
-    state = State(parts.identity, parts.registry, parts.principals)
+    state = CurrentState(parts.identity, parts.registry, parts.principals)
     return Planner(parts.identity, state, parts.policy_check, parts.sealer, ACCOUNT)
 
 
@@ -78,7 +78,7 @@ async def carry_out(parts: Components, step: Step) -> None:
     await parts.database.transaction(lambda conn: step.run(Execution(conn, settings, AUTHOR.by, at)))
 
 
-async def asked(_parts: Components, planned: Planned, step: Step) -> Any:
+async def asked(_parts: Components, planned: PlannedChange, step: Step) -> Any:
     conditions = dict(step.conditions)
     if step.action.startswith("ecr:") and planned.change.operation == "create":
         # Tags of a repository that is there are looked up when it is decided.
@@ -86,7 +86,7 @@ async def asked(_parts: Components, planned: Planned, step: Step) -> Any:
     return list(step.resources), conditions
 
 
-async def declared_by_the_api(parts: Components, planned: Planned, step: Step) -> Any:
+async def declared_by_the_api(parts: Components, planned: PlannedChange, step: Step) -> Any:
     """What the operation of that name is decided on, if its request asks for the same."""
     service, _, name = step.action.partition(":")
     unused: Any = None
@@ -105,14 +105,14 @@ async def _now(found: Any) -> Any:
     return await found if isinstance(found, Awaitable) else found
 
 
-def _region(planned: Planned) -> Region:
+def _region(planned: PlannedChange) -> Region:
     name = planned.change.name
     if planned.change.section == "repositories":
         return Region(name[0])
     return Region(name) if planned.change.section == "registries" else REGION
 
 
-def iam_request(planned: Planned, step: Step) -> Any:
+def iam_request(planned: PlannedChange, step: Step) -> Any:
     """The request of IAM's operation; what it must have beside what it is decided on has any valid value."""
     kind = IAM.requests[step.action.partition(":")[2]]
     required = [each.encode_name for each in msgspec.structs.fields(kind) if each.required]
@@ -121,7 +121,7 @@ def iam_request(planned: Planned, step: Step) -> Any:
     )
 
 
-def fields(planned: Planned, step: Step) -> dict[str, str]:
+def fields(planned: PlannedChange, step: Step) -> dict[str, str]:
     """The form fields of IAM's operation."""
     change, operation = planned.change, step.action.partition(":")[2]
     titles = {"users": "User", "groups": "Group", "roles": "Role", "policies": "Policy"}
@@ -162,7 +162,7 @@ def _tags(tags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def ecr_request(planned: Planned, operation: str) -> Any:
+def ecr_request(planned: PlannedChange, operation: str) -> Any:
     change = planned.change
     if change.section == "registries":
         if operation == "PutAccountSetting":

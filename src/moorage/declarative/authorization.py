@@ -8,18 +8,18 @@ from moorage.access.authorize import Access
 from moorage.access.caller import Caller, Connection
 from moorage.access.operations import may_call_iam
 from moorage.access.resources import NamedResource, Resource
-from moorage.declarative.pauses import Pauses
-from moorage.declarative.steps import Author, Plan, Planned, Step
+from moorage.declarative.steps import Author, Plan, PlannedChange, Step
+from moorage.declarative.time_slices import TimeSlices
 from moorage.errors import AccessDenied
 
 MOST_REFUSALS: Final = 100
 """How many refusals a dry run lists. Each is in the audit record."""
 
 
-class Refusal(NamedTuple):
+class RefusedStep(NamedTuple):
     """A step that its author may not carry out."""
 
-    planned: Planned
+    planned: PlannedChange
     step: Step
     error: AccessDenied
 
@@ -29,27 +29,27 @@ class Refusal(NamedTuple):
         return self.planned.where(self.step)
 
 
-class Decider:
+class PlanAuthorizer:
     """Asks for each step what the API asks for its operation: same action, resources, condition keys and policies."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
 
-    async def refusals(self, plan: Plan, author: Author, *, most: int) -> list[Refusal]:
+    async def refusals(self, plan: Plan, author: Author, *, most: int) -> list[RefusedStep]:
         """The first `most` steps that the author may not carry out. The operator may carry out all."""
         if author.call is None:
             return []
-        found: list[Refusal] = []
-        pauses = Pauses()
+        found: list[RefusedStep] = []
+        slices = TimeSlices()
         for planned in plan.everything:
             for step in planned.steps:
                 try:
                     await self._require(step, *author.call)
                 except AccessDenied as error:
-                    found.append(Refusal(planned, step, error))
+                    found.append(RefusedStep(planned, step, error))
                     if len(found) >= most:
                         return found
-                await pauses()
+                await slices.pause()
         return found
 
     async def _require(self, step: Step, caller: Caller, connection: Connection) -> None:

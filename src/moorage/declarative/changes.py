@@ -66,7 +66,7 @@ def changes(
     if prune:
         for section in reversed(SECTIONS):
             found += _pruned(section, _keyed(section, there), _keyed(section, after.accounts))
-    if after.on_organization:
+    if after.has_organization:
         found += _organization(now, after.organization, prune=prune)
     return found
 

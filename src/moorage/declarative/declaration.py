@@ -9,7 +9,7 @@ from moorage.names import AccountId
 
 
 @dataclass(frozen=True)
-class Managed:
+class DeclaredPolicy:
     """A managed policy of the account."""
 
     document: str
@@ -69,7 +69,7 @@ class Registry:
 class Account:
     """Everything by its name."""
 
-    policies: dict[str, Managed] = field(default_factory=dict)
+    policies: dict[str, DeclaredPolicy] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class File:
     """What a whole file says. Of an account that it does not name it says nothing."""
 
     accounts: dict[AccountId, Account] = field(default_factory=dict)
-    on_organization: bool = False
+    has_organization: bool = False
     """Whether it says anything of the organisation."""
     organization: Organization | None = None
     """None, where it does: there is none."""

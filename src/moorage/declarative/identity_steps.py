@@ -10,7 +10,7 @@ from moorage.access.operations import iam_conditions, renamed
 from moorage.access.principals import check_trust, stored_trust
 from moorage.access.resources import NamedResource
 from moorage.declarative.changes import Change
-from moorage.declarative.declaration import Group, Managed, Role, User
+from moorage.declarative.declaration import DeclaredPolicy, Group, Role, User
 from moorage.declarative.steps import Execution, IssuedKey, Run, Step
 from moorage.errors import InvalidParameter
 from moorage.identity import errors
@@ -167,8 +167,8 @@ def role_steps(change: Change, context: ChangeContext) -> Iterator[Step]:
 def policy_steps(change: Change, context: ChangeContext) -> Iterator[Step]:
     """Yield the steps of a managed policy. InvalidParameter for another path or description."""
     account, name = context.account, change.name
-    before: Managed | None = change.before
-    after: Managed | None = change.after
+    before: DeclaredPolicy | None = change.before
+    after: DeclaredPolicy | None = change.after
     there = before or after
     assert there is not None  # noqa: S101 - a change has a before or an after
     arn = policy_arn(account, there.path, name)

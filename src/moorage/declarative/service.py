@@ -8,14 +8,14 @@ from moorage.access.authorize import Access
 from moorage.access.principals import Principals
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.clock import Clock
-from moorage.declarative import writing
-from moorage.declarative.applying import Applier, Outcome, documents
-from moorage.declarative.authorization import MOST_REFUSALS, Decider
+from moorage.declarative import writer
+from moorage.declarative.authorization import MOST_REFUSALS, PlanAuthorizer
 from moorage.declarative.changes import Change
 from moorage.declarative.declaration import File
-from moorage.declarative.exporting import Exporter
-from moorage.declarative.planning import Planner
-from moorage.declarative.state import State
+from moorage.declarative.executor import ApplyResult, Executor, documents
+from moorage.declarative.exporter import Exporter
+from moorage.declarative.planner import Planner
+from moorage.declarative.state import CurrentState
 from moorage.declarative.steps import Author
 from moorage.errors import AccessDenied
 from moorage.identity.identity import Identity
@@ -27,7 +27,7 @@ from moorage.settings import Settings
 from moorage.store.metadata.database.database import Database
 
 
-class Asked(NamedTuple):
+class ApplyOptions(NamedTuple):
     """What is to be done with a file."""
 
     dry_run: bool = False
@@ -38,7 +38,7 @@ class Asked(NamedTuple):
     """Make an access key for every declared user that has none."""
 
 
-class Warned(NamedTuple):
+class LintWarning(NamedTuple):
     """What lint has to say of a policy that a change puts in force."""
 
     aspect: str
@@ -46,10 +46,10 @@ class Warned(NamedTuple):
     message: str
 
 
-class Declared:
+class DeclarativeFiles:
     """Compares accounts and the organization with what a file says of them, and changes them if its author may."""
 
-    def __init__(self, planner: Planner, decider: Decider, applier: Applier, exporter: Exporter) -> None:
+    def __init__(self, planner: Planner, decider: PlanAuthorizer, applier: Executor, exporter: Exporter) -> None:
         self._planner = planner
         self._decider = decider
         self._applier = applier
@@ -68,19 +68,19 @@ class Declared:
         sealer: Sealer,
         clock: Clock,
         settings: Settings,
-    ) -> "Declared":
+    ) -> "DeclarativeFiles":
         """Return the service over a database."""
-        state = State(identity, registry, principals)
+        state = CurrentState(identity, registry, principals)
         return cls(
             Planner(identity, state, policy_check, sealer, settings.default_account),
-            Decider(access),
-            Applier(db, clock, settings),
+            PlanAuthorizer(access),
+            Executor(db, clock, settings),
             Exporter(state),
         )
 
     async def export(self, accounts: Sequence[AccountId], *, organization: bool) -> AsyncIterator[str]:
         """The file of these accounts as they are, page by page; the organization if it is asked for."""
-        yield f"{writing.HEAD}{writing.ACCOUNTS}:{'' if accounts else ' {}'}\n"
+        yield f"{writer.HEAD}{writer.ACCOUNTS}:{'' if accounts else ' {}'}\n"
         for account in accounts:
             after: str | None = None
             while True:
@@ -92,7 +92,7 @@ class Declared:
         if organization:
             yield await self.exporter.organization()
 
-    async def apply(self, file: File, asked: Asked, author: Author) -> Outcome:
+    async def apply(self, file: File, asked: ApplyOptions, author: Author) -> ApplyResult:
         """Make the changes, or (dry run) find out what they are and whether they would succeed.
 
         Every step is decided before the first is carried out. AccessDenied names the first step that the author may
@@ -102,21 +102,21 @@ class Declared:
         plan = await self._planner.plan(file, author, prune=asked.prune, keys=asked.keys)
         refused = await self._decider.refusals(plan, author, most=MOST_REFUSALS if asked.dry_run else 1)
         if refused and asked.dry_run:
-            return Outcome([each.change for each in plan.changes], refused=refused)
+            return ApplyResult([each.change for each in plan.changes], refused=refused)
         for each in refused:
             message = f"Nothing was changed. {each.where}: {each.error.message}"
             raise AccessDenied(message, each.error.decision_id, short=each.error.short)
         return await self._applier.apply(plan, author, dry_run=asked.dry_run)
 
 
-def told(outcome: Outcome) -> dict[str, Any]:
+def result_as_json(outcome: ApplyResult) -> dict[str, Any]:
     """As JSON, for whoever shows it."""
     failed = None
     if outcome.failed is not None:
         change, error = outcome.failed
-        failed = {**_told(change), "code": error.code, "message": error.message}
+        failed = {**_change_as_json(change), "code": error.code, "message": error.message}
     return {
-        "changes": [_told(each) for each in outcome.changes],
+        "changes": [_change_as_json(each) for each in outcome.changes],
         "failed": failed,
         "refused": [
             {
@@ -137,7 +137,7 @@ def told(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _told(change: Change) -> dict[str, Any]:
+def _change_as_json(change: Change) -> dict[str, Any]:
     return {
         "account": change.account,
         "operation": change.operation,
@@ -148,11 +148,11 @@ def _told(change: Change) -> dict[str, Any]:
     }
 
 
-def warnings(change: Change) -> list[Warned]:
+def warnings(change: Change) -> list[LintWarning]:
     """Lint's findings, suggestions left out."""
     owned = {policy.Kind.REPOSITORY, policy.Kind.REGISTRY}
     return [
-        Warned(aspect, each.severity.value, each.message)
+        LintWarning(aspect, each.severity.value, each.message)
         for aspect, text, kind in documents(change)
         for each in lint.lint(text, kind, account=change.account if kind in owned else None).findings
         if each.severity is not lint.Severity.SUGGESTION

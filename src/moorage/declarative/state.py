@@ -10,15 +10,15 @@ from moorage.declarative import organization
 from moorage.declarative.declaration import (
     SECTIONS,
     Account,
+    DeclaredPolicy,
     Group,
-    Managed,
     Organization,
     Registry,
     Repository,
     Role,
     User,
 )
-from moorage.declarative.pauses import Pauses
+from moorage.declarative.time_slices import TimeSlices
 from moorage.errors import RegistryPolicyNotFound, RepositoryNotFound, RepositoryPolicyNotFound
 from moorage.identity.identity import Identity
 from moorage.identity.policies.managed_policies import ManagedPolicy
@@ -49,7 +49,7 @@ class Entry(NamedTuple):
     value: Any
 
 
-class State:
+class CurrentState:
     """Reads accounts whole. Service-linked roles are their services' and not told."""
 
     def __init__(self, identity: Identity, registry: RegistryStore, principals: Principals) -> None:
@@ -66,7 +66,7 @@ class State:
 
     async def entries(self, account: AccountId, after: Position | None = None) -> AsyncIterator[Entry]:
         """What the account has behind a position, in the order of `SECTIONS`, each read when it is asked for."""
-        pauses = Pauses()
+        slices = TimeSlices()
         for section in SECTIONS if after is None else SECTIONS[SECTIONS.index(after.section) :]:
             start = after if after is not None and after.section == section else Position(section)
             if section == "policies":
@@ -79,7 +79,7 @@ class State:
                 found = self._identities(account, start)
             async for entry in found:
                 yield entry
-                await pauses()
+                await slices.pause()
 
     async def _policies(self, account: AccountId, after: Position) -> AsyncIterator[Entry]:
         async for one in self._identity.managed.each_own(account, after=after.name):
@@ -138,10 +138,10 @@ class State:
             return Group(one.entity.path, attached, inline)
         return User(one.entity.path, tuple(sorted(one.groups)), attached, inline, one.boundary, tags)
 
-    async def _managed(self, account: AccountId, one: ManagedPolicy) -> Managed:
+    async def _managed(self, account: AccountId, one: ManagedPolicy) -> DeclaredPolicy:
         version = await self._identity.managed.version(account, one.arn, one.default_version)
         tags = await self._identity.tags.of(one.id)
-        return Managed(canonical(version.text, policy.Kind.IDENTITY), one.path, one.description, tags)
+        return DeclaredPolicy(canonical(version.text, policy.Kind.IDENTITY), one.path, one.description, tags)
 
     async def _repository(self, ref: RepositoryRef) -> Repository:
         one = await self._registry.repositories.get(ref)

@@ -134,7 +134,7 @@ class Step:
             raise ValueError(f"a step is decided on an action and a resource: {self.action!r}, {self.resources!r}")
 
 
-class Planned(NamedTuple):
+class PlannedChange(NamedTuple):
     """A change with its steps."""
 
     change: Change
@@ -149,10 +149,10 @@ class Planned(NamedTuple):
 class Plan(NamedTuple):
     """Everything that a file does."""
 
-    changes: Sequence[Planned]
-    keys: Sequence[Planned] = ()
+    changes: Sequence[PlannedChange]
+    keys: Sequence[PlannedChange] = ()
     """Access keys of declared users, created after all changes."""
 
     @property
-    def everything(self) -> Sequence[Planned]:
+    def everything(self) -> Sequence[PlannedChange]:
         return (*self.changes, *self.keys)

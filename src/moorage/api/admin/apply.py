@@ -11,10 +11,10 @@ from starlette.responses import JSONResponse, Response
 from moorage.access.resources import NamedResource
 from moorage.api.admin.operation import Call, names
 from moorage.api.authorization import Target
-from moorage.declarative import reading, writing, yaml_nodes
-from moorage.declarative.applying import Outcome
+from moorage.declarative import reader, writer, yaml_nodes
 from moorage.declarative.declaration import File
-from moorage.declarative.service import Asked, told
+from moorage.declarative.executor import ApplyResult
+from moorage.declarative.service import ApplyOptions, result_as_json
 from moorage.declarative.steps import Author
 from moorage.errors import InvalidParameter
 from moorage.identity.arns import root_arn
@@ -31,7 +31,7 @@ class ApplyRequest(msgspec.Struct, forbid_unknown_fields=True):
     dry_run: bool = False
     prune: bool = False
     keys: bool = False
-    """As in `Asked`."""
+    """As in `ApplyOptions`."""
     accounts: tuple[str, ...] = ()
     """Parts of the file to apply; empty for all of it."""
 
@@ -45,8 +45,8 @@ async def apply(call: Call, asked: ApplyRequest) -> Response:
     """Apply the file. Each of its steps is decided under its own action before the first is carried out."""
     async with call.services.applying.taken():
         file = await _read(call, asked)
-        outcome = await call.services.declared.apply(
-            file, Asked(asked.dry_run, asked.prune, asked.keys), Author(call.by, (call.caller, call.connection))
+        outcome = await call.services.declarative_files.apply(
+            file, ApplyOptions(asked.dry_run, asked.prune, asked.keys), Author(call.by, (call.caller, call.connection))
         )
         if outcome.failed is not None and not asked.dry_run:
             call.failure = outcome.failed[1]
@@ -61,24 +61,24 @@ class ExportRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 async def export(call: Call, asked: ExportRequest) -> Response:
     """Return a page of the file. The texts of all pages, joined, are the file."""
-    declared, organization = call.services.declared, call.services.organization
+    files, organization = call.services.declarative_files, call.services.organization
     async with call.services.exporting.taken():
         sees = await organization.sees(call.caller, call.connection)
-        page = await declared.exporter.page(call.account, asked.after, organization=sees)
-    head = f"{writing.HEAD}{writing.ACCOUNTS}:\n" if asked.after is None else ""
+        page = await files.exporter.page(call.account, asked.after, organization=sees)
+    head = f"{writer.HEAD}{writer.ACCOUNTS}:\n" if asked.after is None else ""
     left_out = [] if sees else ["organization"]
     return JSONResponse({"text": head + page.text, "leftOut": left_out, "next": page.following})
 
 
 async def _read(call: Call, asked: ApplyRequest) -> File:
     """Return what the file declares, if it is about the caller's account alone and, optionally, the organization."""
-    file = await asyncio.to_thread(reading.read, asked.text)
+    file = await asyncio.to_thread(reader.read, asked.text)
     if asked.accounts:
         with names():
             file = file.part(map(account_id, asked.accounts))
     for account in file.accounts:
         _check_own(call, account)
-    if file.on_organization:
+    if file.has_organization:
         await call.services.organization.require_sight(call.caller, call.connection)
     return file
 
@@ -91,8 +91,8 @@ def _check_own(call: Call, account: AccountId) -> None:
         )
 
 
-def _encoded(outcome: Outcome) -> bytes:
+def _encoded(outcome: ApplyResult) -> bytes:
     """Yield the response as JSON, change by change: encoding all of it in one call would block every other thread."""
-    answer = told(outcome)
+    answer = result_as_json(outcome)
     changes = ", ".join(map(json.dumps, answer.pop("changes")))
     return f'{{"changes": [{changes}], {json.dumps(answer)[1:]}'.encode()

@@ -20,7 +20,7 @@ from moorage.api.request_source import RequestSources
 from moorage.audit.reader import AuditReader
 from moorage.audit.recorder import Recorder
 from moorage.clock import Clock
-from moorage.declarative.service import Declared
+from moorage.declarative.service import DeclarativeFiles
 from moorage.identity.identity import Identity
 from moorage.jobs.queue import JobQueue
 from moorage.registry.readiness import Readiness
@@ -41,7 +41,7 @@ class AdminServices:
 
     registry: Registry
     identity: Identity
-    declared: Declared
+    declarative_files: DeclarativeFiles
     access: Access
     authenticator: Authenticator
     explainer: Explainer

@@ -52,11 +52,11 @@ def _ids(accounts: Sequence[str]) -> list[AccountId]:
 async def _applied(settings: Settings, asked: dict[str, Any]) -> dict[str, Any]:
     # Imported here: they take longer than every other command does altogether.
     from moorage.application import open_components  # noqa: PLC0415
-    from moorage.declarative import reading  # noqa: PLC0415
+    from moorage.declarative import reader  # noqa: PLC0415
 
     accounts = _ids(asked["accounts"])
     try:
-        file = reading.read(asked["text"])
+        file = reader.read(asked["text"])
         if accounts:
             file = file.part(accounts)
         components = await open_components(settings)
@@ -73,21 +73,21 @@ async def _applied_to(
 ) -> dict[str, Any]:
     """What came of the file, which is in the audit record by then."""
     from moorage.access.organization import managers  # noqa: PLC0415
-    from moorage.declarative.applying import OPERATOR  # noqa: PLC0415
-    from moorage.declarative.service import Asked, told  # noqa: PLC0415
+    from moorage.declarative.executor import OPERATOR  # noqa: PLC0415
+    from moorage.declarative.service import ApplyOptions, result_as_json  # noqa: PLC0415
 
     concerned = [*file.accounts]
-    if file.on_organization:
+    if file.has_organization:
         document = None if file.organization is None else file.organization.document
         concerned += await managers(components.identity.organizations, document)
     refusal: MoorageError | None = None
     try:
-        outcome = await components.declared.apply(
-            file, Asked(asked["dry_run"], asked["prune"], asked["keys"]), OPERATOR
+        outcome = await components.declarative_files.apply(
+            file, ApplyOptions(asked["dry_run"], asked["prune"], asked["keys"]), OPERATOR
         )
         if outcome.failed is not None:
             _, refusal = outcome.failed
-        return told(outcome)
+        return result_as_json(outcome)
     except MoorageError as error:
         refusal = error
         raise
@@ -102,6 +102,6 @@ async def _exported(settings: Settings, accounts: list[AccountId]) -> str:
     components = await open_components(settings)
     try:
         named = accounts or await components.identity.accounts.known()
-        return "".join([text async for text in components.declared.export(named, organization=not accounts)])
+        return "".join([text async for text in components.declarative_files.export(named, organization=not accounts)])
     finally:
         await components.close()

@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from moorage.declarative import writing
+from moorage.declarative import writer
 from moorage.declarative.declaration import SECTIONS
-from moorage.declarative.state import Entry, Position, State
+from moorage.declarative.state import CurrentState, Entry, Position
 from moorage.errors import InvalidParameter
 from moorage.names import AccountId
 from moorage.pages import Room
@@ -31,7 +31,7 @@ class Page(NamedTuple):
 class Exporter:
     """Writes accounts, and the organization."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: CurrentState) -> None:
         self._state = state
 
     async def page(self, account: AccountId, after: str | None = None, *, organization: bool) -> Page:
@@ -63,7 +63,7 @@ class Exporter:
             if not await written():
                 return Page("".join(texts), _text(at))
             if at is None:
-                texts.append(writing.part((writing.ACCOUNTS, account), {}, (writing.ACCOUNTS,)))
+                texts.append(writer.part((writer.ACCOUNTS, account), {}, (writer.ACCOUNTS,)))
         text = await self.organization() if organization else ""
         if not room.takes(len(msgspec.json.encode(text))):
             return Page("".join(texts), _text(Position(_ORGANIZATION)))
@@ -74,13 +74,13 @@ class Exporter:
         one = await self._state.organization()
         if one is None:
             return ""
-        return await asyncio.to_thread(lambda: writing.part((_ORGANIZATION,), writing.organization(one)))
+        return await asyncio.to_thread(lambda: writer.part((_ORGANIZATION,), writer.organization(one)))
 
 
 def _written(account: AccountId, before: Sequence[str], entries: Sequence[Entry]) -> list[str]:
     texts = []
     for entry in entries:
-        text, before = writing.entry(account, entry.position.section, entry.key, entry.value, before)
+        text, before = writer.entry(account, entry.position.section, entry.key, entry.value, before)
         texts.append(text)
     return texts
 
@@ -88,8 +88,8 @@ def _written(account: AccountId, before: Sequence[str], entries: Sequence[Entry]
 def _path(account: AccountId, position: Position | None) -> tuple[str, ...]:
     """The keys above an entry at that position; of the first entry, those that are written already."""
     if position is None:
-        return (writing.ACCOUNTS,)
-    above = (writing.ACCOUNTS, str(account), position.section)
+        return (writer.ACCOUNTS,)
+    above = (writer.ACCOUNTS, str(account), position.section)
     return (*above, position.region) if position.section == "repositories" else above
 
 

@@ -7,9 +7,9 @@ from moorage import policy
 from moorage.access.organization import organization_resource, read, to_put
 from moorage.access.repository_policy import RepositoryPolicyCheck, Submission
 from moorage.access.resources import NamedResource
-from moorage.declarative.applying import documents
 from moorage.declarative.changes import Change, changes
 from moorage.declarative.declaration import Account, File, Organization
+from moorage.declarative.executor import documents
 from moorage.declarative.identity_steps import (
     ChangeContext,
     group_steps,
@@ -18,10 +18,10 @@ from moorage.declarative.identity_steps import (
     role_steps,
     user_steps,
 )
-from moorage.declarative.pauses import Pauses
 from moorage.declarative.registry_steps import registry_steps, repository_steps
-from moorage.declarative.state import State
-from moorage.declarative.steps import Author, Execution, IssuedKey, Plan, Planned, Step
+from moorage.declarative.state import CurrentState
+from moorage.declarative.steps import Author, Execution, IssuedKey, Plan, PlannedChange, Step
+from moorage.declarative.time_slices import TimeSlices
 from moorage.errors import InvalidParameter
 from moorage.identity.accounts import accounts, organizations
 from moorage.identity.arns import identity_arn, parse_identity, policy_arn, root_arn
@@ -39,7 +39,7 @@ class Planner:
     def __init__(
         self,
         identity: Identity,
-        state: State,
+        state: CurrentState,
         check: RepositoryPolicyCheck,
         sealer: Sealer,
         default_account: AccountId,
@@ -60,20 +60,20 @@ class Planner:
         for account in file.accounts:
             exists = author.call is not None or await self._identity.accounts.exists(account)
             before[account] = await self._state.of(account) if exists else None
-        now = await self._state.organization() if file.on_organization else None
+        now = await self._state.organization() if file.has_organization else None
         # Roles are put in order by their trust policies, each of which is parsed: seconds for thousands.
         found = await asyncio.to_thread(changes, before, now, file, prune=prune)
         groups = {account: _group_arns(account, before[account], one) for account, one in file.accounts.items()}
-        planned, pauses = [], Pauses()
+        planned, slices = [], TimeSlices()
         for change in found:
             if change.operation == "delete" and _is(author, change):
                 raise InvalidParameter(
                     f"{change.section}/{change.label} applies the file, and would be deleted: name it in the file."
                 )
             _check_documents(change)
-            planned.append(Planned(change, await self._steps(change, author, groups)))
-            await pauses()
-        return Plan(planned, await self._keys(file, before, pauses) if keys else ())
+            planned.append(PlannedChange(change, await self._steps(change, author, groups)))
+            await slices.pause()
+        return Plan(planned, await self._keys(file, before, slices) if keys else ())
 
     async def _steps(self, change: Change, author: Author, groups: Mapping[AccountId, Mapping[str, str]]) -> list[Step]:
         account = change.account
@@ -137,7 +137,9 @@ class Planner:
         versions = await self._identity.managed.versions(change.account, arn)
         return sorted(each.number for each in versions if not each.is_default)
 
-    async def _keys(self, file: File, before: Mapping[AccountId, Account | None], pauses: Pauses) -> list[Planned]:
+    async def _keys(
+        self, file: File, before: Mapping[AccountId, Account | None], slices: TimeSlices
+    ) -> list[PlannedChange]:
         """Return the steps that create keys for declared users who have none."""
         found = []
         for account, wanted in file.accounts.items():
@@ -149,8 +151,8 @@ class Planner:
                     own_name, user = known or (name, wanted.users[name])
                     change = Change("update", account, "users", own_name, before=user, after=user)
                     step = key_step(account, own_name, user, NewKey.generate(self._sealer))
-                    found.append(Planned(change, [step]))
-                await pauses()
+                    found.append(PlannedChange(change, [step]))
+                await slices.pause()
         return found
 
 

@@ -11,9 +11,9 @@ from moorage.declarative import organization
 from moorage.declarative.declaration import (
     SECTIONS,
     Account,
+    DeclaredPolicy,
     File,
     Group,
-    Managed,
     Organization,
     Registry,
     Repository,
@@ -107,11 +107,11 @@ def _named(node: Node, parse: Callable[[str], str], name: str) -> str:
         node.wrong(str(error))
 
 
-def _managed(node: Node, _account: AccountId) -> Managed:
+def _managed(node: Node, _account: AccountId) -> DeclaredPolicy:
     parts = node.members(("document", "path", "description", "tags"))
     if "document" not in parts:
         node.wrong("'document' is missing")
-    return Managed(
+    return DeclaredPolicy(
         _policy(parts["document"], policy.Kind.IDENTITY), _path(parts), _description(parts), _iam_tags(parts)
     )
 

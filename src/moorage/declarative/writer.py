@@ -7,7 +7,7 @@ from typing import Any, Final
 import yaml
 
 from moorage import policy
-from moorage.declarative.declaration import Managed, Organization, Registry, Repository
+from moorage.declarative.declaration import DeclaredPolicy, Organization, Registry, Repository
 from moorage.declarative.organization import POLICIES
 
 ACCOUNTS: Final = "accounts"
@@ -74,7 +74,7 @@ def _entity(one: Any) -> dict[str, Any]:
         said["trust"] = _document(one.trust, policy.Kind.TRUST)
     if getattr(one, "inline", None):
         said["inline"] = {name: _document(one.inline[name], policy.Kind.IDENTITY) for name in sorted(one.inline)}
-    if isinstance(one, Managed):
+    if isinstance(one, DeclaredPolicy):
         said["document"] = _document(one.document, policy.Kind.IDENTITY)
     if isinstance(one, Repository | Registry) and one.policy is not None:
         kind = policy.Kind.REPOSITORY if isinstance(one, Repository) else policy.Kind.REGISTRY

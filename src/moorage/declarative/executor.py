@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from moorage import policy
 from moorage.clock import Clock
-from moorage.declarative.authorization import Refusal
+from moorage.declarative.authorization import RefusedStep
 from moorage.declarative.changes import Change
 from moorage.declarative.organization import POLICIES
 from moorage.declarative.steps import Author, Execution, IssuedKey, Plan
@@ -20,7 +20,7 @@ from moorage.store.metadata.database.savepoint import Savepoint
 OPERATOR = Author("operator", None)
 
 
-class Outcome(NamedTuple):
+class ApplyResult(NamedTuple):
     """The result of applying a file."""
 
     changes: list[Change]
@@ -29,11 +29,11 @@ class Outcome(NamedTuple):
     failed: tuple[Change, MoorageError] | None = None
     """The change that failed. Then nothing was changed, and the changes after it were not tried."""
     keys: Sequence[IssuedKey] = ()
-    refused: Sequence[Refusal] = ()
+    refused: Sequence[RefusedStep] = ()
     """What the author of a dry run may not do. Then nothing would be changed."""
 
 
-class Applier:
+class Executor:
     """Carries plans out."""
 
     def __init__(self, db: Database, clock: Clock, settings: Settings) -> None:
@@ -41,14 +41,14 @@ class Applier:
         self._clock = clock
         self._settings = settings
 
-    async def apply(self, plan: Plan, author: Author, *, dry_run: bool) -> Outcome:
+    async def apply(self, plan: Plan, author: Author, *, dry_run: bool) -> ApplyResult:
         """Make all changes of the plan, or none if one of them fails.
 
         A dry run makes them too, by the same rules, and then undoes them. It leaves nothing behind.
         """
         at = self._clock.now()
 
-        def work(conn: Connection) -> Outcome:
+        def work(conn: Connection) -> ApplyResult:
             # Undone by a savepoint, not by raising: a transaction that fails is run again on its own.
             savepoint = Savepoint(conn)
             outcome = _carry_out(plan, Execution(conn, self._settings, author.by, at))
@@ -61,7 +61,7 @@ class Applier:
         return await self._db.transaction(work, long=True)
 
 
-def _carry_out(plan: Plan, execution: Execution) -> Outcome:
+def _carry_out(plan: Plan, execution: Execution) -> ApplyResult:
     """Carry out the steps in order, up to the first that fails."""
     changes: list[Change] = []
     keys: list[IssuedKey] = []
@@ -69,11 +69,11 @@ def _carry_out(plan: Plan, execution: Execution) -> Outcome:
         try:
             results = [step.run(execution) for step in planned.steps]
         except MoorageError as error:
-            return Outcome(changes, (planned.change, error))
+            return ApplyResult(changes, (planned.change, error))
         keys += [each for each in results if isinstance(each, IssuedKey)]
         if number < len(plan.changes):  # the rest only issues keys
             changes.append(planned.change)
-    return Outcome(changes, None, keys)
+    return ApplyResult(changes, None, keys)
 
 
 def documents(change: Change) -> list[tuple[str, str, policy.Kind]]:

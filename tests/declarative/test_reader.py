@@ -10,20 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage import policy
-from moorage.declarative import writing
+from moorage.declarative import writer
 from moorage.declarative.changes import Change, changes
 from moorage.declarative.declaration import (
     SECTIONS,
     Account,
+    DeclaredPolicy,
     File,
     Group,
-    Managed,
     Registry,
     Repository,
     Role,
     User,
 )
-from moorage.declarative.reading import read
+from moorage.declarative.reader import read
 from moorage.declarative.yaml_nodes import BYTES, NODES, DeclarationInvalid
 from moorage.names import AccountId, Region, RepositoryName
 
@@ -34,15 +34,15 @@ HEAD = f'accounts:\n  "{ACCOUNT}":\n'
 def write(file: File) -> str:
     """The file as `moorage export` puts it together."""
     before: tuple[str, ...] = ("accounts",)
-    texts = [f"{writing.HEAD}{writing.ACCOUNTS}:{'' if file.accounts else ' {}'}\n"]
+    texts = [f"{writer.HEAD}{writer.ACCOUNTS}:{'' if file.accounts else ' {}'}\n"]
     for name, account in file.accounts.items():
-        texts += [] if account != Account() else [writing.part(("accounts", name), {}, before)]
+        texts += [] if account != Account() else [writer.part(("accounts", name), {}, before)]
         for section in SECTIONS:
             for key, value in sorted(getattr(account, section).items()):
-                text, before = writing.entry(name, section, key, value, before)
+                text, before = writer.entry(name, section, key, value, before)
                 texts.append(text)
     if file.organization is not None:
-        texts.append(writing.part(("organization",), writing.organization(file.organization)))
+        texts.append(writer.part(("organization",), writer.organization(file.organization)))
     return "".join(texts)
 
 
@@ -223,7 +223,7 @@ def policies(kind: str) -> st.SearchStrategy[str]:
 inline = st.dictionaries(names, policies("IDENTITY"), max_size=2)
 accounts = st.builds(
     Account,
-    st.dictionaries(names, st.builds(Managed, policies("IDENTITY"), paths, words, tags), max_size=2),
+    st.dictionaries(names, st.builds(DeclaredPolicy, policies("IDENTITY"), paths, words, tags), max_size=2),
     st.dictionaries(names, st.builds(Group, paths, arns, inline), max_size=2),
     st.dictionaries(
         names, st.builds(User, paths, st.lists(names, max_size=2, unique=True).map(sorted).map(tuple), arns, inline,
@@ -334,7 +334,7 @@ def test_a_registry_is_always_there() -> None:
 
 def test_an_organization_is_told_by_its_meaning() -> None:
     file = read(ORGANIZATION)
-    assert file.on_organization
+    assert file.has_organization
     assert file.organization is not None
     assert file.organization.id == "o-moorage000"
     again = yaml.safe_load(ORGANIZATION)["organization"]

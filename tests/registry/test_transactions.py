@@ -9,12 +9,12 @@ from moorage.names import RepositoryName
 from moorage.registry.account_settings import rules as account_settings
 from moorage.registry.images.push import prepare, push
 from moorage.registry.images.types import PushResult
+from moorage.registry.layers import rules as layers
 from moorage.registry.registry_policies import rules as registry_policies
 from moorage.registry.repositories import rules as repositories
 from moorage.registry.repositories.types import NewRepository, TagMutability
 from moorage.registry.repository_policies import rules as repository_policies
 from moorage.store.metadata import epoch
-from moorage.store.metadata.layers import layers as layer_rows
 from tests.registry.pushing import BY, REF, Bench, digest_of, index, manifest, recorded
 
 NEW = REF._replace(name=RepositoryName("team/new"))
@@ -25,14 +25,14 @@ AT = 1_700_000_000.0
 
 
 def everything(conn: Connection, bench: Bench, *bodies: tuple[bytes, list[str]]) -> list[PushResult]:
-    """Create a repository with policy, tags and images, and set up its registry too."""
+    """Create a repository with policy, tags, layers and images, and set up its registry too."""
     new = NewRepository(NEW, TagMutability("IMMUTABLE"), scan_on_push=True, tags={"team": "a"})
-    created = repositories.create(conn, new, bench.settings, by=BY, at=AT)
+    repositories.create(conn, new, bench.settings, by=BY, at=AT)
     repository_policies.put(conn, NEW, '{"policy": 1}', by=BY, at=AT)
     registry_policies.put(conn, NEW.account, NEW.region, '{"policy": 2}', by=BY, at=AT)
     account_settings.put(conn, NEW.account, NEW.region, "REGISTRY_POLICY_SCOPE", "V1", by=BY, at=AT)
     for content in (b"config", b"layer"):
-        layer_rows.attach(conn, created.id, digest_of(content), len(content), AT)
+        assert layers.mount(conn, layers.Mount(NEW, REF, digest_of(content), BY, AT, as_ecr=False)) is not None
     pushes = [prepare(NEW, body, media_type=None, tags=tags, ecr=True) for body, tags in bodies]
     return [push(conn, each, bench.settings, by=BY, at=AT) for each in pushes]
 
@@ -61,6 +61,8 @@ async def test_one_transaction_creates_a_repository_with_policy_tags_and_images(
         vocabulary.RepositoryPolicySet,
         vocabulary.RegistryPolicySet,
         vocabulary.AccountSettingChanged,
+        vocabulary.LayerMounted,
+        vocabulary.LayerMounted,
         vocabulary.ImagePushed,
         vocabulary.ImagePushed,
         vocabulary.ImagePushed,

@@ -7,9 +7,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from moorage import events
-from moorage.errors import LayerInaccessible, LayerReferenced, LayersNotFound, RepositoryNotFound
+from moorage.errors import LayerInaccessible, LayerReferenced, LayersNotFound
 from moorage.events.registry import LayerDeleted, LayerMounted
 from moorage.names import Digest, RepositoryRef
+from moorage.registry.repositories.rules import require_id
 from moorage.store.metadata.images import images as image_rows
 from moorage.store.metadata.layers import blobs as blob_rows
 from moorage.store.metadata.layers import layers as layer_rows
@@ -43,20 +44,12 @@ class Mount(NamedTuple):
     """Only where ECR mounts it: BLOB_MOUNTING is ENABLED, an image of the source references it, encryption is equal."""
 
 
-def repository_id(conn: Connection, ref: RepositoryRef) -> int:
-    """Return the id of the repository; RepositoryNotFound."""
-    found = repository_rows.id_of(conn, ref)
-    if found is None:
-        raise RepositoryNotFound(ref)
-    return found
-
-
 def find(conn: Connection, ref: RepositoryRef, digest: Digest) -> tuple[Layer, int]:
     """Return the layer and the id of its repository; RepositoryNotFound, LayersNotFound."""
     row = layer_rows.find(conn, ref, digest)
     if row is not None:
         return Layer(digest, row.size, row.object_key, row.content), row.repository_id
-    repository_id(conn, ref)
+    require_id(conn, ref)
     raise LayersNotFound.one(ref, digest)
 
 
@@ -72,7 +65,7 @@ def stored(
     conn: Connection, ref: RepositoryRef, digests: Sequence[str]
 ) -> tuple[Sequence[StoredLayer], dict[str, str]]:
     """Return those of `digests` that the repository has, and the media types of those that an image references."""
-    repository = repository_id(conn, ref)
+    repository = require_id(conn, ref)
     rows = layer_rows.stored(conn, repository, digests)
     return rows, layer_rows.media_types(conn, repository, [row.digest for row in rows])
 
@@ -82,7 +75,7 @@ def mount(conn: Connection, given: Mount) -> Layer | None:
 
     RepositoryNotFound.
     """
-    repository = repository_id(conn, given.ref)
+    repository = require_id(conn, given.ref)
     row = layer_rows.find(conn, given.source, given.digest)
     if row is None or (given.as_ecr and not _ecr_mounts(conn, given)):
         return None

@@ -15,7 +15,8 @@ from moorage.errors import (
 )
 from moorage.events.registry import LayerUploaded
 from moorage.names import Digest, RepositoryRef
-from moorage.registry.layers.rules import Layer, repository_id
+from moorage.registry.layers.rules import Layer
+from moorage.registry.repositories.rules import require_id
 from moorage.store.blobs.store import Staged
 from moorage.store.metadata.layers import blobs as blob_rows
 from moorage.store.metadata.layers import layers as layer_rows
@@ -52,7 +53,7 @@ class UncheckedObject(NamedTuple):
 
 def begin(conn: Connection, ref: RepositoryRef, upload_id: str, quota: UploadQuota, *, by: str, at: float) -> None:
     """Add an empty upload. RepositoryNotFound, TooManyUploads."""
-    if not upload_rows.begin(conn, upload_id, repository_id(conn, ref), ref.account, quota, at, by):
+    if not upload_rows.begin(conn, upload_id, require_id(conn, ref), ref.account, quota, at, by):
         raise over_quota(f"{quota.in_repository} open uploads a repository, {quota.in_account} an account")
 
 
@@ -60,7 +61,7 @@ def find(conn: Connection, ref: RepositoryRef, upload_id: str) -> UploadRow:
     """Return the upload. RepositoryNotFound; UploadNotFound also when it is another repository's."""
     found = upload_rows.find(conn, ref, upload_id)
     if found is None:
-        repository_id(conn, ref)
+        require_id(conn, ref)
         raise UploadNotFound(ref, upload_id)
     return found
 
@@ -105,7 +106,7 @@ def complete_small(
     result is an `UncheckedObject`: call it again with that object `checked`.
     RepositoryNotFound, UploadNotFound, LayerAlreadyExists.
     """
-    repository = repository_id(conn, given.ref)
+    repository = require_id(conn, given.ref)
     blob = blob_rows.find(conn, given.digest)
     object_key = "" if blob is None else blob.object_key
     was_whole = False
@@ -137,7 +138,7 @@ def complete_stored(conn: Connection, given: Completion, size: int) -> Layer | N
     """
     if blob_rows.find(conn, given.digest) is None:
         return None
-    repository = repository_id(conn, given.ref)
+    repository = require_id(conn, given.ref)
     if given.refuses_again and layer_rows.holds(conn, repository, given.digest):
         raise LayerAlreadyExists(given.ref, given.digest)
     _attach(conn, given, repository, size)

@@ -25,11 +25,12 @@ from moorage.errors import (
 from moorage.names import Digest, RepositoryRef, digest_algorithm
 from moorage.registry.layers import upload_rules
 from moorage.registry.layers.request_body import Beginning, RequestBody, UnbrokenBody, body_of
-from moorage.registry.layers.rules import Layer, repository_id
+from moorage.registry.layers.rules import Layer
 from moorage.registry.layers.running_digests import HashedBody, RunningDigests
 from moorage.registry.layers.storing import Storing, content_of, digest_of, require_same, translated
 from moorage.registry.layers.upload_rules import CheckedObject, Completion, UncheckedObject
 from moorage.registry.origin import Api, follows_ecr
+from moorage.registry.repositories.rules import require_id
 from moorage.settings import Settings
 from moorage.store.blobs.pool import uninterrupted
 from moorage.store.blobs.store import LARGEST_PIECE, BlobStore, CommittedError, Hold, Staged, TakenOverError
@@ -184,7 +185,7 @@ class Uploads:
         InvalidLayer, LimitExceeded, RepositoryNotFound, TooManyUploads; EmptyUpload by ECR's rules.
         """
         request = RequestBody(body, length, self._settings.max_layer_bytes)
-        await self._db.read(lambda conn: repository_id(conn, ref))
+        await self._db.read(lambda conn: require_id(conn, ref))
         beginning = await request.begin(self._settings.small_layer_bytes)
         if beginning.error is not None:
             raise beginning.error

@@ -238,3 +238,13 @@ async def test_a_malformed_arn_of_a_policy_cannot_be_parsed(root: QueryClient, k
     # A well-formed ARN of a policy that does not exist is looked up.
     refused = await root.refused(f"Attach{kind}Policy", **{f"{kind}Name": "nobody", "PolicyArn": ARN})
     assert refused[:2] == (404, "NoSuchEntity")
+
+
+async def test_the_marker_after_a_policy_with_a_long_path_is_taken(root: QueryClient) -> None:
+    path = f"/{'p' * 500}/"
+    for name in ("a" * 128, "b" * 128):
+        await root.ok("CreatePolicy", PolicyName=name, Path=path, PolicyDocument=ALLOW_ALL)
+    first = await root.ok("ListPolicies", Scope="Local", MaxItems=1)
+    assert len(first["Marker"]) > 320, "the service model allows no more"
+    last = await root.ok("ListPolicies", Scope="Local", MaxItems=1, Marker=first["Marker"])
+    assert [each["PolicyName"][0] for each in (*first["Policies"], *last["Policies"])] == ["a", "b"]

@@ -7,19 +7,19 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import inspect
 
-from moorage.api.aws.constraints import Violation, all_of, bare, described, violations
+from moorage.api.aws.constraints import all_of, bare, described, violations
 from moorage.errors import QueryError
 
 T = TypeVar("T")
 
 _FIELDS: Final = 1000
-"""Form fields that a request may have."""
+"""Most fields of a form."""
 _LONGEST_NAME: Final = 256
-"""Characters of the longest name of a field that can belong to a list or a structure."""
+"""Most characters of the name of a field that belongs to a list or a structure."""
 _DEEPEST: Final = 8
-"""Dots in such a name."""
+"""Most dots that are read in such a name."""
 _DIGITS: Final = 18
-"""Characters of the longest number that is read."""
+"""Most characters of a number."""
 
 
 def parse_form(body: bytes, query_string: bytes = b"") -> dict[str, str]:
@@ -39,29 +39,28 @@ def parse_form(body: bytes, query_string: bytes = b"") -> dict[str, str]:
 def decode(request: type[T], form: Mapping[str, str]) -> T:
     """Return the form as a `request`. Fields that it does not have are ignored.
 
-    Raises QueryError: `MalformedInput` for what is no number or boolean, `ValidationError` that names every violated
+    Raises QueryError: `MalformedInput` for an invalid number or boolean, `ValidationError` naming every violated
     constraint of the model.
     """
-    members = _reader(request)(_Fields(form))
+    members = _read(_members_of(request), _Fields(form), "")
     try:
         return msgspec.convert(members, request)
     except msgspec.ValidationError:
-        raise _invalid(violations(request, members)) from None
+        violated = violations(request, members)
+        if not violated:
+            raise  # the message would name nothing
+        raise QueryError("ValidationError", all_of(violated)) from None
 
 
 def invalid(member: str, value: str | None, constraint: str) -> QueryError:
     """Return the ValidationError for a constraint that the model does not have, such as `Member must not be null`.
 
-    `member` is its name as the model spells it.
+    `member`: its name as the model spells it. `value`: None for null.
     """
-    shown = "null" if value is None else f"'{value}'"
+    quoted = "null" if value is None else f"'{value}'"
     name = member[:1].lower() + member[1:]
-    text = f"1 validation error detected: Value {shown} at '{name}' failed to satisfy constraint: {constraint}"
+    text = f"1 validation error detected: Value {quoted} at '{name}' failed to satisfy constraint: {constraint}"
     return QueryError("ValidationError", text)
-
-
-def _invalid(violated: list[Violation]) -> QueryError:
-    return QueryError("ValidationError", all_of(violated))
 
 
 class _Fields:
@@ -88,37 +87,32 @@ class _Member(NamedTuple):
     read: _Reader
 
 
-_READERS: dict[type, Callable[[_Fields], dict[str, Any]]] = {}
-"""By request type: creating one costs far more than using it."""
+_REQUESTS: dict[type, list[_Member]] = {}
+"""The members by request type: describing a type costs far more than reading a form."""
 
 
-def _reader(request: type) -> Callable[[_Fields], dict[str, Any]]:
-    """Return what reads the members of a request."""
-    known = _READERS.get(request)
-    if known is None:
-        known = _READERS[request] = _new_reader(request)
-    return known
-
-
-def _new_reader(request: type) -> Callable[[_Fields], dict[str, Any]]:
-    kind, _ = bare(described(request))
-    if not isinstance(kind, inspect.StructType):
-        raise TypeError(f"{request} is no structure")
-    members = _members(kind)
-
-    def read(fields: _Fields) -> dict[str, Any]:
-        found = {}
-        for name, read in members:
-            value = read(fields, name)
-            if value is not None:
-                found[name] = value
-        return found
-
-    return read
+def _members_of(request: type) -> list[_Member]:
+    members = _REQUESTS.get(request)
+    if members is None:
+        kind, _ = bare(described(request))
+        if not isinstance(kind, inspect.StructType):
+            raise TypeError(f"{request} is not a structure")
+        members = _REQUESTS[request] = _members(kind)
+    return members
 
 
 def _members(kind: inspect.StructType) -> list[_Member]:
     return [_Member(field.encode_name, _reader_of(field.type)) for field in kind.fields]
+
+
+def _read(members: list[_Member], fields: _Fields, prefix: str) -> dict[str, Any]:
+    """Return the members of a structure that the form has. `prefix` comes before their names."""
+    found = {}
+    for name, read in members:
+        value = read(fields, f"{prefix}{name}")
+        if value is not None:
+            found[name] = value
+    return found
 
 
 def _reader_of(kind: inspect.Type) -> _Reader:
@@ -134,7 +128,7 @@ def _reader_of(kind: inspect.Type) -> _Reader:
             return _list_of(_reader_of(kind.item_type))
         case inspect.StructType():
             return _structure_of(_members(kind))
-    raise TypeError(f"a form cannot hold a {kind}")
+    raise TypeError(f"a form cannot contain {kind}")
 
 
 def _string(fields: _Fields, path: str) -> str | None:
@@ -179,13 +173,6 @@ def _list_of(read: _Reader) -> _Reader:
 
 def _structure_of(members: list[_Member]) -> _Reader:
     def read_structure(fields: _Fields, path: str) -> dict[str, Any] | None:
-        if path not in fields.parents:
-            return None
-        found = {}
-        for name, read in members:
-            value = read(fields, f"{path}.{name}")
-            if value is not None:
-                found[name] = value
-        return found
+        return _read(members, fields, f"{path}.") if path in fields.parents else None
 
     return read_structure

@@ -7,7 +7,6 @@ import os
 import socket
 import ssl
 import stat
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 
 from moorage.server import CannotServeError, check, listen
 from moorage.settings import Settings
+from tests.support.command_line import run_moorage
 from tests.support.ecr_push import digest
 from tests.support.oci_http import OciClient
 from tests.support.server_process import MOORAGE, ServerProcess, run
@@ -179,10 +179,10 @@ def test_forwarded_headers_count_from_trusted_proxies_alone(
 
 def test_serve_makes_no_repository_on_push(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    run([MOORAGE, "init", "--data", str(data)])
+    run_moorage("init", "--data", str(data))
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
     assert stat.S_IMODE((data / "sealing.key").stat().st_mode) == 0o600
-    said = run([MOORAGE, "env", "--data", str(data)]).stdout
+    said = run_moorage("env", "--data", str(data)).stdout
     values = dict(line.removeprefix("export ").split("=", 1) for line in said.splitlines() if line.startswith("export"))
     with serving(tmp_path, command="serve") as server:
         ecr = server.client("ecr", values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"].strip("'"))
@@ -220,11 +220,11 @@ def test_ephemeral_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_tls_carries_both_doors(tmp_path: Path) -> None:
-    made = run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), "localhost", "127.0.0.1"]).stdout
+    made = run_moorage("ca", "--out", str(tmp_path / "tls"), "localhost", "127.0.0.1").stdout
     assert "AWS_CA_BUNDLE" in made
     assert {stat.S_IMODE((tmp_path / "tls" / name).stat().st_mode) for name in ("ca.key", "server.key")} == {0o600}
     authority = (tmp_path / "tls" / "ca.crt").read_bytes()
-    run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), "localhost", "127.0.0.1"])
+    run_moorage("ca", "--out", str(tmp_path / "tls"), "localhost", "127.0.0.1")
     assert (tmp_path / "tls" / "ca.crt").read_bytes() == authority  # whoever trusts it need not do so again
     options = ["--tls-cert", str(tmp_path / "tls" / "server.crt"), "--tls-key", str(tmp_path / "tls" / "server.key")]
     with serving(tmp_path, *options) as server:
@@ -246,7 +246,5 @@ def test_tls_carries_both_doors(tmp_path: Path) -> None:
         endpoint = ecr.get_authorization_token()["authorizationData"][0]["proxyEndpoint"]
         assert endpoint == server.url
         environment = os.environ | {"AWS_ENDPOINT_URL": server.url, "AWS_CA_BUNDLE": str(tmp_path / "tls" / "ca.crt")}
-        said = subprocess.run(
-            [MOORAGE, "restore", "never/there"], capture_output=True, text=True, env=environment, check=False
-        )
+        said = run_moorage("restore", "never/there", env=environment, check=False)
         assert "No deleted repository" in said.stderr

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.server_process import MOORAGE, Error, ServerProcess, run
+from tests.support.command_line import run_moorage
+from tests.support.server_process import Error, ServerProcess
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 ECR = "AmazonEC2ContainerRegistry_V20150921"
@@ -96,7 +97,7 @@ class Attacked:
     def prepare(self) -> None:
         """Start it, and make everybody."""
         data = self.data
-        run([MOORAGE, "init", "--data", str(data), "--account", "111122223333"])
+        run_moorage("init", "--data", str(data), "--account", "111122223333")
         lines = (data / "credentials").read_text().splitlines()
         self.root = Key(*(line.partition(" = ")[2] for line in lines[1:3]))
         self.server.start()

@@ -14,7 +14,8 @@ import pytest
 from moorage.connections import ConnectionWatch, Requests
 from tests.bounds import silent
 from tests.bounds.memory import resident_mib, say
-from tests.support.server_process import MOORAGE, ServerProcess, run
+from tests.support.command_line import run_moorage
+from tests.support.server_process import MOORAGE, ServerProcess
 
 HTTP2 = {"MOORAGE_HTTP2": "true"}
 
@@ -23,7 +24,7 @@ HTTP2 = {"MOORAGE_HTTP2": "true"}
 def serving(tmp_path: Path, environment: dict[str, str] | None = None, *, tls: bool = False) -> Iterator[ServerProcess]:
     options: tuple[str, ...] = ()
     if tls:
-        run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), "localhost", "127.0.0.1"])
+        run_moorage("ca", "--out", str(tmp_path / "tls"), "localhost", "127.0.0.1")
         files = ("--tls-cert", str(tmp_path / "tls" / "server.crt"), "--tls-key", str(tmp_path / "tls" / "server.key"))
         options = files
     tmp_path.mkdir(exist_ok=True)

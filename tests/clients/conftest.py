@@ -8,8 +8,8 @@ import pytest
 
 from tests.clients.commands import ALL, Client
 from tests.clients.images import write_layout
-from tests.conftest import missing
 from tests.support.server_process import ServerProcess
+from tests.support.tools import missing
 
 
 def need(program: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from tests.clients.commands import Docker
 from tests.clients.conftest import need
+from tests.support.command_line import run_moorage
 from tests.support.server_process import MOORAGE, ServerProcess, free_port, run
 
 OWNER, READER = "111122223333", "444455556666"
@@ -236,8 +237,11 @@ def test_a_role_pulls_from_another_account_once_both_sides_allow_it(
     assert said.startswith("Error response from daemon: pull access denied for ")
     assert f": denied: {refusal(shared, 'puller/by-hand')}" in said
     decision = said.partition("(decision ")[2].rstrip(")")
-    explained = run(
-        [MOORAGE, "why", decision, "--port", str(server.port)],
+    explained = run_moorage(
+        "why",
+        decision,
+        "--port",
+        str(server.port),
         env={**os.environ, "AWS_ACCESS_KEY_ID": OWNER, "AWS_SECRET_ACCESS_KEY": "x", "NO_COLOR": "1"},
     ).stdout
     assert explained.startswith("DENIED  ecr:BatchGetImage on roles/app")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import need
-from tests.support.server_process import MOORAGE, ServerProcess, free_port, run
+from tests.support.command_line import run_moorage
+from tests.support.server_process import ServerProcess, free_port, run
 
 HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 
@@ -21,7 +22,7 @@ def test_crane_pushes_through_the_helper(tmp_path: Path, layout: Path) -> None:
         pytest.skip("listening on port 443 and unsharing mounts need root")
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", 443)) != 0, "somebody listens on port 443"
-    run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), HOST, "127.0.0.1"])
+    run_moorage("ca", "--out", str(tmp_path / "tls"), HOST, "127.0.0.1")
     tls = ("--tls-cert", str(tmp_path / "tls" / "server.crt"), "--tls-key", str(tmp_path / "tls" / "server.key"))
     data = tmp_path / "data"
     secure = ServerProcess(data, *tls, port=443).start(environment={"MOORAGE_HOSTS": HOST})

@@ -8,7 +8,8 @@ import pytest
 
 from tests.clients.commands import Client
 from tests.clients.test_clients import tag_of
-from tests.support.server_process import MOORAGE, ServerProcess, run
+from tests.support.command_line import run_moorage
+from tests.support.server_process import ServerProcess
 
 ACCOUNT, MANAGEMENT = "000000000000", "999900009999"
 
@@ -48,7 +49,7 @@ def test_a_denied_client_is_told_which_guard_it_was(
     file = tmp_path / "organization.json"
     file.write_text(json.dumps(organization))
     host = ("--on-host", "--data", str(server.data))
-    run([MOORAGE, "organization", "set", str(file), *host])
+    run_moorage("organization", "set", str(file), *host)
     try:
         if guard == "rcp":
             denied = client.pull(reference, check=False)
@@ -57,6 +58,6 @@ def test_a_denied_client_is_told_which_guard_it_was(
             denied = client.push(f"{server.registry}/{unpushed}:{tag_of(client)}", check=False)
             tail = "with an explicit deny in a service control policy"
     finally:
-        run([MOORAGE, "organization", "remove", "--yes", *host])
+        run_moorage("organization", "remove", "--yes", *host)
     assert denied.returncode != 0
     told(client, tail, denied.stdout + denied.stderr)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.clients.commands import Client, Containerd, Crane, Docker, Helm, Oras, Podman, Skopeo
 from tests.clients.conftest import need
+from tests.support.command_line import run_moorage
 from tests.support.server_process import MOORAGE, ServerProcess, run
 
 KINDS: tuple[type[Client], ...] = (Docker, Podman, Skopeo, Helm, Crane, Oras)
@@ -25,14 +26,14 @@ def moorage_login(client: Client, *arguments: str) -> str:
     }
     for name in [name for name in environment if name.startswith("AWS_")]:
         del environment[name]
-    return run([MOORAGE, "login", *arguments], env=environment, cwd=client.work).stdout
+    return run_moorage("login", *arguments, env=environment, cwd=client.work).stdout
 
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server with nothing open: who has not logged in is refused."""
     data = tmp_path_factory.mktemp("login") / "data"
-    run([MOORAGE, "init", "--data", str(data), "--account", "111122223333"])
+    run_moorage("init", "--data", str(data), "--account", "111122223333")
     running = ServerProcess(data, command="serve").start(environment={"MOORAGE_CREATE_ON_PUSH": "true"})
     yield running
     running.stop()

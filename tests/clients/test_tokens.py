@@ -7,7 +7,8 @@ import pytest
 
 from tests.clients.commands import Client, Crane, Docker, Helm, Oras, Podman, Skopeo
 from tests.clients.conftest import need, password
-from tests.support.server_process import MOORAGE, ServerProcess, run
+from tests.support.command_line import run_moorage
+from tests.support.server_process import ServerProcess
 
 KINDS: tuple[type[Client], ...] = (Docker, Podman, Skopeo, Helm, Crane, Oras)
 
@@ -15,7 +16,7 @@ KINDS: tuple[type[Client], ...] = (Docker, Podman, Skopeo, Helm, Crane, Oras)
 def token(server: ServerProcess, *arguments: str) -> str:
     environment = os.environ | {"AWS_ENDPOINT_URL": server.url}
     environment |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    return run([MOORAGE, "token", *arguments], env=environment).stdout.strip()
+    return run_moorage("token", *arguments, env=environment).stdout.strip()
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.program)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.support.server_process import MOORAGE, ServerProcess, run
+from tests.support.command_line import run_moorage
+from tests.support.server_process import ServerProcess
 
 
 class Home:
@@ -17,7 +18,7 @@ class Home:
 
     def __call__(self, *arguments: str, status: int = 0, answers: str = "") -> str:
         environment = self.server.environment(*self.key) | {"COLUMNS": "150"}
-        done = run([MOORAGE, *arguments], check=False, env=environment, cwd=self.directory, input=answers)
+        done = run_moorage(*arguments, check=False, env=environment, cwd=self.directory, input=answers)
         assert done.returncode == status, done.stdout + done.stderr
         self.errors = done.stderr
         return done.stdout + (done.stderr if status else "")

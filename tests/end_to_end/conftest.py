@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PostgresServer
+from tests.support.postgres import PostgresServer
 from tests.support.server_process import ServerProcess
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.end_to_end.test_why import Key, user
-from tests.support.server_process import MOORAGE, ServerProcess, run
+from tests.support.command_line import run_moorage
+from tests.support.server_process import ServerProcess
 
 OWNER, OTHER = "888800000011", "888800000012"
 
@@ -20,7 +21,7 @@ def reach(key: Key, *arguments: str, check: bool = True) -> Any:
         "AWS_REGION": "us-east-1",
         "COLUMNS": "160",
     }
-    return run([MOORAGE, "access", *arguments], env=environment, check=check)
+    return run_moorage("access", *arguments, env=environment, check=check)
 
 
 def answers(said: str) -> dict[str, list[str]]:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.support.admin_calls import user
-from tests.support.server_process import MOORAGE, ServerProcess, run
+from tests.support.command_line import run_moorage
+from tests.support.server_process import ServerProcess
 
 FIRST, SECOND = "111122223333", "444455556666"
 PULL = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
@@ -31,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def told(data: Path, *arguments: str) -> Any:
-    done = run([MOORAGE, "access", *arguments, "--on-host", "--json", "--data", str(data)])
+    done = run_moorage("access", *arguments, "--on-host", "--json", "--data", str(data))
     return {
         (each["who"], each["repository"]): each["cells"]["pull"]["answer"] for each in json.loads(done.stdout)["rows"]
     }
@@ -62,7 +63,7 @@ def test_a_principals_access_is_told_for_every_registry(data: Path) -> None:
     ],
 )
 def test_what_is_not_there_is_said(data: Path, arguments: list[str], said: str) -> None:
-    done = run([MOORAGE, "access", *arguments, "--on-host", "--data", str(data)], check=False)
+    done = run_moorage("access", *arguments, "--on-host", "--data", str(data), check=False)
     assert done.returncode != 0
     assert said in done.stderr
     assert "Traceback" not in done.stderr

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.applying import Home
-from tests.support.server_process import MOORAGE, Error, ServerProcess, run
+from tests.support.command_line import run_moorage
+from tests.support.server_process import Error, ServerProcess
 
 FIRST, SECOND = "111122223333", "444455556666"
 ROUNDS = 8
@@ -50,7 +51,7 @@ organization:
 def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """Two workers that serve what `moorage init` made: the first account."""
     data = tmp_path_factory.mktemp("on-host") / "data"
-    run([MOORAGE, "init", "--account", FIRST, "--data", str(data), *database_options])
+    run_moorage("init", "--account", FIRST, "--data", str(data), *database_options)
     running = ServerProcess(data, "--workers", "2", *database_options, command="serve").start()
     yield running
     running.stop()

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.command_line import run_moorage
 from tests.support.ecr_push import push_image
-from tests.support.server_process import MOORAGE, Error, ServerProcess, run
+from tests.support.server_process import MOORAGE, Error, ServerProcess
 
 OWNER, READER = "777700000001", "777700000002"
 
@@ -39,7 +40,7 @@ def audit(server: ServerProcess, key: str, *options: str, secret: str = "x", che
         "AWS_REGION": "us-east-1",
         "COLUMNS": "200",
     }
-    return run([MOORAGE, "audit", *options], env=environment, check=check)
+    return run_moorage("audit", *options, env=environment, check=check)
 
 
 def events(server: ServerProcess, key: str, *options: str, secret: str = "x") -> list[dict[str, Any]]:
@@ -189,7 +190,7 @@ def test_moorages_own_calls_are_events(server: ServerProcess) -> None:
     ecr.create_repository(repositoryName="audited/trash")
     ecr.delete_repository(repositoryName="audited/trash")
     environment = {**os.environ, "AWS_ENDPOINT_URL": server.url, "AWS_SECRET_ACCESS_KEY": "x"}
-    run([MOORAGE, "restore", "audited/trash"], env={**environment, "AWS_ACCESS_KEY_ID": OWNER})
+    run_moorage("restore", "audited/trash", env={**environment, "AWS_ACCESS_KEY_ID": OWNER})
     (event,) = events(server, OWNER, "-a", "moorage:Restore")
     assert event["eventSource"] == "moorage"
     assert event["requestParameters"] == {"repository": "audited/trash"}

@@ -6,11 +6,12 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from tests.support.server_process import MOORAGE, ServerProcess, run
+from tests.support.command_line import run_moorage
+from tests.support.server_process import MOORAGE, ServerProcess
 
 
 def environment(server: ServerProcess, tmp_path: Path) -> dict[str, str]:
-    said = run([MOORAGE, "env", "--port", str(server.port)]).stdout
+    said = run_moorage("env", "--port", str(server.port)).stdout
     values = dict(shlex.split(line)[1].split("=", 1) for line in said.splitlines() if line.startswith("export "))
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_PAGER": "", **values}
 

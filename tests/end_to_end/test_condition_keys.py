@@ -17,9 +17,10 @@ from moorage.policy import Kind, parse
 from moorage.policy.catalog.condition_keys import CONDITION_KEYS, ConditionKey
 from moorage.policy.lint import lint
 from tests.identity.credentials.oidc_tokens import ISSUER, Signer, issuers_file
+from tests.support.command_line import run_moorage
 from tests.support.ecr_push import push_image
 from tests.support.oci_http import OciClient
-from tests.support.server_process import MOORAGE, ServerProcess, run
+from tests.support.server_process import ServerProcess
 
 ACCOUNT = "565656565656"
 ARN = f"arn:aws:iam::{ACCOUNT}"
@@ -198,9 +199,7 @@ def speak(server: ServerProcess, signer: Signer) -> None:
     )
     session(server, by_web["Credentials"]).describe_registry()
 
-    made = run(
-        [MOORAGE, "token", "create", "cluster-a", "--repository", "keys/*", "--pull"], env=as_root(server)
-    ).stdout
+    made = run_moorage("token", "create", "cluster-a", "--repository", "keys/*", "--pull", env=as_root(server)).stdout
     pull_with(OciClient(server, "cluster-a", next(line for line in made.splitlines() if line.startswith("mrg_"))))
 
 
@@ -228,7 +227,7 @@ def pull_with(oci: OciClient) -> None:
 
 
 def recorded(server: ServerProcess) -> list[Seen]:
-    lines = run([MOORAGE, "audit", "--json", "--since", "1h", "-n", "1000"], env=as_root(server)).stdout.splitlines()
+    lines = run_moorage("audit", "--json", "--since", "1h", "-n", "1000", env=as_root(server)).stdout.splitlines()
     decisions = (
         decision for line in lines for decision in json.loads(line).get("additionalEventData", {}).get("decisions", [])
     )

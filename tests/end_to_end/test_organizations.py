@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.command_line import run_moorage
 from tests.support.ecr_push import push_image
 from tests.support.oci_http import OciClient
-from tests.support.server_process import MOORAGE, Error, ServerProcess, run
+from tests.support.server_process import Error, ServerProcess
 
 MANAGEMENT, MEMBER, OUTSIDER = "000000000000", "333344445555", "666677778888"
 ROUNDS = 8
@@ -52,7 +53,7 @@ def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory
 
 
 def moorage(server: ServerProcess, *arguments: str, key: str = MANAGEMENT) -> "subprocess.CompletedProcess[str]":
-    return run([MOORAGE, *arguments], env=server.environment(key), check=False)
+    return run_moorage(*arguments, env=server.environment(key), check=False)
 
 
 def test_guard_rails_bind_both_doors_in_every_worker_at_once(server: ServerProcess, tmp_path: Path) -> None:
@@ -140,10 +141,10 @@ def test_the_operator_sets_and_ends_it_on_the_host(tmp_path: Path) -> None:
         member = running.client("ecr", MEMBER)
         member.create_repository(repositoryName="hosted")
         host = ("--on-host", "--data", str(running.data))
-        run([MOORAGE, "organization", "set", str(file), *host])
+        run_moorage("organization", "set", str(file), *host)
         with pytest.raises(Error, match="service control policy"):
             push_image(member, "hosted", "v1")
-        run([MOORAGE, "organization", "remove", "--yes", *host])
+        run_moorage("organization", "remove", "--yes", *host)
         member.create_repository(repositoryName="free")
         push_image(member, "free", "v1")
         told = moorage(running, "audit", "--json", "--since", "1h", "--action", "*Organization").stdout

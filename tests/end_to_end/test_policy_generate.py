@@ -5,7 +5,8 @@ import os
 from typing import Any
 
 from tests.end_to_end.test_why import Key, office, pull, user
-from tests.support.server_process import MOORAGE, ServerProcess, run
+from tests.support.command_line import run_moorage
+from tests.support.server_process import ServerProcess
 
 OWNER, READER = "888800000001", "888800000002"
 
@@ -18,7 +19,7 @@ def generate(key: Key, *arguments: str, check: bool = True) -> Any:
         "AWS_SECRET_ACCESS_KEY": key.secret,
         "AWS_REGION": "us-east-1",
     }
-    return run([MOORAGE, "policy", "generate", *arguments], env=environment, check=check)
+    return run_moorage("policy", "generate", *arguments, env=environment, check=check)
 
 
 def test_from_a_policy_that_is_too_wide_to_the_least_one(server: ServerProcess) -> None:

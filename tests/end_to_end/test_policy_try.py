@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.end_to_end.test_why import Key, office, pull, user
-from tests.support.server_process import MOORAGE, ServerProcess, run
+from tests.support.command_line import run_moorage
+from tests.support.server_process import ServerProcess
 
 OWNER, READER = "888800000001", "888800000002"
 
@@ -19,7 +20,7 @@ def attempt(key: Key, *arguments: str, check: bool = True, **more: Any) -> Any:
         "AWS_SECRET_ACCESS_KEY": key.secret,
         "AWS_REGION": "us-east-1",
     }
-    return run([MOORAGE, "policy", "try", *arguments], env=environment, check=check, **more)
+    return run_moorage("policy", "try", *arguments, env=environment, check=check, **more)
 
 
 def written(path: Path, *statements: dict[str, Any]) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.command_line import run_moorage
 from tests.support.ecr_push import push_image
 from tests.support.oci_http import OciClient
-from tests.support.server_process import MOORAGE, Error, ServerProcess, run
+from tests.support.server_process import Error, ServerProcess
 
 OWNER, READER = "222233334444", "555566667777"
 ALL = f"arn:aws:ecr:us-east-1:{OWNER}:repository/*"
@@ -156,10 +157,10 @@ def test_why_shows_the_registry_policy(server: ServerProcess, owner: Any) -> Non
     decision = denied.value.response["ResponseMetadata"]["RequestId"]
     environment = {"AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": OWNER, "AWS_SECRET_ACCESS_KEY": "any"}
     owner.delete_registry_policy()  # what was decided on stays told
-    told = json.loads(run([MOORAGE, "why", decision, "--json"], env=environment).stdout)
+    told = json.loads(run_moorage("why", decision, "--json", env=environment).stdout)
     (resource,) = [each for each in told["sets"] if each["set"] == "resource"]
     assert [each["name"] for each in resource["policies"]] == ["RegistryPolicy"]
     assert told["decidedBy"] == "resource"
     assert told["suggestions"]
-    said = run([MOORAGE, "why", decision], env=environment).stdout
+    said = run_moorage("why", decision, env=environment).stdout
     assert "RegistryPolicy" in said or "registry policy" in said

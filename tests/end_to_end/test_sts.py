@@ -13,7 +13,8 @@ import pytest
 from botocore import UNSIGNED
 
 from tests.identity.credentials.oidc_tokens import ISSUER, Signer, issuers_file
-from tests.support.server_process import MOORAGE, Error, ServerProcess, run
+from tests.support.command_line import run_moorage
+from tests.support.server_process import Error, ServerProcess
 
 ACCOUNT = "000000000000"
 OTHER = "111122223333"
@@ -406,7 +407,7 @@ def test_why_tells_an_administrator_what_the_trust_policy_lacks(server: ServerPr
     with pytest.raises(Error) as caught:
         server.client("sts", *user).assume_role(RoleArn=role, RoleSessionName="me")
     denial = caught.value.response["ResponseMetadata"]["RequestId"]
-    told = run([MOORAGE, "why", denial, "--port", str(server.port)], env={**os.environ, "NO_COLOR": "1"}).stdout
+    told = run_moorage("why", denial, "--port", str(server.port), env={**os.environ, "NO_COLOR": "1"}).stdout
     assert "trust" in told
     assert "in the trust policy" in told or "to the trust policy" in told
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.command_line import run_moorage
 from tests.support.ecr_push import push_image
 from tests.support.oci_http import OciClient
-from tests.support.server_process import MOORAGE, ServerProcess, run
+from tests.support.server_process import ServerProcess
 
 ACCOUNT = "343434343434"
 
@@ -25,7 +26,7 @@ class Commands:
             "AWS_SECRET_ACCESS_KEY": self.secret,
             "COLUMNS": "160",
         }
-        done = run([MOORAGE, *arguments], check=False, env=environment, timeout=60)
+        done = run_moorage(*arguments, check=False, env=environment)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout if status == 0 else done.stderr
 

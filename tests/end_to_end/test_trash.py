@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.command_line import run_moorage
 from tests.support.ecr_push import push_image
-from tests.support.server_process import MOORAGE, ServerProcess
+from tests.support.server_process import ServerProcess
 
 ACCOUNT = "121212121212"
 
@@ -25,9 +26,7 @@ def moorage(server: ServerProcess, *arguments: str, key: str = ACCOUNT, secret: 
         "AWS_ACCESS_KEY_ID": key,
         "AWS_SECRET_ACCESS_KEY": secret,
     }
-    done = subprocess.run(
-        [MOORAGE, *arguments], capture_output=True, text=True, env=environment, timeout=60, check=False
-    )
+    done = run_moorage(*arguments, env=environment, check=False)
     return done.returncode, done.stderr if done.returncode else done.stdout
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.command_line import run_moorage
 from tests.support.ecr_push import push_image
-from tests.support.server_process import MOORAGE, Error, ServerProcess, run
+from tests.support.server_process import Error, ServerProcess
 
 OWNER, READER = "888800000001", "888800000002"
 
@@ -28,7 +29,7 @@ class Key:
             "AWS_SECRET_ACCESS_KEY": self.secret,
             "AWS_REGION": "us-east-1",
         }
-        return run([MOORAGE, "why", *arguments], env=environment, check=check)
+        return run_moorage("why", *arguments, env=environment, check=check)
 
     def told(self, *arguments: str) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(self.why("--json", *arguments).stdout)

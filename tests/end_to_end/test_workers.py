@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import run_moorage
 from tests.support.ecr_push import digest, push_image
 from tests.support.oci_http import OciClient
-from tests.support.server_process import MOORAGE, Error, ServerProcess, run
+from tests.support.server_process import Error, ServerProcess
 
 WORKERS = 4
 ROUNDS = 12  # requests on connections of their own: with four workers each of them is asked, as good as surely
@@ -74,10 +75,10 @@ def test_a_revoked_token_is_dead_in_every_worker_at_once(server: ServerProcess) 
     push_image(ecr, "tokens", "v1")
     environment = os.environ | {"AWS_ENDPOINT_URL": server.url}
     environment |= {"AWS_ACCESS_KEY_ID": OWNER, "AWS_SECRET_ACCESS_KEY": "test"}
-    made = run([MOORAGE, "token", "create", "ci", "-r", "tokens", "--pull"], env=environment).stdout.strip()
+    made = run_moorage("token", "create", "ci", "-r", "tokens", "--pull", env=environment).stdout.strip()
     oci, path = OciClient(server, "ci", made), f"/v2/{OWNER}/us-east-1/tokens/manifests/v1"
     assert {oci("GET", path).status for _ in range(ROUNDS)} == {200}
-    run([MOORAGE, "token", "revoke", "ci"], env=environment)
+    run_moorage("token", "revoke", "ci", env=environment)
     assert {oci("GET", path).status for _ in range(ROUNDS)} == {401}
 
 
@@ -176,7 +177,7 @@ def test_a_denial_is_explained_by_any_worker(server: ServerProcess) -> None:
             reader.list_images(registryId=OWNER, repositoryName="told")
         decision = denied.value.response["ResponseMetadata"]["RequestId"]
         environment = os.environ | {"AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": READER}
-        said = run([MOORAGE, "why", decision], env=environment | {"AWS_SECRET_ACCESS_KEY": "any"}).stdout
+        said = run_moorage("why", decision, env=environment | {"AWS_SECRET_ACCESS_KEY": "any"}).stdout
         assert decision in said
         assert "ecr:ListImages" in said
 

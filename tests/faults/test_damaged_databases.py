@@ -13,8 +13,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.conftest import PostgresServer
 from tests.support.oci_http import OciClient
+from tests.support.postgres import PostgresServer
 from tests.support.server_process import ServerProcess, wait_for
 
 

@@ -14,8 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from moorage.cli import app
-from tests.conftest import PostgresServer
 from tests.support.ecr_push import digest, push_image, push_layer
+from tests.support.postgres import PostgresServer
 from tests.support.server_process import MOORAGE, ServerProcess, run
 
 LARGE = b"large " * 20_000

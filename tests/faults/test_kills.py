@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 import psutil
 import pytest
 
-from tests.conftest import PostgresServer
 from tests.faults.load import Load
+from tests.support.postgres import PostgresServer
 from tests.support.server_process import ServerProcess
 
 KILLS = int(os.environ.get("TORTURE_KILLS", "200"))

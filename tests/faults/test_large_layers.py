@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import missing
 from tests.support.server_process import MOORAGE, ServerProcess
+from tests.support.tools import missing
 
 SIZE = 48 << 20
 BASIC = {"Authorization": "Basic " + base64.b64encode(b"test:any").decode()}

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import run_moorage
 from tests.support.ecr_push import digest
 from tests.support.oci_http import OciClient
-from tests.support.server_process import MOORAGE, ServerProcess, run, wait_for
+from tests.support.server_process import MOORAGE, ServerProcess, wait_for
 
 _PATIENCE = 15.0
 AUTHORIZATION = "Basic " + base64.b64encode(b"test:any").decode()
@@ -172,7 +173,7 @@ def test_port_zero_tells_its_port(tmp_path: Path) -> None:
 
 def test_sighup_reloads_the_certificate_and_keeps_the_old_one_if_the_new_one_is_bad(tmp_path: Path) -> None:
     def make() -> str:
-        run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), "127.0.0.1"])
+        run_moorage("ca", "--out", str(tmp_path / "tls"), "127.0.0.1")
         return (tmp_path / "tls" / "server.crt").read_text().partition("-----END")[0].strip()
 
     def served() -> str | None:

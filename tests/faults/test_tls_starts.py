@@ -14,7 +14,8 @@ from botocore.credentials import Credentials
 
 from tests.bounds.memory import say
 from tests.support.admin_calls import Keys, user
-from tests.support.server_process import MOORAGE, ServerProcess, run
+from tests.support.command_line import run_moorage
+from tests.support.server_process import ServerProcess
 
 STARTS = int(os.environ.get("TORTURE_STARTS", "400"))
 
@@ -22,7 +23,7 @@ STARTS = int(os.environ.get("TORTURE_STARTS", "400"))
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("certificate")
-    run([MOORAGE, "ca", "--out", str(directory), "localhost", "127.0.0.1"])
+    run_moorage("ca", "--out", str(directory), "localhost", "127.0.0.1")
     return directory
 
 

@@ -12,7 +12,8 @@ from moorage.login.endpoint import Endpoint
 from moorage.login.errors import EndpointError
 from moorage.login.keys import Key
 from tests.login.conftest import FakeServer
-from tests.support.server_process import MOORAGE, ServerProcess, free_port, run
+from tests.support.command_line import run_moorage
+from tests.support.server_process import ServerProcess, free_port
 
 KEY = Key("test", "test")
 
@@ -61,7 +62,7 @@ def test_tls(tmp_path: Path, fake: FakeServer) -> None:
     with pytest.raises(EndpointError) as refused:
         Endpoint(fake.url.replace("http", "https"), "us-east-1").identity(KEY)
     assert refused.value.code == "plain"
-    run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), "127.0.0.1"])
+    run_moorage("ca", "--out", str(tmp_path / "tls"), "127.0.0.1")
     tls = ("--tls-cert", str(tmp_path / "tls" / "server.crt"), "--tls-key", str(tmp_path / "tls" / "server.key"))
     server = ServerProcess(tmp_path / "data", *tls).start()
     try:

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from moorage.cli import app
 from moorage.login.errors import LoginError
 from tests.identity.credentials.oidc_tokens import ISSUER, Signer, issuers_file
-from tests.support.server_process import MOORAGE, ServerProcess, run
+from tests.support.command_line import run_moorage
+from tests.support.server_process import ServerProcess
 
 ACCOUNT = "111122223333"
 COMMANDS = {
@@ -76,7 +77,7 @@ def home(tmp_path: Path) -> dict[str, str]:
 
 
 def moorage(home: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    done = run([MOORAGE, *arguments], env=home, cwd=home["HOME"], check=False)
+    done = run_moorage(*arguments, env=home, cwd=home["HOME"], check=False)
     assert "Traceback" not in done.stderr
     return done
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from moorage.doctor.checks import CHECKS
+from tests.support.command_line import run_moorage
 from tests.support.server_process import MOORAGE, ServerProcess, free_port, run
 
 
@@ -25,7 +26,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def doctor(environment: dict[str, str], *arguments: str, status: int) -> str:
-    done = run([MOORAGE, "doctor", *arguments], env=environment, cwd=environment["HOME"], check=False)
+    done = run_moorage("doctor", *arguments, env=environment, cwd=environment["HOME"], check=False)
     said = done.stdout + done.stderr
     assert done.returncode == status, said
     assert "Traceback" not in said
@@ -38,7 +39,7 @@ def test_from_a_fresh_machine_to_a_healthy_one(environment: dict[str, str], serv
     assert f"no tool is logged in to {host}" in said
     assert f"\n                      moorage login {host}\n" in said
     assert "1 problem" in said
-    run([MOORAGE, "login", host, "--tool", "crane"], env=environment, cwd=environment["HOME"])
+    run_moorage("login", host, "--tool", "crane", env=environment, cwd=environment["HOME"])
     said = doctor(environment, host, "--repository", "team/app", status=0)
     assert "Nothing prevents a push or pull." in said
     assert "it is Moorage" in said

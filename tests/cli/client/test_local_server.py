@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from moorage.login.local import read_server
-from tests.conftest import PostgresServer
+from tests.support.command_line import run_moorage
+from tests.support.postgres import PostgresServer
 from tests.support.server_process import MOORAGE, ServerProcess, run
 
 
 def environment(data: Path, *arguments: str) -> dict[str, str]:
     """What `moorage env` prints there."""
-    said = run([MOORAGE, "env", "--data", str(data), *arguments]).stdout
+    said = run_moorage("env", "--data", str(data), *arguments).stdout
     lines = (shlex.split(line) for line in said.splitlines() if line.startswith("export "))
     return dict(line[1].split("=", 1) for line in lines)
 
@@ -31,9 +32,9 @@ def aws(data: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     directory = tmp_path_factory.mktemp("local")
-    run([MOORAGE, "init", "--data", str(directory / "data"), "--account", "111122223333", "--region", "eu-west-1"])
+    run_moorage("init", "--data", str(directory / "data"), "--account", "111122223333", "--region", "eu-west-1")
     tls = directory / "tls"
-    run([MOORAGE, "ca", "--out", str(tls)])
+    run_moorage("ca", "--out", str(tls))
     options = ("--tls-cert", str(tls / "server.crt"), "--tls-key", str(tls / "server.key"))
     server = ServerProcess(directory / "data", *options, command="serve").start()
     while read_server(server.data) is None:  # written when the first worker answers
@@ -51,7 +52,7 @@ def test_the_aws_cli_speaks_to_a_tls_server_by_moorage_env_alone(secure: ServerP
 
 
 def test_a_self_signed_certificate_is_trusted_too(tmp_path: Path) -> None:
-    run([MOORAGE, "init", "--data", str(tmp_path / "data"), "--account", "111122223333"])
+    run_moorage("init", "--data", str(tmp_path / "data"), "--account", "111122223333")
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate)]
     run([*made, "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
@@ -69,7 +70,7 @@ def test_a_self_signed_certificate_is_trusted_too(tmp_path: Path) -> None:
 def test_serve_uses_the_database_that_init_was_told(postgres: PostgresServer, tmp_path: Path) -> None:
     data = tmp_path / "data"
     given = ("--database-url", postgres.new_database())
-    run([MOORAGE, "init", "--data", str(data), "--account", "111122223333", *given])
+    run_moorage("init", "--data", str(data), "--account", "111122223333", *given)
     server = ServerProcess(data, command="serve").start()
     try:
         create = ("ecr", "create-repository", "--repository-name", "team/app")
@@ -83,8 +84,8 @@ def test_serve_uses_the_database_that_init_was_told(postgres: PostgresServer, tm
 def test_commands_and_login_trust_it_too(secure: ServerProcess, tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path), "PATH": "/nowhere", "COLUMNS": "200"}
     data = ("--data", str(secure.data))
-    assert run([MOORAGE, "token", "list", *data], env=home).returncode == 0
-    said = run([MOORAGE, "login", "--tool", "docker", *data], env=home).stdout
+    assert run_moorage("token", "list", *data, env=home).returncode == 0
+    said = run_moorage("login", "--tool", "docker", *data, env=home).stdout
     assert f"at https://localhost:{secure.port}" in said
     logins = json.loads((tmp_path / ".docker" / "config.json").read_text())["auths"]
     assert f"localhost:{secure.port}" in logins
@@ -93,7 +94,7 @@ def test_commands_and_login_trust_it_too(secure: ServerProcess, tmp_path: Path) 
 def test_plain_http_to_a_server_of_tls_says_so(secure: ServerProcess, tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path), "PATH": "/nowhere", "AWS_ENDPOINT_URL": f"http://localhost:{secure.port}"}
     for command in (("login",), ("why",)):
-        said = run([MOORAGE, *command, "--data", str(secure.data)], env=home, check=False).stderr
+        said = run_moorage(*command, "--data", str(secure.data), env=home, check=False).stderr
         assert f"speaks TLS. Use https://localhost:{secure.port}" in said
         assert "\\x" not in said
 
@@ -122,20 +123,20 @@ def test_what_docker_logs_in_to_is_what_repository_uri_says(tmp_path: Path) -> N
 
 
 def test_env_invents_no_key(secure: ServerProcess) -> None:
-    done = run([MOORAGE, "env", "--data", str(secure.data), "--account", "999999999999"], check=False)
+    done = run_moorage("env", "--data", str(secure.data), "--account", "999999999999", check=False)
     assert done.returncode == 1
     assert done.stdout == ""
     assert "has no key of account 999999999999; it has those of 111122223333" in done.stderr
-    done = run([MOORAGE, "env", "--data", str(secure.data), "--account", "UNKNOWN"], check=False)
+    done = run_moorage("env", "--data", str(secure.data), "--account", "UNKNOWN", check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "account" in done.stderr
 
 
 def test_the_next_step_after_init_for_a_second_account_names_it(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    first = run([MOORAGE, "init", "--data", str(data), "--account", "111122223333"]).stdout
+    first = run_moorage("init", "--data", str(data), "--account", "111122223333").stdout
     assert f"env --data {data})" in first
-    second = run([MOORAGE, "init", "--data", str(data), "--account", "444455556666"]).stdout
+    second = run_moorage("init", "--data", str(data), "--account", "444455556666").stdout
     assert f"env --data {data} --account 444455556666)" in second
     key = environment(data, "--account", "444455556666")["AWS_ACCESS_KEY_ID"]
     assert key in second
@@ -144,5 +145,5 @@ def test_the_next_step_after_init_for_a_second_account_names_it(tmp_path: Path) 
 
 def test_a_client_listens_on_no_port() -> None:
     for command in (("env",), ("why",), ("audit",), ("token", "list"), ("login",), ("doctor",)):
-        said = " ".join(run([MOORAGE, *command, "--help"], env=os.environ | {"COLUMNS": "200"}).stdout.split())
+        said = " ".join(run_moorage(*command, "--help", env=os.environ | {"COLUMNS": "200"}).stdout.split())
         assert "Port of the server on this machine." in said

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from moorage.login.docker_config import DockerConfig
+from tests.support.command_line import run_moorage
 from tests.support.server_process import MOORAGE, ServerProcess, free_port, run
 
 FAKE = """#!/bin/sh
@@ -45,7 +46,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def login(environment: dict[str, str], *arguments: str, status: int = 0) -> str:
-    done = run([MOORAGE, "login", *arguments], env=environment, cwd=environment["HOME"], check=False)
+    done = run_moorage("login", *arguments, env=environment, cwd=environment["HOME"], check=False)
     said = done.stdout + done.stderr
     assert done.returncode == status, said
     assert "Traceback" not in said
@@ -116,7 +117,7 @@ def test_a_tool_that_fails_is_named_with_what_to_type(environment: dict[str, str
 
 
 def test_a_ca_that_is_named_is_laid_where_the_tools_look(environment: dict[str, str], tmp_path: Path) -> None:
-    run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), "localhost"])
+    run_moorage("ca", "--out", str(tmp_path / "tls"), "localhost")
     tls = ("--tls-cert", str(tmp_path / "tls" / "server.crt"), "--tls-key", str(tmp_path / "tls" / "server.key"))
     server = ServerProcess(tmp_path / "data", *tls).start()
     host, ca = f"localhost:{server.port}", tmp_path / "tls" / "ca.crt"
@@ -193,7 +194,7 @@ def test_the_password_alone(environment: dict[str, str], server: ServerProcess) 
 
 def test_the_key_of_moorage_init(environment: dict[str, str], tmp_path: Path) -> None:
     data = tmp_path / "data"
-    run([MOORAGE, "init", "--data", str(data), "--account", "111122223333", "--region", "eu-west-1"])
+    run_moorage("init", "--data", str(data), "--account", "111122223333", "--region", "eu-west-1")
     server = ServerProcess(data, command="serve").start()
     try:
         said = login(environment, "--data", str(data), server.registry, "--tool", "helm")

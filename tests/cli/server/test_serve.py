@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import run_moorage
 from tests.support.server_process import MOORAGE, Error, ServerProcess, run
 
 
 def test_serve_takes_only_keys_that_were_made_here(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    said = run([MOORAGE, "init", "--data", str(data), "--account", "111122223333", "--region", "eu-west-1"]).stdout
+    said = run_moorage("init", "--data", str(data), "--account", "111122223333", "--region", "eu-west-1").stdout
     key = re.search(r"AKIA[A-Z2-7]+", said)
     assert key is not None
     file = data / "credentials"
@@ -32,7 +33,7 @@ def test_serve_takes_only_keys_that_were_made_here(tmp_path: Path) -> None:
             server.client("ecr", "111122223333", "test").describe_repositories()
     finally:
         assert server.stop() == 0
-    again = run([MOORAGE, "init", "--data", str(data), "--account", "111122223333"], check=False)
+    again = run_moorage("init", "--data", str(data), "--account", "111122223333", check=False)
     assert again.returncode != 0
     assert secret not in again.stdout + again.stderr
 
@@ -53,14 +54,14 @@ def test_what_must_not_be_opened_is_refused_with_advice(tmp_path: Path, argument
 
 def test_an_address_others_reach_needs_tls(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    run([MOORAGE, "init", "--data", str(data)])
+    run_moorage("init", "--data", str(data))
     refused = run([MOORAGE, "serve", "--data", str(data), "--host", "0.0.0.0"], check=False)
     assert refused.returncode == 1
     assert "--tls-cert" in refused.stderr
 
 
 def test_tls_with_a_certificate_of_our_own_authority(tmp_path: Path) -> None:
-    run([MOORAGE, "ca", "--out", str(tmp_path / "tls"), "localhost", "127.0.0.1"])
+    run_moorage("ca", "--out", str(tmp_path / "tls"), "localhost", "127.0.0.1")
     tls = ("--tls-cert", str(tmp_path / "tls" / "server.crt"), "--tls-key", str(tmp_path / "tls" / "server.key"))
     server = ServerProcess(tmp_path / "data", *tls).start()
     try:

@@ -13,8 +13,8 @@ from moorage.store.metadata import epoch
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.database.open import open_database
 from moorage.store.metadata.database.postgres import UNIQUE_ATTEMPTS
-from tests.conftest import PostgresServer
 from tests.store.metadata.database.counting import counted
+from tests.support.postgres import PostgresServer
 
 
 @pytest.fixture

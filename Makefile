@@ -1,11 +1,11 @@
-# make run: a registry on this machine · make test: everything that proves it · make bench: how fast, against whom
+# make run: a registry on this machine · make check: what is quick to check · make test: everything that proves it · make bench: how fast, against whom
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 # Test processes of a whole run: as many as there are processors, from 2 to 4
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 2 ? 2 : n > 4 ? 4 : n)))
 
-.PHONY: setup setup-dev run test torture mutate lint format bench shapes settings events picture dist clean
+.PHONY: setup setup-dev run check test torture mutate lint format bench shapes settings events picture dist clean
 
 setup: .venv/.runtime
 setup-dev: .venv/.dev
@@ -30,10 +30,14 @@ setup-dev: .venv/.dev
 run: setup
 	@$(BIN)/moorage dev $(ARGS)
 
+# Linters, types, import walls, unit and property tests: no servers and no clients
+check: lint
+	@$(BIN)/python -m pytest -q -m 'not torture and not system' -n $(JOBS) --dist loadgroup $(ARGS)
+
 test: setup-dev
 	@tools/test-machine
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest $(or $(ARGS),-n $(JOBS) --dist loadfile)
+	@$(BIN)/python -m pytest $(or $(ARGS),-n $(JOBS) --dist loadgroup)
 
 # Floods and soaks: what a server measures while it is attacked (ARGS="-k flood" for some of them)
 torture: setup-dev

@@ -26,11 +26,28 @@ _TESTS = Path(__file__).parent
 _SYSTEM_FOLDERS = {"attacks", "bounds", "clients", "docs", "end_to_end", "faults"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that `make check` leaves out with `system`, so that no list of them has to be kept."""
+    """Mark each test with what `make check` and the processes of a parallel run have to know about it.
+
+    The marks follow from the tests, so that no list of them has to be kept. Tests of one group run in one process, one
+    after the other.
+    """
     for item in items:
         if _is_system_test(item):
             item.add_marker(pytest.mark.system)
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    """Return the file, whose fixtures of module scope are then made once. Tests of the policy engine have none."""
+    path = item.path.relative_to(_TESTS)
+    if path.parts[0] == "clients" and path.name != "test_conformance.py":
+        return "clients"  # one dockerd, one containerd and one server on port 443 at a time
+    if path.parts[0] == "policy" and isinstance(item, pytest.Function):
+        return f"{path}::{item.originalname}"
+    return str(path)
 
 
 def _is_system_test(item: pytest.Item) -> bool:

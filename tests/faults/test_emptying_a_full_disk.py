@@ -15,6 +15,8 @@ from tests.faults.test_full_disk import BLOBS, MIB, Filler, pulls, push, put_blo
 from tests.support.in_process import InProcess, in_process
 from tests.support.oci_asgi import AsgiClient
 
+pytestmark = pytest.mark.xdist_group("full-disk")  # one full file system at a time
+
 __all__ = ["small_disk"]
 
 SCOPE = "test/20260101/us-east-1/moorage/aws4_request"

@@ -14,6 +14,8 @@ from tests.support.ecr_push import MANIFEST, digest
 from tests.support.in_process import InProcess, in_process
 from tests.support.oci_asgi import Answer, AsgiClient
 
+pytestmark = pytest.mark.xdist_group("full-disk")  # one full file system at a time
+
 MIB = 1 << 20
 BLOBS = "/v2/team/app/blobs"
 

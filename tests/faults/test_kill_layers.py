@@ -8,7 +8,11 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support.server_process import ServerProcess
+
+pytestmark = pytest.mark.xdist_group("kill")  # each needs all of a processor
 
 BASIC = {"Authorization": "Basic " + base64.b64encode(b"test:any").decode()}
 

@@ -21,6 +21,8 @@ from tests.faults.load import Load
 from tests.support.postgres import PostgresServer
 from tests.support.server_process import ServerProcess
 
+pytestmark = pytest.mark.xdist_group("kill")  # each needs all of a processor
+
 KILLS = int(os.environ.get("TORTURE_KILLS", "200"))
 
 

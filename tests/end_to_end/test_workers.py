@@ -4,10 +4,10 @@ import json
 import os
 import re
 import signal
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -156,16 +156,8 @@ def test_what_one_worker_stored_all_others_have(server: ServerProcess) -> None:
 
 
 def test_pushes_of_one_tag_at_once_end_with_one_of_them(server: ServerProcess) -> None:
-    pushed: list[str] = []
-    threads = [
-        threading.Thread(target=lambda n=number: pushed.append(OciClient(server).push("race", "v1", b"racer %d" % n)))
-        for number in range(6)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(pushed) == len(threads)
+    with ThreadPoolExecutor(6) as pool:
+        pushed = list(pool.map(lambda number: OciClient(server).push("race", "v1", b"racer %d" % number), range(6)))
     assert OciClient(server).pull("race", "v1") in pushed
 
 

@@ -2,11 +2,13 @@
 
 import contextlib
 import http.client
+import itertools
 import json
 import random
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import botocore.exceptions
@@ -41,30 +43,30 @@ class Load:
         """Sids that were set one after the other, and whether that was acknowledged."""
         self.users: set[str] = set()
         self.winners: dict[str, list[str]] = {}
-        self.failures: list[BaseException] = []
         self._stop = threading.Event()
-        clients = (self._push_by_ecr, self._push_by_oci, self._push_by_oci, self._delete, self._set_policies)
-        self._threads = [
-            threading.Thread(target=self._run, args=(each, number), daemon=True)
-            for number, each in enumerate((*clients, self._make_users, self._race, self._race))
-        ]
+        steps = (self._push_by_ecr, self._push_by_oci, self._push_by_oci, self._delete, self._set_policies)
+        self._steps = (*steps, self._make_users, self._race, self._race)
+        self._pool = ThreadPoolExecutor(len(self._steps))
+        self._clients: list[Future[None]] = []
 
     def start(self) -> None:
         """Create the repositories and begin."""
         ecr = self._ecr()
         ecr.create_repository(repositoryName=REPOSITORY)
         ecr.create_repository(repositoryName=IMMUTABLE, imageTagMutability="IMMUTABLE")
-        for each in self._threads:
-            each.start()
+        self._clients = [self._pool.submit(self._run, step, number) for number, step in enumerate(self._steps)]
+
+    @property
+    def failed(self) -> bool:
+        """Whether a client met something that it did not expect. `stop` raises it."""
+        return any(each.done() for each in self._clients)
 
     def stop(self) -> None:
-        """Raise what a client did not expect."""
+        """Stop the clients, and raise the first error that one of them did not expect."""
         self._stop.set()
-        for each in self._threads:
-            each.join(120)
-            assert not each.is_alive()
-        for failure in self.failures:
-            raise failure
+        for each in self._clients:
+            each.result(120)
+        self._pool.shutdown()
 
     def check(self) -> None:
         """Everything is as the last acknowledged change left it, and every visible image is whole."""
@@ -94,19 +96,15 @@ class Load:
         return len(self.pushed) + len(self.deleted) + len(self.policies) + len(self.users)
 
     def _run(self, step: Callable[[int, int], None], number: int) -> None:
-        try:
-            for serial in range(10**9):
-                if self._stop.is_set():
-                    return
-                try:
-                    step(number, serial)
-                except Exception as error:
-                    if not is_outage(error):
-                        raise
-                    time.sleep(0.02)
-        except BaseException as failure:
-            self.failures.append(failure)
-            raise
+        for serial in itertools.count():
+            if self._stop.is_set():
+                return
+            try:
+                step(number, serial)
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                time.sleep(0.02)
 
     def _push_by_ecr(self, number: int, serial: int) -> None:
         tag = f"t{number}-{serial}"

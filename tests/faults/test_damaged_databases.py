@@ -15,7 +15,8 @@ import pytest
 
 from tests.support.oci_http import OciClient
 from tests.support.postgres import PostgresServer
-from tests.support.server_process import ServerProcess, wait_for
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
 
 
 @contextmanager
@@ -90,7 +91,7 @@ def test_damage_in_the_metadata_is_logged_at_the_start(data: Path) -> None:
         opened.write(b"\xff" * size)
     server = ServerProcess(data, "--log-format", "json").start()
     try:
-        wait_for(lambda: any(line["event"] == "the database is damaged" for line in events(server)))
+        wait_until(lambda: any(line["event"] == "the database is damaged" for line in events(server)))
     finally:
         server.stop()
 
@@ -101,12 +102,12 @@ def test_a_server_whose_database_cannot_be_used_is_not_ready(data: Path) -> None
         holder = sqlite3.connect(data / "moorage.db", isolation_level=None)
         try:
             holder.execute("BEGIN IMMEDIATE")  # of another program: nothing can be written any more
-            wait_for(lambda: ready(server)[0] == 503)
+            wait_until(lambda: ready(server)[0] == 503)
             _, said = ready(server)
             assert said["status"] == "unavailable"
             assert said["checks"]["metadata"] == "failed"
             holder.execute("ROLLBACK")
-            wait_for(lambda: ready(server)[0] == 200)
+            wait_until(lambda: ready(server)[0] == 200)
         finally:
             holder.close()
         states = [line["state"] for line in events(server) if line["event"] == "readiness changed"]
@@ -134,7 +135,7 @@ def test_a_server_whose_postgresql_is_read_only_is_not_ready(tmp_path: Path, pos
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
-        wait_for(lambda: ready(server)[1]["checks"]["metadata"] == "failed")
+        wait_until(lambda: ready(server)[1]["checks"]["metadata"] == "failed")
         run("SET default_transaction_read_only = off", f"ALTER DATABASE {database} RESET default_transaction_read_only")
     finally:
         server.stop()
@@ -143,7 +144,7 @@ def test_a_server_whose_postgresql_is_read_only_is_not_ready(tmp_path: Path, pos
 def test_a_server_whose_blobs_cannot_be_written_is_not_ready(data: Path) -> None:
     with serving(data) as server:
         (data / "blobs").rename(data / "elsewhere")
-        wait_for(lambda: ready(server)[0] == 503)
+        wait_until(lambda: ready(server)[0] == 503)
         assert ready(server)[1]["checks"]["blobs"] == "failed"
         (data / "elsewhere").rename(data / "blobs")
-        wait_for(lambda: ready(server)[0] == 200)
+        wait_until(lambda: ready(server)[0] == 200)

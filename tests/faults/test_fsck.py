@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -263,13 +264,15 @@ def test_a_running_server_is_checked_without_false_alarms(
             moorage = [MOORAGE, "purge", "fsck/busy", "--digest", image, "--yes"]
             run(moorage, env=server.environment("test"))
 
-    pushing = threading.Thread(target=push)
-    pushing.start()
+    with ThreadPoolExecutor(1) as pool:
+        pushing = pool.submit(push)
+        try:
+            results = [fsck(server.data, *options)[:2] for _ in range(3)]
+        finally:
+            ended.set()
     try:
-        results = [fsck(server.data, *options)[:2] for _ in range(3)]
+        pushing.result()
     finally:
-        ended.set()
-        pushing.join()
         server.stop()
     assert results == [(0, [])] * 3
     assert pushed

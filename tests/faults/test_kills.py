@@ -64,9 +64,9 @@ def torment(server: ServerProcess, kills: int, kill: Victim) -> None:
     began = time.monotonic()
     for _ in range(kills):
         enough, end = load.done + 5, time.monotonic() + 120
-        while load.done < enough and not load.failures and time.monotonic() < end:
+        while load.done < enough and not load.failed and time.monotonic() < end:
             time.sleep(0.01)
-        assert load.done >= enough or load.failures, f"nothing is served any more: {server.log.read_text()[-4000:]}"
+        assert load.done >= enough or load.failed, f"nothing is served any more: {server.log.read_text()[-4000:]}"
         time.sleep(random.random() * 0.2)
         kill(server)
         if not server.is_running:

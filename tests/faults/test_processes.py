@@ -20,7 +20,8 @@ import pytest
 from tests.support.command_line import run_moorage
 from tests.support.ecr_push import digest
 from tests.support.oci_http import OciClient
-from tests.support.server_process import MOORAGE, ServerProcess, wait_for
+from tests.support.server_process import MOORAGE, ServerProcess
+from tests.support.waiting import wait_until
 
 _PATIENCE = 15.0
 AUTHORIZATION = "Basic " + base64.b64encode(b"test:any").decode()
@@ -47,7 +48,7 @@ def serving(tmp_path: Path, *options: str, **environment: str) -> Iterator[Serve
     server = ServerProcess(tmp_path / "data", *options).start(environment=environment)
     number = int(options[options.index("--workers") + 1]) if "--workers" in options else 1
     try:
-        wait_for(lambda: len(workers(server)) == number)
+        wait_until(lambda: len(workers(server)) == number)
         yield server
         assert server.stop() == 0
     finally:
@@ -63,7 +64,7 @@ def stalled_upload(server: ServerProcess) -> Iterator[None]:
     connection.putheader("Authorization", AUTHORIZATION)
     connection.putheader("Content-Length", str(2 << 20))
     connection.endheaders(bytes(1 << 20))
-    wait_for(lambda: any(file.stat().st_size for file in (server.data / "blobs").rglob("*") if file.is_file()))
+    wait_until(lambda: any(file.stat().st_size for file in (server.data / "blobs").rglob("*") if file.is_file()))
     try:
         yield
     finally:
@@ -75,7 +76,7 @@ def test_workers_are_forked_from_one_thread(tmp_path: Path) -> None:
     with serving(tmp_path, "--workers", "2") as server:
         assert threads(server.pid) == 1
         os.kill(workers(server)[0], signal.SIGKILL)
-        wait_for(lambda: len(workers(server)) == 2)
+        wait_until(lambda: len(workers(server)) == 2)
         assert threads(server.pid) == 1
 
 
@@ -84,8 +85,8 @@ def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
         orphans = workers(server)
         assert len(orphans) == 2
         os.kill(server.pid, signal.SIGKILL)
-        wait_for(lambda: not any(map(lives, orphans)))
-        wait_for(lambda: refused(server.port))
+        wait_until(lambda: not any(map(lives, orphans)))
+        wait_until(lambda: refused(server.port))
         server.wait()
         server.start()
 
@@ -97,7 +98,7 @@ def test_the_server_survives_a_worker_that_dies_again_and_again(tmp_path: Path, 
         for tag in ("v1", "v2", "v3"):
             known = workers(server)
             os.kill(known[-1], signal.SIGKILL)
-            wait_for(partial(replaced, server, known))
+            wait_until(partial(replaced, server, known))
             server.wait_until_ready()
             oci.push("dying", tag, b"content")
 
@@ -122,7 +123,7 @@ def test_a_second_signal_ends_the_server_at_once(tmp_path: Path, sent: signal.Si
     slow = {"MOORAGE_SHUTDOWN_SECONDS": "3600", "MOORAGE_BODY_PAUSE_SECONDS": "3600"}
     with serving(tmp_path, **slow) as server, stalled_upload(server):
         os.killpg(server.pid, sent)  # as a terminal does it: the workers hear it as well
-        wait_for(lambda: refused(server.port))
+        wait_until(lambda: refused(server.port))
         assert all(map(lives, [server.pid, *workers(server)]))
         os.killpg(server.pid, sent)
         assert server.wait() == 0
@@ -137,7 +138,7 @@ def refused(port: int) -> bool:
 def test_signals_to_all_processes_end_a_server_that_is_starting(tmp_path: Path, sent: signal.Signals) -> None:
     server = ServerProcess(tmp_path / "data", "--workers", "2").start(wait=False)
     try:
-        wait_for(lambda: len(workers(server)) > 0)
+        wait_until(lambda: len(workers(server)) > 0)
         known = workers(server)
         end = time.monotonic() + _PATIENCE
         while any(map(lives, [server.pid, *known])):
@@ -190,10 +191,10 @@ def test_sighup_reloads_the_certificate_and_keeps_the_old_one_if_the_new_one_is_
         second = make()
         assert second != first
         os.kill(server.pid, signal.SIGHUP)
-        wait_for(lambda: served() == second)
+        wait_until(lambda: served() == second)
         (tmp_path / "tls" / "server.key").write_text("no key")
         os.kill(server.pid, signal.SIGHUP)
-        wait_for(lambda: "workers not replaced" in server.log.read_text())
+        wait_until(lambda: "workers not replaced" in server.log.read_text())
         assert served() == second
 
 
@@ -208,13 +209,13 @@ def test_what_is_pushed_while_workers_are_replaced_is_there(tmp_path: Path) -> N
         connection.putheader("Authorization", AUTHORIZATION)
         connection.putheader("Content-Length", str(len(content)))
         connection.endheaders(content[: 1 << 20])
-        wait_for(lambda: any(file.stat().st_size for file in (server.data / "blobs").rglob("*") if file.is_file()))
+        wait_until(lambda: any(file.stat().st_size for file in (server.data / "blobs").rglob("*") if file.is_file()))
         known = workers(server)
         os.kill(server.pid, signal.SIGHUP)
-        wait_for(lambda: len(set(workers(server)) - set(known)) == 2 and len(workers(server)) == 3)
+        wait_until(lambda: len(set(workers(server)) - set(known)) == 2 and len(workers(server)) == 3)
         oci.push("replaced", "v1", b"content")
         connection.send(content[1 << 20 :])
         assert connection.getresponse().status == 201
         connection.close()
-        wait_for(lambda: not any(map(lives, known)))
+        wait_until(lambda: not any(map(lives, known)))
         assert oci("GET", f"/v2/replaced/blobs/{digest(content)}").body == content

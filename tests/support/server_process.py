@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,14 +150,6 @@ class ServerProcess:
             config=config,
             **more,
         )
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Ask again and again until it holds, for 20 seconds."""
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
 
 
 def run(arguments: Sequence[str], *, check: bool = True, **more: Any) -> "subprocess.CompletedProcess[str]":

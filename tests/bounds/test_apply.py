@@ -99,7 +99,7 @@ def test_long_numbers_are_not_worked_out(number: str) -> None:
     """In base 60 the time would grow with the square of the length: half a minute for these."""
     trust = f'{{Statement: {{Effect: Allow, Principal: {{AWS: "{ACCOUNT}"}}, Action: "sts:AssumeRole"}}}}'
     text = f'accounts: {{"{ACCOUNT}": {{roles: {{r: {{trust: {trust}, max_session_seconds: {number}}}}}}}}}'
-    with pytest.raises(yaml_nodes.DeclarationInvalid, match="is no number"):
+    with pytest.raises(yaml_nodes.DeclarationInvalid, match="is not a valid number"):
         read(text)
 
 

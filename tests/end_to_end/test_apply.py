@@ -235,7 +235,7 @@ def test_an_id_that_is_nobodys_is_said(home: Home) -> None:
         "    repositories: {us-east-1: {app: {policy: {Statement: "
         "[{Effect: Allow, Principal: {AWS: AIDACKCEVSQ6C2EXAMPLE}, Action: 'ecr:BatchGetImage'}]}}}}\n"
     )
-    assert "names the id of a user or role that is no more" in home("apply", "file.yaml", status=1)
+    assert "names the id of a user or role that no longer exists" in home("apply", "file.yaml", status=1)
 
 
 def test_a_policy_out_of_its_scope_leaves_the_registry_as_it_was(server: ServerProcess, home: Home) -> None:

@@ -61,7 +61,7 @@ class Submission:
             raise _invalid() from error
         except UnknownPrincipal as error:
             if policy.is_unique_id(str(error)):
-                raise InvalidParameter("The policy names the id of a user or role that is no more.") from error
+                raise InvalidParameter("The policy names the id of a user or role that no longer exists.") from error
             raise _unknown_principal() from error
         if text.stops_all(self._ref.account):
             raise _lock_out()

@@ -1,4 +1,4 @@
-"""Every step of a plan decided, before anything of it is done, by the policies that are in force before the file."""
+"""Authorization of plans: every step is decided before the first is carried out, by the policies then in force."""
 
 from typing import Final, NamedTuple
 
@@ -17,7 +17,7 @@ MOST_REFUSALS: Final = 100
 
 
 class RefusedStep(NamedTuple):
-    """A step that its author may not carry out."""
+    """A step that the author may not carry out."""
 
     planned: PlannedChange
     step: Step
@@ -25,18 +25,18 @@ class RefusedStep(NamedTuple):
 
     @property
     def where(self) -> str:
-        """The entity and its aspect."""
+        """The entity and its aspect, for messages."""
         return self.planned.where(self.step)
 
 
 class PlanAuthorizer:
-    """Asks for each step what the API asks for its operation: same action, resources, condition keys and policies."""
+    """Decides each step as the API decides its operation: same action, resources, condition keys and policies."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
 
     async def refusals(self, plan: Plan, author: Author, *, most: int) -> list[RefusedStep]:
-        """The first `most` steps that the author may not carry out. The operator may carry out all."""
+        """Return the first `most` steps that the author may not carry out. The operator may carry out all."""
         if author.call is None:
             return []
         found: list[RefusedStep] = []
@@ -61,7 +61,7 @@ class PlanAuthorizer:
 
 
 def _region_of(connection: Connection, resource: Resource) -> Connection:
-    """The connection, as a call to the resource's own region would have it (`aws:RequestedRegion`)."""
+    """Return the connection of a call to the region of the resource (`aws:RequestedRegion`)."""
     if isinstance(resource, NamedResource) or resource.region == connection.region:
         return connection
     return msgspec.structs.replace(connection, region=resource.region)

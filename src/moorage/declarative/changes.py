@@ -1,4 +1,4 @@
-"""What has to change so that what is there becomes what a file says: before and after in, changes out, in order."""
+"""The changes, in order, that turn the current state into the declared one."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -11,28 +11,28 @@ from moorage.names import AccountId
 
 Operation = Literal["create", "update", "delete"]
 Key: TypeAlias = tuple[AccountId, Any]
-"""An account, and a name in a section of it."""
+"""An account, and the name of an entity in one of its sections."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """One entity made, changed or deleted."""
+    """One entity to create, change or delete."""
 
     operation: Operation
     account: AccountId | None
-    """None: the organisation, which is above accounts."""
+    """None: the organization, which belongs to no account."""
     section: str
     """`accounts`, one of `SECTIONS`, or `organization`."""
     name: Any
-    """Its key in that section."""
+    """The key of the entity in that section."""
     before: Any = None
-    """What it is now; None when it is to be made."""
+    """The current state; None if the entity is created."""
     after: Any = None
-    """What it is to be; None when it is to be deleted."""
+    """The declared state; None if the entity is deleted."""
 
     @property
     def aspects(self) -> dict[str, tuple[Any, Any]]:
-        """What differs, by the field's name: before and after. What is made as it is by default is left out."""
+        """The fields that differ, by name: before and after. Defaults of a created entity are omitted."""
         found = {}
         for each in dataclasses.fields(self.before if self.after is None else self.after):
             before = None if self.before is None else getattr(self.before, each.name)
@@ -43,17 +43,18 @@ class Change:
 
     @property
     def label(self) -> str:
+        """The name for messages, such as `us-east-1/team/app`."""
         return "/".join(self.name) if isinstance(self.name, tuple) else str(self.name)
 
 
 def changes(
     before: Mapping[AccountId, Account | None], now: Organization | None, after: File, *, prune: bool
 ) -> list[Change]:
-    """`before`: the accounts of the file as they are (None: to be made); `now`: the organisation.
+    """Return the changes from the current accounts of the file (None: to be created) and the current organization.
 
-    Section after section over all accounts, so that what one names of another is there already. Then, with `prune`,
-    what is not declared is deleted, in the opposite order, so that nothing that is deleted is still in use. The
-    organisation comes last: its guard rails must not stop the file that sets them half-way.
+    The changes go section by section over all accounts, so that whatever an entity refers to exists by then. Then, with
+    `prune`, everything that is not declared is deleted, in the opposite order, so that nothing deleted is still in use.
+    The organization comes last.
     """
     there = {account: one or Account() for account, one in before.items()}
     found = [
@@ -62,7 +63,7 @@ def changes(
         if before[account] is None
     ]
     for section in SECTIONS:
-        found += _made(section, _keyed(section, there), _keyed(section, after.accounts))
+        found += _declared(section, _keyed(section, there), _keyed(section, after.accounts))
     if prune:
         for section in reversed(SECTIONS):
             found += _pruned(section, _keyed(section, there), _keyed(section, after.accounts))
@@ -79,7 +80,7 @@ def _keyed(section: str, accounts: Mapping[AccountId, Account]) -> dict[Key, Any
     }
 
 
-def _made(section: str, there: Mapping[Key, Any], declared: Mapping[Key, Any]) -> Iterator[Change]:
+def _declared(section: str, there: Mapping[Key, Any], declared: Mapping[Key, Any]) -> Iterator[Change]:
     known = {_folded(key): key for key in there}
     for key in _trusted_first(declared) if section == "roles" else declared:
         wanted, old = declared[key], known.get(_folded(key))
@@ -107,14 +108,14 @@ def _organization(before: Organization | None, after: Organization | None, *, pr
 
 
 def _trusted_first(roles: Mapping[Key, Role]) -> list[Key]:
-    """The keys, each after those that its trust policy names: a principal has to be there before it is named.
+    """Return the keys, each after those that its trust policy names, because a principal must exist to be named.
 
-    Of roles that trust each other, one comes too early whatever the order; the API's refusal says so.
+    Of two roles that trust each other, one comes too early in any order, and its step fails.
     """
     found: dict[Key, None] = {}
     begun: set[Key] = set()
     for key in roles:
-        waiting = [key]  # no recursion: a file may have a chain of a thousand
+        waiting = [key]  # not recursive: a file may have a chain of a thousand roles
         while waiting:
             last = waiting[-1]
             first = _trusted(roles[last]) if last not in begun else []
@@ -128,12 +129,12 @@ def _trusted_first(roles: Mapping[Key, Role]) -> list[Key]:
 
 
 def _trusted(role: Role) -> list[Key]:
-    """The roles that its trust policy names."""
+    """Return the keys of the roles that the trust policy names."""
     named = map(parse_identity, policy.parse(role.trust, policy.Kind.TRUST).principals)
-    return sorted((said.account, said.name) for said in named if said is not None and said.kind == "role")
+    return sorted((each.account, each.name) for each in named if each is not None and each.kind == "role")
 
 
 def _folded(key: Key) -> Key:
-    """Names of identities that differ by case alone are the same; regions and repositories are in lower case anyway."""
+    """Return the key as it is compared. IAM ignores the case of names; regions and repositories are in lower case."""
     account, name = key
     return account, name.lower() if isinstance(name, str) else name

@@ -1,4 +1,4 @@
-"""What a declarative file says: plain values, equal when they mean the same. Policies are held in canonical form."""
+"""The contents of a declarative file: values that are equal if they mean the same. Policies are in canonical form."""
 
 import json
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from moorage.names import AccountId
 
 @dataclass(frozen=True)
 class DeclaredPolicy:
-    """A managed policy of the account."""
+    """A managed policy of an account."""
 
     document: str
     path: str = "/"
@@ -20,14 +20,18 @@ class DeclaredPolicy:
 
 @dataclass(frozen=True)
 class Group:
+    """A group."""
+
     path: str = "/"
     attached: tuple[str, ...] = ()
-    """ARNs of managed policies, sorted."""
+    """The ARNs of managed policies, sorted."""
     inline: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class User:
+    """A user."""
+
     path: str = "/"
     groups: tuple[str, ...] = ()
     attached: tuple[str, ...] = ()
@@ -38,6 +42,8 @@ class User:
 
 @dataclass(frozen=True)
 class Role:
+    """A role."""
+
     trust: str
     path: str = "/"
     description: str = ""
@@ -50,6 +56,8 @@ class Role:
 
 @dataclass(frozen=True)
 class Repository:
+    """A repository."""
+
     mutability: str = "MUTABLE"
     exclusions: tuple[str, ...] = ()
     scan_on_push: bool = False
@@ -59,7 +67,7 @@ class Repository:
 
 @dataclass(frozen=True)
 class Registry:
-    """What holds for a whole registry. Every account has one in every region; it begins like this."""
+    """The settings of a registry. Every account has one in every region, with these defaults."""
 
     policy_scope: str = "V2"
     policy: str | None = None
@@ -67,29 +75,31 @@ class Registry:
 
 @dataclass(frozen=True)
 class Account:
-    """Everything by its name."""
+    """What an account contains, by name."""
 
     policies: dict[str, DeclaredPolicy] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
     repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
-    """By region and name."""
+    """By region and repository name."""
     registries: dict[str, Registry] = field(default_factory=dict)
     """By region."""
 
 
 SECTIONS = ("policies", "groups", "users", "roles", "repositories", "registries")
-"""In the order in which they are made; they are deleted in the opposite one."""
+"""The sections of an account, in the order of creation. Deletion goes in the opposite order."""
 
 
 @dataclass(frozen=True)
 class NewAccount:
-    """An account to be made, with a key of its root. What is in it is declared beside it."""
+    """An account to create, with a key of its root. What it contains is declared separately."""
 
 
 @dataclass(frozen=True)
 class Organization:
+    """The organization."""
+
     document: str
     """JSON in canonical form."""
 
@@ -100,16 +110,16 @@ class Organization:
 
 @dataclass(frozen=True)
 class File:
-    """What a whole file says. Of an account that it does not name it says nothing."""
+    """A whole file. Accounts that it does not name are not affected."""
 
     accounts: dict[AccountId, Account] = field(default_factory=dict)
     has_organization: bool = False
-    """Whether it says anything of the organisation."""
+    """Whether the file declares the organization, or that there is none."""
     organization: Organization | None = None
-    """None, where it does: there is none."""
+    """None, if `has_organization`: there is none."""
 
     def part(self, accounts: Iterable[AccountId]) -> "File":
-        """What it says of these accounts, and no more. InvalidParameter for one of which it says nothing."""
+        """Return the part about these accounts. InvalidParameter if the file does not name one of them."""
         wanted = set(accounts)
         for each in sorted(wanted - {*self.accounts}):
             raise InvalidParameter(f"The file says nothing of account {each}.")

@@ -1,4 +1,4 @@
-"""Plans are carried out, each in one transaction, by the same rules as the calls of the API."""
+"""Carrying plans out: one transaction for a plan, with the same rules as the calls of the API."""
 
 import json
 from collections.abc import Sequence
@@ -99,8 +99,8 @@ def documents(change: Change) -> list[tuple[str, str, policy.Kind]]:
 def _guard_rails(change: Change) -> list[tuple[str, str, policy.Kind]]:
     before, after = ({} if one is None else json.loads(one.document) for one in (change.before, change.after))
     return [
-        (f"{member}/{name}", json.dumps(said), kind)
+        (f"{member}/{name}", json.dumps(given), kind)
         for member, kind in POLICIES
-        for name, said in after.get(member, {}).items()
-        if before.get(member, {}).get(name) != said
+        for name, given in after.get(member, {}).items()
+        if before.get(member, {}).get(name) != given
     ]

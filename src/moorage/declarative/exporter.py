@@ -1,4 +1,4 @@
-"""An account as a declarative file, in pages: what `moorage export` writes and `moorage apply` takes."""
+"""Export of an account as a declarative file, in pages: `moorage export` writes it, `moorage apply` reads it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,30 +14,30 @@ from moorage.names import AccountId
 from moorage.pages import Room
 
 _ENTRIES: Final = 200
-"""Of one page: writing YAML takes its time."""
+"""Entries of one page. Writing YAML is slow."""
 _AT_A_TIME: Final = 20
-"""Entries written together, in a thread."""
+"""Entries that are written together, in a thread."""
 _ORGANIZATION: Final = "organization"
 
 
 class Page(NamedTuple):
-    """Some lines of the file."""
+    """Lines of the file."""
 
     text: str
     following: str | None
-    """Where the next page begins; None: this is the last one."""
+    """Where the next page begins; None: this is the last page."""
 
 
 class Exporter:
-    """Writes accounts, and the organization."""
+    """Writes accounts and the organization."""
 
     def __init__(self, state: CurrentState) -> None:
         self._state = state
 
     async def page(self, account: AccountId, after: str | None = None, *, organization: bool) -> Page:
-        """The lines that follow `after`: of the account, and of the organization if it is asked for and there is one.
+        """Return the lines after `after`: those of the account and, if requested, of the organization.
 
-        They belong below the line `accounts:`. InvalidParameter for an `after` that is no position.
+        They belong below the line `accounts:`. InvalidParameter if `after` is not a position.
         """
         start = None if after is None else _read(after)
         room, texts = Room(_ENTRIES), list[str]()
@@ -45,7 +45,7 @@ class Exporter:
         waiting: list[Entry] = []
 
         async def written() -> bool:
-            """Whether there was room for all that waited."""
+            """Write the waiting entries. Return False if the page had no room for all of them."""
             nonlocal at, path
             for entry, text in zip(waiting, await asyncio.to_thread(_written, account, path, waiting), strict=True):
                 if not room.takes(len(msgspec.json.encode(text))):
@@ -70,7 +70,7 @@ class Exporter:
         return Page("".join([*texts, text]), None)
 
     async def organization(self) -> str:
-        """The lines about the organization; empty if there is none."""
+        """Return the lines about the organization; empty if there is none."""
         one = await self._state.organization()
         if one is None:
             return ""
@@ -86,7 +86,7 @@ def _written(account: AccountId, before: Sequence[str], entries: Sequence[Entry]
 
 
 def _path(account: AccountId, position: Position | None) -> tuple[str, ...]:
-    """The keys above an entry at that position; of the first entry, those that are written already."""
+    """Return the keys above an entry at that position; for the first entry, those that are written already."""
     if position is None:
         return (writer.ACCOUNTS,)
     above = (writer.ACCOUNTS, str(account), position.section)

@@ -1,4 +1,4 @@
-"""The organisation's document by its meaning: texts that say the same become the same text."""
+"""The canonical form of an organization's document: documents that mean the same become the same text."""
 
 import json
 from typing import Any
@@ -12,23 +12,23 @@ from moorage.identity.accounts import organizations
 from moorage.identity.accounts.organizations import Root, Target, Unit
 
 POLICIES = (("serviceControlPolicies", policy.Kind.SCP), ("resourceControlPolicies", policy.Kind.RCP))
-"""The members that hold policies by name, and of which kind they are."""
+"""The members of the document that contain policies by name, and the kind of these policies."""
 
 
 def canonical(document: str) -> Organization:
-    """The organisation that `document` (JSON) holds. MalformedOrganization.
+    """Return the organization of a JSON document in canonical form. MalformedOrganization.
 
-    Policies in their own canonical form; what has no order (units, accounts, policies and their attachments) in one
-    order; what is as it is by default left out.
+    Policies are in their own canonical form. Units, accounts, policies and attachments, whose order means nothing, are
+    sorted. Defaults are omitted.
     """
-    read = checked(document)
-    said: dict[str, Any] = {"id": read.id, "managementAccount": read.management_account}
+    organization = checked(document)
+    written: dict[str, Any] = {"id": organization.id, "managementAccount": organization.management_account}
     for (member, kind), policies in zip(
-        POLICIES, (read.service_control_policies, read.resource_control_policies), strict=True
+        POLICIES, (organization.service_control_policies, organization.resource_control_policies), strict=True
     ):
         if policies:
-            said[member] = {name: _canonical(policies[name], kind) for name in sorted(policies)}
-    return Organization(json.dumps(said | {"root": _target(read.root)}, indent=2))
+            written[member] = {name: _canonical(policies[name], kind) for name in sorted(policies)}
+    return Organization(json.dumps(written | {"root": _target(organization.root)}, indent=2))
 
 
 def _canonical(raw: msgspec.Raw, kind: policy.Kind) -> Any:
@@ -36,17 +36,17 @@ def _canonical(raw: msgspec.Raw, kind: policy.Kind) -> Any:
 
 
 def _target(target: Root | Unit | organizations.Account) -> dict[str, Any]:
-    said: dict[str, Any] = {"id": target.id}
+    document: dict[str, Any] = {"id": target.id}
     if isinstance(target, Unit) and target.name:
-        said["name"] = target.name
+        document["name"] = target.name
     if sorted(target.service_control_policies) != list(Target().service_control_policies):
-        said["serviceControlPolicies"] = sorted(target.service_control_policies)
+        document["serviceControlPolicies"] = sorted(target.service_control_policies)
     if target.resource_control_policies:
-        said["resourceControlPolicies"] = sorted(target.resource_control_policies)
+        document["resourceControlPolicies"] = sorted(target.resource_control_policies)
     if isinstance(target, Root | Unit):
         accounts = {each.id: _target(each) for each in target.accounts}
         units = {each.id: _target(each) for each in target.units}
         for member, below in (("accounts", accounts), ("units", units)):
             if below:
-                said[member] = [below[each] for each in sorted(below)]
-    return said
+                document[member] = [below[each] for each in sorted(below)]
+    return document

@@ -66,7 +66,7 @@ class Planner:
         groups = {account: _group_arns(account, before[account], one) for account, one in file.accounts.items()}
         planned, slices = [], TimeSlices()
         for change in found:
-            if change.operation == "delete" and _is(author, change):
+            if change.operation == "delete" and _concerns_author(author, change):
                 raise InvalidParameter(
                     f"{change.section}/{change.label} applies the file, and would be deleted: name it in the file."
                 )
@@ -181,7 +181,7 @@ def _check_documents(change: Change) -> None:
 
 
 def _group_arns(account: AccountId, before: Account | None, after: Account) -> dict[str, str]:
-    """Of groups that are there, and of those that the file creates, by name in lower case."""
+    """Return the ARNs of groups that exist or that the file creates, by name in lower case."""
     found: dict[str, str] = {}
     for one in (after, before or Account()):
         for name, group in one.groups.items():
@@ -189,14 +189,15 @@ def _group_arns(account: AccountId, before: Account | None, after: Account) -> d
     return found
 
 
-def _is(author: Author, change: Change) -> bool:
+def _concerns_author(author: Author, change: Change) -> bool:
+    """Return whether the change is about the user or role that applies the file."""
     if author.call is None:
         return False
     principal = author.call[0].principal
-    said = parse_identity(principal.role_arn or principal.user_arn or principal.arn)
-    if said is None:
+    named = parse_identity(principal.role_arn or principal.user_arn or principal.arn)
+    if named is None:
         return False
-    return (said.account, f"{said.kind}s", said.name.lower()) == (
+    return (named.account, f"{named.kind}s", named.name.lower()) == (
         change.account,
         change.section,
         change.label.lower(),

@@ -1,4 +1,4 @@
-"""A declarative file is read: YAML in, a declaration or the first mistake with its line and path out."""
+"""Reading declarative files: YAML to a declaration, or to the first error with its line and path."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from moorage.declarative.declaration import (
     Role,
     User,
 )
-from moorage.declarative.yaml_nodes import DeclarationInvalid, Mistake, Node, free, parse
+from moorage.declarative.yaml_nodes import DeclarationInvalid, Node, NodeError, free, parse
 from moorage.errors import MoorageError
 from moorage.identity.policies.managed_policies import PER_ACCOUNT
 from moorage.identity.principals.entity import GROUP, ROLE, USER
@@ -35,12 +35,12 @@ _SCOPES: Final = ("V1", "V2")
 
 
 def read(text: str) -> File:
-    """What a declarative file says. DeclarationInvalid."""
+    """Return the contents of a declarative file. DeclarationInvalid."""
     top = parse(text)
     try:
         return _file(top)
-    except Mistake as mistake:
-        raise mistake.refusal(top) from None
+    except NodeError as error:
+        raise error.refusal(top) from None
     finally:
         free(top)
 
@@ -48,7 +48,7 @@ def read(text: str) -> File:
 def _file(top: Node) -> File:
     parts = top.members(("version", "accounts", "organization"))
     if "version" in parts and parts["version"].text() != "1":
-        parts["version"].wrong("this Moorage knows version 1")
+        parts["version"].fail("this version of Moorage reads version 1")
     if "accounts" not in parts and "organization" not in parts:
         raise DeclarationInvalid("line 1, /: 'accounts' is missing")
     accounts = parts["accounts"].members() if "accounts" in parts else {}
@@ -63,20 +63,22 @@ def _account(name: str, node: Node) -> tuple[AccountId, Account]:
     try:
         account = account_id(name)
     except InvalidNameError:
-        node.wrong("an account is 12 digits, in quotes")
+        node.fail("an account is 12 digits, in quotes")
     parts = node.members(SECTIONS)
 
     def section(part: str, read_one: Callable[[Node, AccountId], Any], quota: int, most: int = 128) -> dict[str, Any]:
         if part not in parts:
             return {}
         if len(parts[part].members()) > quota:
-            parts[part].wrong(f"an account has at most {quota} {part}")
+            parts[part].fail(f"an account has at most {quota} {part}")
         found, folded = {}, set()
         for key, each in parts[part].members().items():
             if _NAME.fullmatch(key) is None or len(key) > most:
-                each.wrong("is no name" if len(key) <= most else f"a name here has at most {most} characters")
+                each.fail(
+                    "is not a valid name" if len(key) <= most else f"a name here can have at most {most} characters"
+                )
             if key.lower() in folded:
-                each.wrong("names that differ by case alone are the same name")
+                each.fail("names that differ only in case are the same name")
             folded.add(key.lower())
             found[key] = read_one(each, account)
         return found
@@ -104,13 +106,13 @@ def _named(node: Node, parse: Callable[[str], str], name: str) -> str:
     try:
         return parse(name)
     except InvalidNameError as error:
-        node.wrong(str(error))
+        node.fail(str(error))
 
 
 def _managed(node: Node, _account: AccountId) -> DeclaredPolicy:
     parts = node.members(("document", "path", "description", "tags"))
     if "document" not in parts:
-        node.wrong("'document' is missing")
+        node.fail("'document' is missing")
     return DeclaredPolicy(
         _policy(parts["document"], policy.Kind.IDENTITY), _path(parts), _description(parts), _iam_tags(parts)
     )
@@ -134,12 +136,12 @@ def _role(node: Node, account: AccountId) -> Role:
         ("trust", "path", "description", "max_session_seconds", "attached", "inline", "boundary", "tags")
     )
     if "trust" not in parts:
-        node.wrong("'trust' is missing")
+        node.fail("'trust' is missing")
     seconds = 3600
     if "max_session_seconds" in parts:
         given = parts["max_session_seconds"].value()
         if not isinstance(given, int) or isinstance(given, bool) or not 3600 <= given <= 43200:
-            parts["max_session_seconds"].wrong("must be a number from 3600 to 43200")
+            parts["max_session_seconds"].fail("must be a number from 3600 to 43200")
         seconds = given
     return Role(
         _policy(parts["trust"], policy.Kind.TRUST),
@@ -159,7 +161,7 @@ def _repository(node: Node) -> Repository:
     mutability = _one_of(parts, "mutability", _MUTABILITY, "MUTABLE")
     scan = parts["scan_on_push"].value() if "scan_on_push" in parts else False
     if not isinstance(scan, bool):
-        parts["scan_on_push"].wrong("must be true or false")
+        parts["scan_on_push"].fail("must be true or false")
     return Repository(
         mutability,
         tuple(each.text() for each in parts["exclusions"].items()) if "exclusions" in parts else (),
@@ -178,7 +180,7 @@ def _registry(node: Node) -> Registry:
 
 
 def _organization(node: Node) -> Organization | None:
-    """The document of `moorage organization` as YAML, where policies may be texts of JSON; none in an empty mapping."""
+    """Return the organization: its document as YAML, where policies may be JSON texts. An empty mapping means none."""
     document = node.value()
     if document == {}:
         return None
@@ -191,11 +193,11 @@ def _organization(node: Node) -> Organization | None:
                 try:
                     policies[name] = json.loads(given)
                 except ValueError:
-                    node.at(f"$.{member}.{name}").wrong("is no JSON")
+                    node.at(f"$.{member}.{name}").fail("is not valid JSON")
     try:
         return organization.canonical(json.dumps(document))
     except MalformedOrganization as error:
-        node.at(error.place).wrong(error.reason)
+        node.at(error.place).fail(error.reason)
 
 
 def _text(parts: Mapping[str, Node], key: str) -> str:
@@ -205,14 +207,14 @@ def _text(parts: Mapping[str, Node], key: str) -> str:
 def _description(parts: Mapping[str, Node]) -> str:
     given = _text(parts, "description")
     if len(given) > 1000:
-        parts["description"].wrong("has more than 1000 characters")
+        parts["description"].fail("has more than 1000 characters")
     return given
 
 
 def _one_of(parts: Mapping[str, Node], key: str, known: Sequence[str], default: str) -> str:
     given = _text(parts, key) if key in parts else default
     if given not in known:
-        parts[key].wrong(f"must be one of {', '.join(known)}")
+        parts[key].fail(f"must be one of {', '.join(known)}")
     return given
 
 
@@ -221,7 +223,7 @@ def _path(parts: Mapping[str, Node]) -> str:
         return "/"
     given = parts["path"].text()
     if _PATH.fullmatch(given) is None:
-        parts["path"].wrong("a path begins and ends with /")
+        parts["path"].fail("a path begins and ends with /")
     return given
 
 
@@ -230,12 +232,12 @@ def _role_path(parts: Mapping[str, Node]) -> str:
     try:
         check_path(path)
     except MoorageError as error:
-        parts["path"].wrong(error.message)
+        parts["path"].fail(error.message)
     return path
 
 
 def _tags(parts: Mapping[str, Node]) -> dict[str, str]:
-    """Of a repository, whose tags are checked when they are set."""
+    """Return the tags of a repository, which are checked when they are set."""
     if "tags" not in parts:
         return {}
     return {key: each.text() for key, each in parts["tags"].members().items()}
@@ -245,19 +247,19 @@ def _iam_tags(parts: Mapping[str, Node]) -> dict[str, str]:
     found = _tags(parts)
     problem = problem_of(found)
     if problem is not None:
-        parts["tags"].wrong(problem)
+        parts["tags"].fail(problem)
     return found
 
 
 def _name(node: Node) -> str:
     given = node.text()
     if _NAME.fullmatch(given) is None:
-        node.wrong("is no name")
+        node.fail("is not a valid name")
     return given
 
 
 def _arn(node: Node, account: AccountId) -> str:
-    """A managed policy by its ARN, or by the name of one of the account's own at the path `/`."""
+    """Return the ARN of a managed policy, given as such or as the name of the account's own policy at the path `/`."""
     given = node.text()
     return given if given.startswith("arn:") else f"arn:aws:iam::{account}:policy/{_name(node)}"
 
@@ -274,16 +276,16 @@ def _inline(parts: Mapping[str, Node]) -> dict[str, str]:
     found = {}
     for key, each in parts["inline"].members().items() if "inline" in parts else ():
         if _NAME.fullmatch(key) is None:
-            each.wrong("is no name")
+            each.fail("is not a valid name")
         found[key] = _policy(each, policy.Kind.IDENTITY)
     return found
 
 
 def _policy(node: Node, kind: policy.Kind) -> str:
-    """A policy, as YAML or as a text of JSON, in canonical form."""
+    """Return a policy, given as YAML or as a JSON text, in canonical form."""
     given = node.value()
     text = given if isinstance(given, str) else json.dumps(given)
     try:
         return policy.parse(text, kind).canonical()
     except policy.PolicyError as error:
-        node.wrong(f"no policy: {error.reason}, at {error.pointer or '/'}")
+        node.fail(f"not a valid policy: {error.reason}, at {error.pointer or '/'}")

@@ -1,4 +1,4 @@
-"""Declarative files: planned, applied and exported."""
+"""Planning, applying and exporting declarative files."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
@@ -28,18 +28,18 @@ from moorage.store.metadata.database.database import Database
 
 
 class ApplyOptions(NamedTuple):
-    """What is to be done with a file."""
+    """How a file is applied."""
 
     dry_run: bool = False
-    """Only told what would change."""
+    """Only find out what would change."""
     prune: bool = False
     """Delete what the file does not name, in the accounts that it names."""
     keys: bool = False
-    """Make an access key for every declared user that has none."""
+    """Create an access key for every declared user who has none."""
 
 
 class LintWarning(NamedTuple):
-    """What lint has to say of a policy that a change puts in force."""
+    """A finding of lint about a policy that a change puts in force."""
 
     aspect: str
     severity: str
@@ -47,12 +47,12 @@ class LintWarning(NamedTuple):
 
 
 class DeclarativeFiles:
-    """Compares accounts and the organization with what a file says of them, and changes them if its author may."""
+    """Compares accounts and the organization with files, changes them if the author may, and writes files of them."""
 
-    def __init__(self, planner: Planner, decider: PlanAuthorizer, applier: Executor, exporter: Exporter) -> None:
+    def __init__(self, planner: Planner, authorizer: PlanAuthorizer, executor: Executor, exporter: Exporter) -> None:
         self._planner = planner
-        self._decider = decider
-        self._applier = applier
+        self._authorizer = authorizer
+        self._executor = executor
         self.exporter = exporter
 
     @classmethod
@@ -79,7 +79,7 @@ class DeclarativeFiles:
         )
 
     async def export(self, accounts: Sequence[AccountId], *, organization: bool) -> AsyncIterator[str]:
-        """The file of these accounts as they are, page by page; the organization if it is asked for."""
+        """Yield the file of these accounts and, if requested, of the organization, page by page."""
         yield f"{writer.HEAD}{writer.ACCOUNTS}:{'' if accounts else ' {}'}\n"
         for account in accounts:
             after: str | None = None
@@ -92,25 +92,25 @@ class DeclarativeFiles:
         if organization:
             yield await self.exporter.organization()
 
-    async def apply(self, file: File, asked: ApplyOptions, author: Author) -> ApplyResult:
+    async def apply(self, file: File, options: ApplyOptions, author: Author) -> ApplyResult:
         """Make the changes, or (dry run) find out what they are and whether they would succeed.
 
         Every step is decided before the first is carried out. AccessDenied names the first step that the author may
         not carry out; a dry run lists the first 100 instead. InvalidParameter: the author would be deleted, or the file
         changes something that cannot be changed. Then nothing was changed.
         """
-        plan = await self._planner.plan(file, author, prune=asked.prune, keys=asked.keys)
-        refused = await self._decider.refusals(plan, author, most=MOST_REFUSALS if asked.dry_run else 1)
-        if refused and asked.dry_run:
+        plan = await self._planner.plan(file, author, prune=options.prune, keys=options.keys)
+        refused = await self._authorizer.refusals(plan, author, most=MOST_REFUSALS if options.dry_run else 1)
+        if refused and options.dry_run:
             return ApplyResult([each.change for each in plan.changes], refused=refused)
         for each in refused:
             message = f"Nothing was changed. {each.where}: {each.error.message}"
             raise AccessDenied(message, each.error.decision_id, short=each.error.short)
-        return await self._applier.apply(plan, author, dry_run=asked.dry_run)
+        return await self._executor.apply(plan, author, dry_run=options.dry_run)
 
 
 def result_as_json(outcome: ApplyResult) -> dict[str, Any]:
-    """As JSON, for whoever shows it."""
+    """Return the result as JSON values, for the API and the command line."""
     failed = None
     if outcome.failed is not None:
         change, error = outcome.failed
@@ -149,7 +149,7 @@ def _change_as_json(change: Change) -> dict[str, Any]:
 
 
 def warnings(change: Change) -> list[LintWarning]:
-    """Lint's findings, suggestions left out."""
+    """Return lint's findings, without suggestions."""
     owned = {policy.Kind.REPOSITORY, policy.Kind.REGISTRY}
     return [
         LintWarning(aspect, each.severity.value, each.message)

@@ -1,4 +1,4 @@
-"""What an account has, as a declaration: what `moorage export` writes and `moorage apply` compares with."""
+"""The current state of an account as a declaration: `moorage export` writes it, `moorage apply` compares with it."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
@@ -29,20 +29,20 @@ from moorage.store.metadata.policies.registry_policies import SCOPE
 
 _KINDS: Final[Mapping[str, str]] = {"groups": "group", "users": "user", "roles": "role"}
 _PAGE: Final = 8
-"""Read at once, while other requests wait."""
+"""How many entities are read at once, while other requests wait."""
 
 
 class Position(NamedTuple):
-    """Where something stands in the order in which an account is read."""
+    """A position in the order in which an account is read."""
 
     section: str
     name: str = ""
-    """In lower case, but for repositories."""
+    """In lower case, except for repositories."""
     region: str = ""
 
 
 class Entry(NamedTuple):
-    """One thing of an account: `value` under `key` in that section of a declaration."""
+    """One entity of an account: `value` under `key` in that section of a declaration."""
 
     position: Position
     key: Any
@@ -50,7 +50,7 @@ class Entry(NamedTuple):
 
 
 class CurrentState:
-    """Reads accounts whole. Service-linked roles are their services' and not told."""
+    """Reads everything that accounts contain, except service-linked roles."""
 
     def __init__(self, identity: Identity, registry: RegistryStore, principals: Principals) -> None:
         self._identity = identity
@@ -58,14 +58,14 @@ class CurrentState:
         self._principals = principals
 
     async def of(self, account: AccountId) -> Account:
-        """The account as it is, with what it has in every region."""
+        """Return the account with what it has in every region."""
         found = Account()
         async for entry in self.entries(account):
             getattr(found, entry.position.section)[entry.key] = entry.value
         return found
 
     async def entries(self, account: AccountId, after: Position | None = None) -> AsyncIterator[Entry]:
-        """What the account has behind a position, in the order of `SECTIONS`, each read when it is asked for."""
+        """Yield the entities after a position, in the order of `SECTIONS`, reading each when it is needed."""
         slices = TimeSlices()
         for section in SECTIONS if after is None else SECTIONS[SECTIONS.index(after.section) :]:
             start = after if after is not None and after.section == section else Position(section)
@@ -117,12 +117,12 @@ class CurrentState:
                     yield Entry(after._replace(region=region), region, one)
 
     async def organization(self) -> Organization | None:
-        """The organization in force."""
+        """Return the organization in force, or None."""
         kept = await self._identity.organizations.get()
         return None if kept is None or kept.document is None else organization.canonical(kept.document)
 
     async def _holder(self, one: Details) -> Group | User | Role | None:
-        """None for a service-linked role."""
+        """Return a user, group or role as it is declared; None for a service-linked role."""
         tags = dict(one.tags)
         attached = tuple(sorted(each.arn for each in one.attached))
         inline = {each.name: canonical(each.text, policy.Kind.IDENTITY) for each in one.inline}
@@ -167,5 +167,5 @@ class CurrentState:
 
 
 def canonical(text: str, kind: policy.Kind) -> str:
-    """Texts that mean the same in the same words, in the same form."""
+    """Return the canonical form of a policy."""
     return policy.parse(text, kind).canonical()

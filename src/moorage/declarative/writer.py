@@ -1,4 +1,4 @@
-"""Parts of a declarative file, which `reading` reads back as the same declaration; defaults are left out."""
+"""Writing parts of declarative files, which `reader` reads back as the same declaration. Defaults are omitted."""
 
 import json
 from collections.abc import Sequence
@@ -15,45 +15,48 @@ HEAD: Final = "version: 1\n"
 
 
 def part(path: Sequence[str], value: Any, before: Sequence[str] = ()) -> str:
-    """The lines of the file that say `value` under the keys of `path`.
+    """Return the lines that put `value` under the keys of `path`.
 
-    `before`: the path of the part before it, or as much of that as matters. The keys that both have are not repeated.
+    `before`: the path of the preceding part, or its beginning. Keys that both have in common are not repeated.
     """
     shared = 0
     while shared < min(len(path) - 1, len(before)) and path[shared] == before[shared]:
         shared += 1
-    said = value
+    nested = value
     for key in reversed(path):
-        said = {key: said}
-    text: str = yaml.dump(said, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+        nested = {key: nested}
+    text: str = yaml.dump(nested, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return "".join(text.splitlines(keepends=True)[shared:])
 
 
 def entry(account: str, section: str, key: Any, value: Any, before: Sequence[str] = ()) -> tuple[str, tuple[str, ...]]:
-    """The lines about one thing of an account, and their path for the next part. `key`: as in `declaration.Account`."""
+    """Return the lines about one entity of an account, and its path for the next part.
+
+    `key`: as in `declaration.Account`.
+    """
     keys = map(str, key) if isinstance(key, tuple) else (str(key),)
     path = (ACCOUNTS, str(account), section, *keys)
     return part(path, _entity(value), before), path
 
 
 class _Dumper(yaml.SafeDumper):
-    """Without aliases: nothing in the file stands for something else."""
+    """Writes no aliases, which the reader refuses."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
         return True
 
 
 def organization(one: Organization) -> Any:
-    """The organization as it stands in the file."""
-    said = json.loads(one.document)
+    """Return the organization as it is written in the file."""
+    written = json.loads(one.document)
     for member, kind in POLICIES:
-        for name, given in said.get(member, {}).items():
-            said[member][name] = _document(policy.parse(json.dumps(given), kind).canonical(), kind)
-    return said
+        for name, given in written.get(member, {}).items():
+            written[member][name] = _document(policy.parse(json.dumps(given), kind).canonical(), kind)
+    return written
 
 
 def _entity(one: Any) -> dict[str, Any]:
-    said: dict[str, Any] = {}
+    written: dict[str, Any] = {}
     for name, default in (
         ("path", "/"),
         ("description", ""),
@@ -64,25 +67,25 @@ def _entity(one: Any) -> dict[str, Any]:
         ("boundary", None),
     ):
         if getattr(one, name, default) != default:
-            said[name] = getattr(one, name)
+            written[name] = getattr(one, name)
     for name in ("groups", "attached", "exclusions"):
         if getattr(one, name, ()):
-            said[name] = list(getattr(one, name))
+            written[name] = list(getattr(one, name))
     if getattr(one, "tags", None):
-        said["tags"] = {key: one.tags[key] for key in sorted(one.tags)}
+        written["tags"] = {key: one.tags[key] for key in sorted(one.tags)}
     if getattr(one, "trust", None):
-        said["trust"] = _document(one.trust, policy.Kind.TRUST)
+        written["trust"] = _document(one.trust, policy.Kind.TRUST)
     if getattr(one, "inline", None):
-        said["inline"] = {name: _document(one.inline[name], policy.Kind.IDENTITY) for name in sorted(one.inline)}
+        written["inline"] = {name: _document(one.inline[name], policy.Kind.IDENTITY) for name in sorted(one.inline)}
     if isinstance(one, DeclaredPolicy):
-        said["document"] = _document(one.document, policy.Kind.IDENTITY)
+        written["document"] = _document(one.document, policy.Kind.IDENTITY)
     if isinstance(one, Repository | Registry) and one.policy is not None:
         kind = policy.Kind.REPOSITORY if isinstance(one, Repository) else policy.Kind.REGISTRY
-        said["policy"] = _document(one.policy, kind)
-    return said
+        written["policy"] = _document(one.policy, kind)
+    return written
 
 
 def _document(text: str, kind: policy.Kind) -> Any:
-    """As YAML; as its own text where a number in it is written in a way that YAML would not keep."""
+    """Return the policy as YAML values; as a JSON text if YAML would not keep the spelling of a number in it."""
     value = json.loads(text)
     return value if policy.parse(json.dumps(value), kind).canonical() == text else text

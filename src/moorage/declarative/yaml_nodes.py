@@ -1,4 +1,4 @@
-"""YAML as a tree of nodes, each with its place in the file, within bounds that its author cannot exceed.
+"""YAML as a tree of nodes, each with its position in the file, within fixed bounds.
 
 Only YAML's safe core: no aliases (so no document is larger than it looks), one document, bounded size, depth and number
 of nodes. The events of libyaml's parser are read once: PyYAML's own parser takes six seconds for 1 MiB.
@@ -17,42 +17,42 @@ from yaml.resolver import Resolver
 from moorage.errors import MoorageError
 
 BYTES: Final = 1 << 20
-"""Of a file."""
+"""The most bytes of a file."""
 NODES: Final = 200_000
-"""Keys and values in a file; five thousand users, IAM's quota, are a quarter of that."""
+"""The most keys and values of a file. Five thousand users, IAM's quota, are a quarter of that."""
 _DEPTH: Final = 40
-_LONGEST_SAID: Final = 64
-"""Characters of a key that messages repeat."""
-_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a PyYAML without libyaml is slow, and no worse
+_LONGEST_KEY: Final = 64
+"""The most characters of a key that messages repeat."""
+_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # without libyaml, PyYAML is slow but works
 _LONGEST_NUMBER: Final = 400
-"""Characters. Numbers in base 60 (`1:30:00`) take a time that grows with the square of their length."""
+"""The most characters of a number. The time to read one in base 60 (`1:30:00`) grows with the square of its length."""
 _RESOLVER: Final[Any] = Resolver()
 _NULL: Final = "tag:yaml.org,2002:null"
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[([0-9]+)\]")
 
 
 class DeclarationInvalid(MoorageError):
-    """A mistake in a declarative file; the message says where."""
+    """An error in a declarative file; the message gives the place."""
 
     code = "DeclarationInvalidException"
 
 
-class Mistake(Exception):
-    """What is wrong with a node; `refusal` adds the place."""
+class NodeError(Exception):
+    """An error in a node; `refusal` adds its place."""
 
     def __init__(self, node: "Node", why: str) -> None:
         super().__init__(why)
         self.node, self.why = node, why
 
     def refusal(self, top: "Node") -> DeclarationInvalid:
-        """The error for the author of the file, whose top node is `top`."""
+        """Return the error for the author of the file, whose top node is `top`."""
         node = self.node
         path = _path(top, node)
         return DeclarationInvalid(f"line {node.line + 1}, column {node.column + 1}, {path or '/'}: {self.why}")
 
 
 class Node(msgspec.Struct, gc=False):
-    """A part of the file: a scalar, a list (`children`) or a mapping (`pairs` of keys and values).
+    """A node of the file: a scalar, a list (`children`) or a mapping (`pairs` of keys and values).
 
     It does not know its parent: without cycles the collector need not know a tree of 200,000 nodes, nor free it.
     """
@@ -65,9 +65,9 @@ class Node(msgspec.Struct, gc=False):
     children: "list[Node] | None" = None
     pairs: "list[tuple[Node, Node]] | None" = None
 
-    def wrong(self, why: str) -> NoReturn:
-        """Mistake."""
-        raise Mistake(self, why)
+    def fail(self, why: str) -> NoReturn:
+        """Raise NodeError."""
+        raise NodeError(self, why)
 
     @property
     def is_null(self) -> bool:
@@ -75,44 +75,44 @@ class Node(msgspec.Struct, gc=False):
 
     @property
     def tag(self) -> str:
-        """Of a scalar: as it is written, or what its text looks like."""
+        """The tag of a scalar: as it is written, or as its text implies."""
         if self._tag is None or self._tag == "!":
             return str(_RESOLVER.resolve(yaml.ScalarNode, self._text, self._plain))
         return self._tag
 
     def members(self, known: Sequence[str] | None = None) -> dict[str, "Node"]:
-        """The members of a mapping; with `known`, no others."""
+        """Return the members of a mapping. NodeError for members that are not in `known`."""
         if self.pairs is None:
-            self.wrong("must be a mapping")
+            self.fail("must be a mapping")
         found: dict[str, Node] = {}
         for key, value in self.pairs:
             name = key._text
             if name is None:
-                key.wrong("a key must be a text")
+                key.fail("a key must be a string")
             if name in found:
-                key.wrong("is there twice")
+                key.fail("appears twice")
             if known is not None and name not in known:
-                said = name[:_LONGEST_SAID]
-                near = difflib.get_close_matches(said, known, 1)
-                hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(known)}"
-                key.wrong(f"unknown key '{said}'{hint}")
+                shown = name[:_LONGEST_KEY]
+                near = difflib.get_close_matches(shown, known, 1)
+                hint = f"; did you mean '{near[0]}'?" if near else f"; the known keys are {', '.join(known)}"
+                key.fail(f"unknown key '{shown}'{hint}")
             found[name] = value
         return found
 
     def items(self) -> list["Node"]:
-        """The items of a list."""
+        """Return the items of a list."""
         if self.children is None:
-            self.wrong("must be a list")
+            self.fail("must be a list")
         return self.children
 
     def text(self) -> str:
-        """Numbers and words such as `yes` are texts too, as they are written."""
+        """Return the text of a scalar. Numbers and words such as `yes` are texts too, as they are written."""
         if self._text is None or self.is_null:
-            self.wrong("must be a text")
+            self.fail("must be a string")
         return self._text
 
     def at(self, place: str) -> "Node":
-        """The part that `place` names (`$.root.units[0]`), or as much of the way as there is."""
+        """Return the node at `place` (`$.root.units[0]`), or the last one that exists on the way there."""
         node = self
         for name, number in _STEP.findall(place):
             parts: Mapping[Any, Node] = {}
@@ -127,22 +127,22 @@ class Node(msgspec.Struct, gc=False):
         return node
 
     def value(self) -> Any:
-        """As JSON has it."""
+        """Return the value as JSON would have it."""
         if self.pairs is not None:
             return {key: member.value() for key, member in self.members().items()}
         if self.children is not None:
             return [each.value() for each in self.children]
         tag = self.tag
         construct = _CONSTRUCT.get(tag)
-        if construct is None:  # a text, a date, or a tag of somebody's own
+        if construct is None:  # a text, a date, or an unknown tag
             return self._text
-        wrong = "is no number, truth value or null"
+        wrong = "is not a valid number, boolean or null"
         if len(self._text or "") > _LONGEST_NUMBER:
-            self.wrong(wrong)
+            self.fail(wrong)
         try:
             return construct(yaml.ScalarNode(tag, self._text))
         except (ValueError, LookupError, yaml.YAMLError):  # a tag that does not fit
-            self.wrong(wrong)
+            self.fail(wrong)
 
 
 _CONSTRUCTOR: Final = SafeConstructor()
@@ -155,7 +155,7 @@ _CONSTRUCT: Final[Mapping[str, Any]] = {
 
 
 def parse(text: str) -> Node:
-    """The top node of a file. DeclarationInvalid."""
+    """Return the top node of a file. DeclarationInvalid."""
     if len(text.encode("utf-8", "surrogatepass")) > BYTES:
         raise DeclarationInvalid(f"the file is longer than {BYTES} bytes")
     try:
@@ -165,19 +165,19 @@ def parse(text: str) -> Node:
         where = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
         raise DeclarationInvalid(f"{where}{error.problem}") from error
     except (yaml.YAMLError, UnicodeEncodeError) as error:
-        raise DeclarationInvalid("a character that YAML does not take") from error
+        raise DeclarationInvalid("the file contains a character that YAML does not allow") from error
     if top is None:
         raise DeclarationInvalid("the file is empty")
     return top
 
 
 def _built(text: str) -> Node | None:
-    """The tree, from one pass over the parser's events."""
+    """Return the tree, built in one pass over the parser's events."""
     top: Node | None = None
     open_: list[Node] = []
     keys: list[Node | None] = []  # of each open node, the key that waits for its value
     count = 0
-    for event in yaml.parse(_Pieces(text), Loader=_LOADER):
+    for event in yaml.parse(_ChunkedText(text), Loader=_LOADER):
         mark: Any = event.start_mark
         if isinstance(event, yaml.CollectionEndEvent):
             open_.pop()
@@ -186,7 +186,7 @@ def _built(text: str) -> Node | None:
             continue
         line = mark.line + 1
         if isinstance(event, yaml.AliasEvent):
-            raise DeclarationInvalid(f"line {line}: aliases (*name) are not taken")
+            raise DeclarationInvalid(f"line {line}: aliases (*name) are not allowed")
         count += 1
         if count > NODES:
             raise DeclarationInvalid(f"line {line}: more than {NODES} keys and values")
@@ -220,8 +220,8 @@ def _node(event: Any, mark: Any) -> Node:
     return Node(mark.line, mark.column, children=[])
 
 
-class _Pieces:
-    """The text as a stream, so that other threads run between the pieces that the parser asks for (16 KiB each)."""
+class _ChunkedText:
+    """The text as a stream, so that other threads can run between the chunks of 16 KiB that the parser reads."""
 
     def __init__(self, text: str) -> None:
         self._bytes = text.encode()
@@ -234,7 +234,7 @@ class _Pieces:
 
 
 def free(top: Node) -> None:
-    """Drop everything below `top` piece by piece: to drop it at once would stop every thread for that long."""
+    """Free everything below `top` node by node. Freeing it at once would stop every thread for that long."""
     waiting = [top]
     while waiting:
         node = waiting.pop()
@@ -244,16 +244,16 @@ def free(top: Node) -> None:
         node.children = node.pairs = None
 
 
-class _Way(NamedTuple):
-    """A node, and how it is reached: the steps are put together only for the one that is looked for."""
+class _PathEntry(NamedTuple):
+    """A node and the way to it. The path is only built for the node that is searched for."""
 
     node: Node
     step: str
-    above: "_Way | None"
+    above: "_PathEntry | None"
 
     def __str__(self) -> str:
         steps = []
-        way: _Way | None = self
+        way: _PathEntry | None = self
         while way is not None:
             steps.append(way.step)
             way = way.above
@@ -261,15 +261,15 @@ class _Way(NamedTuple):
 
 
 def _path(top: Node, wanted: Node) -> str:
-    """The keys from `top` to `wanted` (`/accounts/111122223333/users`), which is a node below it or a key."""
-    waiting = [_Way(top, "", None)]
+    """Return the keys from `top` to `wanted`, a node below it or a key (`/accounts/111122223333/users`)."""
+    waiting = [_PathEntry(top, "", None)]
     while waiting:
         way = waiting.pop()
         if way.node is wanted:
             return str(way)
-        waiting += [_Way(child, f"/{number}", way) for number, child in enumerate(way.node.children or ())]
+        waiting += [_PathEntry(child, f"/{number}", way) for number, child in enumerate(way.node.children or ())]
         for key, value in way.node.pairs or ():
-            below = _Way(value, "" if key._text is None else f"/{key._text[:_LONGEST_SAID]}", way)
+            below = _PathEntry(value, "" if key._text is None else f"/{key._text[:_LONGEST_KEY]}", way)
             if key is wanted:
                 return str(below)
             waiting.append(below)

@@ -31,14 +31,14 @@ def problem_of(tags: Mapping[str, str]) -> str | None:
     if len(tags) > TAGS:
         return f"more than {TAGS} tags"
     if len({key.lower() for key in tags}) < len(tags):
-        return "tag keys that differ by case alone are the same key"
+        return "tag keys that differ only in case are the same key"
     for key, value in tags.items():
         if key.lower().startswith("aws:"):
             return "tag keys starting with 'aws:' are reserved"
         if not 1 <= len(key) <= 128 or len(value) > 256:
-            return "a tag's key has 1 to 128 characters, its value at most 256"
+            return "a tag key has 1 to 128 characters, a tag value at most 256"
         if not is_tag_text(key) or not is_tag_text(value):
-            return "tags have letters, digits, spaces and _.:/=+-@"
+            return "tags can contain letters, digits, spaces and _.:/=+-@"
     return None
 
 

@@ -22,7 +22,7 @@ def check(backend: Backend) -> RegistryPolicyCheck:
 
 
 async def put(backend: Backend, *statements: dict[str, Any]) -> str:
-    stored = await check(backend).check_and_canonicalise(OWNER, HERE, document(*statements))
+    stored = await check(backend).check_and_canonicalize(OWNER, HERE, document(*statements))
     await backend.registry.registry_policies.set(OWNER, HERE, stored, by=BY)
     return stored
 
@@ -47,7 +47,7 @@ async def scope(backend: Backend, value: str) -> None:
 )
 async def test_what_is_no_registry_policy_is_refused(backend: Backend, text: str) -> None:
     with pytest.raises(InvalidParameter, match="'Invalid registry policy provided'"):
-        await check(backend).check_and_canonicalise(OWNER, HERE, text)
+        await check(backend).check_and_canonicalize(OWNER, HERE, text)
 
 
 async def test_users_are_kept_by_their_id_and_must_be_there(backend: Backend) -> None:
@@ -151,6 +151,6 @@ async def test_a_repository_policy_is_checked_for_a_lock_out_beside_the_registry
     ann = await backend.user("ann", statement("Allow", "ecr:*", Resource="*"))
     await put(backend, statement("Deny", "ecr:SetRepositoryPolicy", Principal="*", Resource=ALL))
     with pytest.raises(InvalidParameter, match="set force to true"):
-        await backend.check.check_and_canonicalise(
+        await backend.check.check_and_canonicalize(
             ann, connection(), APP, document(statement("Allow", PULL, Principal="*")), False
         )

@@ -13,7 +13,7 @@ PULL = "ecr:BatchGetImage"
 
 
 async def stored(backend: Backend, caller: Caller, *statements: dict[str, Any], force: bool = False) -> str:
-    accepted = await backend.check.check_and_canonicalise(caller, connection(), APP, document(*statements), force)
+    accepted = await backend.check.check_and_canonicalize(caller, connection(), APP, document(*statements), force)
     assert accepted.shown == await backend.check.shown(accepted.stored)
     return accepted.stored
 
@@ -84,4 +84,4 @@ async def test_what_is_no_policy_is_refused_before_anybody_is_looked_up(backend:
     root = await backend.root()
     for text in ("", "x", "{}", document(), document(statement("Allow", PULL))):
         with pytest.raises(InvalidParameter, match="'Invalid repository policy provided'"):
-            await backend.check.check_and_canonicalise(root, connection(), APP, text, True)
+            await backend.check.check_and_canonicalize(root, connection(), APP, text, True)

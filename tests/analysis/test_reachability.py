@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from moorage.access.organization import keep
-from moorage.analysis.access_report import AccessPage
+from moorage.analysis.access_report import AccessPage, PolicyVersion
 from moorage.analysis.matrix_subjects import NO_ANONYMOUS
-from moorage.analysis.reachability import PolicyVersion, Reachability
+from moorage.analysis.reachability import Reachability
 from moorage.errors import InvalidParameter
 from moorage.identity.principals.entity import ROLE
 from moorage.names import AccountId

@@ -14,7 +14,8 @@ import msgspec
 import pytest
 import structlog
 
-from moorage.api.admin import access, apply, dev, generate, jobs, organization, replay, tokens, trash
+from moorage.analysis.access_report import AccessRequest
+from moorage.api.admin import apply, dev, generate, jobs, organization, replay, tokens, trash
 from moorage.api.admin import recorded_call as admin_trail
 from moorage.api.asgi import Message, Scope
 from moorage.api.ecr import ECR
@@ -269,7 +270,7 @@ def running_recorder(server: InProcess) -> Any:
 
 def test_members_of_moorages_own_calls_that_are_kept_are_those_that_their_types_declare() -> None:
     types: list[type[msgspec.Struct]] = [
-        access.AccessRequest,
+        AccessRequest,
         apply.ApplyRequest,
         dev.ClockRequest,
         reader.EventQuery,

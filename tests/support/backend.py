@@ -114,7 +114,7 @@ class Backend:
 
     async def policy(self, *statements: dict[str, Any], ref: RepositoryRef = APP) -> None:
         """Put a repository policy in force, as it is stored."""
-        accepted = await self.check.check_and_canonicalise(
+        accepted = await self.check.check_and_canonicalize(
             await self.root(ref.account), connection(), ref, document(*statements), True
         )
         await self.registry.repository_policies.set(ref, accepted.stored, by=BY)

@@ -140,7 +140,7 @@ def to_put(document: str, organization: Organization) -> OrganizationDocument:
 
 
 async def managers(organizations: Organizations, document: str | None) -> list[AccountId]:
-    """The management accounts of the organisation in force and of that in `document`, where there are these."""
+    """Return the management accounts of the organization in force and of that in `document`, if they exist."""
     kept = await organizations.get()
     documents = [each for each in (None if kept is None else kept.document, document) if each is not None]
     found = [await read(each) for each in documents]

@@ -39,7 +39,7 @@ def reaches(action: str, state: RegistryState) -> bool:
 
 
 def stored_registry_policy(conn: Connection, account: AccountId, region: Region, parsed: policy.Parsed) -> str:
-    """Return the stored form of a registry policy, as `RegistryPolicyCheck.check_and_canonicalise` does."""
+    """Return the stored form of a registry policy, as `RegistryPolicyCheck.check_and_canonicalize` does."""
     try:
         document = parsed.document()
         in_force = _in_force(conn, account, region) if has_unique_ids(document) else ""
@@ -59,7 +59,7 @@ class RegistryPolicyCheck:
         self._policies = policies
         self._last: policy.Parsed | None = None
 
-    async def check_and_canonicalise(self, account: AccountId, region: Region, text: str) -> str:
+    async def check_and_canonicalize(self, account: AccountId, region: Region, text: str) -> str:
         """Return the stored form of `text`. Raise InvalidParameter: not a policy of that scope, unknown principal."""
         scope = (await self._policies.state(account, region)).scope
         last = self._last  # set by the same call, which requested the findings before

@@ -1,5 +1,4 @@
-"""What SetRepositoryPolicy asks of a text before it is stored, and how that is shown (docs/development/policy-engine.md
-§1, §5)."""
+"""Checks the text of a repository policy before it is stored (docs/development/policy-engine.md §1, §5)."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -86,7 +85,7 @@ class RepositoryPolicyCheck:
             self._texts.keep(text, found)
         return found
 
-    async def check_and_canonicalise(
+    async def check_and_canonicalize(
         self, caller: Caller, connection: Connection, ref: RepositoryRef, text: str, force: bool
     ) -> Accepted:
         """Return the two forms of `text`.

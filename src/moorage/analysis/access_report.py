@@ -1,4 +1,4 @@
-"""The answer of `moorage access` and `POST /_moorage/access`: who may do what with which repositories."""
+"""The request and the answer of `POST /_moorage/access`: who may do what with which repositories."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -10,6 +10,30 @@ CAPABILITIES: Final = ("pull", "push", "delete", "administer")
 capabilities it needs all actions."""
 
 AccessAnswer = Literal["yes", "no", "depends"]
+
+
+class PolicyVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Names a policy of a repository; by default the one in force."""
+
+    text: str | None = None
+    hash: str | None = None
+    at: float | None = None
+    """The policy that was in force at that time, in seconds since the epoch."""
+    repository: str | None = None
+    """The policy of another repository in the same account and region."""
+
+
+class AccessRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Name a repository or a principal (ARN). `given`: condition keys with fixed values."""
+
+    repository: str | None = None
+    principal: str | None = None
+    account: str | None = None
+    version: PolicyVersion = PolicyVersion()
+    before: PolicyVersion | None = None
+    given: dict[str, str] = msgspec.field(default_factory=dict)
+    after: str = ""
+    """`next` of the previous page."""
 
 
 class AccessCell(msgspec.Struct, frozen=True, rename="camel"):

@@ -11,7 +11,7 @@ from moorage.access import guardrails
 from moorage.access.authorize import REPOSITORY_POLICY, Access
 from moorage.access.repository_policy import RepositoryPolicyCheck
 from moorage.analysis import matrix, matrix_subjects
-from moorage.analysis.access_report import AccessPage, AccessRow, WidenedAccess
+from moorage.analysis.access_report import AccessPage, AccessRow, PolicyVersion, WidenedAccess
 from moorage.analysis.matrix import ACTIONS, ApplicablePolicies, Matrix, TargetRepository
 from moorage.analysis.matrix_subjects import MatrixSubject
 from moorage.analysis.simulate import principal as principal_of_entity
@@ -32,17 +32,6 @@ MAX_ROWS: Final = 500
 """Most rows in one page of a matrix."""
 _NAMES_AT_ONCE: Final = 100
 """Repositories whose names are read together."""
-
-
-class PolicyVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Names a policy of a repository; by default the one in force."""
-
-    text: str | None = None
-    hash: str | None = None
-    at: float | None = None
-    """The policy that was in force at that time, in seconds since the epoch."""
-    repository: str | None = None
-    """The policy of another repository in the same account and region."""
 
 
 class _Page:

@@ -65,7 +65,7 @@ class Decisions:
 class PolicyCheck:
     """Takes any text but `bad`; the stored form is marked, the shown form is not."""
 
-    async def check_and_canonicalise(
+    async def check_and_canonicalize(
         self, _caller: Any, _connection: Any, _ref: Any, text: str, _force: bool
     ) -> Accepted:
         if text == "bad":

@@ -6,24 +6,12 @@ import msgspec
 from starlette.responses import Response
 
 from moorage.access.resources import NamedResource
-from moorage.analysis.reachability import PolicyVersion, access_arn
+from moorage.analysis.access_report import AccessRequest
+from moorage.analysis.reachability import access_arn
 from moorage.api.admin.operation import Call, account_of, names
 from moorage.api.authorization import Target
 from moorage.errors import InvalidParameter
 from moorage.names import RepositoryRef, repository_name
-
-
-class AccessRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Name a repository or a principal (ARN). `given`: condition keys with fixed values."""
-
-    repository: str | None = None
-    principal: str | None = None
-    account: str | None = None
-    version: PolicyVersion = PolicyVersion()
-    before: PolicyVersion | None = None
-    given: dict[str, str] = {}
-    after: str = ""
-    """`next` of the previous page."""
 
 
 def the_subject(call: Call, request: AccessRequest) -> Sequence[Target]:

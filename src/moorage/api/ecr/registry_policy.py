@@ -12,7 +12,7 @@ async def put_registry_policy(
     services = call.services
     check = services.registry_policy_check
     call.remarks["x-moorage-policy-findings"] = await check.findings(call.account, request.policy_text)
-    stored = await check.check_and_canonicalise(call.account, call.region, request.policy_text)
+    stored = await check.check_and_canonicalize(call.account, call.region, request.policy_text)
     await services.registry.registry_policies.set(call.account, call.region, stored, by=by(call))
     return shapes.PutRegistryPolicyResponse(registry_id=call.account, policy_text=await check.shown(stored))
 

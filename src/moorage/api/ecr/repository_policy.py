@@ -18,7 +18,7 @@ async def set_repository_policy(
     if state is None:
         raise RepositoryNotFound(ref)
     call.remarks["x-moorage-policy-findings"] = await services.policy_check.findings(ref, request.policy_text)
-    accepted = await services.policy_check.check_and_canonicalise(
+    accepted = await services.policy_check.check_and_canonicalize(
         call.caller, call.connection, ref, request.policy_text, bool(request.force)
     )
     await services.registry.repository_policies.set(ref, accepted.stored, by=by(call))

@@ -4,12 +4,20 @@ import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
+import msgspec
 import typer
 from rich.console import Console
 
-from moorage.analysis.access_report import AccessMatrix, AccessPage, AccessRow, WidenedAccess
+from moorage.analysis.access_report import (
+    AccessMatrix,
+    AccessPage,
+    AccessRequest,
+    AccessRow,
+    PolicyVersion,
+    WidenedAccess,
+)
 from moorage.cli import options
 from moorage.cli.access import html_page, matrix_of_files, matrix_table
 from moorage.cli.access import on_host as access_on_host
@@ -94,18 +102,20 @@ def access(
             raise typer.BadParameter("the server knows its identities", param_hint="--identity")
         if principal is not None and (proposed is not None or diff is not None):
             raise typer.BadParameter("--policy and --diff go with a repository")
-        request: dict[str, Any] = {"account": account, "given": known}
-        if principal is not None:
-            request["principal"] = principal
-        else:
-            request["repository"] = repository
-            request["version"] = {} if proposed is None else {"text": read_policy(proposed)}
-            request["before"] = None if diff is None else _version(diff)
+        request = AccessRequest(
+            repository=repository,
+            principal=principal,
+            account=account,
+            version=PolicyVersion(text=None if proposed is None else read_policy(proposed)),
+            before=None if diff is None else _version(diff),
+            given=known,
+        )
         pages: Iterable[AccessPage]
         if on_host:
             pages = access_on_host.pages(data, database_url, request)
         else:
-            pages = pages_as(AccessPage, connect(data=data, port=port, profile=profile), "/_moorage/access", request)
+            client = connect(data=data, port=port, profile=profile)
+            pages = pages_as(AccessPage, client, "/_moorage/access", msgspec.to_builtins(request))
         matrix = _joined(pages)
     title = f"Access of {principal}" if principal is not None else f"Access to {repository or proposed}"
     if html is not None:
@@ -129,18 +139,18 @@ def _joined(pages: Iterable[AccessPage]) -> AccessMatrix:
     return AccessMatrix(rows, widened)
 
 
-def _version(text: str) -> dict[str, Any]:
-    """Return the policy version that --diff names, as the server expects it."""
+def _version(text: str) -> PolicyVersion:
+    """Return the policy version that --diff names."""
     if text == _IN_FORCE:
-        return {}
+        return PolicyVersion()
     if Path(text).is_file():
-        return {"text": read_policy(text)}
+        return PolicyVersion(text=read_policy(text))
     if _HASH.fullmatch(text) and not text.isdigit():
-        return {"hash": text}
+        return PolicyVersion(hash=text)
     try:
-        return {"at": times.moment(text, time.time())}
+        return PolicyVersion(at=times.moment(text, time.time()))
     except typer.BadParameter:
-        return {"repository": text}
+        return PolicyVersion(repository=text)
 
 
 def _pairs(texts: list[str], option: str, form: str) -> dict[str, str]:

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from moorage.analysis.access_report import AccessPage
+from moorage.analysis.access_report import AccessPage, AccessRequest
 from moorage.cli.client.calls import ServerSaidNoError
 from moorage.cli.declarative.on_host import with_secrets
 from moorage.cli.on_host import settings_on_host
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from moorage.application import Components
 
 
-def pages(data: Path | None, database_url: str | None, request: dict[str, Any]) -> list[AccessPage]:
+def pages(data: Path | None, database_url: str | None, request: AccessRequest) -> list[AccessPage]:
     """Return the pages of `POST /_moorage/access`; a request without an account is for every account stored here."""
     settings = with_secrets(settings_on_host(data, database_url))
     try:
@@ -27,7 +27,7 @@ def pages(data: Path | None, database_url: str | None, request: dict[str, Any]) 
         raise ServerSaidNoError(str(error)) from error
 
 
-async def _pages(settings: Settings, request: dict[str, Any]) -> list[AccessPage]:
+async def _pages(settings: Settings, request: AccessRequest) -> list[AccessPage]:
     # Imported here, because it takes longer than most commands run.
     from moorage.analysis.reachability import Reachability  # noqa: PLC0415
     from moorage.application import open_components  # noqa: PLC0415
@@ -42,54 +42,45 @@ async def _pages(settings: Settings, request: dict[str, Any]) -> list[AccessPage
             settings,
             everywhere=True,
         )
-        pages = _of_principal if request.get("principal") is not None else _of_repository
+        pages = _of_principal if request.principal is not None else _of_repository
         return [page async for page in pages(reachability, components, settings, request)]
     finally:
         await components.close()
 
 
 async def _of_principal(
-    reachability: "Reachability", components: "Components", _settings: Settings, request: dict[str, Any]
+    reachability: "Reachability", components: "Components", _settings: Settings, request: AccessRequest
 ) -> AsyncIterator[AccessPage]:
     """Yield its access to every registry stored here, or to those of one account."""
-    accounts = (
-        await components.identity.accounts.known() if request["account"] is None else [account_id(request["account"])]
-    )
+    accounts = await components.identity.accounts.known() if request.account is None else [account_id(request.account)]
     for account in accounts:
         for region in await components.registry.repositories.regions(account):
             after: str | None = ""
             while after is not None:
-                page = await reachability.of_principal(request["principal"], account, region, request["given"], after)
+                page = await reachability.of_principal(request.principal or "", account, region, request.given, after)
                 yield page
                 after = page.next
 
 
 async def _of_repository(
-    reachability: "Reachability", components: "Components", settings: Settings, request: dict[str, Any]
+    reachability: "Reachability", components: "Components", settings: Settings, request: AccessRequest
 ) -> AsyncIterator[AccessPage]:
-    import msgspec  # noqa: PLC0415
-
-    from moorage.analysis.reachability import PolicyVersion  # noqa: PLC0415
-
     ref = await _the_repository(components, settings, request)
-    version, before = msgspec.convert(request["version"], PolicyVersion), None
-    if request["before"] is not None:
-        past = msgspec.convert(request["before"], PolicyVersion)
+    before, past = None, request.before
+    if past is not None:
         other = ref if past.repository is None else ref._replace(name=repository_name(past.repository))
         before = (other, past)
     after: str | None = ""
     while after is not None:
-        page = await reachability.of_repository(ref, version, before, request["given"], after)
+        page = await reachability.of_repository(ref, request.version, before, request.given, after)
         yield page
         after = page.next
 
 
-async def _the_repository(components: "Components", settings: Settings, request: dict[str, Any]) -> RepositoryRef:
+async def _the_repository(components: "Components", settings: Settings, request: AccessRequest) -> RepositoryRef:
     """Return the repository with that name. Of several in an account, return the one in the default region."""
-    name = repository_name(request["repository"])
-    accounts = (
-        await components.identity.accounts.known() if request["account"] is None else [account_id(request["account"])]
-    )
+    name = repository_name(request.repository or "")
+    accounts = await components.identity.accounts.known() if request.account is None else [account_id(request.account)]
     found = []
     for account in accounts:
         refs = [RepositoryRef(account, each, name) for each in await components.registry.repositories.regions(account)]

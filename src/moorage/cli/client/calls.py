@@ -171,9 +171,9 @@ def _decoded_as(kind: type[T], text: bytes, url: str) -> T:
         return msgspec.json.decode(text, type=kind)
     except msgspec.ValidationError as error:
         raise ServerSaidNoError(
-            f"{url} answered in a form that this version of the command does not know: {error}"
+            f"{url} answered in a form that this version of moorage cannot read: {error}"
         ) from error
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise _unexpected(200, url) from None
 
 

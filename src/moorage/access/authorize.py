@@ -132,7 +132,8 @@ class Access:
             resource=decision.request.resource,
             reason=reason,
         )
-        if caller.principal.kind == "anonymous":  # anonymous callers must not learn what a policy says (design.md §4)
+        if caller.principal.kind == "anonymous":
+            # Anonymous callers must not learn what a policy says (docs/reference/why.md).
             raise AccessDenied(policy.plain_sentence(decision.request))
         raise AccessDenied(policy.sentence(decision.request, decision), entry.id, short=_short_for_caller(decision))
 

@@ -17,8 +17,8 @@ from moorage.names import AccountId, Digest, Region, RepositoryName, RepositoryR
 from moorage.registry.images.manifest_document import OCI_INDEX, OCI_MANIFEST
 from moorage.registry.images.service import Images
 from moorage.registry.images.types import PushResult
-from moorage.registry.layers.layers import Layers
-from moorage.registry.layers.rules import Layer
+from moorage.registry.layers.service import Layers
+from moorage.registry.layers.types import Layer
 from moorage.registry.layers.uploads import Uploads
 from moorage.registry.repositories.service import Repositories
 from moorage.settings import Settings

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from moorage.clock import Clock
 from moorage.registry.account_settings.service import AccountSettings
 from moorage.registry.images.service import Images
-from moorage.registry.layers.layers import Layers
+from moorage.registry.layers.service import Layers
 from moorage.registry.layers.uploads import Uploads
 from moorage.registry.layers.verification import Verification
 from moorage.registry.registry_policies.service import RegistryPolicies

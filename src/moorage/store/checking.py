@@ -50,7 +50,7 @@ _SETTLING_SECONDS: Final = 2.0
 """How long after the first look a file without a row is looked at again: it may be on its way in or out."""
 
 WRONG_BYTES: Final = frozenset({"damaged", "length"})
-"""Findings of blobs that `registry.layers.Layers.set_aside` repairs."""
+"""Findings of blobs that `registry.layers.service.Layers.set_aside` repairs."""
 PUSH_AGAIN: Final = "Push one of these images again: the client uploads the missing bytes, and every image has them."
 _SET_ASIDE: Final = f"Run `moorage fsck --repair`, which sets the wrong bytes aside. {PUSH_AGAIN}"
 _REPAIRS: Final[dict[str, str]] = {

@@ -6,7 +6,7 @@ from moorage.clock import Clock
 from moorage.errors import LayerInaccessible, LayersNotFound, RepositoryNotFound
 from moorage.names import Region, RepositoryName
 from moorage.registry.account_settings.service import AccountSettings
-from moorage.registry.layers.layers import Availability
+from moorage.registry.layers.types import Availability
 from moorage.registry.repositories.types import Encryption
 from moorage.store.metadata.database.database import Database
 from tests.registry.pushing import BY, OTHER, REF, Bench, Rights, digest_of, manifest

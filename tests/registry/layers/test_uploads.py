@@ -24,7 +24,7 @@ from moorage.errors import (
 )
 from moorage.names import RepositoryName
 from moorage.registry.layers import upload_rules, uploads
-from moorage.registry.layers.rules import Layer
+from moorage.registry.layers.types import Layer
 from moorage.registry.layers.uploads import SMALLEST_PART
 from moorage.store.blobs import memory, transfer
 from moorage.store.blobs.memory import MemoryBlobStore

@@ -6,7 +6,7 @@ from moorage.api.asgi import Headers
 from moorage.api.oci import ranges
 from moorage.api.oci.errors import Unsupported
 from moorage.api.oci.request import VERSION, OciRequest, names_etag, parse_digest
-from moorage.registry.layers.rules import Layer
+from moorage.registry.layers.types import Layer
 
 
 async def head(request: OciRequest) -> None:

@@ -141,7 +141,7 @@ async def _open(settings: Settings) -> "Database":
 async def _set_aside(settings: Settings, database: "Database", blobs: "BlobStore", digest: str) -> None:
     from moorage.clock import Clock  # noqa: PLC0415
     from moorage.names import Digest  # noqa: PLC0415
-    from moorage.registry.layers.layers import Layers  # noqa: PLC0415
+    from moorage.registry.layers.service import Layers  # noqa: PLC0415
 
     await Layers(database, blobs, Clock(), settings).set_aside(Digest(digest))
 

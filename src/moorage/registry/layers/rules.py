@@ -1,15 +1,14 @@
 """Rules about which blobs belong to a repository, as functions of a connection, for any transaction."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-import msgspec
 from sqlalchemy import Connection
 
 from moorage import events
 from moorage.errors import LayerInaccessible, LayerReferenced, LayersNotFound
 from moorage.events.registry import LayerDeleted, LayerMounted
 from moorage.names import Digest, RepositoryRef
+from moorage.registry.layers.types import Layer, Mount
 from moorage.registry.repositories.rules import require_id
 from moorage.store.metadata.images import images as image_rows
 from moorage.store.metadata.layers import blobs as blob_rows
@@ -17,31 +16,6 @@ from moorage.store.metadata.layers import layers as layer_rows
 from moorage.store.metadata.layers.layers import StoredLayer
 from moorage.store.metadata.repositories import account_settings as setting_rows
 from moorage.store.metadata.repositories import repositories as repository_rows
-
-
-class Layer(msgspec.Struct, frozen=True, gc=False):
-    """A blob in a repository."""
-
-    digest: Digest
-    size: int
-    object_key: str
-    """The object of the blob store with its bytes; empty when the metadata keep them."""
-    content: bytes | None = None
-    """The bytes, when the metadata keep them."""
-    media_type: str | None = None
-    """The media type by which a manifest of the repository names it; None when none does, or nobody asked."""
-
-
-class Mount(NamedTuple):
-    """A layer of one repository that another one is to have, too."""
-
-    ref: RepositoryRef
-    source: RepositoryRef
-    digest: Digest
-    by: str
-    at: float
-    as_ecr: bool
-    """Only where ECR mounts it: BLOB_MOUNTING is ENABLED, an image of the source references it, encryption is equal."""
 
 
 def find(conn: Connection, ref: RepositoryRef, digest: Digest) -> tuple[Layer, int]:

@@ -17,8 +17,7 @@ from moorage.errors import (
 )
 from moorage.names import Digest, RepositoryRef, digest_algorithm
 from moorage.registry.layers import upload_rules
-from moorage.registry.layers.rules import Layer
-from moorage.registry.layers.upload_rules import CheckedObject, Completion, UncheckedObject
+from moorage.registry.layers.types import CheckedObject, Completion, Layer, UncheckedObject
 from moorage.store.blobs.reading import digest_of_object
 from moorage.store.blobs.store import (
     BlobStore,

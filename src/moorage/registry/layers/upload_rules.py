@@ -1,7 +1,5 @@
 """Rules about uploads, as functions of a connection, for any transaction."""
 
-from typing import NamedTuple
-
 from sqlalchemy import Connection
 
 from moorage import events
@@ -14,41 +12,14 @@ from moorage.errors import (
     UploadRangeInvalid,
 )
 from moorage.events.registry import LayerUploaded
-from moorage.names import Digest, RepositoryRef
-from moorage.registry.layers.rules import Layer
+from moorage.names import RepositoryRef
+from moorage.registry.layers.types import CheckedObject, Completion, Layer, UncheckedObject
 from moorage.registry.repositories.rules import require_id
 from moorage.store.blobs.store import Staged
 from moorage.store.metadata.layers import blobs as blob_rows
 from moorage.store.metadata.layers import layers as layer_rows
 from moorage.store.metadata.layers import uploads as upload_rows
 from moorage.store.metadata.layers.uploads import Growth, UploadQuota, UploadRow
-
-
-class Completion(NamedTuple):
-    """Bytes that are to become a layer."""
-
-    ref: RepositoryRef
-    digest: Digest
-    by: str
-    at: float
-    upload_id: str | None
-    """The upload that ends with it; None when they came in one request."""
-    refuses_again: bool
-    """Whether LayerAlreadyExists is raised when the repository has the layer, as the ECR API has it."""
-
-
-class CheckedObject(NamedTuple):
-    """An object of the blob store, and whether the bytes of a blob are there with the right length."""
-
-    object_key: str
-    is_whole: bool
-
-
-class UncheckedObject(NamedTuple):
-    """Answer of a rule that cannot go on before somebody has looked whether these bytes are there."""
-
-    object_key: str
-    size: int
 
 
 def begin(conn: Connection, ref: RepositoryRef, upload_id: str, quota: UploadQuota, *, by: str, at: float) -> None:
@@ -98,15 +69,14 @@ def record(
 
 
 def complete_small(
-    conn: Connection, given: Completion, content: bytes, checked: CheckedObject | None
+    conn: Connection, given: Completion, repository: int, content: bytes, checked: CheckedObject | None
 ) -> Layer | UncheckedObject:
     """Make bytes that the metadata keep, and that have this digest, a layer of the repository.
 
     Stored bytes of the digest are kept, unless they are lost or, in the metadata, differ. Nothing has changed when the
     result is an `UncheckedObject`: call it again with that object `checked`.
-    RepositoryNotFound, UploadNotFound, LayerAlreadyExists.
+    `repository`: the id of the repository. UploadNotFound, LayerAlreadyExists.
     """
-    repository = require_id(conn, given.ref)
     blob = blob_rows.find(conn, given.digest)
     object_key = "" if blob is None else blob.object_key
     was_whole = False

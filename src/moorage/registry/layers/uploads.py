@@ -25,10 +25,9 @@ from moorage.errors import (
 from moorage.names import Digest, RepositoryRef, digest_algorithm
 from moorage.registry.layers import upload_rules
 from moorage.registry.layers.request_body import Beginning, RequestBody, UnbrokenBody, body_of
-from moorage.registry.layers.rules import Layer
 from moorage.registry.layers.running_digests import HashedBody, RunningDigests
 from moorage.registry.layers.storing import Storing, content_of, digest_of, require_same, translated
-from moorage.registry.layers.upload_rules import CheckedObject, Completion, UncheckedObject
+from moorage.registry.layers.types import CheckedObject, Completion, Layer, UncheckedObject
 from moorage.registry.origin import Api, follows_ecr
 from moorage.registry.repositories.rules import require_id
 from moorage.settings import Settings
@@ -161,7 +160,7 @@ class Uploads:
             if content is None:
                 return None, upload.reserved
             require_same(digest, digest_of(content, digest_algorithm(digest)))
-            layer = upload_rules.complete_small(conn, given, content, checked)
+            layer = upload_rules.complete_small(conn, given, upload.repository_id, content, checked)
             return layer if isinstance(layer, UncheckedObject) else (layer, upload.reserved)
 
         # One at a time, so that no more of them hash the bytes than may fail.
@@ -199,7 +198,7 @@ class Uploads:
         require_same(digest, digest_of(content, digest_algorithm(digest)))
 
         def work(conn: Connection, checked: CheckedObject | None) -> Layer | UncheckedObject:
-            return upload_rules.complete_small(conn, given, content, checked)
+            return upload_rules.complete_small(conn, given, require_id(conn, ref), content, checked)
 
         return await self._storing.small(work)
 

@@ -14,8 +14,8 @@ import structlog
 
 from moorage.cache import Cache, entry_footprint
 from moorage.clock import Clock
-from moorage.registry.layers.layers import Layers
-from moorage.registry.layers.rules import Layer
+from moorage.registry.layers.service import Layers
+from moorage.registry.layers.types import Layer
 
 AGAIN_SECONDS: Final = 86_400.0
 """How long what was found whole is believed."""

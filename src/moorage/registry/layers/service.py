@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from sqlalchemy import Connection
 
 from moorage.clock import Clock
@@ -18,7 +17,7 @@ from moorage.names import Digest, RepositoryName, RepositoryRef
 from moorage.registry.authorizer import Authorizer
 from moorage.registry.layers import rules
 from moorage.registry.layers.request_body import body_of
-from moorage.registry.layers.rules import Layer, Mount
+from moorage.registry.layers.types import Availability, Layer, LayerFailure, Mount
 from moorage.registry.query_cache import QueryCache
 from moorage.settings import Settings
 from moorage.store.blobs.store import BlobStore
@@ -31,23 +30,6 @@ READ_LAYER: Final = "ecr:GetDownloadUrlForLayer"
 MOUNT_SOURCES: Final = 10
 """Repositories tried for a mount that names no source: each costs a decision."""
 _WELL_FORMED: Final = re.compile(r"[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+")  # the service model's LayerDigest
-
-
-class Availability(msgspec.Struct, frozen=True, gc=False):
-    """Whether a repository has a layer. Size and media type (once a manifest references it) only when it does."""
-
-    digest: str
-    available: bool
-    size: int | None = None
-    media_type: str | None = None
-
-
-class LayerFailure(msgspec.Struct, frozen=True, gc=False):
-    """A string that is not a digest; `code` is one of the model's LayerFailureCode."""
-
-    digest: str
-    code: str
-    reason: str
 
 
 class Layers:

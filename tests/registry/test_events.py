@@ -12,7 +12,7 @@ from moorage.names import RepositoryName
 from moorage.registry.images.types import ImageId
 from moorage.registry.registry import Registry, make_registry
 from moorage.registry.trash.expiry import destroy_expired_images, destroy_expired_repositories
-from tests.registry.pushing import OTHER, REF, Bench, digest_of, manifest, recorded
+from tests.registry.pushing import OTHER, REF, Bench, Rights, digest_of, manifest, recorded, stream
 
 WHO = "arn:aws:iam::123456789012:user/ann"
 NEW = REF._replace(name=RepositoryName("team/new"))
@@ -39,6 +39,13 @@ def delete(*ids: ImageId, api: Any = "ecr") -> Change:
     return lambda it: it.images.batch_delete(REF, ids, by=WHO, api=api)
 
 
+async def upload(it: Registry) -> None:
+    begun = await it.uploads.begin(REF, WHO)
+    await it.uploads.append(REF, begun.id, stream(LARGE))
+    await it.uploads.finish(REF, begun.id, digest_of(LARGE), by=WHO, api="oci")
+
+
+LARGE = b"large" * 20_000
 ON = {"repository": REF.name}
 PUSHED = {**ON, "kind": "image.pushed", "digest": DIGEST}
 DELETE_REPOSITORY: Change = lambda it: it.repositories.delete(REF, force=True, by=WHO)  # noqa: E731
@@ -102,6 +109,35 @@ CASES = {
     "account setting": Case(
         lambda it: it.account_settings.put(*HERE, "BLOB_MOUNTING", "ENABLED", by=WHO),
         [{"kind": "account-setting.changed", "name": "BLOB_MOUNTING", "value": "ENABLED"}],
+    ),
+    "layer": Case(
+        lambda it: it.uploads.put(REF, digest_of(b"new"), stream(b"new"), length=3, by=WHO),
+        [{"kind": "layer.uploaded", "digest": digest_of(b"new"), "size": 3, **ON}],
+    ),
+    "large layer": Case(
+        lambda it: it.uploads.put(REF, digest_of(LARGE), stream(LARGE), length=None, by=WHO),
+        [{"kind": "layer.uploaded", "digest": digest_of(LARGE), "size": len(LARGE), **ON}],
+    ),
+    "upload": Case(upload, [{"kind": "layer.uploaded", "digest": digest_of(LARGE), "size": len(LARGE), **ON}]),
+    "mount": Case(
+        lambda it: it.layers.mount(OTHER, digest_of(b"layer a"), Rights(), source=REF, by=WHO),
+        [
+            {
+                "kind": "layer.mounted",
+                "digest": digest_of(b"layer a"),
+                "repository": OTHER.name,
+                "source": REF.name,
+            }
+        ],
+    ),
+    "mount again": Case(
+        lambda it: it.layers.mount(OTHER, digest_of(b"layer a"), Rights(), source=REF, by=WHO),
+        [],
+        (lambda it: it.layers.mount(OTHER, digest_of(b"layer a"), Rights(), source=REF, by=WHO),),
+    ),
+    "delete a layer": Case(
+        lambda it: it.layers.delete(REF, digest_of(b"layer a"), WHO),
+        [{"kind": "layer.deleted", "digest": digest_of(b"layer a"), **ON}],
     ),
     "push": Case(put(BODY, "v1", "v2"), [{**PUSHED, "tag": "v1"}, {**PUSHED, "tag": "v2"}]),
     "push without a tag": Case(put(BODY), [{**PUSHED, "tag": None}]),

@@ -10,6 +10,7 @@ from moorage.registry.account_settings import rules as account_settings
 from moorage.registry.images.push import prepare, push
 from moorage.registry.images.types import PushResult
 from moorage.registry.layers import rules as layers
+from moorage.registry.layers.types import Mount
 from moorage.registry.registry_policies import rules as registry_policies
 from moorage.registry.repositories import rules as repositories
 from moorage.registry.repositories.types import NewRepository, TagMutability
@@ -32,7 +33,7 @@ def everything(conn: Connection, bench: Bench, *bodies: tuple[bytes, list[str]])
     registry_policies.put(conn, NEW.account, NEW.region, '{"policy": 2}', by=BY, at=AT)
     account_settings.put(conn, NEW.account, NEW.region, "REGISTRY_POLICY_SCOPE", "V1", by=BY, at=AT)
     for content in (b"config", b"layer"):
-        assert layers.mount(conn, layers.Mount(NEW, REF, digest_of(content), BY, AT, as_ecr=False)) is not None
+        assert layers.mount(conn, Mount(NEW, REF, digest_of(content), BY, AT, as_ecr=False)) is not None
     pushes = [prepare(NEW, body, media_type=None, tags=tags, ecr=True) for body, tags in bodies]
     return [push(conn, each, bench.settings, by=BY, at=AT) for each in pushes]
 

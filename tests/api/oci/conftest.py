@@ -19,7 +19,8 @@ from moorage.locations import Locations
 from moorage.names import AccountId, Digest, Region, RepositoryName, RepositoryRef
 from moorage.registry.registry import Registry, make_registry
 from moorage.settings import Settings
-from moorage.store.blobs.files import FileBlobStore
+from moorage.store.blobs.open import open_blob_store
+from moorage.store.blobs.store import BlobStore
 from moorage.store.metadata.database.open import open_database
 from tests.support.oci_asgi import Answer, AsgiClient
 
@@ -124,7 +125,7 @@ async def make_oci(tmp_path: Path) -> AsyncIterator[MakeOciApi]:
     """Makes data planes; `given` are settings."""
     databases: list[Any] = []
 
-    async def make(**given: Any) -> OciApi:
+    async def make(*, blobs: BlobStore | None = None, **given: Any) -> OciApi:
         settings = Settings.from_environment(
             {},
             **{
@@ -139,7 +140,7 @@ async def make_oci(tmp_path: Path) -> AsyncIterator[MakeOciApi]:
         database = await open_database(settings)
         databases.append(database)
         clock = Clock()
-        registry = make_registry(database, FileBlobStore(settings.data / "blobs"), clock, settings)
+        registry = make_registry(database, blobs or open_blob_store(settings), clock, settings)
         locations = Locations(settings)
         rights: Any = Rights()
         passwords: Any = Passwords()

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.api.oci.conftest import OciApi, sha256
+from moorage.store.blobs.memory import MemoryBlobStore
+from tests.api.oci.conftest import MakeOciApi, OciApi, sha256
 
 CONTENT = bytes(range(256)) * 10
 
@@ -117,3 +118,35 @@ async def test_a_download_token_opens_nothing_else(oci: OciApi) -> None:
     digest = sha256(b"layer")
     for method in ("DELETE", "HEAD"):
         assert (await nobody(method, f"/v2/app/blobs/{digest}?token=good")).status == 401
+
+
+class Presigning(MemoryBlobStore):
+    """A store whose bytes clients can get without the server."""
+
+    async def url_for(self, key: str, *, seconds: float, content_type: str) -> str | None:
+        return f"https://bucket.example/{key}?expires={seconds:.0f}&type={content_type}"
+
+
+async def test_a_client_is_sent_to_the_url_of_the_store(make_oci: MakeOciApi, tmp_path: Path) -> None:
+    oci: OciApi = await make_oci(blobs=Presigning(tmp_path / "locks"), small_layer_bytes=100)
+    await oci.create("app")
+    digest = await oci.push_blob("app", CONTENT)
+    answer = await oci.client("GET", f"/v2/app/blobs/{digest}")
+    assert (answer.status, answer.body) == (307, b"")
+    assert answer.headers["location"].startswith("https://bucket.example/")
+    assert answer.headers["location"].endswith("?expires=900&type=application/octet-stream")
+    assert answer.headers["docker-content-digest"] == digest
+    small = await oci.push_blob("app", b"in the metadata")
+    assert (await oci.client("GET", f"/v2/app/blobs/{small}")).body == b"in the metadata"
+
+
+async def test_a_blob_whose_object_is_gone(make_oci: MakeOciApi, tmp_path: Path) -> None:
+    blobs = MemoryBlobStore(tmp_path / "locks")
+    oci: OciApi = await make_oci(blobs=blobs, small_layer_bytes=0)
+    await oci.create("app")
+    digest = await oci.push_blob("app", CONTENT)
+    [leftover] = [each async for each in blobs.leftovers()]
+    await blobs.delete(leftover.name)
+    assert (await oci.client("HEAD", f"/v2/app/blobs/{digest}")).status == 404
+    answer = await oci.client("GET", f"/v2/app/blobs/{digest}")
+    assert (answer.status, answer.code) == (404, "BLOB_UNKNOWN")

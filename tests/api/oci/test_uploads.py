@@ -2,13 +2,29 @@
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from moorage.store.blobs.memory import MemoryBlobStore
 from tests.api.oci.conftest import MakeOciApi, OciApi, ref, sha256
 from tests.support.oci_asgi import Answer
 
 CONTENT = bytes(range(250)) * 8  # 2000 bytes
+
+
+@pytest.fixture(params=["files", "memory", "tiny parts"])
+async def oci(make_oci: MakeOciApi, tmp_path: Path, request: pytest.FixtureRequest) -> OciApi:
+    """Profile oci, with the empty repository `app`: layers in the metadata, in memory, or there in parts of 7 bytes."""
+    if request.param == "files":
+        made: OciApi = await make_oci()
+    else:
+        blobs = MemoryBlobStore(tmp_path / "locks")
+        if request.param == "tiny parts":
+            blobs.part_size = 7
+        made = await make_oci(blobs=blobs, small_layer_bytes=0)
+    await made.create("app")
+    return made
 
 
 async def begin(oci: OciApi, name: str = "app") -> str:

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from moorage.api.oci.ranges import Span
-from moorage.registry.layers.layers import Layers
-from moorage.registry.layers.rules import Layer
+from moorage.registry.layers.service import Layers
+from moorage.registry.layers.types import Layer
 
 FEW: Final = 64
 """Streams with large pieces. Each takes about half a MiB if its client does not read."""

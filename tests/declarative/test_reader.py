@@ -146,7 +146,10 @@ def test_the_file_of_the_documentation() -> None:
         (HEAD + "    users: &u {}\n    groups: *u", "line 4: aliases"),
         ("accounts: {}\n---\naccounts: {}", "line 3: more than one document"),
         ("[" + "0," * NODES + "]", f"line 1: more than {NODES} keys and values"),
-        ("? " + "k" * 1000 + "\n: 1", "line 1, column 3, /" + "k" * 64 + ": unknown key '" + "k" * 64 + "'; known"),
+        (
+            "? " + "k" * 1000 + "\n: 1",
+            "line 1, column 3, /" + "k" * 64 + ": unknown key '" + "k" * 64 + "'; the known keys are",
+        ),
         ("{[a]: 1}", "line 1, column 2, /: a key must be a string"),
         (HEAD + "    users: {a: {inline: {'a b': {}}}}", "/users/a/inline/a b: is not a valid name"),
         (HEAD + "    users: {a: {groups: [b, 'c d']}}", "/users/a/groups/1: is not a valid name"),

@@ -7,7 +7,7 @@ text longer than 1 KiB the beginning is kept as well.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -89,7 +89,7 @@ def _gives_credentials(response: Any) -> bool:
 
 def _encoded(value: Any, *, are_members: bool = True) -> bytes:
     """Return `value` as JSON of at most MOST_IN_ALL bytes. `are_members`: whether its keys are names of members."""
-    told = _cleaned("", value, are_members=are_members)
+    told = _cleaned(_member(""), value, are_members=are_members)
     encoded = msgspec.json.encode(told)
     if len(encoded) > MOST_IN_ALL and isinstance(told, dict):
         for name, member in told.items():
@@ -100,52 +100,40 @@ def _encoded(value: Any, *, are_members: bool = True) -> bytes:
     return encoded if len(encoded) <= MOST_IN_ALL else msgspec.json.encode(_by_digest(encoded))
 
 
-def _cleaned(name: str, value: Any, *, are_members: bool) -> Any:
-    """Return the value of the member `name` in the form in which it is recorded.
+def _cleaned(member: _Member, value: Any, *, are_members: bool) -> Any:
+    """Return the value of `member` in the form in which it is recorded.
 
     `are_members`: whether the keys of a dictionary are names of members, as in an untyped response. In a structure the
     keys of every dictionary are those of a map.
     """
-    member = _member(name)
     if member.is_secret:
         return value if value is None else HIDDEN
     if isinstance(value, str):
         return _by_digest(value.encode(errors="replace")) if member.is_by_digest else _kept(value)
     if isinstance(value, msgspec.Struct):
-        present = [(each.name, found) for each, found in _members_of(value) if found is not None]
-        return {_member(each).key: _cleaned(each, found, are_members=False) for each, found in present}
+        cleaned = {}
+        for attribute, each, default in _members_of(type(value)):
+            found = getattr(value, attribute)
+            if found is not None and found != default:  # the encoder of these structures omits defaults, too
+                cleaned[each.key] = _cleaned(each, found, are_members=False)
+        return cleaned
     if isinstance(value, Mapping):
-        pairs = [(each, found) for each, found in value.items() if found is not None]
+        pairs = [(name, _member(name), found) for name, found in value.items() if found is not None]
         return {
-            _member(each).key if are_members else truncated(each): _cleaned(each, found, are_members=are_members)
-            for each, found in pairs
+            each.key if are_members else truncated(name): _cleaned(each, found, are_members=are_members)
+            for name, each, found in pairs
         }
     if isinstance(value, bytes):
         return _by_digest(value)
     if isinstance(value, (list, tuple)):
-        return [_cleaned(name, each, are_members=are_members) for each in value]
+        return [_cleaned(member, each, are_members=are_members) for each in value]
     return value
 
 
-class _Field(NamedTuple):
-    """A member of a structure."""
-
-    attribute: str
-    name: str
-    default: Any
-
-
-def _members_of(value: msgspec.Struct) -> Iterator[tuple[_Field, Any]]:
-    """Yield the members that do not have their default value, as the encoder of such structures does."""
-    for each in _fields(type(value)):
-        found = getattr(value, each.attribute)
-        if found != each.default:
-            yield each, found
-
-
 @cache
-def _fields(kind: type[msgspec.Struct]) -> tuple[_Field, ...]:
-    return tuple(_Field(each.name, each.encode_name, each.default) for each in msgspec.structs.fields(kind))
+def _members_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, _Member, Any], ...]:
+    """Return attribute, member and default value of each field of a structure."""
+    return tuple((each.name, _member(each.encode_name), each.default) for each in msgspec.structs.fields(kind))
 
 
 def _member(name: str) -> _Member:

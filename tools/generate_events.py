@@ -20,8 +20,9 @@ _HEAD: Final = """\
 
 Look up the events that a registry records: what each kind means, and which members it has.
 
-Each change of state records an event in the same transaction. A background job delivers the events to the log, in their
-order (`MOORAGE_EVENT_LOG`). After a crash, up to 100 lines can be repeated. With `MOORAGE_LOG_FORMAT=json` a line is:
+Each change of state records an event in the same transaction. With `MOORAGE_EVENT_LOG=true` a background job delivers
+the events to the log, within about two seconds. None is left out; after a crash, up to 100 lines can be repeated. With
+`MOORAGE_LOG_FORMAT=json` a line is:
 
 ```json
 {"event": "event", "kind": "image.pushed", "position": 2, "at": 1795865674.7377205,
@@ -38,8 +39,8 @@ order (`MOORAGE_EVENT_LOG`). After a crash, up to 100 lines can be repeated. Wit
 | `region`, `repository` | of events about registries and repositories |
 | `by` | the ARN of the principal who caused it; `moorage` for the server itself |
 
-Delivered events are kept for `MOORAGE_OUTBOX_SECONDS`. The [audit record](audit-record.md) has all requests, including
-reads and denials.
+Events are kept for `MOORAGE_OUTBOX_SECONDS`, and not deleted before they are delivered. When you turn the setting on,
+the log gets all that are kept. The [audit record](audit-record.md) has all requests, including reads and denials.
 
 This page is generated from `src/moorage/events/`. To change it, change the classes there and run `make events`.
 """

@@ -114,9 +114,9 @@ class Settings:
     sweep_interval_seconds: float = _setting(60.0, "how often expired data is deleted")
     job_seconds: float = _setting(DAY, "how long finished background jobs are listed; dead ones are kept")
     event_log: bool = _setting(
-        True, "write a log line for each event: pushes, deletes, and changes of policies and identities"
+        False, "write a log line for each event: pushes, deletes, and changes of policies and identities"
     )
-    outbox_seconds: float = _setting(7 * DAY, "how long delivered events are kept in the outbox")
+    outbox_seconds: float = _setting(7 * DAY, "how long events are kept; with event_log not before they are delivered")
     outbox_events: int = _setting(1_000_000, "events in the outbox at most; the oldest are dropped")
     audit_seconds: float = _setting(
         90 * DAY, "how long decisions, events and the history of tags and policies are kept"

@@ -20,7 +20,9 @@ ON_DEPLOYMENT = f"arn:aws:moorage::{ADMIN}:deployment"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     running = ServerProcess(tmp_path_factory.mktemp("jobs") / "data", "--workers", "2")
-    running.start(environment={"MOORAGE_SWEEP_INTERVAL_SECONDS": "1", "MOORAGE_LOG_FORMAT": "json"})
+    running.start(
+        environment={"MOORAGE_SWEEP_INTERVAL_SECONDS": "1", "MOORAGE_LOG_FORMAT": "json", "MOORAGE_EVENT_LOG": "1"}
+    )
     yield running
     assert running.stop() == 0
 

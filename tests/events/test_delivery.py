@@ -19,7 +19,7 @@ from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.database.open import open_database
 from moorage.store.metadata.events import outbox as rows
 from moorage.store.metadata.tables import outbox
-from tests.conftest import PostgresServer
+from tests.support.postgres import PostgresServer
 
 DAY = 86_400.0
 INSERT = "INSERT INTO outbox (at, account, region, kind, payload) VALUES (1, '1', '', 'test', $1) RETURNING id"
@@ -52,14 +52,19 @@ class OnPostgres(NamedTuple):
 
 
 @pytest.fixture
-async def on_postgres(postgres: PostgresServer) -> AsyncIterator[OnPostgres]:
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     with postgres.migrated_database() as url:
-        database = await open_database(Settings(database_url=url))
-        slow, quick = await asyncpg.connect(url), await asyncpg.connect(url)
-        yield OnPostgres(database, slow, quick)
-        await slow.close()
-        await quick.close()
-        await database.close()
+        yield url
+
+
+@pytest.fixture
+async def on_postgres(postgres_url: str) -> AsyncIterator[OnPostgres]:
+    database = await open_database(Settings(database_url=postgres_url))
+    slow, quick = await asyncpg.connect(postgres_url), await asyncpg.connect(postgres_url)
+    yield OnPostgres(database, slow, quick)
+    await slow.close()
+    await quick.close()
+    await database.close()
 
 
 async def test_an_event_that_is_committed_after_a_later_one_is_not_missed(
@@ -71,10 +76,10 @@ async def test_an_event_that_is_committed_after_a_later_one_is_not_missed(
     first = await slow.fetchval(INSERT, '{"name":"slow"}')
     second = await quick.fetchval(INSERT, '{"name":"quick"}')
     assert first < second
-    assert await all_of(delivery.deliver(database, to_log=True)) == 1
+    assert await all_of(delivery.deliver(database)) == 1
     assert names(logged) == ["quick"]
     await transaction.commit()
-    assert await all_of(delivery.deliver(database, to_log=True)) == 1
+    assert await all_of(delivery.deliver(database)) == 1
     assert names(logged) == ["quick", "slow"]
     assert [each["position"] for each in logged] == [1, 2]
 
@@ -86,7 +91,7 @@ async def test_one_that_is_rolled_back_holds_nothing_up(on_postgres: OnPostgres,
     await lost.fetchval(INSERT, '{"name":"lost"}')
     await transaction.rollback()
     await quick.fetchval(INSERT, '{"name":"quick"}')
-    await all_of(delivery.deliver(database, to_log=True))
+    await all_of(delivery.deliver(database))
     assert names(logged) == ["quick"]
 
 
@@ -104,8 +109,8 @@ async def test_writers_and_two_deliveries_at_once(
 
     async def deliver() -> None:
         while not written.is_set():
-            await all_of(delivery.deliver(database, to_log=True))
-        await all_of(delivery.deliver(database, to_log=True))
+            await all_of(delivery.deliver(database))
+        await all_of(delivery.deliver(database))
 
     async def read() -> None:
         while len(seen) < 60:
@@ -140,24 +145,24 @@ async def test_a_delivery_that_is_interrupted_repeats_its_batch(
     with monkeypatch.context() as broken:
         broken.setattr(rows, "move_cursor", move)
         with pytest.raises(ConnectionError):
-            await all_of(delivery.deliver(database, to_log=True))
-    await all_of(delivery.deliver(database, to_log=True))
+            await all_of(delivery.deliver(database))
+    await all_of(delivery.deliver(database))
     assert names(logged) == ["a", "b", "c", "d", "c", "d", "e"]
 
 
 async def test_only_delivered_events_expire(database: Database, logged: list[Any], database_settings: Settings) -> None:
     clock = Clock()
-    settings = replace(database_settings, outbox_seconds=DAY)
+    settings = replace(database_settings, outbox_seconds=DAY, event_log=True)
     events = Delivery(database, ElapsedTime(database, clock, settings), settings)
-    await all_of(events.delete_delivered())  # the clock is looked at
+    await all_of(events.delete_expired())  # the clock is looked at
     await database.transaction(lambda conn: add(conn, "old", at=clock.now()))
     clock.set(clock.now() + 2 * DAY)
-    assert await all_of(events.delete_delivered()) == 0
+    assert await all_of(events.delete_expired()) == 0
     assert await events.waiting() == 1
     assert await all_of(events.deliver()) == 1
     await database.transaction(lambda conn: add(conn, "new", at=clock.now()))
     assert await all_of(events.deliver()) == 1
-    assert await all_of(events.delete_delivered()) == 1
+    assert await all_of(events.delete_expired()) == 1
     assert await _left(database) == 1
     assert [each for each in logged if each["log_level"] == "warning"] == []
     assert await events.waiting() == 0
@@ -167,32 +172,41 @@ async def test_the_oldest_of_too_many_are_lost_and_that_is_logged(
     database: Database, logged: list[Any], database_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "EXPIRY_BATCH", 4)
-    settings = replace(database_settings, outbox_events=5)
+    settings = replace(database_settings, outbox_events=5, event_log=True)
     events = Delivery(database, ElapsedTime(database, Clock(), settings), settings)
     for number in range(20):
         await database.transaction(lambda conn, number=number: add(conn, str(number), at=2e9))  # type: ignore[misc]
     await database.transaction(lambda conn: rows.give_positions(conn, 100), by_row=True)
-    assert await all_of(events.delete_delivered()) == 15
+    assert await all_of(events.delete_expired()) == 15
     assert sum(each["events"] for each in logged if each["log_level"] == "warning") == 15
     await all_of(events.deliver())
     assert names(logged) == ["15", "16", "17", "18", "19"]
 
 
-async def test_without_a_log_events_only_get_positions(
+async def test_without_a_target_events_wait_until_they_expire(
     database: Database, logged: list[Any], database_settings: Settings
 ) -> None:
-    settings = replace(database_settings, event_log=False)
-    events = Delivery(database, ElapsedTime(database, Clock(), settings), settings)
-    await database.transaction(lambda conn: add(conn, "a"))
+    clock = Clock()
+    silent = Delivery(database, ElapsedTime(database, clock, database_settings), database_settings)
+    await all_of(silent.delete_expired())  # the clock is looked at
+    await database.transaction(lambda conn: add(conn, "old", at=clock.now()))
+    clock.set(clock.now() + 8 * DAY)
+    await database.transaction(lambda conn: add(conn, "new", at=clock.now()))
+    assert not await database.read(silent.is_waiting)
+    assert await all_of(silent.deliver()) == 0
+    assert await silent.waiting() == 0
+    assert await all_of(silent.delete_expired()) == 1
+    assert logged == []
+    settings = replace(database_settings, event_log=True)
+    events = Delivery(database, ElapsedTime(database, clock, settings), settings)
     assert await database.read(events.is_waiting)
     await all_of(events.deliver())
-    assert logged == []
-    assert not await database.read(events.is_waiting)
+    assert names(logged) == ["new"]
 
 
 async def test_a_line_has_what_the_row_has(database: Database, logged: list[Any]) -> None:
     await database.transaction(lambda conn: add(conn, "a"))
-    await all_of(delivery.deliver(database, to_log=True))
+    await all_of(delivery.deliver(database))
     assert logged == [
         {
             "event": "event",

@@ -22,6 +22,7 @@ from moorage.jobs.runner import Runner
 from moorage.registry.images.types import ImageId
 from moorage.sealing import Sealer
 from moorage.settings import Settings
+from moorage.store.blobs.store import Staged
 from moorage.store.elapsed import ElapsedTime
 from moorage.store.metadata.audit.audit import AuditStore
 from moorage.store.metadata.database.open import open_database
@@ -78,8 +79,8 @@ async def open_world(stack: AsyncExitStack, directory: Path, url: str | None) ->
     stack.push_async_callback(database.close)
     audit = await AuditStore.open(settings)
     stack.push_async_callback(audit.close)
-    changes = {"trashed_images_per_repository": 2, "database_url": url}
-    return World(Bench.over(database, directory, small_layer_bytes=0, **changes), audit)
+    changes: dict[str, Any] = {"small_layer_bytes": 0, "trashed_images_per_repository": 2, "event_log": True}
+    return World(Bench.over(database, directory, **changes), audit)
 
 
 def small_batches(patch: pytest.MonkeyPatch) -> None:
@@ -108,15 +109,13 @@ async def prepare(world: World) -> None:
         await bench.image(f"moving {number}", tag="moving")
     for number in range(3):
         digest = await bench.image(f"deleted {number}")
-        await bench.images.batch_delete(REF, [ImageId(digest)], by=BY, door="ecr")
+        await bench.images.batch_delete(REF, [ImageId(digest)], by=BY, api="ecr")
         layer = await bench.layer(b"lone %d" % number, OTHER)
         if number < 2:
             await bench.layers.delete(OTHER, layer.digest, BY)
         upload = await bench.uploads.begin(REF, BY)
         await bench.uploads.append(REF, upload.id, stream(b"half"))
-        async with bench.blobs.hold(f"left-{number}") as held:
-            await held.append(0, stream(b"x"))
-            await held.commit()
+        await bench.blobs.commit(await bench.blobs.append(Staged(f"left-{number}"), stream(b"x")))
     now = bench.clock.now()
 
     def work(conn: Connection) -> None:

@@ -1,6 +1,7 @@
 """Delivers the events of the outbox, at least once and in the order of their positions, and deletes them afterwards.
 
-The only target is the structured log. A delivery that is interrupted repeats at most one batch.
+The only target is the structured log, if `MOORAGE_EVENT_LOG` is on. A delivery that is interrupted repeats at most one
+batch. Without a target events stay in the outbox until they expire, and a target that is added later gets them.
 """
 
 import asyncio
@@ -36,42 +37,43 @@ class Delivery:
         self._elapsed = elapsed
         self._settings = settings
 
-    @staticmethod
-    def is_waiting(conn: Connection) -> bool:
+    def is_waiting(self, conn: Connection) -> bool:
         """Return whether there are events to deliver."""
-        return outbox.is_waiting(conn, LOG)
+        return self._settings.event_log and outbox.is_waiting(conn, LOG)
 
     async def waiting(self) -> int:
-        """Return how many events wait to be delivered."""
-        return await self._db.read(lambda conn: outbox.waiting(conn, LOG))
+        """Return how many events wait to be delivered; 0 if they are not delivered at all."""
+        return await self._db.read(lambda conn: outbox.waiting(conn, LOG)) if self._settings.event_log else 0
 
-    def deliver(self) -> AsyncIterator[int]:
-        """Deliver what has been committed so far."""
-        return deliver(self._db, to_log=self._settings.event_log)
+    async def deliver(self) -> AsyncIterator[int]:
+        """Deliver what has been committed so far, if there is a target."""
+        if self._settings.event_log:
+            async for number in deliver(self._db):
+                yield number
 
-    async def delete_delivered(self) -> AsyncIterator[int]:
-        """Delete delivered events that are too old by the time that really passed, and events that are too many."""
+    async def delete_expired(self) -> AsyncIterator[int]:
+        """Delete events that are too old by the time that really passed and delivered, and events that are too many."""
         before = (await self._elapsed.observe()).expired_before(self._settings.outbox_seconds)
-        async for number in delete_delivered(self._db, before=before, most=self._settings.outbox_events):
+        most, delivers = self._settings.outbox_events, self._settings.event_log
+        async for number in delete_expired(self._db, before=before, most=most, delivers=delivers):
             yield number
 
 
-async def deliver(db: Database, *, to_log: bool) -> AsyncIterator[int]:
-    """Deliver what has been committed so far; yields the number of events in each batch.
+async def deliver(db: Database) -> AsyncIterator[int]:
+    """Deliver what has been committed so far to the log; yields the number of events in each batch.
 
-    Without `to_log` they only get their positions and count as delivered. Ends when nothing is left, or when another
-    process delivers as well.
+    Ends when nothing is left, or when another process delivers as well.
     """
     while True:
         numbered = await db.transaction(lambda conn: outbox.give_positions(conn, BATCH), by_row=True, frees=True)
-        delivered = await _deliver_batch(db, to_log=to_log)
+        delivered = await _deliver_batch(db)
         if delivered is None or not (numbered or delivered):
             return
         yield delivered
         await asyncio.sleep(0)
 
 
-async def _deliver_batch(db: Database, *, to_log: bool) -> int | None:
+async def _deliver_batch(db: Database) -> int | None:
     """Deliver the events behind the cursor, and move it. None: another process moved it meanwhile."""
 
     def look(conn: Connection) -> tuple[int, list[StoredEvent]]:
@@ -81,9 +83,8 @@ async def _deliver_batch(db: Database, *, to_log: bool) -> int | None:
     was, found = await db.read(look)
     if not found:
         return 0
-    if to_log:
-        for each in found:
-            _write(each)
+    for each in found:
+        _write(each)
     to = found[-1].position
     moved = await db.transaction(
         lambda conn: outbox.move_cursor(conn, LOG, was=was, to=to), durable=False, by_row=True, frees=True
@@ -103,28 +104,26 @@ def _write(event: StoredEvent) -> None:
     _log.info("event", **{name: value for name, value in members.items() if value not in (None, "")})
 
 
-async def delete_delivered(db: Database, *, before: float, most: int) -> AsyncIterator[int]:
-    """Delete delivered events of before `before`, and the oldest of more than `most`; yields how many in each batch.
+async def delete_expired(db: Database, *, before: float, most: int, delivers: bool) -> AsyncIterator[int]:
+    """Delete events of before `before`, and the oldest of more than `most`; yields how many in each batch.
 
-    Those beyond `most` go whether they are delivered or not, which is logged.
+    If the deployment `delivers` events, those that are not delivered are deleted only if they are too many, which is
+    logged.
     """
-    while True:
-        read_up_to, positions = await _expired(db, before, most)
-        if not positions:
-            return
-        await _drop(db, positions)
-        if lost := sum(position > read_up_to for position in positions):
+    while found := await _expired(db, before, most, delivers):
+        await _drop(db, [event for event, _ in found])
+        if lost := sum(not is_read for _, is_read in found):
             _log.warning("events were deleted before they were delivered: too many waited", events=lost, most=most)
-        yield len(positions)
+        yield len(found)
 
 
-async def _expired(db: Database, before: float, most: int) -> tuple[int, list[int]]:
-    def look(conn: Connection) -> tuple[int, list[int]]:
-        at = outbox.cursor(conn, LOG)
-        return at, outbox.expired(conn, read_up_to=at, before=before, most=most, limit=EXPIRY_BATCH)
+async def _expired(db: Database, before: float, most: int, delivers: bool) -> list[tuple[int, bool]]:
+    def look(conn: Connection) -> list[tuple[int, bool]]:
+        read_up_to = outbox.cursor(conn, LOG) if delivers else None
+        return outbox.expired(conn, read_up_to=read_up_to, before=before, most=most, limit=EXPIRY_BATCH)
 
     return await db.read(look)
 
 
-async def _drop(db: Database, positions: Sequence[int]) -> None:
-    await db.transaction(lambda conn: outbox.drop(conn, positions), long=True, frees=True)
+async def _drop(db: Database, ids: Sequence[int]) -> None:
+    await db.transaction(lambda conn: outbox.drop(conn, ids), long=True, frees=True)

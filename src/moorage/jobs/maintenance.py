@@ -42,7 +42,7 @@ def maintenance_kinds(
         _kind("uploads.expire", registry.expire_uploads, Schedule(often, often)),
         _kind("trash.empty", registry.empty_trash, Schedule(often, often)),
         _kind("credentials.delete", identity.delete_credentials, Schedule(often, often)),
-        _kind("events.delete", delivery.delete_delivered, Schedule(often, often)),
+        _kind("events.delete", delivery.delete_expired, Schedule(often, often)),
         _kind("trash.trim", registry.trim_trash, Schedule(seldom, often)),
         _kind("histories.trim", registry.trim_histories, Schedule(seldom, often)),
         _kind("documents.mark", registry.mark_documents, Schedule(seldom, often)),

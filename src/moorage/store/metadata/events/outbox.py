@@ -102,22 +102,24 @@ def waiting(conn: Connection, name: str) -> int:
     return int(conn.execute(new).scalar_one()) + cursor(conn, NEWEST) - cursor(conn, name)
 
 
-def expired(conn: Connection, *, read_up_to: int, before: float, most: int, limit: int) -> list[int]:
-    """Return positions of events to delete, the lowest first: a batch of at most `limit`, looked for among as many.
+def expired(
+    conn: Connection, *, read_up_to: int | None, before: float, most: int, limit: int
+) -> list[tuple[int, bool]]:
+    """Return the ids of events to delete, looked for among the `limit` oldest, and whether each one has been read.
 
-    They are the ones of before `before` that have been read up to `read_up_to`, and, read or not, those beyond the
-    newest `most`.
+    They are the ones of before `before` that have been read up to `read_up_to` (None: nobody reads), and, read or not,
+    those beyond the newest `most`.
     """
-    surplus = cursor(conn, NEWEST) - most
-    of = outbox.c
-    statement = select(of.position, of.at).where(of.position.is_not(None)).order_by(of.position).limit(limit)
-    return [
-        row.position
-        for row in conn.execute(statement)
-        if row.position <= surplus or (row.position <= read_up_to and row.at < before)
-    ]
+    newest = conn.execute(select(func.max(outbox.c.id))).scalar_one() or 0
+    rows = conn.execute(select(outbox.c.id, outbox.c.at, outbox.c.position).order_by(outbox.c.id).limit(limit))
+    found = []
+    for row in rows:
+        is_read = read_up_to is None or (row.position is not None and row.position <= read_up_to)
+        if row.id <= newest - most or (is_read and row.at < before):
+            found.append((row.id, is_read))
+    return found
 
 
-def drop(conn: Connection, positions: Sequence[int]) -> None:
-    """Delete the events with these positions."""
-    conn.execute(delete(outbox).where(outbox.c.position.in_(positions)))
+def drop(conn: Connection, ids: Sequence[int]) -> None:
+    """Delete the events with these ids."""
+    conn.execute(delete(outbox).where(outbox.c.id.in_(ids)))

@@ -74,7 +74,7 @@ def _user(entity: Entity, details: Details) -> shapes.UserDetail:
         user_policy_list=_inline(details),
         group_list=list(details.groups),
         attached_managed_policies=_attached(details),
-        permissions_boundary=response_members.boundary(details.boundary),
+        permissions_boundary=response_members.permissions_boundary(details.boundary),
         tags=tag_list(details.tags),
     )
 
@@ -102,7 +102,7 @@ async def _role(call: IamCall, entity: Role, details: Details) -> shapes.RoleDet
         instance_profile_list=[],
         role_policy_list=_inline(details),
         attached_managed_policies=_attached(details),
-        permissions_boundary=response_members.boundary(details.boundary),
+        permissions_boundary=response_members.permissions_boundary(details.boundary),
         tags=tag_list(details.tags),
         role_last_used=response_members.last_used(entity),
     )

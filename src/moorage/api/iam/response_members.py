@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from moorage.api.aws.xml import timestamp
 from moorage.api.iam import shapes
 from moorage.api.iam.documents import encoded
@@ -26,15 +28,8 @@ def user(entity: Entity) -> shapes.User:
 
 async def user_in_full(call: IamCall, entity: Entity) -> shapes.User:
     """Return a user with its permissions boundary and tags."""
-    return shapes.User(
-        path=entity.path,
-        user_name=entity.name,
-        user_id=entity.id,
-        arn=entity.arn,
-        create_date=timestamp(entity.created_at),
-        permissions_boundary=await _boundary_of(call, entity),
-        tags=await _tags_of(call, entity),
-    )
+    boundary, tags = await _boundary_of(call, entity), await _tags_of(call, entity)
+    return replace(user(entity), permissions_boundary=boundary, tags=tags)
 
 
 def root_user(account: AccountId, created_at: float) -> shapes.User:
@@ -76,34 +71,14 @@ async def role(call: IamCall, entity: Role) -> shapes.Role:
 
 async def created_role(call: IamCall, entity: Role) -> shapes.Role:
     """Return what CreateRole and CreateServiceLinkedRole return: without session duration and last use."""
-    return shapes.Role(
-        path=entity.path,
-        role_name=entity.name,
-        role_id=entity.id,
-        arn=entity.arn,
-        create_date=timestamp(entity.created_at),
-        assume_role_policy_document=await trust_policy(call, entity),
-        description=entity.description or None,
-        permissions_boundary=await _boundary_of(call, entity),
-        tags=await _tags_of(call, entity),
-    )
+    boundary, tags = await _boundary_of(call, entity), await _tags_of(call, entity)
+    return replace(await role(call, entity), max_session_duration=None, permissions_boundary=boundary, tags=tags)
 
 
 async def role_in_full(call: IamCall, entity: Role) -> shapes.Role:
     """Return a role with its permissions boundary, tags and last use."""
-    return shapes.Role(
-        path=entity.path,
-        role_name=entity.name,
-        role_id=entity.id,
-        arn=entity.arn,
-        create_date=timestamp(entity.created_at),
-        assume_role_policy_document=await trust_policy(call, entity),
-        description=entity.description or None,
-        max_session_duration=entity.max_session_seconds,
-        permissions_boundary=await _boundary_of(call, entity),
-        tags=await _tags_of(call, entity),
-        role_last_used=last_used(entity),
-    )
+    boundary, tags = await _boundary_of(call, entity), await _tags_of(call, entity)
+    return replace(await role(call, entity), permissions_boundary=boundary, tags=tags, role_last_used=last_used(entity))
 
 
 async def trust_policy(call: IamCall, entity: Role) -> str:
@@ -114,14 +89,14 @@ async def trust_policy(call: IamCall, entity: Role) -> str:
 async def _boundary_of(call: IamCall, entity: Entity) -> shapes.AttachedPermissionsBoundary | None:
     if entity.boundary_id is None:
         return None
-    return boundary(await call.services.identity.managed.arn_of(entity.boundary_id))
+    return permissions_boundary(await call.services.identity.managed.arn_of(entity.boundary_id))
 
 
 async def _tags_of(call: IamCall, entity: Entity) -> list[shapes.Tag] | None:
     return tag_list(await call.services.identity.tags.of(entity.id)) or None
 
 
-def boundary(arn: str | None) -> shapes.AttachedPermissionsBoundary | None:
+def permissions_boundary(arn: str | None) -> shapes.AttachedPermissionsBoundary | None:
     """Return the permissions boundary with that ARN."""
     if arn is None:
         return None

@@ -217,8 +217,8 @@ class Access:
                 decision, allowed=True, explicit=False, decided_by="root", rule=RECOVERY_RULE
             )
         region = connection.region if isinstance(resource, NamedResource) else resource.region
-        told = "" if decision.allowed else decision_id or str(uuid.uuid4())
-        return DecisionEntry(told, now, now, region, decision, plan.policies, caller)
+        entry_id = "" if decision.allowed else decision_id or str(uuid.uuid4())
+        return DecisionEntry(entry_id, now, now, region, decision, plan.policies, caller)
 
     def _recorded(self, made: DecisionEntry, connection: Connection) -> DecisionEntry:
         """Record a decision. Return the entry that represents it in the record."""

@@ -1,4 +1,4 @@
-"""What becomes of a damaged audit record: the registry must start without it, and with a new one."""
+"""Sets a damaged audit database aside, so that the registry can start with a new one."""
 
 import sqlite3
 import time
@@ -9,10 +9,10 @@ _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def set_aside_damaged(path: Path) -> Path | None:
-    """Rename the SQLite file `path` and its log if it cannot be read because it is damaged. Return its new name.
+    """Rename the SQLite file `path` and its log if the file is damaged. Return its new name, or None.
 
-    Decisions and events are a record beside the data: without a new file every write would be refused, because none may
-    happen without its event. Call it before anything has the file open.
+    The audit record is not part of the registry's data, but every write needs its event to be recorded, so that without
+    a new file every write would be refused. Call this before anything opens the file.
     """
     if not path.exists() or not _is_damaged(path):
         return None
@@ -21,7 +21,7 @@ def set_aside_damaged(path: Path) -> Path | None:
         log = path.with_name(path.name + ending)
         if log.exists():
             log.replace(aside.with_name(aside.name + ending))
-    path.replace(aside)  # last: killed before this, the next start finds the file damaged again
+    path.replace(aside)  # last, so that a start after a kill finds the damaged file again
     return aside
 
 

@@ -139,6 +139,11 @@ CASES = {
         lambda it: it.layers.delete(REF, digest_of(b"layer a"), WHO),
         [{"kind": "layer.deleted", "digest": digest_of(b"layer a"), **ON}],
     ),
+    "account setting that has the value": Case(
+        lambda it: it.account_settings.put(*HERE, "BLOB_MOUNTING", "ENABLED", by=WHO),
+        [],
+        (lambda it: it.account_settings.put(*HERE, "BLOB_MOUNTING", "ENABLED", by=WHO),),
+    ),
     "push": Case(put(BODY, "v1", "v2"), [{**PUSHED, "tag": "v1"}, {**PUSHED, "tag": "v2"}]),
     "push without a tag": Case(put(BODY), [{**PUSHED, "tag": None}]),
     "untag": Case(

@@ -19,7 +19,7 @@ from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.epoch import Epochs
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
     """The services of all capabilities."""
 

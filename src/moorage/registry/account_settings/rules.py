@@ -36,6 +36,8 @@ def put(conn: Connection, account: AccountId, region: Region, name: str, value: 
     `by` is the principal who makes the change, `at` the time in seconds since the epoch.
     """
     check_value(name, value)
+    if rows.get(conn, account, region, name) == value:
+        return  # nothing changes, so no cached decision ends
     quotas.require_region(conn, account, region)
     rows.put(conn, account, region, name, value)
     event = vocabulary.AccountSettingChanged(at=at, by=by, account=account, region=region, name=name, value=value)

@@ -111,6 +111,8 @@ def tag(conn: Connection, ref: RepositoryRef, tags: Mapping[str, str], *, by: st
     """Add resource tags; a tag with the key of an existing one replaces it. InvalidTagParameter, TooManyTags."""
     check_tags(tags)
     repository_id = require_id(conn, ref)
+    if not tags:
+        return
     tag_rows.put(conn, repository_id, tags)
     check_tags(tag_rows.of_repository(conn, repository_id))
     events.record(conn, vocabulary.RepositoryTagged(at=at, by=by, **events.of_repository(ref), keys=tuple(tags)))
@@ -120,7 +122,7 @@ def untag(conn: Connection, ref: RepositoryRef, keys: Sequence[str], *, by: str,
     """Remove the resource tags with these keys, as far as they exist. InvalidTagParameter."""
     check_tag_keys(keys)
     repository_id = require_id(conn, ref)
-    removed = tuple(tag_rows.of_repository(conn, repository_id).keys() & set(keys))
+    removed = tuple(sorted(tag_rows.of_repository(conn, repository_id).keys() & set(keys)))
     if removed:  # a client may send any number of other keys, which must not fill the outbox
         tag_rows.remove(conn, repository_id, removed)
         events.record(conn, vocabulary.RepositoryUntagged(at=at, by=by, **events.of_repository(ref), keys=removed))

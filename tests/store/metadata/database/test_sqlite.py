@@ -18,7 +18,7 @@ from moorage.settings import Settings
 from moorage.store.metadata import epoch
 from moorage.store.metadata.database.open import open_database
 from moorage.store.metadata.database.sqlite import SqliteDatabase
-from moorage.store.metadata.database.sqlite_connection import open_gate
+from moorage.store.metadata.database.sqlite_connection import open_write_lock
 from moorage.store.metadata.identity.tables import accounts
 from tests.store.metadata.database.counting import counted
 
@@ -277,7 +277,7 @@ async def test_nothing_is_called_durable_after_a_flush_that_failed(
 
 
 async def test_a_gate_that_is_shut_does_not_hold_the_loop(sqlite: SqliteDatabase) -> None:
-    with open_gate(sqlite.path) as gate:
+    with open_write_lock(sqlite.path) as gate:
         fcntl.flock(gate, fcntl.LOCK_EX)
         waiting = [asyncio.create_task(sqlite.transaction(epoch.advance)) for _ in range(3)]
         await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Order by bytes, the same in both databases: what pages are cut by."""
+"""The order of pages: by bytes, the same in both databases."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from sqlalchemy import ColumnElement, Connection, collate
 
 
 def bytewise(conn: Connection, column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The column in the order of its bytes, as SQLite compares anyway."""
+    """Return the column in the order of its bytes, which is SQLite's default order."""
     return collate(column, "C") if conn.dialect.name == "postgresql" else column

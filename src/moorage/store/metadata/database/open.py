@@ -1,4 +1,4 @@
-"""Opens the database that the settings name, its schema brought up to date first; any number of workers at once."""
+"""Opening the database that the settings name, after migrating its schema. Any number of workers may do so at once."""
 
 import asyncio
 import fcntl
@@ -13,7 +13,7 @@ from moorage.data_directory import UnusableDataError
 from moorage.settings import Settings
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.database.sqlite import SqliteDatabase
-from moorage.store.metadata.database.sqlite_connection import connect, core_connection, open_gate
+from moorage.store.metadata.database.sqlite_connection import connect, core_connection, open_write_lock
 from moorage.store.metadata.migrations import (
     AUDIT,
     METADATA,
@@ -30,21 +30,21 @@ _NEWER: Final = (
 
 
 async def open_database(settings: Settings) -> Database:
-    """The metadata: PostgreSQL when `database_url` is set, else the file `moorage.db` in the data directory."""
+    """Open the metadata: PostgreSQL if `database_url` is set, else the file `moorage.db` in the data directory."""
     if settings.database_url is not None:
         return await _open_postgres(settings.database_url, METADATA)
     return await open_sqlite(settings.data / "moorage.db", METADATA)
 
 
 async def open_audit_database(settings: Settings) -> Database:
-    """Where decisions are recorded: a file of its own beside the metadata, or the same PostgreSQL database."""
+    """Open the audit record: a file of its own beside the metadata, or the same PostgreSQL database."""
     if settings.database_url is not None:
         return await _open_postgres(settings.database_url, AUDIT)
     return await open_sqlite(settings.data / "audit.db", AUDIT)
 
 
 async def open_sqlite(path: Path, history: History) -> SqliteDatabase:
-    """The database in the file `path`, made when it is not there. Raises UnusableDataError."""
+    """Open the database in the file `path`, which is created if need be. Raises UnusableDataError."""
     try:
         await asyncio.to_thread(_migrate_sqlite, path, history)
         return SqliteDatabase.open(path, inline=history is METADATA)
@@ -66,8 +66,8 @@ def _sqlite_problem(path: Path, error: Exception) -> str:
 
 def _migrate_sqlite(path: Path, history: History) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open_gate(path) as gate:
-        fcntl.flock(gate, fcntl.LOCK_EX)
+    with open_write_lock(path) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         raw = connect(path)
         try:
             with core_connection(raw) as conn:
@@ -95,7 +95,7 @@ async def _open_postgres(url: str, history: History) -> Database:
 
 
 def _shown(url: str) -> str:
-    """The database URL without its password."""
+    """Return the database URL without its password."""
     try:
         parts = urlsplit(url)
         secrets = [parts.password] + [value for name, value in parse_qsl(parts.query) if name == "password"]

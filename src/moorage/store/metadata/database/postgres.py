@@ -1,7 +1,7 @@
-"""Metadata in PostgreSQL through asyncpg: serialisable transactions, run again when they collide.
+"""Metadata in PostgreSQL through asyncpg: serializable transactions, which are retried if they fail to serialize.
 
-One that keeps colliding, as a long one does among many short ones, is at last let alone: it waits until those under way
-have ended, and holds up those that come.
+A transaction that keeps failing to serialize, as a long one does among many short ones, is finally run under an
+exclusive lock: it waits for the transactions that are running, and later ones wait for it.
 """
 
 import asyncio
@@ -19,25 +19,25 @@ from moorage.store.metadata.migrations import History, is_current, upgrade
 
 T = TypeVar("T")
 
-ATTEMPTS = 20  # of one transaction that keeps colliding
-BESIDE_OTHERS = 4  # so many of them beside others; only long transactions can collide with the next
-UNIQUE_ATTEMPTS = 12  # statements look before they insert, so it is nearly always a collision
+ATTEMPTS = 20  # of one transaction that keeps failing to serialize
+CONCURRENT_ATTEMPTS = 4  # how many of them run beside other transactions; the rest run under the exclusive lock
+UNIQUE_ATTEMPTS = 12  # statements look before they insert, so a unique violation is nearly always a conflict
 CONNECTIONS = 10  # per worker process
-WRITERS = 2  # at once per worker process, of short transactions and of long ones: more collide more than they do
+WRITERS = 2  # at once per worker process, of short and of long transactions each: with more, most of them conflict
 
-_COLLISIONS = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
+_CONFLICTS = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
 _UNIQUE_VIOLATION = "23505"
 _NO_ROOM = frozenset({"53100"})  # disk_full
-_NO_TEXT = "22021"  # character_not_in_repertoire: a NUL
+_UNSTORABLE = "22021"  # character_not_in_repertoire: a NUL
 _MIGRATION_LOCK = 0x6D6F6F72  # "moor"; the key of an advisory lock
-_WRITING_LOCK = 0x6D6F6F73  # shared by transactions that write beside others, exclusive for one that is let alone
-_BESIDE = f"pg_advisory_xact_lock_shared({_WRITING_LOCK})"
-_ALONE = text(f"SELECT pg_advisory_xact_lock({_WRITING_LOCK})")
+_WRITING_LOCK = 0x6D6F6F73  # shared by transactions that write, exclusive for one that keeps failing to serialize
+_SHARED = f"pg_advisory_xact_lock_shared({_WRITING_LOCK})"
+_EXCLUSIVE = text(f"SELECT pg_advisory_xact_lock({_WRITING_LOCK})")
 _ASYNCHRONOUS = "set_config('synchronous_commit', 'off', true)"
 
 
 class PostgresDatabase:
-    """A `Database` on a PostgreSQL server. The schema must be there already (`migrated` sees to that)."""
+    """A `Database` on a PostgreSQL server. The schema must exist already (`migrated` creates it)."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -49,7 +49,7 @@ class PostgresDatabase:
 
     @classmethod
     def open(cls, url: str) -> "PostgresDatabase":
-        """The database at `url` (`postgresql://…`, with libpq's parameters such as sslmode)."""
+        """Open the database at `url` (`postgresql://…`, with libpq's parameters such as sslmode)."""
 
         async def connect() -> asyncpg.Connection:
             return await asyncpg.connect(url)
@@ -67,7 +67,7 @@ class PostgresDatabase:
 
     @classmethod
     async def migrated(cls, url: str, history: History) -> "PostgresDatabase":
-        """The database at `url`, its schema brought up to date by whichever worker comes first."""
+        """Open the database at `url`, after the first worker to arrive has migrated its schema."""
         database = cls.open(url)
         try:
             async with database._engine.connect() as conn:
@@ -85,9 +85,9 @@ class PostgresDatabase:
                 async with self._reading.connect() as conn:
                     return await conn.run_sync(work)
             except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", None) == _NO_TEXT:
+                if getattr(error.orig, "sqlstate", None) == _UNSTORABLE:
                     raise UnstorableText from error
-                # A restarted server kills the pooled connections; the pool is fresh after the first such error.
+                # A restarted server closes the pooled connections; the pool is renewed after the first such error.
                 if attempt or not error.connection_invalidated:
                     raise
         raise AssertionError("unreachable")
@@ -106,31 +106,31 @@ class PostgresDatabase:
             return await self._transaction(work, durable, long, self._by_row if by_row else self._writing)
 
     async def _transaction(self, work: Callable[[Connection], T], durable: bool, long: bool, writing: AsyncEngine) -> T:
-        beside = [] if long else [_BESIDE]  # whoever is let alone does not wait for long ones
+        shared = [] if long else [_SHARED]  # a transaction under the exclusive lock does not wait for long ones
         asynchronous = [] if durable else [_ASYNCHRONOUS]
         attempt = 0
         while True:
             attempt += 1
             try:
-                if attempt <= BESIDE_OTHERS:
-                    return await self._run(writing, work, beside + asynchronous)
-                # The lock is held by a transaction beside it: one that waits for a lock within itself goes on from what
-                # it saw before it waited.
+                if attempt <= CONCURRENT_ATTEMPTS:
+                    return await self._run(writing, work, shared + asynchronous)
+                # A second transaction holds the lock, because the first would continue with the snapshot that it took
+                # before it waited.
                 async with self._engine.begin() as conn:
-                    await conn.execute(_ALONE)
+                    await conn.execute(_EXCLUSIVE)
                     return await self._run(writing, work, asynchronous)
             except DBAPIError as error:
                 code = getattr(error.orig, "sqlstate", None)
                 if code in _NO_ROOM:
                     raise InsufficientStorage from error
-                if code == _NO_TEXT:
+                if code == _UNSTORABLE:
                     raise UnstorableText from error
                 if not _worth_another(code, attempt):
                     raise
             await asyncio.sleep(random.uniform(0, min(0.5, 0.002 * 2**attempt)))  # noqa: S311 - only spreads retries
 
     async def _run(self, writing: AsyncEngine, work: Callable[[Connection], T], first: Sequence[str]) -> T:
-        """One attempt; `first`: expressions to evaluate at its beginning."""
+        """Run one attempt. `first`: expressions to evaluate at its beginning."""
         async with writing.begin() as conn:
             if first:
                 await conn.execute(text(f"SELECT {', '.join(first)}"))
@@ -146,7 +146,7 @@ class PostgresDatabase:
 async def _migrate(url: str, history: History) -> None:
     database = PostgresDatabase.open(url)
     try:
-        # The lock is of the transaction, so it goes with it whatever happens; the check runs on a later snapshot.
+        # The lock ends with its transaction in any case; the check runs on a later snapshot.
         async with database._engine.begin() as conn:
             await conn.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
             async with database._engine.connect() as other:
@@ -158,9 +158,9 @@ async def _migrate(url: str, history: History) -> None:
 
 
 def _worth_another(code: str | None, attempt: int) -> bool:
-    """Whether to run a failed transaction again.
+    """Return whether to run a failed transaction again.
 
-    A row that another transaction inserted in between shows as a unique violation before it shows as a serialization
-    failure; the next run sees that row, and so says what it has to say about it.
+    A row that another transaction has inserted meanwhile causes a unique violation rather than a serialization failure.
+    The next attempt sees the row and reports it in its own words.
     """
-    return (code in _COLLISIONS and attempt < ATTEMPTS) or (code == _UNIQUE_VIOLATION and attempt < UNIQUE_ATTEMPTS)
+    return (code in _CONFLICTS and attempt < ATTEMPTS) or (code == _UNIQUE_VIOLATION and attempt < UNIQUE_ATTEMPTS)

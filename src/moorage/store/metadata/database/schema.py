@@ -1,4 +1,4 @@
-"""What all tables are declared with: the MetaData of the registry's tables, ids that grow, indexes of some rows."""
+"""What all tables are declared with: the MetaData, the type of growing ids, and partial indexes."""
 
 from typing import Any
 
@@ -17,5 +17,5 @@ BIG_ID = BigInteger().with_variant(Integer, "sqlite")
 
 
 def index_of_some(name: str, some: TextClause, *columns: ColumnElement[Any], unique: bool = False) -> None:
-    """An index of the rows for which `some` holds, on their table."""
+    """Declare a partial index: of the rows for which `some` is true."""
     Index(name, *columns, unique=unique, sqlite_where=some, postgresql_where=some)

@@ -1,11 +1,12 @@
-"""Metadata in one SQLite file: reads inline on a held connection, writes in groups, durable by a flush of the log.
+"""Metadata in one SQLite file: reads on the event loop, writes in groups, made durable by flushing the log.
 
-The connections are apart so that `changed` (PRAGMA data_version: what *other* connections committed) sees this
-process's own commits too. Several worker processes may share the file; they take turns to write.
+Reading and writing have separate connections, so that `changed` (PRAGMA data_version, which counts the commits of
+*other* connections) also sees the commits of this process. Several worker processes may share the file; they write one
+after the other.
 
-Reads share a snapshot for a turn of the event loop, since opening one takes as long as a read. Its end is queued when
-it is opened: a request that arrives later, and whoever waits for a commit, come behind that and read a new one. Asked
-within a snapshot, `changed` tells of that snapshot, so what is read is never older than it says.
+Reads in one iteration of the event loop share a snapshot, because opening one takes as long as a read. The end of the
+snapshot is scheduled when it is opened, so later requests, and tasks that wait for a commit, get a new one. During a
+snapshot `changed` describes that snapshot, so rows are never older than its number.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 
 class SqliteDatabase:
-    """A `Database` in a file. The schema must be there already (`open_database` sees to that)."""
+    """A `Database` in a file. The schema must exist already (`open_database` creates it)."""
 
     def __init__(self, path: Path, *, inline: bool) -> None:
         self.path = path
@@ -33,7 +34,7 @@ class SqliteDatabase:
         self._raw.execute("PRAGMA query_only = ON")
         self._execute = self._raw.execute
         self._connection = core_connection(self._raw)
-        self._aside = None if inline else asyncio.Lock()
+        self._read_lock = None if inline else asyncio.Lock()
         self._writer: Writer | ThreadWriter = Writer(path) if inline else ThreadWriter(path)
         self._version: int | None = None
         self._reserve = Reserve(path.parent)
@@ -41,20 +42,20 @@ class SqliteDatabase:
 
     @classmethod
     def open(cls, path: Path, *, inline: bool = True) -> "SqliteDatabase":
-        """The database in the file `path`. Without `inline`, everything runs in threads: for long works."""
+        """Open the file `path`. Without `inline`, everything runs in threads, for work that takes long."""
         return cls(path, inline=inline)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        if self._aside is None:
+        if self._read_lock is None:
             if not self._raw.in_transaction:
                 self._execute("BEGIN")
                 asyncio.get_running_loop().call_soon(self._end_reading)
             return work(self._connection)
-        async with self._aside:
+        async with self._read_lock:
             return await asyncio.to_thread(self._read, work)
 
     def _end_reading(self) -> None:
-        if self._raw.in_transaction:  # else SQLite has ended it by itself, as it does when it cannot read
+        if self._raw.in_transaction:  # else SQLite has ended it, as it does after a read error
             self._execute("ROLLBACK")
 
     def _read(self, work: Callable[[Connection], T]) -> T:
@@ -90,11 +91,10 @@ class SqliteDatabase:
         return future
 
     def _require_room(self) -> None:
-        """InsufficientStorage when what is pushed would use the reserved room.
+        """Raise InsufficientStorage if a push would use the reserved space.
 
-        The pages of the log need room a second time, when they are moved into the database, unless pages in it are
-        free. It does not give them back to the disk. The log keeps the length that it once had: whoever is refused
-        has it shortened for the next one.
+        The pages of the log need space again when a checkpoint copies them into the database, unless the database has
+        free pages. The log never shrinks by itself, so a refusal also truncates it, for the next push.
         """
         log = self._log_path.stat().st_size if self._log_path.exists() else 0
         try:
@@ -104,14 +104,14 @@ class SqliteDatabase:
             try:
                 require_room(self.path.parent, beside=max(0, log - free))
             except InsufficientStorage:
-                self._writer.shorten_log()
+                self._writer.truncate_log()
                 raise
 
     def changed(self) -> int | None:
-        """Asked once in a turn of the event loop: a request whose turn it is has arrived before."""
+        """Return the number, which is read once in an iteration of the event loop."""
         version = self._version
         if version is None:
-            # First that it is forgotten, then the question: whatever is queued ahead of `_forget` was there before it.
+            # Schedule `_forget` before reading: what is queued ahead of it arrived before the number was read.
             asyncio.get_running_loop().call_soon(self._forget)
             version = self._version = int(self._execute("PRAGMA data_version").fetchone()[0])
         return version
@@ -120,7 +120,7 @@ class SqliteDatabase:
         self._version = None
 
     async def close(self) -> None:
-        """Finish the transactions that wait, then let the file go."""
+        """Finish the transactions that wait, then close the file."""
         await self._writer.close()
         self._connection.close()
         self._raw.close()

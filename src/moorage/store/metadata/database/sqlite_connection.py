@@ -1,4 +1,4 @@
-"""Connections to a SQLite file, and the gate through which those who write go one by one."""
+"""Connections to a SQLite file, and the lock that its writers take."""
 
 import fcntl
 import sqlite3
@@ -11,7 +11,7 @@ BUSY_SECONDS = 30.0  # how long to wait for the transaction of another program (
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A driver connection in WAL mode with foreign keys checked. BEGIN and COMMIT are ours to say."""
+    """Return a driver connection in WAL mode with foreign keys checked. The caller executes BEGIN and COMMIT."""
     raw = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     raw.execute("PRAGMA journal_mode = WAL")
     raw.execute("PRAGMA foreign_keys = ON")
@@ -21,25 +21,25 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def core_connection(raw: sqlite3.Connection) -> Connection:
-    """SQLAlchemy's connection over `raw`. Its own idea of a transaction stays open and sends nothing."""
-    # Errors come into logs; the values of the statement that failed, hashes of secrets among them, must not.
+    """Return SQLAlchemy's connection over `raw`. Its own transaction stays open and sends nothing."""
+    # Errors are logged; the values of the failed statement, which include hashes of secrets, must not be.
     engine = create_engine("sqlite+pysqlite://", creator=lambda: raw, poolclass=StaticPool, hide_parameters=True)
     return engine.connect()
 
 
-def open_gate(path: Path) -> TextIO:
-    """The file whose lock (flock) whoever writes holds meanwhile.
+def open_write_lock(path: Path) -> TextIO:
+    """Open the file whose lock (flock) a writer holds.
 
-    SQLite's own lock is polled with growing pauses, so that of several busy workers one waits for seconds; this one
-    wakes the next. It goes with its process, however that ends.
+    SQLite's own lock is polled with growing pauses, so that one of several busy workers could wait for seconds. This
+    one wakes the next writer. It is released when its process ends, in any way.
     """
     return Path(f"{path}.lock").open("w")
 
 
-def try_gate(gate: TextIO) -> bool:
-    """Go through if nobody else is: whether we are."""
+def try_write_lock(lock: TextIO) -> bool:
+    """Take the lock unless another process has it; return whether it was taken."""
     try:
-        fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

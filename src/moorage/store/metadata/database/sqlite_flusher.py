@@ -1,7 +1,7 @@
-"""Flushing the write-ahead log of a SQLite file, for those who wait for that.
+"""Flushing the write-ahead log of a SQLite file for transactions that must be durable.
 
-In a thread that waits for the disk and nothing else. It is handed its orders by hand: an executor's future, a task and
-their callbacks take the event loop longer than a commit does.
+A thread waits for the disk and does nothing else. It uses a plain queue, because the future, task and callbacks of an
+executor cost the event loop more than a commit does.
 """
 
 import asyncio
@@ -21,33 +21,33 @@ _log = structlog.get_logger(__name__)
 
 
 class Flusher:
-    """Every method is for the event loop."""
+    """Flushes the log. Every method is called on the event loop."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._log: int | None = None
         self._waiting: list[tuple[asyncio.Future[Any], Any]] = []
         self._batch: list[tuple[asyncio.Future[Any], Any]] = []
-        """Those who wait for the flush that is under way."""
+        """The futures that wait for the flush that is running."""
         self._failed: Exception | None = None
         self._idle: asyncio.Future[None] | None = None
         """Awaited by `close`."""
-        self._orders: SimpleQueue[asyncio.AbstractEventLoop | None] = SimpleQueue()
+        self._requests: SimpleQueue[asyncio.AbstractEventLoop | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"flush of {path.name}", daemon=True)
         self._thread.start()
 
     def flush_for(self, future: asyncio.Future[Any], result: Any) -> None:
-        """Set the future's result once everything that is committed by now is on the disk."""
+        """Set the result of the future once everything that is committed by now is on disk."""
         self._waiting.append((future, result))
         if not self._batch:
-            self._order()
+            self._request()
 
-    def _order(self) -> None:
+    def _request(self) -> None:
         self._batch, self._waiting = self._waiting, []
-        self._orders.put(asyncio.get_running_loop())
+        self._requests.put(asyncio.get_running_loop())
 
     def _run(self) -> None:
-        while (loop := self._orders.get()) is not None:
+        while (loop := self._requests.get()) is not None:
             error = None
             try:
                 if self._failed is None:
@@ -57,22 +57,22 @@ class Flusher:
             loop.call_soon_threadsafe(self._flushed, error)
 
     def _flush(self) -> None:
-        if self._log is None:  # the same file for as long as a connection is open
+        if self._log is None:  # the file stays the same while a connection is open
             self._log = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
         os.fdatasync(self._log)
 
     def _flushed(self, error: OSError | None) -> None:
         if error is not None:
-            # The system forgets what it could not write: a later flush that succeeds would prove nothing.
-            _log.critical("the database's log cannot be flushed; restart when the disk is well", exc_info=error)
+            # The kernel discards what it could not write, so a later flush that succeeds would prove nothing.
+            _log.critical("the log of the database cannot be flushed; repair the disk and restart", exc_info=error)
             self._failed = InsufficientStorage() if error.errno in _NO_ROOM else error
         batch, self._batch = self._batch, []
         if self._waiting:
-            self._order()
+            self._request()
         elif self._idle is not None:
             self._idle.set_result(None)
         for future, result in batch:
-            if future.done():  # its caller was cancelled
+            if future.done():  # its caller was canceled
                 continue
             if self._failed is None:
                 future.set_result(result)
@@ -80,11 +80,11 @@ class Flusher:
                 future.set_exception(self._failed)
 
     async def close(self) -> None:
-        """After the last commit: flush and stop."""
+        """Flush and stop, after the last commit."""
         if self._batch:
             self._idle = asyncio.get_running_loop().create_future()
             await self._idle
-        self._orders.put(None)
+        self._requests.put(None)
         await asyncio.to_thread(self._thread.join)
         if self._log is not None:
             os.close(self._log)

@@ -1,12 +1,12 @@
-"""Writing to a SQLite file: transactions that come together share a COMMIT, and commits that wait share a flush.
+"""Writing to a SQLite file: transactions that arrive together share a COMMIT, and commits that wait share a flush.
 
-A COMMIT (synchronous=NORMAL) only appends to the write-ahead log: tens of microseconds, done by the event loop itself,
-since handing it to a thread and back takes longer. What must be durable is answered after an fdatasync of the log that
-began after its COMMIT (`sqlite_flusher.py`); whoever is not asked to be durable waits for no disk. The log is read from
-its beginning up to its first broken frame, so a flush makes everything durable that was committed before it, by any
-process. Others may see a transaction a flush before it is durable; whatever they do with it is behind it in the log.
+A COMMIT (synchronous=NORMAL) only appends to the write-ahead log. It takes tens of microseconds on the event loop;
+handing it to a thread and back would take longer. A durable transaction returns after an fdatasync of the log that
+began after its COMMIT (`sqlite_flusher.py`); others do not wait for the disk. The log is read from its beginning up to
+the first broken frame, so a flush makes everything durable that any process has committed before it. Others may see a
+transaction one flush before it is durable; whatever they write because of it comes later in the log.
 
-Long works, and those that find the gate shut by another process, run in a thread.
+Long work, and work that finds the lock held by another process, runs in a thread.
 """
 
 import asyncio
@@ -22,20 +22,20 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from moorage.errors import InsufficientStorage
-from moorage.store.metadata.database.sqlite_connection import connect, core_connection, open_gate, try_gate
+from moorage.store.metadata.database.sqlite_connection import connect, core_connection, open_write_lock, try_write_lock
 from moorage.store.metadata.database.sqlite_log import Log
 
-GROUP = 64  # transactions that share one COMMIT at most
-CAREFUL = 64  # groups after one of a job that failed: savepoints cost each job less than a group costs that runs twice
-INLINE_GROUP = 16  # so many hold the event loop for a few milliseconds
+GROUP = 64  # the most transactions that share one COMMIT
+CAREFUL = 64  # groups with savepoints after a failed job: they cost less than running whole groups twice
+INLINE_GROUP = 16  # the most transactions of a group on the event loop, which take a few milliseconds
 INLINE_BUSY_MILLISECONDS = 5  # how long the event loop waits for another program's transaction before a thread does
 
-# What SQLite answers when the file system has no room: writing a page, and growing the WAL's shared memory.
+# The errors of SQLite when the file system is full: writing a page, and growing the shared memory of the log.
 _NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 
 
 class Job(NamedTuple):
-    """A transaction that somebody waits for. `long`: it would hold the event loop for too long."""
+    """A transaction to run. `long`: it would block the event loop for too long."""
 
     work: Callable[[Connection], Any]
     durable: bool
@@ -44,7 +44,7 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a job."""
+    """The result of a job."""
 
     future: asyncio.Future[Any]
     durable: bool
@@ -53,11 +53,11 @@ class Outcome(NamedTuple):
 
 
 class _GroupLostError(Exception):
-    """SQLite rolled the whole transaction back by itself (no room, no memory); the cause says why."""
+    """SQLite has rolled back the whole transaction (disk full, out of memory); the cause says why."""
 
 
 class _BusyError(Exception):
-    """Another program writes; nothing was done."""
+    """Another program is writing; nothing was done."""
 
     def __init__(self, error: sqlite3.OperationalError) -> None:
         super().__init__(str(error))
@@ -71,19 +71,19 @@ class _Committer:
         self._raw = connect(path)
         self._raw.execute("PRAGMA synchronous = NORMAL")
         self._connection = core_connection(self._raw)
-        self.gate = open_gate(path)
+        self.write_lock = open_write_lock(path)
         self._careful = 0
-        """So many groups yet run each job behind a savepoint."""
+        """How many more groups run each job behind a savepoint."""
 
     def wait_at_most(self, milliseconds: int) -> None:
-        """For the transaction of another program."""
+        """Set how long to wait for the transaction of another program."""
         self._raw.execute(f"PRAGMA busy_timeout = {milliseconds}")
 
     def leave_checkpoints_to_others(self) -> None:
         self._raw.execute("PRAGMA wal_autocheckpoint = 0")
 
     def commit(self, group: Sequence[Job]) -> list[Outcome]:
-        """Run the group. A job that raises loses its own changes; a failed COMMIT all of them. The gate is ours."""
+        """Run the group. A job that raises loses its changes; if COMMIT fails, all do. The caller holds the lock."""
         try:
             self._begin()
             outcomes = self._run(group)
@@ -91,7 +91,7 @@ class _Committer:
         except (sqlite3.Error, _GroupLostError) as error:
             if self._raw.in_transaction:
                 self._raw.execute("ROLLBACK")
-            return [Outcome(job.future, False, None, _told(error)) for job in group]
+            return [Outcome(job.future, False, None, _error_for_caller(error)) for job in group]
         return outcomes
 
     def _begin(self) -> None:
@@ -106,7 +106,7 @@ class _Committer:
         if not self._careful:
             try:
                 return [Outcome(job.future, job.durable, job.work(self._connection), None) for job in group]
-            except Exception:  # noqa: BLE001 - whose it is shows when they run again
+            except Exception:  # noqa: BLE001 - running them again shows which job failed
                 self._careful = CAREFUL
             if self._raw.in_transaction:
                 self._raw.execute("ROLLBACK")
@@ -118,23 +118,23 @@ class _Committer:
         self._raw.execute("SAVEPOINT job")
         try:
             result = job.work(self._connection)
-        except Exception as error:  # whatever it is, it is told to the caller
+        except Exception as error:  # any error is passed to the caller
             if not self._raw.in_transaction:
                 raise _GroupLostError from error
             self._raw.execute("ROLLBACK TO job")
             self._raw.execute("RELEASE job")
-            return Outcome(job.future, False, None, _told(error))
+            return Outcome(job.future, False, None, _error_for_caller(error))
         self._raw.execute("RELEASE job")
         return Outcome(job.future, job.durable, result, None)
 
     def close(self) -> None:
         self._connection.close()
         self._raw.close()
-        self.gate.close()
+        self.write_lock.close()
 
 
 class ThreadWriter:
-    """One thread that writes. Whatever waits when it comes round shares one COMMIT."""
+    """One thread that writes. The jobs that wait when it is ready share one COMMIT."""
 
     def __init__(self, path: Path, *, log: Log | None = None) -> None:
         self._log = log or Log(path)
@@ -144,7 +144,7 @@ class ThreadWriter:
             self._committer.leave_checkpoints_to_others()
         self._closed = False
         self.waiting = 0
-        """Jobs that are not done; touched by the event loop only."""
+        """How many jobs are not done. Used on the event loop only."""
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"writer of {path.name}", daemon=True)
         self._thread.start()
@@ -155,12 +155,12 @@ class ThreadWriter:
         self.waiting += 1
         self._jobs.put(job)
 
-    def shorten_log(self) -> None:
-        """Give the room that the log takes back to the disk, soon."""
-        self._log.shorten()
+    def truncate_log(self) -> None:
+        """Truncate the log soon."""
+        self._log.truncate()
 
     async def close(self) -> None:
-        """Finish what waits."""
+        """Finish the jobs that wait."""
         if not self._closed:
             self._closed = True
             self._jobs.put(None)
@@ -179,7 +179,7 @@ class ThreadWriter:
         conclude(outcomes, self._log)
 
     def _next_group(self) -> list[Job]:
-        """The jobs that wait, at least one; none when it is time to end."""
+        """Return the jobs that wait, at least one; none to end the thread."""
         job = self._jobs.get()
         group: list[Job] = []
         while job is not None:
@@ -191,22 +191,22 @@ class ThreadWriter:
             except Empty:
                 break
         else:
-            if group:  # the end was queued behind this group: finish it first
+            if group:  # the end was queued behind this group: run the group first
                 self._jobs.put(None)
         return group
 
     def _commit(self, group: list[Job]) -> list[Outcome]:
-        fcntl.flock(self._committer.gate, fcntl.LOCK_EX)
+        fcntl.flock(self._committer.write_lock, fcntl.LOCK_EX)
         try:
             return self._committer.commit(group)
         except _BusyError as error:
             return [Outcome(job.future, False, None, error.error) for job in group]
         finally:
-            fcntl.flock(self._committer.gate, fcntl.LOCK_UN)
+            fcntl.flock(self._committer.write_lock, fcntl.LOCK_UN)
 
 
 class Writer:
-    """Writes on the event loop whatever was submitted since its last turn; what would hold it up goes to a thread."""
+    """Writes on the event loop what was submitted since its last iteration. Long work goes to a thread."""
 
     def __init__(self, path: Path) -> None:
         self._log = Log(path)
@@ -231,7 +231,7 @@ class Writer:
         group, self._waiting = self._waiting[:INLINE_GROUP], self._waiting[INLINE_GROUP:]
         if not group:
             return
-        # Behind what waits for the thread already, so that the thread gets its turn at the gate.
+        # If jobs wait for the thread, queue behind them, so that the thread gets the lock.
         if self._thread.waiting or not self._commit(group):
             for job in group:
                 self._thread.submit(job)
@@ -239,24 +239,24 @@ class Writer:
             self._waiting[0].future.get_loop().call_soon(self._turn)
 
     def _commit(self, group: list[Job]) -> bool:
-        """False when somebody else is writing, and nothing was done."""
-        if not try_gate(self._committer.gate):
+        """Run the group. Return False if another process is writing; then nothing was done."""
+        if not try_write_lock(self._committer.write_lock):
             return False
         try:
             outcomes = self._committer.commit(group)
         except _BusyError:
             return False
         finally:
-            fcntl.flock(self._committer.gate, fcntl.LOCK_UN)
+            fcntl.flock(self._committer.write_lock, fcntl.LOCK_UN)
         conclude(outcomes, self._log)
         return True
 
-    def shorten_log(self) -> None:
-        """Give the room that the log takes back to the disk, soon."""
-        self._log.shorten()
+    def truncate_log(self) -> None:
+        """Truncate the log soon."""
+        self._log.truncate()
 
     async def close(self) -> None:
-        """Finish what waits."""
+        """Finish the jobs that wait."""
         while self._waiting:
             self._turn()
         self._closed = True
@@ -266,11 +266,11 @@ class Writer:
 
 
 def conclude(outcomes: list[Outcome], log: Log) -> None:
-    """Tell the callers; those who asked for it after the log is flushed."""
+    """Pass the outcomes to the callers; durable ones after the log is flushed."""
     for outcome in outcomes:
         if outcome.durable:
             log.flusher.flush_for(outcome.future, outcome.result)
-        elif outcome.future.done():  # its caller was cancelled
+        elif outcome.future.done():  # its caller was canceled
             continue
         elif outcome.error is None:
             outcome.future.set_result(outcome.result)
@@ -279,8 +279,8 @@ def conclude(outcomes: list[Outcome], log: Log) -> None:
     log.committed()
 
 
-def _told(error: Exception) -> Exception:
-    """The error as the caller hears it: a full disk by Moorage's name."""
+def _error_for_caller(error: Exception) -> Exception:
+    """Return the error for the caller: a full disk as InsufficientStorage."""
     cause = error.__cause__ if isinstance(error, _GroupLostError) and isinstance(error.__cause__, Exception) else error
     raw = cause.orig if isinstance(cause, DBAPIError) else cause
     if isinstance(raw, sqlite3.Error) and getattr(raw, "sqlite_errorcode", None) in _NO_ROOM:

@@ -1,4 +1,4 @@
-"""`moorage apply`: accounts become what a file says of them; first the difference is shown, on request nothing else."""
+"""`moorage apply`: make accounts match a file, or show the difference."""
 
 import contextlib
 import difflib
@@ -21,11 +21,11 @@ from moorage.cli.policy.files import read_policy
 _MARKS: Final = {"create": "[bold green]+[/]", "update": "[bold yellow]~[/]", "delete": "[bold red]-[/]"}
 _DOCUMENTS: Final = frozenset({"document", "trust", "policy"})
 _MOST_BYTES: Final = 1 << 21
-"""More than the server takes of a file."""
+"""More bytes than the server accepts of a file."""
 _MOST_REFUSALS: Final = 100
-"""As many as the server lists."""
-_PATIENCE: Final = 900.0
-"""Seconds. A file of thousands of users takes a minute or more."""
+"""How many refusals the server lists."""
+_TIMEOUT: Final = 900.0
+"""Seconds. A file of thousands of users can take a minute."""
 
 
 def apply(
@@ -38,26 +38,27 @@ def apply(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before deleting.")] = False,
     keys: Annotated[
-        bool, typer.Option("--keys", help="Make a key for each user that has none, and print it, once.")
+        bool, typer.Option("--keys", help="Create a key for each user who has none, and print it once.")
     ] = False,
     keys_to: Annotated[
-        Path | None, typer.Option("--keys-to", help="The same, into this new file (mode 0600).", dir_okay=False)
+        Path | None,
+        typer.Option("--keys-to", help="Like --keys, but write the keys to this new file (mode 0600).", dir_okay=False),
     ] = None,
     account: Annotated[
-        list[str] | None, typer.Option(help="Only what the file says of this account. May be given again.")
+        list[str] | None, typer.Option(help="Apply only the part about this account. Can be repeated.")
     ] = None,
     on_host: OnHost = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     data: options.Data = None,
     port: options.ServerPort = None,
     profile: options.AwsProfile = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
-    """Make an account what a file says: users, groups, roles, policies, repositories, and the organization.
+    """Make accounts match a file: users, groups, roles, policies, repositories, and the organization.
 
-    What is so already is left alone, so a second run changes nothing. What the file does not name stays, unless you say
-    --prune. Secrets are never in the file. A server applies what the file says of your own account; --on-host applies
-    what it says of all, and makes those that are not there yet.
+    All changes are made, or none. A second run changes nothing. What the file does not name stays as it is, unless you
+    add --prune. The file contains no secrets. A server applies the part about your own account. --on-host applies the
+    whole file, and creates accounts that do not exist.
 
     Examples:
 
@@ -67,7 +68,7 @@ def apply(
 
       moorage apply identities.yaml --keys-to keys.json
     """
-    asked: dict[str, Any] = {
+    request: dict[str, Any] = {
         "text": read_policy(str(file), most=_MOST_BYTES),
         "dry_run": dry_run,
         "prune": prune,
@@ -79,26 +80,26 @@ def apply(
     if client is not None and not dry_run:
         acting(client)
 
-    def answered(**other: bool) -> dict[str, Any]:
+    def send(**other: bool) -> dict[str, Any]:
         if client is None:
-            return apply_on_host.apply(data, database_url, asked | other)
-        answer: dict[str, Any] = call(client, "POST", "/_moorage/apply", asked | other, timeout=_PATIENCE)
+            return apply_on_host.apply(data, database_url, request | other)
+        answer: dict[str, Any] = call(client, "POST", "/_moorage/apply", request | other, timeout=_TIMEOUT)
         return answer
 
     out = Console()
     if prune and not yes and not dry_run:
-        planned = answered(dry_run=True)
+        planned = send(dry_run=True)
         if planned["failed"] is not None:
-            # Without this a deletion that the dry run did not get to could come without a question.
-            _say(out, planned, dry_run=True)
+            # Otherwise a deletion that the dry run did not reach could happen without a question.
+            _print_result(out, planned, dry_run=True)
             raise typer.Exit(1)
-        doomed = [each for each in planned["changes"] if each["operation"] == "delete"]
-        if doomed and not planned["refused"]:  # the server says why it refuses the file
-            for each in doomed:
-                _show(out, each, _named(planned))
-            typer.confirm(f"Delete {len(doomed)}?", abort=True)
+        deletions = [each for each in planned["changes"] if each["operation"] == "delete"]
+        if deletions and not planned["refused"]:  # else the server explains why it refuses the file
+            for each in deletions:
+                _print_change(out, each, _names_accounts(planned))
+            typer.confirm(f"Delete {len(deletions)}?", abort=True)
     with _new(None if dry_run else keys_to) as kept:
-        answer = answered()
+        answer = send()
         if kept is not None:
             json.dump(answer["keys"], kept, indent=2)
     roots = [each["account"] for each in answer["keys"] if each["user"] is None]
@@ -107,7 +108,7 @@ def apply(
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
     else:
-        _say(out, answer, dry_run=dry_run)
+        _print_result(out, answer, dry_run=dry_run)
         for each in roots:
             typer.echo(f"The key of the root of {each} is in the data directory, as `moorage init` keeps it.")
         for key in answer["keys"]:
@@ -119,7 +120,7 @@ def apply(
 
 @contextlib.contextmanager
 def _new(path: Path | None) -> Iterator[IO[str] | None]:
-    """That file, which is not there yet, open for writing (mode 0600); gone again if nothing comes of it."""
+    """Open a new file for writing (mode 0600), and delete it again if an error occurs."""
     if path is None:
         yield None
         return
@@ -135,19 +136,20 @@ def _new(path: Path | None) -> Iterator[IO[str] | None]:
             raise
 
 
-def _named(answer: dict[str, Any]) -> bool:
-    """Whether accounts have to be named, as there are several."""
+def _names_accounts(answer: dict[str, Any]) -> bool:
+    """Return whether the output must name the accounts, because there are several."""
     return len({each["account"] for each in (*answer["changes"], answer["failed"] or {"account": None})} - {None}) > 1
 
 
-def _say(out: Console, answer: dict[str, Any], *, dry_run: bool) -> None:
-    named = _named(answer)
+def _print_result(out: Console, answer: dict[str, Any], *, dry_run: bool) -> None:
+    """Show the changes, and what failed or was refused."""
+    named = _names_accounts(answer)
     for change in answer["changes"]:
-        _show(out, change, named)
+        _print_change(out, change, named)
     if answer["failed"] is not None:
-        _say_failed(out, answer["failed"], named, dry_run=dry_run)
+        _print_failure(out, answer["failed"], named, dry_run=dry_run)
     if answer["refused"]:
-        _say_refused(out, answer["refused"], named)
+        _print_refusals(out, answer["refused"], named)
     if answer["failed"] is not None or answer["refused"]:
         return
     if not answer["changes"]:
@@ -157,9 +159,9 @@ def _say(out: Console, answer: dict[str, Any], *, dry_run: bool) -> None:
     out.print(f"{len(answer['changes'])} {said}", highlight=False)
 
 
-def _say_failed(out: Console, failed: dict[str, Any], named: bool, *, dry_run: bool) -> None:
+def _print_failure(out: Console, failed: dict[str, Any], named: bool, *, dry_run: bool) -> None:
     """Show the change that failed, or in a dry run would fail."""
-    _show(out, failed, named)
+    _print_change(out, failed, named)
     failing, end = (
         ("would fail", "Nothing would be changed. Changes after this one were not tried.")
         if dry_run
@@ -170,8 +172,8 @@ def _say_failed(out: Console, failed: dict[str, Any], named: bool, *, dry_run: b
     out.print(end, highlight=False)
 
 
-def _say_refused(out: Console, refused: list[dict[str, Any]], named: bool) -> None:
-    """What a dry run found that the caller may not do."""
+def _print_refusals(out: Console, refused: list[dict[str, Any]], named: bool) -> None:
+    """Show what the caller of a dry run may not do."""
     for each in refused:
         of = f"{each['account']}/" if named and each["account"] is not None else ""
         aspect = f", {each['aspect']}" if each["aspect"] else ""
@@ -181,22 +183,23 @@ def _say_refused(out: Console, refused: list[dict[str, Any]], named: bool) -> No
     out.print(f"Nothing would be changed: you may not do {len(refused)}{more} of this.", highlight=False)
 
 
-def _show(out: Console, change: dict[str, Any], named: bool) -> None:
+def _print_change(out: Console, change: dict[str, Any], named: bool) -> None:
+    """Show a change with its differences and the findings of lint."""
     of = f"{change['account']}/" if named and change["account"] not in {None, change["name"]} else ""
     said = escape(f"{of}{change['section']}/{change['name']}")
     out.print(f"{_MARKS[change['operation']]} {said}", highlight=False, soft_wrap=True)
     if change["operation"] != "delete":
         for name, (before, after) in change["aspects"].items():
             for line in _difference(name, before, after):
-                colour = {"+": "green", "-": "red"}.get(line[:1], "dim")
-                out.print(f"    [{colour}]{escape(line)}[/]", highlight=False, soft_wrap=True)
+                color = {"+": "green", "-": "red"}.get(line[:1], "dim")
+                out.print(f"    [{color}]{escape(line)}[/]", highlight=False, soft_wrap=True)
     for each in change["warnings"]:
         said = f"{each['severity'].lower()} in {each['aspect']}: {each['message']}"
         out.print(f"    [yellow]! {escape(said)}[/]", highlight=False, soft_wrap=True)
 
 
 def _difference(name: str, before: Any, after: Any) -> list[str]:
-    """Lines that begin with `+`, `-` or a space."""
+    """Return the lines of the difference, which begin with `+`, `-` or a space."""
     if name in _DOCUMENTS:
         return [f"  {name}:", *_texts(before, after)]
     if isinstance(before, dict) or isinstance(after, dict):
@@ -215,14 +218,16 @@ def _difference(name: str, before: Any, after: Any) -> list[str]:
         was_there, is_there = before or [], after or []
         gone = [f"- {name} {each}" for each in was_there if each not in is_there]
         return gone + [f"+ {name} {each}" for each in is_there if each not in was_there]
-    lines = [] if before in {None, ""} else [f"- {name} {_as_in_the_file(before)}"]
-    return lines if after in {None, ""} else [*lines, f"+ {name} {_as_in_the_file(after)}"]
+    lines = [] if before in {None, ""} else [f"- {name} {_as_yaml(before)}"]
+    return lines if after in {None, ""} else [*lines, f"+ {name} {_as_yaml(after)}"]
 
 
-def _as_in_the_file(value: Any) -> str:
+def _as_yaml(value: Any) -> str:
+    """Return a scalar as it is written in the file."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _texts(before: str | None, after: str | None) -> list[str]:
+    """Return the lines of the difference between two texts."""
     compared = difflib.unified_diff((before or "").splitlines(), (after or "").splitlines(), n=2, lineterm="")
     return [f"{line[0]}   {line[1:]}" for line in compared if not line.startswith(("---", "+++", "@@"))]

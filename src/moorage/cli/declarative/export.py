@@ -1,4 +1,4 @@
-"""`moorage export`: an account as the declarative file that `moorage apply` takes."""
+"""`moorage export`: write an account as the declarative file that `moorage apply` reads."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,14 +12,15 @@ from moorage.cli.declarative import on_host as apply_on_host
 
 def export(
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file instead.", dir_okay=False)
+        Path | None,
+        typer.Option("--output", "-o", help="Write to this file instead of standard output.", dir_okay=False),
     ] = None,
     on_host: Annotated[
-        bool, typer.Option("--on-host", help="Read the database itself, as whoever runs this machine.")
+        bool, typer.Option("--on-host", help="Read the database directly, as the operator of this machine.")
     ] = False,
     account: Annotated[
         list[str] | None,
-        typer.Option(help="With --on-host: only this account, without the organization. May be given again."),
+        typer.Option(help="With --on-host: only this account, without the organization. Can be repeated."),
     ] = None,
     data: options.Data = None,
     port: options.ServerPort = None,
@@ -28,8 +29,8 @@ def export(
 ) -> None:
     """Write your account's users, groups, roles, policies and repositories as a file for `moorage apply`.
 
-    The organization is in it if you may see it. On the host it is all accounts. To apply it where it came from changes
-    nothing. No secret is in it.
+    The organization is included if you may see it. --on-host exports all accounts. Applying the file to the registry
+    that it comes from changes nothing. It contains no secrets.
 
     Examples:
 
@@ -38,7 +39,7 @@ def export(
       moorage export --on-host > everything.yaml
     """
     if account and not on_host:
-        raise typer.BadParameter("over the wire it is your own account; say --on-host", param_hint="--account")
+        raise typer.BadParameter("a server exports your own account only; add --on-host", param_hint="--account")
     if on_host:
         text = apply_on_host.export(data, database_url, account or [])
     else:

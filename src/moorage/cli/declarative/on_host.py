@@ -1,4 +1,4 @@
-"""`moorage apply --on-host` and `moorage export --on-host`: the same as a server does, over the same database."""
+"""`moorage apply --on-host` and `moorage export --on-host`: what a server does, on the same database."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from moorage.declarative.declaration import File
 
 
-def apply(data: Path | None, database_url: str | None, asked: dict[str, Any]) -> dict[str, Any]:
-    """The answer of `POST /_moorage/apply`; root keys of new accounts are kept in the data directory too."""
+def apply(data: Path | None, database_url: str | None, request: dict[str, Any]) -> dict[str, Any]:
+    """Return what `POST /_moorage/apply` returns. Root keys of new accounts are also stored in the data directory."""
     settings = with_secrets(settings_on_host(data, database_url))
-    if not asked["dry_run"]:
+    if not request["dry_run"]:
         acting_on_host(settings)
-    answer = asyncio.run(_applied(settings, asked))
+    answer = asyncio.run(_applied(settings, request))
     for key in answer["keys"]:
         if key["user"] is None:
             write_key(settings.data, key["account"], Key(key["accessKeyId"], key["secretAccessKey"]))
@@ -31,14 +31,14 @@ def apply(data: Path | None, database_url: str | None, asked: dict[str, Any]) ->
 
 
 def export(data: Path | None, database_url: str | None, accounts: Sequence[str]) -> str:
-    """The file of these accounts; of everything, when none are named."""
+    """Return the file of these accounts, or of everything if none are named."""
     return asyncio.run(_exported(with_secrets(settings_on_host(data, database_url)), _ids(accounts)))
 
 
 def with_secrets(settings: Settings) -> Settings:
-    """Another key than the servers' would seal secrets that they cannot open."""
+    """Raise ServerSaidNoError without the registry's sealing key. Servers open only secrets sealed with that."""
     if settings.sealing_keys is None and not (settings.data / "sealing.key").exists():
-        raise ServerSaidNoError(f"the registry's sealing.key is not in {settings.data}; say --data")
+        raise ServerSaidNoError(f"the registry's sealing.key is not in {settings.data}; add --data DIR")
     return settings
 
 
@@ -49,19 +49,19 @@ def _ids(accounts: Sequence[str]) -> list[AccountId]:
         raise ServerSaidNoError(str(error)) from error
 
 
-async def _applied(settings: Settings, asked: dict[str, Any]) -> dict[str, Any]:
-    # Imported here: they take longer than every other command does altogether.
+async def _applied(settings: Settings, request: dict[str, Any]) -> dict[str, Any]:
+    # Imported here, because they take longer to import than other commands take to run.
     from moorage.application import open_components  # noqa: PLC0415
     from moorage.declarative import reader  # noqa: PLC0415
 
-    accounts = _ids(asked["accounts"])
+    accounts = _ids(request["accounts"])
     try:
-        file = reader.read(asked["text"])
+        file = reader.read(request["text"])
         if accounts:
             file = file.part(accounts)
         components = await open_components(settings)
         try:
-            return await _applied_to(components, settings, file, asked)
+            return await _applied_to(components, settings, file, request)
         finally:
             await components.close()
     except MoorageError as error:
@@ -69,9 +69,9 @@ async def _applied(settings: Settings, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _applied_to(
-    components: "Components", settings: Settings, file: "File", asked: dict[str, Any]
+    components: "Components", settings: Settings, file: "File", request: dict[str, Any]
 ) -> dict[str, Any]:
-    """What came of the file, which is in the audit record by then."""
+    """Apply the file, and record the call in the audit record."""
     from moorage.access.organization import managers  # noqa: PLC0415
     from moorage.declarative.executor import OPERATOR  # noqa: PLC0415
     from moorage.declarative.service import ApplyOptions, result_as_json  # noqa: PLC0415
@@ -83,7 +83,7 @@ async def _applied_to(
     refusal: MoorageError | None = None
     try:
         outcome = await components.declarative_files.apply(
-            file, ApplyOptions(asked["dry_run"], asked["prune"], asked["keys"]), OPERATOR
+            file, ApplyOptions(request["dry_run"], request["prune"], request["keys"]), OPERATOR
         )
         if outcome.failed is not None:
             _, refusal = outcome.failed
@@ -92,8 +92,8 @@ async def _applied_to(
         refusal = error
         raise
     finally:
-        if not asked["dry_run"]:
-            await record(components.audit, settings, "Apply", dict.fromkeys(concerned), asked, refusal)
+        if not request["dry_run"]:
+            await record(components.audit, settings, "Apply", dict.fromkeys(concerned), request, refusal)
 
 
 async def _exported(settings: Settings, accounts: list[AccountId]) -> str:

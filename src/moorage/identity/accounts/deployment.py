@@ -1,7 +1,7 @@
-"""Whether a database, the sealing keys and the mode of a server belong together; asked before anything is served.
+"""Checks, before a server starts, that the database, the sealing keys and the mode belong together.
 
-Secrets are sealed under keys that are kept outside the database. A server with other keys could verify no signature,
-and would seal new secrets that the right keys do not open.
+Secrets are sealed with keys that are kept outside the database. A server with other keys could not verify signatures,
+and would seal new secrets that the right keys cannot open.
 """
 
 from typing import Final
@@ -22,7 +22,7 @@ _SERVE: Final = "serve"
 
 
 async def open_sealer(settings: Settings, database: Database) -> Sealer:
-    """Return the sealer over the registry's keys; keys are made for a database in which nothing is sealed yet.
+    """Return the sealer with the registry's keys. Keys are generated for a database that contains no sealed secret yet.
 
     Raises UnusableDataError when the keys are missing, cannot be read, or are not those that the database was sealed
     with, and when the database is that of `moorage serve` and the mode is dev.
@@ -57,7 +57,7 @@ async def open_sealer(settings: Settings, database: Database) -> Sealer:
 
 
 async def claim(settings: Settings, database: Database) -> None:
-    """The database is for `moorage serve` from here on. Raises UnusableDataError where no account was made in it."""
+    """Reserve the database for `moorage serve`. Raises UnusableDataError if it has no account."""
 
     def work(conn: Connection) -> bool:
         if deployment.get(conn, deployment.MODE) != _SERVE:
@@ -74,7 +74,7 @@ async def claim(settings: Settings, database: Database) -> None:
 
 def _kept(conn: Connection) -> tuple[str | None, str | None, tuple[str, str] | None]:
     sealed = deployment.get(conn, deployment.SEALED)
-    # Databases of before have no text to try the keys on.
+    # Databases of earlier versions have no sample text to try the keys on.
     secret = deployment.some_secret(conn) if sealed is None else None
     return deployment.get(conn, deployment.MODE), sealed, secret
 

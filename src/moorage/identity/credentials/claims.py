@@ -1,8 +1,7 @@
-"""The claims of an ID token: read strictly, and turned into condition keys.
+"""The claims of an ID token, read strictly and turned into condition keys.
 
-The issuer signs what the token says, but people choose many of the values and sometimes the names (a branch, a custom
-claim). So nothing is guessed: names that could be taken for one another, or for a registered claim, are refused, and
-no value is cut short.
+The issuer signs the token, but people choose many of the values and sometimes the names (a branch, a custom claim). So
+names that could be mistaken for one another, or for a registered claim, are refused, and no value is truncated.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""The managed policies that AWS keeps for everyone, ready to attach under `arn:aws:iam::aws:policy/…`.
+"""The managed policies of AWS that concern a registry, ready to attach under `arn:aws:iam::aws:policy/…`.
 
-What they allow is docs/development/policy-engine.md §4.3; here are only those that concern a registry. When AWS changes
-one, a version is added and the earlier ones stay, so that what a recorded decision rested on can always be read.
+docs/development/policy-engine.md §4.3 lists what they allow. When AWS changes one, add a version and keep the earlier
+ones, so that the policies of recorded decisions can always be read.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ _PULL: Final = (
 
 
 class Version(NamedTuple):
-    """One version of a policy."""
+    """A version of a policy."""
 
     number: int
     text: str

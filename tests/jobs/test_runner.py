@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, update
 
 from moorage.clock import Clock
+from moorage.errors import InsufficientStorage
 from moorage.jobs import runner as module
 from moorage.jobs.kind import Attempt, JobFailed, Kind, NoPayload, Schedule, backoff
 from moorage.jobs.runner import Runner
@@ -348,6 +349,32 @@ async def test_what_was_claimed_while_a_runner_stops_is_released(
     await runner.stop()
     back = await found(database, job)
     assert (back.state, back.attempts, back.leased_by) == ("queued", 0, None)
+
+
+async def test_a_database_that_cannot_be_written_neither_ends_a_runner_nor_keeps_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = asyncio.Event()
+
+    async def run(_: Attempt, _work: Work) -> None:
+        ran.set()
+
+    async def full(_work: Any, **_how: Any) -> Any:
+        raise InsufficientStorage
+
+    monkeypatch.setattr(module, "MAX_PAUSE", 0.02)
+    job = await enqueue(database)
+    runner = Runner(database, [kind(run)], Clock())
+    with monkeypatch.context() as broken:
+        broken.setattr(database, "transaction", full)
+        await runner.start()
+        await asyncio.sleep(0.1)
+    await asyncio.wait_for(ran.wait(), 60)
+    await until_state(database, job, "done")
+    with monkeypatch.context() as broken:
+        broken.setattr(database, "transaction", full)
+        async with asyncio.timeout(30):
+            await runner.stop()
 
 
 async def test_schedules(database: Database) -> None:

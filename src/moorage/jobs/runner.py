@@ -28,6 +28,8 @@ POLL_SECONDS: Final = 1.0
 """How long a job may wait that another process queued."""
 PLACES: Final = 4
 """Jobs of the queue `work` that one runner runs at a time."""
+MAX_PAUSE: Final = 15.0
+"""Seconds between two attempts to claim jobs while the database cannot be used."""
 STOP_SECONDS: Final = 5.0
 """How long a runner that stops waits for its jobs to end."""
 SCHEDULED: Final = "scheduled"
@@ -76,8 +78,11 @@ class Runner:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Start to run jobs. The schedules of the kinds are in the database when it returns."""
-        await self._db.transaction(self._ensure_schedules, by_row=True, frees=True)
+        """Start to run jobs. The schedules of the kinds are in the database when it returns, if it can be written."""
+        try:
+            await self._db.transaction(self._ensure_schedules, by_row=True, frees=True)
+        except Exception as error:  # noqa: BLE001 - a full disk must not keep the server from serving; see `_look`
+            _log.error("schedules of jobs could not be written", error=str(error))
         self._tasks = [asyncio.create_task(self._claim_forever()), asyncio.create_task(self._renew_forever())]
 
     async def stop(self) -> None:
@@ -103,7 +108,10 @@ class Runner:
                 rows.settle(conn, self.name, each, now=now)
             rows.release(conn, self.name, now=now)
 
-        await self._db.transaction(give_back, by_row=True, frees=True)
+        try:
+            await self._db.transaction(give_back, by_row=True, frees=True)
+        except Exception as error:  # noqa: BLE001 - the rest of the server must still stop; the leases expire
+            _log.error("leases of jobs could not be released", error=str(error))
 
     def wake(self) -> None:
         """Look for jobs now: this process has queued one."""
@@ -114,11 +122,15 @@ class Runner:
         return rows.now_of_database(conn) + self._clock.offset
 
     async def _claim_forever(self) -> None:
+        failures = 0
         while True:
             try:
                 await self._turn()
+                failures = 0
             except Exception as error:  # noqa: BLE001 - a database that cannot be reached must not end the runner
-                _log.error("jobs could not be claimed", exc_info=error)
+                failures += 1
+                _log.error("jobs could not be claimed", error=f"{type(error).__name__}: {error}", failures=failures)
+                await asyncio.sleep(min(2**failures, MAX_PAUSE))
             # Not `wait_for`: Python 3.11's loses a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
@@ -225,7 +237,7 @@ class Runner:
             try:
                 await self._renew()
             except Exception as error:  # noqa: BLE001 - the leases expire, and other runners take the jobs over
-                _log.error("leases of jobs could not be renewed", exc_info=error)
+                _log.error("leases of jobs could not be renewed", error=f"{type(error).__name__}: {error}")
 
     async def _renew(self) -> None:
         held = {key: attempt.stored for key, (attempt, _, _) in self._running.items()}

@@ -210,6 +210,21 @@ async def test_another_process_finishes_the_upload(bench: Bench) -> None:
         await bench.uploads.finish(REF, upload_id, digest_of(b"shared work"), by=BY, api="oci")
 
 
+@pytest.mark.parametrize("bench", ["growing", "files", "memory"], indirect=True)
+async def test_a_layer_that_is_there_is_refused_by_any_worker_that_finishes(bench: Bench) -> None:
+    """Also by one that has to read the bytes again, because another one appended the last of them."""
+    content = bytes(SMALLEST_PART) + b"end"
+    await bench.layer(content)
+    upload_id = await _begun(bench, bytes(SMALLEST_PART))
+    other = _also(bench)
+    await other.uploads.append(REF, upload_id, stream(b"end"))
+    for worker in (bench, other):
+        with pytest.raises(LayerAlreadyExists):
+            await worker.uploads.finish(REF, upload_id, digest_of(content), by=BY, api="ecr")
+    await bench.uploads.cancel(REF, upload_id)
+    assert await _kept(bench) == ["object"]
+
+
 async def test_two_chunks_at_once(bench: Bench) -> None:
     upload_id = await _begun(bench)
     results = await asyncio.gather(

@@ -119,12 +119,17 @@ async def test_a_canceled_append_changes_nothing(store: BlobStore) -> None:
     assert await whole(store, "upload", 6) == b"before"
 
 
-async def test_committing_again_succeeds(store: BlobStore) -> None:
+@pytest.mark.parametrize("pieces", [(), (Piece(3, b"one"), Piece(3, b"two"))], ids=["parts", "pieces"])
+@pytest.mark.parametrize("length", [0, PART + 1])
+async def test_committing_again_succeeds(store: BlobStore, length: int, pieces: tuple[Piece, ...]) -> None:
     """The answer to the first commit was lost, or the transaction after it failed."""
-    staged = await append(store, Staged("upload"), stream(bytes(PART + 1)))
-    for _ in range(3):
-        assert await store.commit(staged)
-    assert await store.length("upload") == PART + 1
+    staged = await append(store, Staged("upload"), stream(bytes(length)))
+    staged = staged._replace(pieces=(*staged.pieces, *pieces))
+    assert await store.commit(staged)
+    for _ in range(2):
+        await store.commit(staged)  # perhaps with the answer that the bytes have to be read again
+    content = bytes(length) + b"".join(piece.content or b"" for piece in pieces)
+    assert await whole(store, "upload", staged.size) == content
 
 
 @pytest.mark.parametrize("size", [5, PART, 2 * PART + 1000])
@@ -147,6 +152,17 @@ async def test_what_is_committed_can_be_reopened(store: BlobStore, size: int) ->
     assert await store.length("upload") is None
     await store.commit(staged)
     assert await whole(store, "upload", size + 9) == content + b" and more"
+
+
+@pytest.mark.parametrize("begun", [0, PART])
+async def test_a_refused_append_leaves_little(store: BlobStore, begun: int) -> None:
+    """However often a client tries, it fills no disk and no bucket."""
+    staged = await append(store, Staged("upload"), stream(bytes(begun)))
+    for _ in range(3):
+        with pytest.raises(ConnectionError):
+            await append(store, staged, stream(bytes(PART), bytes(PART), then=ConnectionError()))
+    left = [each.size async for each in store.leftovers()]
+    assert sum(left) <= (begun + 2 * PART if begun else 0)
 
 
 async def test_an_aborted_upload_is_gone(store: BlobStore) -> None:

@@ -129,7 +129,8 @@ def complete_large(conn: Connection, given: Completion, object_key: str, size: i
         blob_rows.add(conn, given.digest, object_key, size, given.at)
     elif lost is not None and blob.object_key == lost:
         blob_rows.replace_object(conn, given.digest, lost, object_key, given.at)
-    layer = complete_stored(conn, given._replace(refuses_again=False), size)
+        given = given._replace(refuses_again=False)  # a layer without its bytes may be uploaded again
+    layer = complete_stored(conn, given, size)
     assert layer is not None  # noqa: S101 - the blob's row is there in this transaction
     return layer
 

@@ -214,22 +214,24 @@ class Uploads:
             return upload_rows.fail(conn, upload_id) >= MOST_FAILED_FINISHES and upload_rows.end(conn, upload_id)
 
         if await self._db.transaction(work, durable=False, by_row=True):
-            await self._delete_bytes(upload_id)
+            await self._delete_bytes(upload_id, ended=True)
 
     async def _end(self, upload_id: str) -> None:
         def work(conn: Connection) -> bool:
             return upload_rows.end(conn, upload_id)
 
-        if await self._db.transaction(work, durable=False, by_row=True, frees=True):
-            await self._delete_bytes(upload_id)
+        ended = await self._db.transaction(work, durable=False, by_row=True, frees=True)
+        await self._delete_bytes(upload_id, ended=ended)
 
-    async def _delete_bytes(self, upload_id: str) -> None:
-        """Delete the bytes of an upload whose row this request has deleted.
+    async def _delete_bytes(self, upload_id: str, *, ended: bool) -> None:
+        """Delete the bytes of an upload that has no row anymore.
 
-        Also when they are an object already: only the transaction that deletes the row could have referred to it.
+        Also when they are an object already, if the row has `ended` in a transaction of this request: only the
+        transaction that deletes the row can refer to the object.
         """
         await self._blobs.abort(upload_id)
-        await self._blobs.delete(upload_id)
+        if ended:
+            await self._blobs.delete(upload_id)
 
     async def _find(self, ref: RepositoryRef, upload_id: str) -> UploadRow:
         return await self._db.read(lambda conn: upload_rules.find(conn, ref, upload_id))

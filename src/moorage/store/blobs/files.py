@@ -72,7 +72,7 @@ class FileBlobStore:
 
     async def commit(self, staged: Staged) -> bool:
         if staged.pieces:
-            staged = await self.append(staged, _nothing())
+            staged = await self.append(staged, _nothing(), reopen=True)
         paths = self._upload_path(staged.id), self._object_path(staged.id)
         return await self._pool.do_whole(commit, *paths, staged)
 

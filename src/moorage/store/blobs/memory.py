@@ -93,15 +93,20 @@ class MemoryBlobStore:
         if session is None:
             session = f"session-{next(self._numbers)}"
             self._sessions[session] = _Session(staged.id)
-        async for content in cut(stream(), self.part_size):
-            if len(content) < self.part_size:
-                offset = sum(part.size for part in parts)
-                pieces = (self._piece(staged.id, offset, content),)
-            else:
-                self._put_part(session, len(parts), content)
-                parts.append(Part(len(content), _etag(content)))
-        result = Staged(staged.id, session, tuple(parts), pieces)
-        self._require(result)
+        try:
+            async for content in cut(stream(), self.part_size):
+                if len(content) < self.part_size:
+                    offset = sum(part.size for part in parts)
+                    pieces = (self._piece(staged.id, offset, content),)
+                else:
+                    self._put_part(session, len(parts), content)
+                    parts.append(Part(len(content), _etag(content)))
+            result = Staged(staged.id, session, tuple(parts), pieces)
+            self._require(result)
+        except BaseException:
+            if staged.session is None:
+                self._sessions.pop(session, None)
+            raise
         return result
 
     async def commit(self, staged: Staged) -> bool:
@@ -115,9 +120,7 @@ class MemoryBlobStore:
             contents = [session.parts[number] for number in range(len(staged.parts))]
         content = b"".join([*contents, *map(self._content, staged.pieces)])
         self._objects[staged.id] = _Object(content)
-        if staged.session is not None:
-            del self._sessions[staged.session]
-        self._drop_tails(staged.id)
+        await self.abort(staged.id)
         return True
 
     async def abort(self, upload: str) -> None:
@@ -208,7 +211,7 @@ class MemoryBlobStore:
     def _piece(self, upload: str, offset: int, content: bytes) -> Piece:
         if len(content) <= LARGEST_PIECE:
             return Piece(len(content), content)
-        name = f"{upload}/{offset}"
+        name = f"{upload}/{offset}-{next(self._numbers)}"
         self._tails[name] = _Object(content)
         return Piece(len(content), None, name)
 

@@ -16,11 +16,12 @@ time, or without holding the upload's lock; what `leftovers` yields for uploads 
 
 How S3 fulfills it
 - `session` is the id of a multipart upload, a part's `etag` is its ETag. `append` calls CreateMultipartUpload when the
-  first part is full, then UploadPart with 8 MiB each (10,000 parts reach 78 GiB). A crash in between leaves a multipart
-  upload that no row names; `leftovers` lists it (ListMultipartUploads) and `abort` ends it.
+  first part is full, then UploadPart with 8 MiB each (10,000 parts reach 78 GiB). When it fails, it aborts a multipart
+  upload that it created, so that refused requests fill no bucket. After a crash no row names that multipart upload;
+  `leftovers` lists it (ListMultipartUploads) and `abort` ends it.
 - A remainder up to `LARGEST_PIECE` comes back as bytes, for a row of the metadata. A longer one is put as the object
-  `tails/<id>/<offset>`, and its name comes back. Pieces are never changed. `append` reads them when a part gets full;
-  it may then delete tail objects that end before the parts it was given, since a recorded part holds their bytes.
+  `tails/<id>/<offset>-<random>`, which no other holder can replace, and its name comes back. `append` reads pieces when
+  a part gets full. It may delete tail objects that end before the parts it was given: a recorded part has their bytes.
 - The lock of an upload is a lease in a row of the metadata, renewed every 5 s for 15 s. A holder that lost its lease
   may still upload a part. That changes the ETag, and CompleteMultipartUpload then fails with InvalidPart: `commit`
   raises `UploadGoneError` instead of mixing the bytes of two requests.
@@ -29,7 +30,8 @@ How S3 fulfills it
   NoSuchUpload, compares the length of the object (HeadObject) with `size`, and succeeds. The rows that name the object
   are written afterward, in one transaction; the caller that loses a race for a digest deletes its own object.
 - `append` to a completed upload gets NoSuchUpload too. HeadObject finds the object, so it raises `CommittedError`; with
-  `reopen` it begins a new multipart upload whose parts are copied from the object (UploadPartCopy).
+  `reopen` it begins a new multipart upload whose parts are copied from the object (UploadPartCopy). For an upload with
+  bytes but without a session it asks HeadObject first, because PutObject may have made it an object.
 - The SHA-256 of an upload that continues on another node: see `registry.layers.running_digests`.
 """
 
@@ -165,7 +167,8 @@ class BlobStore(Protocol):
 
         Returns whether the store knows that they are the bytes that were appended. If it does not (the machine crashed,
         or an earlier `append` died half-way), read the object and compare its digest before anything refers to it.
-        Committing again succeeds, also after an answer that was lost. Raises UploadGoneError, StoreFullError.
+        Committing the same bytes again succeeds, also after an answer that was lost. Raises StoreFullError, and
+        UploadGoneError also for pieces that were recorded after the upload had become an object.
         """
         ...
 

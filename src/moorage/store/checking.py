@@ -1,7 +1,7 @@
-"""Checks what a registry stores: bytes against digests, files against metadata, counters against what they count.
+"""Checks what a registry stores: bytes against digests, objects against metadata, counters against what they count.
 
-Works beside running servers. Whatever looks wrong is looked at again with the metadata read anew, because an upload may
-finish, and the sweep may delete, between two looks. Memory is bounded: rows come in pages, findings leave one by one.
+Servers may run meanwhile. What looks wrong is checked again with the metadata as they are then, because between two
+reads an upload may finish and a background job may delete. Rows are read in pages, and findings are yielded one by one.
 """
 
 import asyncio
@@ -39,15 +39,15 @@ Kind = Literal[
 ]
 
 _PAGE: Final = 200
-"""Rows read at a time. Bytes of small layers come along: 64 KiB each by default."""
+"""Rows read at a time, with the bytes of small layers: 64 KiB each by default."""
 _MANIFESTS: Final = 16
 """Manifests read at a time: up to 4 MiB each."""
 _READERS: Final = 4
-"""Files that are hashed at once."""
+"""Objects hashed at once."""
 _NAMES: Final = 10
 """Images that a finding names at most."""
 _SETTLING_SECONDS: Final = 2.0
-"""How long after the first look a file without a row is looked at again: it may be on its way in or out."""
+"""How long after the first check a file without a row is checked again: it may be about to get one, or to go."""
 
 WRONG_BYTES: Final = frozenset({"damaged", "length"})
 """Findings of blobs that `registry.layers.service.Layers.set_aside` repairs."""
@@ -63,7 +63,7 @@ _REPAIRS: Final[dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it should be."""
+    """Something that is wrong with the stored data."""
 
     kind: Kind
     subject: str
@@ -71,17 +71,17 @@ class Finding:
     problem: str
     repair: str
     images: Sequence[str] = ()
-    """Names of images that need it, not more than ten; those that were deleted and can be restored say so."""
+    """Names of at most ten images that need it. Those that were deleted and can be restored say so."""
 
     @property
     def harmful(self) -> bool:
-        """Whether something is lost or decided wrongly; a stray file only takes space."""
+        """Whether data is lost or wrong; a stray file only takes space."""
         return self.kind != "stray"
 
 
 @dataclass(slots=True)
 class Checked:
-    """How much was looked at."""
+    """How much was checked."""
 
     blobs: int = 0
     bytes: int = 0
@@ -122,7 +122,7 @@ def problems_of_database(path: Path, *, quick: bool) -> list[Finding]:
 
 def _repair_of_database(path: Path) -> str:
     if path.name == "audit.db":
-        return f"Stop the server and move {path.name}, {path.name}-wal and {path.name}-shm away: a new record is begun."
+        return f"Stop the server and move {path.name}, {path.name}-wal and {path.name}-shm away. A new record begins."
     return (
         "Stop the server and restore the data directory from a backup. Without one, "
         f"`sqlite3 {path} .recover | sqlite3 recovered.db` saves what can be read."
@@ -171,7 +171,7 @@ class Check:
         while found[0] is not None:
             now = await self._db.read(lambda conn: blob_rows.find(conn, row.digest))
             if now is None:
-                return None  # the sweep freed it meanwhile
+                return None  # it was deleted meanwhile
             again = _Blob(now.digest, now.object_key, now.size)
             if not again.object_key:
                 return None  # stored again in the metadata
@@ -227,7 +227,7 @@ class Check:
         images = await self._db.read(lambda conn: consistency.images_with(conn, blob.digest, _NAMES))
         if not images:
             return Finding(
-                kind, blob.digest, problem, "No image needs it: the sweep removes it after its grace period."
+                kind, blob.digest, problem, "No image needs it: the server deletes it after its grace period."
             )
         return Finding(kind, blob.digest, problem, _REPAIRS.get(kind, PUSH_AGAIN), images)
 
@@ -265,7 +265,7 @@ class Check:
     # --- uploads and counters ---
 
     async def _check_uploads(self) -> AsyncIterator[Finding]:
-        """Compare what is recorded as stored with what is stored, in this order: meanwhile the bytes get only more."""
+        """Compare what is recorded with what is stored. Rows are read first, because uploads only grow."""
         recorded: dict[str, int] = {}
         after = ""
         while page := await self._page_of_uploads(after):
@@ -273,7 +273,7 @@ class Check:
             recorded.update({row.id: row.size for row in page})
         self.checked.uploads += len(recorded)
         for upload, held in await self._shorter(recorded):
-            # Perhaps it ended, or became an object, between the two looks.
+            # It may have ended, or become an object, between the two reads.
             if await self._is_open(upload) and await self._blobs.length(upload) is None:
                 problem = f"it counts {recorded[upload]} bytes and has {held}"
                 repair = "Push again. The upload ends by itself when it has rested for MOORAGE_UPLOAD_SECONDS."

@@ -1,8 +1,8 @@
-"""Checks the stored bytes of layers that clients get, after they were sent.
+"""Checks the stored bytes of layers after clients got them.
 
-The server sends a whole layer straight from its file, so nobody hashes it on the way. Each layer that was sent is read
-once a day here, one after the other and at a fraction of the machine's speed. Bytes with another digest are logged and
-set aside: from then on the layer is not there, and whoever pushes it next repairs it.
+The server sends a whole layer straight from its file and does not hash it. So each layer that was sent is read here
+once a day, one after the other and slowly. Bytes with another digest are logged and set aside: the layer is then
+unavailable until the next push repairs it.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from moorage.registry.layers.service import Layers
 from moorage.registry.layers.types import Layer
 
 AGAIN_SECONDS: Final = 86_400.0
-"""How long what was found whole is believed."""
+"""How long a layer with the right bytes is not checked again."""
 WAITING: Final = 256
-"""Layers that wait. What is sent beyond them is checked when it is sent again."""
+"""Layers that wait to be checked at most. Others are checked when they are sent again."""
 _KNOWN: Final = 1 << 20
-"""Bytes of what is remembered of layers that were checked."""
+"""Bytes of the cache of checked layers."""
 _PAUSE: Final = 4.0
 """The pause after reading a piece, as a multiple of the time that it took."""
 
@@ -37,21 +37,21 @@ class Verification:
         self._clock = clock
         self._waiting: dict[str, Layer] = {}
         self._checked: Cache[str, float] = Cache("verified_layers", _KNOWN, entry_footprint)
-        self._something = asyncio.Event()
+        self._has_some = asyncio.Event()
 
     def sent(self, layer: Layer) -> None:
-        """A client got the whole layer, or is getting it."""
+        """Have the layer checked, because a client gets it."""
         if self._clock.elapsed() - self._checked.get(layer.digest, float("-inf")) < AGAIN_SECONDS:
             return
         if len(self._waiting) < WAITING:
             self._waiting[layer.digest] = layer
-            self._something.set()
+            self._has_some.set()
 
     async def run_forever(self) -> None:
-        """Check until canceled. What cannot be read is left to the next request for it, which says so."""
+        """Check until canceled. A layer that cannot be read is logged, and the next request for it fails."""
         while True:
-            await self._something.wait()
-            self._something.clear()
+            await self._has_some.wait()
+            self._has_some.clear()
             while self._waiting:
                 digest = next(iter(self._waiting))
                 try:
@@ -62,7 +62,7 @@ class Verification:
                     self._waiting.pop(digest, None)
 
     async def check(self, layer: Layer) -> bool:
-        """Read the layer; whether its bytes are right. Wrong ones are set aside. OSError, LookupError."""
+        """Read the layer and return whether its bytes are right; set wrong ones aside. OSError, BlobStoreError."""
         algorithm, _, expected = layer.digest.partition(":")
         found = hashlib.new(algorithm)
         began = time.monotonic()

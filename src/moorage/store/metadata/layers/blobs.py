@@ -55,47 +55,47 @@ def find(conn: Connection, digest: str) -> BlobRow | None:
 
 
 def add(conn: Connection, digest: str, object_key: str, size: int, at: float) -> None:
-    """A new blob, whose bytes are that object of the blob store."""
+    """Add a blob whose bytes are this object of the blob store."""
     _ADD.run(conn, {"digest": digest, "object_key": object_key, "size": size, "stored_at": at})
 
 
 def add_small(conn: Connection, digest: str, content: bytes, at: float) -> None:
-    """A new blob, whose bytes are kept here; its `object_key` is empty."""
+    """Add a blob whose bytes are kept in the metadata; its `object_key` is empty."""
     add(conn, digest, "", len(content), at)
     _ADD_CONTENT.run(conn, {"digest": digest, "content": content})
 
 
 def content(conn: Connection, digest: str) -> bytes | None:
-    """The bytes of a blob that are kept here; None when they are not."""
+    """Return the bytes of a blob that the metadata keep; None when they keep none."""
     row = _CONTENT.first(conn, {"digest": digest})
     return None if row is None else bytes(row.content)
 
 
 def drop_content(conn: Connection, digest: str) -> bool:
-    """Delete the bytes of the blob that are kept here, but not its row; whether there were any."""
+    """Delete the bytes of the blob that the metadata keep, but not its row; return whether there were any."""
     return bool(_DROP_CONTENT.run(conn, {"of": digest}))
 
 
 def replace_content(conn: Connection, digest: str, was: str, content: bytes, at: float) -> None:
-    """Let the blob, whose bytes were the object `was` ("": kept here) and are lost, have these bytes, kept here."""
+    """Keep these bytes of the blob in the metadata. Its lost bytes were the object `was`, or with "" kept here, too."""
     _MOVE.run(conn, {"of": digest, "was": was, "now": "", "at": at})
     drop_content(conn, digest)
     _ADD_CONTENT.run(conn, {"digest": digest, "content": content})
 
 
 def replace_object(conn: Connection, digest: str, was: str, object_key: str, at: float) -> None:
-    """Let the blob, whose bytes were the object `was` ("": kept here) and are lost, have those of another object."""
+    """Set the object with the blob's bytes. Its lost bytes were the object `was`, or with "" in the metadata."""
     _MOVE.run(conn, {"of": digest, "was": was, "now": object_key, "at": at})
     drop_content(conn, digest)
 
 
 def keep(conn: Connection, digest: str) -> None:
-    """A repository holds the blob (again): it is no orphan."""
+    """Note that a repository has the blob: it is no orphan."""
     _KEEP.run(conn, {"of": digest})
 
 
 def orphan(conn: Connection, digests: Sequence[str], at: float) -> None:
-    """From `at` on those of `digests` that no repository holds are orphans."""
+    """Note that those of `digests` that no repository has are orphans from `at` on."""
     if not digests:
         return  # an empty IN has SQLite look through every blob
     conn.execute(
@@ -104,7 +104,7 @@ def orphan(conn: Connection, digests: Sequence[str], at: float) -> None:
 
 
 def page(conn: Connection, after: str, limit: int) -> list[tuple[str, bool]]:
-    """The next blobs after the digest `after`, and whether each ought to become an orphan."""
+    """Return the next blobs after the digest `after`, and whether each must be marked as an orphan."""
     rows = conn.execute(
         select(blobs.c.digest, _HELD.label("held"), blobs.c.orphaned_at)
         .where(blobs.c.digest > after)
@@ -115,13 +115,13 @@ def page(conn: Connection, after: str, limit: int) -> list[tuple[str, bool]]:
 
 
 def orphans(conn: Connection, before: float, limit: int) -> list[str]:
-    """Digests of blobs that have been orphans since before `before`."""
+    """Return the digests of blobs that have been orphans since before `before`."""
     statement = select(blobs.c.digest).where(blobs.c.orphaned_at < before).order_by(blobs.c.orphaned_at).limit(limit)
     return list(conn.execute(statement).scalars())
 
 
 def free(conn: Connection, digest: str, before: float) -> str | None:
-    """Forget the blob if it is still an orphan since before `before`; the key of the object to delete, or None."""
+    """Delete the blob if it has been an orphan since before `before`; return the key of its object, or None."""
     row = conn.execute(
         select(blobs.c.object_key).where(blobs.c.digest == digest, blobs.c.orphaned_at < before, ~_HELD)
     ).one_or_none()
@@ -132,10 +132,10 @@ def free(conn: Connection, digest: str, before: float) -> str | None:
 
 
 def unmark_held(conn: Connection, digests: Sequence[str]) -> None:
-    """Those of `digests` that a repository holds after all are no orphans."""
+    """Note that those of `digests` that a repository has are no orphans."""
     conn.execute(update(blobs).where(blobs.c.digest.in_(digests), _HELD).values(orphaned_at=None))
 
 
 def object_keys(conn: Connection, names: Sequence[str]) -> set[str]:
-    """Those of `names` that are objects of blobs."""
+    """Return those of `names` that are objects of blobs."""
     return set(conn.execute(select(blobs.c.object_key).where(blobs.c.object_key.in_(names))).scalars())

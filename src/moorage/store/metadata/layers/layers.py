@@ -1,7 +1,7 @@
 """Statements about layers: which blob belongs to which repository."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, Exists, bindparam, delete, exists, func, insert, select, update
 
@@ -131,12 +131,12 @@ def find(conn: Connection, ref: RepositoryRef, digest: str) -> LayerRow | None:
 
 
 def holds(conn: Connection, repository_id: int, digest: str) -> bool:
-    """Does the repository hold it?"""
+    """Return whether the repository has the layer."""
     return _HOLDS.first(conn, {"repository_id": repository_id, "digest": digest}) is not None
 
 
 def sizes(conn: Connection, repository_id: int, digests: Iterable[str]) -> dict[str, int]:
-    """Sizes of those of `digests` that belong to the repository."""
+    """Return the sizes of those of `digests` that belong to the repository."""
     values = {"repository_id": repository_id, "digests": list(digests)}
     return {row.digest: row.size for row in _SIZES.all(conn, values)}
 
@@ -147,7 +147,7 @@ def stored(conn: Connection, repository_id: int, digests: Iterable[str]) -> list
 
 
 def media_types(conn: Connection, repository_id: int, digests: Sequence[str]) -> dict[str, str]:
-    """What a manifest of the repository calls those of `digests` that it holds and that one references."""
+    """Return the media types of those of `digests` that the repository has and that one of its manifests references."""
     statement = select(layers.c.digest, _CALLED.label("media_type")).where(
         layers.c.repository_id == repository_id, layers.c.digest.in_(digests), _SHOWN
     )
@@ -155,7 +155,7 @@ def media_types(conn: Connection, repository_id: int, digests: Sequence[str]) ->
 
 
 def attach(conn: Connection, repository_id: int, digest: str, size: int, at: float) -> bool:
-    """The blob belongs to the repository from `at` on (anew, if it did); whether it did not before."""
+    """Attach the blob to the repository, or renew it at `at` if it is attached; return whether it was not."""
     if _RENEW.run(conn, {"repository": repository_id, "of": digest, "added_at": at}):
         return False
     _ADD.run(conn, {"repository_id": repository_id, "digest": digest, "size": size, "added_at": at})
@@ -163,16 +163,16 @@ def attach(conn: Connection, repository_id: int, digest: str, size: int, at: flo
 
 
 def delete_or_hide(conn: Connection, repository_id: int, digest: str, at: float) -> None:
-    """Delete the layer of the repository; hide it while a manifest, which must be in the trash, references it."""
+    """Delete the layer of the repository; hide it while a manifest in the trash references it."""
     here = (layers.c.repository_id == repository_id, layers.c.digest == digest)
     if not conn.execute(delete(layers).where(*here, ~_REFERENCED)).rowcount:
         conn.execute(update(layers).where(*here).values(deleted_at=at))
 
 
 def bring_back(conn: Connection, repository_id: int, manifest_id: int) -> list[tuple[str, str]]:
-    """Show the hidden layers that the manifest references again.
+    """Show the hidden layers that the manifest references.
 
-    Returns digest and media type of each reference to a config or layer that the repository lacks nevertheless.
+    Returns digest and media type of each reference to a config or layer that the repository still lacks.
     """
     of = (manifest_references.c.manifest_id == manifest_id, manifest_references.c.kind != "child")
     named = select(manifest_references.c.digest).where(*of)
@@ -184,7 +184,7 @@ def bring_back(conn: Connection, repository_id: int, manifest_id: int) -> list[t
 
 
 def holders(conn: Connection, ref: RepositoryRef, digest: str, limit: int) -> list[str]:
-    """Names of other repositories of the same account and region that hold the blob, oldest first."""
+    """Return the names of other repositories of the same account and region that have the blob, oldest first."""
     statement = (
         select(repositories.c.name)
         .join(layers, layers.c.repository_id == repositories.c.id)
@@ -203,7 +203,7 @@ def holders(conn: Connection, ref: RepositoryRef, digest: str, limit: int) -> li
 
 
 def page(conn: Connection, after: tuple[int, str], limit: int, times: Times) -> list[tuple[int, str, Use]]:
-    """The next layers after (repository id, digest): both, and whether the repository still needs the layer."""
+    """Return the next layers after (repository id, digest): both, and whether the repository still needs the layer."""
     repository_id, digest = after
     rows = conn.execute(
         select(
@@ -220,29 +220,29 @@ def page(conn: Connection, after: tuple[int, str], limit: int, times: Times) -> 
         .order_by(layers.c.repository_id, layers.c.digest)
         .limit(limit)
     )
-    return [(row.repository_id, row.digest, _use(row, times)) for row in rows]
+    return [(row.repository_id, row.digest, _use(row.added_at, row.referenced, row.pushed_to, times)) for row in rows]
 
 
-def _use(row: Any, times: Times) -> Use:
-    if row.referenced or row.added_at >= times.old:
+def _use(added_at: float, referenced: bool, pushed_to: bool, times: Times) -> Use:
+    if referenced or added_at >= times.old:
         return "used"
-    if row.pushed_to:
+    if pushed_to:
         return "awaited"
-    return "unused" if row.added_at < times.expired else "used"
+    return "unused" if added_at < times.expired else "used"
 
 
 def _pushed_to(since: float) -> Exists:
-    """An upload to the layer's repository is under way, to which something has been added since `since`.
+    """Return the condition that an upload to the layer's repository has grown since `since`.
 
-    One that was only begun does not count: clients that are refused for want of room begin one after the other, and
-    the room that they wait for must become free.
+    An upload that was only begun does not count: clients that are refused because the disk is full begin one after the
+    other, and the space that they wait for must become free.
     """
     added = (uploads.c.updated_at >= since, uploads.c.updated_at > uploads.c.started_at)
     return exists().where(uploads.c.repository_id == layers.c.repository_id, *added)
 
 
 def renew(conn: Connection, repository_id: int, digest: str, at: float) -> None:
-    """Count the layer as added at `at`, so that it is kept for another period of grace."""
+    """Set the time at which the layer was added to `at`, so that it is kept for another grace period."""
     here = (layers.c.repository_id == repository_id, layers.c.digest == digest)
     conn.execute(update(layers).where(*here).values(added_at=at))
 
@@ -274,7 +274,7 @@ def detach_unreferenced(conn: Connection, repository_id: int, digests: Sequence[
 
 
 def renew_of_manifests(conn: Connection, manifest_ids: Sequence[int], at: float) -> None:
-    """What these manifests reference counts as added at `at`: it is about to lose them, and keeps a period of grace."""
+    """Begin a grace period at `at` for the layers of these manifests, which are about to be destroyed."""
     mine = exists().where(
         manifest_references.c.manifest_id.in_(manifest_ids),
         manifest_references.c.repository_id == layers.c.repository_id,

@@ -268,10 +268,10 @@ def _add_pieces(conn: Connection, upload_id: str, start: int, pieces: Sequence[P
 
 
 def reserve(conn: Connection, upload_id: str, account: str, more: int, most: int, at: float) -> bool:
-    """Let the upload take `more` bytes of the blob store.
+    """Charge the upload with `more` bytes of the blob store.
 
-    False, and nothing is reserved, when the uploads of the account would have more than `most`. LookupError when the
-    upload is gone.
+    False, and nothing is charged, when the uploads of the account would have more than `most`. LookupError when the
+    upload has ended.
     """
     scope = usage.upload_bytes_of_account(account)
     if not usage.take(conn, scope, more, most):
@@ -284,20 +284,20 @@ def reserve(conn: Connection, upload_id: str, account: str, more: int, most: int
 
 
 def renew(conn: Connection, upload_id: str, at: float) -> bool:
-    """Count the upload as used at `at`; False when it is gone."""
+    """Note that the upload was used at `at`; False when it has ended."""
     return bool(_RENEW.run(conn, {"of": upload_id, "at": at}))
 
 
 def fail(conn: Connection, upload_id: str) -> int:
-    """Count a failed finish; how many there were. 0 when the upload is gone."""
+    """Count a failed finish; return how many there were, or 0 when the upload has ended."""
     row = _FAIL.first(conn, {"of": upload_id})
     return 0 if row is None else int(row.failures)
 
 
 def finish(conn: Connection, upload_id: str, account: str) -> bool:
-    """Delete the upload with its content; whether there was one.
+    """Delete the upload with its parts and pieces; return whether there was one.
 
-    It counts until the next one in the repository begins, or `count_out`.
+    It is charged to the quotas until the next one in the repository begins, or until `count_out`.
     """
     row = _END.first(conn, {"of": upload_id})
     if row is None:
@@ -307,7 +307,7 @@ def finish(conn: Connection, upload_id: str, account: str) -> bool:
 
 
 def end(conn: Connection, upload_id: str) -> bool:
-    """Delete the upload with its content, and count it no longer; whether there was one."""
+    """Delete the upload with its parts and pieces, and no longer charge it; return whether there was one."""
     row = _END.first(conn, {"of": upload_id})
     if row is None:
         return False
@@ -318,7 +318,7 @@ def end(conn: Connection, upload_id: str) -> bool:
 
 
 def end_all(conn: Connection, repository_id: int, account: str) -> list[str]:
-    """Delete every upload of the repository, and count them no longer; their ids."""
+    """Delete every upload of the repository, and no longer charge them; return their ids."""
     here = uploads.c.repository_id == repository_id
     ended = conn.execute(delete(uploads).where(here).returning(uploads.c.id, uploads.c.reserved)).all()
     finished = _FORGET_FINISHED.all(conn, {"of": repository_id})
@@ -327,7 +327,7 @@ def end_all(conn: Connection, repository_id: int, account: str) -> list[str]:
 
 
 def count_out(conn: Connection, account: str) -> None:
-    """Count the finished uploads of the account no longer."""
+    """No longer charge the finished uploads of the account."""
     of = finished_uploads.c
     statement = delete(finished_uploads).where(of.account == account).returning(of.repository_id, of.reserved)
     reserved: dict[int, list[int]] = {}
@@ -338,35 +338,35 @@ def count_out(conn: Connection, account: str) -> None:
 
 
 def accounts_with_finished(conn: Connection, limit: int) -> list[str]:
-    """Accounts of which finished uploads are still counted."""
+    """Return accounts whose finished uploads are still charged."""
     return list(conn.execute(select(finished_uploads.c.account).distinct().limit(limit)).scalars())
 
 
 def _give_back(conn: Connection, repository_id: int, account: str, reserved: Sequence[int]) -> None:
-    """Count uploads of these sizes no longer."""
+    """No longer charge uploads of these reserved sizes."""
     usage.give_back(conn, usage.upload_bytes_of_account(account), sum(reserved))
     usage.give_back(conn, usage.uploads_of_repository(repository_id), len(reserved))
     usage.give_back(conn, usage.uploads_of_account(account), len(reserved))
 
 
 def rested(conn: Connection, before: float, limit: int) -> list[str]:
-    """Ids of uploads that nothing has been added to since `before`."""
+    """Return the ids of uploads that have not been used since `before`."""
     statement = select(uploads.c.id).where(uploads.c.updated_at < before).order_by(uploads.c.updated_at).limit(limit)
     return list(conn.execute(statement).scalars())
 
 
 def of_deleted_repositories(conn: Connection, since: float, limit: int) -> list[str]:
-    """Ids of uploads of repositories that were deleted after `since`."""
+    """Return the ids of uploads of repositories that were deleted after `since`."""
     statement = select(uploads.c.id).join(repositories, repositories.c.id == uploads.c.repository_id)
     return list(conn.execute(statement.where(repositories.c.deleted_at > since).limit(limit)).scalars())
 
 
 def end_rested(conn: Connection, upload_id: str, before: float) -> bool:
-    """`end`, if nothing has been added to it since `before`."""
+    """Do what `end` does if the upload has not been used since `before`."""
     resting = select(uploads.c.id).where(uploads.c.id == upload_id, uploads.c.updated_at < before)
     return conn.execute(resting).first() is not None and end(conn, upload_id)
 
 
 def known(conn: Connection, names: list[str]) -> set[str]:
-    """Those of `names` that are uploads."""
+    """Return those of `names` that are uploads."""
     return set(conn.execute(select(uploads.c.id).where(uploads.c.id.in_(names))).scalars())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from moorage.declarative.steps import ACTIONS
-from tests.attacks.applied import EVERYTHING, Answer, apply, call, document, grant
+from tests.attacks.apply_calls import EVERYTHING, Answer, apply, call, document, grant
 from tests.declarative import files
 from tests.support.admin_calls import Keys, keys_of, user
 from tests.support.server_process import ServerProcess

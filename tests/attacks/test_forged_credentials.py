@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.registry import MANIFEST_TYPE, SECRET, Attacked, Key, Reply, Signature, basic
-from tests.attacks.registry import sha256 as digest_of
+from tests.attacks.attacked_server import MANIFEST_TYPE, SECRET, AttackedServer, Key, Reply, Signature, basic
+from tests.attacks.attacked_server import sha256 as digest_of
 
 Headers = dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
-    attacked = Attacked(tmp_path_factory.mktemp("forged") / "data")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedServer]:
+    attacked = AttackedServer(tmp_path_factory.mktemp("forged") / "data")
     try:
         attacked.prepare()
         yield attacked
@@ -30,12 +30,12 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
 
 
 @pytest.fixture(scope="module")
-def before(target: Attacked) -> Any:
+def before(target: AttackedServer) -> Any:
     return target.state()
 
 
 @pytest.fixture(autouse=True)
-def _changes_nothing(request: pytest.FixtureRequest, target: Attacked, before: Any) -> Iterator[None]:
+def _changes_nothing(request: pytest.FixtureRequest, target: AttackedServer, before: Any) -> Iterator[None]:
     yield
     if "good" not in request.node.name:
         assert target.state() == before
@@ -54,7 +54,7 @@ def refused(reply: Reply) -> None:
         assert kind.startswith("text/plain"), reply
 
 
-def test_good_requests_are_served(target: Attacked) -> None:
+def test_good_requests_are_served(target: AttackedServer) -> None:
     """What the attacks below change one thing of."""
     for key in (target.root, target.ada, target.session):
         method, path, headers, body = Signature(key, "DescribeRepositories", {}).make(target.host)
@@ -64,7 +64,7 @@ def test_good_requests_are_served(target: Attacked) -> None:
         assert reply.status == 200
 
 
-SIGNATURES: dict[str, Callable[[Attacked], Signature]] = {
+SIGNATURES: dict[str, Callable[[AttackedServer], Signature]] = {
     "secret of another key": lambda t: Signature(Key(t.ada.id, t.bob.secret)),
     "no secret": lambda t: Signature(Key(t.ada.id, "")),
     "deleted key": lambda t: Signature(t.gone),
@@ -115,7 +115,7 @@ SIGNATURES: dict[str, Callable[[Attacked], Signature]] = {
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
-def test_a_signature_that_is_wrong(target: Attacked, name: str) -> None:
+def test_a_signature_that_is_wrong(target: AttackedServer, name: str) -> None:
     method, path, headers, body = SIGNATURES[name](target).make(target.host)
     refused(target.send(method, path, headers, body))
 
@@ -159,12 +159,12 @@ HEADERS: dict[str, Callable[[Headers], Any]] = {
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_a_good_request_whose_headers_were_changed(target: Attacked, name: str) -> None:
+def test_a_good_request_whose_headers_were_changed(target: AttackedServer, name: str) -> None:
     method, path, headers, body = Signature(target.ada).make(target.host)
     refused(target.send(method, path, HEADERS[name](headers), body))
 
 
-def test_a_request_sent_again_as_another_one(target: Attacked) -> None:
+def test_a_request_sent_again_as_another_one(target: AttackedServer) -> None:
     method, path, headers, body = Signature(target.ada).make(target.host)
     other = body.replace(b"forged", b"forgee")
     for replayed in (
@@ -187,7 +187,7 @@ def test_a_request_sent_again_as_another_one(target: Attacked) -> None:
         refused(target.send(*replayed))
 
 
-def test_every_bit_of_a_signature_counts(target: Attacked) -> None:
+def test_every_bit_of_a_signature_counts(target: AttackedServer) -> None:
     method, path, headers, body = Signature(target.ada).make(target.host)
     text = headers["authorization"]
     for number in range(64):
@@ -214,7 +214,7 @@ def presigned(key: Key, *, at: float = 0.0, expires: str = "60", action: str = "
     return urllib.parse.urlencode(sorted(query.items())), instant, scope
 
 
-def test_presigned_requests(target: Attacked) -> None:
+def test_presigned_requests(target: AttackedServer) -> None:
     def url(method: str = "GET", **asked: Any) -> str:
         text, instant, scope = presigned(target.ada, **asked)
         canonical = f"{method}\n/\n{text}\nhost:{target.host}\n\nhost\n{hashlib.sha256(b'').hexdigest()}"
@@ -248,7 +248,7 @@ def test_presigned_requests(target: Attacked) -> None:
         refused(target.send(method, where, {}, body))
 
 
-def _download(target: Attacked) -> str:
+def _download(target: AttackedServer) -> str:
     layer = digest_of(b"public layer")
     answer = target.client("ecr").get_download_url_for_layer(repositoryName="team/app", layerDigest=layer)
     url: str = answer["downloadUrl"]
@@ -257,12 +257,12 @@ def _download(target: Attacked) -> str:
     return parts.query.removeprefix("token=")
 
 
-def _page(target: Attacked) -> str:
+def _page(target: AttackedServer) -> str:
     token: str = target.client("ecr").describe_repositories(maxResults=1)["nextToken"]
     return token
 
 
-AUTHORIZATIONS: dict[str, Callable[[Attacked], str]] = {
+AUTHORIZATIONS: dict[str, Callable[[AttackedServer], str]] = {
     "download token as password": lambda t: basic("AWS", _download(t)),
     "download token as bearer": lambda t: f"Bearer {_download(t)}",
     "page token as password": lambda t: basic("AWS", _page(t)),
@@ -297,7 +297,7 @@ AUTHORIZATIONS: dict[str, Callable[[Attacked], str]] = {
 
 
 @pytest.mark.parametrize("name", AUTHORIZATIONS)
-def test_a_password_that_is_wrong(target: Attacked, name: str) -> None:
+def test_a_password_that_is_wrong(target: AttackedServer, name: str) -> None:
     headers = {"Authorization": AUTHORIZATIONS[name](target)}
     for method, path in (
         ("GET", "/v2/"),
@@ -313,7 +313,7 @@ def test_a_password_that_is_wrong(target: Attacked, name: str) -> None:
         refused(target.send(method, path, headers, b"{}" if method == "PUT" else b""))
 
 
-def test_every_bit_of_a_password_counts(target: Attacked) -> None:
+def test_every_bit_of_a_password_counts(target: AttackedServer) -> None:
     chosen = random.Random(4580)
     for password in (target.password(target.ada), target.pull_token(repositories=["team/*"])):
         for position in [*range(8), *(chosen.randrange(len(password) - 2) for _ in range(60))]:
@@ -322,7 +322,7 @@ def test_every_bit_of_a_password_counts(target: Attacked) -> None:
             refused(target.send("GET", "/v2/", {"Authorization": basic("AWS", changed)}))
 
 
-def test_a_pull_token_does_no_more_than_it_says(target: Attacked) -> None:
+def test_a_pull_token_does_no_more_than_it_says(target: AttackedServer) -> None:
     password = target.pull_token(repositories=["team/app"])
     headers = {"Authorization": basic("ci", password), "Content-Type": MANIFEST_TYPE}
     assert target.send("GET", "/v2/team/app/manifests/v1", headers).status == 200
@@ -344,7 +344,7 @@ def test_a_pull_token_does_no_more_than_it_says(target: Attacked) -> None:
         refused(target.send(method, path, headers, body))
 
 
-def test_a_download_url_is_for_its_layer_alone(target: Attacked) -> None:
+def test_a_download_url_is_for_its_layer_alone(target: AttackedServer) -> None:
     token, layer, secret = _download(target), digest_of(b"public layer"), digest_of(SECRET.encode())
     for method, where in (
         ("GET", f"/v2/team/secret/blobs/{secret}?token={token}"),
@@ -398,7 +398,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("name", PATHS, ids=lambda name: name[:40])
-def test_another_way_to_write_a_name_leads_nowhere(target: Attacked, name: str) -> None:
+def test_another_way_to_write_a_name_leads_nowhere(target: AttackedServer, name: str) -> None:
     """A token for `team/app` alone."""
     headers = {"Authorization": basic("ci", target.pull_token(repositories=["team/app"], push=True))}
     layer = digest_of(SECRET.encode())

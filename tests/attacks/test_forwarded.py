@@ -17,7 +17,7 @@ from moorage.api import forwarded as reading
 from moorage.api.request_source import RequestSources
 from moorage.locations import Locations
 from moorage.settings import ForwardedHeaders, Settings
-from tests.attacks.asking import Answer, ask
+from tests.attacks.raw_requests import Answer, ask
 from tests.support.in_process import InProcess, in_process
 
 PROXY = "10.0.0.9"

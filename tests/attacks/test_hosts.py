@@ -8,7 +8,7 @@ import pytest
 from moorage.locations import Locations
 from moorage.names import InvalidNameError
 from moorage.settings import Settings
-from tests.attacks.asking import ask, signed_as
+from tests.attacks.raw_requests import ask, signed_as
 from tests.support.in_process import InProcess, in_process
 
 AWS_NAMES = [

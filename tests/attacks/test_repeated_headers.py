@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from moorage.settings import Settings
-from tests.attacks.asking import ask, signed_as
+from tests.attacks.raw_requests import ask, signed_as
 from tests.support.in_process import InProcess, in_process
 
 

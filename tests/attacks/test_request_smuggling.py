@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.registry import SECRET, Attacked, Signature, basic
+from tests.attacks.attacked_server import SECRET, AttackedServer, Signature, basic
 
 HIDDEN = b"DELETE /v2/team/app/manifests/v1 HTTP/1.1\r\nHost: %s\r\nAuthorization: %s\r\n\r\n"
 """What an attack hides behind its first request: with a good password, so that it would do something."""
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
-    attacked = Attacked(tmp_path_factory.mktemp("smuggled") / "data")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedServer]:
+    attacked = AttackedServer(tmp_path_factory.mktemp("smuggled") / "data")
     try:
         attacked.prepare()
         yield attacked
@@ -25,11 +25,11 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
 
 
 @pytest.fixture(scope="module")
-def authorization(target: Attacked) -> bytes:
+def authorization(target: AttackedServer) -> bytes:
     return basic("AWS", target.password(target.root)).encode()
 
 
-def sent(target: Attacked, text: bytes) -> list[int]:
+def sent(target: AttackedServer, text: bytes) -> list[int]:
     """The status of each answer on a connection on which these bytes were sent."""
     with socket.create_connection(("127.0.0.1", target.server.port), timeout=1) as connection:
         connection.sendall(text)
@@ -43,7 +43,7 @@ def sent(target: Attacked, text: bytes) -> list[int]:
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)]
 
 
-def closes(target: Attacked, text: bytes) -> bool:
+def closes(target: AttackedServer, text: bytes) -> bool:
     """Whether the server ends the connection after its first answer to these bytes."""
     with socket.create_connection(("127.0.0.1", target.server.port), timeout=10) as connection:
         connection.sendall(text)
@@ -60,7 +60,7 @@ def closes(target: Attacked, text: bytes) -> bool:
 def _with(*lines: bytes, line: bytes = b"POST /v2/team/app/blobs/uploads/ HTTP/1.1", host: bool = True) -> Any:
     """A request with these headers. Without `host` its end is clear to everybody, and nothing is hidden behind it."""
 
-    def make(target: Attacked, authorization: bytes) -> bytes:
+    def make(target: AttackedServer, authorization: bytes) -> bytes:
         name = target.host.encode()
         hidden = HIDDEN % (name, authorization) if host else b""
         head = [line, *([b"Host: " + name] if host else []), b"Authorization: " + authorization, *lines]
@@ -127,7 +127,9 @@ TAKEN = {
     "name",
     [pytest.param(name, marks=[pytest.mark.xfail(reason=TAKEN[name])] if name in TAKEN else []) for name in REFUSED],
 )
-def test_a_request_that_can_be_read_in_two_ways_is_refused(target: Attacked, authorization: bytes, name: str) -> None:
+def test_a_request_that_can_be_read_in_two_ways_is_refused(
+    target: AttackedServer, authorization: bytes, name: str
+) -> None:
     before = target.state()
     statuses = sent(target, REFUSED[name](target, authorization))
     assert statuses == [] or 400 <= statuses[0] < 500, statuses
@@ -146,7 +148,7 @@ def test_a_request_that_can_be_read_in_two_ways_is_refused(target: Attacked, aut
         "two codings",
     ],
 )
-def test_with_a_length_and_a_coding_nothing_is_hidden(target: Attacked, authorization: bytes, name: str) -> None:
+def test_with_a_length_and_a_coding_nothing_is_hidden(target: AttackedServer, authorization: bytes, name: str) -> None:
     """RFC 9112 section 6.1: refuse it, or read it as chunked and close the connection."""
     lines = {
         "length and coding": (b"Content-Length: {length}", b"Transfer-Encoding: chunked"),
@@ -177,7 +179,7 @@ def test_with_a_length_and_a_coding_nothing_is_hidden(target: Attacked, authoriz
     ],
     ids=str,
 )
-def test_chunks_that_can_be_read_in_two_ways(target: Attacked, authorization: bytes, chunks: bytes) -> None:
+def test_chunks_that_can_be_read_in_two_ways(target: AttackedServer, authorization: bytes, chunks: bytes) -> None:
     """What comes behind them is not run. (Extensions and trailers are allowed; nothing is read from them.)"""
     before = target.state()[1]
     name = target.host.encode()
@@ -190,7 +192,7 @@ def test_chunks_that_can_be_read_in_two_ways(target: Attacked, authorization: by
     "name",
     ["authorization", "x-amz-target"],
 )
-def test_a_header_that_decides_and_is_there_twice(target: Attacked, name: str) -> None:
+def test_a_header_that_decides_and_is_there_twice(target: AttackedServer, name: str) -> None:
     method, path, headers, body = Signature(target.ada, content={"repositoryName": f"twice/{name}"}).make(target.host)
     other = {"authorization": basic("AWS", "x"), "x-amz-target": headers["x-amz-target"].replace("Create", "Delete")}
     for pairs in ([(name, other[name]), *headers.items()], [*headers.items(), (name, other[name])]):

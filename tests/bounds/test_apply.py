@@ -20,7 +20,7 @@ from moorage.declarative.reader import read
 from moorage.declarative.service import ApplyOptions
 from moorage.errors import Throttling
 from moorage.settings import Settings
-from tests.attacks.applied import apply
+from tests.attacks.apply_calls import apply
 from tests.bounds.latency import HealthPoll
 from tests.support.admin_calls import Keys
 from tests.support.server_process import ServerProcess

@@ -19,7 +19,7 @@ from moorage.api.aws.large_bodies import LargeBodies, Places
 from moorage.api.body_timer import BodyTimer
 from moorage.errors import RequestTimeout
 from moorage.settings import Settings
-from tests.attacks.asking import HOST, signed_as
+from tests.attacks.raw_requests import HOST, signed_as
 from tests.support.in_process import InProcess, in_process
 from tests.support.server_process import ServerProcess
 

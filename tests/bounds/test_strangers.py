@@ -13,7 +13,7 @@ from moorage.identity.identity import Identity
 from moorage.identity.principals.unique_ids import PULL_TOKEN
 from moorage.names import AccountId
 from moorage.settings import Settings
-from tests.attacks.asking import HOST, ask
+from tests.attacks.raw_requests import HOST, ask
 from tests.support.in_process import InProcess, in_process
 
 FLOOD = 400

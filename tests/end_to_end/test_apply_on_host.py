@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.applying import Home
+from tests.end_to_end.workspace import Workspace
 from tests.support.command_line import run_moorage
 from tests.support.server_process import Error, ServerProcess
 
@@ -58,8 +58,8 @@ def server(database_options: list[str], tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def home(server: ServerProcess, tmp_path: Path) -> Home:
-    return Home(server, tmp_path, SECOND)
+def workspace(server: ServerProcess, tmp_path: Path) -> Workspace:
+    return Workspace(server, tmp_path, SECOND)
 
 
 @pytest.fixture
@@ -68,18 +68,18 @@ def host(server: ServerProcess, database_options: list[str]) -> list[str]:
     return ["--on-host", "--data", str(server.data), *database_options]
 
 
-def test_a_file_of_several_accounts(server: ServerProcess, home: Home, host: list[str]) -> None:
-    home.put(FILE)
-    planned = home("apply", "file.yaml", "--dry-run", *host)
+def test_a_file_of_several_accounts(server: ServerProcess, workspace: Workspace, host: list[str]) -> None:
+    workspace.put(FILE)
+    planned = workspace("apply", "file.yaml", "--dry-run", *host)
     assert f"+ accounts/{SECOND}\n" in planned
     assert f"+ {SECOND}/users/bob\n" in planned
     assert "6 would change" in planned
-    said = home("apply", "file.yaml", "--keys-to", "keys.json", *host)
+    said = workspace("apply", "file.yaml", "--keys-to", "keys.json", *host)
     assert "6 changed" in said
     assert f"The key of the root of {SECOND} is in the data directory" in said
-    assert home("apply", "file.yaml", "--keys", *host) == "nothing to change\n"
+    assert workspace("apply", "file.yaml", "--keys", *host) == "nothing to change\n"
 
-    keys = json.loads((home.directory / "keys.json").read_text())
+    keys = json.loads((workspace.directory / "keys.json").read_text())
     assert [(each["account"], each["user"]) for each in keys] == [(SECOND, None), (SECOND, "bob")]
     root, bob = ((each["accessKeyId"], each["secretAccessKey"]) for each in keys)
     assert server.client("sts", *root).get_caller_identity()["Arn"] == f"arn:aws:iam::{SECOND}:root"
@@ -88,35 +88,37 @@ def test_a_file_of_several_accounts(server: ServerProcess, home: Home, host: lis
     for _ in range(ROUNDS):
         assert ecr.list_images(registryId=FIRST, repositoryName="shared")["imageIds"] == []
 
-    home.put(FILE.replace('"ecr:ListImages"}', '"ecr:BatchGetImage"}'))
-    assert "1 changed" in home("apply", "file.yaml", *host)  # no guard rail binds whoever runs the machine
+    workspace.put(FILE.replace('"ecr:ListImages"}', '"ecr:BatchGetImage"}'))
+    assert "1 changed" in workspace("apply", "file.yaml", *host)  # no guard rail binds whoever runs the machine
     for _ in range(ROUNDS):
         with pytest.raises(Error, match="not authorized"):
             ecr.list_images(registryId=FIRST, repositoryName="shared")
 
-    whole = home("export", *host)
+    whole = workspace("export", *host)
     assert "o-moorage000" in whole
-    (home.directory / "again.yaml").write_text(whole)
-    assert home("apply", "again.yaml", "--prune", *host) == "nothing to change\n"
-    one = home("export", "--account", SECOND, *host)
+    (workspace.directory / "again.yaml").write_text(whole)
+    assert workspace("apply", "again.yaml", "--prune", *host) == "nothing to change\n"
+    one = workspace("export", "--account", SECOND, *host)
     assert FIRST not in one.replace(f":{FIRST}:", "")
     assert "organization" not in one
-    (home.directory / "again.yaml").write_text(one)
-    assert home("apply", "again.yaml", "--prune", *host) == "nothing to change\n"
+    (workspace.directory / "again.yaml").write_text(one)
+    assert workspace("apply", "again.yaml", "--prune", *host) == "nothing to change\n"
 
 
-def test_what_is_done_on_the_host_is_in_the_record_of_each_account(home: Home, host: list[str]) -> None:
-    account = home.account = "777700000004"
-    home.write("    users: {ann: {}}\n")
-    home("apply", "file.yaml", "--dry-run", *host)
-    home("apply", "file.yaml", "--keys-to", "keys.json", *host)
+def test_what_is_done_on_the_host_is_in_the_record_of_each_account(workspace: Workspace, host: list[str]) -> None:
+    account = workspace.account = "777700000004"
+    workspace.write("    users: {ann: {}}\n")
+    workspace("apply", "file.yaml", "--dry-run", *host)
+    workspace("apply", "file.yaml", "--keys-to", "keys.json", *host)
     shut = "{Statement: [{Effect: Deny, Principal: '*', Action: '*'}]}"
-    home.write(f"    repositories: {{us-east-1: {{shut: {{policy: {shut}}}}}}}\n")
-    home("apply", "file.yaml", *host, status=1)
+    workspace.write(f"    repositories: {{us-east-1: {{shut: {{policy: {shut}}}}}}}\n")
+    workspace("apply", "file.yaml", *host, status=1)
 
-    root = json.loads((home.directory / "keys.json").read_text())[0]
-    home.key = (root["accessKeyId"], root["secretAccessKey"])
-    told = [json.loads(line) for line in home("audit", "--json", "--since", "1h", "--action", "Apply").splitlines()]
+    root = json.loads((workspace.directory / "keys.json").read_text())[0]
+    workspace.key = (root["accessKeyId"], root["secretAccessKey"])
+    told = [
+        json.loads(line) for line in workspace("audit", "--json", "--since", "1h", "--action", "Apply").splitlines()
+    ]
     assert [each.get("errorCode") for each in told] == [None, "InvalidParameterException"]
     for each in told:
         assert each["userIdentity"]["arn"] == f"arn:aws:iam::{account}:root"
@@ -125,33 +127,33 @@ def test_what_is_done_on_the_host_is_in_the_record_of_each_account(home: Home, h
     assert "users: {ann: {}}" in told[0]["requestParameters"]["text"]
 
 
-def test_only_one_of_its_accounts(home: Home, host: list[str]) -> None:
-    home.put(json.dumps({"accounts": {"777700000001": {}, "777700000002": {}}}))
-    assert "1 changed" in home("apply", "file.yaml", "--account", "777700000002", *host)
-    assert "+ accounts/777700000001" in home("apply", "file.yaml", "--dry-run", *host)
-    assert "says nothing of account" in home("apply", "file.yaml", "--account", "000000000009", *host, status=1)
+def test_only_one_of_its_accounts(workspace: Workspace, host: list[str]) -> None:
+    workspace.put(json.dumps({"accounts": {"777700000001": {}, "777700000002": {}}}))
+    assert "1 changed" in workspace("apply", "file.yaml", "--account", "777700000002", *host)
+    assert "+ accounts/777700000001" in workspace("apply", "file.yaml", "--dry-run", *host)
+    assert "says nothing of account" in workspace("apply", "file.yaml", "--account", "000000000009", *host, status=1)
 
 
-def test_a_refusal_leaves_no_account_and_no_key(server: ServerProcess, home: Home, host: list[str]) -> None:
-    home.account = "777700000003"
-    home.write("    users: {ann: {attached: [nowhere]}, bob: {}}\n")
-    said = home("apply", "file.yaml", "--keys", *host, status=1)
+def test_a_refusal_leaves_no_account_and_no_key(server: ServerProcess, workspace: Workspace, host: list[str]) -> None:
+    workspace.account = "777700000003"
+    workspace.write("    users: {ann: {attached: [nowhere]}, bob: {}}\n")
+    said = workspace("apply", "file.yaml", "--keys", *host, status=1)
     assert "+ accounts/777700000003" in said
     assert "failed: NoSuchEntity" in said
     assert "Nothing was changed" in said
     assert "AKIA" not in said
-    assert "777700000003" not in home("export", *host)
+    assert "777700000003" not in workspace("export", *host)
     assert "777700000003" not in (server.data / "credentials").read_text()
-    home.write(
+    workspace.write(
         "    repositories: {us-east-1: {shut: {policy: {Statement: [{Effect: Deny, Principal: '*', Action: '*'}]}}}}\n"
     )
-    assert "prevent future policy changes" in home("apply", "file.yaml", *host, status=1)
-    assert "shut" not in home("export", "--account", "777700000003", *host)
+    assert "prevent future policy changes" in workspace("apply", "file.yaml", *host, status=1)
+    assert "shut" not in workspace("export", "--account", "777700000003", *host)
 
 
-def test_what_is_no_registry_is_left_alone(home: Home) -> None:
-    home.write("    users: {}\n")
-    nowhere = home.directory / "nowhere"
-    assert "there is no registry" in home("apply", "file.yaml", "--on-host", "--data", str(nowhere), status=1)
+def test_what_is_no_registry_is_left_alone(workspace: Workspace) -> None:
+    workspace.write("    users: {}\n")
+    nowhere = workspace.directory / "nowhere"
+    assert "there is no registry" in workspace("apply", "file.yaml", "--on-host", "--data", str(nowhere), status=1)
     assert not nowhere.exists()
-    assert "--on-host" in home("export", "--account", FIRST, status=2)
+    assert "--on-host" in workspace("export", "--account", FIRST, status=2)

@@ -86,7 +86,7 @@ class Signature:
         return self.method, target, sent, body
 
 
-class Attacked:
+class AttackedServer:
     """The server, its keys and passwords."""
 
     def __init__(self, data: Path) -> None:

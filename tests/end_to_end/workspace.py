@@ -6,7 +6,7 @@ from tests.support.command_line import run_moorage
 from tests.support.server_process import ServerProcess
 
 
-class Home:
+class Workspace:
     """A directory with a file in it, and the account that it is about."""
 
     def __init__(self, server: ServerProcess, directory: Path, account: str) -> None:

@@ -1,7 +1,8 @@
-"""The call sequences of Terraform's AWS provider for ECR, with the comparisons that it makes on what it reads back.
+"""The calls that Terraform's AWS provider makes of ECR, made by boto3 in the provider's order.
 
-From the provider's documentation and behaviour: create, read back at once, plan (nothing may differ), update in place,
-and destroy, then ask until it is gone. What it compares is what would make the next plan say "changed".
+No Terraform runs here; `tests/clients/test_terraform.py` runs it where the machine has it. These tests follow the
+provider's documentation: create, read back at once, update in place, delete, and ask until it is gone. They compare
+what the provider compares, since any difference makes the next plan say "changed".
 """
 
 import itertools

@@ -1,6 +1,7 @@
 """What SetRepositoryPolicy asks of a text, how it is kept, and how it is shown."""
 
 import json
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -85,3 +86,32 @@ async def test_what_is_no_policy_is_refused_before_anybody_is_looked_up(backend:
     for text in ("", "x", "{}", document(), document(statement("Allow", PULL))):
         with pytest.raises(InvalidParameter, match="'Invalid repository policy provided'"):
             await backend.check.check_and_canonicalize(root, connection(), APP, text, True)
+
+
+@pytest.mark.parametrize("of_root", [True, False])
+async def test_a_submission_is_stored_or_refused_as_the_call_would_be(backend: Backend, of_root: bool) -> None:
+    """A declarative file sets policies in a transaction, after everything else about the caller was looked up."""
+    root = await backend.root()
+    ann = await backend.user("ann", statement("Allow", "ecr:*", Resource="*"))
+    caller = root if of_root else ann
+    setting, arn = "ecr:SetRepositoryPolicy", ann.principal.arn
+    for each in (
+        [statement("Allow", PULL, Principal={"AWS": arn})],
+        [statement("Allow", PULL, Principal="*"), statement("Deny", setting, Principal={"AWS": arn})],
+        [statement("Deny", "ecr:*", Principal="*", Condition={"StringNotEquals": {"aws:PrincipalArn": arn}})],
+        [statement("Deny", setting, NotPrincipal={"AWS": f"arn:aws:iam::{OWNER}:root"})],
+        [statement("Deny", setting, Principal="*")],
+        [statement("Allow", PULL, Principal={"AWS": f"arn:aws:iam::{OWNER}:user/absent"})],
+        [statement("Allow", PULL, Principal="*", Resource="*")],
+    ):
+        expected = await result(stored(backend, caller, *each))
+        submission = await backend.check.submission((caller, connection()), APP, document(*each))
+        assert await result(backend.identity.epochs.db.read(submission.stored)) == expected
+
+
+async def result(stored_form: Awaitable[str]) -> str:
+    """The stored form, or the message of the refusal."""
+    try:
+        return await stored_form
+    except InvalidParameter as error:
+        return error.message

@@ -36,11 +36,12 @@ class Accepted(NamedTuple):
 
 
 class Submission:
-    """A repository policy that a transaction is going to store, read and compiled before the transaction begins."""
+    """A repository policy that a transaction is going to store.
 
-    def __init__(
-        self, ref: RepositoryRef, text: "_Text", would_allow: Callable[[policy.Document], bool] | None
-    ) -> None:
+    It is parsed in the transaction: the parsed policies of a whole declarative file take a hundred times its size.
+    """
+
+    def __init__(self, ref: RepositoryRef, text: str, would_allow: Callable[[policy.Document], bool] | None) -> None:
         """`would_allow`: tells whether the caller could change the policy again; None: the operator always can."""
         self._ref = ref
         self._text = text
@@ -51,7 +52,7 @@ class Submission:
 
         InvalidParameter: not a policy, an unknown principal, or a lock-out.
         """
-        text = self._text
+        text = _Text(self._text)
         try:
             document = text.parsed.document()
             in_force = _in_force(conn, self._ref) if has_unique_ids(document) else ""
@@ -103,15 +104,14 @@ class RepositoryPolicyCheck:
         return accepted
 
     async def submission(self, call: tuple[Caller, Connection] | None, ref: RepositoryRef, text: str) -> Submission:
-        """Return `text`, read and compiled, for a transaction that sets it as the policy of `ref`.
+        """Return `text` for a transaction that sets it as the policy of `ref`.
 
         `call`: the caller, who must be able to change the policy again, and the connection. None: the operator of the
         machine, whom no policy binds; but the policy may not lock out the whole account.
         """
-        prepared = await in_thread(_prepared, text, ref.account) if takes_long(text) else _Text(text)
         if call is None:
-            return Submission(ref, prepared, None)
-        return Submission(ref, prepared, await self._access.proposal(*call, "ecr:SetRepositoryPolicy", ref))
+            return Submission(ref, text, None)
+        return Submission(ref, text, await self._access.proposal(*call, "ecr:SetRepositoryPolicy", ref))
 
     async def _read(self, ref: RepositoryRef, text: str) -> tuple["_Text", Mapping[str, Entity]]:
         """Return the parsed text and the users and roles that it names."""

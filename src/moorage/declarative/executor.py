@@ -46,10 +46,12 @@ class Executor:
 
         A dry run makes them too, by the same rules, and then undoes them. It leaves nothing behind.
         """
+        if not plan.everything:
+            return ApplyResult([])
         at = self._clock.now()
 
         def work(conn: Connection) -> ApplyResult:
-            # Undone by a savepoint, not by raising: a transaction that fails is run again on its own.
+            # A savepoint undoes the changes. If the work raised instead, the group of transactions would run again.
             savepoint = Savepoint(conn)
             outcome = _carry_out(plan, Execution(conn, self._settings, author.by, at))
             if dry_run or outcome.failed is not None:

@@ -314,10 +314,8 @@ def _delete_version(owner: _Owner, number: int) -> Step:
 
 
 def _create_role(account: AccountId, name: str, role: Role) -> Run:
-    document = check_trust(role.trust)
-
     def run(e: Execution) -> None:
-        trust = stored_trust(e.conn, document, role.trust)
+        trust = stored_trust(e.conn, check_trust(role.trust), role.trust)
         new = NewRole(
             account,
             name,
@@ -341,11 +339,10 @@ def _update_role(account: AccountId, name: str, role: Role) -> Run:
 
 
 def _set_trust(account: AccountId, name: str, text: str) -> Run:
-    document = check_trust(text)
-
     def run(e: Execution) -> None:
         in_force = lookup.get_role(e.conn, account, name).trust
-        roles.set_trust(e.conn, account, name, stored_trust(e.conn, document, text, in_force), by=e.by, at=e.at)
+        trust = stored_trust(e.conn, check_trust(text), text, in_force)
+        roles.set_trust(e.conn, account, name, trust, by=e.by, at=e.at)
 
     return run
 

@@ -116,9 +116,10 @@ def registry_steps(change: Change, account: AccountId) -> Iterator[Step]:
             "policy",
         )
         return
-    parsed = policy.parsed(after.policy, policy.Kind.REGISTRY)
+    declared = after.policy
 
     def put(e: Execution) -> None:
+        parsed = policy.parsed(declared, policy.Kind.REGISTRY)
         text = stored_registry_policy(e.conn, account, region, parsed)
         registry_policies.put(e.conn, account, region, text, by=e.by, at=e.at)
 

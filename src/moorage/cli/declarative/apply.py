@@ -155,8 +155,8 @@ def _print_result(out: Console, answer: dict[str, Any], *, dry_run: bool) -> Non
     if not answer["changes"]:
         out.print("nothing to change", highlight=False)
         return
-    said = "would change" if dry_run else "changed"
-    out.print(f"{len(answer['changes'])} {said}", highlight=False)
+    text = "would change" if dry_run else "changed"
+    out.print(f"{len(answer['changes'])} {text}", highlight=False)
 
 
 def _print_failure(out: Console, failed: dict[str, Any], named: bool, *, dry_run: bool) -> None:
@@ -167,8 +167,8 @@ def _print_failure(out: Console, failed: dict[str, Any], named: bool, *, dry_run
         if dry_run
         else ("failed", "Nothing was changed: the changes above were undone, and those after it were not tried.")
     )
-    said = escape(f"{failed['code']}: {failed['message']}")
-    out.print(f"[bold red]{failing}:[/] {said}", highlight=False, soft_wrap=True)
+    text = escape(f"{failed['code']}: {failed['message']}")
+    out.print(f"[bold red]{failing}:[/] {text}", highlight=False, soft_wrap=True)
     out.print(end, highlight=False)
 
 
@@ -177,8 +177,8 @@ def _print_refusals(out: Console, refused: list[dict[str, Any]], named: bool) ->
     for each in refused:
         of = f"{each['account']}/" if named and each["account"] is not None else ""
         aspect = f", {each['aspect']}" if each["aspect"] else ""
-        said = escape(f"{of}{each['section']}/{each['name']}{aspect}: {each['message']}")
-        out.print(f"[bold red]refused:[/] {said}", highlight=False, soft_wrap=True)
+        text = escape(f"{of}{each['section']}/{each['name']}{aspect}: {each['message']}")
+        out.print(f"[bold red]refused:[/] {text}", highlight=False, soft_wrap=True)
     more = " or more" if len(refused) >= _MOST_REFUSALS else ""
     out.print(f"Nothing would be changed: you may not do {len(refused)}{more} of this.", highlight=False)
 
@@ -186,16 +186,16 @@ def _print_refusals(out: Console, refused: list[dict[str, Any]], named: bool) ->
 def _print_change(out: Console, change: dict[str, Any], named: bool) -> None:
     """Show a change with its differences and the findings of lint."""
     of = f"{change['account']}/" if named and change["account"] not in {None, change["name"]} else ""
-    said = escape(f"{of}{change['section']}/{change['name']}")
-    out.print(f"{_MARKS[change['operation']]} {said}", highlight=False, soft_wrap=True)
+    text = escape(f"{of}{change['section']}/{change['name']}")
+    out.print(f"{_MARKS[change['operation']]} {text}", highlight=False, soft_wrap=True)
     if change["operation"] != "delete":
         for name, (before, after) in change["aspects"].items():
             for line in _difference(name, before, after):
                 color = {"+": "green", "-": "red"}.get(line[:1], "dim")
                 out.print(f"    [{color}]{escape(line)}[/]", highlight=False, soft_wrap=True)
     for each in change["warnings"]:
-        said = f"{each['severity'].lower()} in {each['aspect']}: {each['message']}"
-        out.print(f"    [yellow]! {escape(said)}[/]", highlight=False, soft_wrap=True)
+        text = f"{each['severity'].lower()} in {each['aspect']}: {each['message']}"
+        out.print(f"    [yellow]! {escape(text)}[/]", highlight=False, soft_wrap=True)
 
 
 def _difference(name: str, before: Any, after: Any) -> list[str]:

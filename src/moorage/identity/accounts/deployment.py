@@ -36,8 +36,8 @@ async def open_sealer(settings: Settings, database: Database) -> Sealer:
     try:
         keys = configured_keys(settings)
     except ValueError as error:
-        said = f"{_source(settings)} does not hold sealing keys (32 bytes in base64, one a line)"
-        raise UnusableDataError(said) from error
+        message = f"{_source(settings)} does not hold sealing keys (32 bytes in base64, one a line)"
+        raise UnusableDataError(message) from error
     if keys is None:
         if sealed is not None or secret is not None:
             raise UnusableDataError(

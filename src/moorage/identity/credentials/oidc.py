@@ -1,6 +1,6 @@
-"""OpenID Connect issuers whose tokens STS accepts: configured in a file, their keys read from a file or a URL.
+"""OpenID Connect issuers whose tokens STS accepts: configured in a file, whose keys are read from a file or a URL.
 
-A token is accepted when one of its issuer's keys signed it (RS256, ES256 and their longer kin), for one of the
+A token is accepted when one of its issuer's keys signed it (RS256, ES256 or a longer variant), for one of the
 audiences that the issuer is configured with, and it is valid now. Its claims become condition keys
 `<issuer without https://>:<claim>` (IAM user guide, keys for OIDC federation).
 """
@@ -44,7 +44,7 @@ class Issuer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     issuer: str
     """Exactly the `iss` of its tokens, e.g. `https://token.actions.githubusercontent.com`."""
     audiences: tuple[str, ...]
-    """The `aud` values that are accepted."""
+    """The accepted values of `aud`."""
     jwks: str | None = None
     """Path or URL of its keys (JWK set); looked up at the issuer (OpenID Connect discovery) when not given."""
 
@@ -55,13 +55,13 @@ class Issuer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WebIdentity(msgspec.Struct, frozen=True):
-    """A token that was verified."""
+    """A verified token."""
 
     issuer: Issuer
     subject: str
     audience: str
     claims: dict[str, Any]
-    """All of them, as the token has them."""
+    """All claims, as the token contains them."""
     keys: Keys
     """The claims as condition keys (`condition_keys`)."""
 
@@ -86,7 +86,7 @@ def _check_issuer(one: Issuer) -> None:
     if "@" in parts.netloc or "?" in one.issuer or "#" in one.issuer or re.search(r"\s", one.issuer):
         raise SettingError(f"oidc_issuers: {one.issuer!r} may have a host, a port and a path, and nothing else")
     if _SERVICE_NAME.fullmatch(one.name):
-        # `aws:…`, `ecr:…`: what such a token says would pass for what the server itself says of a request.
+        # `aws:…`, `ecr:…`: claims would be mistaken for condition keys that the server itself sets.
         raise SettingError(
             f"oidc_issuers: claims of {one.issuer} would be condition keys of a service ({one.name}:…). "
             "Use a host name with a domain, a port or a path"
@@ -123,7 +123,7 @@ class Issuers:
         self._clock = clock
 
     async def verify(self, token: str) -> WebIdentity:
-        """Return whom `token` stands for."""
+        """Return the verified identity of `token`."""
         try:
             header = jwt.get_unverified_header(token)
             issuer = _TOKENS.decode(token, options={"verify_signature": False}).get("iss")
@@ -241,7 +241,7 @@ class _Keys:
         if where is None:
             found = msgspec.json.decode(_get(issuer.rstrip("/") + _DISCOVERY), type=dict[str, Any])
             if found.get("issuer") != issuer:  # OpenID Connect Discovery section 4.3
-                raise ValueError(f"what is found there belongs to another issuer, {str(found.get('issuer'))[:200]}")
+                raise ValueError(f"the document there belongs to another issuer, {str(found.get('issuer'))[:200]}")
             where = str(found.get("jwks_uri"))
             if issuer.startswith("https:") and not where.startswith("https:"):
                 raise ValueError(f"{where[:200]} is not protected by TLS")

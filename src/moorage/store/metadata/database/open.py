@@ -56,12 +56,14 @@ async def open_sqlite(path: Path, history: History) -> SqliteDatabase:
 
 def _sqlite_problem(path: Path, error: Exception) -> str:
     original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    said = (getattr(original, "strerror", None) or str(original)).rstrip(".")
-    if "not a database" in said or "malformed" in said:
-        return f"{path} is damaged ({said}). Restore it from a backup"
-    if "unable to open" in said or "readonly" in said:
-        return f"{path} cannot be opened for writing ({said}). The user who runs Moorage must own it and its directory"
-    return f"{path} cannot be used: {said}"
+    reason = (getattr(original, "strerror", None) or str(original)).rstrip(".")
+    if "not a database" in reason or "malformed" in reason:
+        return f"{path} is damaged ({reason}). Restore it from a backup"
+    if "unable to open" in reason or "readonly" in reason:
+        return (
+            f"{path} cannot be opened for writing ({reason}). The user who runs Moorage must own it and its directory"
+        )
+    return f"{path} cannot be used: {reason}"
 
 
 def _migrate_sqlite(path: Path, history: History) -> None:
@@ -90,8 +92,8 @@ async def _open_postgres(url: str, history: History) -> Database:
         raise UnusableDataError(f"the database of {_shown(url)} {_NEWER}") from error
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError) as error:
         original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-        said = " ".join(str(original).split()) or type(original).__name__
-        raise UnusableDataError(f"the database of {_shown(url)} cannot be used: {said}") from error
+        reason = " ".join(str(original).split()) or type(original).__name__
+        raise UnusableDataError(f"the database of {_shown(url)} cannot be used: {reason}") from error
 
 
 def _shown(url: str) -> str:

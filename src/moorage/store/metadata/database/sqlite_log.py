@@ -74,11 +74,11 @@ class Log:
             self._connection.execute(f"PRAGMA busy_timeout = {READERS_MILLISECONDS}")
         _, frames, _ = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if frames > LONGEST or self._truncates:
-            anew = "TRUNCATE" if self._truncates else "RESTART"
+            mode = "TRUNCATE" if self._truncates else "RESTART"
             self._truncates = False
             with open_write_lock(self._path) as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                self._connection.execute(f"PRAGMA wal_checkpoint({anew})")
+                self._connection.execute(f"PRAGMA wal_checkpoint({mode})")
 
     async def close(self) -> None:
         """Flush and stop, after the last commit."""

@@ -1,6 +1,6 @@
 """The tables of identities: accounts, users, groups and roles, their policies, keys and sessions.
 
-A unique id (`AIDA…`, `AGPA…`, `AROA…`, `ANPA…`) is given once and never again, so what outlives its owner may keep it.
+A unique id (`AIDA…`, `AGPA…`, `AROA…`, `ANPA…`) is never reused, so rows that outlive their owner may contain it.
 """
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint, text
@@ -32,14 +32,14 @@ identities = Table(  # users, groups and roles
     Index("ix_identities_boundary_id", "boundary_id"),
 )
 
-roles = Table(  # what a role has beside every identity's columns
+roles = Table(  # the columns that only roles have
     "roles",
     metadata,
     Column("id", String(32), ForeignKey("identities.id", ondelete="CASCADE"), primary_key=True),
     Column("trust_hash", String(64), ForeignKey("policy_documents.hash"), nullable=False),
     Column("max_session_seconds", Integer, nullable=False),
     Column("description", Text, nullable=False),
-    Column("service", String(128)),  # of a service-linked role; CreateServiceLinkedRole alone has ever set it
+    Column("service", String(128)),  # of a service-linked role; set by CreateServiceLinkedRole only
     Index("ix_roles_trust_hash", "trust_hash"),
 )
 
@@ -73,7 +73,7 @@ managed_policies = Table(  # an account's own; AWS's are in identity/policies/aw
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
     Column("default_version", Integer, nullable=False),
-    Column("newest_version", Integer, nullable=False),  # numbers are not given twice
+    Column("newest_version", Integer, nullable=False),  # numbers are never reused
     UniqueConstraint("account", "name_folded"),
 )
 
@@ -104,7 +104,7 @@ identity_tags = Table(  # of users, roles and managed policies
     Column("value", String(256), nullable=False),
 )
 
-identity_history = Table(  # what an identity or managed policy had, from when on; kept after it is gone
+identity_history = Table(  # what an identity or managed policy had, and from when on; rows outlive their owner
     "identity_history",
     metadata,
     Column("id", BIG_ID, primary_key=True),
@@ -112,7 +112,7 @@ identity_history = Table(  # what an identity or managed policy had, from when o
     Column("owner_id", String(32), nullable=False),
     Column("aspect", String(10), nullable=False),  # inline | attached | boundary | member | trust | default
     Column("name", String(128), nullable=False),  # of the policy or group; empty where an owner has but one
-    Column("value", String(64)),  # a document's hash, a policy's or group's id, a version; null: it has it no longer
+    Column("value", String(64)),  # a document's hash, or the id of a policy or group; null: removed
     Column("at", Float, nullable=False),
     Column("by", Text, nullable=False),
     Index("ix_identity_history_owner_id", "owner_id", "id"),
@@ -128,7 +128,7 @@ access_keys = Table(
     Column("secret", Text, nullable=False),  # sealed
     Column("active", Boolean, nullable=False),
     Column("created_at", Float, nullable=False),
-    Column("deleted_at", Float),  # a deleted key's id stays known, so that it stays dead
+    Column("deleted_at", Float),  # the id of a deleted key stays, so that it is never accepted again
     Index("ix_access_keys_user_id", "user_id"),
     Index("ix_access_keys_deleted_at", "account", "deleted_at"),
 )
@@ -138,18 +138,18 @@ pull_tokens = Table(  # named passwords of the data plane, each limited by a ses
     metadata,
     Column("id", String(32), primary_key=True),  # MPTK…
     Column("account", String(12), ForeignKey("accounts.id"), nullable=False),
-    # The user whose rights it has, and with which it ends; null: the account's root.
+    # The user whose permissions it has, and with whom it is deleted; null: the root of the account.
     Column("identity_id", String(32), ForeignKey("identities.id", ondelete="CASCADE")),
     Column("name", String(32), nullable=False),
     Column("name_folded", String(32), nullable=False),
     Column("secret_hash", String(64), nullable=False),  # SHA-256, hex
     Column("policy_hash", String(64), ForeignKey("policy_documents.hash"), nullable=False),  # the scope
-    Column("repositories", Text, nullable=False),  # JSON array: the scope as it was asked for
+    Column("repositories", Text, nullable=False),  # JSON array: the scope as it was given
     Column("actions", Text, nullable=False),  # JSON array
     Column("created_at", Float, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("expires_at", Float, nullable=False),
-    Column("revoked_at", Float),  # kept for a while, so that its holder can be told
+    Column("revoked_at", Float),  # the row stays for a while, so that its holder gets a clear error
     Index("ix_pull_tokens_identity_id", "identity_id"),
     Index("ix_pull_tokens_account", "account"),
     Index("ix_pull_tokens_policy_hash", "policy_hash"),
@@ -162,15 +162,13 @@ index_of_some(
     unique=True,
 )
 
-last_uses = (
-    Table(  # of access keys, pull tokens and roles; written a while later, and no change that anybody must notice
-        "last_uses",
-        metadata,
-        Column("id", String(32), primary_key=True),  # AKIA… | MPTK… | AROA…
-        Column("at", Float, nullable=False),
-        Column("service", String(64), nullable=False),
-        Column("region", String(25), nullable=False),
-    )
+last_uses = Table(  # of access keys, pull tokens and roles; written up to a minute later, without an event
+    "last_uses",
+    metadata,
+    Column("id", String(32), primary_key=True),  # AKIA… | MPTK… | AROA…
+    Column("at", Float, nullable=False),
+    Column("service", String(64), nullable=False),
+    Column("region", String(25), nullable=False),
 )
 
 sessions = Table(  # temporary credentials
@@ -180,7 +178,7 @@ sessions = Table(  # temporary credentials
     Column("account", String(12), ForeignKey("accounts.id"), nullable=False),
     # session: GetSessionToken, the user or root itself. role: AssumeRole and its kin. federated: GetFederationToken.
     Column("kind", String(9), nullable=False),
-    # The user or role whose rights it has, and with which it ends; null: the account's root.
+    # The user or role whose permissions it has, and with which it is deleted; null: the root of the account.
     Column("identity_id", String(32), ForeignKey("identities.id", ondelete="CASCADE")),
     Column("name", String(64), nullable=False),  # role session name, federated user's name; else empty
     Column("secret", Text, nullable=False),  # sealed
@@ -193,7 +191,7 @@ sessions = Table(  # temporary credentials
     Column("transitive_keys", Text),  # JSON array of tag keys that a chained session inherits
     Column("source_identity", String(64)),
     Column("provider", Text),  # of a web identity: the issuer's provider
-    Column("chained", Boolean, nullable=False),  # made with the credentials of another role session
+    Column("chained", Boolean, nullable=False),  # created with the credentials of another role session
     Column("context", Text),  # JSON object: further condition keys, in lower case
     Index("ix_sessions_expires_at", "expires_at"),
     Index("ix_sessions_identity_id", "identity_id"),

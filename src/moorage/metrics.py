@@ -15,10 +15,10 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _registry = CollectorRegistry()
 
-REQUESTS = Counter("moorage_requests_total", "Requests answered", ["api", "method", "status"], registry=_registry)
+REQUESTS = Counter("moorage_requests_total", "Requests", ["api", "method", "status"], registry=_registry)
 SECONDS = Histogram(
     "moorage_request_seconds",
-    "Time from a request's headers to the end of its answer",
+    "Time from the headers of a request to the end of its response",
     ["api"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600),
     registry=_registry,
@@ -35,7 +35,9 @@ AUDIT_DROPPED = Counter(
 for _kind in ("write", "other"):
     AUDIT_DROPPED.labels(_kind)  # shown as 0 before the first is lost
 AUDIT_DELAYED = Counter(
-    "moorage_audit_delayed_total", "Writes that waited for the audit record before they began", registry=_registry
+    "moorage_audit_delayed_total",
+    "Writes that waited for room in the audit record before they started",
+    registry=_registry,
 )
 AUDIT_WAITING = Gauge(
     "moorage_audit_waiting_bytes",

@@ -1,4 +1,4 @@
-"""Statements that compare what the metadata says with itself and list what it expects of the blob store."""
+"""Statements that check the metadata for consistency, and list what it expects in the blob store."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,16 +22,16 @@ from moorage.store.metadata.tables import (
 from moorage.store.metadata.tables import usage as counters
 
 _MOST_PROBLEMS: Final = 20
-"""Lines that SQLite's own check may report of one file."""
+"""Most lines that SQLite's own check reports about one file."""
 _FOREIGN: Final = (
     "application/vnd.docker.image.rootfs.foreign.diff.tar",
     "application/vnd.oci.image.layer.nondistributable.v1.tar",
 )
-"""Beginnings of the media types of layers that registries need not hold."""
+"""Prefixes of the media types of layers that registries need not have."""
 
 
 class Count(NamedTuple):
-    """A counter of `usage.py` that is not what it counts."""
+    """A counter of `usage.py` that differs from what it counts."""
 
     scope: str
     stored: int
@@ -39,7 +39,7 @@ class Count(NamedTuple):
 
 
 def problems_of_file(conn: Connection, *, quick: bool) -> list[str]:
-    """Return what SQLite finds wrong with its file; nothing when it is sound.
+    """Return what SQLite finds wrong with its file; nothing if the file is sound.
 
     `quick` leaves out the comparison of indexes with their tables, which takes most of the time.
     """
@@ -49,7 +49,7 @@ def problems_of_file(conn: Connection, *, quick: bool) -> list[str]:
 
 
 def dangling_rows(conn: Connection) -> Counter[tuple[str, str]]:
-    """Count the rows of a SQLite file that refer to rows which are missing, by both tables."""
+    """Count the rows of a SQLite file that refer to missing rows, by referring and referenced table."""
     return Counter((str(row[0]), str(row[2])) for row in conn.execute(text("PRAGMA foreign_key_check")))
 
 
@@ -91,7 +91,7 @@ def page_of_uploads(conn: Connection, after: str, limit: int) -> Sequence[Any]:
 
 
 def missing_references(conn: Connection, manifest_ids: Sequence[int]) -> Sequence[Any]:
-    """Return what these manifests name and their repositories do not hold: `manifest_id`, `kind`, `digest`."""
+    """Return what these manifests reference and their repositories lack: `manifest_id`, `kind`, `digest`."""
     held = (
         select(layers.c.digest)
         .where(
@@ -190,7 +190,7 @@ _SCOPES: Final = ("uploads of ", "upload bytes of ", "sessions of ")
 
 
 def _counted(conn: Connection) -> Iterator[tuple[str, int]]:
-    """Yield every counter that is not zero, by what it counts. A scope comes once."""
+    """Yield each scope with the number of what it counts, if that is not zero."""
     by_repository: Counter[int] = Counter()
     by_account: Counter[str] = Counter()
     reserved: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Emptying the database, for dev mode's reset."""
+"""Deletes everything, for the reset of dev mode."""
 
 from sqlalchemy import Connection, delete
 
@@ -9,7 +9,7 @@ _KEPT = frozenset({"epoch", "deployment"})
 
 
 def empty(connection: Connection) -> None:
-    """Delete every row of every table but the epoch, which goes up, and those about the deployment."""
+    """Delete the rows of all tables but those about the deployment, and raise the authorization epoch."""
     for table in reversed(metadata.sorted_tables):
         if table.name not in _KEPT:
             connection.execute(delete(table))

@@ -1,4 +1,4 @@
-"""How much is stored, for the metrics."""
+"""Statements that count what is stored, for the metrics."""
 
 from sqlalchemy import Connection, Select, func, select
 
@@ -6,7 +6,7 @@ from moorage.store.metadata.tables import blobs, manifests, repositories
 
 
 def stored(conn: Connection) -> dict[str, int]:
-    """Counts of what is not in the trash, and the bytes of all blobs."""
+    """Return how many repositories and images are not in the trash, how many blobs there are, and their bytes."""
     count, size = conn.execute(select(func.count(), func.coalesce(func.sum(blobs.c.size), 0)).select_from(blobs)).one()
     return {
         "repositories": _count(conn, select(func.count()).where(repositories.c.deleted_at.is_(None))),

@@ -1,6 +1,5 @@
-"""Waits for a condition, which end as soon as it holds."""
+"""A wait for a condition, which ends as soon as the condition holds."""
 
-import asyncio
 import time
 from collections.abc import Callable
 
@@ -14,11 +13,3 @@ def wait_until(condition: Callable[[], object], *, seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < end, f"it did not happen within {seconds} s"
         time.sleep(_INTERVAL)
-
-
-async def until(condition: Callable[[], object], *, seconds: float = 20) -> None:
-    """Do the same without holding the event loop."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"it did not happen within {seconds} s"
-        await asyncio.sleep(_INTERVAL)

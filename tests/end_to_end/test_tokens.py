@@ -119,7 +119,7 @@ def test_a_user_makes_tokens_of_its_own_alone(moorage: Commands, iam: Any) -> No
 
 @pytest.mark.usefixtures("iam")
 def test_what_cannot_be_made_says_why(moorage: Commands) -> None:
-    assert "--pull, --push or --action" in moorage("token", "create", "no", "-r", "app", status=2)
+    assert "--pull, --push and --action" in moorage("token", "create", "no", "-r", "app", status=2)
     assert "is no name of a token" in moorage("token", "create", "a:b", "-r", "app", "--pull", status=1)
     assert "from a minute to ten years" in moorage(
         "token", "create", "no", "-r", "a", "--pull", "--expires", "5s", status=1

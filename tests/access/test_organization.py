@@ -1,4 +1,4 @@
-"""The organisation: what its document must be, whom its guard rails bind, and the condition keys it gives."""
+"""The organization: what its document must be, whom its guard rails bind, and the condition keys it gives."""
 
 import json
 from typing import Any

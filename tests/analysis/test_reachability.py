@@ -137,11 +137,11 @@ async def test_an_rcp_of_the_callers_account_counts_where_it_signs_in_and_is_not
     assert found.on(account(OTHER)) == [f"the guardrails of account {OTHER}"]
 
 
-async def test_the_organisations_keys_are_known_for_members_and_known_to_be_absent_for_others(backend: Backend) -> None:
+async def test_the_organizations_keys_are_known_for_members_and_known_to_be_absent_for_others(backend: Backend) -> None:
     await backend.user("ann", statement("Allow", "ecr:*", Resource="*"))
     ours = {"StringEquals": {"aws:PrincipalOrgID": ORG, "aws:ResourceOrgID": ORG}}
     await backend.policy(statement("Allow", PULL, Principal="*", Condition=ours))
-    assert (await told(backend)).says(ANY) == "no"  # there is no organisation
+    assert (await told(backend)).says(ANY) == "no"  # there is no organization
     await organise(backend)
     found = await told(backend)
     assert (found.says(FELLOW), found.says(STRANGER)) == ("yes", "no")
@@ -154,7 +154,7 @@ async def test_the_organisations_keys_are_known_for_members_and_known_to_be_abse
     assert found.on(FELLOW) == [f"if ForAnyValue:StringLike aws:PrincipalOrgPaths {ORG}/*/{UNIT}/*"]
 
 
-async def test_any_account_of_the_organisation_hangs_on_guard_rails_if_there_are_some(backend: Backend) -> None:
+async def test_any_account_of_the_organization_hangs_on_guard_rails_if_there_are_some(backend: Backend) -> None:
     await backend.policy(statement("Allow", "ecr:*", Principal="*"))
     await organise(backend)
     assert (await told(backend)).says(FELLOW, "delete") == "yes"

@@ -1,4 +1,4 @@
-"""Clients are told why when the registry's policy, or a guard rail of the organisation, denies them."""
+"""Clients are told why when the registry's policy, or a guard rail of the organization, denies them."""
 
 import json
 from pathlib import Path

@@ -126,7 +126,7 @@ SETUPS: dict[str, Setup] = {
         rcp=[everywhere(deny(["ecr:SetRepositoryPolicy", "ecr:DeleteRepositoryPolicy"]))],
     ),
     "an RCP denies pushing to all": Setup([allow("ecr:*")], rcp=[everywhere(deny(["ecr:PutImage"]))]),
-    "repository opens pulls to the organisation": Setup(
+    "repository opens pulls to the organization": Setup(
         [allow(PULL, Condition=OURS)],
         scps={"owner": [of_account(deny("sts:AssumeRole"))]},
     ),
@@ -139,7 +139,7 @@ WITH_ANONYMOUS = (
     "registry denies signing in",
     "registry locks out",
     "an RCP lets members alone in",
-    "repository opens pulls to the organisation",
+    "repository opens pulls to the organization",
 )
 
 
@@ -239,7 +239,7 @@ def does_anonymously(server: ServerProcess, owner: str) -> list[str]:
 
 
 def put_in_force(server: ServerProcess, setup: Setup, owner: str) -> str:
-    """All but the organisation; a repository policy that can be set again and changes nothing."""
+    """All but the organization; a repository policy that can be set again and changes nothing."""
     ecr = server.client("ecr", owner)
     ecr.create_repository(repositoryName="agree/app")
     push_image(ecr, "agree/app", "v1", content=LAYER)

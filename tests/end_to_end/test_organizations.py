@@ -1,4 +1,4 @@
-"""The organisation over its command, and its guard rails obeyed on both doors on the very next request."""
+"""The organization over its command, and its guard rails obeyed on both doors on the very next request."""
 
 import json
 import subprocess

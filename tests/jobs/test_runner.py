@@ -230,14 +230,19 @@ async def test_leases_are_renewed_and_progress_is_seen(database: Database) -> No
         attempt.report({"images": 7})
         await gate.wait()
 
-    async with running(database, kind(run), lease=0.3), running(database, kind(run), lease=0.3):
+    async with running(database, kind(run), lease=3.0), running(database, kind(run), lease=3.0):
         job = await enqueue(database)
 
         async def reported() -> bool:
             return bool((await found(database, job)).progress == '{"images":7}')
 
         await until(reported)
-        await asyncio.sleep(0.6)  # twice the lease
+        first = (await found(database, job)).leased_until
+
+        async def is_renewed() -> bool:
+            return bool((await found(database, job)).leased_until > first + 3.0)  # after the first lease has run out
+
+        await until(is_renewed)
         assert (await found(database, job)).attempts == 1
         gate.set()
         await until_state(database, job, "done")

@@ -98,7 +98,7 @@ def remove(
     """Remove the organization. Its guardrails no longer apply."""
     client = None if on_host else acting(connect(data=data, port=port, profile=profile))
     if not yes:
-        typer.confirm("Remove the organization, and with it every guard rail?", abort=True)
+        typer.confirm("Remove the organization, and with it every guardrail?", abort=True)
     if client is None:
         asyncio.run(_write(settings_on_host(data, database_url), None))
         typer.echo("the organization is removed")

@@ -1,4 +1,4 @@
-"""Uploads in one request and in many, resumed, cancelled, cut off; mounts."""
+"""Uploads in one request and in many, resumed, canceled, cut off; mounts."""
 
 import hashlib
 from collections.abc import Iterator

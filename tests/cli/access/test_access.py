@@ -82,7 +82,7 @@ def test_the_page_escapes_what_others_named() -> None:
     assert page.count("&lt;i&gt;") == 2
 
 
-def test_the_page_marks_what_is_answered_and_what_is_gained_not_by_colour_alone() -> None:
+def test_the_page_marks_what_is_answered_and_what_is_gained_not_by_color_alone() -> None:
     def cells(answer: str) -> dict[str, Any]:
         return {key: {"answer": answer, "conditions": [], "missing": []} for key in CAPABILITIES}
 

@@ -19,7 +19,7 @@ TOO_LONG = {
     "POLICY_TOO_LARGE": " " * 131_073,
     "VALUE_TOO_LONG": f'{{{GRANT}, "Condition": {{"StringEquals": {{"aws:username": "{"a" * 2049}"}}}}}}',
     "POLICY_SIZE_EXCEEDS_QUOTA": f"{{{GRANT}{' ' * 10240}}}",
-    "TOO_LONG_TO_ANALYSE": json.dumps({"Effect": "Allow", "Principal": {"AWS": "444455556666"}, "Action": _PATTERNS}),
+    "TOO_LONG_TO_ANALYZE": json.dumps({"Effect": "Allow", "Principal": {"AWS": "444455556666"}, "Action": _PATTERNS}),
 }
 """Examples that no page has room for."""
 

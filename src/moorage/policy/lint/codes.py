@@ -58,7 +58,7 @@ _DOCUMENT: Final = (
     Code("MISSING_VERSION", _W, "Missing version", 'Add "Version": "2012-10-17".'),
     Code("OLD_VERSION", _W, "Old version", 'Use "2012-10-17": 2008-10-17 has no policy variables.'),
     Code("POLICY_SIZE_EXCEEDS_QUOTA", _W, "Policy size exceeds quota", "Shorten the policy, or split it."),
-    Code("TOO_LONG_TO_ANALYSE", _W, "Too long to analyse", "Shorten the policy: only its grammar was checked."),
+    Code("TOO_LONG_TO_ANALYZE", _W, "Too long to analyze", "Shorten the policy: only its grammar was checked."),
     Code("LOCK_OUT", _W, "Policy locks its account out", "Except the administrators of the account from the Deny."),
 )
 _STATEMENT: Final = (

@@ -57,7 +57,7 @@ def lint_parsed(policy: Parsed, *, account: str | None = None) -> Report:
     subject = Subject(policy, account)
     findings = [explained(subject, error) for error in policy.errors]
     if _too_long(policy):
-        findings.append(subject.finding("TOO_LONG_TO_ANALYSE", "", "The policy lists more than lint looks at."))
+        findings.append(subject.finding("TOO_LONG_TO_ANALYZE", "", "The policy lists more than lint looks at."))
     elif policy.complete:
         findings += (finding for rule in _RULES for finding in rule(subject))
         findings += _of_templates(subject)

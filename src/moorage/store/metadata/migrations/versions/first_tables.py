@@ -1,4 +1,4 @@
-"""The first tables, and the row of the authorisation epoch."""
+"""The first tables, and the row of the authorization epoch."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Registry policies with their history, and the organisation that accounts are members of."""
+"""Registry policies with their history, and the organization that accounts are members of."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -269,6 +269,35 @@ def test_only_sets_that_there_can_be_are_hidden(action: str, resource: str, expe
     assert "trust" not in called
 
 
+@pytest.mark.parametrize(
+    ("action", "resource", "policies", "expected"),
+    [
+        # Only the registry's policy can apply, so its name reveals nothing.
+        (
+            "ecr:GetAuthorizationToken",
+            "*",
+            Policies(resource=named(Kind.REGISTRY, right("Deny", Principal="*"))),
+            "registry policy",
+        ),
+        # An implicit denial comes from neither of them in particular.
+        ("ecr:BatchGetImage", ARN, Policies(identity=named(Kind.IDENTITY, right())), "repository policy"),
+        ("ecr:BatchGetImage", ARN, Policies(identity=[], scp=[[]]), "service control policies"),
+        (
+            "ecr:BatchGetImage",
+            ARN,
+            Policies(identity=named(Kind.IDENTITY, right()), rcp=[[]]),
+            "resource control policies",
+        ),
+    ],
+)
+def test_what_the_deciding_policies_are_called_if_they_are_hidden(
+    action: str, resource: str, policies: Policies, expected: str
+) -> None:
+    decision = evaluate(ask(user(OTHER), action, resource), policies, detail=True)
+    found = explanation(decision, policies, frozenset({"identity"}), lambda one: one.document.text)
+    assert found["decidedIn"] == expected
+
+
 def test_hidden_sets_are_said_to_be_hidden_and_hide_the_missing_keys() -> None:
     condition = {"StringEquals": {"aws:a": "b"}}
     policies = Policies(

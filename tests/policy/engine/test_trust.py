@@ -3,7 +3,7 @@
 
 import pytest
 
-from moorage.policy import ANONYMOUS, Kind, Named, Policies, Principal, Request, evaluate, sentence
+from moorage.policy import ANONYMOUS, Decision, Kind, Named, Policies, Principal, Request, evaluate, sentence
 from tests.policy.build import OTHER, OWNER, attached, grant, named, role, root, user
 
 ROLE = f"arn:aws:iam::{OWNER}:role/deployer"
@@ -14,6 +14,13 @@ SERVICE = Principal("service", "", "codebuild.amazonaws.com", "codebuild.amazona
 
 def assume(caller: Principal, trusted: object, identity: str = "-", boundary: str = "-", session: str = "-") -> str:
     """`allow`, or the set that stopped it."""
+    decision = decided(caller, trusted, identity, boundary, session)
+    return "allow" if decision.allowed else decision.decided_by
+
+
+def decided(
+    caller: Principal, trusted: object, identity: str = "-", boundary: str = "-", session: str = "-"
+) -> Decision:
     trust = [] if trusted is None else named(Kind.TRUST, grant(trusted, action="sts:*"))
     policies = Policies(
         identity=None if identity == "-" else named(Kind.IDENTITY, *_allowing(identity)),
@@ -23,7 +30,7 @@ def assume(caller: Principal, trusted: object, identity: str = "-", boundary: st
     )
     decision = evaluate(Request(caller, "sts:AssumeRole", ROLE, OWNER, {}), policies)
     assert decision.allowed == evaluate(decision.request, policies, detail=True).allowed
-    return "allow" if decision.allowed else decision.decided_by
+    return decision
 
 
 def _allowing(mark: str) -> list[dict[str, object]]:
@@ -70,6 +77,31 @@ def attached_sts(kind: Kind, mark: str) -> list[Named] | None:
 )
 def test_who_may_take_on_a_role(caller: Principal, trusted: object, sets: str, expected: str) -> None:
     assert assume(caller, trusted, *sets) == expected
+
+
+@pytest.mark.parametrize(
+    ("caller", "trusted", "sets", "allowed", "rule"),
+    [
+        (user(), None, "n", False, "7-no-identity-grant"),
+        (user(), {"AWS": OWNER}, "n", False, "7-no-identity-grant"),
+        (user(), None, "y", False, "7-not-trusted"),
+        (user(), None, "yn", False, "7-no-boundary-allow"),
+        (user(), None, "yyn", False, "7-no-session-allow"),
+        (role(), {"AWS": role().role_arn}, "nn", False, "7-no-boundary-allow"),
+        (role(), {"AWS": role().role_arn}, "n-n", False, "7-no-session-allow"),
+        (role(), {"AWS": role().role_arn}, "n", True, "7-limited-trust"),
+        (user(), {"AWS": user().arn}, "n", True, "7-direct-trust"),
+        (user(), {"AWS": OWNER}, "y", True, "7-trusted-and-granted"),
+        (user(), {"AWS": OWNER}, "yn", False, "7-no-boundary-allow"),
+        (root(), None, "nnn", False, "7-not-trusted"),
+        (WEB, {"Federated": PROVIDER}, "-", True, "7-trusted"),
+        (WEB, "*", "-", False, "7-not-trusted"),
+    ],
+)
+def test_the_rule_that_decides(caller: Principal, trusted: object, sets: str, allowed: bool, rule: str) -> None:
+    decision = decided(caller, trusted, *sets)
+    assert (decision.allowed, decision.explicit, decision.rule) == (allowed, False, rule)
+    assert decision.allowed is allowed
 
 
 def test_a_deny_in_the_trust_policy_stops_a_web_identity_that_an_allow_names() -> None:

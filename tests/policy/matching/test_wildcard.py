@@ -114,6 +114,36 @@ def test_a_text_that_is_far_too_long_is_refused_rather_than_matched() -> None:
         match("a" * (MOST_WORK // 2000))
 
 
+def test_the_work_that_is_still_done_and_the_message_beyond_it() -> None:
+    match = matcher_of_any([((tokens("?" * 1023), False),)])
+    assert MOST_WORK % 1024 == 0
+    assert not match("a" * (MOST_WORK // 1024))
+    with pytest.raises(UnfitRequestError, match="a value of 131073 characters is too long for patterns of 1024"):
+        match("a" * (MOST_WORK // 1024 + 1))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "matches"),
+    [
+        ("a?n:aws:ecr:*:1:repo/?", "arn:aws:ecr:eu:1:repo/x", True),
+        ("a?n:aws:ecr:*:1:repo/?", "arn:aws:ecr:eu:x:1:repo/x", False),
+        ("a?n:aws:ecr:*:1:repo/?", "a:n:aws:ecr:eu:1:repo/x", False),
+        ("a?n:aws:ecr:*:1:repo/?", "arn:aws:ecr:eu:1:repo/:", True),
+        ("a?n:aws:ecr:*:1:*", "arn:aws:ecr:eu:1:a:b:c", True),
+        ("a?n:aws:ecr:*:1:a*c", "arn:aws:ecr::1:a:b:c", True),
+        ("a?n:*:ecr:?:1:x", "arn:a:b:ecr:e:1:x", False),
+        ("a?n:*:ecr:?:1:x", "arn:ab:ecr:::1:x", False),
+    ],
+)
+def test_wildcards_before_the_last_field_of_an_arn_match_no_colon(pattern: str, text: str, matches: bool) -> None:
+    parts = split(tokens(pattern))
+    assert arn_matcher(parts)(text) is matches
+    assert matcher_of_any([arn_runs(parts)])(text) is matches
+    never = arn_runs(split(tokens("n?:e:v:e:r:*")))
+    assert matcher_of_any([never, arn_runs(parts)])(text) is matches
+    assert matcher_of_any([arn_runs(parts), never])(text) is matches
+
+
 @given(st.lists(PATTERNS, max_size=4), TEXTS)
 def test_patterns_side_by_side_match_what_one_of_them_matches(patterns: list[str], text: str) -> None:
     expected = any(plain_match(pattern, text) for pattern in patterns)

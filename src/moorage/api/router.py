@@ -42,7 +42,7 @@ class Router:
         self._counters = TrafficCounters()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _has_ambiguous_length(scope):
+        if scope["method"] == "CONNECT" or _has_ambiguous_length(scope):
             await respond(send, 400, [(b"connection", b"close"), (b"content-length", b"0")])
             return
         name, app = self._route(scope)
@@ -90,7 +90,7 @@ def _has_ambiguous_length(scope: Scope) -> bool:
     """Return whether readers may disagree on where the body ends (RFC 9112, section 6.1).
 
     The server accepts any list of transfer codings that ends in `chunked`, even `chunked` twice. A proxy may see
-    the end of the body elsewhere, so the connection is closed.
+    the end of the body elsewhere, so the connection is closed. The same holds for CONNECT, which has no body for some.
     """
     codings = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
     return bool(codings) and (len(codings) > 1 or codings[0].lower() != b"chunked")

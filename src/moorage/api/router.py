@@ -15,6 +15,12 @@ AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 _WITH_FAULTS: Final = frozenset({"aws", "oci"})
 """The applications whose requests dev mode can delay or refuse."""
 
+_WITHOUT_BODY: Final = frozenset({"CONNECT", "TRACE"})
+"""Methods that no operation has and whose requests have no body (RFC 9110, sections 9.3.6 and 9.3.8).
+
+What follows their headers is a body to some readers and the next request to others, so the connection is closed.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Apps:
@@ -42,7 +48,7 @@ class Router:
         self._counters = TrafficCounters()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "CONNECT" or _has_ambiguous_length(scope):
+        if scope["method"] in _WITHOUT_BODY or _has_ambiguous_length(scope):
             await respond(send, 400, [(b"connection", b"close"), (b"content-length", b"0")])
             return
         name, app = self._route(scope)
@@ -90,7 +96,7 @@ def _has_ambiguous_length(scope: Scope) -> bool:
     """Return whether readers may disagree on where the body ends (RFC 9112, section 6.1).
 
     The server accepts any list of transfer codings that ends in `chunked`, even `chunked` twice. A proxy may see
-    the end of the body elsewhere, so the connection is closed. The same holds for CONNECT, which has no body for some.
+    the end of the body elsewhere, so the connection is closed.
     """
     codings = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
     return bool(codings) and (len(codings) > 1 or codings[0].lower() != b"chunked")

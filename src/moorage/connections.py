@@ -21,6 +21,8 @@ from moorage.settings import Network
 
 _Application: TypeAlias = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
+BACKLOG: Final = 1024
+"""Connections that wait to be accepted, in all workers together."""
 _EVERY: Final = 1.0
 """Seconds between two inspections."""
 _WARN_EVERY: Final = 60.0

@@ -19,11 +19,11 @@ from typing import Final
 
 import structlog
 
-from moorage import data_directory, logs, preflight
+from moorage import data_directory, logs
+from moorage.connections import BACKLOG
 from moorage.settings import Settings
 from moorage.store.metadata.audit.damaged_file import set_aside_damaged
 from moorage.supervisor import Supervisor
-from moorage.worker import BACKLOG, work
 
 _log = structlog.get_logger()
 
@@ -90,6 +90,10 @@ def run(settings: Settings, *, on_start: Callable[[Settings], None] = lambda _se
 
     SIGHUP replaces the workers, which read the certificate again. Ends the process with status 1 if no worker starts.
     """
+    # Imported here: importing them takes longer than every other command runs.
+    from moorage import preflight  # noqa: PLC0415
+    from moorage.worker import work  # noqa: PLC0415
+
     check(settings)
     check_certificate(settings)
     listener = listen(settings.address, settings.port)

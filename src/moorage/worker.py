@@ -20,7 +20,7 @@ from granian.constants import HTTPModes, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from sqlalchemy.exc import DBAPIError
 
-from moorage.connections import ConnectionWatch, Requests
+from moorage.connections import BACKLOG, ConnectionWatch, Requests
 from moorage.data_directory import UnusableDataError
 from moorage.settings import SettingError, Settings
 from moorage.supervisor import RETIRE, Ready
@@ -28,8 +28,6 @@ from moorage.supervisor import RETIRE, Ready
 if TYPE_CHECKING:
     from moorage.application import Application
 
-BACKLOG: Final = 1024
-"""Connections that wait to be accepted, in all workers together."""
 _COLLECT_AFTER = (2_000, 10, 100_000)
 """Thresholds of the garbage collector: new objects, and younger collections, before it looks for reference cycles.
 

@@ -1,7 +1,7 @@
 """The jobs of a deployment as people see them: listed, shown, canceled and tried again."""
 
 from collections.abc import Callable, Collection
-from typing import Any, Final, TypeAlias, get_args
+from typing import Final, get_args
 
 import msgspec
 from sqlalchemy import Connection
@@ -9,14 +9,13 @@ from sqlalchemy import Connection
 from moorage import metrics
 from moorage.clock import Clock
 from moorage.errors import MoorageError
+from moorage.jobs.job import Job, Page
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.jobs import jobs as rows
 from moorage.store.metadata.jobs.jobs import Backlog
+from moorage.store.metadata.jobs.state import State
 
-State: TypeAlias = rows.State
-STATES: Final = get_args(State)
-MAX_PAGE: Final = 100
-"""Jobs on one page."""
+_STATES: Final = get_args(State)
 
 
 class JobNotFound(MoorageError):
@@ -34,39 +33,6 @@ class JobStateConflict(MoorageError):
 
     code = "JobStateConflictException"
     status = 409
-
-
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A job. Times are seconds since the epoch."""
-
-    id: int
-    kind: str
-    key: str | None
-    """A kind has at most one unfinished job with that key; `scheduled`: its schedule queued the job."""
-    payload: Any
-    state: State
-    priority: int
-    created_at: float
-    run_at: float
-    """While it is queued: it is not started before."""
-    started_at: float | None
-    """When the last attempt was started."""
-    ended_at: float | None
-    attempts: int
-    """Attempts that were started."""
-    cancel_requested: bool
-    progress: Any
-    """What the handler reported last."""
-    error: str | None
-    """Why the last attempt failed."""
-
-
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Some jobs, the newest first."""
-
-    jobs: list[Job]
-    next: str | None
-    """`before` of the next page, as text; None on the last one."""
 
 
 class JobQueue:
@@ -121,7 +87,7 @@ class JobQueue:
         counts, backlog = await self._db.read(work)
         self._measured |= {kind for kind, _ in counts}
         for kind in self._measured:
-            for state in STATES:
+            for state in _STATES:
                 metrics.JOBS.labels(kind, state).set(counts.get((kind, state), 0))
         metrics.JOBS_WAITING_SECONDS.set(backlog.oldest)
 

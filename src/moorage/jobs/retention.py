@@ -10,7 +10,7 @@ from moorage.settings import Settings
 from moorage.store.elapsed import ElapsedTime
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.jobs import jobs
-from moorage.store.metadata.jobs.jobs import State
+from moorage.store.metadata.jobs.state import State
 
 MOST_OF_STATE: Final = 1_000
 """Jobs of a kind that are kept of those that are done, of those canceled, and of those dead; the oldest are deleted."""

@@ -22,6 +22,7 @@ from moorage.jobs.kind import Attempt, JobCanceled, JobFailed, Kind, Queue, back
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.jobs import jobs as rows
 from moorage.store.metadata.jobs import schedules
+from moorage.store.metadata.jobs.state import State
 
 LEASE_SECONDS: Final = 15.0
 POLL_SECONDS: Final = 1.0
@@ -203,7 +204,7 @@ class Runner:
 
     async def _run(self, job: rows.Claimed, attempt: Attempt) -> None:
         kind = self._kinds[job.kind]
-        state: rows.State = "done"
+        state: State = "done"
         error: str | None = None
         delay = 0.0
         began = time.monotonic()

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from moorage.api.admin.operation import Call
 from moorage.api.authorization import Target
 from moorage.errors import InvalidParameter
-from moorage.jobs.queue import MAX_PAGE, State
+from moorage.jobs.job import MAX_PAGE, State
 
 _MAX_ID = (1 << 63) - 1
 

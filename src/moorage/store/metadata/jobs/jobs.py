@@ -7,15 +7,14 @@ dead changes nothing. Leases go by the database's clock, which all runners share
 
 import time
 from collections.abc import Collection, Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, and_, delete, func, insert, literal_column, or_, select, update
 from sqlalchemy import text as sql_text
 
+from moorage.store.metadata.jobs.state import State
 from moorage.store.metadata.jobs.tables import jobs
 
-State = Literal["queued", "running", "done", "dead", "canceled"]
-"""`dead`: all attempts failed, and a person has to look at it. `queued` and `running` are unfinished."""
 _UNFINISHED: Final = ("queued", "running")
 _LONGEST_ERROR: Final = 4096
 """Characters of an error that are kept."""

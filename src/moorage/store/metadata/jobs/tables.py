@@ -15,7 +15,7 @@ jobs = Table(
     Column("kind", String(64), nullable=False),
     Column("key", String(512)),  # at most one unfinished job of a kind has it
     Column("payload", Text, nullable=False),  # JSON
-    Column("state", String(16), nullable=False),  # see `jobs.State`
+    Column("state", String(16), nullable=False),  # see `state.State`
     Column("priority", Integer, nullable=False),  # higher first
     Column("created_at", Float, nullable=False),
     Column("run_at", Float, nullable=False),  # while queued: not started before

@@ -1,5 +1,6 @@
 """Managed policies through the AWS door: versions, attachments, filters, AWS's own, boundaries, tags."""
 
+import base64
 import json
 from typing import Any
 from urllib.parse import unquote
@@ -15,6 +16,18 @@ TRUST = '{"Statement":[{"Effect":"Allow","Principal":{"Service":"x.amazonaws.com
 
 def document(action: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]})
+
+
+async def test_numbers_that_python_does_not_read_are_refused_or_ignored(root: QueryClient) -> None:
+    await root.ok("CreatePolicy", PolicyName="p", PolicyDocument=document("ecr:*"))
+    for operation in ("GetPolicyVersion", "SetDefaultPolicyVersion", "DeletePolicyVersion"):
+        for digits in (32, 5000):
+            refused = await root.refused(operation, PolicyArn=ARN, VersionId="v" + "1" * digits)
+            assert refused[:2] == (400, "ValidationError")
+            assert refused[2].endswith("Member must have length less than or equal to 32")
+    assert (await root.refused("GetPolicyVersion", PolicyArn=ARN, VersionId="v" + "1" * 31))[0] == 404
+    squared = base64.urlsafe_b64encode("²".encode()).decode()
+    assert len((await root.ok("ListPolicyVersions", PolicyArn=ARN, Marker=squared))["Versions"]) == 1
 
 
 async def test_a_policy_has_up_to_five_versions_and_one_counts(root: QueryClient) -> None:

@@ -9,6 +9,8 @@ from moorage.api.iam import shapes
 from moorage.errors import QueryError
 
 _POLICY_ARN: Final = re.compile(r"arn:[^:]+:iam::(?:[0-9]{12}|aws):policy/.+", re.DOTALL)
+_LONGEST_VERSION_ID: Final = 32
+"""Characters. The service model states no limit, but `int` accepts at most 4,300 digits."""
 _SETTABLE_STATUSES: Final = ("Active", "Inactive")
 
 
@@ -20,7 +22,11 @@ def managed_policy_arn(arn: str) -> str:
 
 
 def version_number(version_id: str) -> int:
-    """Return the number of a policy version: 3 for `v3`."""
+    """Return the number of a policy version: 3 for `v3`. Raises ValidationError for an id that is too long."""
+    if len(version_id) > _LONGEST_VERSION_ID:
+        raise query.invalid(
+            "VersionId", version_id, f"Member must have length less than or equal to {_LONGEST_VERSION_ID}"
+        )
     return int(version_id.removeprefix("v").partition(".")[0])
 
 

@@ -36,7 +36,7 @@ async def list_policy_versions(
     """Return the newest first."""
     most, after = paging.limits(request)
     found = await call.services.identity.managed.versions(call.account, request.policy_arn)
-    rest = [each for each in found if not after.isdigit() or each.number < int(after)]
+    rest = [each for each in found if not after.isdecimal() or each.number < int(after)]
     page = paging.page(rest, most, lambda each: str(each.number), _in_lists)
     return shapes.ListPolicyVersionsResponse(versions=page.items, is_truncated=page.is_truncated, marker=page.marker)
 

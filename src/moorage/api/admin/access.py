@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-import msgspec
 from starlette.responses import Response
 
 from moorage.access.resources import NamedResource
 from moorage.analysis.access_report import AccessRequest
 from moorage.analysis.reachability import access_arn
-from moorage.api.admin.operation import Call, account_of, names
+from moorage.api.admin.operation import Call, account_of, json_response, names
 from moorage.api.authorization import Target
 from moorage.errors import InvalidParameter
 from moorage.names import RepositoryRef, repository_name
@@ -36,7 +35,7 @@ async def access(call: Call, request: AccessRequest) -> Response:
         answer = await reachability.of_repository(
             _ref(call, request), request.version, past, request.given, request.after
         )
-    return Response(msgspec.json.encode(answer), media_type="application/json")
+    return json_response(answer)
 
 
 def _ref(call: Call, request: AccessRequest) -> RepositoryRef:

@@ -74,22 +74,19 @@ class _Endpoint:
 
     async def _verify(self, call: Call, headers: dict[bytes, bytes]) -> None:
         """Read the body and verify the signature over it (service `moorage`)."""
-        _length(headers)
+        length = _length(headers)
         verifier, scope = self._services.verifier, call.http.scope
         try:
-            caller, region, call.body = await verifier.verify(
-                scope,
-                call.http.receive,
-                service="moorage",
-                limit=self._operation.body_limit,
-                host=call.connection.host,
-            )
+            claim = await verifier.begin(scope, headers, "moorage", host=call.connection.host)
+            body = await read_body(call.http.receive, length, self._operation.body_limit)
+            caller = await verifier.finish(claim, body)
         except MoorageError:
             claimant = await verifier.claimant(headers, scope["query_string"])
             if claimant is not None:
                 call.signed_by(claimant, call.connection.region, verified=False)
             raise
-        call.signed_by(caller, region, verified=True)
+        call.body = body
+        call.signed_by(caller, claim.signed.region, verified=True)
 
 
 def _length(headers: dict[bytes, bytes]) -> int | None:

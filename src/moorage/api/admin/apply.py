@@ -92,7 +92,7 @@ def _check_own(call: Call, account: AccountId) -> None:
 
 
 def _encoded(outcome: ApplyResult) -> bytes:
-    """Yield the response as JSON, change by change: encoding all of it in one call would block every other thread."""
+    """Return the response as JSON, made change by change: one call for all of it would block every other thread."""
     answer = result_as_json(outcome)
     changes = ", ".join(map(json.dumps, answer.pop("changes")))
     return f'{{"changes": [{changes}], {json.dumps(answer)[1:]}'.encode()

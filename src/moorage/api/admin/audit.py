@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import msgspec
 from starlette.responses import Response
 
 from moorage.access.resources import NamedResource
-from moorage.api.admin.operation import Call, account_of
+from moorage.api.admin.operation import Call, account_of, json_response
 from moorage.api.authorization import Target
 from moorage.audit.reader import EventQuery, audit_arn
 
@@ -18,4 +17,4 @@ def the_record(call: Call, request: EventQuery) -> Sequence[Target]:
 
 async def audit(call: Call, request: EventQuery) -> Response:
     answer = await call.services.audit_reader.read(account_of(call, request.account), request)
-    return Response(msgspec.json.encode(answer), media_type="application/json")
+    return json_response(answer)

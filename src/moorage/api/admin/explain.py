@@ -1,10 +1,9 @@
 """Explains why a request was allowed or denied."""
 
-import msgspec
 from starlette.responses import Response
 
 from moorage.analysis.explainer import DecisionNotFound
-from moorage.api.admin.operation import Call
+from moorage.api.admin.operation import Call, json_response
 
 
 # BY_STATE: callers may ask about their own requests, administrators about those of their account and on its resources.
@@ -15,4 +14,4 @@ async def explain(call: Call, _request: None) -> Response:
     if decision is not None and not decision.isprintable():
         raise DecisionNotFound
     explained = await call.services.explainer.explain(decision, call.caller, call.connection)
-    return Response(msgspec.json.encode(explained), media_type="application/json")
+    return json_response(explained)

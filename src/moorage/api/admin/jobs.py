@@ -6,9 +6,8 @@ from typing import Annotated
 import msgspec
 from starlette.responses import Response
 
-from moorage.api.admin.operation import Call
+from moorage.api.admin.operation import Call, json_response, position_of
 from moorage.api.authorization import Target
-from moorage.errors import InvalidParameter
 from moorage.jobs.job import MAX_PAGE, State
 
 _MAX_ID = (1 << 63) - 1
@@ -36,26 +35,19 @@ async def the_deployment(call: Call, _request: object) -> Sequence[Target]:
 
 async def list_jobs(call: Call, request: ListRequest) -> Response:
     """Return a page. Unless `next` is null, it is `after` of the next page."""
-    after = request.after
-    if after and not (after.isascii() and after.isdigit() and len(after) < len(str(_MAX_ID))):
-        raise InvalidParameter("after: not what an earlier answer called next")
     page = await call.services.jobs.page(
-        kind=request.kind, states=request.states, before=int(after) if after else None, limit=request.limit
+        kind=request.kind, states=request.states, before=position_of(request.after), limit=request.limit
     )
-    return _json(page)
+    return json_response(page)
 
 
 async def show_job(call: Call, request: JobRequest) -> Response:
-    return _json(await call.services.jobs.find(request.id))
+    return json_response(await call.services.jobs.find(request.id))
 
 
 async def cancel_job(call: Call, request: JobRequest) -> Response:
-    return _json(await call.services.jobs.cancel(request.id))
+    return json_response(await call.services.jobs.cancel(request.id))
 
 
 async def retry_job(call: Call, request: JobRequest) -> Response:
-    return _json(await call.services.jobs.retry(request.id))
-
-
-def _json(answer: msgspec.Struct) -> Response:
-    return Response(msgspec.json.encode(answer), media_type="application/json")
+    return json_response(await call.services.jobs.retry(request.id))

@@ -28,6 +28,8 @@ from moorage.names import AccountId, InvalidNameError, Region, RepositoryRef, ac
 BODY_LIMIT: Final = 1 << 16
 """Most bytes of a body, unless the operation says otherwise."""
 _WORD: Final = re.compile(r"[a-z0-9]+")
+_ID_DIGITS: Final = 18
+"""Digits of an id in `after`: as many as any number has that fits 64 bits."""
 
 Actions: TypeAlias = str | Callable[["Call", Any], Sequence[str]] | Exempt
 FindsTargets: TypeAlias = Callable[["Call", Any], Sequence[Target] | Awaitable[Sequence[Target]]]
@@ -233,6 +235,20 @@ def ref_of(call: Call, request: NamesRepository) -> RepositoryRef:
     """Return the named repository, in the region of the signature. Raise InvalidParameter."""
     with names():
         return RepositoryRef(account_of(call, request.account), call.region, repository_name(request.repository))
+
+
+def position_of(after: str) -> int | None:
+    """Return the id in `after` of a request for a page; None for the first page. Raise InvalidParameter."""
+    if not after:
+        return None
+    if not (after.isascii() and after.isdigit() and len(after) <= _ID_DIGITS):
+        raise InvalidParameter("after: not what an earlier answer called next")
+    return int(after)
+
+
+def json_response(answer: msgspec.Struct) -> Response:
+    """Return the response with that structure as its body."""
+    return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
 # Functions for `resource=` of an operation's declaration: what its actions are decided on.

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import msgspec
 from starlette.responses import JSONResponse, Response
 
-from moorage.api.admin.operation import Call
+from moorage.api.admin.operation import Call, position_of
 from moorage.api.authorization import Target
-from moorage.errors import InvalidParameter
 from moorage.identity.accounts.organizations import OrganizationVersion
 
 
@@ -32,9 +31,7 @@ async def show(call: Call, _request: None) -> Response:
 
 async def history(call: Call, request: HistoryRequest) -> Response:
     """Return a page of the documents, newest first. Unless `next` is null, it is `after` of the next page."""
-    if request.after and not (request.after.isascii() and request.after.isdigit() and len(request.after) < 19):
-        raise InvalidParameter("after: not what an earlier answer called next")
-    found, following = await call.services.organization.history(int(request.after) if request.after else None)
+    found, following = await call.services.organization.history(position_of(request.after))
     return JSONResponse(
         {"documents": [_told(each) for each in found], "next": None if following is None else str(following)}
     )
@@ -42,12 +39,12 @@ async def history(call: Call, request: HistoryRequest) -> Response:
 
 async def put(call: Call, request: PutRequest) -> Response:
     await call.services.organization.put(request.document, by=call.by)
-    return JSONResponse({"text": "the organization is in force from the next request on"})
+    return JSONResponse({"text": "the organization applies from the next request on"})
 
 
 async def delete(call: Call, _request: None) -> Response:
     await call.services.organization.delete(by=call.by)
-    return JSONResponse({"text": "there is no organization any more"})
+    return JSONResponse({"text": "the organization is removed"})
 
 
 def _told(kept: OrganizationVersion) -> dict[str, object]:

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote_to_bytes
 import msgspec
 
 from moorage.access.caller import Caller
-from moorage.api.asgi import LONGEST_AUTHORIZATION, Receive, Scope, content_length, headers_of, read_body
+from moorage.api.asgi import LONGEST_AUTHORIZATION, Scope
 from moorage.cache import Cache, entry_footprint
 from moorage.clock import Clock
 from moorage.errors import (
@@ -237,15 +237,6 @@ class Verifier:
             return await self._keys.caller_of(credential)
         except MoorageError:
             return None
-
-    async def verify(
-        self, scope: Scope, receive: Receive, *, service: str, limit: int, host: str
-    ) -> tuple[Caller, Region, bytes]:
-        """Do both steps for a body of at most `limit` bytes. Return the caller, the region and the body."""
-        headers = headers_of(scope)
-        claim = await self.begin(scope, headers, service, host=host)
-        body = await read_body(receive, content_length(headers), limit)
-        return await self.finish(claim, body), claim.signed.region, body
 
     def _check_token(self, credential: Credential, token: str | None) -> None:
         if credential.session_token_hash is None:

@@ -36,7 +36,7 @@ def _whole_registry(request: OciRequest) -> Resource:
 
 
 def _begin(request: OciRequest) -> tuple[str, ...]:
-    """Return the body limit of a POST: with `digest`, it is a whole upload in one request."""
+    """Return the actions of a POST: with `digest`, it is a whole upload in one request."""
     return (_BEGIN, _PART, _COMPLETE) if uploads.is_whole(request) else (_BEGIN,)
 
 
@@ -45,7 +45,7 @@ def _begin_event(request: OciRequest) -> ApiEvent:
 
 
 def _finish(request: OciRequest) -> tuple[str, ...]:
-    """Return the body limit of a PUT. A body adds a last part; the handler reads no other body."""
+    """Return the actions of a PUT. A body adds a last part; the handler reads no other body."""
     return (_COMPLETE, _PART) if request.has_body else (_COMPLETE,)
 
 

@@ -28,6 +28,7 @@ from moorage.identity.accounts.organizations import (
     OrganizationVersion,
     Root,
     Unit,
+    management_account,
 )
 from moorage.names import AccountId
 from moorage.settings import Settings
@@ -116,9 +117,7 @@ class OrganizationAdministration:
 async def organization_resource(organizations: Organizations, default: AccountId) -> NamedResource:
     """Return the resource that actions on the organization are decided on; without one, it belongs to `default`."""
     kept = await organizations.get()
-    owner = default
-    if kept is not None and kept.document is not None:
-        owner = AccountId(msgspec.json.decode(kept.document, type=Organization).management_account)
+    owner = default if kept is None or kept.document is None else management_account(kept.document)
     return NamedResource(owner, f"arn:aws:moorage::{owner}:organization")
 
 
@@ -142,9 +141,10 @@ def to_put(document: str, organization: Organization) -> OrganizationDocument:
 async def managers(organizations: Organizations, document: str | None) -> list[AccountId]:
     """Return the management accounts of the organization in force and of that in `document`, if they exist."""
     kept = await organizations.get()
-    documents = [each for each in (None if kept is None else kept.document, document) if each is not None]
-    found = [await read(each) for each in documents]
-    return list(dict.fromkeys(AccountId(each.management_account) for each in found))
+    found = [] if kept is None or kept.document is None else [management_account(kept.document)]
+    if document is not None:
+        found.append(AccountId((await read(document)).management_account))
+    return list(dict.fromkeys(found))
 
 
 def checked(document: str) -> Organization:

@@ -142,8 +142,12 @@ def remove(conn: Connection, *, by: str, at: float) -> None:
     if last is None or last.document is None:
         return
     rows.add(conn, None, (), at, by)
-    account = AccountId(msgspec.json.decode(last.document, type=_Managed).management_account)
-    events.record(conn, OrganizationRemoved(at=at, account=account, by=by))
+    events.record(conn, OrganizationRemoved(at=at, account=management_account(last.document), by=by))
+
+
+def management_account(document: str) -> AccountId:
+    """Return the management account of a stored document, without reading or checking the rest of it."""
+    return AccountId(msgspec.json.decode(document, type=_Managed).management_account)
 
 
 class _Managed(msgspec.Struct, rename="camel"):

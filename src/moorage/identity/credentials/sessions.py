@@ -49,9 +49,10 @@ def add(conn: Connection, row: SessionRow, identity_id: str | None, policy: str 
     NoSuchEntity if the identity does not exist; Throttling if it or the account has reached its quota.
     """
     account = AccountId(row.account)
-    if identity_id is not None and not identities.exists(conn, identity_id):
+    if identity_id is None:
+        accounts.ensure(conn, account, by=by, at=row.issued_at)
+    elif not identities.exists(conn, identity_id):
         raise errors.no_such(f"{identity_id} cannot be found.")  # deleted since it was looked up
-    accounts.ensure(conn, account, by=by, at=row.issued_at)
     if not usage.take(conn, usage.sessions_of_identity(account, identity_id), 1, PER_IDENTITY):
         raise Throttling
     if not usage.take(conn, usage.sessions_of_account(account), 1, PER_ACCOUNT):

@@ -11,20 +11,19 @@ from moorage import events
 from moorage.clock import Clock
 from moorage.events.identity import BoundaryDeleted, BoundarySet, PolicyAttached, PolicyDetached
 from moorage.identity import errors
-from moorage.identity.policies import aws_managed, managed_policies
+from moorage.identity.policies import managed_policies
 from moorage.identity.policies.managed_policies import ManagedPolicy
 from moorage.identity.principals import lookup
 from moorage.identity.principals.entity import Entity, Kind, entity_of
 from moorage.names import AccountId
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.identity import identities, identity_policies
-from moorage.store.metadata.policies import documents
 
 
 def attach(conn: Connection, kind: Kind, account: AccountId, name: str, arn: str, *, by: str, at: float) -> None:
     """Attach a managed policy. No error if it is attached already. NoSuchEntity, LimitExceeded, UnmodifiableEntity."""
     owner = lookup.modifiable(conn, kind, account, name)
-    policy = _attachable(conn, account, arn)
+    policy = managed_policies.attachable(conn, account, arn)
     if not identity_policies.attach(conn, owner.id, policy.id):
         return
     if len(identity_policies.attached(conn, owner.id)) > kind.attached:
@@ -46,7 +45,7 @@ def detach(conn: Connection, kind: Kind, account: AccountId, name: str, arn: str
 def set_boundary(conn: Connection, kind: Kind, account: AccountId, name: str, arn: str, *, by: str, at: float) -> None:
     """Make a managed policy the permissions boundary of a user or role. NoSuchEntity, UnmodifiableEntity."""
     owner = lookup.modifiable(conn, kind, account, name)
-    policy = _attachable(conn, account, arn)
+    policy = managed_policies.attachable(conn, account, arn)
     identities.set_boundary(conn, owner.id, policy.id)
     identities.remember(conn, account, owner.id, "boundary", "", policy.id, at, by)
     events.record(conn, BoundarySet(at=at, account=account, by=by, identity_id=owner.id, policy_arn=policy.arn))
@@ -163,13 +162,3 @@ class Attachments:
 def position_of(entity: Entity) -> str:
     """Return the position of an identity in the pages of `users_of`."""
     return f"{entity.kind}/{identities.folded(entity.name)}"
-
-
-def _attachable(conn: Connection, account: AccountId, arn: str) -> ManagedPolicy:
-    policy = managed_policies.find(conn, account, arn)
-    if policy is None:
-        raise errors.not_attachable(arn)
-    if policy.is_aws:
-        # So that a recorded decision can be explained from the database alone.
-        documents.keep(conn, aws_managed.BY_ID[policy.id].default.text)
-    return policy

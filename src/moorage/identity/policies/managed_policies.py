@@ -30,6 +30,7 @@ from moorage.names import AccountId
 from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.identity import identities, identity_policies
 from moorage.store.metadata.identity import managed_policies as rows
+from moorage.store.metadata.policies import documents
 
 VERSIONS: Final = 5
 """The most versions of one policy (IAM's quota)."""
@@ -192,20 +193,12 @@ class ManagedPolicies:
         return await self._db.transaction(lambda conn: create(conn, new, by=by, at=at))
 
     async def find(self, account: AccountId, arn: str) -> ManagedPolicy | None:
-        """Return the policy with that ARN if it is the account's or AWS's, with its use; else None."""
-
-        def work(conn: Connection) -> ManagedPolicy | None:
-            policy = find(conn, account, arn)
-            return None if policy is None else _used(policy, identity_policies.uses(conn, account))
-
-        return await self._db.read(work)
+        """Return the policy with that ARN if it is the account's or AWS's, without its use; else None."""
+        return await self._db.read(lambda conn: find(conn, account, arn))
 
     async def get(self, account: AccountId, arn: str) -> ManagedPolicy:
-        """Return the policy, as `find` does, or raise NoSuchEntity."""
-        policy = await self.find(account, arn)
-        if policy is None:
-            raise errors.no_managed_policy(arn)
-        return policy
+        """Return the policy with its use. Raise NoSuchEntity."""
+        return await self._db.read(lambda conn: _used(get(conn, account, arn), identity_policies.uses(conn, account)))
 
     async def page(
         self,
@@ -317,12 +310,15 @@ def own(conn: Connection, account: AccountId, arn: str) -> ManagedPolicy:
     return get(conn, account, arn)
 
 
-def boundary(conn: Connection, account: AccountId, arn: str) -> str:
-    """Return the unique id of the policy that is to become a permissions boundary, or raise NoSuchEntity."""
+def attachable(conn: Connection, account: AccountId, arn: str) -> ManagedPolicy:
+    """Return the policy that is to be attached, or to become a permissions boundary. NoSuchEntity."""
     policy = find(conn, account, arn)
     if policy is None:
         raise errors.not_attachable(arn)
-    return policy.id
+    if policy.is_aws:
+        # So that a recorded decision can be explained from the database alone.
+        documents.keep(conn, aws_managed.BY_ID[policy.id].default.text)
+    return policy
 
 
 def each_of_account(conn: Connection, account: AccountId, after: str) -> Iterator[ManagedPolicy]:

@@ -13,7 +13,7 @@ from moorage.identity.principals.directory import EntityDirectory
 from moorage.identity.principals.entity import GROUP, USER, Entity, entity_of, row_of
 from moorage.identity.principals.unique_ids import new_unique_id
 from moorage.names import AccountId
-from moorage.store.metadata.identity import identities, identity_policies
+from moorage.store.metadata.identity import identities
 
 GROUPS_PER_USER: Final = 10
 
@@ -28,10 +28,7 @@ class NewGroup(NamedTuple):
 
 def create(conn: Connection, new: NewGroup, *, by: str, at: float) -> Entity:
     """Create a group without members, and its account if need be. EntityAlreadyExists, LimitExceeded."""
-    if lookup.find(conn, GROUP, new.account, new.name) is not None:
-        raise errors.already_exists(f"Group with name {new.name} already exists.")
-    if identities.count(conn, GROUP.name, new.account) >= GROUP.per_account:
-        raise errors.limit_exceeded("GroupsPerAccount", GROUP.per_account)
+    lookup.check_new(conn, GROUP, new.account, new.name)
     accounts.ensure(conn, new.account, by=by, at=at)
     group = Entity(GROUP.name, new_unique_id(GROUP.prefix), new.account, new.name, new.path, at)
     identities.add(conn, row_of(group))
@@ -59,10 +56,8 @@ def delete(conn: Connection, account: AccountId, name: str, *, by: str, at: floa
     group = lookup.get(conn, GROUP, account, name)
     if identities.members(conn, group.id, limit=1):
         raise errors.delete_conflict("Cannot delete entity, must remove users from group first.")
-    if identity_policies.attached(conn, group.id):
-        raise errors.delete_conflict("Cannot delete entity, must detach all policies first.")
-    if identity_policies.has_inline(conn, group.id):
-        raise errors.delete_conflict("Cannot delete entity, must delete policies first.")
+    lookup.check_detached(conn, group.id)
+    lookup.check_no_inline_policies(conn, group.id)
     identities.remove(conn, group.id)
     events.record(conn, GroupDeleted(at=at, account=account, by=by, group_id=group.id, arn=group.arn))
 

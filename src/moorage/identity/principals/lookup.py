@@ -2,10 +2,11 @@
 
 from sqlalchemy import Connection
 
+from moorage.errors import QueryError
 from moorage.identity import arns, errors
 from moorage.identity.principals.entity import KINDS, ROLE, Entity, Kind, Role, entity_of, role_of
 from moorage.names import AccountId
-from moorage.store.metadata.identity import identities
+from moorage.store.metadata.identity import identities, identity_policies
 
 
 def find(conn: Connection, kind: Kind, account: AccountId, name: str) -> Entity | None:
@@ -74,6 +75,26 @@ def modifiable_role(conn: Connection, account: AccountId, name: str) -> Role:
     return role
 
 
+def check_new(conn: Connection, kind: Kind, account: AccountId, name: str) -> None:
+    """Raise EntityAlreadyExists if the name is taken, LimitExceeded if the account has as many as it may."""
+    if find(conn, kind, account, name) is not None:
+        raise _name_taken(kind, name)
+    if identities.count(conn, kind.name, account) >= kind.per_account:
+        raise errors.limit_exceeded(f"{kind.title}sPerAccount", kind.per_account)
+
+
+def check_detached(conn: Connection, identity_id: str) -> None:
+    """Raise DeleteConflict while managed policies are attached to the user, group or role."""
+    if identity_policies.attached(conn, identity_id):
+        raise errors.delete_conflict("Cannot delete entity, must detach all policies first.")
+
+
+def check_no_inline_policies(conn: Connection, identity_id: str) -> None:
+    """Raise DeleteConflict while the user, group or role has inline policies."""
+    if identity_policies.has_inline(conn, identity_id):
+        raise errors.delete_conflict("Cannot delete entity, must delete policies first.")
+
+
 def rename(
     conn: Connection, kind: Kind, account: AccountId, name: str, new_name: str | None, new_path: str | None
 ) -> Entity:
@@ -82,7 +103,11 @@ def rename(
     if new_name is not None:
         other = find(conn, kind, account, new_name)
         if other is not None and other.id != entity.id:
-            raise errors.already_exists(f"{kind.title} with name {new_name} already exists.")
+            raise _name_taken(kind, new_name)
     wanted = new_name or entity.name
     identities.rename(conn, entity.id, wanted, new_path or entity.path)
     return get(conn, kind, account, wanted)
+
+
+def _name_taken(kind: Kind, name: str) -> QueryError:
+    return errors.already_exists(f"{kind.title} with name {name} already exists.")

@@ -20,7 +20,7 @@ from moorage.identity.principals.directory import Directory
 from moorage.identity.principals.entity import ROLE, Entity, Role, role_of, row_of
 from moorage.identity.principals.unique_ids import new_unique_id
 from moorage.names import AccountId
-from moorage.store.metadata.identity import identities, identity_policies
+from moorage.store.metadata.identity import identities
 from moorage.store.metadata.policies import documents
 
 TRUST_CHARACTERS: Final = 2048
@@ -58,11 +58,8 @@ def create(conn: Connection, new: NewRole, *, by: str, at: float) -> Role:
     _check_length(new.trust)
     if new.service is None:
         check_path(new.path)
-    if lookup.find(conn, ROLE, new.account, new.name) is not None:
-        raise errors.already_exists(f"Role with name {new.name} already exists.")
-    if identities.count(conn, ROLE.name, new.account) >= ROLE.per_account:
-        raise errors.limit_exceeded("RolesPerAccount", ROLE.per_account)
-    boundary_id = None if new.boundary is None else managed_policies.boundary(conn, new.account, new.boundary)
+    lookup.check_new(conn, ROLE, new.account, new.name)
+    boundary_id = None if new.boundary is None else managed_policies.attachable(conn, new.account, new.boundary).id
     accounts.ensure(conn, new.account, by=by, at=at)
     entity = Entity(ROLE.name, new_unique_id(ROLE.prefix), new.account, new.name, new.path, at, boundary_id)
     identities.add(conn, row_of(entity))
@@ -115,10 +112,8 @@ def delete(
             raise errors.no_entity(ROLE.name, name)
     else:
         role = lookup.modifiable_role(conn, account, name)
-        if identity_policies.attached(conn, role.id):
-            raise errors.delete_conflict("Cannot delete entity, must detach all policies first.")
-        if identity_policies.has_inline(conn, role.id):
-            raise errors.delete_conflict("Cannot delete entity, must delete policies first.")
+        lookup.check_detached(conn, role.id)
+        lookup.check_no_inline_policies(conn, role.id)
     identities.remove(conn, role.id)
     events.record(conn, RoleDeleted(at=at, account=account, by=by, role_id=role.id, arn=role.arn))
 

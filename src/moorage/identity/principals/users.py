@@ -16,7 +16,7 @@ from moorage.identity.principals.directory import EntityDirectory
 from moorage.identity.principals.entity import USER, Entity, row_of
 from moorage.identity.principals.unique_ids import new_unique_id
 from moorage.names import AccountId
-from moorage.store.metadata.identity import access_keys, identities, identity_policies
+from moorage.store.metadata.identity import access_keys, identities
 
 _NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -37,11 +37,8 @@ def create(conn: Connection, new: NewUser, *, by: str, at: float) -> Entity:
 
     EntityAlreadyExists, LimitExceeded; NoSuchEntity for the boundary.
     """
-    if lookup.find(conn, USER, new.account, new.name) is not None:
-        raise errors.already_exists(f"User with name {new.name} already exists.")
-    if identities.count(conn, USER.name, new.account) >= USER.per_account:
-        raise errors.limit_exceeded("UsersPerAccount", USER.per_account)
-    boundary_id = None if new.boundary is None else managed_policies.boundary(conn, new.account, new.boundary)
+    lookup.check_new(conn, USER, new.account, new.name)
+    boundary_id = None if new.boundary is None else managed_policies.attachable(conn, new.account, new.boundary).id
     accounts.ensure(conn, new.account, by=by, at=at)
     user = Entity(USER.name, new_unique_id(USER.prefix), new.account, new.name, new.path, at, boundary_id)
     identities.add(conn, row_of(user))
@@ -74,12 +71,10 @@ def delete(conn: Connection, account: AccountId, name: str, *, by: str, at: floa
     NoSuchEntity; DeleteConflict while it has keys, policies or groups [recall: IAM's messages].
     """
     user = lookup.get(conn, USER, account, name)
-    if identity_policies.attached(conn, user.id):
-        raise errors.delete_conflict("Cannot delete entity, must detach all policies first.")
+    lookup.check_detached(conn, user.id)
     if access_keys.of_owner(conn, account, user.id):
         raise errors.delete_conflict("Cannot delete entity, must delete access keys first.")
-    if identity_policies.has_inline(conn, user.id):
-        raise errors.delete_conflict("Cannot delete entity, must delete policies first.")
+    lookup.check_no_inline_policies(conn, user.id)
     if identities.groups_of(conn, user.id):
         raise errors.delete_conflict("Cannot delete entity, must remove users from group first.")
     identities.remove(conn, user.id)

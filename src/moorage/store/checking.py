@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from moorage.store.blobs.reading import digest_of_object
@@ -22,6 +21,7 @@ from moorage.store.metadata.database.database import Database
 from moorage.store.metadata.database.sqlite_connection import connect, core_connection
 from moorage.store.metadata.deployment import consistency
 from moorage.store.metadata.layers import blobs as blob_rows
+from moorage.store.metadata.layers import suspects as suspect_rows
 from moorage.store.metadata.layers import uploads as upload_rows
 
 Kind = Literal[
@@ -325,15 +325,8 @@ class Check:
         yield batch
 
     async def _unknown(self, found: Sequence[Leftover]) -> list[Leftover]:
-        """Return those that belong to no blob and no upload.
-
-        An upload becomes an object under its own name before the rows say so: an object that has the name of an open
-        upload is about to be named by a row.
-        """
-        objects = [each.name for each in found if each.kind == "object"]
-
-        def work(conn: Connection) -> tuple[set[str], set[str]]:
-            return upload_rows.known(conn, [each.name for each in found]), blob_rows.object_keys(conn, objects)
-
-        uploads, keys = await self._db.read(work) if found else (set(), set())
-        return [each for each in found if each.name not in uploads and (each.kind == "upload" or each.name not in keys)]
+        """Return those that belong to no blob and no upload."""
+        if not found:
+            return []
+        known = await self._db.read(lambda conn: suspect_rows.known(conn, [(each.kind, each.name) for each in found]))
+        return [each for each in found if (each.kind, each.name) not in known]

@@ -54,18 +54,9 @@ def mount(conn: Connection, given: Mount) -> Layer | None:
     if row is None or (given.as_ecr and not _ecr_mounts(conn, given)):
         return None
     if layer_rows.attach(conn, repository, given.digest, row.size, given.at):
-        account, region, name = given.ref
+        where = events.of_repository(given.ref)
         events.record(
-            conn,
-            LayerMounted(
-                at=given.at,
-                account=account,
-                region=region,
-                repository=name,
-                by=given.by,
-                digest=given.digest,
-                source=given.source.name,
-            ),
+            conn, LayerMounted(at=given.at, by=given.by, **where, digest=given.digest, source=given.source.name)
         )
     blob_rows.keep(conn, given.digest)
     return Layer(given.digest, row.size, row.object_key, row.content)
@@ -92,6 +83,4 @@ def delete(conn: Connection, ref: RepositoryRef, digest: Digest, *, by: str, at:
         raise LayerReferenced(digest, image)
     layer_rows.delete_or_hide(conn, repository, digest, at)
     blob_rows.orphan(conn, [digest], at)
-    events.record(
-        conn, LayerDeleted(at=at, account=ref.account, region=ref.region, repository=ref.name, by=by, digest=digest)
-    )
+    events.record(conn, LayerDeleted(at=at, by=by, **events.of_repository(ref), digest=digest))

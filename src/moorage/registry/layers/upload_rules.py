@@ -19,6 +19,7 @@ from moorage.store.blobs.store import Staged
 from moorage.store.metadata.layers import blobs as blob_rows
 from moorage.store.metadata.layers import layers as layer_rows
 from moorage.store.metadata.layers import uploads as upload_rows
+from moorage.store.metadata.layers.blobs import BlobRow
 from moorage.store.metadata.layers.uploads import Growth, UploadQuota, UploadRow
 
 
@@ -106,16 +107,8 @@ def complete_stored(conn: Connection, given: Completion, size: int) -> Layer | N
     own, so either the row is gone here, or the blob is no orphan when the sweep looks.
     RepositoryNotFound, UploadNotFound, LayerAlreadyExists.
     """
-    if blob_rows.find(conn, given.digest) is None:
-        return None
-    repository = require_id(conn, given.ref)
-    if given.refuses_again and layer_rows.holds(conn, repository, given.digest):
-        raise LayerAlreadyExists(given.ref, given.digest)
-    _attach(conn, given, repository, size)
-    blob_rows.keep(conn, given.digest)
-    row = layer_rows.find(conn, given.ref, given.digest)
-    assert row is not None  # noqa: S101 - it was attached in this transaction
-    return Layer(given.digest, size, row.object_key, row.content)
+    blob = blob_rows.find(conn, given.digest)
+    return None if blob is None else _complete(conn, given, size, blob)
 
 
 def complete_large(conn: Connection, given: Completion, object_key: str, size: int, lost: str | None) -> Layer:
@@ -127,12 +120,23 @@ def complete_large(conn: Connection, given: Completion, object_key: str, size: i
     blob = blob_rows.find(conn, given.digest)
     if blob is None:
         blob_rows.add(conn, given.digest, object_key, size, given.at)
+        blob = BlobRow(given.digest, object_key, size, None)
     elif lost is not None and blob.object_key == lost:
         blob_rows.replace_object(conn, given.digest, lost, object_key, given.at)
+        blob = blob._replace(object_key=object_key)
         given = given._replace(refuses_again=False)  # a layer without its bytes may be uploaded again
-    layer = complete_stored(conn, given, size)
-    assert layer is not None  # noqa: S101 - the blob's row is there in this transaction
-    return layer
+    return _complete(conn, given, size, blob)
+
+
+def _complete(conn: Connection, given: Completion, size: int, blob: BlobRow) -> Layer:
+    """Make a stored blob a layer of the repository."""
+    repository = require_id(conn, given.ref)
+    if given.refuses_again and layer_rows.holds(conn, repository, given.digest):
+        raise LayerAlreadyExists(given.ref, given.digest)
+    _attach(conn, given, repository, size)
+    blob_rows.keep(conn, given.digest)
+    content = None if blob.object_key else blob_rows.content(conn, given.digest)
+    return Layer(given.digest, size, blob.object_key, content)
 
 
 def _attach(conn: Connection, given: Completion, repository: int, size: int) -> None:
@@ -140,13 +144,8 @@ def _attach(conn: Connection, given: Completion, repository: int, size: int) -> 
     layer_rows.attach(conn, repository, given.digest, size, given.at)
     if given.upload_id is not None and not upload_rows.finish(conn, given.upload_id, given.ref.account):
         raise UploadNotFound(given.ref, given.upload_id)
-    account, region, name = given.ref
-    events.record(
-        conn,
-        LayerUploaded(
-            at=given.at, account=account, region=region, repository=name, by=given.by, digest=given.digest, size=size
-        ),
-    )
+    where = events.of_repository(given.ref)
+    events.record(conn, LayerUploaded(at=given.at, by=given.by, **where, digest=given.digest, size=size))
 
 
 def over_quota(rule: str) -> TooManyUploads:

@@ -1,9 +1,10 @@
 """Statements about layers: which blob belongs to which repository."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import Connection, Exists, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Exists, bindparam, delete, exists, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from moorage.names import RepositoryRef
 from moorage.store.metadata.database.statement import Change, Query
@@ -115,13 +116,10 @@ _RENEW = Change(
     .where(layers.c.repository_id == bindparam("repository"), layers.c.digest == bindparam("of"))
     .values(added_at=bindparam("added_at"), deleted_at=None)
 )
+_NEW: Final[dict[str, Any]] = {name: bindparam(name) for name in ("repository_id", "digest", "size", "added_at")}
 _ADD = Change(
-    insert(layers).values(
-        repository_id=bindparam("repository_id"),
-        digest=bindparam("digest"),
-        size=bindparam("size"),
-        added_at=bindparam("added_at"),
-    )
+    sqlite.insert(layers).values(_NEW).on_conflict_do_nothing(),
+    postgresql=postgresql.insert(layers).values(_NEW).on_conflict_do_nothing(),
 )
 
 
@@ -156,10 +154,10 @@ def media_types(conn: Connection, repository_id: int, digests: Sequence[str]) ->
 
 def attach(conn: Connection, repository_id: int, digest: str, size: int, at: float) -> bool:
     """Attach the blob to the repository, or renew it at `at` if it is attached; return whether it was not."""
-    if _RENEW.run(conn, {"repository": repository_id, "of": digest, "added_at": at}):
-        return False
-    _ADD.run(conn, {"repository_id": repository_id, "digest": digest, "size": size, "added_at": at})
-    return True
+    if _ADD.run(conn, {"repository_id": repository_id, "digest": digest, "size": size, "added_at": at}):
+        return True
+    _RENEW.run(conn, {"repository": repository_id, "of": digest, "added_at": at})
+    return False
 
 
 def delete_or_hide(conn: Connection, repository_id: int, digest: str, at: float) -> None:

@@ -56,9 +56,7 @@ def remove_before(conn: Connection, before: float) -> None:
 
 def known(conn: Connection, names: Sequence[Name]) -> set[Name]:
     """Return those of the files that rows of uploads and blobs know."""
-    of_uploads = [name for kind, name in names if kind == "upload"]
-    of_objects = [name for kind, name in names if kind == "object"]
-    found: set[Name] = {("upload", name) for name in uploads.known(conn, of_uploads)}
-    # An upload whose last transaction failed is an object already, and can still be finished.
-    found |= {("object", name) for name in uploads.known(conn, of_objects)}
-    return found | {("object", name) for name in blobs.object_keys(conn, of_objects)}
+    # Objects too: an upload whose last transaction failed is an object already, and can still be finished.
+    of_uploads = uploads.known(conn, [name for _, name in names])
+    of_blobs = blobs.object_keys(conn, [name for kind, name in names if kind == "object"])
+    return {(kind, name) for kind, name in names if name in of_uploads or (kind == "object" and name in of_blobs)}

@@ -12,6 +12,8 @@ from typing import Final
 
 import grimp
 
+from generated_page import write_or_compare
+
 ROOT: Final = Path(__file__).parent.parent
 PAGE: Final = ROOT / "docs" / "development" / "packages.md"
 PACKAGE: Final = "moorage"
@@ -92,17 +94,5 @@ def _reduced(edges: set[tuple[int, int]]) -> set[tuple[int, int]]:
     return edges - indirect
 
 
-def main() -> int:
-    """Write the page, or compare it. Return the exit status."""
-    text = page()
-    if "--check" in sys.argv[1:]:
-        if PAGE.read_text() == text:
-            return 0
-        print("docs/development/packages.md differs from the code. Run `make picture`.", file=sys.stderr)
-        return 1
-    PAGE.write_text(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_compare(PAGE, page(), source="the code", target="picture"))

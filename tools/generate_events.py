@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from generated_page import write_or_compare
 from moorage.events import AnyEvent, Event
 from moorage.events.event import RegistryEvent, RepositoryEvent
 
@@ -68,17 +69,5 @@ def _table(kinds: Sequence[type[Event]]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def main() -> int:
-    """Write the page, or compare it. Return the exit status."""
-    text = page()
-    if "--check" in sys.argv[1:]:
-        if PAGE.exists() and PAGE.read_text() == text:
-            return 0
-        print("docs/reference/events.md differs from src/moorage/events/. Run `make events`.", file=sys.stderr)
-        return 1
-    PAGE.write_text(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_compare(PAGE, page(), source="src/moorage/events/", target="events"))

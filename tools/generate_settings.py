@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import typer.main
 
+from generated_page import write_or_compare
 from moorage.cli import app
 from moorage.settings import Settings
 
@@ -112,17 +113,5 @@ def _values(name: str, kind: Any) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", " ", getattr(kind, "__name__", "text")).lower().replace("str", "text")
 
 
-def main() -> int:
-    """Write the page, or compare it. Return the exit status."""
-    text = page()
-    if "--check" in sys.argv[1:]:
-        if PAGE.exists() and PAGE.read_text() == text:
-            return 0
-        print("docs/reference/settings.md differs from src/moorage/settings.py. Run `make settings`.", file=sys.stderr)
-        return 1
-    PAGE.write_text(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_compare(PAGE, page(), source="src/moorage/settings.py", target="settings"))

@@ -124,7 +124,7 @@ class ComparedPolicies:
     def __init__(
         self, before: policy.Document | None, after: policy.Document | None, *, compares: bool, root_recovers: bool
     ) -> None:
-        """Without `compares`, the recorded verdicts count in place of those on `before`."""
+        """`compares`: decide on `before` too; otherwise the recorded verdicts are used for it."""
         self._before = before
         self._after = after
         self._compares = compares

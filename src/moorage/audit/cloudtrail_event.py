@@ -79,7 +79,7 @@ class AdditionalEventData(RequestOrigin, frozen=True, kw_only=True, omit_default
     """When the last of several equal requests was made."""
     authenticated: bool = True
     decisions: list[EventDecision] | None = None
-    """The first decisions of the request, of those that are still stored."""
+    """The first decisions of the request that are still stored."""
     decision_count: int | None = None
     """Number of all decisions, if `decisions` does not list all of them."""
 

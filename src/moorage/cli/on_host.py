@@ -1,4 +1,4 @@
-"""Commands that open the database themselves, without a server: whoever administers the machine may do everything."""
+"""Commands that open the database themselves, without a server. The administrator of the machine may do everything."""
 
 import sys
 from collections.abc import Iterable, Mapping

@@ -13,9 +13,9 @@ from moorage.store.metadata.jobs import jobs
 from moorage.store.metadata.jobs.state import State
 
 MOST_OF_STATE: Final = 1_000
-"""Jobs of a kind that are kept of those that are done, of those canceled, and of those dead; the oldest are deleted."""
+"""The most jobs of a kind that are kept in each finished state; the oldest are deleted."""
 MOST_SCHEDULED: Final = 10
-"""Jobs that are kept of those that the schedule of a kind has queued and that are done."""
+"""The most done jobs of a kind that are kept if its schedule queued them."""
 _FINISHED: Final[tuple[State, ...]] = ("done", "canceled", "dead")
 _BATCH: Final = 500
 

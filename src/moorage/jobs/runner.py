@@ -87,7 +87,7 @@ class Runner:
         self._tasks = [asyncio.create_task(self._claim_forever()), asyncio.create_task(self._renew_forever())]
 
     async def stop(self) -> None:
-        """Stop: ask running jobs to end, wait for STOP_SECONDS at most, and release the leases of those that do not."""
+        """Stop. Running jobs have STOP_SECONDS to end; the leases of the others are released."""
         for each in self._tasks:
             each.cancel()
         for each in self._tasks:

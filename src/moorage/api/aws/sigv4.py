@@ -1,8 +1,8 @@
 """Verifies AWS Signature Version 4 in the Authorization header or in the query (docs/development/policy-engine.md
 §8.4).
 
-There are two steps, so that nobody can make the server read a body in vain: `begin` checks key, scope and clock by the
-headers alone, and `finish` checks the signature over headers and body.
+There are two steps, so that no body is read for a request that is refused anyway: `begin` checks key, scope and clock
+by the headers alone, and `finish` checks the signature over headers and body.
 """
 
 import asyncio

@@ -39,7 +39,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     service_control_policies: tuple[str, ...] = (FULL_ACCESS,)
     resource_control_policies: tuple[str, ...] = ()
-    """The names of those beside RCPFullAWSAccess."""
+    """The names of the attached policies other than RCPFullAWSAccess, which is always attached."""
 
 
 class Account(Target, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

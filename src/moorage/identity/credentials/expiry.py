@@ -1,4 +1,4 @@
-"""Credentials that are deleted some time after they ended. Until then they are told from ones that never existed.
+"""Deletes credentials some time after they ended. Until then, the server can tell them from unknown ones.
 
 Each function yields the number of rows that every transaction deleted.
 """

@@ -95,8 +95,8 @@ class Sessions:
         It ends earlier if its user or role is deleted. `name`: the role session name or the federated user's name.
         `policy`, `policy_ids`: the text of the session policy, and the ids of the managed policies that were passed
         (`ManagedPolicies.find(…).id`); if both are None, no session policy limits the session. `tags`: session tags,
-        which replace tags of the user or role with the same keys; `transitive_keys`: the keys of those that a chained
-        session inherits. `context`: further condition keys (in lower case) of every request of the session.
+        which replace tags of the user or role with the same keys; `transitive_keys`: the keys of the session tags that
+        a chained session inherits. `context`: further condition keys (in lower case) of every request of the session.
         Raises as `add` does.
         """
         key_id, secret, token, at = new_key_id(SESSION), new_secret(), new_token(), self._clock.now()

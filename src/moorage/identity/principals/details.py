@@ -61,7 +61,7 @@ class AccountDetails:
     async def truncated_page(
         self, account: AccountId, kinds: Collection[str], *, after: str = "", limit: int
     ) -> tuple[list[Details], bool]:
-        """Return the next details of those kinds (`Details.kind`) after a position, and whether there are more.
+        """Return the next details whose `kind` is in `kinds` after a position, and whether there are more.
 
         There are at most `limit`, and fewer if their documents have more than `PAGE_CHARACTERS` together. AWS's
         policies are included only if they are used, unless `kinds` contains nothing else.

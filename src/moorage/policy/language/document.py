@@ -33,7 +33,7 @@ class Document:
     def __init__(self, found: PolicyElements, kind: Kind, text: str, templates: Sequence[Template | None] = ()) -> None:
         """`found`: the elements of a valid policy of that kind. `text`: what they were read from.
 
-        `templates`: the templates of those of its statements that have one.
+        `templates`: the template of each statement, None for a statement without one.
         """
         variables = found.version == WITH_VARIABLES
         self.kind = kind

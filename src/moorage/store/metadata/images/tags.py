@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, collate, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from moorage.names import Digest
+from moorage.store.metadata.database.collation import bytewise
 from moorage.store.metadata.database.statement import Change, Query
 from moorage.store.metadata.tables import manifests, tag_history, tags
 
@@ -111,8 +112,6 @@ def count(conn: Connection, manifest_id: int) -> int:
 
 def names(conn: Connection, repository_id: int, after: str, limit: int) -> list[str]:
     """Return the next tags after `after`, in ASCII order."""
-    name: ColumnElement[str] = tags.c.name
-    if conn.dialect.name == "postgresql":
-        name = collate(tags.c.name, "C")  # SQLite compares bytes
+    name = bytewise(conn, tags.c.name)
     statement = select(tags.c.name).where(tags.c.repository_id == repository_id, name > after).order_by(name)
     return list(conn.execute(statement.limit(limit)).scalars())

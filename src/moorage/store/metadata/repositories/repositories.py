@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, insert, select, update
 
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
+from moorage.store.metadata.database.collation import bytewise
 from moorage.store.metadata.database.statement import Query, rows
 from moorage.store.metadata.tables import epoch, manifests, repositories, repository_tags
 
@@ -127,28 +128,33 @@ def named(conn: Connection, account: AccountId, region: Region, names: Sequence[
 
 def page(conn: Connection, account: AccountId, region: Region, after: int, limit: int) -> Sequence[RepositoryRow]:
     """Return the next live repositories after the id `after`, in order of creation."""
-    here = (*_of(account, region), repositories.c.id > after, _LIVE)
+    here = (*of_registry(account, region), repositories.c.id > after, _LIVE)
     return rows(conn, select(*_COLUMNS).where(*here).order_by(repositories.c.id).limit(limit), RepositoryRow)
 
 
 def names(conn: Connection, account: AccountId, region: Region, after: str | int, limit: int) -> list[str]:
     """Return the next names in ASCII order, after a name or after the name of the repository with an id."""
-    name: ColumnElement[str] = repositories.c.name
-    if conn.dialect.name == "postgresql":
-        name = name.collate("C")  # SQLite compares bytes
+    name = bytewise(conn, repositories.c.name)
     start: ColumnElement[str] | str
     if isinstance(after, int):
-        of_id = select(repositories.c.name).where(*_of(account, region), repositories.c.id == after)
+        of_id = select(repositories.c.name).where(*of_registry(account, region), repositories.c.id == after)
         start = of_id.scalar_subquery()
     else:
         start = after
-    query = select(repositories.c.name).where(*_of(account, region), name > start, _LIVE).order_by(name).limit(limit)
+    query = (
+        select(repositories.c.name)
+        .where(*of_registry(account, region), name > start, _LIVE)
+        .order_by(name)
+        .limit(limit)
+    )
     return list(conn.execute(query).scalars())
 
 
 def newest_id(conn: Connection, ref: RepositoryRef) -> int | None:
     """Return the id of the newest repository of that name, live or in the trash."""
-    query = select(func.max(repositories.c.id)).where(*_of(ref.account, ref.region), repositories.c.name == ref.name)
+    query = select(func.max(repositories.c.id)).where(
+        *of_registry(ref.account, ref.region), repositories.c.name == ref.name
+    )
     found: int | None = conn.execute(query).scalar_one()
     return found
 
@@ -158,7 +164,7 @@ def reaches(conn: Connection, account: AccountId, region: Region, count: int) ->
     newest = conn.execute(select(func.max(repositories.c.id))).scalar_one() or 0
     if newest < count:  # ids are consecutive, so the whole deployment has fewer repositories
         return False
-    return conn.execute(select(func.count()).where(*_of(account, region), _LIVE)).scalar_one() >= count
+    return conn.execute(select(func.count()).where(*of_registry(account, region), _LIVE)).scalar_one() >= count
 
 
 def add(
@@ -212,5 +218,6 @@ def regions(conn: Connection, account: AccountId) -> list[str]:
     return sorted(conn.execute(statement.distinct()).scalars())
 
 
-def _of(account: AccountId, region: Region) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def of_registry(account: AccountId, region: Region) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return the conditions that select the repositories of a registry."""
     return repositories.c.account == account, repositories.c.region == region

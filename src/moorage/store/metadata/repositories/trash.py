@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from moorage.names import AccountId, Region, RepositoryName, RepositoryRef
 from moorage.store.metadata.database.statement import first_row, rows
 from moorage.store.metadata.layers import uploads
 from moorage.store.metadata.repositories import usage
-from moorage.store.metadata.repositories.repositories import RepositoryRow
+from moorage.store.metadata.repositories.repositories import RepositoryRow, of_registry
 from moorage.store.metadata.tables import repositories
 
 
@@ -47,13 +47,13 @@ def restore(conn: Connection, repository_id: int, name: RepositoryName) -> None:
 def all_of(conn: Connection, account: AccountId, region: Region) -> Sequence[TrashRow]:
     """Return the deleted repositories of a registry, the last deleted first."""
     statement = select(repositories.c.name, repositories.c.deleted_at, repositories.c.deleted_by)
-    here = statement.where(_IN_TRASH, *_of(account, region))
+    here = statement.where(_IN_TRASH, *of_registry(account, region))
     return rows(conn, here.order_by(repositories.c.deleted_at.desc()), TrashRow)
 
 
 def latest(conn: Connection, ref: RepositoryRef) -> RepositoryRow | None:
     """Return the repository of that name that was deleted last, or None."""
-    here = (_IN_TRASH, *_of(ref.account, ref.region), repositories.c.name == ref.name)
+    here = (_IN_TRASH, *of_registry(ref.account, ref.region), repositories.c.name == ref.name)
     newest_first = _ROW.where(*here).order_by(repositories.c.deleted_at.desc(), repositories.c.id.desc())
     return first_row(conn, newest_first.limit(1), RepositoryRow)
 
@@ -88,7 +88,7 @@ def surplus(conn: Connection, most: int, limit: int) -> list[int]:
     found = conn.execute(full).first()
     if found is None:
         return []
-    here = select(repositories.c.id).where(_IN_TRASH, *_of(found.account, found.region))
+    here = select(repositories.c.id).where(_IN_TRASH, *of_registry(found.account, found.region))
     newest_first = here.order_by(repositories.c.deleted_at.desc(), repositories.c.id)
     return list(conn.execute(newest_first.offset(most).limit(limit)).scalars())
 
@@ -100,7 +100,3 @@ def destroy_expired(conn: Connection, ids: Sequence[int], before: float) -> list
     for row in found:
         destroy(conn, row.id)
     return [RepositoryRef(row.account, row.region, row.name) for row in found]
-
-
-def _of(account: AccountId, region: Region) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return repositories.c.account == account, repositories.c.region == region

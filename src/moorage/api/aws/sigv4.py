@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple, Protocol
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
 from moorage.access.caller import Caller
 from moorage.api.asgi import LONGEST_AUTHORIZATION, Scope
+from moorage.api.aws.canonical_request import canonical_request
 from moorage.cache import Cache, entry_footprint
 from moorage.clock import Clock
 from moorage.errors import (
@@ -171,7 +172,7 @@ class Verifier:
             return Claim(caller, signed, None, "", None, False)
         self._check_clock(signed)
         _check_signed_headers(headers, signed)
-        canonical = _canonical(scope, signed, host)
+        canonical = canonical_request(scope, signed.names, signed.signed_headers, host)
         payload = headers.get(b"x-amz-content-sha256")
         return Claim(
             caller,
@@ -409,52 +410,6 @@ def _check_signed_headers(headers: dict[bytes, bytes], signed: Signed) -> None:
     for name in _MUST_BE_SIGNED:
         if name in headers and name not in names:
             raise InvalidSignature(f"'{name.decode()}' must be a 'SignedHeader' in the AWS Authorization.")
-
-
-def _canonical(scope: Scope, signed: Signed, host: str) -> str:
-    """Return the canonical request without its last line, the hash of the payload."""
-    names = signed.names
-    values: dict[bytes, str] = {}
-    for name, value in scope["headers"]:
-        if name in names:
-            text = " ".join(value.decode("utf-8", "surrogateescape").split())
-            values[name] = f"{values[name]},{text}" if name in values else text
-    values[b"host"] = host
-    lines = "".join([f"{text}:{values.get(name, '')}\n" for name, text in names.items()])
-    query = scope["query_string"]
-    path = scope.get("raw_path") or quote(scope["path"]).encode()
-    return (
-        f"{scope['method']}\n{_canonical_path(path)}\n{_canonical_query(query) if query else ''}\n"
-        f"{lines}\n{signed.signed_headers}\n"
-    )
-
-
-def _canonical_path(raw: bytes) -> str:
-    """Return the path with dot segments and empty segments removed, and each segment encoded once more."""
-    if raw == b"/":
-        return "/"
-    raw = raw.split(b"?", 1)[0]
-    kept: list[bytes] = []
-    for segment in raw.split(b"/"):
-        if segment == b"..":
-            kept[-1:] = []
-        elif segment not in {b"", b"."}:
-            kept.append(segment)
-    trailing = "/" if kept and raw.endswith(b"/") else ""
-    return "/" + "/".join(quote(segment, safe="~") for segment in kept) + trailing
-
-
-def _canonical_query(raw: bytes) -> str:
-    """Return the query with names and values encoded by RFC 3986 and sorted, without the signature itself.
-
-    A plus sign is a space: SDKs sign `%20` and send `+`.
-    """
-    raw = raw.replace(b"+", b"%20")
-    pairs = sorted(
-        (quote(unquote_to_bytes(name), safe="~"), quote(unquote_to_bytes(value), safe="~"))
-        for name, _, value in (pair.partition(b"=") for pair in raw.split(b"&") if pair)
-    )
-    return "&".join(f"{name}={value}" for name, value in pairs if name != "X-Amz-Signature")
 
 
 def _query_pairs(raw: bytes) -> list[tuple[str, str]]:

@@ -36,7 +36,7 @@ def as_called(line: str) -> str:
 
 def _print(settings: Settings) -> None:
     out = Console(stderr=True, highlight=False, soft_wrap=True)
-    where = "nothing is kept" if settings.ephemeral else f"data in {settings.data.resolve()}"
+    where = "data is deleted at the end" if settings.ephemeral else f"data in {settings.data.resolve()}"
     out.print(f"[bold]Moorage {__version__}[/] is ready on [bold cyan]{settings.url}[/]  [dim]({where})[/]")
     if not settings.dev:
         return
@@ -44,9 +44,9 @@ def _print(settings: Settings) -> None:
     port = f" --port {settings.port}" if settings.port != Settings().port else ""
     out.print(f"""
   docker login -u test -p any {registry}
-  docker push {registry}/team/app:v1          [dim]# the repository is made on push[/]
+  docker push {registry}/team/app:v1          [dim]# the push creates the repository[/]
 
-  eval "$({command()} env{port})"                   [dim]# the AWS CLI and SDKs now speak to Moorage[/]
+  eval "$({command()} env{port})"                   [dim]# points the AWS CLI and SDKs at Moorage[/]
   aws ecr describe-repositories
 
 [dim]Ctrl-C stops it.[/]""")
